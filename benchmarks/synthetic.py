@@ -1,0 +1,77 @@
+"""Made-up data for the tasks, the same in every interpreter: sentences, trees, transitions.
+
+Only Python's own generator is used: numpy's streams may change from version to version.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from bisect import bisect
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+VOCABULARY = 10_000
+POOL = 2_000
+SHIFT, LEFT, RIGHT = range(3)
+
+
+def sentence_length(rng: random.Random) -> int:
+    """About N(20, 8), between 3 and 60."""
+    return min(max(round(rng.gauss(20, 8)), 3), 60)
+
+
+def zipf(size: int) -> Callable[[random.Random], int]:
+    """A sampler of 0 .. size - 1, where number k comes up in proportion to 1 / (k + 1)."""
+    bounds = list(itertools.accumulate(1 / rank for rank in range(1, size + 1)))
+    return lambda rng: bisect(bounds, rng.random() * bounds[-1])
+
+
+def sentences(rng: random.Random, count: int = POOL, vocabulary: int = VOCABULARY) -> list[list[int]]:
+    word = zipf(vocabulary)
+    return [[word(rng) for _ in range(sentence_length(rng))] for _ in range(count)]
+
+
+def binary_tree(words: list[int], rng: random.Random):
+    """A random binary tree over the words: a leaf is a word, an inner node a pair of trees."""
+    if len(words) == 1:
+        return words[0]
+    cut = rng.randrange(1, len(words))
+    return binary_tree(words[:cut], rng), binary_tree(words[cut:], rng)
+
+
+def arc_hybrid_transitions(length: int, rng: random.Random) -> list[int]:
+    """Random transitions that reduce a sentence to one word on the stack."""
+    transitions = []
+    stacked, waiting = 0, length
+    while waiting or stacked > 1:
+        allowed = [SHIFT] * (waiting > 0) + [LEFT] * (stacked > 0 and waiting > 0) + [RIGHT] * (stacked > 1)
+        transition = rng.choice(allowed)
+        transitions.append(transition)
+        if transition == SHIFT:
+            waiting -= 1
+        stacked += 1 if transition == SHIFT else -1
+    return transitions
+
+
+def minibatches(pool: list[Item], size: int, rng: random.Random) -> Iterator[list[Item]]:
+    """Minibatches without end, the pool in a new order at each pass."""
+    pool = list(pool)
+    while True:
+        rng.shuffle(pool)
+        for start in range(0, len(pool) - size + 1, size):
+            yield pool[start : start + size]
+
+
+def minibatches_by_length(pool: list[list[int]], size: int, rng: random.Random) -> Iterator[list[list[int]]]:
+    """The same, where a minibatch holds sentences of about one length, the longest first."""
+    pool = list(pool)
+    while True:
+        rng.shuffle(pool)
+        pool.sort(key=len, reverse=True)
+        starts = list(range(0, len(pool) - size + 1, size))
+        rng.shuffle(starts)
+        for start in starts:
+            yield pool[start : start + size]

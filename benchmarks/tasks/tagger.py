@@ -1,0 +1,35 @@
+"""A BiLSTM tagger: embeddings of 128, 50 hidden units each way, an MLP of 32, 9 tags."""
+
+import random
+
+from synthetic import VOCABULARY, minibatches, sentences
+from training import training_step
+
+ROWS = [("tagger", (1, 10, 64), {})]
+EMBEDDING, HIDDEN, MLP, TAGS = 128, 50, 32, 9
+
+
+def make(dy, minibatch, seed):
+    dy.reset_random_seed(seed)
+    parameters = dy.ParameterCollection()
+    words = parameters.add_lookup_parameters((VOCABULARY, EMBEDDING))
+    forward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
+    backward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
+    H = parameters.add_parameters((MLP, 2 * HIDDEN))
+    O = parameters.add_parameters((TAGS, MLP))  # noqa: E741
+    rng = random.Random(seed)
+    pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
+    batches = minibatches(pool, minibatch, rng)
+
+    def losses_of(sentence):
+        vectors = [words[word] for word, _ in sentence]
+        before = forward.initial_state().transduce(vectors)
+        after = reversed(backward.initial_state().transduce(reversed(vectors)))
+        for (_, tag), f, b in zip(sentence, before, after):
+            scores = O * dy.tanh(H * dy.concatenate([f, b]))
+            yield dy.pickneglogsoftmax(scores, tag)
+
+    def loss_of(batch):
+        return dy.esum([loss for sentence in batch for loss in losses_of(sentence)])
+
+    return training_step(dy, parameters, batches, loss_of)

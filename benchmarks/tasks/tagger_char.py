@@ -1,0 +1,54 @@
+"""The tagger where a rare word's vector comes from a BiLSTM over its characters."""
+
+import random
+
+from synthetic import VOCABULARY, minibatches, sentences, zipf
+from training import training_step
+
+ROWS = [("tagger_char", (1, 10, 64), {})]
+EMBEDDING, CHAR_EMBEDDING, HIDDEN, MLP, TAGS = 128, 20, 50, 32, 9
+CHARACTERS = 60
+FREQUENT = 1_000
+"""Words below this rank, about three quarters of a text, have a vector of their own."""
+
+
+def make(dy, minibatch, seed):
+    dy.reset_random_seed(seed)
+    parameters = dy.ParameterCollection()
+    words = parameters.add_lookup_parameters((FREQUENT, EMBEDDING))
+    chars = parameters.add_lookup_parameters((CHARACTERS, CHAR_EMBEDDING))
+    spell_forward = dy.VanillaLSTMBuilder(1, CHAR_EMBEDDING, EMBEDDING // 2, parameters)
+    spell_backward = dy.VanillaLSTMBuilder(1, CHAR_EMBEDDING, EMBEDDING // 2, parameters)
+    forward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
+    backward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
+    H = parameters.add_parameters((MLP, 2 * HIDDEN))
+    O = parameters.add_parameters((TAGS, MLP))  # noqa: E741
+    rng = random.Random(seed)
+    char = zipf(CHARACTERS)
+    spelling = [[char(rng) for _ in range(rng.randint(3, 9))] for _ in range(VOCABULARY)]
+    pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
+    batches = minibatches(pool, minibatch, rng)
+
+    def vector(word):
+        if word < FREQUENT:
+            return words[word]
+        letters = [chars[letter] for letter in spelling[word]]
+        return dy.concatenate(
+            [
+                spell_forward.initial_state().transduce(letters)[-1],
+                spell_backward.initial_state().transduce(reversed(letters))[-1],
+            ]
+        )
+
+    def losses_of(sentence):
+        vectors = [vector(word) for word, _ in sentence]
+        before = forward.initial_state().transduce(vectors)
+        after = reversed(backward.initial_state().transduce(reversed(vectors)))
+        for (_, tag), f, b in zip(sentence, before, after):
+            scores = O * dy.tanh(H * dy.concatenate([f, b]))
+            yield dy.pickneglogsoftmax(scores, tag)
+
+    def loss_of(batch):
+        return dy.esum([loss for sentence in batch for loss in losses_of(sentence)])
+
+    return training_step(dy, parameters, batches, loss_of)

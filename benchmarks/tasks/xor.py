@@ -1,0 +1,30 @@
+"""An MLP with eight hidden units learns xor, one example or 64 to a graph."""
+
+import random
+
+from synthetic import minibatches
+from training import training_step
+
+ROWS = [("xor", (1, 64), {})]
+HIDDEN = 8
+
+
+def make(dy, minibatch, seed):
+    dy.reset_random_seed(seed)
+    parameters = dy.ParameterCollection()
+    W = parameters.add_parameters((HIDDEN, 2))
+    b = parameters.add_parameters(HIDDEN)
+    V = parameters.add_parameters((1, HIDDEN))
+    c = parameters.add_parameters(1)
+    table = [([x, y], float(x != y)) for x in (0.0, 1.0) for y in (0.0, 1.0)]
+    batches = minibatches(table * 64, minibatch, random.Random(seed))
+
+    def loss_of(batch):
+        losses = []
+        for inputs, answer in batch:
+            hidden = dy.tanh(dy.affine_transform([b, W, dy.inputVector(inputs)]))
+            guess = dy.logistic(dy.affine_transform([c, V, hidden]))
+            losses.append(dy.squared_distance(guess, dy.scalarInput(answer)))
+        return dy.esum(losses)
+
+    return training_step(dy, parameters, batches, loss_of)

@@ -1,0 +1,66 @@
+"""The made-up data are what the benchmark says they are."""
+
+import random
+import statistics
+from collections import Counter
+
+import synthetic
+
+
+def test_lengths():
+    lengths = [len(sentence) for sentence in synthetic.sentences(random.Random(1))]
+    assert min(lengths) >= 3 and max(lengths) <= 60
+    assert 19 < statistics.mean(lengths) < 21
+    assert 7 < statistics.stdev(lengths) < 9
+
+
+def test_words_follow_zipf():
+    word = synthetic.zipf(1000)
+    rng = random.Random(1)
+    counts = Counter(word(rng) for _ in range(50_000))
+    assert max(counts) < 1000
+    assert 1.8 < counts[0] / counts[1] < 2.2
+    assert 8 < counts[0] / counts[9] < 12
+
+
+def test_same_seed_same_data():
+    first, second = (synthetic.sentences(random.Random(7), count=3) for _ in range(2))
+    assert first == second
+
+
+def test_tree_keeps_the_words_in_order():
+    def leaves(tree):
+        return [tree] if isinstance(tree, int) else [word for part in tree for word in leaves(part)]
+
+    words = list(range(17))
+    assert leaves(synthetic.binary_tree(words, random.Random(1))) == words
+
+
+def test_transitions_leave_one_word():
+    rng = random.Random(1)
+    for length in range(1, 30):
+        transitions = synthetic.arc_hybrid_transitions(length, rng)
+        assert len(transitions) == 2 * length - 1
+        stacked, waiting = 0, length
+        for transition in transitions:
+            if transition == synthetic.SHIFT:
+                assert waiting
+                stacked, waiting = stacked + 1, waiting - 1
+            else:
+                assert stacked and (waiting if transition == synthetic.LEFT else stacked > 1)
+                stacked -= 1
+        assert (stacked, waiting) == (1, 0)
+
+
+def test_minibatches_cover_the_pool():
+    batches = synthetic.minibatches(list(range(12)), 4, random.Random(1))
+    for _ in range(2):
+        assert sorted(number for _ in range(3) for number in next(batches)) == list(range(12))
+
+
+def test_minibatches_by_length_start_with_the_longest():
+    pool = synthetic.sentences(random.Random(1), count=64)
+    batches = synthetic.minibatches_by_length(pool, 16, random.Random(1))
+    seen = [next(batches) for _ in range(4)]
+    assert all(len(batch[0]) == max(map(len, batch)) for batch in seen)
+    assert sorted(map(tuple, sum(seen, []))) == sorted(map(tuple, pool))

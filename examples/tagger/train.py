@@ -1,0 +1,221 @@
+"""Train the part-of-speech tagger on CoNLL-U files, or tag a sentence with a saved one:
+
+    python train.py --epochs 3 --save tagger.model
+    python train.py --model tagger.model --tag "Burun kemiğimde eğrilik yok."
+
+Without files it learns from the Turkish Web Treebank of the package turkish-treebanks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import conllu
+from conllu import ConlluError, Sentence
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from model import Tagger
+
+    import dynet as dy
+
+TREEBANK = "turkish-treebanks"
+TREEBANK_FILES = ("data/web.conllu", "data/wiki.conllu")
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; the message is one sentence that says why."""
+
+
+def main() -> None:
+    options = read_options(without_dynet_flags(sys.argv[1:]))
+    try:
+        if options.tag is None:
+            train(options)
+        else:
+            print(tag(options.tag, options.model))
+    except (ConlluError, InputError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def read_options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--train",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help=f"CoNLL-U files to learn from (default: the treebank of the package {TREEBANK})",
+    )
+    parser.add_argument("--epochs", type=positive, default=5, help="passes over the data (default: 5)")
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="use N sentences only, chosen by the seed"
+    )
+    parser.add_argument("--minibatch", type=positive, default=8, help="sentences a graph (default: 8)")
+    parser.add_argument("--seed", type=positive, default=1, help="of parameters and order (default: 1)")
+    parser.add_argument(
+        "--dev-fraction", type=fraction, default=0.1, help="share of sentences held out (default: 0.1)"
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="PATH", help="write the model here, its vocabulary to PATH.json"
+    )
+    parser.add_argument(
+        "--tag", metavar="SENTENCE", help="tag this sentence with the model of --model; no training"
+    )
+    parser.add_argument("--model", type=Path, metavar="PATH", help="a model that --save wrote")
+    options = parser.parse_args(arguments)
+    if (options.tag is None) != (options.model is None):
+        parser.error("--tag and --model go together")
+    return options
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def fraction(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
+def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
+    """`--dynet-seed 3` and the like are read by `import dynet` and left in sys.argv: not ours to judge."""
+    rest: list[str] = []
+    value_may_follow = False
+    for argument in arguments:
+        if argument.startswith("--dynet"):
+            value_may_follow = "=" not in argument
+        elif value_may_follow and not argument.startswith("--"):
+            value_may_follow = False
+        else:
+            value_may_follow = False
+            rest.append(argument)
+    return rest
+
+
+def train(options: argparse.Namespace) -> None:
+    training, dev = read_data(options)
+    if options.save and not options.save.absolute().parent.is_dir():
+        raise InputError(f"{options.save}: there is no such folder to save in")
+
+    # Not at the top: what is wrong with the input is said before DyNet starts.
+    from model import Tagger, Vocabulary
+
+    import dynet as dy
+
+    dy.reset_random_seed(options.seed)
+    tagger = Tagger(Vocabulary.of(training))
+    trainer = dy.AdamTrainer(tagger.parameters)
+    order = random.Random(options.seed)
+    accuracy = 0.0
+    print(f"{len(training)} sentences to learn from, {len(dev)} held out")
+    for epoch in range(1, options.epochs + 1):
+        order.shuffle(training)
+        start = time.perf_counter()
+        loss = train_epoch(tagger, trainer, minibatches(training, options.minibatch, f"epoch {epoch}"))
+        words = sum(map(len, training))
+        speed = words / (time.perf_counter() - start)
+        accuracy = measure(tagger, minibatches(dev, options.minibatch, "dev"))
+        figures = f"loss {loss / words:.4f}, {speed:,.0f} words/s, dev accuracy {accuracy:.4f}"
+        print(f"epoch {epoch}: {figures}", flush=True)
+    if options.save:
+        save(tagger, options.save)
+    print(f"dev accuracy {accuracy:.4f}")
+
+
+def read_data(options: argparse.Namespace) -> tuple[list[Sentence], list[Sentence]]:
+    """The sentences to learn from and those held out."""
+    sentences = [sentence for file in options.train or treebank() for sentence in conllu.read(file)]
+    random.Random(options.seed).shuffle(sentences)
+    sentences = sentences[: options.limit]
+    if len(sentences) < 2:
+        raise InputError("at least 2 sentences are needed, one to learn from and one to hold out")
+    held_out = min(max(1, round(len(sentences) * options.dev_fraction)), len(sentences) - 1)
+    return sentences[held_out:], sentences[:held_out]
+
+
+def treebank() -> list[Path]:
+    """The files of the treebank package, found without importing it."""
+    try:
+        package = metadata.distribution(TREEBANK)
+    except metadata.PackageNotFoundError:
+        raise InputError(
+            f"the package {TREEBANK} is not installed; install it or name files by --train"
+        ) from None
+    return [Path(str(package.locate_file(file))) for file in TREEBANK_FILES]
+
+
+def minibatches(sentences: list[Sentence], size: int, title: str) -> Iterator[list[Sentence]]:
+    with tqdm(total=len(sentences), desc=title, unit=" sentences", leave=False, file=sys.stderr) as bar:
+        for start in range(0, len(sentences), size):
+            minibatch = sentences[start : start + size]
+            yield minibatch
+            bar.update(len(minibatch))
+
+
+def train_epoch(tagger: Tagger, trainer: dy.Trainer, batches: Iterator[list[Sentence]]) -> float:
+    """One pass of updates; the summed loss."""
+    total = 0.0
+    for sentences in batches:
+        loss = tagger.loss(sentences)
+        total += loss.value()
+        loss.backward()
+        trainer.update()
+    return total
+
+
+def measure(tagger: Tagger, batches: Iterator[list[Sentence]]) -> float:
+    """The share of words whose best tag is the right one."""
+    right = total = 0
+    for sentences in batches:
+        guesses = tagger.tag([[word for word, _ in sentence] for sentence in sentences])
+        for sentence, guessed in zip(sentences, guesses):
+            right += sum(wanted == guess for (_, wanted), guess in zip(sentence, guessed))
+            total += len(sentence)
+    return right / total
+
+
+def save(tagger: Tagger, file: Path) -> None:
+    try:
+        tagger.save(file)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{file}: the model cannot be written ({error})") from None
+    print(f"saved to {file}")
+
+
+def tag(text: str, file: Path) -> str:
+    """The words of the text, each with its tag: `word/TAG word/TAG`."""
+    words = re.findall(r"\w+(?:['’]\w+)*|[^\w\s]", text)
+    if not words:
+        raise InputError("the sentence to tag holds no word")
+    for needed in (file, Path(f"{file}.json")):
+        if not needed.is_file():
+            raise InputError(f"{needed}: there is no such file; --save writes it")
+
+    from model import Tagger
+
+    try:
+        tagger = Tagger.load(file)
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        raise InputError(f"{file}: this is not a saved tagger ({error})") from None
+    return " ".join("/".join(pair) for pair in zip(words, tagger.tag([words])[0]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The project's commands; CONTRIBUTING.md says when to use which."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests"]
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PACKAGES = {
+    path.parent.name: nox.project.load_toml(path) for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
+}
+
+
+def group(*names):
+    """The requirements of dependency groups in the root's pyproject.toml."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+def siblings_of(package):
+    """The packages of this tree that a package depends on, directly or not."""
+    found = set()
+    for requirement in PACKAGES[package]["project"]["dependencies"]:
+        name = requirement.partition("==")[0]
+        if name in PACKAGES:
+            found |= {name} | siblings_of(name)
+    return found
+
+
+def reference_python(session):
+    """The Python of an environment of its own that holds the original DyNet: both are `import dynet`."""
+    environment = ROOT / ".nox" / "reference"
+    python = environment / "bin" / "python"
+    if not python.exists():
+        session.run_install(sys.executable, "-m", "virtualenv", "--quiet", str(environment), external=True)
+    session.run_install(
+        str(python), "-m", "pip", "install", "--quiet", *group("reference"), external=True, silent=True
+    )
+    return str(python)
+
+
+@nox.session
+def tests(session):
+    """The whole test-suite in one environment."""
+    session.install("-r", "requirements.txt", *group("test", "examples"))
+    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
+def package(session, package):
+    """One package's tests, with only the siblings it depends on: nox -s "package(dynet-rnn)"."""
+    editable = [f"-epackages/{name}" for name in [*sorted(siblings_of(package)), package]]
+    session.install(*editable, *group("test"))
+    session.run("pytest", "-m", "not cuda", f"packages/{package}/tests", *session.posargs)
+
+
+@nox.session
+def cuda(session):
+    """The tests that need an NVIDIA GPU."""
+    session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *group("test"))
+    session.run("pytest", "-m", "cuda", *session.posargs)
+
+
+@nox.session
+def parity(session):
+    """The same scripts under the original DyNet and under this one."""
+    session.install("-r", "requirements.txt", *group("test"))
+    session.env["DYNET_REFERENCE_PYTHON"] = reference_python(session)
+    session.run("pytest", "tests/parity", *session.posargs)
+
+
+@nox.session
+def bench(session):
+    """Speed against the original DyNet."""
+    session.install("-r", "requirements.txt")
+    session.env["DYNET_REFERENCE_PYTHON"] = reference_python(session)
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def tagger(session):
+    """Train the part-of-speech tagger on a real treebank."""
+    session.install("-r", "requirements.txt", *group("examples"))
+    session.run("python", "examples/tagger/train.py", *session.posargs)
+
+
+@nox.session
+def wheels(session):
+    """Build all wheels into dist/ and install them into a clean environment."""
+    session.install(*group("test"))
+    session.env["DYNET_WHEELS"] = str(ROOT / "dist")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.run("pip", "wheel", "--no-deps", "--wheel-dir=dist", *(f"./packages/{name}" for name in PACKAGES))
+    session.run("pytest", "tests/test_packaging.py", *session.posargs)
+
+
+@nox.session
+def lint(session):
+    """Style."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session):
+    """Types of the packages' sources."""
+    session.install("-r", "requirements.txt", *group("types"))
+    session.run("pyright", *session.posargs)

@@ -1,0 +1,1 @@
+"""Dynamic computation graphs, parameters and execution of DyNet."""

@@ -1,0 +1,84 @@
+"""Dimensions and batch size of an expression: interned, so that recording compares them by identity."""
+
+from __future__ import annotations
+
+import math
+import operator
+import threading
+from collections.abc import Sequence
+
+from .errors import ArgumentError, ArgumentTypeError, ShapeError
+
+MAX_DIMS = 7
+_lock = threading.Lock()
+
+
+class Dim:
+    """Sizes of the dimensions (column-major) and of the batch.
+
+    `Dim.of` gives one object for equal dimensions. A matrix parameter has a Dim of its own, whose `plain` is the
+    interned one, so that a signature knows which matrix it multiplies with.
+    """
+
+    __slots__ = ("batch", "dims", "plain", "size", "total")
+    _known: dict[tuple[tuple[int, ...], int], Dim] = {}
+
+    def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None):
+        self.dims, self.batch, self.size = dims, batch, math.prod(dims)
+        self.total = self.size * batch
+        self.plain = plain or self
+
+    @classmethod
+    def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
+        """The interned Dim of these sizes."""
+        known = cls._known.get((dims, batch))
+        if known is None:
+            if len(dims) > MAX_DIMS:
+                raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")
+            with _lock:
+                known = cls._known.setdefault((dims, batch), cls(dims, batch))
+        return known
+
+    def own(self) -> Dim:
+        """A Dim equal to this one that is nobody else's."""
+        return Dim(self.dims, self.batch, plain=self.plain)
+
+    @property
+    def rows(self) -> int:
+        """The size of the first dimension."""
+        return self.dims[0] if self.dims else 1
+
+    @property
+    def columns(self) -> int:
+        """The product of all dimensions after the first."""
+        return self.size // self.rows if self.dims else 1
+
+    def __repr__(self) -> str:
+        return f"{self.dims}" + (f" x {self.batch}" if self.batch > 1 else "")
+
+    def __reduce__(self):
+        return Dim.of, (self.dims, self.batch)
+
+
+def checked_dims(name: str, dims: int | Sequence[int]) -> tuple[int, ...]:
+    """Sizes that a user gave, as a tuple of positive ints."""
+    try:
+        sizes = (operator.index(dims),) if not isinstance(dims, (tuple, list)) else tuple(map(operator.index, dims))
+    except TypeError:
+        raise ArgumentTypeError(f"{name}: dimensions are ints or a tuple of ints, not {dims!r}") from None
+    if not sizes or min(sizes) < 1:
+        raise ArgumentError(f"{name}: every dimension must be at least 1, got {sizes}")
+    if len(sizes) > MAX_DIMS:
+        raise ShapeError(f"{name}: {len(sizes)} dimensions, at most {MAX_DIMS} are possible: {sizes}")
+    return sizes
+
+
+def checked_batch(name: str, batch_size: int) -> int:
+    """A batch size that a user gave."""
+    try:
+        batch = operator.index(batch_size)
+    except TypeError:
+        raise ArgumentTypeError(f"{name}: batch_size must be an int, not {batch_size!r}") from None
+    if batch < 1:
+        raise ArgumentError(f"{name}: batch_size must be at least 1, got {batch}")
+    return batch

@@ -1,0 +1,209 @@
+"""The buffers of one thread, in which graphs are planned and run. They grow as graphs do."""
+
+from __future__ import annotations
+
+import array
+import struct
+import threading
+
+import numpy as np
+from dynet_kernels import layout as at
+from dynet_kernels import library
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SLOT
+
+from .memory import Block, floats_at
+from .signature import TABLE, signature_count
+
+PER_RECORD = ("nodes", "depth", "value", "gradient", "needs", "live", "starts", "sorted", "order", "counters")
+KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
+FIRST_FLOATS = 1 << 16
+ARENA_TOP = SLOT["arena_top"]
+
+_library = None
+_library_kernels = 0
+_library_lock = threading.Lock()
+
+
+def compiled() -> library.Library:
+    """The machine for all kernels there are by now."""
+    global _library, _library_kernels
+    with _library_lock:
+        if _library is None or _library_kernels != len(KERNELS):
+            _library_kernels = len(KERNELS)
+            _library = library.load(KERNELS)
+        return _library
+
+
+class Rows:
+    """What the planner knows of parameters: one row each, shared by all threads."""
+
+    def __init__(self):
+        self.rows: list[tuple[int, ...]] = []
+        self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
+        self.lock = threading.Lock()
+        self.version = 0
+
+    def add(self, *, value: int, gradient: int, needs: bool, touched: int = 0, width: int = 0, rows: int = 0) -> int:
+        """Add a row; an operand -1-row means it."""
+        with self.lock:
+            number = len(self.rows)
+            self.rows.append((value, gradient, int(needs), touched, width, rows))
+            if (number + 1) * at.PARAMETER_ROW > len(self.buffer):
+                self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
+            self.write(number)
+            self.version += 1
+            return number
+
+    def write(self, number: int) -> None:
+        start = number * at.PARAMETER_ROW
+        self.buffer[start : start + at.PARAMETER_ROW] = self.rows[number]
+
+    def set_needs(self, number: int, needs: bool) -> None:
+        """Say whether a parameter's gradient is wanted."""
+        with self.lock:
+            row = self.rows[number]
+            self.rows[number] = (*row[:2], int(needs), *row[3:])
+            self.write(number)
+
+
+PARAMETER_ROWS = Rows()
+
+
+class Engine:
+    """Plans and runs the graph of one thread."""
+
+    def __init__(self):
+        self.machine = compiled()
+        self.kernels = len(KERNELS)
+        self.context = np.zeros(len(SLOT), np.int64)
+        self.context_at = self.context.ctypes.data
+        self.slots = memoryview(self.context)
+        self.buffers: dict[str, np.ndarray] = {}
+        self.table_written = self.parameters_version = 0
+        self.chunks: list[Block] = []
+        self.large = False  # whether `begin` should think about giving memory back
+        self.gradients = Block(0)
+        self.peaks = [0, 0]  # floats that the last graphs used
+        self._grow_records(1 << 10)
+        self._grow("table", 1 << 12)
+        self._grow("index", 1 << 12, end="index_end")
+        self._grow("tape", 1 << 10, end="tape_end", width=at.TAPE_ROW)
+        self._new_chunk(FIRST_FLOATS)
+
+    def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
+        old = self.buffers.get(name)
+        fresh = np.zeros(size * width, np.int64)
+        if old is not None:
+            fresh[: len(old)] = old
+        self.buffers[name] = fresh
+        self.slots[SLOT[name]] = fresh.ctypes.data
+        if end:
+            self.slots[SLOT[end]] = size
+
+    def _grow_records(self, size: int) -> None:
+        for name in PER_RECORD:
+            self._grow(name, size)
+        self.records = size
+        self.packed = memoryview(self.buffers["nodes"])
+        self.values = memoryview(self.buffers["value"])
+
+    def _new_chunk(self, floats: int) -> None:
+        chunk = Block(floats)
+        self.chunks.append(chunk)
+        self.large = len(self.chunks) > 1 or floats > KEPT_FLOATS
+        self.numbers = memoryview(chunk.array)
+        self.numbers_at = self.slots[SLOT["arena_top"]] = chunk.address
+        self.slots[SLOT["arena_end"]] = chunk.address + floats
+
+    def number(self, address: int) -> float:
+        """The number at an address."""
+        place = address - self.numbers_at
+        return self.numbers[place] if 0 <= place < len(self.numbers) else float(floats_at(address, 1)[0])
+
+    def begin(self) -> None:
+        """Forget all values: the next graph starts in an empty arena, and what only a large graph needed is freed."""
+        if self.large:
+            chunks = self.chunks
+            used = sum(chunk.floats for chunk in chunks)
+            self.peaks = [self.peaks[1], used]
+            wanted = max(min(self.peaks), min(used, KEPT_FLOATS))
+            if len(chunks) > 1 or chunks[0].floats > 2 * wanted:
+                self.chunks = []
+                self._new_chunk(wanted)
+            if self.gradients.floats > 2 * wanted:
+                self._grow_gradients(0)
+            self._shrink_records()
+        self.slots[ARENA_TOP] = self.numbers_at
+
+    def _shrink_records(self) -> None:
+        if self.records * 8 * len(PER_RECORD) > KEPT_FLOATS * 4:
+            self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
+            self._grow_records(1 << 10)
+        for name, end, width in (("index", "index_end", 1), ("tape", "tape_end", at.TAPE_ROW)):
+            if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
+                del self.buffers[name]
+                self._grow(name, 1 << 12, end, width)
+
+    def _grow_gradients(self, floats: int) -> None:
+        self.gradients = Block(floats)
+        self.slots[SLOT["gradient_start"]] = self.gradients.address
+        self.slots[SLOT["gradient_end"]] = self.gradients.address + floats
+
+    def _prepare(self, records: int) -> None:
+        """Bring buffers and shared tables up to date."""
+        if self.table_written != len(TABLE):
+            end, count = len(TABLE), signature_count()
+            if end > len(self.buffers["table"]):
+                self._grow("table", 2 * end)
+            if self.kernels != len(KERNELS):
+                self.machine, self.kernels = compiled(), len(KERNELS)
+            self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
+            self.table_written = end
+            self.slots[SLOT["signatures"]] = count
+        if self.parameters_version != PARAMETER_ROWS.version:
+            self.parameters_version = PARAMETER_ROWS.version
+            self.rows = PARAMETER_ROWS.buffer  # held: the planner reads it
+            self.slots[SLOT["parameters"]] = self.rows.ctypes.data
+        room = max(records, self.slots[SLOT["signatures"]]) + 2
+        if room > self.records:
+            self._grow_records(2 * room)
+
+    def _make_room(self, floats: str) -> None:
+        """Give the planner what it found too small."""
+        slots = self.slots
+        if slots[SLOT["needed_index"]] > slots[SLOT["index_end"]]:
+            self._grow("index", slots[SLOT["needed_index"]] * 3 // 2, "index_end")
+        if slots[SLOT["needed_tape"]] > slots[SLOT["tape_end"]]:
+            self._grow("tape", slots[SLOT["needed_tape"]] * 3 // 2, "tape_end", at.TAPE_ROW)
+        needed = slots[SLOT["needed_floats"]]
+        if floats == "gradient":
+            if needed > slots[SLOT["gradient_end"]] - slots[SLOT["gradient_start"]]:
+                self._grow_gradients(needed * 5 // 4)
+        elif needed > slots[SLOT["arena_end"]] - slots[SLOT["arena_top"]]:
+            self._new_chunk(max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0))
+
+    def forward(self, nodes: list[int], begin: int, inputs: array.array, inputs_begin: int) -> None:
+        """Plan and run the records from `begin` on, with the input values from `inputs_begin` on."""
+        end = len(nodes)
+        if end >= self.records or self.table_written != len(TABLE) or (
+            self.parameters_version != PARAMETER_ROWS.version
+        ):
+            self._prepare(end)
+        new = nodes[begin:] if begin else nodes
+        inputs_at, inputs_end = inputs.buffer_info()
+        while True:
+            struct.pack_into(f"{end - begin}q", self.packed, 8 * begin, *new)
+            self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
+            if self.slots[SLOT["status"]] == at.READY:
+                return
+            self._make_room("arena")
+
+    def backward(self, loss: int, size: int, everything: bool) -> None:
+        """Add the gradient of `size` numbers at `loss` to every parameter they depend on."""
+        while True:
+            self.machine.backward(self.context_at, loss, size, int(everything))
+            if self.slots[SLOT["status"]] == at.READY:
+                return
+            self._make_room("gradient")
+

@@ -1,0 +1,31 @@
+"""What can go wrong, one type per kind. Messages name the op, its operands and the values."""
+
+from __future__ import annotations
+
+
+class DynetError(Exception):
+    """The base of every error that this library raises by itself."""
+
+
+class ShapeError(DynetError, ValueError):
+    """Dimensions or batch sizes that an op cannot take."""
+
+
+class ArgumentError(DynetError, ValueError):
+    """An argument whose value an op or object cannot take."""
+
+
+class ArgumentTypeError(DynetError, TypeError):
+    """An argument of the wrong type."""
+
+
+class OutOfRangeError(DynetError, IndexError):
+    """An index outside its dimension, table or batch."""
+
+
+class StaleExpressionError(DynetError, RuntimeError):
+    """An expression of a graph that is gone, or of another thread's graph."""
+
+
+class GradientError(DynetError, RuntimeError):
+    """A gradient that does not exist or is not finite."""

@@ -1,0 +1,126 @@
+"""Expressions: the handles of a graph's nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .dim import Dim
+from .errors import ShapeError
+from .graph import shape_of
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+
+class Expression:
+    """A node of the current graph, or a parameter, as an operand of further nodes.
+
+    Its operators and operations stand in `dynet_ops`. `at` is where the node's record begins; a parameter
+    is -1 minus its row and belongs to no graph.
+    """
+
+    __slots__ = ("__weakref__", "at", "graph", "type")
+
+    at: int
+    graph: Graph | None
+    type: Dim
+
+    def dim(self) -> tuple[tuple[int, ...], int]:
+        """The dimensions and the batch size.
+
+        >>> import dynet as dy
+        >>> dy.inputVector([1, 2, 3]).dim()
+        ((3,), 1)
+        """
+        return self.type.dims, self.type.batch
+
+    def __repr__(self) -> str:
+        return f"expression {self.at}/{self.graph.version if self.graph else 'parameter'}: {self.type!r}"
+
+    def __len__(self) -> int:
+        """The size of the first dimension."""
+        return self.type.rows
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _stored(self, recalculate: bool) -> np.ndarray:
+        """The numbers of the value, as a view in stored order."""
+        assert self.graph is not None
+        if recalculate:
+            self.graph.forward(recalculate=True)
+        return self.graph.values(self.at, self.type.total)
+
+    def forward(self, recalculate: bool = False) -> None:
+        """Compute the graph up to here; with `recalculate`, compute all of it again with the inputs' new values."""
+        if self.graph is not None:
+            self.graph.forward(recalculate)
+
+    def npvalue(self, recalculate: bool = False) -> np.ndarray:
+        """The value as an array of shape dim; the batch, if it is larger than 1, is the last axis.
+
+        >>> import dynet as dy
+        >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
+        array([[1., 2.],
+               [3., 4.]], dtype=float32)
+        """
+        return self._stored(recalculate).reshape(shape_of(self.type), order="F").copy(order="F")
+
+    def scalar_value(self, recalculate: bool = False) -> float:
+        """The value of an expression that is a single number.
+
+        Raises:
+            ShapeError: the expression is not a single number.
+        """
+        if self.type.total != 1:
+            raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
+        graph = self.graph
+        if graph is None or recalculate:
+            return float(self._stored(recalculate)[0])
+        return graph.number(self.at)
+
+    def vec_value(self, recalculate: bool = False) -> list[float]:
+        """The value as a flat list, column by column, batch element after batch element."""
+        return self._stored(recalculate).tolist()
+
+    def value(self, recalculate: bool = False):
+        """The value in its most relevant form: a float, a list for a vector, an array for anything else."""
+        dim = self.type
+        if dim.total == 1:
+            return self.scalar_value(recalculate)
+        if len(dim.dims) == 1 and dim.batch == 1:
+            return self.vec_value(recalculate)
+        return self.npvalue(recalculate)
+
+    def gradient(self) -> np.ndarray:
+        """The gradient that `backward` left here, shaped like `npvalue`.
+
+        Constants have one only after `backward(full=True)`.
+        """
+        assert self.graph is not None
+        stored = self.graph.gradients(self.at, self.type.total)
+        return stored.reshape(shape_of(self.type), order="F").copy(order="F")
+
+    def backward(self, full: bool = False) -> None:
+        """Add the gradient of this number with respect to every parameter to that parameter's gradient.
+
+        Args:
+            full: also compute the gradients of nodes that no parameter needs, for `gradient()`.
+
+        Raises:
+            ShapeError: the expression is not a single number.
+        """
+        if self.type.total != 1:
+            raise ShapeError(
+                f"backward: the expression is {self.type!r}, not a single number; "
+                "sum_elems and sum_batches make one of it"
+            )
+        if self.graph is None:
+            self._stored_gradient()[:] += 1
+        else:
+            self.graph.backward(self.at, 1, full)
+
+    def _stored_gradient(self) -> np.ndarray:
+        raise NotImplementedError

@@ -1,0 +1,138 @@
+"""The computation graph of a thread: one flat list of integers, and what has been computed of it."""
+
+from __future__ import annotations
+
+import array
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+
+from .dim import Dim
+from .engine import Engine
+from .errors import GradientError, StaleExpressionError
+from .memory import floats_at
+
+_local = threading.local()
+_version = 0
+
+
+class _Gone:
+    """Stands where the records of a graph that is gone were: whoever wants to add to them is told."""
+
+    def __init__(self, version: int):
+        self.version = version
+
+    def _refuse(self, *_):
+        raise StaleExpressionError(
+            f"this expression belongs to graph {self.version}, which renew_cg has replaced; "
+            f"the current graph is {current().version}"
+        )
+
+    __len__ = __iadd__ = __getitem__ = _refuse
+
+
+class Graph:
+    """What has been recorded since the last `renew_cg` of this thread."""
+
+    __slots__ = ("checkpoints", "differentiated", "done", "engine", "inputs", "inputs_done", "nodes", "version")
+
+    def __init__(self, engine: Engine, nodes: list[int], inputs: array.array):
+        global _version
+        _version += 1
+        self.engine, self.nodes, self.inputs, self.version = engine, nodes, inputs, _version
+        self.done = self.inputs_done = 0
+        self.differentiated = -1  # the record that `backward` started from last
+        self.checkpoints: list[tuple[int, int]] = []
+
+    def forward(self, recalculate: bool = False) -> None:
+        """Compute every node recorded since the last call; with `recalculate`, all of them again."""
+        if recalculate:
+            self._check()
+            self.engine.begin()
+            self.done = self.inputs_done = 0
+            self.differentiated = -1
+        end = len(self.nodes)
+        if self.done < end:
+            self.engine.forward(self.nodes, self.done, self.inputs, self.inputs_done)
+            self.done, self.inputs_done = end, len(self.inputs)
+
+    def number(self, place: int) -> float:
+        """The first number of a node's value."""
+        if self.done < len(self.nodes):
+            self.forward()
+        return self.engine.number(self.engine.values[place])
+
+    def values(self, place: int, count: int) -> np.ndarray:
+        """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
+        if self.done < len(self.nodes):
+            self.forward()
+        return floats_at(self.engine.values[place], count)
+
+    def backward(self, place: int, size: int, everything: bool) -> None:
+        """Add the gradient of a node to every parameter it depends on."""
+        self.forward()
+        self.engine.backward(place, size, everything)
+        self.differentiated = place
+
+    def gradients(self, place: int, count: int) -> np.ndarray:
+        """The numbers of a node's gradient after `backward`."""
+        self._check()
+        if self.differentiated < 0:
+            raise GradientError("gradient: backward() has not been called on this graph")
+        buffers = self.engine.buffers
+        if place > self.differentiated or not buffers["live"][place]:
+            return np.zeros(count, np.float32)
+        return floats_at(int(buffers["gradient"][place]), count)
+
+    def _check(self) -> None:
+        len(self.nodes)
+
+    def take(self, values) -> int:
+        """Keep input values; where they begin among the inputs."""
+        start = len(self.inputs)
+        self.inputs.extend(values)
+        return start
+
+    def take_array(self, values: np.ndarray) -> int:
+        """Keep the values of a float32 array, column by column."""
+        start = len(self.inputs)
+        self.inputs.frombytes(values.tobytes(order="F"))
+        return start
+
+
+def current() -> Graph:
+    """The graph of this thread; the first call makes it."""
+    try:
+        return _local.graph
+    except AttributeError:
+        _local.graph = Graph(Engine(), [], array.array("f"))
+        return _local.graph
+
+
+def renew() -> Graph:
+    """Begin a new graph; expressions of the old one are stale from now on."""
+    old = current()
+    nodes, inputs, engine = old.nodes, old.inputs, old.engine
+    old.nodes = _Gone(old.version)
+    nodes.clear()
+    del inputs[:]
+    engine.begin()
+    graph = _local.graph = Graph(engine, nodes, inputs)
+    return graph
+
+
+@contextmanager
+def graph():
+    """A graph for the length of a `with` block.
+
+    >>> with graph():
+    ...     pass
+    """
+    yield renew()
+    renew()
+
+
+def shape_of(dim: Dim) -> tuple[int, ...]:
+    """The numpy shape of a value: the batch, if there is one, comes last."""
+    return (*dim.dims, dim.batch) if dim.batch > 1 else dim.dims

@@ -1,0 +1,28 @@
+"""Aligned stretches of float32 memory, and addresses counted in floats."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+from dynet_kernels.layout import CACHE_LINE
+
+
+class Block:
+    """Memory for `floats` numbers on a cache-line boundary; `address` counts floats from zero."""
+
+    __slots__ = ("_whole", "address", "array", "floats")
+
+    def __init__(self, floats: int, zero: bool = False):
+        self.floats = floats
+        allocate = np.zeros if zero else np.empty
+        self._whole = allocate(floats + 2 * CACHE_LINE, np.float32)
+        skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
+        self.array = self._whole[skip : skip + floats]
+        self.address = self.array.ctypes.data // 4
+
+
+
+def floats_at(address: int, count: int) -> np.ndarray:
+    """The `count` floats at an address, as an array over that memory."""
+    return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)

@@ -1,0 +1,219 @@
+"""The stream of random numbers that initial values come from, bit for bit DyNet 2.1's.
+
+DyNet draws from one 32-bit Mersenne twister through the distributions of the GNU C++ library, compiled with
+fused multiply-adds. The same steps are taken here over whole arrays.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import operator
+import os
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+__all__ = ["InitialStream", "reset_random_seed", "stream"]
+
+# Drawing block by block keeps the intermediate arrays in the cache.
+BLOCK = 1 << 16
+
+LARGEST_SEED = 2**32 - 1
+LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+
+
+class InitialStream:
+    """Random float32 numbers in the order in which DyNet 2.1 draws them.
+
+    Every draw continues where the last one ended, whatever its kind. A stream may be shared between threads:
+    which thread gets which numbers depends on timing, but no number is given out twice.
+
+    Arguments: `seed`, a whole number from 0 to 2**32 - 1; None takes one from the operating system.
+    Errors: TypeError for a seed that is not a whole number, ValueError for one out of range.
+    Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform
+    pseudo-random number generator", 1998.
+
+    >>> InitialStream(42).uniform(-1, 1, 3)
+    array([-0.25091976,  0.593086  ,  0.9014286 ], dtype=float32)
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = int.from_bytes(os.urandom(4), "little") if seed is None else operator.index(seed)
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
+        self._engine = np.random.RandomState(self.seed)
+        self._unread = np.empty(0, np.uint32)
+        self._lock = threading.Lock()
+
+    def uniform(self, low: float, high: float, count: int) -> np.ndarray:
+        """`count` numbers spread evenly over [low, high]; one word of the generator each.
+
+        Errors: ValueError when high < low, or when a bound or their distance is not a finite float32.
+
+        >>> InitialStream(1).uniform(0, 10, 2)
+        array([4.17022  , 9.9718485], dtype=float32)
+        """
+        low32, high32 = _float32("low", low), _float32("high", high)
+        width = _float32("high - low", float(high32) - float(low32))
+        if width < 0:
+            raise ValueError(f"high must not be below low but got low {low}, high {high}")
+        values = np.empty(count, np.float32)
+        with self._lock:
+            for start in range(0, count, BLOCK):
+                part = values[start : start + BLOCK]
+                part[:] = _fused_multiply_add(_fractions(self._words(part.size)), width, low32)
+        return values
+
+    def normal(self, mean: float, std: float, count: int) -> np.ndarray:
+        """`count` normally distributed numbers: mean + std * z, z from pairs of points in the unit circle.
+
+        A point (x, y) of the square [-1, 1]^2 with r = x^2 + y^2 in (0, 1] gives z = y m, then z = x m,
+        m = sqrt(-2 log(r) / r). For an odd count the last x m is dropped: nothing is kept for the next draw.
+
+        Errors: ValueError for std < 0, and for a mean or std that is not a finite float32.
+        Source: Marsaglia and Bray, "A convenient method for generating normal variables", 1964.
+
+        >>> InitialStream(1).normal(0, 1, 3)
+        array([ 0.3063995 ,  0.1560656 , -0.42438623], dtype=float32)
+        """
+        mean32, std32 = _float32("mean", mean), _float32("std", std)
+        if std32 < 0:
+            raise ValueError(f"std must be 0 or more but got {std}")
+        pairs = np.empty(((count + 1) // 2, 2), np.float32)
+        with self._lock:
+            filled = 0
+            while filled < len(pairs):
+                part = self._normal_pairs(len(pairs) - filled)
+                pairs[filled : filled + len(part)] = part
+                filled += len(part)
+        return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
+
+    def bernoulli(self, probability: float, count: int) -> np.ndarray:
+        """`count` numbers that are 1 with the given probability and 0 otherwise; two words each.
+
+        Errors: ValueError for a probability outside [0, 1].
+
+        >>> InitialStream(1).bernoulli(0.5, 6)
+        array([0., 0., 1., 0., 1., 1.], dtype=float32)
+        """
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability must be between 0 and 1 but got {probability}")
+        values = np.empty(count, np.float32)
+        with self._lock:
+            for start in range(0, count, BLOCK):
+                part = values[start : start + BLOCK]
+                words = self._words(2 * part.size).astype(np.float64).reshape(-1, 2)
+                # DyNet holds the probability in float32 and compares in float64.
+                part[:] = (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < float(np.float32(probability))
+        return values
+
+    def _normal_pairs(self, wanted: int) -> np.ndarray:
+        """Up to `wanted` pairs (y m, x m); reads no further than the last pair it returns."""
+        # About pi / 4 of the points fall into the circle.
+        tries = min(BLOCK, int(wanted * 1.28) + 8)
+        words = self._words(2 * tries)
+        points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
+        radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
+        good = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
+        if good.size == wanted:
+            self._unread = np.concatenate([words[2 * (good[-1] + 1) :], self._unread])
+        radius = radius[good]
+        factor = np.sqrt(np.float32(-2) * _log(radius) / radius)
+        return points[good, ::-1] * factor[:, None]
+
+    def _words(self, count: int) -> np.ndarray:
+        """The next `count` 32-bit words of the generator."""
+        old, self._unread = self._unread[:count], self._unread[count:]
+        if old.size == count:
+            return old
+        new = self._engine.randint(0, 2**32, size=count - old.size, dtype=np.uint32)
+        return np.concatenate([old, new]) if old.size else new
+
+
+def reset_random_seed(seed: int) -> None:
+    """Start the current stream afresh, as the command line's `--dynet-seed` does for seeds from 1 on.
+
+    Seed 0 is a seed like any other here, as in DyNet; on DyNet's command line it asks for a random one.
+
+    Arguments and errors: those of `InitialStream`.
+
+    >>> reset_random_seed(42)
+    >>> stream().uniform(-1, 1, 1)
+    array([-0.25091976], dtype=float32)
+    """
+    global _current
+    _current = InitialStream(operator.index(seed))
+
+
+def stream() -> InitialStream:
+    """The current stream; its seed comes from the operating system until `reset_random_seed` is called.
+
+    >>> reset_random_seed(7)
+    >>> stream().seed
+    7
+    """
+    return _current
+
+
+_current = InitialStream()
+
+
+def _float32(name: str, value: float) -> np.float32:
+    """`value` as a finite float32, or a ValueError that names it."""
+    with np.errstate(over="ignore"):
+        rounded = np.float32(value)
+    if not np.isfinite(rounded):
+        raise ValueError(f"{name} must be a finite float32 but got {value}")
+    return rounded
+
+
+def _fractions(words: np.ndarray) -> np.ndarray:
+    """Words as float32 in [0, 1): the few that round up to 1 become the number below."""
+    return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
+
+
+def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
+    """float32(a * b + c) with a single rounding, as the processor's instruction of that name gives it.
+
+    The product of two float32 is exact in float64, the sum may not be. That matters only where the sum lands
+    on the midpoint of two float32: there it is moved towards what the addition lost.
+    """
+    product = np.multiply(a, b, dtype=np.float64)
+    addend = np.asarray(c, np.float64)
+    total = product + addend
+    middle = np.flatnonzero((total.view(np.int64) & 0x1FFFFFFF) == 0x10000000)
+    if middle.size:
+        p, s, t = product[middle], np.broadcast_to(addend, total.shape)[middle], total[middle]
+        lost = (p - (t - (t - p))) + (s - (t - p))
+        total[middle] = np.where(lost == 0, t, np.nextafter(t, np.copysign(np.inf, lost)))
+    return total.astype(np.float32)
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    """The natural logarithm of float32 numbers in (0, 1], rounded as the C library's logf rounds it.
+
+    logf misses the nearest float32 now and then. Over all arguments, glibc's does so only within 0.05 of a
+    unit in the last place from the midpoint of two float32 (0.3 for x near 1): only such cases are worth a
+    call.
+    """
+    exact = np.log(x.astype(np.float64))
+    nearest = exact.astype(np.float32)
+    logf = _c_logf()
+    if logf is not None:
+        distance = np.abs((exact.view(np.int64) & 0x1FFFFFFF) - 0x10000000)
+        doubtful = distance < np.where(x > 0.93, 0.3 * 2**29, 0.05 * 2**29)
+        nearest[doubtful] = [logf(value) for value in x[doubtful].tolist()]
+    return nearest
+
+
+@functools.cache
+def _c_logf() -> Callable[[float], float] | None:
+    """The C library's logf, or None where the process does not have it at hand."""
+    try:
+        logf = ctypes.CDLL(None).logf
+    except (AttributeError, OSError, TypeError):
+        return None
+    logf.argtypes, logf.restype = [ctypes.c_float], ctypes.c_float
+    return logf

@@ -1,0 +1,128 @@
+"""How a node gets into the graph. The functions that ops record with are made here; they are the hot path.
+
+Everything that can fail comes before the record is appended, so that an error leaves no half node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from .dim import Dim
+from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
+from .expression import Expression
+from .graph import Graph, current
+from .signature import Signature
+
+SignatureOf = Callable[..., Signature]
+
+
+def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
+    """The graph that operands belong to; parameters belong to any. Checks that they are expressions at all."""
+    found = None
+    for operand in operands:
+        if not isinstance(operand, Expression):
+            raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
+        graph = operand.graph
+        if graph is not None and graph is not found:
+            len(graph.nodes)  # raises if the graph is gone
+            if found is not None:
+                raise StaleExpressionError(f"{name}: the operands belong to different threads' graphs")
+            found = graph
+    if found is not None and found is not current():
+        raise StaleExpressionError(f"{name}: the operand belongs to another thread's graph")
+    return found or current()
+
+
+def append(graph: Graph, signature: Signature, integers: Sequence[int]) -> Expression:
+    """Add a record of a signature to a graph."""
+    nodes = graph.nodes
+    node = Expression()
+    node.graph = graph
+    node.at = len(nodes)
+    node.type = signature.dim
+    nodes.append(signature.at)
+    nodes.extend(integers)
+    return node
+
+
+def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], Expression]:
+    """The recording function of an op of one operand, whose signature follows from the operand's Dim."""
+    known: dict[Dim, tuple[int, Dim]] = {}
+
+    def record(x: Expression) -> Expression:
+        try:
+            signature, dim = known[x.type]
+            graph = x.graph
+            nodes = graph.nodes  # type: ignore[union-attr]  # a parameter has no graph: see below
+        except (KeyError, AttributeError):
+            graph = graph_of(name, (x,))
+            if x.type not in known:
+                new = signature_of(x.type)
+                known[x.type] = new.at, new.dim
+            signature, dim = known[x.type]
+            nodes = graph.nodes
+        node = Expression()
+        node.graph = graph
+        node.at = len(nodes)
+        node.type = dim
+        nodes += (signature, x.at)
+        return node
+
+    return record
+
+
+def two_operands(name: str, signature_of: SignatureOf) -> Callable[[Expression, Expression], Expression]:
+    """The recording function of an op of two operands."""
+    known: dict[Dim, dict[Dim, tuple[int, Dim]]] = {}
+
+    def record(a: Expression, b: Expression) -> Expression:
+        try:
+            signature, dim = known[a.type][b.type]
+            graph = a.graph
+            if b.graph is not graph:
+                graph = graph_of(name, (a, b))
+            nodes = graph.nodes  # type: ignore[union-attr]
+        except (KeyError, AttributeError):
+            graph = graph_of(name, (a, b))
+            row = known.setdefault(a.type, {})
+            if b.type not in row:
+                new = signature_of(a.type, b.type)
+                row[b.type] = new.at, new.dim
+            signature, dim = row[b.type]
+            nodes = graph.nodes
+        node = Expression()
+        node.graph = graph
+        node.at = len(nodes)
+        node.type = dim
+        nodes += (signature, a.at, b.at)
+        return node
+
+    return record
+
+
+def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Expression]], Expression]:
+    """The recording function of an op of a fixed number of operands that is known only at the call."""
+    known: dict[tuple[Dim, ...], Signature] = {}
+
+    def record(operands: Sequence[Expression]) -> Expression:
+        graph = graph_of(name, operands)
+        key = tuple([x.type for x in operands])
+        signature = known.get(key)
+        if signature is None:
+            signature = known[key] = signature_of(*key)
+        return append(graph, signature, [x.at for x in operands])
+
+    return record
+
+
+def common_batch(name: str, dims: Sequence[Dim]) -> int:
+    """The batch size of a result: that of the operands, where 1 goes with any other."""
+    batch = max(dim.batch for dim in dims)
+    if any(dim.batch not in (1, batch) for dim in dims):
+        raise ShapeError(f"{name}: batch sizes differ: operands are {described(dims)}")
+    return batch
+
+
+def described(dims: Sequence[Dim]) -> str:
+    """Shapes for an error message."""
+    return ", ".join(map(repr, dims))

@@ -1,0 +1,123 @@
+"""Signatures: what the planner needs to know of nodes that run together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dynet_kernels import layout as at
+from dynet_kernels.kernels import KERNELS
+
+from .dim import Dim
+
+TABLE: list[int] = [0] * at.TABLE_HEAD  # every signature, one after the other
+_lock = threading.Lock()
+_count = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """Where one named value of each column stands.
+
+    The address for column c is that of `source` (an operand's number, SELF, EACH operand in turn, or NOWHERE)
+    + offset + (c % period) * stride + (c // period) * outer; period 0 means stride alone. With `index`, the
+    attribute of that number (+ c * index_step) times `scale` is added.
+    """
+
+    source: int
+    offset: int = 0
+    stride: int = 0
+    period: int = 0
+    outer: int = 0
+    index: int = at.NO_INDEX
+    index_step: int = 0
+    scale: int = 0
+
+    def row(self) -> list[int]:
+        """The view as integers of the table."""
+        return [
+            self.source, self.offset, self.stride, self.period, self.outer,
+            self.index, self.index_step, self.scale,
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """One instruction that a signature wants: a kernel, its parameters, and whose gradient it makes."""
+
+    kernel: str
+    parameters: tuple[int, ...]
+    gradient_of: int = at.NO_OPERAND
+
+
+def constant(attribute: int) -> View:
+    """The view of a number that came with the node: attribute number `attribute` says where."""
+    return View(at.NOWHERE, index=attribute, scale=1)
+
+
+class Signature:
+    """Nodes of one signature run together. `at` is where it stands in the table, `dim` what its nodes are."""
+
+    __slots__ = ("at", "dim")
+
+    def __init__(
+        self,
+        dim: Dim,
+        *,
+        operands: int = 0,
+        variadic: bool = False,
+        attributes: int = 0,
+        constants: int = 0,
+        kind: int = at.COMPUTED,
+        size: int | None = None,
+        columns: int = 1,
+        alias_scale: int = 0,
+        alias_offset: int = 0,
+        passes: bool = True,
+        views: Sequence[View] = (),
+        forward: Sequence[Step] = (),
+        backward: Sequence[Step] = (),
+        deferred: Sequence[Step] = (),
+    ):
+        global _count
+        self.dim = dim
+        groups = [list(forward), list(backward), list(deferred)]
+        steps_at = at.HEAD + at.VIEW_ROW * len(views)
+        bounds = []
+        for group in groups:
+            bounds += [steps_at, len(group)]
+            steps_at += at.STEP_ROW * len(group)
+        with _lock:
+            self.at = len(TABLE)
+            row = [
+                _count, kind, dim.total if size is None else size, columns, operands, int(variadic),
+                attributes, constants, alias_scale, alias_offset, int(passes), len(views), *bounds,
+            ]  # fmt: skip
+            for view in views:
+                row += view.row()
+            parameters_at = self.at + steps_at
+            parameters: list[int] = []
+            for step in [step for group in groups for step in group]:
+                kernel = KERNELS[step.kernel]
+                if len(step.parameters) != len(kernel.parameters):
+                    raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
+                row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters)]
+                parameters += step.parameters
+            TABLE.extend(row + parameters)
+            _count += 1
+
+
+def signature_count() -> int:
+    """How many signatures there are."""
+    return _count
+
+
+def alias(dim: Dim, *, scale: int = 0, offset: int = 0) -> Signature:
+    """A node that is a place inside its operand: nothing is computed or copied.
+
+    With `scale`, it has one attribute, which counts in units of that many floats.
+    """
+    return Signature(
+        dim, operands=1, attributes=int(scale != 0), kind=at.ALIAS, alias_scale=scale, alias_offset=offset
+    )

@@ -1,0 +1,1 @@
+"""Kernels, tape machine and planner of DyNet, compiled by Apache TVM."""

@@ -1,0 +1,333 @@
+"""Compiled kernels kept on disk between runs, and loaded without TVM, compiler or linker.
+
+A stored file is an object file followed by a SHA-256 digest of its key and contents. What is loaded from it
+runs as this user, so nobody else may be able to write it, and what is read and checked is what is loaded.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import platformdirs
+import tvm_ffi
+import tvm_ffi_orcjit
+
+try:
+    import fcntl
+except ImportError:  # Windows: without a lock several processes may compile, which costs only time
+    fcntl = None
+
+DAY = 24 * 3600.0
+KEEP = 8  # how many files are kept at least, if they are not too old
+KEEP_DAYS = 30
+ABANDONED = 3600.0  # seconds after which an unfinished file is taken for dead
+PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
+ROOM = 64 << 20  # free bytes wanted where kernels are built
+_DIGEST_SIZE = hashlib.sha256().digest_size
+_RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(
+    sys.platform, "libtvm_runtime.so"
+)
+
+
+class CacheError(RuntimeError):
+    """The cache directory is not safe to load code from, or compiled kernels are not fit for use."""
+
+
+class _Unwritable(Exception):
+    """Nothing can be added to the cache directory."""
+
+
+def load_or_build(
+    key: str, build: Callable[[Path], None], check: Callable[[tvm_ffi.Module], bool] | None = None
+) -> tvm_ffi.Module:
+    """The module stored under `key`, built first if there is none.
+
+    Args:
+        key: names all that the machine code depends on; letters, digits, `.`, `_` and `-`.
+        build: writes an object file to the path it is given.
+        check: whether a loaded module is fit for use. A stored one that is not is built again.
+
+    Raises:
+        CacheError: DYNET_CACHE_DIR is not safe, or a module just built is not fit for use.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
+        raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
+    try:
+        return _load_or_build_in(cache_directory(), key, build, check)
+    except _Unwritable as problem:
+        directory = _temporary_instead(str(problem))
+    try:
+        return _load_or_build_in(directory, key, build, check)
+    except _Unwritable as problem:
+        raise CacheError(str(problem)) from None
+
+
+def cache_directory() -> Path:
+    """The directory of stored kernels: DYNET_CACHE_DIR, or `dynet` in this user's cache directory.
+
+    Where that cannot be made, or the default is not safe, it is a private temporary one, with one warning.
+
+    Raises:
+        CacheError: others own DYNET_CACHE_DIR or can write to it.
+    """
+    chosen = os.environ.get("DYNET_CACHE_DIR")
+    directory = Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("dynet", appauthor=False)))
+    try:
+        if not chosen and not directory.is_absolute():  # "~" stays as it is for a user without a home
+            raise CacheError("this user has no home directory")
+        return _private_directory(directory)
+    except CacheError as problem:
+        if chosen:
+            raise CacheError(f"DYNET_CACHE_DIR cannot be used: {problem}") from None
+        return _temporary_instead(str(problem))
+    except OSError as problem:
+        return _temporary_instead(f"{directory} cannot be made ({problem.strerror})")
+
+
+def load(machine_code: bytes) -> tvm_ffi.Module:
+    """Load an object file; its functions stay valid until the process ends."""
+    load_runtime()
+    # By default the session asks the C++ compiler where its runtime library is; kernels need neither.
+    return tvm_ffi_orcjit.default_session().load_module(
+        machine_code, cxx=f"{os.devnull}/compiler", keep_module_alive=True
+    )
+
+
+@functools.cache
+def load_runtime() -> None:
+    """Load TVM's small runtime library (1 ms), without which a kernel that uses `T.parallel` crashes."""
+    spec = importlib.util.find_spec("tvm")  # finds the package without importing it
+    if spec is None or spec.origin is None:
+        raise ImportError("dynet-kernels needs the package apache-tvm, which is not installed")
+    ctypes.CDLL(str(Path(spec.origin).parent / "lib" / _RUNTIME_FILE), ctypes.RTLD_GLOBAL)
+
+
+def prune(directory: Path, keep: str) -> None:
+    """Remove files unused for KEEP_DAYS, all but the KEEP last used, and what killed processes left behind.
+
+    The file of the key `keep` stays, and so do all used within a day: the time of use is noted at most daily,
+    so among those it does not say which is older. No running process needs a file that it has loaded.
+    """
+    now = time.time()
+    stored, unfinished = [], []
+    for path in directory.iterdir():
+        with suppress(OSError):
+            age = now - path.lstat().st_mtime
+            if path.suffix == ".o" and path.stem != keep:
+                stored.append((age, path))
+            elif path.suffix in (".lock", ".new"):
+                unfinished.append((age, path))
+    stored.sort()
+    young = [pair for pair in stored if pair[0] < KEEP_DAYS * DAY]
+    old = stored[len(young) :] + [pair for pair in young[KEEP - 1 :] if pair[0] > DAY]
+    for _, path in old + [pair for pair in unfinished if pair[0] > ABANDONED]:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _load_or_build_in(directory, key, build, check):
+    path = directory / f"{key}.o"
+
+    def load_stored():
+        machine_code = _read(path, key)
+        if machine_code is None:
+            return None
+        module = load(machine_code)
+        return module if check is None or check(module) else None
+
+    module = load_stored()
+    if module is not None:
+        return module
+    with _turn(directory / f"{key}.lock", lambda: _read(path, key) is not None):
+        module = load_stored()  # another process may have built it meanwhile
+        return _build(path, key, build, check) if module is None else module
+
+
+def _build(path, key, build, check):
+    with tempfile.TemporaryDirectory(prefix="dynet-build-", dir=_building_site(path.parent)) as site:
+        print("dynet: compiling kernels for this CPU, once (some seconds) ...", file=sys.stderr, flush=True)
+        built = Path(site) / "kernels.o"
+        build(built)
+        machine_code = built.read_bytes()
+    module = load(machine_code)  # before it is kept: what cannot be loaded must not be found again
+    if check is not None and not check(module):
+        raise CacheError(f"the kernels just compiled ({key}) are not fit for use")
+    try:
+        _write(path, machine_code + _digest(key, machine_code))
+        prune(path.parent, keep=key)
+    except OSError as problem:
+        _warn(f"dynet: compiled kernels cannot be kept in {path.parent} ({problem.strerror}).")
+    return module
+
+
+def _building_site(cache: Path) -> Path:
+    """A directory with room for an object file, where a full home does no harm.
+
+    LLVM ends the whole process when a write fails, so that it has to be asked before.
+    """
+    with suppress(OSError):
+        temporary = Path(tempfile.gettempdir())
+        if shutil.disk_usage(temporary).free >= ROOM:
+            return temporary
+    if shutil.disk_usage(cache).free < ROOM:
+        raise CacheError(
+            f"compiling kernels needs {ROOM >> 20} MB of free space in {cache} or for temporary files"
+        )
+    return cache
+
+
+def _read(path: Path, key: str) -> bytes | None:
+    """The object file stored at `path`; None if there is none, it is damaged, or others could write it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb") as file:
+            # Asked of the open file, the answer holds whatever becomes of the directories above it.
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or _danger(status):
+                return None
+            content = file.read()
+    except OSError:
+        return None
+    machine_code, digest = content[:-_DIGEST_SIZE], content[-_DIGEST_SIZE:]
+    if digest != _digest(key, machine_code):
+        return None
+    if time.time() - status.st_mtime > DAY:
+        with suppress(OSError):
+            os.utime(path)  # it is in use: see prune
+    return machine_code
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing."""
+    descriptor, unfinished = tempfile.mkstemp(prefix=path.stem, suffix=".new", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(unfinished, path)
+    except BaseException:
+        os.unlink(unfinished)
+        raise
+
+
+def _digest(key: str, machine_code: bytes) -> bytes:
+    digest = hashlib.sha256(f"{len(key)} {key} ".encode())
+    digest.update(machine_code)
+    return digest.digest()
+
+
+@contextmanager
+def _turn(path: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock at `path`, so that one process compiles while the others wait until it is `ready`.
+
+    The lock saves time and guards nothing: a build is right without it. The system frees it when its holder
+    dies; a holder that hangs, or dies and leaves a child, keeps the others waiting for PATIENCE at most.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as problem:
+        raise _Unwritable(f"{path.parent} cannot be written to ({problem.strerror})") from None
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not _try_lock(descriptor) and time.monotonic() < deadline and not ready():
+            time.sleep(0.05)
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Take the lock unless another holds it; on a file system without locks everybody may go on."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+    return True
+
+
+def _private_directory(directory: Path) -> Path:
+    """Make `directory` if need be, and resolve it. CacheError if others own it or can write to it."""
+    directory = Path(os.path.realpath(directory))
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
+        # sudo may keep HOME, and a directory of root's in there would shut its owner out from then on.
+        raise CacheError(f"{missing[-1].parent} belongs to another user than root")
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+    if not directory.is_dir():
+        raise CacheError(f"{directory} is not a directory")
+    danger = _danger(directory.stat())
+    if danger:
+        raise CacheError(f"{directory} {danger}, and code stored there would run as this user")
+    for path in directory.parents:
+        # Groups do not count here: many a home's group has one member, and every file's owner is checked when
+        # it is read. The sticky bit keeps others from renaming what is not theirs.
+        mode = path.stat().st_mode
+        if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
+    return directory
+
+
+def _danger(status: os.stat_result) -> str:
+    """Why others may have put something into this file or directory; empty if they cannot have."""
+    if os.name != "posix":
+        return ""  # Windows keeps a user's folders private, and its mode bits say nothing
+    if status.st_uid != os.geteuid():
+        return f"belongs to another user (uid {status.st_uid})"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"can be written to by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    return ""
+
+
+def _temporary_instead(reason: str) -> Path:
+    directory = _temporary_directory()
+    _warn(
+        f"dynet: compiled kernels are kept in {directory}, since {reason}. "
+        "The environment variable DYNET_CACHE_DIR can name another directory."
+    )
+    return directory
+
+
+@functools.cache
+def _temporary_directory() -> Path:
+    """A private directory that this user's next process finds again; if not safe, one for this process."""
+    user = os.geteuid() if os.name == "posix" else "user"
+    directory = Path(os.path.realpath(tempfile.gettempdir())) / f"dynet-{user}"
+    with suppress(CacheError, OSError):
+        if _private_directory(directory) == directory:  # not a link that somebody put there
+            return directory
+    directory = Path(tempfile.mkdtemp(prefix="dynet-"))
+    atexit.register(_remove, directory, os.getpid())
+    return directory
+
+
+def _remove(directory: Path, owner: int) -> None:
+    if os.getpid() == owner:  # not in a child, whose parent goes on using it
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Warn once."""
+    warnings.warn(message, RuntimeWarning, stacklevel=2)

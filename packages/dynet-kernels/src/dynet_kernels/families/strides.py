@@ -1,0 +1,82 @@
+"""Copies between layouts: transposes, slices, broadcasts, concatenation along any dimension.
+
+Parameters: the roles of target and source, then four loops, innermost first, as extents, target strides and
+source strides. Each column is one such copy from the column's source to its target.
+"""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import int64, let, load, store, vector_loop
+from .columns import add_atomically
+
+LOOPS = 4
+
+
+def cpu(kernel, lanes):
+    def body(instruction):
+        memory = instruction.memory
+        target_role, source_role, *p = instruction.parameters
+        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+
+        def put(at, value, mask=None):
+            width = lanes if mask is not None else value.ty.dtype.lanes
+            store(memory, at, load(memory, at, width, mask) + value if kernel.accumulate else value, mask)
+
+        def inner(target, source):
+            def vectors():
+                vector_loop(
+                    extents[0],
+                    lanes,
+                    lambda offset, mask: put(
+                        let(target + offset), load(memory, source + offset, lanes, mask), mask
+                    ),
+                )
+
+            def scalars():
+                with T.serial(int64(0), extents[0]) as i:
+                    put(let(target + i * targets[0]), load(memory, let(source + i * sources[0]), 1))
+
+            tir.choose(T.And(targets[0] == int64(1), sources[0] == int64(1)), vectors, scalars)
+
+        with T.serial(int64(0), instruction.count) as column:
+            target = instruction.address(target_role, column)
+            source = instruction.address(source_role, column)
+            with T.serial(int64(0), extents[3]) as l:  # noqa: E741
+                with T.serial(int64(0), extents[2]) as k:
+                    with T.serial(int64(0), extents[1]) as j:
+                        inner(
+                            let(target + l * targets[3] + k * targets[2] + j * targets[1]),
+                            let(source + l * sources[3] + k * sources[2] + j * sources[1]),
+                        )
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def cuda(kernel):
+    def body(instruction):
+        memory = instruction.memory
+        target_role, source_role, *p = instruction.parameters
+        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+        size = extents[0] * extents[1] * extents[2] * extents[3]
+        blocks = T.floordiv(instruction.count * size + int64(255), int64(256))
+        block = instruction.thread("blockIdx.x", blocks)
+        number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
+        with tir.when(number < instruction.count * size):
+            column = let(T.floordiv(number, size))
+            rest = let(T.floormod(number, size))
+            target = instruction.address(target_role, column)
+            source = instruction.address(source_role, column)
+            for extent, target_stride, source_stride in zip(extents, targets, sources, strict=True):
+                step = let(T.floormod(rest, extent))
+                rest = let(T.floordiv(rest, extent))
+                target = let(target + step * target_stride)
+                source = let(source + step * source_stride)
+            if kernel.accumulate:
+                add_atomically(memory, target, memory[source])
+            else:
+                store(memory, target, memory[source])
+
+    return tir.kernel(body, kernel.parameters)

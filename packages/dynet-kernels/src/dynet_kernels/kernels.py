@@ -1,0 +1,155 @@
+"""Every kernel by name; its place is its opcode. Ops add rules; the rest stands here. Needs no TVM."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Kernel(Protocol):
+    """What the machine needs of a kernel."""
+
+    parameters: tuple[str, ...]
+
+    @property
+    def key(self) -> str: ...
+    def cpu(self, lanes: int): ...
+    def cuda(self): ...
+
+
+def _family(name: str):
+    return importlib.import_module(f".families.{name}", __package__)
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Sets a stretch of memory to one number."""
+
+    parameters = ("start", "size", "number")
+    key = "fill"
+
+    def cpu(self, lanes):
+        return _family("fill").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("fill").cuda(self)
+
+
+@dataclass(frozen=True)
+class Strides:
+    """Copies (or adds) one layout to another; see families.strides."""
+
+    accumulate: bool
+    parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(4)))
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        return _family("strides").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("strides").cuda(self)
+
+
+@dataclass(frozen=True)
+class Product:
+    """y[j] = start[j] + W x[j]; a start role of -1 starts from zero."""
+
+    parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
+    key = "product"
+
+    def cpu_tiles(self, lanes):
+        """(columns, vectors of rows): with 32 registers 24 sums fit, with 16 registers 12."""
+        return ((8, 3), (4, 6), (2, 8), (1, 8)) if lanes == 16 else ((4, 3), (2, 4), (1, 8))
+
+    def cpu(self, lanes):
+        return _family("matmul").product_cpu(self, lanes)
+
+    def cuda(self):
+        return _family("matmul").product_cuda(self)
+
+
+@dataclass(frozen=True)
+class ColumnGradient:
+    """dx[j] += W' dy[j]."""
+
+    parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
+    key = "column_gradient"
+
+    def cpu_tiles(self, lanes):
+        """(columns, columns of W)."""
+        return ((4, 4), (1, 8)) if lanes == 16 else ((3, 3), (1, 8))
+
+    def cpu(self, lanes):
+        return _family("matmul").column_gradient_cpu(self, lanes)
+
+    def cuda(self):
+        return _family("matmul").column_gradient_cuda(self)
+
+
+@dataclass(frozen=True)
+class MatrixGradient:
+    """dW += sum over j of dy[j] x[j]'."""
+
+    parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
+    key = "matrix_gradient"
+
+    def cpu_tile(self, lanes):
+        """(columns of W, vectors of rows)."""
+        return (8, 3) if lanes == 16 else (4, 3)
+
+    def cpu(self, lanes):
+        return _family("matmul").matrix_gradient_cpu(self, lanes)
+
+    def cuda(self):
+        return _family("matmul").matrix_gradient_cuda(self)
+
+
+class Kernels:
+    """An ordered table of kernels. `opcode` is stable: kernels are added at the end and never removed."""
+
+    def __init__(self):
+        self._kernels: dict[str, Kernel] = {}
+        self._opcodes: dict[str, int] = {}
+
+    def add(self, name: str, kernel: Kernel) -> int:
+        """Add a kernel, or find the same one under its name; its opcode."""
+        if name in self._kernels:
+            if self._kernels[name].key != kernel.key:
+                raise ValueError(f"kernel {name} is defined twice, differently")
+            return self._opcodes[name]
+        self._kernels[name] = kernel
+        self._opcodes[name] = len(self._opcodes)
+        return self._opcodes[name]
+
+    def opcode(self, name: str) -> int:
+        return self._opcodes[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._kernels
+
+    def __getitem__(self, name: str) -> Kernel:
+        return self._kernels[name]
+
+    def __len__(self) -> int:
+        return len(self._kernels)
+
+    def items(self):
+        return self._kernels.items()
+
+    @property
+    def key(self) -> str:
+        """Text that two tables share exactly if their machine code would be the same."""
+        return "\n".join(f"{name}: {kernel.key}" for name, kernel in self.items())
+
+
+KERNELS = Kernels()
+KERNELS.add("fill", Fill())
+KERNELS.add("copy", Strides(accumulate=False))
+KERNELS.add("add", Strides(accumulate=True))
+KERNELS.add("product", Product())
+KERNELS.add("product.dx", ColumnGradient())
+KERNELS.add("product.dW", MatrixGradient())

@@ -1,0 +1,69 @@
+"""Where things stand in the integers that Python, the planner and the kernels share. Needs no TVM.
+
+A *record* is `signature, operands..., attributes...` (a variadic one has its operand count first) in one flat list;
+a node is named by where its record begins. An operand -1-p is row p of the parameters.
+A *signature* is a stretch of the table: a head, its views, its steps. A *view* says where one named value of
+each column stands; a *step* is one instruction that the signature wants. A row of the *tape* is one instruction.
+"""
+
+from __future__ import annotations
+
+# Buffers of int64 whose addresses stand in the context, then single integers.
+BUFFERS = (
+    "nodes", "table", "parameters",  # what Python writes
+    "depth", "value", "gradient", "needs", "live", "starts", "sorted", "order", "counters",  # one per record integer
+    "index", "tape",  # what the kernels read
+)  # fmt: skip
+SCALARS = (
+    "origin",  # always 0: addresses count floats from there
+    "signatures",  # how many there are
+    "arena_top", "arena_end",  # free stretch of the value arena, in floats
+    "gradient_start", "gradient_end",  # the gradient arena, in floats
+    "gradient_size",  # floats of it in use
+    "index_top", "index_end", "tape_count", "tape_end",
+    "wanted", "status", "needed_floats", "needed_index", "needed_tape",
+)  # fmt: skip
+SLOT = {name: place for place, name in enumerate(BUFFERS + SCALARS)}
+
+# `status` after planning
+READY, TOO_SMALL = 0, 1
+
+# One row of `parameters`. TOUCHED is the address of a lookup table's list of touched rows, or 0:
+# [how many, row numbers..., a mark for each row], rows of WIDTH floats.
+(PARAMETER_VALUE, PARAMETER_GRADIENT, PARAMETER_NEEDS, PARAMETER_TOUCHED, PARAMETER_WIDTH, PARAMETER_ROWS) = range(6)
+PARAMETER_ROW = 6
+
+# The head of a signature.
+(
+    NUMBER, KIND, SIZE, COLUMNS, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS, ALIAS_SCALE, ALIAS_OFFSET, PASSES,
+    VIEWS, FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, HEAD,
+) = range(19)  # fmt: skip
+COMPUTED, ALIAS, INPUT = range(3)  # KIND
+
+# One view: address = base(source) + offset + (c % period) * stride + (c // period) * outer + index[...] * scale.
+(
+    VIEW_SOURCE, VIEW_OFFSET, VIEW_STRIDE, VIEW_PERIOD, VIEW_OUTER, VIEW_INDEX, VIEW_INDEX_STEP, VIEW_INDEX_SCALE,
+) = range(8)  # fmt: skip
+VIEW_ROW = 8
+SELF, NOWHERE, EACH = -1, -2, -3  # VIEW_SOURCE: the node itself, address 0, operand number c // period
+NO_INDEX = -1
+
+# One step: opcode, the operand whose gradient it makes, where its parameters stand in the table.
+STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS = range(3)
+STEP_ROW = 3
+NO_OPERAND, ANY_OPERAND = -1, -2
+
+# One row of the tape.
+TAPE_OPCODE, TAPE_BASE, TAPE_COUNT, TAPE_PARAMETERS = range(4)
+TAPE_ROW = 4
+
+# The head of the table holds parameters the planner itself writes: (start, size, number) of two fills.
+ZERO_FILL, SEED_FILL, TABLE_HEAD = 0, 3, 8
+FILL = 0  # the opcode of the fill kernel
+
+CACHE_LINE = 16  # floats; every node begins on one
+
+
+def aligned(size: int) -> int:
+    """Round a number of floats up to whole cache lines."""
+    return (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE

@@ -1,0 +1,445 @@
+"""Turns recorded nodes into a tape of instructions. Compiled by TVM like the kernels it schedules.
+
+What the integers mean stands in `layout`. The planner knows no op: a signature lists its views and steps.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from tvm.script import tirx as T
+
+from . import layout as at
+from . import tir
+from .layout import SLOT
+
+
+def open_buffers(context):
+    """Declare every buffer whose address stands in the context."""
+    plan = SimpleNamespace(slots=tir.buffer_at(context, "int64"))
+    for name in at.BUFFERS:
+        setattr(plan, name, tir.buffer_at(plan.slots[SLOT[name]], "int64"))
+    return plan
+
+
+@T.inline
+def count_sort(plan, source, target, count, keys, key_of):
+    """Stable counting sort of `count` nodes by key_of(plan, node) < keys."""
+    for key in T.serial(keys + 1):
+        plan.counters[key] = 0
+    for place in T.serial(count):
+        plan.counters[key_of(plan, source[place]) + 1] += 1
+    for key in T.serial(keys):
+        plan.counters[key + 1] += plan.counters[key]
+    for place in T.serial(count):
+        node: T.let = source[place]
+        key: T.let = key_of(plan, node)
+        target[plan.counters[key]] = node
+        plan.counters[key] += 1
+
+
+def signature_number(plan, node):
+    return plan.table[plan.nodes[node] + at.NUMBER]
+
+
+def depth_of(plan, node):
+    return plan.depth[node]
+
+
+def same_group(plan, node, other):
+    return T.And(plan.nodes[node] == plan.nodes[other], plan.depth[node] == plan.depth[other])
+
+
+def property_of(plan, operand, field, per_node):
+    """A property of an operand, which is a parameter or an earlier node."""
+    row = (-1 - operand) * at.PARAMETER_ROW + field
+    return tir.let(T.if_then_else(operand < 0, plan.parameters[row], per_node[operand]))
+
+
+def operand_count(plan, node, signature):
+    """How many operands a record has; a variadic one says so itself."""
+    return tir.let(
+        T.if_then_else(
+            plan.table[signature + at.VARIADIC] != 0, plan.nodes[node + 1], plan.table[signature + at.OPERANDS]
+        )
+    )
+
+
+def first_operand(plan, node, signature):
+    return tir.let(node + 1 + plan.table[signature + at.VARIADIC])
+
+
+def column_count(plan, node, signature):
+    """How many columns a node has in the lists of addresses."""
+    columns = plan.table[signature + at.COLUMNS]
+    return tir.let(
+        T.if_then_else(plan.table[signature + at.VARIADIC] != 0, columns * plan.nodes[node + 1], columns)
+    )
+
+
+@T.inline
+def write_view(plan, node, signature, view, list_at, value, gradient, attributes, columns, count, with_gradients):
+    """Write where one view's columns stand, and their gradients `count` entries further on."""
+    stride: T.let = plan.table[view + at.VIEW_STRIDE]
+    period: T.let = plan.table[view + at.VIEW_PERIOD]
+    index: T.let = plan.table[view + at.VIEW_INDEX]
+    if period == 0 and index < 0:
+        for column in T.serial(columns):
+            plan.index[list_at + column] = value + column * stride
+        if with_gradients:
+            for column in T.serial(columns):
+                plan.index[list_at + count + column] = gradient + column * stride
+    else:
+        outer: T.let = plan.table[view + at.VIEW_OUTER]
+        step: T.let = plan.table[view + at.VIEW_INDEX_STEP]
+        scale: T.let = plan.table[view + at.VIEW_INDEX_SCALE]
+        for column in T.serial(columns):
+            move = column * stride
+            if period != 0:
+                move = T.floormod(column, period) * stride + T.floordiv(column, period) * outer
+            if index >= 0:
+                move = move + plan.nodes[attributes + index + column * step] * scale
+            plan.index[list_at + column] = value + move
+            if with_gradients:
+                plan.index[list_at + count + column] = gradient + move
+
+
+@T.inline
+def write_each(plan, node, view, list_at, columns, count, with_gradients):
+    """Write where the columns of every operand of a variadic node stand."""
+    stride: T.let = plan.table[view + at.VIEW_STRIDE]
+    period: T.let = plan.table[view + at.VIEW_PERIOD]
+    for k in T.serial(plan.nodes[node + 1]):
+        operand: T.let = plan.nodes[node + 2 + k]
+        value: T.let = property_of(plan, operand, at.PARAMETER_VALUE, plan.value)
+        for column in T.serial(period):
+            plan.index[list_at + k * period + column] = value + column * stride
+        if with_gradients:
+            gradient: T.let = property_of(plan, operand, at.PARAMETER_GRADIENT, plan.gradient)
+            for column in T.serial(period):
+                plan.index[list_at + count + k * period + column] = gradient + column * stride
+
+
+@T.inline
+def write_block(plan, order, first, last, signature, count, with_gradients):
+    """Write the address lists of nodes order[first:last]: a list of values and one of gradients for each view."""
+    base: T.let = plan.slots[SLOT["index_top"]]
+    views: T.let = plan.table[signature + at.VIEWS]
+    begin = T.int64(0)
+    for place in T.serial(last - first):
+        node: T.let = order[first + place]
+        columns: T.let = column_count(plan, node, signature)
+        operands: T.let = first_operand(plan, node, signature)
+        attributes: T.let = operands + operand_count(plan, node, signature)
+        for number in T.serial(views):
+            view: T.let = signature + at.HEAD + number * at.VIEW_ROW
+            source: T.let = plan.table[view + at.VIEW_SOURCE]
+            list_at: T.let = base + begin + 2 * number * count
+            if source == at.EACH:
+                write_each(plan, node, view, list_at, columns, count, with_gradients)
+            else:
+                value = plan.table[view + at.VIEW_OFFSET]
+                gradient = plan.table[view + at.VIEW_OFFSET]
+                if source >= 0:
+                    operand: T.let = plan.nodes[operands + source]
+                    value = value + property_of(plan, operand, at.PARAMETER_VALUE, plan.value)
+                    if with_gradients:
+                        gradient = gradient + property_of(plan, operand, at.PARAMETER_GRADIENT, plan.gradient)
+                elif source == at.SELF:
+                    value = value + plan.value[node]
+                    if with_gradients:
+                        gradient = gradient + plan.gradient[node]
+                write_view(plan, node, signature, view, list_at, value, gradient, attributes, columns, count,
+                           with_gradients)  # fmt: skip
+        begin = begin + columns
+    plan.slots[SLOT["index_top"]] = base + count * 2 * views
+
+
+@T.inline
+def emit(plan, opcode, base, count, parameters):
+    """Write one row of the tape."""
+    row: T.let = plan.slots[SLOT["tape_count"]] * at.TAPE_ROW
+    plan.tape[row + at.TAPE_OPCODE] = opcode
+    plan.tape[row + at.TAPE_BASE] = base
+    plan.tape[row + at.TAPE_COUNT] = count
+    plan.tape[row + at.TAPE_PARAMETERS] = parameters
+    plan.slots[SLOT["tape_count"]] += 1
+
+
+@T.inline
+def operand_needs(plan, order, first, last, signature, operand, everything):
+    """Whether operand number `operand` (or any) of some node in order[first:last] needs a gradient."""
+    result = everything
+    for place in T.serial(last - first):
+        if result == 0:
+            node: T.let = order[first + place]
+            operands: T.let = first_operand(plan, node, signature)
+            if operand >= 0:
+                result = property_of(plan, plan.nodes[operands + operand], at.PARAMETER_NEEDS, plan.needs)
+            else:
+                for k in T.serial(operand_count(plan, node, signature)):
+                    result = result | property_of(
+                        plan, plan.nodes[operands + k], at.PARAMETER_NEEDS, plan.needs
+                    )
+    plan.slots[SLOT["wanted"]] = result
+
+
+@T.inline
+def emit_steps(plan, order, first, last, signature, steps, step_count, with_gradients, everything):
+    """Write one block of addresses and the instructions a signature wants for it."""
+    base: T.let = plan.slots[SLOT["index_top"]]
+    count = T.int64(0)
+    if plan.table[signature + at.VARIADIC] != 0:
+        for place in T.serial(last - first):
+            count = count + column_count(plan, order[first + place], signature)
+    else:
+        count = (last - first) * plan.table[signature + at.COLUMNS]
+    write_block(plan, order, first, last, signature, count, with_gradients)
+    for number in T.serial(step_count):
+        step: T.let = signature + steps + number * at.STEP_ROW
+        operand: T.let = plan.table[step + at.STEP_OPERAND]
+        wanted = T.int64(1)
+        if operand != at.NO_OPERAND:
+            operand_needs(plan, order, first, last, signature, operand, everything)
+            wanted = plan.slots[SLOT["wanted"]]
+        if wanted != 0:
+            emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS])
+
+
+@T.inline
+def emit_fill(plan, parameters, start, size, number):
+    """Set a stretch of memory to a number."""
+    plan.table[parameters] = start
+    plan.table[parameters + 1] = size
+    plan.table[parameters + 2] = number
+    emit(plan, at.FILL, 0, 1, parameters)
+
+
+@T.inline
+def start_tape(plan):
+    plan.slots[SLOT["index_top"]] = 0
+    plan.slots[SLOT["tape_count"]] = 0
+    plan.slots[SLOT["status"]] = at.READY
+
+
+@T.inline
+def touch_rows(plan, node, signature, first, operand):
+    """Note the rows of a lookup table that a node will add gradients to."""
+    touched_at: T.let = plan.parameters[(-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_TOUCHED]
+    if touched_at != 0:
+        touched = T.meta_var(tir.buffer_at(touched_at, "int64"))
+        rows: T.let = plan.parameters[(-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_ROWS]
+        for k in T.serial(plan.table[signature + at.ATTRIBUTES]):
+            row: T.let = plan.nodes[first + 1 + k]
+            if touched[1 + rows + row] == 0:
+                touched[1 + rows + row] = 1
+                touched[1 + touched[0]] = row
+                touched[0] = touched[0] + 1
+
+
+@T.prim_func(s_tir=True, private=True)
+def plan_forward(
+    context: T.int64,
+    begin: T.int64,
+    end: T.int64,
+    inputs_at: T.int64,
+    inputs_begin: T.int64,
+    inputs_end: T.int64,
+):
+    """Lay out the tape of nodes begin..end, and take in the input values that came with them."""
+    plan = T.meta_var(open_buffers(context))
+    inputs = T.meta_var(tir.buffer_at(inputs_at, "float32"))
+    memory = T.meta_var(tir.buffer_at(plan.slots[SLOT["origin"]], "float32"))
+    start_tape(plan)
+    inputs_start: T.let = plan.slots[SLOT["arena_top"]]
+    rebase: T.let = inputs_start - inputs_begin
+    top: T.int64 = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
+    position: T.int64 = begin
+    count: T.int64 = 0
+    depths: T.int64 = 0
+    indices: T.int64 = 0
+    rows: T.int64 = 0
+    # each node: how deep it is, where its value goes, whether it needs a gradient
+    while position < end:
+        signature: T.let = plan.nodes[position]
+        operands: T.let = operand_count(plan, position, signature)
+        first: T.let = first_operand(plan, position, signature)
+        kind: T.let = plan.table[signature + at.KIND]
+        depth: T.int64 = 0
+        needs: T.int64 = 0
+        for k in T.serial(operands):
+            operand: T.let = plan.nodes[first + k]
+            needs = needs | property_of(plan, operand, at.PARAMETER_NEEDS, plan.needs)
+            if operand >= begin:
+                depth = T.max(depth, plan.depth[operand])
+        plan.needs[position] = needs * plan.table[signature + at.PASSES]
+        attributes: T.let = first + operands
+        for k in T.serial(plan.table[signature + at.CONSTANTS]):
+            plan.nodes[attributes + k] = plan.nodes[attributes + k] + rebase
+        if kind == at.COMPUTED:
+            plan.value[position] = top
+            top = top + T.floordiv(plan.table[signature + at.SIZE] + 15, 16) * 16
+            plan.depth[position] = depth + 1
+            depths = T.max(depths, depth + 2)
+            plan.starts[count] = position
+            count += 1
+            indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, position, signature)
+            rows = rows + plan.table[signature + at.FORWARD_COUNT]
+        elif kind == at.ALIAS:
+            base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, plan.value)
+            move: T.int64 = plan.table[signature + at.ALIAS_OFFSET]
+            if plan.table[signature + at.ALIAS_SCALE] != 0:
+                move = move + plan.nodes[attributes] * plan.table[signature + at.ALIAS_SCALE]
+            plan.value[position] = base + move
+            plan.depth[position] = depth
+        else:
+            plan.value[position] = plan.nodes[attributes]
+            plan.depth[position] = 0
+        position = attributes + plan.table[signature + at.ATTRIBUTES]
+    if top > plan.slots[SLOT["arena_end"]] or indices > plan.slots[SLOT["index_end"]] or (
+        rows > plan.slots[SLOT["tape_end"]]
+    ):
+        plan.slots[SLOT["status"]] = at.TOO_SMALL
+        plan.slots[SLOT["needed_floats"]] = top - inputs_start
+        plan.slots[SLOT["needed_index"]] = indices
+        plan.slots[SLOT["needed_tape"]] = rows
+    else:
+        plan.slots[SLOT["arena_top"]] = top
+        for place in T.serial(inputs_end - inputs_begin):
+            memory[inputs_start + place] = inputs[inputs_begin + place]
+        # nodes of one depth and signature stand together
+        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["signatures"]], signature_number)
+        count_sort(plan, plan.sorted, plan.order, count, depths, depth_of)
+        group: T.int64 = 0
+        while group < count:
+            node: T.let = plan.order[group]
+            signature: T.let = plan.nodes[node]
+            last: T.int64 = group + 1
+            while T.if_then_else(last < count, same_group(plan, plan.order[last], node), False):
+                last += 1
+            emit_steps(plan, plan.order, group, last, signature, plan.table[signature + at.FORWARD],
+                       plan.table[signature + at.FORWARD_COUNT], False, T.int64(0))  # fmt: skip
+            group = last
+
+
+@T.prim_func(s_tir=True, private=True)
+def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.int64):
+    """Lay out the tape that adds the gradient of `size` numbers at `loss` to every parameter they depend on.
+
+    `everything` 1 also computes gradients that no parameter needs.
+    """
+    plan = T.meta_var(open_buffers(context))
+    start_tape(plan)
+    position: T.int64 = 0
+    visited: T.int64 = 0
+    depths: T.int64 = 0
+    # each node up to the loss: its depth in the whole graph
+    while position <= loss:
+        signature: T.let = plan.nodes[position]
+        operands: T.let = operand_count(plan, position, signature)
+        first: T.let = first_operand(plan, position, signature)
+        depth: T.int64 = 0
+        for k in T.serial(operands):
+            operand: T.let = plan.nodes[first + k]
+            if operand >= 0:
+                depth = T.max(depth, plan.depth[operand])
+        if plan.table[signature + at.KIND] == at.COMPUTED:
+            depth += 1
+        plan.depth[position] = depth
+        depths = T.max(depths, depth + 1)
+        plan.live[position] = 0
+        plan.starts[visited] = position
+        visited += 1
+        position = first + operands + plan.table[signature + at.ATTRIBUTES]
+    # 3: the loss depends on it and it has steps to do; 1: only has room for a gradient
+    plan.live[loss] = 3
+    count: T.int64 = 0
+    indices: T.int64 = 0
+    rows: T.int64 = 2
+    for back in T.serial(visited):
+        node: T.let = plan.starts[visited - 1 - back]
+        if plan.live[node] != 0:
+            signature: T.let = plan.nodes[node]
+            first: T.let = first_operand(plan, node, signature)
+            for k in T.serial(operand_count(plan, node, signature)):
+                operand: T.let = plan.nodes[first + k]
+                if operand >= 0:
+                    wanted: T.let = T.if_then_else(
+                        plan.live[node] == 3,
+                        (plan.needs[operand] | everything) * plan.table[signature + at.PASSES] * 2,
+                        T.int64(0),
+                    )
+                    plan.live[operand] = plan.live[operand] | 1 | wanted
+            if plan.live[node] == 3 and plan.table[signature + at.KIND] == at.COMPUTED:
+                count += 1
+                indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
+                rows = rows + plan.table[signature + at.BACKWARD_COUNT] + plan.table[signature + at.DEFERRED_COUNT]
+    # where gradients go
+    start: T.let = plan.slots[SLOT["gradient_start"]]
+    top: T.int64 = start
+    for place in T.serial(visited):
+        node: T.let = plan.starts[place]
+        if plan.live[node] != 0:
+            signature: T.let = plan.nodes[node]
+            if plan.table[signature + at.KIND] == at.ALIAS:
+                first: T.let = first_operand(plan, node, signature)
+                base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_GRADIENT, plan.gradient)
+                move: T.int64 = plan.table[signature + at.ALIAS_OFFSET]
+                if plan.table[signature + at.ALIAS_SCALE] != 0:
+                    move = move + plan.nodes[first + 1] * plan.table[signature + at.ALIAS_SCALE]
+                plan.gradient[node] = base + move
+            else:
+                plan.gradient[node] = top
+                top = top + T.floordiv(plan.table[signature + at.SIZE] + 15, 16) * 16
+    if top > plan.slots[SLOT["gradient_end"]] or indices > plan.slots[SLOT["index_end"]] or (
+        rows > plan.slots[SLOT["tape_end"]]
+    ):
+        plan.slots[SLOT["status"]] = at.TOO_SMALL
+        plan.slots[SLOT["needed_floats"]] = top - start
+        plan.slots[SLOT["needed_index"]] = indices
+        plan.slots[SLOT["needed_tape"]] = rows
+    else:
+        plan.slots[SLOT["gradient_size"]] = top - start
+        # `starts` shrinks to the live nodes that have instructions; touched rows of lookup tables are noted
+        count = 0
+        for place in T.serial(visited):
+            node: T.let = plan.starts[place]
+            if plan.live[node] == 3:
+                signature: T.let = plan.nodes[node]
+                first: T.let = first_operand(plan, node, signature)
+                operand: T.let = plan.nodes[first]
+                if T.if_then_else(
+                    plan.table[signature + at.OPERANDS] == 1,
+                    operand < 0,
+                    False,
+                ):
+                    touch_rows(plan, node, signature, first, operand)
+                if plan.table[signature + at.KIND] == at.COMPUTED:
+                    plan.starts[count] = node
+                    count += 1
+        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["signatures"]], signature_number)
+        count_sort(plan, plan.sorted, plan.order, count, depths, depth_of)
+        emit_fill(plan, at.ZERO_FILL, start, top - start, 0)
+        emit_fill(plan, at.SEED_FILL, plan.gradient[loss], size, 1)
+        last: T.int64 = count
+        while last > 0:
+            node: T.let = plan.order[last - 1]
+            signature: T.let = plan.nodes[node]
+            group: T.int64 = last - 1
+            while T.if_then_else(group > 0, same_group(plan, plan.order[group - 1], node), False):
+                group = group - 1
+            if plan.table[signature + at.BACKWARD_COUNT] != 0:
+                emit_steps(plan, plan.order, group, last, signature, plan.table[signature + at.BACKWARD],
+                           plan.table[signature + at.BACKWARD_COUNT], True, everything)  # fmt: skip
+            last = group
+        # gradients of shared matrices: all columns of the whole graph at once
+        group: T.int64 = 0
+        while group < count:
+            signature: T.let = plan.nodes[plan.sorted[group]]
+            stop: T.int64 = group + 1
+            while T.if_then_else(stop < count, plan.nodes[plan.sorted[stop]] == signature, False):
+                stop += 1
+            if plan.table[signature + at.DEFERRED_COUNT] != 0:
+                emit_steps(plan, plan.sorted, group, stop, signature, plan.table[signature + at.DEFERRED],
+                           plan.table[signature + at.DEFERRED_COUNT], True, everything)  # fmt: skip
+            group = stop

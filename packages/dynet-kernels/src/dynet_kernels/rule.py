@@ -1,0 +1,94 @@
+"""Rules: kernels stated as mathematics. The family in `families.columns` knows how to run them. Needs no TVM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .formula import Formula
+
+SUM, MAXIMUM, MINIMUM = "sum", "maximum", "minimum"
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """All values of a formula over one column, combined into one number."""
+
+    combine: str
+    formula: Formula
+
+    @property
+    def key(self) -> str:
+        return f"{self.combine}({self.formula.key})"
+
+
+def sum_over(formula: Callable) -> Reduction:
+    """The sum of a formula over a column."""
+    return Reduction(SUM, Formula.of(formula))
+
+
+def max_over(formula: Callable) -> Reduction:
+    """The largest value of a formula over a column."""
+    return Reduction(MAXIMUM, Formula.of(formula))
+
+
+def min_over(formula: Callable) -> Reduction:
+    """The smallest value of a formula over a column."""
+    return Reduction(MINIMUM, Formula.of(formula))
+
+
+class Rule:
+    """What one instruction does to each of its columns.
+
+    `views` names the values of a column in the order of the address lists; "d" + a view's name is its gradient.
+    `outputs` gives a formula for each target, by name; a gradient is added to, anything else is set, unless
+    `accumulate` names it. `reductions` are numbers of the column that formulas may read; they run in order.
+    `numbers` are the views that hold one number a column instead of `size`.
+    """
+
+    parameters = ("size",)
+
+    def __init__(
+        self,
+        views: tuple[str, ...],
+        outputs: dict[str, Callable],
+        reductions: dict[str, Reduction] | None = None,
+        numbers: tuple[str, ...] = (),
+        accumulate: tuple[str, ...] = (),
+    ):
+        self.views = views
+        self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
+        self.reductions = reductions or {}
+        self.numbers = frozenset(name for view in numbers for name in (view, "d" + view))
+        self.accumulate = frozenset(accumulate) | {name for name in outputs if name not in views}
+
+    @property
+    def key(self) -> str:
+        """Text that tells this rule from every other, for the cache of compiled kernels."""
+        outputs = [f"{name}={formula.key}" for name, formula in self.outputs.items()]
+        reductions = [f"{name}={reduction.key}" for name, reduction in self.reductions.items()]
+        return repr((self.views, outputs, reductions, sorted(self.numbers), sorted(self.accumulate)))
+
+    def role_of(self, name: str) -> int:
+        """Which address list a name stands for."""
+        if name in self.views:
+            return 2 * self.views.index(name)
+        return 2 * self.views.index(name.removeprefix("d")) + 1
+
+    @property
+    def reads(self) -> set[str]:
+        """The views and gradients that the formulas read."""
+        formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
+        return {name for formula in formulas for name in formula.names} - set(self.reductions)
+
+    def cpu(self, lanes: int):
+        """The kernel for an LLVM target."""
+        from .families import columns
+
+        return columns.cpu(self, lanes)
+
+    def cuda(self):
+        """The kernel for a CUDA target."""
+        from .families import columns
+
+        return columns.cuda(self)

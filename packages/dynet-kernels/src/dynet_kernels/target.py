@@ -1,0 +1,147 @@
+"""Which CPU this is, known without importing TVM.
+
+A warm start finds its kernels by the CPU, and importing TVM only to ask for it would cost a second.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tvm
+
+# What LLVM calls each kind that DYNET_CPU can ask for, the float32 lanes it has, and what the CPU must offer.
+_AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
+_AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
+_KINDS = {
+    "avx512": ("x86-64-v4", 16, _AVX512),
+    "avx2": ("x86-64-v3", 8, _AVX2),
+    "generic": ("x86-64", 4, frozenset()),
+}
+
+# What /proc/cpuinfo says of a CPU that lasts; clock, microcode and core number change from day to day.
+_LASTING = (
+    "vendor_id",
+    "cpu family",
+    "model",
+    "stepping",
+    "CPU implementer",
+    "CPU architecture",
+    "CPU variant",
+    "CPU part",
+)
+
+
+@dataclass(frozen=True)
+class CpuTarget:
+    """A CPU to compile for.
+
+    Args:
+        machine: architecture and system, such as `x86_64-linux`.
+        identity: everything that decides which code runs here; part of the cache key.
+        lanes: float32 numbers in one vector register.
+        kind: `native`, or what DYNET_CPU asked for.
+    """
+
+    machine: str
+    identity: str
+    lanes: int
+    kind: str = "native"
+
+    def tvm_target(self) -> tvm.target.Target:
+        """The TVM target to compile with. Imports TVM."""
+        import tvm
+
+        def named(mcpu: str) -> tvm.target.Target:
+            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu})
+
+        baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
+        if not self.machine.startswith("x86_64"):
+            return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
+        if self.kind != "native":
+            return named(baseline)
+        # LLVM goes by the model. A virtual machine may hide what the model has; a new model has no name yet.
+        native = named(tvm.target.codegen.llvm_get_system_cpu())
+        has = tvm.target.codegen.target_has_features
+        lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
+        return native if lanes == self.lanes else named(baseline)
+
+
+@functools.cache
+def host_cpu() -> CpuTarget:
+    """This machine's CPU, or the lesser kind that the environment variable DYNET_CPU asks for.
+
+    Raises:
+        ValueError: DYNET_CPU is not one of `avx512`, `avx2`, `generic`, or this CPU cannot run it.
+    """
+    return choose(os.environ.get("DYNET_CPU", ""), *read_cpu())
+
+
+def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
+    """The target for a CPU of this description, restricted to `kind` unless that is empty."""
+    if not kind:
+        lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
+        described = "\n".join([model, *sorted(features)])
+        digest = hashlib.sha256(described.encode()).hexdigest()[:16]
+        return CpuTarget(machine, f"{machine} native {digest}", lanes)
+    if kind not in _KINDS:
+        raise ValueError(f"DYNET_CPU is {kind!r}: use one of {', '.join(_KINDS)}, or leave it unset.")
+    _, lanes, needed = _KINDS[kind]
+    missing = sorted(needed - features)
+    if missing:
+        raise ValueError(f"DYNET_CPU is {kind!r}, but this CPU ({machine}) lacks {', '.join(missing)}.")
+    return CpuTarget(machine, f"{machine} {kind}", lanes, kind)
+
+
+def read_cpu() -> tuple[str, str, frozenset[str]]:
+    """This CPU's machine (`x86_64-linux`), what model it is, and its features as Linux names them."""
+    architecture = platform.machine().lower()
+    architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
+    system = platform.system().lower()
+    if system == "linux":
+        model, features = _read_linux()
+    elif system == "darwin":
+        model, features = _read_darwin()
+    else:
+        model, features = platform.processor(), frozenset()
+    return f"{architecture}-{system}", model, features
+
+
+def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
+    facts: dict[str, str] = {}
+    try:
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if not line.strip():
+                    break  # the first core speaks for all: a server's file is long and slow to make
+                name, _, value = line.partition(":")
+                facts[name.strip()] = value.strip()
+    except OSError:
+        pass
+    model = "\n".join(f"{name}: {facts[name]}" for name in _LASTING if name in facts)
+    return model, frozenset((facts.get("flags") or facts.get("Features") or "").split())
+
+
+def _read_darwin() -> tuple[str, frozenset[str]]:
+    words = " ".join(_sysctl(f"machdep.cpu.{name}") for name in ("features", "leaf7_features", "extfeatures"))
+    spelled = {"lzcnt": "abm", "avx1.0": "avx"}
+    features = frozenset(spelled.get(word, word) for word in words.lower().split())
+    return _sysctl("machdep.cpu.brand_string"), features
+
+
+def _sysctl(name: str) -> str:
+    """A text that macOS knows by name; empty if it does not."""
+    ask = ctypes.CDLL(None).sysctlbyname
+    size = ctypes.c_size_t(0)
+    if ask(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):
+        return ""
+    text = ctypes.create_string_buffer(size.value)
+    if ask(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)):
+        return ""
+    return text.value.decode(errors="replace")

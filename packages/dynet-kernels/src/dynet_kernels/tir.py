@@ -1,0 +1,174 @@
+"""The forms of TIR that every kernel is written in.
+
+A kernel is a private PrimFunc over one float32 `memory` and one int64 `index` array. Where its lists of addresses
+stand, how many columns it works on and its integer parameters come from one instruction of the tape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from tvm import ir, tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+from tvm_ffi import structural_map
+
+UNBOUNDED = 1 << 40  # the declared extent of raw buffers: keeps their indices 64 bits wide
+ON_STACK = {"disable_lower_builtin": True}  # scratch in registers or on the stack instead of a workspace
+
+
+def int64(value):
+    return tirx.const(value, "int64") if isinstance(value, int) else value
+
+
+def float32(value):
+    return tirx.const(value, "float32")
+
+
+def let(value, name="t"):
+    """Name a value, so that it is computed once."""
+    bound = T.bind(value)
+    IRBuilder.name(name, bound)
+    return bound
+
+
+def pointer(address, dtype):
+    """An address that came as an integer."""
+    return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
+
+
+def buffer_at(address, dtype):
+    return T.decl_buffer((UNBOUNDED,), dtype, data=pointer(address, dtype))
+
+
+@contextmanager
+def when(condition):
+    with T.If(condition), T.Then():
+        yield
+
+
+def choose(condition, then, otherwise):
+    """Run one of two emitters."""
+    with T.If(condition):
+        with T.Then():
+            then()
+        with T.Else():
+            otherwise()
+
+
+def wide(value, lanes):
+    return T.Broadcast(value, lanes) if lanes > 1 else value
+
+
+def vector_type(dtype, lanes):
+    return f"{dtype}x{lanes}" if lanes > 1 else dtype
+
+
+def first_lanes(count, lanes):
+    """A mask with the first `count` lanes on."""
+    numbers = T.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), lanes)
+    return numbers < T.Broadcast(T.Cast("int32", count), lanes)
+
+
+def load(buffer, start, lanes, mask=None):
+    if mask is not None:
+        return let(T.masked_load(f"float32x{lanes}", buffer, T.Ramp(start, int64(1), lanes), mask))
+    return let(buffer.vload((start,), vector_type("float32", lanes)))
+
+
+def store(buffer, start, value, mask=None):
+    if mask is not None:
+        T.evaluate(T.masked_store(buffer, value, T.Ramp(start, int64(1), mask.ty.dtype.lanes), mask))
+    else:
+        T.add_to_parent(buffer.vstore((start,), value))
+
+
+def vector_loop(size, lanes, step):
+    """`step(offset, mask)` for every full vector, then once under a mask for the rest."""
+    with T.serial(int64(0), T.floordiv(size, int64(lanes))) as block:
+        step(let(block * int64(lanes)), None)
+    if lanes == 1:
+        return
+    rest = let(T.floormod(size, int64(lanes)))
+    with when(rest > int64(0)):
+        step(let(size - rest), first_lanes(rest, lanes))
+
+
+class Accumulator:
+    """A vector that stays in registers across loop iterations."""
+
+    def __init__(self, lanes, value):
+        self.lanes = lanes
+        self.buffer = T.alloc_buffer((lanes,), "float32", scope="local", annotations=ON_STACK)
+        self.set(value)
+
+    def get(self):
+        return self.buffer.vload((int64(0),), vector_type("float32", self.lanes))
+
+    def set(self, value):
+        T.add_to_parent(self.buffer.vstore((int64(0),), value))
+
+
+@dataclass
+class Instruction:
+    """What a kernel body sees: memory, its columns and its parameters.
+
+    `count` columns are worked on at once; list `role` holds one address, in floats, for each of them.
+    """
+
+    memory: object
+    index: object
+    base: object
+    count: object
+    parameters: list
+    scope: ExitStack
+
+    def thread(self, axis, extent):
+        """Bind the rest of the kernel to a GPU axis; this thread's number on it."""
+        return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
+
+    def address(self, role, column):
+        return let(self.index[self.base + role * self.count + column], "at")
+
+
+def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...]):
+    """Build the private PrimFunc of one kernel from `body(instruction)`."""
+    with IRBuilder() as builder:
+        with T.prim_func(is_private=True, s_tir=True):
+            T.func_name("kernel")
+            memory = T.arg("memory", T.handle("float32"))
+            index = T.arg("index", T.handle("int64"))
+            base, count, *numbers = [T.arg(name, T.int64()) for name in ("base", "count", *parameters)]
+            with ExitStack() as scope:
+                body(
+                    Instruction(
+                        T.decl_buffer((UNBOUNDED,), "float32", data=memory),
+                        T.decl_buffer((UNBOUNDED,), "int64", data=index),
+                        base,
+                        count,
+                        numbers,
+                        scope,
+                    )
+                )
+    return builder.get()
+
+
+def scalars_on_stack(function):
+    """Keep the mutable scalars of a TVMScript function in registers instead of a workspace."""
+
+    def mark(allocation):
+        return tirx.AllocBuffer(allocation.buffer, {"disable_lower_builtin": tirx.const(1)})
+
+    return function.with_body(structural_map(function.body, (tirx.AllocBuffer, mark)))
+
+
+def value_role(view: int) -> int:
+    """The list that holds where a view's values stand."""
+    return 2 * view
+
+
+def gradient_role(view: int) -> int:
+    """The list that holds where a view's gradients stand."""
+    return 2 * view + 1

@@ -1,0 +1,1 @@
+"""Trainers (optimizers) of DyNet."""

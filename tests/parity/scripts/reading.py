@@ -1,0 +1,68 @@
+"""How values come back: kinds and shapes of dim, value, npvalue, vec_value, scalar_value, as_array, gradient."""
+
+import numpy as np
+from report import report
+
+import dynet as dy
+
+
+def described(thing):
+    """The kind of a value, its shape, and its numbers."""
+    if isinstance(thing, np.ndarray):
+        return {"kind": "array", "shape": list(thing.shape), "numbers": thing.astype(float).tolist()}
+    if isinstance(thing, tuple):
+        return {"kind": "tuple", "items": [described(item) for item in thing]}
+    if isinstance(thing, list):
+        return {"kind": "list", "items": [described(item) for item in thing]}
+    return {"kind": type(thing).__name__, "number": thing}
+
+
+def expressions():
+    yield "scalarInput", dy.scalarInput(2.5)
+    yield "inputVector of one", dy.inputVector([1.5])
+    yield "inputVector", dy.inputVector([1, 2, 3])
+    yield "inputTensor of a list", dy.inputTensor([[1, 2, 3], [4, 5, 6]])
+    yield "inputTensor, row", dy.inputTensor(np.arange(3.0).reshape(1, 3))
+    yield "inputTensor, column", dy.inputTensor(np.arange(3.0).reshape(3, 1))
+    yield "inputTensor, one by one", dy.inputTensor(np.ones((1, 1)))
+    yield "inputTensor, cube", dy.inputTensor(np.arange(24.0).reshape(2, 3, 4))
+    yield "inputTensor, batch of numbers", dy.inputTensor(np.arange(3.0), batched=True)
+    yield "inputTensor, batch of one-vectors", dy.inputTensor(np.arange(3.0).reshape(1, 3), batched=True)
+    yield "inputTensor, batch of vectors", dy.inputTensor(np.arange(6.0).reshape(3, 2), batched=True)
+    yield "inputTensor, batch of matrices", dy.inputTensor(np.arange(12.0).reshape(2, 3, 2), batched=True)
+    yield "inputTensor, list of arrays", dy.inputTensor([np.ones(3), np.zeros(3)], batched=True)
+
+
+def main():
+    results = {}
+    dy.renew_cg()
+    for name, expression in expressions():
+        dims, batch = expression.dim()
+        readers = ["dim", "value", "npvalue", "vec_value"]
+        if batch * np.prod(dims) == 1:
+            readers.append("scalar_value")  # of anything larger DyNet 2.1 aborts the process
+        results[name] = {reader: described(getattr(expression, reader)()) for reader in readers}
+
+    model = dy.ParameterCollection()
+    matrix = model.parameters_from_numpy(np.arange(6.0).reshape(2, 3))
+    vector = model.parameters_from_numpy(np.arange(3.0))
+    table = model.lookup_parameters_from_numpy(np.arange(8.0).reshape(4, 2))
+    dy.renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    loss = dy.squared_norm(matrix * vector + dy.cmult(table[1], x))
+    loss.forward()
+    loss.backward()
+    results["gradient of an input"] = described(x.gradient())
+    loss.backward(full=True)
+    results["gradient of an input, full"] = described(x.gradient())
+    results["gradient of the loss"] = described(loss.gradient())
+    for name, parameter in (("matrix", matrix), ("vector", vector), ("table", table)):
+        results[name] = {
+            reader: described(getattr(parameter, reader)())
+            for reader in ("shape", "as_array", "grad_as_array")
+        }
+    report(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""Every op of the foundation: shape, value and gradients of its operands."""
+
+import pytest
+from op_cases import CASES
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_op(name, both, assert_close):
+    results = both("ops.py")
+    assert "error" not in results.reference[name], results.reference[name]
+    assert_close(results.ours[name], results.reference[name], rtol=1e-4, atol=1e-5)

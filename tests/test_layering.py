@@ -1,0 +1,81 @@
+"""Imports go down only: kernels <- core <- ops <- rnn, core <- optim; the meta-package may import them all.
+
+Sources are read, not run. Tests and examples may import upwards.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGES = Path(__file__).parents[1] / "packages"
+MAY_IMPORT = {
+    "dynet_kernels": set(),
+    "dynet_core": {"dynet_kernels"},
+    "dynet_ops": {"dynet_kernels", "dynet_core"},
+    "dynet_rnn": {"dynet_kernels", "dynet_core", "dynet_ops"},
+    "dynet_optim": {"dynet_kernels", "dynet_core"},
+    "dynet": {"dynet_kernels", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"},
+}
+
+
+def imported_modules(source: str) -> set[str]:
+    """The top-level modules that a source imports, inside functions too; relative imports are its own."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Call) and names_function(node.func, "import_module", "__import__"):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                found.add(first.value.partition(".")[0])
+    return found
+
+
+def names_function(function: ast.expr, *names: str) -> bool:
+    return getattr(function, "attr", getattr(function, "id", None)) in names
+
+
+def upward_imports(module: str, source: str) -> set[str]:
+    return (imported_modules(source) & MAY_IMPORT.keys()) - MAY_IMPORT[module] - {module}
+
+
+def test_every_package_has_its_arrows_here():
+    assert {path.name for path in PACKAGES.glob("*/src/*") if path.is_dir()} == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("module", MAY_IMPORT)
+def test_imports_go_down_only(module):
+    sources = sorted((PACKAGES / module.replace("_", "-") / "src" / module).rglob("*.py"))
+    assert sources
+    offenders = {
+        str(path.relative_to(PACKAGES)): upward
+        for path in sources
+        if (upward := upward_imports(module, path.read_text(encoding="utf-8")))
+    }
+    assert not offenders
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import dynet_rnn",
+        "import numpy, dynet_rnn.lstm as lstm",
+        "from dynet_rnn import LSTMBuilder",
+        "from dynet_rnn.lstm import step",
+        "def late():\n    import dynet_rnn",
+        "importlib.import_module('dynet_rnn.lstm')",
+        "__import__('dynet_rnn')",
+    ],
+)
+def test_an_upward_import_is_seen_in_every_form(source):
+    assert upward_imports("dynet_ops", source) == {"dynet_rnn"}
+
+
+def test_downward_and_own_imports_are_allowed():
+    source = (
+        "import dynet_core\nfrom dynet_kernels import planner\nfrom dynet_ops import tanh\nfrom . import loss"
+    )
+    assert upward_imports("dynet_ops", source) == set()

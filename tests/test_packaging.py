@@ -1,0 +1,123 @@
+"""The wheels install into a clean environment, and one version stands everywhere."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PACKAGES = Path(__file__).parents[1] / "packages"
+MANIFESTS = {
+    path.parent.name: tomllib.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGES.glob("*/pyproject.toml"))
+}
+VERSION = MANIFESTS["dynet"]["project"]["version"]
+EXTRAS = {
+    "ops": {"dynet-ops"},
+    "rnn": {"dynet-ops", "dynet-rnn"},
+    "optim": {"dynet-optim"},
+    "rnn,optim": {"dynet-ops", "dynet-rnn", "dynet-optim"},
+    "all": {"dynet-ops", "dynet-rnn", "dynet-optim"},
+}
+
+
+def run(*command, cwd):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def siblings_in(requirements):
+    return [text for text in requirements if re.match(r"dynet\b", text)]
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_siblings_are_pinned_to_one_version(name):
+    project = MANIFESTS[name]["project"]
+    assert project["version"] == VERSION
+    requirements = siblings_in(project["dependencies"])
+    for extra in project.get("optional-dependencies", {}).values():
+        requirements += siblings_in(extra)
+    assert [text for text in requirements if not text.endswith(f"=={VERSION}")] == []
+
+
+def test_readmes_name_this_version():
+    pins = {
+        pin for path in PACKAGES.glob("*/README.md") for pin in re.findall(r"==([\d.]+)", path.read_text())
+    }
+    assert pins == {VERSION}
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """A folder with all wheels: the one that DYNET_WHEELS names, else built here."""
+    if given := os.environ.get("DYNET_WHEELS"):
+        return Path(given)
+    folder = tmp_path_factory.mktemp("wheels")
+    sources = [PACKAGES / name for name in MANIFESTS]
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, *sources, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean_python(tmp_path_factory):
+    """The Python of a new environment with nothing but pip in it."""
+    folder = tmp_path_factory.mktemp("clean")
+    run(sys.executable, "-m", "virtualenv", "--quiet", folder, cwd=folder)
+    return folder / "bin" / "python"
+
+
+@pytest.mark.slow
+def test_each_wheel_is_typed_and_holds_only_its_package(wheels, clean_python):
+    for name in MANIFESTS:
+        module = name.replace("-", "_")
+        (wheel,) = wheels.glob(f"{module}-{VERSION}-*.whl")
+        files = run(clean_python, "-m", "zipfile", "--list", wheel, cwd=wheels)
+        names = [line.split()[0] for line in files.splitlines()[1:]]
+        assert f"{module}/py.typed" in names
+        assert {text.partition("/")[0] for text in names} == {module, f"{module}-{VERSION}.dist-info"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extras", EXTRAS)
+def test_extras_bring_their_siblings_and_the_meta_package(wheels, clean_python, extras):
+    pip = [clean_python, "-m", "pip", "install", "--quiet", "--find-links", wheels]
+    report = run(*pip, "--dry-run", "--report=-", f"dynet-core[{extras}]", cwd=wheels)
+    chosen = {item["metadata"]["name"]: item["metadata"]["version"] for item in json.loads(report)["install"]}
+    expected = EXTRAS[extras] | {"dynet", "dynet-core", "dynet-kernels"}
+    assert {name: version for name, version in chosen.items() if re.match(r"dynet\b", name)} == dict.fromkeys(
+        expected, VERSION
+    )
+
+
+@pytest.mark.slow
+def test_wheels_install_into_a_clean_environment(wheels, clean_python, tmp_path):
+    """With all that `rnn` and `optim` bring, then without what only they bring."""
+    pip = [clean_python, "-m", "pip"]
+    run(*pip, "install", "--quiet", "--find-links", wheels, "dynet-core[rnn,optim]", cwd=tmp_path)
+    run(*pip, "check", cwd=tmp_path)
+    program = (
+        "import dynet as dy, dynet_core, dynet_ops, dynet_rnn, dynet_optim\n"
+        "modules = [dynet_core, dynet_ops, dynet_rnn, dynet_optim]\n"
+        "assert set(dy.__all__) == {name for module in modules for name in module.__all__}\n"
+        "assert all(hasattr(dy, name) for name in dy.__all__)\n"
+    )
+    run(clean_python, "-I", "-W", "error", "-c", program, cwd=tmp_path)
+
+    run(*pip, "uninstall", "--quiet", "--yes", "dynet-rnn", "dynet-optim", cwd=tmp_path)
+    program = (
+        "import dynet as dy, dynet_core, dynet_ops\n"
+        "assert set(dy.__all__) == {*dynet_core.__all__, *dynet_ops.__all__}\n"
+        "try: dy.SomeTrainer\n"
+        f"except AttributeError as error: assert 'dynet-core[optim]=={VERSION}' in str(error)\n"
+        "else: raise AssertionError\n"
+    )
+    run(clean_python, "-I", "-W", "error", "-c", program, cwd=tmp_path)

@@ -1,0 +1,28 @@
+"""`__all__` of every package tells the truth, and the meta-package re-exports all of them."""
+
+import importlib
+
+import pytest
+
+import dynet
+
+RE_EXPORTED = ["dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"]
+
+
+@pytest.mark.parametrize("package", ["dynet_kernels", *RE_EXPORTED, "dynet"])
+def test_all_names_exist_once(package):
+    module = importlib.import_module(package)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert sorted(module.__all__) == sorted(set(module.__all__))
+
+
+@pytest.mark.parametrize("package", RE_EXPORTED)
+def test_dynet_re_exports_the_same_objects(package):
+    module = importlib.import_module(package)
+    assert set(module.__all__) <= set(dynet.__all__)
+    assert [name for name in module.__all__ if getattr(dynet, name) is not getattr(module, name)] == []
+
+
+def test_dynet_adds_no_names_of_its_own():
+    siblings = [importlib.import_module(package) for package in RE_EXPORTED]
+    assert set(dynet.__all__) == {name for module in siblings for name in module.__all__}

@@ -111,9 +111,8 @@ def main() -> None:
         speeds = [statistics.median(worker.speeds) if worker.speeds else None for worker in workers]
         losses = [worker.loss for worker in workers if worker.loss is not None]
         cells = [number(speed) for speed in speeds]
-        print(
-            line_of(row.name, row.minibatch, cells, ratio(speeds), " ".join(f"{loss:.6g}" for loss in losses))
-        )
+        firsts = " ".join(f"{loss:.6g}" for loss in losses)
+        print(line_of(row.name, row.minibatch, cells, ratio(speeds), firsts), flush=True)
         for competitor, worker in zip(competitors, workers):
             if worker.failure:
                 print(f"{row.name} at {row.minibatch}, {competitor.name}: {worker.failure}", file=sys.stderr)
@@ -144,10 +143,11 @@ def find_competitors() -> list[Competitor]:
     if not reference:
         print("DYNET_REFERENCE_PYTHON is not set: no comparison with real DyNet", file=sys.stderr)
         return [ours]
+    real = [reference, "-E"]  # lest PYTHONPATH lead it to our `dynet`
     memory = ["--dynet-mem", REFERENCE_MEMORY]
     return [
-        Competitor("DyNet", [reference], memory),
-        Competitor("DyNet autobatch", [reference], [*memory, "--dynet-autobatch", "1"]),
+        Competitor("DyNet", real, memory),
+        Competitor("DyNet autobatch", real, [*memory, "--dynet-autobatch", "1"]),
         ours,
     ]
 
@@ -180,8 +180,8 @@ def agree(losses: list[float]) -> bool:
     return not losses or max(losses) - min(losses) <= SAME_LOSS * abs(losses[0])
 
 
-def line_of(name: str, minibatch: int | str, cells: list[str], ratio: str, losses: str) -> str:
-    return f"{name:20} {minibatch:>3} " + " ".join(f"{cell:>15}" for cell in cells) + f" {ratio:>6}  {losses}"
+def line_of(name: str, minibatch: int | str, cells: list[str], ratio: str, firsts: str) -> str:
+    return f"{name:20} {minibatch:>3} " + " ".join(f"{cell:>15}" for cell in cells) + f" {ratio:>6}  {firsts}"
 
 
 def number(speed: float | None) -> str:

@@ -6,9 +6,9 @@ import pytest
 def test_tagger_by_sgd(both):
     results = both("tagger_training.py", "sgd", "20")
     ours, reference = results.ours["losses"], results.reference["losses"]
-    assert ours[0] == pytest.approx(reference[0], rel=0, abs=1e-4)
+    assert ours[0] == pytest.approx(reference[0], rel=1e-6, abs=1e-4)
     assert ours == pytest.approx(reference, rel=1e-3)
-    assert reference[-1] < 0.9 * reference[0], "the reference itself does not learn"
+    assert reference[-1] < 0.97 * reference[0], "the reference itself does not learn"
 
 
 def test_tagger_by_adam(both):

@@ -498,7 +498,8 @@ SLOW = """
 
 def start_slow(object_file, log, seconds, then="print(use(load_or_build('key', build)))"):
     program = "\n".join(map(textwrap.dedent, (USE, SLOW, then)))
-    return start(program, arguments=[object_file, log, seconds])
+    # What a killed build leaves among temporary files goes away with this test's directory.
+    return start(program, arguments=[object_file, log, seconds], environment={"TMPDIR": str(log.parent)})
 
 
 def wait_for(condition):

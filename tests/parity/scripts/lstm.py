@@ -8,7 +8,7 @@ INPUT, HIDDEN, STEPS, BATCH = 3, 4, 5, 2
 
 
 class Setting:
-    """An LSTM with its inputs; inputs and initial states are parameters, so that their gradients can be read."""
+    """An LSTM with inputs and initial states that are parameters, so that their gradients can be read."""
 
     def __init__(self, layers, batched=False):
         dy.reset_random_seed(11)
@@ -79,7 +79,7 @@ def branches():
 
 
 def states_set():
-    """set_h and set_s on the newest state; DyNet 2.1 takes the cells of the newest one, whichever it is called on."""
+    """On the newest state: DyNet 2.1's set_h takes the newest state's cells, whichever it is called on."""
     setting = Setting(2)
     first, second, *_ = setting.xs
     state = setting.lstm.initial_state().add_input(first)

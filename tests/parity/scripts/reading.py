@@ -1,4 +1,4 @@
-"""How values come back: kinds and shapes of dim, value, npvalue, vec_value, scalar_value, as_array, gradient."""
+"""How values come back: kinds and shapes of what dim, value, npvalue, as_array, gradient and others give."""
 
 import numpy as np
 from report import report

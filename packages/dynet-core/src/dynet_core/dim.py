@@ -16,8 +16,8 @@ _lock = threading.Lock()
 class Dim:
     """Sizes of the dimensions (column-major) and of the batch.
 
-    `Dim.of` gives one object for equal dimensions. A matrix parameter has a Dim of its own, whose `plain` is the
-    interned one, so that a signature knows which matrix it multiplies with.
+    `Dim.of` gives one object for equal dimensions. A parameter has a Dim of its own, whose `plain` is the
+    interned one, so that a signature knows which parameter it means.
     """
 
     __slots__ = ("batch", "dims", "plain", "size", "total")

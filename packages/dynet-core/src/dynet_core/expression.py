@@ -86,13 +86,16 @@ class Expression:
         return self._stored(recalculate).tolist()
 
     def value(self, recalculate: bool = False):
-        """The value in its most relevant form: a float, a list for a vector, an array for anything else."""
+        """The value in its most relevant form, as DyNet chooses it.
+
+        A float for one number, a flat list for a vector or anything with a batch, an array for a matrix or more.
+        """
         dim = self.type
+        if len(dim.dims) > 1 and dim.batch == 1:
+            return self.npvalue(recalculate)
         if dim.total == 1:
             return self.scalar_value(recalculate)
-        if len(dim.dims) == 1 and dim.batch == 1:
-            return self.vec_value(recalculate)
-        return self.npvalue(recalculate)
+        return self.vec_value(recalculate)
 
     def gradient(self) -> np.ndarray:
         """The gradient that `backward` left here, shaped like `npvalue`.

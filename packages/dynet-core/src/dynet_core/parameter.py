@@ -27,7 +27,7 @@ class Storage:
         count = values.size
         self.values, self.gradient = Block(count), Block(count, zero=True)
         self.values.array[:] = values.ravel(order="K")
-        self.touched = np.zeros(1 + 2 * rows, np.int64) if rows else None
+        self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None  # see layout: PARAMETER_TOUCHED
         self.row = PARAMETER_ROWS.add(
             value=self.values.address,
             gradient=self.gradient.address,
@@ -62,7 +62,7 @@ class Parameters(Expression):
         self._name, self._updated, self._constant = name, True, None
         self.collection = collection
         self.graph, self.at = None, -1 - self._storage.row
-        self.type = dim.own() if len(dim.dims) > 1 else dim
+        self.type = dim.own()
 
     def name(self) -> str:
         """The name within the collection, such as `/encoder/_0`."""
@@ -80,7 +80,7 @@ class Parameters(Expression):
             scratch = Block(self.type.size)
             row = PARAMETER_ROWS.add(value=self._storage.values.address, gradient=scratch.address, needs=False)
             constant.at = -1 - row
-            constant.type = self.type.plain.own() if len(self.type.dims) > 1 else self.type
+            constant.type = self.type.plain.own()
             self._constant = constant, scratch
         return self._constant[0]
 
@@ -195,7 +195,7 @@ class LookupParameters:
                 columns=len(indices),
                 views=[View(-1, stride=size), View(0, index=0, index_step=1, scale=size)],
                 forward=[copy_step("copy", 0, 2, size)],
-                backward=[copy_step("add", 3, 1, size, gradient_of=0)],
+                backward=[copy_step("accumulate", 3, 1, size, gradient_of=0)],
             )
         return append(current(), signature, [-1 - self._storage.row if update else self._fixed(), *indices])
 
@@ -210,6 +210,15 @@ class LookupParameters:
     def shape(self) -> tuple[int, ...]:
         """The number of rows, then the dimensions of a row."""
         return (self.rows, *self._row_dim.dims)
+
+    @property
+    def _dense_gradient(self) -> bool:
+        """Whether any row may have a gradient, listed or not: the next update then changes the whole table."""
+        return bool(self._storage.touched[-1])
+
+    @_dense_gradient.setter
+    def _dense_gradient(self, dense: bool) -> None:
+        self._storage.touched[-1] = dense
 
     def _table(self, stored: np.ndarray) -> np.ndarray:
         return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0).copy()

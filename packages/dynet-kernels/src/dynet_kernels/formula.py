@@ -95,8 +95,10 @@ maximum = _function("maximum", "The larger of two values; NaN if either is NaN."
 equal = _function("equal", "A condition: x == y.")
 uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.")
 where = _function("where", "where(condition, x, y): x where the condition holds, else y.")
+place = Symbol("place")
+"""The number of an element in its column, as a float32."""
 position = Symbol("position")
-"""The place of an element in its column."""
+"""The same as an integer, for `uniform`."""
 
 
 @dataclass(frozen=True)

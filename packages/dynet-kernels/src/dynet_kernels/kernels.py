@@ -149,7 +149,7 @@ class Kernels:
 KERNELS = Kernels()
 KERNELS.add("fill", Fill())
 KERNELS.add("copy", Strides(accumulate=False))
-KERNELS.add("add", Strides(accumulate=True))
+KERNELS.add("accumulate", Strides(accumulate=True))
 KERNELS.add("product", Product())
 KERNELS.add("product.dx", ColumnGradient())
 KERNELS.add("product.dW", MatrixGradient())

@@ -29,9 +29,13 @@ SLOT = {name: place for place, name in enumerate(BUFFERS + SCALARS)}
 READY, TOO_SMALL = 0, 1
 
 # One row of `parameters`. TOUCHED is the address of a lookup table's list of touched rows, or 0:
-# [how many, row numbers..., a mark for each row], rows of WIDTH floats.
+# [how many, row numbers..., a mark for each row, whether all are], rows of WIDTH floats.
 (PARAMETER_VALUE, PARAMETER_GRADIENT, PARAMETER_NEEDS, PARAMETER_TOUCHED, PARAMETER_WIDTH, PARAMETER_ROWS) = range(6)
 PARAMETER_ROW = 6
+
+# One row of a trainer's table: a row of `parameters`, whether the update changes it, how many floats it has,
+# how many of them the planner found to be one column, and where each tensor of the trainer's state stands.
+UPDATE_PARAMETER, UPDATE_CHOSEN, UPDATE_FLOATS, UPDATE_COLUMN, UPDATE_STATES = range(5)
 
 # The head of a signature.
 (

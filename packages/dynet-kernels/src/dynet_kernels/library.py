@@ -11,7 +11,7 @@ from . import cache
 from .kernels import Kernels
 from .target import CpuTarget, host_cpu
 
-FUNCTIONS = ("forward", "backward", "run", "plan_forward", "plan_backward")
+FUNCTIONS = ("forward", "backward", "gradient_norm", "update", "run", "plan_forward", "plan_backward")
 
 
 class Library:
@@ -23,6 +23,8 @@ class Library:
 
     forward: object
     backward: object
+    gradient_norm: object
+    update: object
     run: object
     plan_forward: object
     plan_backward: object

@@ -7,11 +7,17 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from . import layout as at
-from . import planner, tir
+from . import planner, tir, update_planner
 from .kernels import Kernels
 from .layout import SLOT
 from .tir import int64, let
 
+PLANS = {
+    "forward": planner.plan_forward,
+    "backward": planner.plan_backward,
+    "gradient_norm": update_planner.plan_gradient_norm,
+    "update": update_planner.plan_update,
+}
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 
 
@@ -64,14 +70,14 @@ def run_function(kernels, private=False):
 
 
 def cpu_module(kernels: Kernels, lanes: int) -> ir.IRModule:
-    """The planner and `run`; `forward` and `backward` plan and, where there is room, run in one call."""
+    """The planners and `run`; `forward` and the others plan and, where there is room, run in one call."""
     pairs = [(symbol_of(name), kernel) for name, kernel in kernels.items()]
     functions = {symbol: kernel.cpu(lanes) for symbol, kernel in pairs}
     run = ir.GlobalVar("do_run")
     functions[run] = run_function(pairs, private=True)
     functions[ir.GlobalVar("run")] = function("run", ["context"], lambda context: call(run, context))
-    for direction in ("forward", "backward"):
-        plan, plan_function = ir.GlobalVar(f"do_plan_{direction}"), getattr(planner, f"plan_{direction}")
+    for direction, plan_function in PLANS.items():
+        plan = ir.GlobalVar(f"do_plan_{direction}")
         functions[plan] = tir.scalars_on_stack(plan_function)
         parameters = [p.name for p in plan_function.params]
 

@@ -225,6 +225,8 @@ class Evaluation:
             return wide(tirx.const(symbol.arguments[0], "float32"), self.lanes)
         if symbol.function == "position":
             return self.position_of()
+        if symbol.function == "place":
+            return let(T.Cast(vector_type("float32", self.lanes), self.position_of()))
         value = globals()[symbol.function](*map(self, symbol.arguments))
         named = self.uses.get(id(symbol), 0) > 1 and symbol.function not in self.CONDITIONS
         return let(value) if named else value

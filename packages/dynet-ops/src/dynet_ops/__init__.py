@@ -1,1 +1,17 @@
-"""The operations of DyNet, each with its gradient, reference and tests in one place."""
+"""Every operation of DyNet, each defined in one place."""
+
+from . import inputs, matrix, probability, random, reduce, shape
+from .arithmetic import add, cdiv, cmult, subtract
+from .elementwise import abs, cube, exp, log, logistic, negative, rectify, softsign, sqrt, square, tanh  # noqa: A004
+from .inputs import *
+from .matrix import *
+from .random import *
+from .reduce import *
+from .shape import *
+from .probability import *
+
+__all__ = [
+    "abs", "add", "cdiv", "cmult", "cube", "exp", "log", "logistic", "negative", "rectify", "softsign", "sqrt",
+    "square", "subtract", "tanh",
+    *inputs.__all__, *matrix.__all__, *random.__all__, *reduce.__all__, *shape.__all__, *probability.__all__,
+]  # fmt: skip

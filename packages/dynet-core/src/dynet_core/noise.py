@@ -1,0 +1,21 @@
+"""Keys of the counter-based generator from which dropout and noise draw at run time."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+
+_counter = itertools.count()
+_seed = int.from_bytes(os.urandom(4), "little")
+
+
+def reset(seed: int) -> None:
+    """Begin the sequence of keys that belongs to a seed."""
+    global _counter, _seed
+    _seed, _counter = seed & 0xFFFFFFFF, itertools.count()
+
+
+def next_key() -> bytes:
+    """The key of the next random node: two numbers whose bits are the seed and a count."""
+    return struct.pack("<II", _seed, next(_counter) & 0xFFFFFFFF)

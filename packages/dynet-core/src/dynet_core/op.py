@@ -1,0 +1,54 @@
+"""The table of operations: what tests and documentation need to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Shape = tuple[tuple[int, ...], int]  # dims and batch size
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One call of an op, for tests: the shapes of its operands and the other arguments.
+
+    `as_list` says that the op takes its operands as one list.
+    """
+
+    shapes: Sequence[Shape]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    as_list: bool = False
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operation as the table knows it.
+
+    `reference` computes it in float64 numpy from arrays of one batch element each (`whole_batch`: from arrays
+    whose last axis is the batch). `domain` is where operands' values are drawn from. `differentiable` says which
+    operands have a gradient. `tolerance` is for values, relative to the largest magnitude.
+    """
+
+    name: str
+    record: Callable
+    reference: Callable
+    samples: Sequence[Sample]
+    domain: tuple[float, float] = (-2.0, 2.0)
+    whole_batch: bool = False
+    differentiable: bool = True
+    tolerance: float = 2e-6
+    tolerance_reason: str = ""
+    random: bool = False
+
+
+OPS: dict[str, Op] = {}
+
+
+def register(function: Callable, **facts) -> Callable:
+    """Enter an op in the table under its function's name."""
+    name = function.__name__
+    if name in OPS:
+        raise ValueError(f"op {name} is defined twice")
+    OPS[name] = Op(name, function, **facts)
+    return function

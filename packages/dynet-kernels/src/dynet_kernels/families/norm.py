@@ -1,0 +1,95 @@
+"""Adds the squares of all columns to one float64 number, which stands at the address in list 1.
+
+In float64 no finite gradient overflows, and the sum of sixteen million is as good as that of ten.
+Parameters: (size of a column).
+"""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import int64, let, load, vector_loop
+from .matmul import tiles
+
+CHAINS = 4  # independent sums, so that additions need not wait for one another
+THREADS = 128
+
+
+def cpu(kernel, lanes):
+    wide = tir.vector_type("float64", lanes)
+
+    def body(instruction):
+        (size,) = instruction.parameters
+        sums = T.alloc_buffer((CHAINS * lanes,), "float64", scope="local", annotations=tir.ON_STACK)
+
+        def chain(number):
+            return sums.vload((int64(number * lanes),), wide)
+
+        def put(number, value):
+            T.add_to_parent(sums.vstore((int64(number * lanes),), value))
+
+        def add(number, at, mask=None):
+            g = load(instruction.memory, at, lanes, mask)
+            if mask is not None:
+                g = let(T.Select(mask, g, tir.wide(tir.float32(0.0), lanes)))
+            g = let(T.Cast(wide, g))
+            put(number, chain(number) + g * g)
+
+        for number in range(CHAINS):
+            put(number, tir.wide(tirx.const(0.0, "float64"), lanes))
+        with T.serial(int64(0), instruction.count) as column:
+            start = instruction.address(int64(0), column)
+            block = CHAINS * lanes
+
+            def several(offset, width):
+                for number in range(width // lanes):
+                    add(number, let(start + offset + int64(number * lanes)))
+
+            whole = let(T.floordiv(size, int64(block)) * int64(block))
+            tiles(int64(0), whole, (block,), several)
+            vector_loop(
+                let(size - whole), lanes, lambda offset, mask: add(0, let(start + whole + offset), mask)
+            )
+        total = let(chain(0))
+        for number in range(1, CHAINS):
+            total = let(total + chain(number))
+        for lane in range(lanes):
+            _add_to_total(instruction, tirx.Shuffle([total], [tirx.const(lane, "int32")]) if lanes > 1 else total)
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def _total(instruction):
+    return tir.buffer_at(instruction.address(int64(1), int64(0)) * int64(4), "float64")
+
+
+def _add_to_total(instruction, value):
+    total = _total(instruction)
+    T.buffer_store(total, total[int64(0)] + value, [int64(0)])
+
+
+def cuda(kernel):
+    """A block a column."""
+
+    def body(instruction):
+        (size,) = instruction.parameters
+        start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
+        lane = instruction.thread("threadIdx.x", THREADS)
+        shared = T.alloc_buffer((THREADS,), "float64", scope="shared")
+        T.buffer_store(shared, tirx.const(0.0, "float64"), [lane])
+        with T.serial(int64(0), T.floordiv(size - lane + int64(THREADS - 1), int64(THREADS))) as turn:
+            g = let(T.Cast("float64", instruction.memory[start + lane + turn * int64(THREADS)]))
+            T.buffer_store(shared, shared[lane] + g * g, [lane])
+        width = THREADS // 2
+        while width:
+            T.evaluate(T.tvm_storage_sync("shared"))
+            with tir.when(lane < int64(width)):
+                T.buffer_store(shared, shared[lane] + shared[lane + int64(width)], [lane])
+            width //= 2
+        with tir.when(lane == int64(0)):
+            place = T.address_of(_total(instruction)[int64(0)])
+            T.evaluate(T.call_extern("float64", "atomicAdd", place, shared[int64(0)]))
+
+    return tir.kernel(body, kernel.parameters)

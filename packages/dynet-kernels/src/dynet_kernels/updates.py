@@ -1,0 +1,36 @@
+"""The kernels of trainers: an update rule is a Rule of its own shape. Needs no TVM."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from .rule import Rule
+
+
+class GradientNorm:
+    """Adds up squared gradients; see families.norm."""
+
+    parameters = ("size",)
+    key = "gradient_norm"
+
+    def cpu(self, lanes):
+        return _family().cpu(self, lanes)
+
+    def cuda(self):
+        return _family().cuda(self)
+
+
+def _family():
+    return importlib.import_module(".families.norm", __package__)
+
+
+def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable) -> Rule:
+    """What an update sets the parameter `p` and its states to. The gradient `g` is set to zero in the same pass.
+
+    Args:
+        states: names of tensors like the parameter, in the order of the trainer's table.
+        numbers: names of hyper-parameters, in the order in which the trainer gives them.
+        formulas: the new `p` and states, from what these were before, `g` and the numbers.
+    """
+    return Rule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)

@@ -1,0 +1,172 @@
+"""Sums, differences, products and quotients, of expressions and of plain numbers."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+from dynet_core.errors import ArgumentTypeError
+from dynet_core.expression import Expression
+from dynet_core.record import graph_of
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from .elementwise import negative
+from .kinds import elementwise
+from .matrix import matmul
+
+
+@elementwise(
+    forward=lambda a, b: a + b,
+    gradients={"a": lambda dy: dy, "b": lambda dy: dy},
+    reference=np.add,
+    scalars=True,
+)
+def add(a: Expression, b: Expression) -> Expression:
+    """The sum of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> (inputVector([1, 2]) + inputVector([3, 4])).value()
+    [4.0, 6.0]
+    """
+    ...
+
+
+@elementwise(
+    forward=lambda a, b: a - b,
+    gradients={"a": lambda dy: dy, "b": lambda dy: -dy},
+    reference=np.subtract,
+    scalars=True,
+)
+def subtract(a: Expression, b: Expression) -> Expression:
+    """The difference of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> (inputVector([1, 2]) - inputVector([3, 5])).value()
+    [-2.0, -3.0]
+    """
+    ...
+
+
+@elementwise(
+    forward=lambda x, y: x * y,
+    gradients={"x": lambda y, dz: dz * y, "y": lambda x, dz: dz * x},
+    reference=np.multiply,
+    scalars=True,
+)
+def cmult(x: Expression, y: Expression) -> Expression:
+    """The product of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> cmult(inputVector([1, 2]), inputVector([3, 4])).value()
+    [3.0, 8.0]
+    """
+    ...
+
+
+@elementwise(
+    forward=lambda x, y: x / y,
+    gradients={"x": lambda y, dz: dz / y, "y": lambda y, z, dz: -dz * z / y},
+    reference=np.divide,
+    domain=(0.5, 2.0),
+    scalars=True,
+)
+def cdiv(x: Expression, y: Expression) -> Expression:
+    """The quotient of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> cdiv(inputVector([1, 2]), inputVector([4, 4])).value()
+    [0.25, 0.5]
+    """
+    ...
+
+
+def _with_number(name: str, forward, gradient):
+    """An op of an expression and a plain number, which is a value of the graph and not of the signature."""
+    views = ("y", "x", "c")
+    KERNELS.add(name, Rule(views, {"y": forward}, numbers=("c",)))
+    KERNELS.add(f"{name}.dx", Rule(views, {"dx": gradient}, numbers=("c",)))
+    known = {}
+
+    def signature_of(dim):
+        return Signature(
+            dim.plain,
+            operands=1,
+            attributes=1,
+            constants=1,
+            views=[View(SELF), View(0), constant(0)],
+            forward=[Step(name, (dim.total,))],
+            backward=[Step(f"{name}.dx", (dim.total,), gradient_of=0)],
+        )
+
+    def record(x: Expression, c: float) -> Expression:
+        graph = x.graph
+        if graph is None:
+            graph = graph_of(name, (x,))
+        signature = known.get(x.type)
+        if signature is None:
+            signature = known[x.type] = signature_of(x.type)
+        nodes = graph.nodes
+        place, inputs = len(nodes), graph.inputs
+        node = Expression()
+        node.graph = graph
+        node.at = place
+        node.type = signature.dim
+        nodes += (signature.at, x.at, len(inputs))
+        inputs.append(c)
+        return node
+
+    return record
+
+
+_plus = _with_number("plus_number", lambda x, c: x + c, lambda dy: dy)
+_times = _with_number("times_number", lambda x, c: x * c, lambda dy, c: dy * c)
+_from = _with_number("from_number", lambda x, c: c - x, lambda dy: -dy)
+_over = _with_number("over_number", lambda x, c: x / c, lambda dy, c: dy / c)
+_into = _with_number("into_number", lambda x, c: c / x, lambda x, y, dy: -dy * y / x)
+
+
+def _number(name: str, value) -> float:
+    if value.__class__ is float or isinstance(value, (Real, np.number, np.bool_)):
+        return float(value)
+    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiub":
+        return float(value.item())
+    raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}")
+
+
+def _operator(name: str, expressions, right, left):
+    """An operator and its reflection: on two expressions, or on one and a plain number."""
+
+    def forward(self: Expression, other):
+        if isinstance(other, Expression):
+            return expressions(self, other)
+        return right(self, _number(name, other))
+
+    def reflected(self: Expression, other):
+        return left(self, _number(name, other))
+
+    return forward, reflected
+
+
+def _install() -> None:
+    """Give expressions their operators."""
+    cls = Expression
+    cls.__add__, cls.__radd__ = _operator("+", add, _plus, _plus)  # type: ignore[method-assign]
+    cls.__sub__, cls.__rsub__ = _operator("-", subtract, lambda x, c: _plus(x, -c), _from)  # type: ignore
+    cls.__mul__, cls.__rmul__ = _operator("*", _product, _times, _times)  # type: ignore[method-assign]
+    cls.__truediv__, cls.__rtruediv__ = _operator("/", cdiv, _over, _into)  # type: ignore[method-assign]
+    cls.__neg__ = negative  # type: ignore[method-assign]
+    # numpy scalars on the left leave the operator to the expression instead of making an object array
+    cls.__array_ufunc__ = None  # type: ignore[attr-defined]
+
+
+def _product(a: Expression, b: Expression) -> Expression:
+    """`*` is the matrix product, except that a single number multiplies every element."""
+    if a.type.size == 1 or b.type.size == 1 and a.type.columns != 1:
+        return cmult(a, b) if not _matrix_fits(a, b) else matmul(a, b)
+    return matmul(a, b)
+
+
+def _matrix_fits(a: Expression, b: Expression) -> bool:
+    return a.type.columns == b.type.rows and len(a.type.dims) <= 2 and len(b.type.dims) <= 2
+
+
+_install()

@@ -1,0 +1,241 @@
+"""Values from outside the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from dynet_core.dim import Dim, checked_batch, checked_dims
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.graph import current
+from dynet_core.parameter import LookupParameters, checked_index
+from dynet_core.parameter import parameter as parameter
+from dynet_core.signature import Signature
+from dynet_kernels.layout import INPUT
+
+
+class InputExpression(Expression):
+    """An input, whose values `set` replaces; the graph takes them up at the next recalculation."""
+
+    __slots__ = ()
+
+    def set(self, values) -> None:
+        """Replace the values: a number, a list or an array as large as the input.
+
+        >>> x = scalarInput(1.0)
+        >>> y = x * 2
+        >>> x.set(3.0)
+        >>> y.value(recalculate=True)
+        6.0
+        """
+        array = real_array("set", values)
+        if array.size != self.type.total:
+            raise ShapeError(f"set: {array.size} values for an input of {self.type!r}")
+        assert self.graph is not None
+        start = self.graph.nodes[self.at + 1]
+        self.graph.inputs[start : start + array.size] = _floats(array)
+
+
+def _floats(array: np.ndarray):
+    import array as arrays
+
+    return arrays.array("f", array.tobytes(order="F"))
+
+
+_signatures: dict[Dim, Signature] = {}
+_vectors: dict[int, tuple[int, Dim]] = {}
+
+
+def _signature(dim: Dim) -> Signature:
+    signature = _signatures.get(dim)
+    if signature is None:
+        signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
+    return signature
+
+
+def real_array(name: str, values) -> np.ndarray:
+    """What a user gave as numbers, as a float32 array.
+
+    Raises:
+        ArgumentTypeError: anything that is not real numbers of one shape.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ArgumentTypeError(f"{name}: the rows of the list differ in length") from None
+    if array.dtype.kind not in "fiub":
+        raise ArgumentTypeError(f"{name}: expected real numbers, got {type(values).__name__} {values!r:.60}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def _input(array: np.ndarray, dim: Dim) -> InputExpression:
+    graph = current()
+    signature = _signature(dim)
+    node = InputExpression()
+    node.graph, node.at, node.type = graph, len(graph.nodes), dim
+    graph.nodes += (signature.at, graph.take_array(array))
+    return node
+
+
+def inputVector(v: Sequence[float]) -> InputExpression:
+    """A vector of given values.
+
+    Args:
+        v: numbers, or an array of one dimension.
+
+    >>> inputVector([1, 2, 3]).value()
+    [1.0, 2.0, 3.0]
+    """
+    if v.__class__ is not list:
+        array = real_array("inputVector", v).ravel()
+        return _input(array, Dim.of((checked_size("inputVector", array.size),)))
+    graph = current()
+    nodes, inputs = graph.nodes, graph.inputs
+    start = len(inputs)
+    try:
+        signature, dim = _vectors[len(v)]
+        inputs.extend(v)
+    except (KeyError, TypeError, OverflowError):
+        del inputs[start:]
+        dim = Dim.of((checked_size("inputVector", len(v)),))
+        inputs.frombytes(real_array("inputVector", v).ravel().tobytes())
+        signature, dim = _vectors[len(v)] = _signature(dim).at, dim
+    node = InputExpression()
+    node.graph = graph
+    node.at = len(nodes)
+    node.type = dim
+    nodes += (signature, start)
+    return node
+
+
+def checked_size(name: str, size: int) -> int:
+    """A number of values, which must not be zero."""
+    if size < 1:
+        raise ArgumentError(f"{name}: no values")
+    return size
+
+
+def scalarInput(s: float) -> InputExpression:
+    """A single number.
+
+    >>> scalarInput(2.5).value()
+    2.5
+    """
+    array = real_array("scalarInput", s)
+    if array.size != 1:
+        raise ShapeError(f"scalarInput: expected one number, got {array.size}")
+    return _input(array, Dim.of((1,)))
+
+
+def vecInput(dim: int) -> InputExpression:
+    """A vector of `dim` zeros, to be given values by `set`.
+
+    >>> x = vecInput(2)
+    >>> x.set([3, 4])
+    >>> x.value()
+    [3.0, 4.0]
+    """
+    (size,) = checked_dims("vecInput", checked_index("vecInput", dim))
+    return _input(np.zeros(size, np.float32), Dim.of((size,)))
+
+
+def matInput(d1: int, d2: int) -> InputExpression:
+    """A matrix of zeros, to be given values by `set`, column by column."""
+    dims = checked_dims("matInput", (d1, d2))
+    return _input(np.zeros(dims, np.float32), Dim.of(dims))
+
+
+def inputMatrix(v: Sequence[float], d: Sequence[int]) -> InputExpression:
+    """A tensor of dimensions d from a flat list, column by column.
+
+    >>> inputMatrix([1, 2, 3, 4, 5, 6], (2, 3)).npvalue()
+    array([[1., 3., 5.],
+           [2., 4., 6.]], dtype=float32)
+    """
+    dim = Dim.of(checked_dims("inputMatrix", tuple(d)))
+    array = real_array("inputMatrix", v).ravel()
+    if array.size != dim.size:
+        raise ShapeError(f"inputMatrix: {array.size} values for a matrix of {dim!r}")
+    return _input(array, dim)
+
+
+def inputTensor(arr, batched: bool = False) -> InputExpression:
+    """A tensor with the shape and values of an array or nested list.
+
+    Args:
+        arr: an array, a nested list of numbers, or a list of arrays: then each is a batch element.
+        batched: the last axis is the batch.
+
+    >>> inputTensor([[1, 2], [3, 4]]).dim()
+    ((2, 2), 1)
+    >>> inputTensor([[1, 2], [3, 4]], batched=True).dim()
+    ((2,), 2)
+    """
+    if isinstance(arr, (list, tuple)) and len(arr) and all(isinstance(a, np.ndarray) and a.ndim for a in arr):
+        if len({a.shape for a in arr}) > 1:
+            raise ShapeError(f"inputTensor: the arrays differ in shape: {[a.shape for a in arr]}")
+        arr, batched = np.stack(list(arr), axis=-1), True
+    array = real_array("inputTensor", arr)
+    checked_size("inputTensor", array.size)
+    shape = array.shape or (1,)
+    if not batched:
+        return _input(array, Dim.of(shape))
+    return _input(array, Dim.of(shape[:-1] or (1,), shape[-1]))
+
+
+def zeros(dim, batch_size: int = 1) -> InputExpression:
+    """A tensor of zeros.
+
+    >>> zeros((2,)).value()
+    [0.0, 0.0]
+    """
+    return constant(dim, 0.0, batch_size)
+
+
+zeroes = zeros
+
+
+def ones(dim, batch_size: int = 1) -> InputExpression:
+    """A tensor of ones.
+
+    >>> ones((2,)).value()
+    [1.0, 1.0]
+    """
+    return constant(dim, 1.0, batch_size)
+
+
+def constant(dim, val: float, batch_size: int = 1) -> InputExpression:
+    """A tensor whose elements are all `val`.
+
+    >>> constant((2,), 3).value()
+    [3.0, 3.0]
+    """
+    whole = Dim.of(checked_dims("constant", dim), checked_batch("constant", batch_size))
+    value = real_array("constant", val)
+    if value.size != 1:
+        raise ShapeError(f"constant: expected one number, got {value.size}")
+    return _input(np.full(whole.total, value.item(), np.float32), whole)
+
+
+def lookup(p: LookupParameters, index: int = 0, update: bool = True) -> Expression:
+    """Row `index` of a table, as `p[index]`; with update=False it receives no gradient."""
+    return _table("lookup", p).lookup(index, update)
+
+
+def lookup_batch(p: LookupParameters, indices: Sequence[int], update: bool = True) -> Expression:
+    """Several rows of a table as one expression with a batch element each."""
+    return _table("lookup_batch", p).batch(indices, update)
+
+
+def _table(name: str, p) -> LookupParameters:
+    if not isinstance(p, LookupParameters):
+        raise ArgumentTypeError(f"{name}: expected LookupParameters, got {type(p).__name__}")
+    return p
+
+
+__all__ = [
+    "InputExpression", "constant", "inputMatrix", "inputTensor", "inputVector", "lookup", "lookup_batch",
+    "matInput", "ones", "parameter", "scalarInput", "vecInput", "zeroes", "zeros",
+]  # fmt: skip

@@ -1,0 +1,294 @@
+"""The kinds of ops that are stated as mathematics: a decorated function is the whole op.
+
+Users define their own ops with the same decorators; see CONTRIBUTING.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Sequence
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Op, Sample, register
+from dynet_core.record import common_batch, described, one_operand, two_operands
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Reduction, Rule, sum_over
+
+from .layouts import broadcast, column_view, leading_run, strides_of
+
+ONE = [Sample([((1,), 1)]), Sample([((7,), 1)]), Sample([((16, 3), 1)]), Sample([((5, 2), 3)]), Sample([((130,), 2)])]
+TWO = [
+    Sample([((1,), 1), ((1,), 1)]),
+    Sample([((19,), 1), ((19,), 1)]),
+    Sample([((7,), 3), ((7,), 1)]),
+    Sample([((5, 2), 1), ((5, 2), 4)]),
+    Sample([((33,), 2), ((33,), 2)]),
+]
+BROADCAST = [
+    Sample([((5, 3), 2), ((5,), 1)]),
+    Sample([((5,), 1), ((5, 3), 2)]),
+    Sample([((5, 3), 2), ((1,), 1)]),
+    Sample([((1,), 3), ((17,), 1)]),
+    Sample([((1, 4), 2), ((3, 1), 1)]),
+    Sample([((2, 3, 4), 1), ((2, 1, 4), 2)]),
+    Sample([((2, 1, 4), 1), ((1, 3, 1), 2)]),
+]
+
+
+def operand_names(function: Callable) -> tuple[str, ...]:
+    """The parameters of an op that are expressions; the others are attributes."""
+    parameters = inspect.signature(function).parameters
+    return tuple(name for name, p in parameters.items() if p.annotation in ("Expression", Expression))
+
+
+def result_name(operands: Sequence[str]) -> str:
+    """What formulas call the result: y, or z where an operand is called y."""
+    return "z" if "y" in operands else "y"
+
+
+def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
+    """For ops to which a parameter is like any other operand: one signature for all that share dimensions."""
+    interned = functools.cache(signature_of)
+    return lambda *dims: interned(*[dim.plain for dim in dims])
+
+
+def finished(function: Callable, record: Callable, **facts) -> Callable:
+    """The recording function under the name and docstring of the op it records, entered in the table."""
+    functools.update_wrapper(record, function)
+    return register(record, **facts)
+
+
+def op(record: Callable, **facts) -> Callable:
+    """Decorates the name, docstring and argument names of an op whose recording function is made already."""
+    return lambda function: finished(function, record, **facts)
+
+
+def add_rule(name: str, operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts) -> None:
+    """Add the kernels of a formula and of its gradients: `name`, `name.da`, ..."""
+    result = result_name(operands)
+    views = (result, *operands)
+    KERNELS.add(name, Rule(views, {result: formula}, **facts))
+    numbers = facts.get("numbers", ())
+    for operand, gradient in gradients.items():
+        target = "d" + operand
+        if operand in numbers:
+            rule = Rule(views, {target: lambda total: total}, {"total": sum_over(gradient)}, numbers)
+        else:
+            rule = Rule(views, {target: gradient}, numbers=numbers)
+        KERNELS.add(f"{name}.{target}", rule)
+
+
+def elementwise(
+    *,
+    forward: Callable,
+    gradients: dict[str, Callable],
+    reference: Callable,
+    domain: tuple[float, float] = (-2.0, 2.0),
+    scalars: bool = False,
+    tolerance: float = 2e-6,
+    tolerance_reason: str = "",
+) -> Callable:
+    """An op that works on each element; two operands are broadcast against each other.
+
+    Args:
+        forward: the result, as a formula of the operands' names.
+        gradients: for each operand, its gradient as a formula of the operands, the result `y` and its gradient
+            `dy` (`z` and `dz` where an operand is called y).
+        reference: the same in numpy, for the tests.
+        domain: from where tests draw operands.
+        scalars: make kernels of their own for an operand that is one number a column.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        name, operands = function.__name__, operand_names(function)
+        add_rule(name, operands, forward, gradients)
+        if scalars:
+            for operand in operands:
+                add_rule(f"{name}.{operand}_number", operands, forward, gradients, numbers=(operand,))
+
+        @by_plain_dims
+        def signature_of(*dims: Dim) -> Signature:
+            return _elementwise_signature(name, operands, tuple(gradients), dims)
+
+        if len(operands) == 1:
+            record = one_operand(name, signature_of)
+        elif len(operands) == 2:
+            record = _broadcasting(name, two_operands(name, signature_of), scalars)
+        else:
+            raise TypeError(f"{name}: an elementwise op has one or two operands")
+        return finished(
+            function,
+            record,
+            reference=reference,
+            samples=ONE if len(operands) == 1 else TWO + BROADCAST,
+            domain=domain,
+            differentiable=bool(gradients),
+            tolerance=tolerance,
+            tolerance_reason=tolerance_reason,
+        )
+
+    return decorate
+
+
+def _elementwise_signature(name, operands, differentiable, dims) -> Signature:
+    layout = _column_layout(name, dims)
+    assert layout is not None
+    kernel, whole, size, columns, views = layout
+    return Signature(
+        whole,
+        operands=len(dims),
+        columns=columns,
+        views=views,
+        forward=[Step(name + kernel(operands), (size,))],
+        backward=[
+            Step(f"{name}{kernel(operands)}.d{operand}", (size,), gradient_of=operands.index(operand))
+            for operand in differentiable
+        ],
+    )
+
+
+def _column_layout(name: str, dims: Sequence[Dim]):
+    """How broadcast operands fall into columns: (suffix of the kernel, result, column size, count, views)."""
+    whole = broadcast(name, dims)
+    strides = [strides_of(dim, whole) for dim in dims]
+    extents = (*whole.dims, whole.batch)
+    run = leading_run(whole, strides)
+    size = math.prod(extents[:run])
+    number = None
+    if size == 1 and whole.total > 1:
+        # one operand stands still where the other runs: it is one number a column
+        still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
+        number, moving = still[0], 1 - still[0]
+        run = leading_run(whole, [strides[moving]])
+        while run and any(strides[number][k] for k in range(run)):
+            run -= 1
+        size = math.prod(extents[:run])
+    views = [View(SELF, stride=size)]
+    for place, operand_strides in enumerate(strides):
+        view = column_view(place, extents[run:], operand_strides[run:])
+        if view is None:
+            return None
+        views.append(view)
+    columns = math.prod(extents[run:])
+
+    def kernel(operands):
+        return "" if number is None else f".{operands[number]}_number"
+
+    return kernel, whole, size, columns, views
+
+
+def _first_moving(extents: Sequence[int]) -> int:
+    return next(place for place, extent in enumerate(extents) if extent > 1)
+
+
+def _broadcasting(name: str, record: Callable, scalars: bool) -> Callable:
+    """Record directly where columns suffice; else repeat the operands to the full shape first."""
+    plain: dict[tuple[Dim, Dim], Dim | None] = {}
+
+    def needs_repeating(a: Dim, b: Dim) -> Dim | None:
+        layout = _column_layout(name, (a, b))
+        if layout is None or (not scalars and layout[0](("a", "b"))):
+            return broadcast(name, (a, b))
+        return None
+
+    def record_broadcast(a: Expression, b: Expression) -> Expression:
+        try:
+            if a.type.plain is b.type.plain:
+                return record(a, b)
+            key = a.type.plain, b.type.plain
+        except AttributeError:
+            return record(a, b)  # not expressions: says so
+        if key not in plain:
+            plain[key] = needs_repeating(*key)
+        whole = plain[key]
+        if whole is None:
+            return record(a, b)
+        from .shape import repeat
+
+        return record(repeat(a, whole), repeat(b, whole))
+
+    return record_broadcast
+
+
+def columnwise(
+    *,
+    formula: Callable,
+    gradients: dict[str, Callable],
+    reference: Callable,
+    reductions: dict[str, Reduction] | None = None,
+    gradient_reductions: dict[str, Reduction] | None = None,
+    number: bool = False,
+    whole: bool = False,
+    domain: tuple[float, float] = (-2.0, 2.0),
+    tolerance: float = 2e-6,
+    tolerance_reason: str = "",
+) -> Callable:
+    """An op on columns, built of reductions and a formula over them.
+
+    Args:
+        formula: the result, of the operands and the reductions.
+        gradients: for each operand, of the operands, `y`, `dy` and the gradient reductions.
+        reductions, gradient_reductions: numbers of a column by name, which formulas may read.
+        number: the result is one number a column.
+        whole: a column is a whole batch element instead of its first dimension.
+        reference: the same in numpy, on one batch element.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        name, operands = function.__name__, operand_names(function)
+        result = result_name(operands)
+        views = (result, *operands)
+        numbers = (result,) if number else ()
+        KERNELS.add(name, Rule(views, {result: formula}, reductions, numbers))
+        for operand, gradient in gradients.items():
+            rule = Rule(views, {"d" + operand: gradient}, gradient_reductions, numbers)
+            KERNELS.add(f"{name}.d{operand}", rule)
+
+        @by_plain_dims
+        def signature_of(*dims: Dim) -> Signature:
+            first = dims[0]
+            if any(dim.dims != first.dims for dim in dims):
+                raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
+            batch = common_batch(name, dims)
+            inner = 1 if whole else first.columns
+            size = first.size // inner
+            dim = Dim.of(((1,) if whole else first.dims[1:] or (1,)) if number else first.dims, batch)
+            extents = (inner, batch)
+            at = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
+            return Signature(
+                dim,
+                operands=len(dims),
+                columns=inner * batch,
+                views=[View(SELF, stride=1 if number else size), *[view for view in at if view]],
+                forward=[Step(name, (size,))],
+                backward=[
+                    Step(f"{name}.d{operand}", (size,), gradient_of=operands.index(operand))
+                    for operand in gradients
+                ],
+            )
+
+        if len(operands) == 1:
+            record, samples = one_operand(name, signature_of), ONE
+        else:
+            record, samples = two_operands(name, signature_of), TWO
+        return finished(
+            function,
+            record,
+            reference=reference,
+            samples=samples,
+            domain=domain,
+            differentiable=bool(gradients),
+            tolerance=tolerance,
+            tolerance_reason=tolerance_reason,
+        )
+
+    return decorate
+
+
+__all__ = ["Op", "Sample", "columnwise", "elementwise", "op"]

@@ -1,0 +1,188 @@
+"""Softmax, its logarithm, and the losses made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from dynet_core.dim import Dim
+from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.parameter import checked_index, checked_indices
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule, max_over, sum_over
+
+from .kinds import columnwise
+from .shape import repeat
+
+PEAK_AND_TOTAL = {"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak))}
+
+
+def _softmax_reference(x):
+    e = np.exp(x - x.max(0))
+    return e / e.sum(0)
+
+
+@columnwise(
+    reductions=PEAK_AND_TOTAL,
+    formula=lambda x, peak, total: f.exp(x - peak) / total,
+    gradient_reductions={"dot": sum_over(lambda y, dy: y * dy)},
+    gradients={"x": lambda y, dy, dot: (dy - dot) * y},
+    reference=_softmax_reference,
+)
+def softmax(x: Expression) -> Expression:
+    """Softmax of each column, y_i = exp(x_i) / sum over j of exp(x_j).
+
+    >>> softmax(inputVector([0, 0])).value()
+    [0.5, 0.5]
+    """
+    ...
+
+
+@columnwise(
+    reductions=PEAK_AND_TOTAL,
+    formula=lambda x, peak, total: x - peak - f.log(total),
+    gradient_reductions={"total": sum_over(lambda dy: dy)},
+    gradients={"x": lambda y, dy, total: dy - f.exp(y) * total},
+    reference=lambda x: np.log(_softmax_reference(x)),
+)
+def log_softmax(x: Expression) -> Expression:
+    """The logarithm of the softmax of each column.
+
+    >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
+    array([-0.6931, -0.6931], dtype=float32)
+    """
+    ...
+
+
+_VIEWS, _NUMBERS = ("y", "x", "picked"), ("y", "picked")
+KERNELS.add(
+    "pickneglogsoftmax",
+    Rule(
+        _VIEWS,
+        {"y": lambda peak, total, picked: peak - picked + f.log(total)},
+        PEAK_AND_TOTAL,
+        _NUMBERS,
+    ),
+)
+KERNELS.add(
+    "pickneglogsoftmax.dx",
+    Rule(_VIEWS, {"dx": lambda x, y, picked, dy: dy * f.exp(x - picked - y)}, numbers=_NUMBERS),
+)
+KERNELS.add("pickneglogsoftmax.dpicked", Rule(_VIEWS, {"dpicked": lambda dy: -dy}, numbers=_NUMBERS))
+
+
+def _signature(dim: Dim, many: bool) -> Signature:
+    if dim.columns != 1:
+        raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")
+    size = dim.size
+    return Signature(
+        Dim.of((1,), dim.batch),
+        operands=1,
+        attributes=dim.batch if many else 1,
+        columns=dim.batch,
+        views=[
+            View(SELF, stride=1),
+            View(0, stride=size),
+            View(0, stride=size, index=0, index_step=int(many), scale=1),
+        ],
+        forward=[Step("pickneglogsoftmax", (size,))],
+        backward=[
+            Step("pickneglogsoftmax.dx", (size,), gradient_of=0),
+            Step("pickneglogsoftmax.dpicked", (1,), gradient_of=0),
+        ],
+    )
+
+
+_known: dict[tuple[Dim, bool], Signature] = {}
+
+
+def pickneglogsoftmax(x: Expression, v: int) -> Expression:
+    """The loss of choosing among scores: y = -log softmax(x)_v.
+
+    Args:
+        x: scores, a vector, with any batch size.
+        v: the right choice, for every batch element; a list of them is taken as by `pickneglogsoftmax_batch`.
+
+    Raises:
+        OutOfRangeError: v is no index of x.
+
+    >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
+    0.6931471824645996
+    """
+    try:
+        dim = x.type
+        signature = _known[dim, False]
+        graph = x.graph
+        nodes = graph.nodes  # type: ignore[union-attr]
+    except (KeyError, AttributeError):
+        graph = graph_of("pickneglogsoftmax", (x,))
+        dim = x.type
+        signature = _known[dim, False] = _signature(dim.plain, False)
+        nodes = graph.nodes
+    if v.__class__ is not int:
+        if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
+            return pickneglogsoftmax_batch(x, v)
+        v = checked_index("pickneglogsoftmax", v)
+    if not 0 <= v < dim.size:
+        raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
+    node = Expression()
+    node.graph = graph
+    node.at = len(nodes)
+    node.type = signature.dim
+    nodes += (signature.at, x.at, v)
+    return node
+
+
+def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
+    """The same with a right choice for each batch element; the result has their losses one by one.
+
+    >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
+    array([[0.6931, 0.3133]], dtype=float32)
+    """
+    graph = graph_of("pickneglogsoftmax_batch", (x,))
+    dim = x.type.plain
+    indices = checked_indices("pickneglogsoftmax_batch", vs, dim.size, f"x {dim!r}")
+    if len(indices) != dim.batch:
+        if dim.batch != 1:
+            raise ShapeError(f"pickneglogsoftmax_batch: {len(indices)} indices for a batch of {dim.batch}")
+        x = repeat(x, Dim.of(dim.dims, len(indices)))
+        dim = x.type
+    signature = _known.get((dim, True))
+    if signature is None:
+        signature = _known[dim, True] = _signature(dim, True)
+    return append(graph, signature, [x.at, *indices])
+
+
+def _loss_reference(x, v):
+    return np.atleast_1d(np.log(np.exp(x - x.max()).sum()) + x.max() - x[v])
+
+
+register(
+    pickneglogsoftmax,
+    reference=_loss_reference,
+    samples=[
+        Sample([((5,), 1)], {"v": 3}),
+        Sample([((17,), 4)], {"v": 0}),
+        Sample([((1,), 2)], {"v": 0}),
+        Sample([((130,), 1)], {"v": 129}),
+    ],
+)
+register(
+    pickneglogsoftmax_batch,
+    reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
+    whole_batch=True,
+    samples=[
+        Sample([((5,), 3)], {"vs": [3, 0, 3]}),
+        Sample([((17,), 1)], {"vs": [16]}),
+        Sample([((1,), 2)], {"vs": [0, 0]}),
+        Sample([((33,), 2)], {"vs": [32, 1]}),
+    ],
+)
+
+__all__ = ["log_softmax", "pickneglogsoftmax", "pickneglogsoftmax_batch", "softmax"]

@@ -15,10 +15,12 @@ from dynet_kernels.layout import SLOT
 from .memory import Block, floats_at
 from .signature import TABLE, signature_count
 
+READY = at.READY
 PER_RECORD = ("nodes", "depth", "value", "gradient", "needs", "live", "starts", "sorted", "order", "counters")
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FIRST_FLOATS = 1 << 16
-ARENA_TOP = SLOT["arena_top"]
+ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
+PACK_SMALL = [struct.Struct(f"{count}q").pack_into for count in range(256)]
 
 _library = None
 _library_kernels = 0
@@ -193,9 +195,11 @@ class Engine:
         new = nodes[begin:] if begin else nodes
         inputs_at, inputs_end = inputs.buffer_info()
         while True:
-            struct.pack_into(f"{end - begin}q", self.packed, 8 * begin, *new)
+            count = end - begin
+            pack = PACK_SMALL[count] if count < len(PACK_SMALL) else struct.Struct(f"{count}q").pack_into
+            pack(self.packed, 8 * begin, *new)
             self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
-            if self.slots[SLOT["status"]] == at.READY:
+            if self.slots[STATUS] == READY:
                 return
             self._make_room("arena")
 
@@ -203,7 +207,7 @@ class Engine:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on."""
         while True:
             self.machine.backward(self.context_at, loss, size, int(everything))
-            if self.slots[SLOT["status"]] == at.READY:
+            if self.slots[STATUS] == READY:
                 return
             self._make_room("gradient")
 

@@ -37,7 +37,7 @@ class Expression:
         return self.type.dims, self.type.batch
 
     def __repr__(self) -> str:
-        return f"expression {self.at}/{self.graph.version if self.graph else 'parameter'}: {self.type!r}"
+        return f"expression {self.at}/{self.graph.version if self.graph is not None else 'parameter'}: {self.type!r}"
 
     def __len__(self) -> int:
         """The size of the first dimension."""

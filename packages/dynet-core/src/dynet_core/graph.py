@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import itertools
 import threading
 from contextlib import contextmanager
 
@@ -14,14 +15,28 @@ from .errors import GradientError, StaleExpressionError
 from .memory import floats_at
 
 _local = threading.local()
-_version = 0
+_versions = itertools.count(1)
 
 
-class _Gone:
-    """Stands where the records of a graph that is gone were: whoever wants to add to them is told."""
+class Graph:
+    """What has been recorded since the last `renew_cg` of this thread.
 
-    def __init__(self, version: int):
+    `nodes` is the list of records. When the graph is gone, it is the graph itself, which then refuses whatever is
+    done with a list: so those who record need not ask.
+    """
+
+    __slots__ = ("differentiated", "done", "engine", "inputs", "inputs_done", "nodes", "version")
+
+    nodes: list[int]
+
+    def __init__(self, engine: Engine, nodes: list[int], inputs: array.array, version: int):
+        self.engine = engine
+        self.nodes = nodes
+        self.inputs = inputs
         self.version = version
+        self.done = 0
+        self.inputs_done = 0
+        self.differentiated = -1  # the record that `backward` started from last
 
     def _refuse(self, *_):
         raise StaleExpressionError(
@@ -31,24 +46,10 @@ class _Gone:
 
     __len__ = __iadd__ = __getitem__ = _refuse
 
-
-class Graph:
-    """What has been recorded since the last `renew_cg` of this thread."""
-
-    __slots__ = ("checkpoints", "differentiated", "done", "engine", "inputs", "inputs_done", "nodes", "version")
-
-    def __init__(self, engine: Engine, nodes: list[int], inputs: array.array):
-        global _version
-        _version += 1
-        self.engine, self.nodes, self.inputs, self.version = engine, nodes, inputs, _version
-        self.done = self.inputs_done = 0
-        self.differentiated = -1  # the record that `backward` started from last
-        self.checkpoints: list[tuple[int, int]] = []
-
     def forward(self, recalculate: bool = False) -> None:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
         if recalculate:
-            self._check()
+            len(self.nodes)  # raises if the graph is gone
             self.engine.begin()
             self.done = self.inputs_done = 0
             self.differentiated = -1
@@ -77,16 +78,13 @@ class Graph:
 
     def gradients(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's gradient after `backward`."""
-        self._check()
+        len(self.nodes)  # raises if the graph is gone
         if self.differentiated < 0:
             raise GradientError("gradient: backward() has not been called on this graph")
         buffers = self.engine.buffers
         if place > self.differentiated or not buffers["live"][place]:
             return np.zeros(count, np.float32)
         return floats_at(int(buffers["gradient"][place]), count)
-
-    def _check(self) -> None:
-        len(self.nodes)
 
     def take(self, values) -> int:
         """Keep input values; where they begin among the inputs."""
@@ -106,20 +104,20 @@ def current() -> Graph:
     try:
         return _local.graph
     except AttributeError:
-        _local.graph = Graph(Engine(), [], array.array("f"))
-        return _local.graph
+        made = _local.graph = Graph(Engine(), [], array.array("f"), next(_versions))
+        return made
 
 
 def renew() -> Graph:
     """Begin a new graph; expressions of the old one are stale from now on."""
     old = current()
     nodes, inputs, engine = old.nodes, old.inputs, old.engine
-    old.nodes = _Gone(old.version)
+    old.nodes = old  # type: ignore[assignment]  # see Graph
     nodes.clear()
     del inputs[:]
     engine.begin()
-    graph = _local.graph = Graph(engine, nodes, inputs)
-    return graph
+    fresh = _local.graph = Graph(engine, nodes, inputs, next(_versions))
+    return fresh
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
             found = graph
     if found is not None and found is not current():
         raise StaleExpressionError(f"{name}: the operand belongs to another thread's graph")
-    return found or current()
+    return current() if found is None else found
 
 
 def append(graph: Graph, signature: Signature, integers: Sequence[int]) -> Expression:
@@ -71,11 +71,32 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
     return record
 
 
-def two_operands(name: str, signature_of: SignatureOf) -> Callable[[Expression, Expression], Expression]:
-    """The recording function of an op of two operands."""
+def two_operands(
+    name: str, signature_of: SignatureOf, otherwise: Callable | None = None, with_number: Callable | None = None
+) -> Callable[[Expression, Expression], Expression]:
+    """The recording function of an op of two operands.
+
+    Args:
+        otherwise: records operands of shapes that no signature covers; asked first for shapes not seen before,
+            and may return None.
+        with_number: records an expression and something that is no expression, for operators.
+    """
     known: dict[Dim, dict[Dim, tuple[int, Dim]]] = {}
 
+    def unusual(a: Expression, b: Expression) -> tuple[Graph, int, Dim] | Expression:
+        graph = graph_of(name, (a, b))
+        row = known.setdefault(a.type, {})
+        if b.type not in row:
+            if otherwise and (found := otherwise(a, b)) is not None:
+                return found
+            new = signature_of(a.type, b.type)
+            row[b.type] = new.at, new.dim
+        return graph, *row[b.type]
+
     def record(a: Expression, b: Expression) -> Expression:
+        kind = b.__class__
+        if kind is float or kind is int:
+            return with_number(a, b)
         try:
             signature, dim = known[a.type][b.type]
             graph = a.graph
@@ -83,12 +104,12 @@ def two_operands(name: str, signature_of: SignatureOf) -> Callable[[Expression, 
                 graph = graph_of(name, (a, b))
             nodes = graph.nodes  # type: ignore[union-attr]
         except (KeyError, AttributeError):
-            graph = graph_of(name, (a, b))
-            row = known.setdefault(a.type, {})
-            if b.type not in row:
-                new = signature_of(a.type, b.type)
-                row[b.type] = new.at, new.dim
-            signature, dim = row[b.type]
+            if not isinstance(b, Expression):
+                return with_number(a, b)
+            found = unusual(a, b)
+            if found.__class__ is not tuple:
+                return found  # type: ignore[return-value]
+            graph, signature, dim = found
             nodes = graph.nodes
         node = Expression()
         node.graph = graph
@@ -96,6 +117,11 @@ def two_operands(name: str, signature_of: SignatureOf) -> Callable[[Expression, 
         node.type = dim
         nodes += (signature, a.at, b.at)
         return node
+
+    if with_number is None:
+
+        def with_number(a, b):
+            graph_of(name, (a, b))  # names the operand that is no expression
 
     return record
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
 
 import numpy as np
 from dynet_core.errors import ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.record import graph_of
+from dynet_core.record import graph_of, two_operands
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
@@ -15,68 +16,7 @@ from dynet_kernels.rule import Rule
 
 from .elementwise import negative
 from .kinds import elementwise
-from .matrix import matmul
-
-
-@elementwise(
-    forward=lambda a, b: a + b,
-    gradients={"a": lambda dy: dy, "b": lambda dy: dy},
-    reference=np.add,
-    scalars=True,
-)
-def add(a: Expression, b: Expression) -> Expression:
-    """The sum of two expressions, element by element; sizes of 1 are broadcast.
-
-    >>> (inputVector([1, 2]) + inputVector([3, 4])).value()
-    [4.0, 6.0]
-    """
-    ...
-
-
-@elementwise(
-    forward=lambda a, b: a - b,
-    gradients={"a": lambda dy: dy, "b": lambda dy: -dy},
-    reference=np.subtract,
-    scalars=True,
-)
-def subtract(a: Expression, b: Expression) -> Expression:
-    """The difference of two expressions, element by element; sizes of 1 are broadcast.
-
-    >>> (inputVector([1, 2]) - inputVector([3, 5])).value()
-    [-2.0, -3.0]
-    """
-    ...
-
-
-@elementwise(
-    forward=lambda x, y: x * y,
-    gradients={"x": lambda y, dz: dz * y, "y": lambda x, dz: dz * x},
-    reference=np.multiply,
-    scalars=True,
-)
-def cmult(x: Expression, y: Expression) -> Expression:
-    """The product of two expressions, element by element; sizes of 1 are broadcast.
-
-    >>> cmult(inputVector([1, 2]), inputVector([3, 4])).value()
-    [3.0, 8.0]
-    """
-    ...
-
-
-@elementwise(
-    forward=lambda x, y: x / y,
-    gradients={"x": lambda y, dz: dz / y, "y": lambda y, z, dz: -dz * z / y},
-    reference=np.divide,
-    domain=(0.5, 2.0),
-    scalars=True,
-)
-def cdiv(x: Expression, y: Expression) -> Expression:
-    """The quotient of two expressions, element by element; sizes of 1 are broadcast.
-
-    >>> cdiv(inputVector([1, 2]), inputVector([4, 4])).value()
-    [0.25, 0.5]
-    """
-    ...
+from .matrix import matmul_signature
 
 
 def _with_number(name: str, forward, gradient):
@@ -124,6 +64,15 @@ _over = _with_number("over_number", lambda x, c: x / c, lambda dy, c: dy / c)
 _into = _with_number("into_number", lambda x, c: c / x, lambda x, y, dy: -dy * y / x)
 
 
+def _number_on_the_right(name: str, record: Callable) -> Callable:
+    """Records an expression and a number of any type; anything else is refused."""
+
+    def checked(x: Expression, value) -> Expression:
+        return record(x, _number(name, value))
+
+    return checked
+
+
 def _number(name: str, value) -> float:
     if value.__class__ is float or isinstance(value, (Real, np.number, np.bool_)):
         return float(value)
@@ -132,41 +81,90 @@ def _number(name: str, value) -> float:
     raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}")
 
 
-def _operator(name: str, expressions, right, left):
-    """An operator and its reflection: on two expressions, or on one and a plain number."""
+@elementwise(
+    forward=lambda a, b: a + b,
+    gradients={"a": lambda dy: dy, "b": lambda dy: dy},
+    reference=np.add,
+    scalars=True,
+    with_number=_number_on_the_right("+", _plus),
+)
+def add(a: Expression, b: Expression) -> Expression:
+    """The sum of two expressions, element by element; sizes of 1 are broadcast.
 
-    def forward(self: Expression, other):
-        if isinstance(other, Expression):
-            return expressions(self, other)
-        return right(self, _number(name, other))
+    >>> (inputVector([1, 2]) + inputVector([3, 4])).value()
+    [4.0, 6.0]
+    """
+    ...
 
-    def reflected(self: Expression, other):
-        return left(self, _number(name, other))
 
-    return forward, reflected
+@elementwise(
+    forward=lambda a, b: a - b,
+    gradients={"a": lambda dy: dy, "b": lambda dy: -dy},
+    reference=np.subtract,
+    scalars=True,
+    with_number=_number_on_the_right("-", lambda x, c: _plus(x, -c)),
+)
+def subtract(a: Expression, b: Expression) -> Expression:
+    """The difference of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> (inputVector([1, 2]) - inputVector([3, 5])).value()
+    [-2.0, -3.0]
+    """
+    ...
+
+
+@elementwise(
+    forward=lambda x, y: x * y,
+    gradients={"x": lambda y, dz: dz * y, "y": lambda x, dz: dz * x},
+    reference=np.multiply,
+    scalars=True,
+)
+def cmult(x: Expression, y: Expression) -> Expression:
+    """The product of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> cmult(inputVector([1, 2]), inputVector([3, 4])).value()
+    [3.0, 8.0]
+    """
+    ...
+
+
+@elementwise(
+    forward=lambda x, y: x / y,
+    gradients={"x": lambda y, dz: dz / y, "y": lambda y, z, dz: -dz * z / y},
+    reference=np.divide,
+    domain=(0.5, 2.0),
+    scalars=True,
+    with_number=_number_on_the_right("/", _over),
+)
+def cdiv(x: Expression, y: Expression) -> Expression:
+    """The quotient of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> cdiv(inputVector([1, 2]), inputVector([4, 4])).value()
+    [0.25, 0.5]
+    """
+    ...
+
+
+def _product(a: Expression, b: Expression) -> Expression | None:
+    """`*` is the matrix product, except that a single number multiplies every element."""
+    if (a.type.size == 1 or b.type.size == 1) and a.type.columns != b.type.rows:
+        return cmult(a, b)
+    return None
+
+
+_matmul = two_operands("*", matmul_signature, _product, _number_on_the_right("*", _times))
 
 
 def _install() -> None:
     """Give expressions their operators."""
     cls = Expression
-    cls.__add__, cls.__radd__ = _operator("+", add, _plus, _plus)  # type: ignore[method-assign]
-    cls.__sub__, cls.__rsub__ = _operator("-", subtract, lambda x, c: _plus(x, -c), _from)  # type: ignore
-    cls.__mul__, cls.__rmul__ = _operator("*", _product, _times, _times)  # type: ignore[method-assign]
-    cls.__truediv__, cls.__rtruediv__ = _operator("/", cdiv, _over, _into)  # type: ignore[method-assign]
+    cls.__add__, cls.__radd__ = add, _number_on_the_right("+", _plus)  # type: ignore[method-assign]
+    cls.__sub__, cls.__rsub__ = subtract, _number_on_the_right("-", _from)  # type: ignore[method-assign]
+    cls.__mul__, cls.__rmul__ = _matmul, _number_on_the_right("*", _times)  # type: ignore[method-assign]
+    cls.__truediv__, cls.__rtruediv__ = cdiv, _number_on_the_right("/", _into)  # type: ignore[method-assign]
     cls.__neg__ = negative  # type: ignore[method-assign]
     # numpy scalars on the left leave the operator to the expression instead of making an object array
     cls.__array_ufunc__ = None  # type: ignore[attr-defined]
-
-
-def _product(a: Expression, b: Expression) -> Expression:
-    """`*` is the matrix product, except that a single number multiplies every element."""
-    if a.type.size == 1 or b.type.size == 1 and a.type.columns != 1:
-        return cmult(a, b) if not _matrix_fits(a, b) else matmul(a, b)
-    return matmul(a, b)
-
-
-def _matrix_fits(a: Expression, b: Expression) -> bool:
-    return a.type.columns == b.type.rows and len(a.type.dims) <= 2 and len(b.type.dims) <= 2
 
 
 _install()

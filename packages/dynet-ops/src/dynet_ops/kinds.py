@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Op, Sample, register
+from dynet_core.op import OPS, Op, Sample, register
 from dynet_core.record import common_batch, described, one_operand, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.kernels import KERNELS
@@ -91,6 +91,7 @@ def elementwise(
     reference: Callable,
     domain: tuple[float, float] = (-2.0, 2.0),
     scalars: bool = False,
+    with_number: Callable | None = None,
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable:
@@ -103,6 +104,7 @@ def elementwise(
         reference: the same in numpy, for the tests.
         domain: from where tests draw operands.
         scalars: make kernels of their own for an operand that is one number a column.
+        with_number: records an expression and something that is no expression.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -119,7 +121,7 @@ def elementwise(
         if len(operands) == 1:
             record = one_operand(name, signature_of)
         elif len(operands) == 2:
-            record = _broadcasting(name, two_operands(name, signature_of), scalars)
+            record = two_operands(name, signature_of, _repeating(name, scalars), with_number)
         else:
             raise TypeError(f"{name}: an elementwise op has one or two operands")
         return finished(
@@ -187,33 +189,20 @@ def _first_moving(extents: Sequence[int]) -> int:
     return next(place for place, extent in enumerate(extents) if extent > 1)
 
 
-def _broadcasting(name: str, record: Callable, scalars: bool) -> Callable:
-    """Record directly where columns suffice; else repeat the operands to the full shape first."""
-    plain: dict[tuple[Dim, Dim], Dim | None] = {}
+def _repeating(name: str, scalars: bool) -> Callable:
+    """Records operands that no views can line up: they are repeated to the full shape first."""
 
-    def needs_repeating(a: Dim, b: Dim) -> Dim | None:
-        layout = _column_layout(name, (a, b))
-        if layout is None or (not scalars and layout[0](("a", "b"))):
-            return broadcast(name, (a, b))
-        return None
-
-    def record_broadcast(a: Expression, b: Expression) -> Expression:
-        try:
-            if a.type.plain is b.type.plain:
-                return record(a, b)
-            key = a.type.plain, b.type.plain
-        except AttributeError:
-            return record(a, b)  # not expressions: says so
-        if key not in plain:
-            plain[key] = needs_repeating(*key)
-        whole = plain[key]
-        if whole is None:
-            return record(a, b)
+    def record_repeated(a: Expression, b: Expression) -> Expression | None:
         from .shape import repeat
 
-        return record(repeat(a, whole), repeat(b, whole))
+        dims = a.type.plain, b.type.plain
+        layout = _column_layout(name, dims)
+        if layout is None or (not scalars and layout[0](("a", "b"))):
+            whole = broadcast(name, dims)
+            return OPS[name].record(repeat(a, whole), repeat(b, whole))
+        return None
 
-    return record_broadcast
+    return record_repeated
 
 
 def columnwise(

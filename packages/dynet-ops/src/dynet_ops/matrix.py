@@ -115,8 +115,13 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     )
 
 
+def matmul_signature(a: Dim, b: Dim) -> Signature:
+    """y = A x."""
+    return affine_signature("*", (a, b), has_bias=False)
+
+
 @op(
-    two_operands("matmul", lambda a, b: affine_signature("matmul", (a, b), has_bias=False)),
+    two_operands("*", matmul_signature),
     reference=lambda W, x: W @ x,
     samples=[
         Sample([((1, 1), 1), ((1,), 1)]),

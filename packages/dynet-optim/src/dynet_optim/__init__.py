@@ -1,1 +1,11 @@
 """Trainers (optimizers) of DyNet."""
+
+from .adam import AdamTrainer, AmsgradTrainer
+from .adaptive import AdadeltaTrainer, AdagradTrainer, RMSPropTrainer
+from .base import Trainer
+from .sgd import CyclicalSGDTrainer, MomentumSGDTrainer, SimpleSGDTrainer
+
+__all__ = [
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer",
+    "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
+]  # fmt: skip

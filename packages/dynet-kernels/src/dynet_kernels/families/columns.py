@@ -147,7 +147,7 @@ def _reduce_block(shared, lane, value, combine):
     while width:
         T.evaluate(T.tvm_storage_sync("shared"))
         with tir.when(lane < int64(width)):
-            T.buffer_store(shared, combine(let(shared[lane]), let(shared[lane + int64(width)])), [lane])
+            T.buffer_store(shared, combine(shared[lane], shared[lane + int64(width)]), [lane])
         width //= 2
     T.evaluate(T.tvm_storage_sync("shared"))
     total = let(shared[0])

@@ -1,0 +1,125 @@
+"""Adam and its relatives."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from dynet_core.parameter import ParameterCollection
+from dynet_kernels import formula
+
+from .base import Trainer, Update
+from .settings import FRACTION, POSITIVE, float32
+
+
+def mean(m, g, scale, beta_1):
+    """The moving average of gradients."""
+    return m * beta_1 + g * scale * (1 - beta_1)
+
+
+def variance(v, g, scale, beta_2):
+    """The moving average of squared gradients."""
+    return v * beta_2 + (g * scale) * (g * scale) * (1 - beta_2)
+
+
+class AdamTrainer(Trainer):
+    r"""Adam: steps by averages of the gradient and of its square, corrected for their start at zero.
+
+    .. math::
+
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g \qquad v \leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
+        \theta &\leftarrow \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
+
+    in update number t, for rows of lookup parameters too.
+
+    Args:
+        m: the collection to train.
+        alpha: the learning rate :math:`\eta`.
+        beta_1: how much the average of gradients keeps of what it was.
+        beta_2: the same for the average of squares.
+        eps: keeps the divisor from zero.
+        edecay: how the rate falls with `update_epoch`.
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2014.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AdamTrainer(m)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array()
+    array([0.999], dtype=float32)
+    """
+
+    rule = Update(
+        "adam",
+        ("m", "v"),
+        ("rate", "scale", "beta_1", "beta_2", "eps"),
+        m=mean,
+        v=variance,
+        p=lambda p, g, m, v, rate, scale, beta_1, beta_2, eps: (
+            p - mean(m, g, scale, beta_1) / (formula.sqrt(variance(v, g, scale, beta_2)) + eps) * rate
+        ),
+    )
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        alpha: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        eps: float = 1e-8,
+        edecay: float = 0.0,
+    ):
+        super().__init__(m, alpha, edecay)
+        self._beta_1 = float32(self._checked("beta_1", beta_1, FRACTION))
+        self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
+        self._eps = self._checked("eps", eps, POSITIVE)
+
+    def _numbers(self, scale):
+        # The betas are what kernels take them for: 1 - float32(0.999) differs from 0.001 in the fifth digit.
+        number = self._updates + 1
+        rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
+        return rate, scale, self._beta_1, self._beta_2, self._eps
+
+
+class AmsgradTrainer(AdamTrainer):
+    r"""AMSGrad: Adam with the largest average of squares there has been, so that no step grows again.
+
+    .. math::
+
+        \hat v \leftarrow \max(\hat v, v) \qquad
+        \theta \leftarrow \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
+        \frac{m}{\sqrt{\hat v} + \epsilon}
+
+    with Adam's arguments, m and v.
+
+    S. Reddi, S. Kale, S. Kumar, On the Convergence of Adam and Beyond, 2018.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AmsgradTrainer(m, alpha=0.01)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array()
+    array([0.99], dtype=float32)
+    """
+
+    rule = Update(
+        "amsgrad",
+        ("m", "v", "largest"),
+        ("rate", "scale", "beta_1", "beta_2", "eps"),
+        m=mean,
+        v=variance,
+        largest=lambda g, v, largest, scale, beta_2: formula.maximum(largest, variance(v, g, scale, beta_2)),
+        p=lambda p, g, m, v, largest, rate, scale, beta_1, beta_2, eps: (
+            p
+            - mean(m, g, scale, beta_1)
+            / (formula.sqrt(formula.maximum(largest, variance(v, g, scale, beta_2))) + eps)
+            * rate
+        ),
+    )

@@ -1,0 +1,179 @@
+"""Trainers that scale each number's step by the gradients it has had."""
+
+from __future__ import annotations
+
+from dynet_core.parameter import ParameterCollection
+from dynet_kernels.formula import sqrt
+
+from .base import Trainer, Update
+from .settings import FRACTION, POSITIVE, either
+
+
+def mean_square(h, g, scale, rho):
+    """A moving average of squared gradients."""
+    return h * rho + (g * scale) * (g * scale) * (1 - rho)
+
+
+class AdagradTrainer(Trainer):
+    r"""Adagrad: steps shrink with the sum of squared gradients.
+
+    .. math:: h \leftarrow h + g^2 \qquad \theta \leftarrow \theta - \eta \frac{g}{\sqrt{h + \epsilon}}
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
+        eps: keeps the divisor from zero.
+        edecay: how the rate falls with `update_epoch`.
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    J. Duchi, E. Hazan, Y. Singer, Adaptive Subgradient Methods for Online Learning, 2011.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AdagradTrainer(m, 0.25)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array()
+    array([0.75], dtype=float32)
+    """
+
+    rule = Update(
+        "adagrad",
+        ("h",),
+        ("rate", "scale", "eps"),
+        h=lambda g, h, scale: h + (g * scale) * (g * scale),
+        p=lambda p, g, h, rate, scale, eps: (
+            p - g * scale / sqrt(h + (g * scale) * (g * scale) + eps) * rate
+        ),
+    )
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: float | None = None,
+        eps: float = 1e-20,
+        edecay: float = 0.0,
+        *,
+        learning_rate: float | None = None,
+    ):
+        super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
+        self._eps = self._checked("eps", eps, POSITIVE)
+
+    def _numbers(self, scale):
+        return self._rate, scale, self._eps
+
+
+def adadelta_step(g, h, d, scale, rho, eps):
+    return g * scale * sqrt(d + eps) / sqrt(mean_square(h, g, scale, rho) + eps)
+
+
+class AdadeltaTrainer(Trainer):
+    r"""Adadelta: steps as large as earlier ones were, relative to the gradients.
+
+    .. math::
+
+        h \leftarrow \rho h + (1 - \rho) g^2 \qquad
+        \delta = \frac{\sqrt{d + \epsilon}}{\sqrt{h + \epsilon}} g \qquad
+        d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
+        \theta \leftarrow \theta - \eta \delta
+
+    The learning rate :math:`\eta` is 1 until it is set, or falls by `edecay`. DyNet ignores it.
+
+    Args:
+        m: the collection to train.
+        eps: keeps the divisor, and the first steps, from zero.
+        rho: how much the averages keep of what they were.
+        edecay: how the rate falls with `update_epoch`.
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    M. Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AdadeltaTrainer(m)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array().round(4)
+    array([0.9955], dtype=float32)
+    """
+
+    rule = Update(
+        "adadelta",
+        ("h", "d"),
+        ("rate", "scale", "rho", "eps"),
+        h=mean_square,
+        d=lambda g, h, d, scale, rho, eps: mean_square(d, adadelta_step(g, h, d, scale, rho, eps), 1, rho),
+        p=lambda p, g, h, d, rate, scale, rho, eps: p - adadelta_step(g, h, d, scale, rho, eps) * rate,
+    )
+
+    def __init__(self, m: ParameterCollection, eps: float = 1e-6, rho: float = 0.95, edecay: float = 0.0):
+        super().__init__(m, 1.0, edecay)
+        self._eps = self._checked("eps", eps, POSITIVE)
+        self._rho = self._checked("rho", rho, FRACTION)
+
+    def _numbers(self, scale):
+        return self._rate, scale, self._rho, self._eps
+
+
+class RMSPropTrainer(Trainer):
+    r"""RMSProp: Adagrad with a moving average in place of the sum.
+
+    .. math::
+
+        h \leftarrow \rho h + (1 - \rho) g^2 \qquad
+        \theta \leftarrow \theta - \eta \frac{g}{\sqrt{h + \epsilon}}
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.001).
+        eps: keeps the divisor from zero.
+        rho: how much the average keeps of what it was.
+        edecay: how the rate falls with `update_epoch`.
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    T. Tieleman, G. Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.RMSPropTrainer(m, rho=0.75)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array()
+    array([0.998], dtype=float32)
+    """
+
+    rule = Update(
+        "rmsprop",
+        ("h",),
+        ("rate", "scale", "rho", "eps"),
+        h=mean_square,
+        p=lambda p, g, h, rate, scale, rho, eps: (
+            p - g * scale / sqrt(mean_square(h, g, scale, rho) + eps) * rate
+        ),
+    )
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: float | None = None,
+        eps: float = 1e-8,
+        rho: float = 0.9,
+        edecay: float = 0.0,
+        *,
+        learning_rate: float | None = None,
+    ):
+        super().__init__(m, either(self._who, 0.001, e0=e0, learning_rate=learning_rate), edecay)
+        self._eps = self._checked("eps", eps, POSITIVE)
+        self._rho = self._checked("rho", rho, FRACTION)
+
+    def _numbers(self, scale):
+        return self._rate, scale, self._rho, self._eps

@@ -1,0 +1,313 @@
+"""What all trainers share: clipping, the learning rate, and the table by which compiled code finds parameters.
+
+An update is two calls into compiled code, whatever the number of parameters: one for the norm of all gradients,
+one that runs the trainer's rule on every dense parameter and every touched row of the lookup tables.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from collections.abc import Callable, Iterable
+from operator import index
+
+import numpy as np
+from dynet_core.engine import PARAMETER_ROWS, compiled
+from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
+from dynet_core.memory import Block
+from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
+from dynet_kernels import layout as at
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SLOT
+from dynet_kernels.updates import GradientNorm, update_rule
+
+from .settings import FINITE, NOT_NEGATIVE, checked, plain_number
+
+NORM = KERNELS.add("gradient_norm", GradientNorm())
+STATUS = SLOT["status"]
+
+
+class Update:
+    """An update rule as compiled code knows it: what it sets the parameter `p` and its states to.
+
+    Args:
+        name: names the kernel.
+        states: names of tensors like the parameter that the trainer keeps; zero at first.
+        numbers: names of what `Trainer._numbers` returns, in that order.
+        formulas: the new `p` and states, from what these were before, the gradient `g` and the numbers.
+    """
+
+    def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):
+        self.opcode = KERNELS.add(f"update.{name}", update_rule(states, numbers, **formulas))
+        self.states, self.numbers = len(states), len(numbers)
+
+
+CLEAR = Update("clear", (), ())
+
+
+class Trainer:
+    """The base of all trainers.
+
+    A trainer changes the parameters of a collection, those that are added later included, and keeps the collection
+    alive. Parameters with `set_updated(False)` are neither changed nor counted in the norm of the gradient.
+    All of `update` is computed in float32, the norm in float64.
+    """
+
+    rule: Update
+
+    def __init__(self, m: ParameterCollection, rate: float, edecay: float):
+        if not isinstance(m, ParameterCollection):
+            raise ArgumentTypeError(f"{self._who}: expected a ParameterCollection, got {type(m).__name__}")
+        self._collection = m
+        self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)
+        self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)
+        self._epoch = 0.0
+        self._threshold = 5.0
+        self._dense = 0  # 1 updates whole lookup tables
+        self._updates = self._recent_updates = self._recent_clips = 0
+        self._table = _Table(self.rule.states)
+        self._block = Block(self.rule.numbers)
+        self._pack = struct.Struct(f"{self.rule.numbers}f").pack_into
+
+    @property
+    def _who(self) -> str:
+        return type(self).__name__
+
+    def _checked(self, name: str, value, range) -> float:
+        return checked(f"{self._who}: {name}", value, range)
+
+    def _numbers(self, scale: float) -> tuple[float, ...]:
+        """What the rule's numbers are in this update; `scale` is what the gradient is to be multiplied by."""
+        raise NotImplementedError
+
+    # A collection's weight decay (issue 4) belongs into `_numbers`: the rate over the factor in force.
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate. `update_epoch` goes on from a value that is set here."""
+        return self._rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._rate = self._checked("learning_rate", value, NOT_NEGATIVE)
+        self._rate0 = self._rate * self._decay()
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Set the learning rate."""
+        self.learning_rate = learning_rate
+
+    def _decay(self) -> float:
+        return 1 + self._edecay * self._epoch
+
+    def _scheduled_rate(self) -> float:
+        """The rate before the decay by epochs."""
+        return self._rate0
+
+    def update(self, s: float = 1.0) -> None:
+        """Change all parameters by their gradients, and set the gradients to zero.
+
+        Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled down
+        to it. Of lookup parameters only the rows that were used are changed, as long as updates are sparse.
+
+        Args:
+            s: what gradients are multiplied by.
+
+        Raises:
+            GradientError: a gradient is infinite or NaN. No parameter and nothing of the trainer has changed, but
+                all gradients are zero, so that training can go on with the next example.
+        """
+        table = self._prepared()
+        self._apply(self._scale(table, s))
+
+    def update_subset(
+        self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = 1.0
+    ) -> None:
+        """Change some parameters only. The others keep their gradients, which count in the norm.
+
+        `set_updated(False)` is usually the better way to train a part.
+
+        Args:
+            updated_params: places among the collection's parameters.
+            updated_lookups: places among its lookup parameters.
+            s: what gradients are multiplied by.
+        """
+        table = self._prepared()
+        chosen = [
+            *_places("update_subset: updated_params", updated_params, table.parameters),
+            *(
+                len(table.parameters) + place
+                for place in _places("update_subset: updated_lookups", updated_lookups, table.lookups)
+            ),
+        ]
+        scale = self._scale(table, s)
+        table.choose(chosen)
+        try:
+            self._apply(scale)
+        finally:
+            table.choose_all()
+
+    def _prepared(self) -> _Table:
+        table = self._table
+        if table.version != PARAMETER_ROWS.version:
+            table.prepare(self._collection)
+        return table
+
+    def _scale(self, table: _Table, s: float) -> float:
+        """What gradients are multiplied by: s, or less where that exceeds the threshold."""
+        s = checked("update: s", s, FINITE)
+        squared = table.squared_norm(self._dense)
+        if not math.isfinite(squared):
+            name = table.first_not_finite(self._dense)
+            table.run(CLEAR, 0, self._dense)
+            raise GradientError(
+                f"update: the gradient of {name} is not finite; no parameter was changed, all gradients are zero now"
+            )
+        norm = abs(s) * math.sqrt(squared)
+        if not 0 < self._threshold < norm:
+            return s
+        self._recent_clips += 1
+        return s * self._threshold / norm
+
+    def _apply(self, scale: float) -> None:
+        try:
+            self._pack(self._block.array, 0, *self._numbers(scale))
+        except OverflowError:
+            raise ArgumentError(f"update: learning rate {self._rate} times {scale} is too large") from None
+        self._table.run(self.rule, self._block.address, self._dense)
+        self._updates += 1
+        self._recent_updates += 1
+
+    def update_epoch(self, r: float = 1.0) -> None:
+        """Say that `r` epochs have passed: the learning rate becomes rate0 / (1 + edecay * epochs)."""
+        epoch = self._epoch + checked("update_epoch: r", r, FINITE)
+        if not 1 + self._edecay * epoch > 0:
+            raise ArgumentError(f"update_epoch: r is {r}, which leads back to epoch {epoch}")
+        self._epoch = epoch
+        self._rate = self._scheduled_rate() / self._decay()
+
+    def restart(self, learning_rate: float | None = None) -> None:
+        """Begin anew: what the trainer remembers of earlier gradients is forgotten, and so are the epochs.
+
+        The number of updates, which Adam corrects its bias by, goes on, as in DyNet.
+
+        Args:
+            learning_rate: the new learning rate; None keeps the one there is.
+        """
+        if learning_rate is not None:
+            self.learning_rate = learning_rate
+        self._epoch, self._rate0 = 0.0, self._rate
+        self._table = _Table(self.rule.states)
+
+    def get_clip_threshold(self) -> float:
+        """The largest norm of the gradient that is not scaled down; 0 where none is."""
+        return self._threshold
+
+    def set_clip_threshold(self, thr: float) -> None:
+        """Scale gradients down when their norm exceeds `thr`; never if that is 0 or less."""
+        threshold = plain_number("set_clip_threshold: thr", thr)
+        if math.isnan(threshold):
+            raise ArgumentError("set_clip_threshold: thr is nan")
+        self._threshold = max(threshold, 0.0)
+
+    def set_sparse_updates(self, su: bool) -> None:
+        """Say whether updates of lookup parameters leave alone the rows that were not used.
+
+        They do by default, and cost as the rows used do. Trainers that remember gradients (all but SGD) would also
+        move the other rows: with False they do.
+        """
+        self._dense = int(not su)
+
+    def status(self) -> None:
+        """Write to stderr the learning rate and how many updates and clipped ones there were since the last call."""
+        text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
+        print(text, end="", file=sys.stderr, flush=True)
+        self._recent_clips = self._recent_updates = 0
+
+
+def _places(name: str, places: Iterable[int], among: list) -> list[int]:
+    try:
+        found = [index(place) for place in places]
+    except TypeError:
+        raise ArgumentTypeError(f"{name} must be a list of ints, not {places!r:.60}") from None
+    wrong = [place for place in found if not 0 <= place < len(among)]
+    if wrong:
+        raise OutOfRangeError(f"{name}: {wrong[0]} is out of range, the collection has {len(among)}")
+    return found
+
+
+class _Table:
+    """A collection's parameters as compiled code needs them, with the states that a trainer keeps for each."""
+
+    def __init__(self, states: int):
+        self.states, self.width = states, at.UPDATE_STATES + states
+        self.machine = compiled()
+        self.version = -1
+        self.parameters: list[Parameters] = []
+        self.lookups: list[LookupParameters] = []
+        self.kept: dict[int, list[Block]] = {}  # states by the parameter's row
+        self.context = np.zeros(len(SLOT), np.int64)
+        self.context_at = self.context.ctypes.data
+        self.slots = memoryview(self.context)
+        self.sum_block = Block(2)
+        self.sum = memoryview(self.sum_block.array.view(np.float64))
+        self.grow_index(1 << 10)
+
+    def grow_index(self, size: int) -> None:
+        self.index = np.zeros(size, np.int64)
+        self.slots[SLOT["index"]] = self.index.ctypes.data
+        self.slots[SLOT["index_end"]] = size
+
+    def prepare(self, collection: ParameterCollection) -> None:
+        """Take in the parameters that a collection has by now."""
+        self.version = PARAMETER_ROWS.version
+        self.shared = PARAMETER_ROWS.buffer  # held: compiled code reads it
+        self.parameters = collection.parameters_list()
+        self.lookups = collection.lookup_parameters_list()
+        everything = [*self.parameters, *self.lookups]
+        self.count = len(everything)
+        self.rows = np.zeros((self.count, self.width), np.int64)
+        for row, parameter in zip(self.rows, everything):
+            storage = parameter._storage
+            floats = storage.values.floats
+            if storage.row not in self.kept:
+                self.kept[storage.row] = [Block(floats, zero=True) for _ in range(self.states)]
+            row[at.UPDATE_PARAMETER], row[at.UPDATE_FLOATS] = storage.row, floats
+            row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage.row]]
+        self.choose_all()
+        self.tape = np.zeros((self.count, at.TAPE_ROW), np.int64)
+        self.slots[SLOT["parameters"]] = self.shared.ctypes.data
+        self.slots[SLOT["table"]] = self.rows.ctypes.data
+        self.slots[SLOT["tape"]] = self.tape.ctypes.data
+
+    def choose(self, places: list[int]) -> None:
+        """Have updates change only these."""
+        self.rows[:, at.UPDATE_CHOSEN] = 0
+        self.rows[places, at.UPDATE_CHOSEN] = 1
+
+    def choose_all(self) -> None:
+        self.rows[:, at.UPDATE_CHOSEN] = 1
+
+    def call(self, function: Callable, *arguments: int) -> None:
+        """Plan and run, with more room where the planner asks for it."""
+        function(self.context_at, *arguments)
+        while self.slots[STATUS] != at.READY:
+            self.grow_index(2 * self.slots[SLOT["needed_index"]])
+            function(self.context_at, *arguments)
+
+    def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
+        """The sum of the squared gradients of all parameters that are trained, or of some."""
+        last = self.count if last is None else last
+        self.call(self.machine.gradient_norm, NORM, first, last, self.states, dense, self.sum_block.address)
+        return self.sum[0]
+
+    def first_not_finite(self, dense: int) -> str:
+        """The name of the first parameter whose gradient is not finite."""
+        everything = [*self.parameters, *self.lookups]
+        bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
+        return everything[next(bad)].name()
+
+    def run(self, rule: Update, numbers_at: int, dense: int) -> None:
+        """Run an update rule on all parameters that are trained and chosen."""
+        function = self.machine.update
+        self.call(function, rule.opcode, self.count, self.states, rule.numbers, numbers_at, dense)

@@ -1,0 +1,59 @@
+"""Hyper-parameters: what each may be, and the errors that say so."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dynet_core.errors import ArgumentError, ArgumentTypeError
+
+
+class Range(NamedTuple):
+    """What a number may be, in words and as a test."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+FINITE = Range("a finite number", lambda x: True)
+POSITIVE = Range("a positive number", lambda x: x > 0)
+NOT_NEGATIVE = Range("a finite number, 0 or more", lambda x: x >= 0)
+FRACTION = Range("at least 0 and less than 1", lambda x: 0 <= x < 1)
+UP_TO_ONE = Range("more than 0 and at most 1", lambda x: 0 < x <= 1)
+
+
+def plain_number(name: str, value) -> float:
+    """A number that a user gave, as a float; `name` says in errors what it is."""
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        kind = type(value).__name__
+        raise ArgumentTypeError(f"{name} must be a number, not {kind} {value!r:.40}") from None
+
+
+def checked(name: str, value, range: Range) -> float:
+    """A number within a range, both as it is and as the float32 that kernels compute with."""
+    number = plain_number(name, value)
+    if not (math.isfinite(number) and math.isfinite(float32(number)) and range.holds(float32(number))):
+        raise ArgumentError(f"{name} must be {range.words}, got {value!r}")
+    return number
+
+
+def float32(number: float) -> float:
+    """The nearest float32."""
+    try:
+        return struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return math.copysign(math.inf, number)
+
+
+def either(who: str, default: float, **given: float | None):
+    """The value of a hyper-parameter that has two names, of which at most one may be given."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ArgumentError(f"{who}: {' and '.join(names)} mean the same thing: give one of them")
+    return given[names[0]] if names else default

@@ -1,0 +1,173 @@
+"""Stochastic gradient descent: plain, with a cyclical rate, with momentum."""
+
+from __future__ import annotations
+
+import math
+
+from dynet_core.errors import ArgumentError
+from dynet_core.parameter import ParameterCollection
+
+from .base import Trainer, Update
+from .settings import FRACTION, NOT_NEGATIVE, POSITIVE, UP_TO_ONE, either
+
+
+class SimpleSGDTrainer(Trainer):
+    r"""Stochastic gradient descent.
+
+    .. math:: \theta \leftarrow \theta - \eta g
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
+        edecay: how the rate falls with `update_epoch`.
+
+    Raises:
+        ArgumentError: a number is NaN, infinite or negative, or both names of the rate are given.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(2, init=1.0)
+    >>> trainer = dy.SimpleSGDTrainer(m, learning_rate=0.25)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array()
+    array([0.75, 0.75], dtype=float32)
+    """
+
+    rule = Update("sgd", (), ("rate",), p=lambda p, g, rate: p - g * rate)
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: float | None = None,
+        edecay: float = 0.0,
+        *,
+        learning_rate: float | None = None,
+    ):
+        super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
+
+    def _numbers(self, scale):
+        return (self._rate * scale,)
+
+
+class CyclicalSGDTrainer(Trainer):
+    r"""Stochastic gradient descent with a learning rate that rises and falls.
+
+    After each update, `it` being the number of updates before it,
+
+    .. math::
+
+        \text{cycle} &= \left\lfloor 1 + \frac{it}{2\,step\_size} \right\rfloor \qquad
+        x = \left| \frac{it}{step\_size} - 2\,\text{cycle} + 1 \right| \\
+        \eta &= \eta_{min} + (\eta_{max} - \eta_{min}) \max(0, 1 - x)\,\gamma^{it}
+
+    Args:
+        m: the collection to train.
+        e0_min, learning_rate_min: the lowest rate, with which training begins (default 0.01).
+        e0_max, learning_rate_max: the highest rate (default 0.1).
+        step_size: half a cycle, in updates; 2 to 8 epochs of them are usual.
+        gamma: what the rise is multiplied by in every update. The manual's default of 0 would pin the rate to its
+            minimum: here it is 1, as in DyNet 2.1.
+        edecay: how all rates fall with `update_epoch`.
+
+    Raises:
+        ArgumentError: a number is out of its range, or the lowest rate is above the highest.
+
+    L. Smith, Cyclical Learning Rates for Training Neural Networks, 2015.
+
+    >>> import dynet as dy
+    >>> trainer = dy.CyclicalSGDTrainer(dy.ParameterCollection(), e0_min=0.1, e0_max=0.5, step_size=4)
+    >>> for _ in range(3):
+    ...     trainer.update()
+    >>> round(trainer.learning_rate, 4)
+    0.3
+    """
+
+    rule = SimpleSGDTrainer.rule
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0_min: float | None = None,
+        e0_max: float | None = None,
+        step_size: float = 2000,
+        gamma: float = 1.0,
+        edecay: float = 0.0,
+        *,
+        learning_rate_min: float | None = None,
+        learning_rate_max: float | None = None,
+    ):
+        low = either(self._who, 0.01, e0_min=e0_min, learning_rate_min=learning_rate_min)
+        high = either(self._who, 0.1, e0_max=e0_max, learning_rate_max=learning_rate_max)
+        self._low = self._checked("e0_min", low, NOT_NEGATIVE)
+        self._high = self._checked("e0_max", high, NOT_NEGATIVE)
+        if self._low > self._high:
+            raise ArgumentError(f"{self._who}: e0_min is {low}, above e0_max, which is {high}")
+        self._step_size = self._checked("step_size", step_size, POSITIVE)
+        self._gamma = self._checked("gamma", gamma, UP_TO_ONE)
+        super().__init__(m, self._low, edecay)
+
+    def _numbers(self, scale):
+        return (self._rate * scale,)
+
+    def _scheduled_rate(self):
+        it = max(self._updates - 1, 0)
+        cycle = math.floor(1 + it / (2 * self._step_size))
+        x = abs(it / self._step_size - 2 * cycle + 1)
+        return self._low + (self._high - self._low) * max(0.0, 1 - x) * self._gamma**it
+
+    def _apply(self, scale):
+        super()._apply(scale)
+        self._rate = self._scheduled_rate() / self._decay()
+
+
+class MomentumSGDTrainer(Trainer):
+    r"""Stochastic gradient descent with momentum.
+
+    .. math:: v \leftarrow \mu v - \eta g \qquad \theta \leftarrow \theta + v
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta`. The default is the 0.01 that DyNet has always used; its
+            manual says 0.1.
+        mom: the momentum :math:`\mu`.
+        edecay: how the rate falls with `update_epoch`.
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    B. Polyak, Some methods of speeding up the convergence of iteration methods, 1964.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.MomentumSGDTrainer(m, 0.25, mom=0.5)
+    >>> for _ in range(2):
+    ...     dy.sum_elems(w).backward()
+    ...     trainer.update()
+    >>> w.as_array()
+    array([0.375], dtype=float32)
+    """
+
+    rule = Update(
+        "momentum",
+        ("v",),
+        ("rate", "momentum"),
+        v=lambda g, v, rate, momentum: v * momentum - g * rate,
+        p=lambda p, g, v, rate, momentum: p + (v * momentum - g * rate),
+    )
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: float | None = None,
+        mom: float = 0.9,
+        edecay: float = 0.0,
+        *,
+        learning_rate: float | None = None,
+    ):
+        super().__init__(m, either(self._who, 0.01, e0=e0, learning_rate=learning_rate), edecay)
+        self._momentum = self._checked("mom", mom, FRACTION)
+
+    def _numbers(self, scale):
+        return self._rate * scale, self._momentum

@@ -19,7 +19,7 @@ def source():
 
 def test_every_kernel_has_a_device_function(source):
     for name, _ in KERNELS.items():
-        assert f"{machine.symbol_of(name).name_hint}_kernel(" in source, name
+        assert f" {machine.symbol_of(name).name_hint}(" in source, name
 
 
 @pytest.mark.slow

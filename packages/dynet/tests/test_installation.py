@@ -1,5 +1,6 @@
 """What `import dynet` says about an installation that does not fit together."""
 
+import importlib.machinery
 import warnings
 from importlib import metadata
 
@@ -48,7 +49,9 @@ def test_original_library_under_our_name_is_an_import_error(installed):
 
 
 def test_original_library_beside_ours_is_a_warning_naming_it(installed, monkeypatch):
-    installed({"dynet": HERE}, modules=["_dynet"])
+    installed({"dynet": HERE})
+    elsewhere = importlib.machinery.ModuleSpec("_dynet", None, origin="/elsewhere/_dynet.so")
+    monkeypatch.setattr(_installation.util, "find_spec", lambda name: elsewhere)
     monkeypatch.setattr(metadata, "packages_distributions", lambda: {"_dynet": ["dyNET38"]})
     with pytest.warns(RuntimeWarning, match="_dynet, from dyNET38"):
         _installation.check(HERE)

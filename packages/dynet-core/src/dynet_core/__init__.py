@@ -1,5 +1,6 @@
 """Graph, expressions, execution, parameters and initializers."""
 
+from .config import DynetParams, init, init_from_params
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -27,9 +28,10 @@ from .initializer import (
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 
 __all__ = [
-    "ArgumentError", "ArgumentTypeError", "ConstInitializer", "DynetError", "Expression", "FromFileInitializer",
+    "ArgumentError", "ArgumentTypeError", "ConstInitializer", "DynetError", "DynetParams", "Expression", "FromFileInitializer",
     "GlorotInitializer", "GradientError", "IdentityInitializer", "InitializerError", "LookupParameters", "Model",
     "NormalInitializer", "NumpyInitializer", "OutOfRangeError", "ParameterCollection", "Parameters", "PyInitializer",
-    "SaxeInitializer", "ShapeError", "StaleExpressionError", "UniformInitializer", "cg_version", "graph",
+    "SaxeInitializer", "ShapeError", "StaleExpressionError", "UniformInitializer", "cg_version", "graph", "init",
+    "init_from_params",
     "renew_cg", "reset_random_seed",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from .engine import Engine
 from .errors import GradientError, StaleExpressionError
 from .memory import floats_at
 
-_local = threading.local()
+thread = threading.local()  # its attribute `graph`, once there is one, is the current graph
 _versions = itertools.count(1)
 
 
@@ -102,9 +102,9 @@ class Graph:
 def current() -> Graph:
     """The graph of this thread; the first call makes it."""
     try:
-        return _local.graph
+        return thread.graph
     except AttributeError:
-        made = _local.graph = Graph(Engine(), [], array.array("f"), next(_versions))
+        made = thread.graph = Graph(Engine(), [], array.array("f"), next(_versions))
         return made
 
 
@@ -116,7 +116,7 @@ def renew() -> Graph:
     nodes.clear()
     del inputs[:]
     engine.begin()
-    fresh = _local.graph = Graph(engine, nodes, inputs, next(_versions))
+    fresh = thread.graph = Graph(engine, nodes, inputs, next(_versions))
     return fresh
 
 

@@ -11,7 +11,7 @@ from .dim import Dim, checked_dims
 from .engine import PARAMETER_ROWS
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from .expression import Expression
-from .graph import current, shape_of
+from .graph import current, shape_of, thread
 from .initializer import NumpyInitializer, PyInitializer, initializer_from
 from .memory import Block
 from .record import append
@@ -146,14 +146,15 @@ class Parameters(Expression):
 class LookupParameters:
     """A table of vectors (or tensors), one a row, of which a graph uses a few. `E[i]` is row i as an expression."""
 
-    __slots__ = ("_batches", "_fixed_row", "_name", "_row_dim", "_row_signature", "_storage", "_updated", "collection", "rows")  # fmt: skip
+    __slots__ = ("_batches", "_fixed_row", "_name", "_operand", "_row_dim", "_signature", "_storage", "_updated", "collection", "rows")  # fmt: skip
 
     def __init__(self, name: str, values: np.ndarray, collection: ParameterCollection | None):
         self.rows = values.shape[0]
         self._row_dim = Dim.of(values.shape[1:] or (1,))
         self._storage = Storage(_stored_order(np.moveaxis(values, 0, -1)), rows=self.rows)
         self._name, self._updated, self.collection = name, True, collection
-        self._row_signature = alias(self._row_dim, scale=self._row_dim.size)
+        self._signature = alias(self._row_dim, scale=self._row_dim.size).at
+        self._operand = -1 - self._storage.row
         self._batches: dict[int, Signature] = {}
         self._fixed_row: tuple | None = None
 
@@ -164,23 +165,25 @@ class LookupParameters:
     def __len__(self) -> int:
         return self.rows
 
-    def __getitem__(self, index: int) -> Expression:
-        return self.lookup(index)
-
     def lookup(self, index: int, update: bool = True) -> Expression:
         """Row `index` as an expression; nothing is copied."""
         if index.__class__ is not int:
             index = checked_index("lookup", index)
         if not 0 <= index < self.rows:
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
-        graph = current()
+        try:
+            graph = thread.graph
+        except AttributeError:
+            graph = current()
         nodes = graph.nodes
         node = Expression()
         node.graph = graph
         node.at = len(nodes)
         node.type = self._row_dim
-        nodes += (self._row_signature.at, -1 - self._storage.row if update else self._fixed(), index)
+        nodes += (self._signature, self._operand if update else self._fixed(), index)
         return node
+
+    __getitem__ = lookup
 
     def batch(self, indices: Sequence[int], update: bool = True) -> Expression:
         """Several rows as one expression with a batch element each."""

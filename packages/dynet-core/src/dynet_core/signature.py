@@ -20,9 +20,10 @@ _count = 0
 class View:
     """Where one named value of each column stands.
 
-    The address for column c is that of `source` (an operand's number, SELF, EACH operand in turn, or NOWHERE)
-    + offset + (c % period) * stride + (c // period) * outer; period 0 means stride alone. With `index`, the
-    attribute of that number (+ c * index_step) times `scale` is added.
+    The address for column c is that of `source` (an operand's number, SELF, EACH in turn of the operands that a
+    variadic record has beyond its first `operands`, or NOWHERE) + offset + (c % period) * stride
+    + (c // period) * outer; period 0 means stride alone. With `index`, the attribute of that number
+    (+ c * index_step) times `scale` is added.
     """
 
     source: int
@@ -57,7 +58,11 @@ def constant(attribute: int) -> View:
 
 
 class Signature:
-    """Nodes of one signature run together. `at` is where it stands in the table, `dim` what its nodes are."""
+    """Nodes of one signature run together. `at` is where it stands in the table, `dim` what its nodes are.
+
+    A node holds `size` floats (those of `dim`, if not given). A variadic one holds `size_each` more, and has
+    `columns` columns, for each operand beyond the first `operands`.
+    """
 
     __slots__ = ("at", "dim")
 
@@ -71,6 +76,7 @@ class Signature:
         constants: int = 0,
         kind: int = at.COMPUTED,
         size: int | None = None,
+        size_each: int = 0,
         columns: int = 1,
         alias_scale: int = 0,
         alias_offset: int = 0,
@@ -91,7 +97,7 @@ class Signature:
         with _lock:
             self.at = len(TABLE)
             row = [
-                _count, kind, dim.total if size is None else size, columns, operands, int(variadic),
+                _count, kind, dim.total if size is None else size, size_each, columns, operands, int(variadic),
                 attributes, constants, alias_scale, alias_offset, int(passes), len(views), *bounds,
             ]  # fmt: skip
             for view in views:

@@ -113,6 +113,13 @@ class Formula:
         names = tuple(inspect.signature(function).parameters)
         return cls(names, as_symbol(function(**{name: Symbol("input", name) for name in names})))
 
+    @classmethod
+    def several(cls, function: Callable) -> dict[str, Formula]:
+        """The formulas of a function that returns them by name; what they have in common is computed once."""
+        names = tuple(inspect.signature(function).parameters)
+        results = function(**{name: Symbol("input", name) for name in names})
+        return {name: cls(names, as_symbol(result)) for name, result in results.items()}
+
     @property
     def key(self) -> str:
         """Text that two formulas share exactly if they compute the same thing."""

@@ -1,6 +1,7 @@
 """Where things stand in the integers that Python, the planner and the kernels share. Needs no TVM.
 
-A *record* is `signature, operands..., attributes...` (a variadic one has its operand count first) in one flat list;
+A *record* is `signature, operands..., attributes...` in one flat list (a variadic one has its operand count first; of
+its operands, the first OPERANDS have views of their own and the others share EACH);
 a node is named by where its record begins. An operand -1-p is row p of the parameters.
 A *signature* is a stretch of the table: a head, its views, its steps. A *view* says where one named value of
 each column stands; a *step* is one instruction that the signature wants. A row of the *tape* is one instruction.
@@ -39,9 +40,9 @@ UPDATE_PARAMETER, UPDATE_CHOSEN, UPDATE_FLOATS, UPDATE_COLUMN, UPDATE_STATES = r
 
 # The head of a signature.
 (
-    NUMBER, KIND, SIZE, COLUMNS, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS, ALIAS_SCALE, ALIAS_OFFSET, PASSES,
+    NUMBER, KIND, SIZE, SIZE_EACH, COLUMNS, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS, ALIAS_SCALE, ALIAS_OFFSET, PASSES,
     VIEWS, FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, HEAD,
-) = range(19)  # fmt: skip
+) = range(20)  # fmt: skip
 COMPUTED, ALIAS, INPUT = range(3)  # KIND
 
 # One view: address = base(source) + offset + (c % period) * stride + (c // period) * outer + index[...] * scale.
@@ -49,13 +50,13 @@ COMPUTED, ALIAS, INPUT = range(3)  # KIND
     VIEW_SOURCE, VIEW_OFFSET, VIEW_STRIDE, VIEW_PERIOD, VIEW_OUTER, VIEW_INDEX, VIEW_INDEX_STEP, VIEW_INDEX_SCALE,
 ) = range(8)  # fmt: skip
 VIEW_ROW = 8
-SELF, NOWHERE, EACH = -1, -2, -3  # VIEW_SOURCE: the node itself, address 0, operand number c // period
+SELF, NOWHERE, EACH = -1, -2, -3  # VIEW_SOURCE: the node itself, address 0, variadic operand number c // period
 NO_INDEX = -1
 
 # One step: opcode, the operand whose gradient it makes, where its parameters stand in the table.
 STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS = range(3)
 STEP_ROW = 3
-NO_OPERAND, ANY_OPERAND = -1, -2
+NO_OPERAND, ANY_OPERAND, EACH_OPERAND = -1, -2, -3
 
 # One row of the tape.
 TAPE_OPCODE, TAPE_BASE, TAPE_COUNT, TAPE_PARAMETERS = range(4)

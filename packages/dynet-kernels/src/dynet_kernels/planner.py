@@ -69,12 +69,24 @@ def first_operand(plan, node, signature):
     return tir.let(node + 1 + plan.table[signature + at.VARIADIC])
 
 
+def times_each(plan, node, signature, number):
+    """A number as it is, or times the operands that share EACH where a record is variadic."""
+    return T.if_then_else(
+        plan.table[signature + at.VARIADIC] != 0,
+        number * (plan.nodes[node + 1] - plan.table[signature + at.OPERANDS]),
+        number,
+    )
+
+
 def column_count(plan, node, signature):
     """How many columns a node has in the lists of addresses."""
-    columns = plan.table[signature + at.COLUMNS]
-    return tir.let(
-        T.if_then_else(plan.table[signature + at.VARIADIC] != 0, columns * plan.nodes[node + 1], columns)
-    )
+    return tir.let(times_each(plan, node, signature, plan.table[signature + at.COLUMNS]))
+
+
+def float_count(plan, node, signature):
+    """How many floats a node holds, in whole cache lines."""
+    each = times_each(plan, node, signature, plan.table[signature + at.SIZE_EACH])
+    return tir.let(T.floordiv(plan.table[signature + at.SIZE] + each + 15, 16) * 16)
 
 
 @T.inline
@@ -105,12 +117,13 @@ def write_view(plan, node, signature, view, list_at, value, gradient, attributes
 
 
 @T.inline
-def write_each(plan, node, view, list_at, columns, count, with_gradients):
-    """Write where the columns of every operand of a variadic node stand."""
+def write_each(plan, node, signature, view, list_at, columns, count, with_gradients):
+    """Write where the columns of the operands that share EACH stand."""
     stride: T.let = plan.table[view + at.VIEW_STRIDE]
     period: T.let = plan.table[view + at.VIEW_PERIOD]
-    for k in T.serial(plan.nodes[node + 1]):
-        operand: T.let = plan.nodes[node + 2 + k]
+    first: T.let = plan.table[signature + at.OPERANDS]
+    for k in T.serial(plan.nodes[node + 1] - first):
+        operand: T.let = plan.nodes[node + 2 + first + k]
         value: T.let = property_of(plan, operand, at.PARAMETER_VALUE, plan.value)
         for column in T.serial(period):
             plan.index[list_at + k * period + column] = value + column * stride
@@ -136,7 +149,7 @@ def write_block(plan, order, first, last, signature, count, with_gradients):
             source: T.let = plan.table[view + at.VIEW_SOURCE]
             list_at: T.let = base + begin + 2 * number * count
             if source == at.EACH:
-                write_each(plan, node, view, list_at, columns, count, with_gradients)
+                write_each(plan, node, signature, view, list_at, columns, count, with_gradients)
             else:
                 value = plan.table[view + at.VIEW_OFFSET]
                 gradient = plan.table[view + at.VIEW_OFFSET]
@@ -168,7 +181,7 @@ def emit(plan, opcode, base, count, parameters):
 
 @T.inline
 def operand_needs(plan, order, first, last, signature, operand, everything):
-    """Whether operand number `operand` (or any) of some node in order[first:last] needs a gradient."""
+    """Whether operand number `operand` (or any, or any that shares EACH) of order[first:last] needs a gradient."""
     result = everything
     for place in T.serial(last - first):
         if result == 0:
@@ -177,9 +190,12 @@ def operand_needs(plan, order, first, last, signature, operand, everything):
             if operand >= 0:
                 result = property_of(plan, plan.nodes[operands + operand], at.PARAMETER_NEEDS, plan.needs)
             else:
-                for k in T.serial(operand_count(plan, node, signature)):
+                begin: T.let = T.if_then_else(
+                    operand == at.EACH_OPERAND, plan.table[signature + at.OPERANDS], T.int64(0)
+                )
+                for k in T.serial(operand_count(plan, node, signature) - begin):
                     result = result | property_of(
-                        plan, plan.nodes[operands + k], at.PARAMETER_NEEDS, plan.needs
+                        plan, plan.nodes[operands + begin + k], at.PARAMETER_NEEDS, plan.needs
                     )
     plan.slots[SLOT["wanted"]] = result
 
@@ -278,7 +294,7 @@ def plan_forward(
             plan.nodes[attributes + k] = plan.nodes[attributes + k] + rebase
         if kind == at.COMPUTED:
             plan.value[position] = top
-            top = top + T.floordiv(plan.table[signature + at.SIZE] + 15, 16) * 16
+            top = top + float_count(plan, position, signature)
             plan.depth[position] = depth + 1
             depths = T.max(depths, depth + 2)
             plan.starts[count] = position
@@ -390,7 +406,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
                 plan.gradient[node] = base + move
             else:
                 plan.gradient[node] = top
-                top = top + T.floordiv(plan.table[signature + at.SIZE] + 15, 16) * 16
+                top = top + float_count(plan, node, signature)
     if top > plan.slots[SLOT["gradient_end"]] or indices > plan.slots[SLOT["index_end"]] or (
         rows > plan.slots[SLOT["tape_end"]]
     ):

@@ -41,9 +41,9 @@ class Rule:
     """What one instruction does to each of its columns.
 
     `views` names the values of a column in the order of the address lists; "d" + a view's name is its gradient.
-    `outputs` gives a formula for each target, by name; a gradient is added to, anything else is set, unless
-    `accumulate` names it. `reductions` are numbers of the column that formulas may read; they run in order.
-    `numbers` are the views that hold one number a column instead of `size`.
+    `outputs` gives a formula for each target, by name, or is one function that returns all of them; a gradient is
+    added to, anything else is set, unless `accumulate` names it. `reductions` are numbers of the column that
+    formulas may read; they run in order. `numbers` are the views that hold one number a column instead of `size`.
     """
 
     parameters = ("size",)
@@ -51,16 +51,19 @@ class Rule:
     def __init__(
         self,
         views: tuple[str, ...],
-        outputs: dict[str, Callable],
+        outputs: dict[str, Callable] | Callable,
         reductions: dict[str, Reduction] | None = None,
         numbers: tuple[str, ...] = (),
         accumulate: tuple[str, ...] = (),
     ):
         self.views = views
-        self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
+        if callable(outputs):
+            self.outputs = Formula.several(outputs)
+        else:
+            self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
         self.reductions = reductions or {}
         self.numbers = frozenset(name for view in numbers for name in (view, "d" + view))
-        self.accumulate = frozenset(accumulate) | {name for name in outputs if name not in views}
+        self.accumulate = frozenset(accumulate) | {name for name in self.outputs if name not in views}
 
     @property
     def key(self) -> str:

@@ -127,7 +127,7 @@ def elementwise(
         return finished(
             function,
             record,
-            reference=reference,
+            reference=_lined_up(reference),
             samples=ONE if len(operands) == 1 else TWO + BROADCAST,
             domain=domain,
             differentiable=bool(gradients),
@@ -136,6 +136,16 @@ def elementwise(
         )
 
     return decorate
+
+
+def _lined_up(reference: Callable) -> Callable:
+    """A numpy function broadcast as here: missing dimensions are sizes of 1 after the others."""
+
+    def padded(*arrays):
+        rank = max(array.ndim for array in arrays)
+        return reference(*[array.reshape(array.shape + (1,) * (rank - array.ndim)) for array in arrays])
+
+    return padded
 
 
 def _elementwise_signature(name, operands, differentiable, dims) -> Signature:

@@ -101,7 +101,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         backward += now
         deferred += later
     if has_bias:
-        shared = all(is_shared(dims[w]) for w, _ in pairs)
+        shared = is_shared(dims[0]) and all(is_shared(dims[w]) for w, _ in pairs)
         step = Step("accumulate", (gradient_of(1), gradient_of(0), rows, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of=0)
         (deferred if shared else backward).append(step)
     return Signature(
@@ -162,16 +162,35 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
     [13.0, 27.0]
     """
     try:
-        count = len(exprs)
-    except TypeError:
-        exprs = list(exprs)
-        count = len(exprs)
-    if count % 2 == 0:
-        raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {count}")
-    if count == 1:
-        graph_of("affine_transform", exprs)
+        b, W, x = exprs
+        signature, dim, bias = _three[W.type][x.type]
+        graph = x.graph
+        if b.type is bias and b.graph is None and W.graph is None:
+            nodes = graph.nodes  # type: ignore[union-attr]
+            node = Expression()
+            node.graph = graph
+            node.at = len(nodes)
+            node.type = dim
+            nodes += (signature, b.at, W.at, x.at)
+            return node
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    exprs = list(exprs)
+    if len(exprs) % 2 == 0:
+        raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")
+    if len(exprs) == 1:
+        graph_of("affine_transform", exprs)  # only checks
         return exprs[0]
-    return _affine(exprs)
+    node = _affine(exprs)
+    if len(exprs) == 3:
+        b, W, x = exprs
+        graph = graph_of("affine_transform", (node,))
+        _three.setdefault(W.type, {})[x.type] = graph.nodes[node.at], node.type, b.type
+    return node
+
+
+_three: dict[Dim, dict[Dim, tuple[int, Dim, Dim]]] = {}
+"""Signature, result and bias of b + W x by W and x: the common case, recorded without detours."""
 
 
 def _affine_reference(b, *pairs):

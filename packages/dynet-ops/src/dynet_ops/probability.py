@@ -99,7 +99,8 @@ def _signature(dim: Dim, many: bool) -> Signature:
     )
 
 
-_known: dict[tuple[Dim, bool], Signature] = {}
+_single: dict[Dim, tuple[int, Dim]] = {}
+_batched: dict[Dim, Signature] = {}
 
 
 def pickneglogsoftmax(x: Expression, v: int) -> Expression:
@@ -117,13 +118,16 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     """
     try:
         dim = x.type
-        signature = _known[dim, False]
+        signature, result = _single[dim]
         graph = x.graph
         nodes = graph.nodes  # type: ignore[union-attr]
     except (KeyError, AttributeError):
         graph = graph_of("pickneglogsoftmax", (x,))
         dim = x.type
-        signature = _known[dim, False] = _signature(dim.plain, False)
+        if dim not in _single:
+            made = _signature(dim.plain, False)
+            _single[dim] = made.at, made.dim
+        signature, result = _single[dim]
         nodes = graph.nodes
     if v.__class__ is not int:
         if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
@@ -134,8 +138,8 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     node = Expression()
     node.graph = graph
     node.at = len(nodes)
-    node.type = signature.dim
-    nodes += (signature.at, x.at, v)
+    node.type = result
+    nodes += (signature, x.at, v)
     return node
 
 
@@ -153,9 +157,9 @@ def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
             raise ShapeError(f"pickneglogsoftmax_batch: {len(indices)} indices for a batch of {dim.batch}")
         x = repeat(x, Dim.of(dim.dims, len(indices)))
         dim = x.type
-    signature = _known.get((dim, True))
+    signature = _batched.get(dim)
     if signature is None:
-        signature = _known[dim, True] = _signature(dim, True)
+        signature = _batched[dim] = _signature(dim, True)
     return append(graph, signature, [x.at, *indices])
 
 

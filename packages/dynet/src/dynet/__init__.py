@@ -1,6 +1,7 @@
 """DyNet on kernels compiled by Apache TVM: ``import dynet as dy``.
 
-Re-exports the public names of dynet_core and of what is installed of dynet_ops, dynet_rnn and dynet_optim.
+Re-exports the public names of dynet_core and of what is installed of dynet_ops, dynet_rnn and dynet_optim, and
+reads the command line's `--dynet-...` flags.
 """
 
 from dynet import _installation
@@ -31,6 +32,8 @@ if _installation.is_installed("dynet_optim"):
     from dynet_optim import *
 
     __all__ += dynet_optim.__all__
+
+dynet_core.init()  # the command line's --dynet-... flags; they stay in sys.argv
 
 
 def __getattr__(name: str):

@@ -2,6 +2,7 @@
 
 import warnings
 from importlib import metadata, util
+from pathlib import Path
 
 SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-optim")
 
@@ -9,6 +10,12 @@ SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-opti
 def is_installed(module: str) -> bool:
     """Whether the module can be imported; it is not imported here."""
     return util.find_spec(module) is not None
+
+
+def has_foreign_dynet() -> bool:
+    """Whether `import _dynet` finds another library than this one's own module of that name."""
+    spec = util.find_spec("_dynet")
+    return spec is not None and spec.origin != str(Path(__file__).parent.parent / "_dynet.py")
 
 
 def version_of(distribution: str) -> str | None:
@@ -35,7 +42,7 @@ def check(own_version: str) -> None:
                 f"dynet {own_version} needs {sibling} {own_version}, but {sibling} {found} is installed. "
                 f'Run: pip install "{sibling}=={own_version}"'
             )
-    if is_installed("_dynet"):
+    if has_foreign_dynet():
         owner = " and ".join(metadata.packages_distributions().get("_dynet", ["an unknown distribution"]))
         warnings.warn(
             f"the original C++ library is installed here too (_dynet, from {owner}): which of the two "

@@ -1,0 +1,155 @@
+"""Settings that concern the whole process, from the command line or set by a program."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import globals as process
+from .errors import ArgumentError, ArgumentTypeError
+
+
+def _whole(text: str) -> int:
+    return int(text, 10)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _memory(text: str) -> int:
+    """Megabytes, or several numbers of them for forward, backward, parameters and scratch; only checked."""
+    return sum(_whole(part) for part in text.split(","))
+
+
+FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
+    "mem": ("mem", _memory, "a number of megabytes, or several separated by commas"),
+    "seed": ("random_seed", _whole, "a whole number"),
+    "weight-decay": ("weight_decay", _finite, "a number"),
+    "autobatch": ("autobatch", _whole, "0 or 1"),
+    "autobatch-strategy": ("autobatch", _whole, "a whole number"),
+    "profiling": ("profiling", _whole, "a whole number"),
+    "gpus": ("requested_gpus", _whole, "a whole number"),
+    "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
+    "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
+    "gpu": ("gpu", None, ""),
+    "viz": ("viz", None, ""),
+    "shared-parameters": ("shared_parameters", None, ""),
+}
+"""What may follow `--dynet-`: the attribute it sets, how its value is read (None: it has none), and what that is."""
+
+
+class DynetParams:
+    """The settings of the process, to be changed before `init`.
+
+    >>> params = DynetParams()
+    >>> params.set_random_seed(42)
+    >>> params.init()
+    """
+
+    def __init__(self):
+        self.mem = 512
+        self.random_seed = 0
+        self.weight_decay = 0.0
+        self.autobatch = 0
+        self.profiling = 0
+        self.requested_gpus = 0
+        self.gpu = self.viz = self.shared_parameters = False
+        self.gpu_ids = self.devices = ""
+
+    def from_args(self, shared_parameters: bool | None = None) -> None:
+        """Take settings from the command line, which stays as it is."""
+        self.read(sys.argv[1:])
+        if shared_parameters is not None:
+            self.shared_parameters = bool(shared_parameters)
+
+    def read(self, arguments: Sequence[str]) -> None:
+        """Take settings from a list of arguments; what does not begin with `--dynet` is somebody else's.
+
+        Raises:
+            ArgumentError: a value that is missing or malformed. An unknown flag is only warned about.
+        """
+        rest = iter(arguments)
+        for argument in rest:
+            if not argument.startswith(("--dynet-", "--dynet_")):
+                continue
+            flag, has_value, value = argument[len("--dynet-") :].partition("=")
+            flag = flag.replace("_", "-")
+            if flag not in FLAGS:
+                nearest = difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.0)[0]
+                warnings.warn(f"there is no --dynet-{flag}; did you mean --dynet-{nearest}?", stacklevel=3)
+                continue
+            attribute, read, expected = FLAGS[flag]
+            if read is None:
+                setattr(self, attribute, True)
+                continue
+            text = value if has_value else next(rest, None)
+            try:
+                setattr(self, attribute, read(text if text is not None else ""))
+            except ValueError:
+                raise ArgumentError(f"--dynet-{flag} takes {expected}, got {text!r}") from None
+
+    def init(self) -> None:
+        """Put the settings into force."""
+        if self.gpu or self.requested_gpus or "GPU" in self.devices.upper():
+            raise ArgumentError("a GPU was asked for; this version of the library runs on the CPU only")
+        if self.random_seed:  # 0 asks for a random seed
+            process.reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
+
+    def set_mem(self, mem: int) -> None:
+        """Accepted, and not needed: memory grows with the graph."""
+        self.mem = _checked("set_mem", mem, int)
+
+    def set_random_seed(self, random_seed: int) -> None:
+        """Set the seed of initial values, dropout and noise."""
+        self.random_seed = _checked("set_random_seed", random_seed, int)
+
+    def set_requested_gpus(self, requested_gpus: int) -> None:
+        """Set how many GPUs are wanted."""
+        self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
+
+    def set_shared_parameters(self, shared_parameters: bool) -> None:
+        """Say whether forked processes train the same parameters."""
+        self.shared_parameters = bool(shared_parameters)
+
+    def set_weight_decay(self, weight_decay: float) -> None:
+        """Set the factor by which each update shrinks all parameters."""
+        self.weight_decay = _checked("set_weight_decay", weight_decay, float)
+
+    def set_autobatch(self, autobatch: bool) -> None:
+        """Accepted, and changes nothing: batching is always on."""
+        self.autobatch = int(autobatch)
+
+
+def _checked(name: str, value, kind):
+    try:
+        found = kind(value)
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{name}: expected {kind.__name__}, got {value!r:.40}") from None
+    if found < 0 or not math.isfinite(found):
+        raise ArgumentError(f"{name}: expected a number of at least 0, got {found}")
+    return found
+
+
+PARAMS = DynetParams()
+"""The settings in force."""
+
+
+def init(shared_parameters: bool | None = None) -> None:
+    """Take settings from the command line and put them into force, as `import dynet` does."""
+    PARAMS.from_args(shared_parameters)
+    PARAMS.init()
+
+
+def init_from_params(params: DynetParams) -> None:
+    """Put settings into force: `params.init()`."""
+    global PARAMS
+    PARAMS = params
+    params.init()

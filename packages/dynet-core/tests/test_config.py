@@ -1,0 +1,77 @@
+"""The command line's flags, and settings made by a program."""
+
+import subprocess
+import sys
+
+import pytest
+from dynet_core import ArgumentError, ArgumentTypeError, DynetParams
+
+
+def read(*arguments):
+    params = DynetParams()
+    params.read(arguments)
+    return params
+
+
+def test_flags_are_read_in_both_spellings():
+    params = read("--dynet-seed", "7", "--dynet-mem=512", "--dynet_autobatch", "1", "--dynet-weight-decay", "1e-6")
+    assert (params.random_seed, params.mem, params.autobatch, params.weight_decay) == (7, 512, 1, 1e-6)
+
+
+def test_memory_in_parts_is_accepted():
+    assert read("--dynet-mem", "100,200,300,400").mem == 1000
+
+
+def test_other_arguments_are_left_alone():
+    assert read("--epochs", "3", "--seed", "9").random_seed == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--dynet-seed", "x"], "--dynet-seed takes a whole number, got 'x'"),
+        (["--dynet-seed"], "--dynet-seed takes a whole number, got None"),
+        (["--dynet-weight-decay=nan"], "--dynet-weight-decay takes a number, got 'nan'"),
+        (["--dynet-mem", "1,,2"], "--dynet-mem takes a number of megabytes"),
+    ],
+)
+def test_malformed_value_is_an_error(arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        read(*arguments)
+
+
+def test_unknown_flag_is_one_warning_naming_the_nearest():
+    with pytest.warns(UserWarning, match="there is no --dynet-sead; did you mean --dynet-seed") as warned:
+        read("--dynet-sead", "3")
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("value, error", [("x", ArgumentTypeError), (-1, ArgumentError), (None, ArgumentTypeError)])
+def test_setters_refuse_what_is_no_setting(value, error):
+    with pytest.raises(error, match="set_random_seed"):
+        DynetParams().set_random_seed(value)
+
+
+def test_a_gpu_that_is_not_there_is_an_error():
+    params = read("--dynet-gpu")
+    with pytest.raises(ArgumentError, match="a GPU was asked for"):
+        params.init()
+
+
+PROGRAM = """
+import sys
+from dynet_core import config, ParameterCollection
+config.init()
+print(ParameterCollection().add_parameters((2,)).as_array().tolist(), sys.argv[1:])
+"""
+
+
+def test_seed_of_the_command_line_sets_initial_values():
+    def run(*arguments):
+        command = [sys.executable, "-c", PROGRAM, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert run("--dynet-seed", "1") == run("--dynet-seed", "1")
+    assert run("--dynet-seed", "1") != run("--dynet-seed", "2")
+    assert "['--dynet-seed', '1']" in run("--dynet-seed", "1")
+    assert run("--dynet-seed", "0") != run("--dynet-seed", "0")

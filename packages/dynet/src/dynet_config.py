@@ -1,0 +1,39 @@
+"""Settings made in a program before `import dynet`; they go before the command line's.
+
+>>> import dynet_config
+>>> dynet_config.set(random_seed=42)
+"""
+
+from __future__ import annotations
+
+from dynet_core import config as _config
+
+_wanted: dict[str, object] = {}
+
+
+def set(mem=None, random_seed=None, autobatch=None, profiling=None, weight_decay=None,
+        shared_parameters=None, requested_gpus=None, gpu=None):  # noqa: A001
+    """Set what is given; the rest stays as it is."""
+    given = {name: value for name, value in locals().items() if value is not None}
+    _wanted.update(given)
+    for name, value in given.items():
+        setter = getattr(_config.PARAMS, f"set_{name}", None)
+        if setter:
+            setter(value)
+        else:
+            setattr(_config.PARAMS, name, value)
+
+
+def set_gpu(flag: bool = True) -> None:
+    """Ask for a GPU."""
+    set(gpu=bool(flag))
+
+
+def get() -> dict[str, object]:
+    """What has been set."""
+    return dict(_wanted)
+
+
+def gpu() -> bool:
+    """Whether a GPU was asked for."""
+    return bool(_wanted.get("gpu", False))

@@ -97,7 +97,8 @@ def check_value(op, sample, leaf=Input):
     *dims, batch = expected.shape
     assert result.dim() == (tuple(dims), batch)
     error = largest(value_of(result) - expected)
-    assert error <= op.tolerance * largest(expected, summed_terms(op, sample, arrays))
+    allowed = op.tolerance * largest(expected, summed_terms(op, sample, arrays))
+    assert error <= allowed, f"value is off by {error}"
 
 
 def functional(result, weights):

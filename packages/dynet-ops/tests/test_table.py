@@ -4,7 +4,9 @@ import dataclasses
 import doctest
 import inspect
 import itertools
+import types
 
+import dynet_core
 import numpy as np
 import pytest
 from dynet_core.op import OPS
@@ -17,6 +19,11 @@ from op_checks import (
     check_minibatch,
     check_operand_used_twice,
     check_value,
+    draw,
+    expected_gradients,
+    largest,
+    reference,
+    weights_of_shape,
 )
 
 import dynet_ops as dy
@@ -87,7 +94,8 @@ def documented():
 def test_docstring(name):
     function = getattr(dy, name)
     assert function.__doc__
-    names = {name: getattr(dy, name) for name in dy.__all__} | {"np": np, "dy": dy}
+    names = {name: getattr(module, name) for module in (dynet_core, dy) for name in module.__all__}
+    names |= {"np": np, "dy": types.SimpleNamespace(**names)}
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     for test in doctest.DocTestFinder(recurse=False).find(function, name, globs=names):
         runner.run(test)
@@ -97,13 +105,21 @@ def test_docstring(name):
 
 # What must fail ----------------------------------------------------------------------------------------------
 
-WITH_GRADIENT = [op for op in OPS.values() if op.differentiable]
-of_each_op = pytest.mark.parametrize("op", WITH_GRADIENT, ids=lambda op: op.name)
+of_each_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+of_each_op_with_gradient = pytest.mark.parametrize(
+    "op", [op for op in OPS.values() if op.differentiable], ids=lambda op: op.name
+)
 
 
-def changed(op, change):
-    """The op with its result, or its operands, passed through a function."""
-    return dataclasses.replace(op, record=lambda *operands, **attributes: change(op.record, *operands, **attributes))
+def changed(op, record):
+    """The op with another recording function, which is given all operands in a list."""
+
+    def of_operands(*operands, **attributes):
+        as_list = isinstance(operands[0], list)
+        call = (lambda xs: op.record(xs, **attributes)) if as_list else (lambda xs: op.record(*xs, **attributes))
+        return record(call, operands[0] if as_list else list(operands))
+
+    return dataclasses.replace(op, record=of_operands)
 
 
 def with_gradient_times(x, factor):
@@ -111,36 +127,65 @@ def with_gradient_times(x, factor):
     return x * factor + dy.nobackprop(x) * (1 - factor)
 
 
-@of_each_op
+def places_with_gradient(op):
+    """Samples and operands on which the result depends: a softmax of one number is always 1."""
+    for sample in op.samples:
+        arrays = draw(op, sample)
+        weights = weights_of_shape(reference(op, sample, arrays).shape)
+        for place, gradient in enumerate(expected_gradients(op, sample, arrays, weights)):
+            if largest(gradient) > 0.1:
+                yield sample, place
+
+
+@of_each_op_with_gradient
 @pytest.mark.parametrize("factor", [1.001, -1.0, 0.0], ids=["scaled", "flipped", "zeroed"])
 def test_a_wrong_gradient_is_caught(op, factor):
-    def wrong(record, *operands, **attributes):
-        return with_gradient_times(record(*operands, **attributes), factor)
+    wrong = changed(op, lambda call, operands: with_gradient_times(call(operands), factor))
+    samples = [sample for sample, _ in places_with_gradient(op)]
+    assert samples
+    for sample in samples:
+        with pytest.raises(AssertionError, match="gradient is off"):
+            check_gradients(wrong, sample, [Input] * len(sample.shapes))
 
-    sample = op.samples[0]
-    with pytest.raises(AssertionError, match="gradient is off"):
-        check_gradients(changed(op, wrong), sample, [Input] * len(sample.shapes))
+
+@of_each_op_with_gradient
+def test_a_wrong_gradient_of_one_operand_is_caught(op):
+    for sample, place in places_with_gradient(op):
+
+        def record(call, operands, place=place):
+            operands[place] = with_gradient_times(operands[place], 1.001)
+            return call(operands)
+
+        with pytest.raises(AssertionError, match="gradient is off"):
+            check_gradients(changed(op, record), sample, [Computed] * len(sample.shapes))
 
 
 @of_each_op
-def test_a_wrong_gradient_of_one_operand_is_caught(op):
-    for sample in op.samples:
-        for place in range(len(sample.shapes)):
-
-            def wrong(record, *operands, place=place, as_list=sample.as_list, **attributes):
-                operands = list(operands[0] if as_list else operands)
-                operands[place] = with_gradient_times(operands[place], 1.001)
-                return record(operands, **attributes) if as_list else record(*operands, **attributes)
-
-            with pytest.raises(AssertionError, match="gradient is off"):
-                check_gradients(changed(op, wrong), sample, [Computed] * len(sample.shapes))
-
-
-@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 def test_a_wrong_value_is_caught(op):
-    def wrong(record, *operands, **attributes):
-        return record(*operands, **attributes) * (1 + 1e-4)
-
+    wrong = changed(op, lambda call, operands: call(operands) * (1 + 1e-4) + 1e-5)
     for sample in op.samples:
-        with pytest.raises(AssertionError):
-            check_value(changed(op, wrong), sample)
+        with pytest.raises(AssertionError, match="value is off"):
+            check_value(wrong, sample)
+
+
+@of_each_op
+def test_a_wrong_shape_is_caught(op):
+    def flat(call, operands):
+        result = call(operands)
+        (*dims, last), batch = result.dim()
+        return dy.reshape(result, (*dims, last, 1), batch)
+
+    with pytest.raises(AssertionError):
+        check_value(changed(op, flat), op.samples[0])
+
+
+def test_an_element_that_runs_apart_is_caught():
+    """An op that computes with its neighbours in the batch, and one that a second node disturbs."""
+    op, sample = OPS["tanh"], OPS["tanh"].samples[3]
+    mixed = changed(op, lambda call, operands: call(operands) + dy.sum_batches(operands[0]))
+    with pytest.raises(AssertionError):
+        check_minibatch(mixed, sample, [True])
+    count = itertools.count()
+    disturbed = changed(op, lambda call, operands: call(operands) * (1.0 + 1e-4 * next(count)))
+    with pytest.raises(AssertionError):
+        check_batching(disturbed, sample)

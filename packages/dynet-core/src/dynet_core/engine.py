@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import struct
 import threading
+import weakref
 
 import numpy as np
 from dynet_kernels import layout as at
@@ -72,10 +73,26 @@ class Rows:
 PARAMETER_ROWS = Rows()
 
 
+_engines: list[weakref.ref[Engine]] = []
+
+
+def keep_for_graphs(memory) -> None:
+    """Keep the memory of a parameter that is gone until no graph can still refer to it."""
+    for reference in tuple(_engines):
+        engine = reference()
+        if engine is not None and engine.recorded:
+            engine.kept.append(memory)
+            engine.large = True
+
+
 class Engine:
     """Plans and runs the graph of one thread."""
 
     def __init__(self):
+        self.recorded: list[int] = []  # the nodes of the current graph
+        self.kept: list = []  # memory that they may refer to, and nobody else does
+        _engines[:] = [reference for reference in _engines if reference() is not None]
+        _engines.append(weakref.ref(self))
         self.machine = compiled()
         self.kernels = len(KERNELS)
         self.context = np.zeros(len(SLOT), np.int64)
@@ -123,19 +140,25 @@ class Engine:
         place = address - self.numbers_at
         return self.numbers[place] if 0 <= place < len(self.numbers) else float(floats_at(address, 1)[0])
 
-    def begin(self) -> None:
-        """Forget all values: the next graph starts in an empty arena, and what only a large graph needed is freed."""
+    def begin(self, again: bool = False) -> None:
+        """Forget all values: the next graph, or the same `again`, starts in an empty arena.
+
+        What only a large graph needed is freed.
+        """
         if self.large:
             chunks = self.chunks
-            used = sum(chunk.floats for chunk in chunks)
+            used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
             self.peaks = [self.peaks[1], used]
-            wanted = max(min(self.peaks), min(used, KEPT_FLOATS))
-            if len(chunks) > 1 or chunks[0].floats > 2 * wanted:
+            wanted = max(min(self.peaks), min(used, KEPT_FLOATS), FIRST_FLOATS)
+            if len(chunks) > 1 or chunks[0].floats > max(2 * wanted, KEPT_FLOATS):
                 self.chunks = []
                 self._new_chunk(wanted)
             if self.gradients.floats > 2 * wanted:
                 self._grow_gradients(0)
             self._shrink_records()
+            if not again:
+                self.kept.clear()
+                self.large = self.chunks[0].floats > KEPT_FLOATS
         self.slots[ARENA_TOP] = self.numbers_at
 
     def _shrink_records(self) -> None:

@@ -50,7 +50,7 @@ class Graph:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
         if recalculate:
             len(self.nodes)  # raises if the graph is gone
-            self.engine.begin()
+            self.engine.begin(again=True)
             self.done = self.inputs_done = 0
             self.differentiated = -1
         end = len(self.nodes)

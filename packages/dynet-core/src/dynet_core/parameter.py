@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from .dim import Dim, checked_dims
-from .engine import PARAMETER_ROWS
+from .engine import PARAMETER_ROWS, keep_for_graphs
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from .expression import Expression
 from .graph import current, shape_of, thread
@@ -21,7 +21,7 @@ from .signature import Signature, Step, View, alias
 class Storage:
     """The numbers of a parameter and of its gradient, and the row by which the planner knows them."""
 
-    __slots__ = ("gradient", "row", "touched", "values")
+    __slots__ = ("_fixed", "gradient", "row", "touched", "values")
 
     def __init__(self, values: np.ndarray, rows: int = 0):
         count = values.size
@@ -36,6 +36,18 @@ class Storage:
             width=count // rows if rows else 0,
             rows=rows,
         )
+        self._fixed: tuple[int, Block] | None = None
+
+    def fixed_row(self) -> int:
+        """The row for taking part without being trained; gradients that meet there are lost."""
+        if self._fixed is None:
+            scratch = Block(self.values.floats)
+            row = PARAMETER_ROWS.add(value=self.values.address, gradient=scratch.address, needs=False)
+            self._fixed = row, scratch
+        return self._fixed[0]
+
+    def __del__(self):
+        keep_for_graphs((self.values, self.gradient, self.touched, self._fixed))
 
 
 class _Constant(Expression):
@@ -74,15 +86,12 @@ class Parameters(Expression):
 
     def _fixed(self) -> Expression:
         if self._constant is None:
-            constant = _Constant()
+            constant = self._constant = _Constant()
             constant._source = self
             constant.graph = None
-            scratch = Block(self.type.size)
-            row = PARAMETER_ROWS.add(value=self._storage.values.address, gradient=scratch.address, needs=False)
-            constant.at = -1 - row
+            constant.at = -1 - self._storage.fixed_row()
             constant.type = self.type.plain.own()
-            self._constant = constant, scratch
-        return self._constant[0]
+        return self._constant
 
     def shape(self) -> tuple[int, ...]:
         """The dimensions."""
@@ -146,7 +155,7 @@ class Parameters(Expression):
 class LookupParameters:
     """A table of vectors (or tensors), one a row, of which a graph uses a few. `E[i]` is row i as an expression."""
 
-    __slots__ = ("_batches", "_fixed_row", "_name", "_operand", "_row_dim", "_signature", "_storage", "_updated", "collection", "rows")  # fmt: skip
+    __slots__ = ("_batches", "_name", "_operand", "_row_dim", "_signature", "_storage", "_updated", "collection", "rows")  # fmt: skip
 
     def __init__(self, name: str, values: np.ndarray, collection: ParameterCollection | None):
         self.rows = values.shape[0]
@@ -156,7 +165,6 @@ class LookupParameters:
         self._signature = alias(self._row_dim, scale=self._row_dim.size).at
         self._operand = -1 - self._storage.row
         self._batches: dict[int, Signature] = {}
-        self._fixed_row: tuple | None = None
 
     def name(self) -> str:
         """The name within the collection, such as `/_1`."""
@@ -204,11 +212,7 @@ class LookupParameters:
 
     def _fixed(self) -> int:
         """The operand that stands for this table when it is not to be trained."""
-        if self._fixed_row is None:
-            scratch = Block(self._storage.values.floats)
-            row = PARAMETER_ROWS.add(value=self._storage.values.address, gradient=scratch.address, needs=False)
-            self._fixed_row = row, scratch
-        return -1 - self._fixed_row[0]
+        return -1 - self._storage.fixed_row()
 
     def shape(self) -> tuple[int, ...]:
         """The number of rows, then the dimensions of a row."""
@@ -378,7 +382,12 @@ Model = ParameterCollection
 
 
 def parameter(p: Parameters | LookupParameters, update: bool = True) -> Expression:
-    """A parameter as an expression; with update=False, one that receives no gradient."""
+    """A parameter as an expression; with update=False, one that receives no gradient.
+
+    >>> W = dy.Model().parameters_from_numpy([1, 2])
+    >>> dy.parameter(W).value()
+    [1.0, 2.0]
+    """
     if isinstance(p, Parameters):
         return p.expr(update)
     raise ArgumentTypeError(f"parameter: expected Parameters, got {type(p).__name__}")

@@ -142,7 +142,14 @@ def vecInput(dim: int) -> InputExpression:
 
 
 def matInput(d1: int, d2: int) -> InputExpression:
-    """A matrix of zeros, to be given values by `set`, column by column."""
+    """A matrix of zeros, to be given values by `set`, column by column.
+
+    >>> x = matInput(2, 2)
+    >>> x.set([1, 2, 3, 4])
+    >>> x.npvalue()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
     dims = checked_dims("matInput", (d1, d2))
     return _input(np.zeros(dims, np.float32), Dim.of(dims))
 
@@ -220,12 +227,22 @@ def constant(dim, val: float, batch_size: int = 1) -> InputExpression:
 
 
 def lookup(p: LookupParameters, index: int = 0, update: bool = True) -> Expression:
-    """Row `index` of a table, as `p[index]`; with update=False it receives no gradient."""
+    """Row `index` of a table, as `p[index]`; with update=False it receives no gradient.
+
+    >>> E = dy.Model().lookup_parameters_from_numpy([[1, 2], [3, 4]])
+    >>> lookup(E, 1).value()
+    [3.0, 4.0]
+    """
     return _table("lookup", p).lookup(index, update)
 
 
 def lookup_batch(p: LookupParameters, indices: Sequence[int], update: bool = True) -> Expression:
-    """Several rows of a table as one expression with a batch element each."""
+    """Several rows of a table as one expression with a batch element each.
+
+    >>> E = dy.Model().lookup_parameters_from_numpy([[1, 2], [3, 4]])
+    >>> lookup_batch(E, [1, 1, 0]).dim()
+    ((2,), 3)
+    """
     return _table("lookup_batch", p).batch(indices, update)
 
 

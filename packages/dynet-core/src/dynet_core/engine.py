@@ -98,6 +98,7 @@ class Engine:
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
+        self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.buffers: dict[str, np.ndarray] = {}
         self.table_written = self.parameters_version = 0
         self.chunks: list[Block] = []

@@ -104,7 +104,8 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        made = thread.graph = Graph(Engine(), [], array.array("f"), next(_versions))
+        engine = Engine()
+        made = thread.graph = Graph(engine, engine.recorded, array.array("f"), next(_versions))
         return made
 
 
@@ -127,8 +128,10 @@ def graph():
     >>> with graph():
     ...     pass
     """
-    yield renew()
-    renew()
+    try:
+        yield renew()
+    finally:
+        renew()
 
 
 def shape_of(dim: Dim) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,6 +38,7 @@ KEEP_DAYS = 30
 ABANDONED = 3600.0  # seconds after which an unfinished file is taken for dead
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
 ROOM = 64 << 20  # free bytes wanted where kernels are built
+JOINED = b"joined objects\n"
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(
     sys.platform, "libtvm_runtime.so"
@@ -100,12 +101,33 @@ def cache_directory() -> Path:
 
 
 def load(machine_code: bytes) -> tvm_ffi.Module:
-    """Load an object file; its functions stay valid until the process ends."""
+    """Load an object file, or several joined; their functions stay valid until the process ends."""
     load_runtime()
     # By default the session asks the C++ compiler where its runtime library is; kernels need neither.
     return tvm_ffi_orcjit.default_session().load_module(
-        machine_code, cxx=f"{os.devnull}/compiler", keep_module_alive=True
+        _parts(machine_code), cxx=f"{os.devnull}/compiler", keep_module_alive=True
     )
+
+
+def joined(objects: Sequence[bytes]) -> bytes:
+    """Several object files as one, for `load` to link."""
+    sizes = [len(objects), *map(len, objects)]
+    return JOINED + b"".join(size.to_bytes(8, "little") for size in sizes) + b"".join(objects)
+
+
+def _parts(machine_code: bytes) -> list[bytes]:
+    if not machine_code.startswith(JOINED):
+        return [machine_code]
+
+    def number(place: int) -> int:
+        start = len(JOINED) + 8 * place
+        return int.from_bytes(machine_code[start : start + 8], "little")
+
+    start, parts = len(JOINED) + 8 * (1 + number(0)), []
+    for place in range(number(0)):
+        parts.append(machine_code[start : start + number(1 + place)])
+        start += number(1 + place)
+    return parts
 
 
 @functools.cache

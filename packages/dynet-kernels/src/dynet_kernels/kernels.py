@@ -146,6 +146,14 @@ class Kernels:
         return "\n".join(f"{name}: {kernel.key}" for name, kernel in self.items())
 
 
+SHARD = 64  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
+
+
+def shards_of(kernels: Kernels) -> int:
+    """How many modules the kernels are compiled in, each by a process of its own."""
+    return -(-len(kernels) // SHARD)
+
+
 KERNELS = Kernels()
 KERNELS.add("fill", Fill())
 KERNELS.add("copy", Strides(accumulate=False))

@@ -22,9 +22,14 @@ SCALARS = (
     "gradient_start", "gradient_end",  # the gradient arena, in floats
     "gradient_size",  # floats of it in use
     "index_top", "index_end", "tape_count", "tape_end",
+    "row",  # where the tape is being run
+    "self_type", "self",  # the context's own address, in the form in which functions take arguments
+    "result_type", "result",
     "wanted", "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 SLOT = {name: place for place, name in enumerate(BUFFERS + SCALARS)}
+
+INT_ARGUMENT = 1  # what `self_type` says
 
 # `status` after planning
 READY, TOO_SMALL = 0, 1

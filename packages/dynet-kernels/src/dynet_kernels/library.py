@@ -5,10 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import json
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import cache
-from .kernels import Kernels
+from .kernels import Kernels, shards_of
 from .target import CpuTarget, host_cpu
 
 FUNCTIONS = ("forward", "backward", "gradient_norm", "update", "run", "plan_forward", "plan_backward")
@@ -49,10 +55,43 @@ def key_of(kernels: Kernels, target: CpuTarget) -> str:
 def load(kernels: Kernels) -> Library:
     """The machine that runs `kernels` on this CPU."""
     target = host_cpu()
+    return Library(cache.load_or_build(key_of(kernels, target), lambda path: build(kernels, path)))
 
-    def build(path: Path) -> None:
-        from .machine import compile_cpu
 
-        compile_cpu(kernels, target.lanes, target.tvm_target()).write_to_file(str(path))
+def build(kernels: Kernels, path: Path) -> None:
+    """Compile the machine into one file, its parts side by side in processes of their own."""
+    parts = shards_of(kernels) + 1
 
-    return Library(cache.load_or_build(key_of(kernels, target), build))
+    def compiled(part: int) -> bytes:
+        own = path.with_suffix(f".{part}.o")
+        _compile_in_child(kernels, part, own)
+        return own.read_bytes()
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        path.write_bytes(cache.joined(list(pool.map(compiled, range(parts)))))
+
+
+def compile_part(kernels: Kernels, part: int, path: Path) -> None:
+    """Compile one part of the machine for this CPU into an object file. Imports TVM."""
+    from . import machine
+
+    target = host_cpu()
+    machine.compile_part(kernels, part, target.lanes, target.tvm_target()).write_to_file(str(path))
+
+
+def _compile_in_child(kernels: Kernels, part: int, path: Path) -> None:
+    if not sys.executable:
+        compile_part(kernels, part, path)
+        return
+    work = json.dumps(sys.path).encode() + b"\n" + pickle.dumps((kernels, part, path))
+    done = subprocess.run([sys.executable, "-c", CHILD], input=work, capture_output=True)
+    if done.returncode:
+        raise cache.CacheError(f"compiling kernels failed:\n{done.stderr.decode(errors='replace')}")
+
+
+CHILD = """
+import json, pickle, sys
+sys.path[:] = json.loads(sys.stdin.buffer.readline())
+from dynet_kernels import library
+library.compile_part(*pickle.load(sys.stdin.buffer))
+"""

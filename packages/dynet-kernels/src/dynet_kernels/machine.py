@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tvm import ir
+from tvm import ir, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from . import layout as at
 from . import planner, tir, update_planner
-from .kernels import Kernels
+from .kernels import SHARD, Kernels, shards_of
 from .layout import SLOT
 from .tir import int64, let
 
@@ -18,6 +18,7 @@ PLANS = {
     "gradient_norm": update_planner.plan_gradient_norm,
     "update": update_planner.plan_update,
 }
+HANDLE = ir.PointerType(ir.PrimType("int64"))
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes that find nothing to do in kernels of plain loops, and take two thirds of the time to compile them.
 NEEDLESS_ON_CPU = [
@@ -50,42 +51,97 @@ def symbol_of(name):
     return ir.GlobalVar("kernel_" + name.replace(".", "_"))
 
 
-def run_function(kernels, private=False):
-    """run(context): a loop over the tape with a switch on the opcode; LLVM inlines small kernels into it."""
+def run_function(kernels):
+    """run(context): a loop over the tape with a switch on the opcode, for a target that is one module."""
 
     def body(context):
-        slots = tir.buffer_at(context, "int64")
-        tape = tir.buffer_at(slots[SLOT["tape"]], "int64")
-        table = tir.buffer_at(slots[SLOT["table"]], "int64")
-        memory = tir.pointer(slots[SLOT["origin"]], "float32")
-        index = tir.pointer(slots[SLOT["index"]], "int64")
-        with T.serial(int64(0), slots[SLOT["tape_count"]]) as number:
-            row = let(number * int64(at.TAPE_ROW))
-            opcode = let(tape[row])
-            parameters = let(tape[row + int64(at.TAPE_PARAMETERS)])
+        buffers = Buffers(context)
+        with T.serial(int64(0), buffers.slots[SLOT["tape_count"]]) as number:
+            dispatch(buffers, number, list(enumerate(kernels)))
 
-            def launch(symbol, kernel):
-                numbers = [table[parameters + int64(k)] for k in range(len(kernel.parameters))]
-                call(symbol, memory, index, tape[row + int64(1)], tape[row + int64(2)], *numbers)
-
-            def dispatch(code, pair, *rest):
-                if rest:
-                    tir.choose(opcode == int64(code), lambda: launch(*pair), lambda: dispatch(code + 1, *rest))
-                else:
-                    with tir.when(opcode == int64(code)):
-                        launch(*pair)
-
-            dispatch(0, *kernels)
-
-    return function("run", ["context"], body, private)
+    return function("run", ["context"], body)
 
 
-def cpu_module(kernels: Kernels, lanes: int) -> ir.IRModule:
-    """The planners and `run`; `forward` and the others plan and, where there is room, run in one call."""
-    pairs = [(symbol_of(name), kernel) for name, kernel in kernels.items()]
+class Buffers:
+    """What running an instruction needs."""
+
+    def __init__(self, context):
+        self.slots = tir.buffer_at(context, "int64")
+        self.tape = tir.buffer_at(self.slots[SLOT["tape"]], "int64")
+        self.table = tir.buffer_at(self.slots[SLOT["table"]], "int64")
+        self.memory = tir.pointer(self.slots[SLOT["origin"]], "float32")
+        self.index = tir.pointer(self.slots[SLOT["index"]], "int64")
+
+
+def dispatch(buffers, number, kernels):
+    """Run row `number` of the tape by one of `kernels`, pairs of opcode and (symbol, kernel)."""
+    row = let(number * int64(at.TAPE_ROW))
+    opcode = let(buffers.tape[row])
+    parameters = let(buffers.tape[row + int64(at.TAPE_PARAMETERS)])
+
+    def launch(symbol, kernel):
+        numbers = [buffers.table[parameters + int64(k)] for k in range(len(kernel.parameters))]
+        base, count = (buffers.tape[row + int64(k)] for k in (at.TAPE_BASE, at.TAPE_COUNT))
+        call(symbol, buffers.memory, buffers.index, base, count, *numbers)
+
+    def choose(first, *rest):
+        code, pair = first
+        if rest:
+            tir.choose(opcode == int64(code), lambda: launch(*pair), lambda: choose(*rest))
+        else:
+            with tir.when(opcode == int64(code)):
+                launch(*pair)
+
+    choose(*kernels)
+
+
+def _shard_name(shard: int) -> str:
+    return f"run_shard_{shard}"
+
+
+def shard_module(kernels: Kernels, shard: int, lanes: int) -> ir.IRModule:
+    """The kernels of one shard, and a function that runs rows of the tape for as long as they belong to it."""
+    first = shard * SHARD
+    pairs = [(symbol_of(name), kernel) for name, kernel in list(kernels.items())[first : first + SHARD]]
     functions = {symbol: kernel.cpu(lanes) for symbol, kernel in pairs}
+
+    def body(context):
+        buffers = Buffers(context)
+        number = tir.Counter(buffers.slots[SLOT["row"]])
+        end = let(buffers.slots[SLOT["tape_count"]])
+        with T.While(_belongs(buffers, number.get(), end, first, len(pairs))):
+            dispatch(buffers, let(number.get()), list(enumerate(pairs, first)))
+            number.set(number.get() + int64(1))
+        T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
+
+    name = _shard_name(shard)
+    functions[ir.GlobalVar(name)] = function(name, ["context"], body)
+    return ir.IRModule(functions)
+
+
+def _belongs(buffers, number, end, first, count):
+    """Whether row `number` is there and its opcode is in first..first + count."""
+    place = buffers.tape[number * int64(at.TAPE_ROW)] - int64(first)
+    inside = T.And(place >= int64(0), place < int64(count))
+    return T.if_then_else(number < end, inside, tirx.const(False, "bool"))
+
+
+def planner_module(shards: int) -> ir.IRModule:
+    """The planners and `run`; `forward` and the others plan and, where there is room, run in one call."""
+
+    def run_shards(context):
+        buffers = Buffers(context)
+        slots = buffers.slots
+        T.buffer_store(slots, int64(0), [int64(SLOT["row"])])
+        with T.While(slots[SLOT["row"]] < slots[SLOT["tape_count"]]):
+            opcode = buffers.tape[slots[SLOT["row"]] * int64(at.TAPE_ROW)]
+            shard = let(T.floordiv(opcode, int64(SHARD)))
+            for number in range(shards):
+                with tir.when(shard == int64(number)):
+                    call_packed(_shard_name(number), context)
+
     run = ir.GlobalVar("do_run")
-    functions[run] = run_function(pairs, private=True)
+    functions = {run: function("do_run", ["context"], run_shards, private=True)}
     functions[ir.GlobalVar("run")] = function("run", ["context"], lambda context: call(run, context))
     for direction, plan_function in PLANS.items():
         plan = ir.GlobalVar(f"do_plan_{direction}")
@@ -106,12 +162,25 @@ def cpu_module(kernels: Kernels, lanes: int) -> ir.IRModule:
     return ir.IRModule(functions)
 
 
-def compile_cpu(kernels: Kernels, lanes: int, target):
-    """Compile everything for an LLVM target."""
+def call_packed(name, context):
+    """Call a function of another module by its symbol; its one argument stands ready in the context."""
+
+    def at_slot(slot):
+        return T.reinterpret(HANDLE, context + int64(8 * SLOT[slot]))
+
+    nothing = T.reinterpret(HANDLE, int64(0))
+    arguments = (nothing, at_slot("self_type"), tirx.const(1, "int32"), at_slot("result_type"))
+    T.evaluate(T.call_extern("int32", f"__tvm_ffi_{name}", *arguments))
+
+
+def compile_part(kernels: Kernels, part: int, lanes: int, target):
+    """Compile one part of the machine for an LLVM target: a shard, or after them the planner."""
     import tvm
 
+    shards = shards_of(kernels)
+    module = shard_module(kernels, part, lanes) if part < shards else planner_module(shards)
     with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
-        return tvm.compile(cpu_module(kernels, lanes), target=target).mod
+        return tvm.compile(module, target=target).mod
 
 
 def compile_cuda(kernels: Kernels, arch: str = "sm_90"):

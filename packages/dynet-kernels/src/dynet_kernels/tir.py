@@ -111,6 +111,20 @@ class Accumulator:
         T.add_to_parent(self.buffer.vstore((int64(0),), value))
 
 
+class Counter:
+    """A mutable int64 in a register."""
+
+    def __init__(self, value):
+        self.buffer = T.alloc_buffer((1,), "int64", scope="local", annotations=ON_STACK)
+        self.set(value)
+
+    def get(self):
+        return self.buffer[int64(0)]
+
+    def set(self, value):
+        T.buffer_store(self.buffer, value, [int64(0)])
+
+
 @dataclass
 class Instruction:
     """What a kernel body sees: memory, its columns and its parameters.

@@ -15,17 +15,24 @@ class GradientNorm:
     key = "gradient_norm"
 
     def cpu(self, lanes):
-        return _family().cpu(self, lanes)
+        return _family("norm").cpu(self, lanes)
 
     def cuda(self):
-        return _family().cuda(self)
+        return _family("norm").cuda(self)
 
 
-def _family():
-    return importlib.import_module(".families.norm", __package__)
+class UpdateRule(Rule):
+    """A rule that only sets tensors, all of one size."""
+
+    def cpu(self, lanes):
+        return _family("update").cpu(self, lanes)
 
 
-def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable) -> Rule:
+def _family(name: str):
+    return importlib.import_module(f".families.{name}", __package__)
+
+
+def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable) -> UpdateRule:
     """What an update sets the parameter `p` and its states to. The gradient `g` is set to zero in the same pass.
 
     Args:
@@ -33,4 +40,4 @@ def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: C
         numbers: names of hyper-parameters, in the order in which the trainer gives them.
         formulas: the new `p` and states, from what these were before, `g` and the numbers.
     """
-    return Rule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)
+    return UpdateRule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)

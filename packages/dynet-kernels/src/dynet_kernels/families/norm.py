@@ -11,9 +11,9 @@ from tvm.tirx.script import builder as T
 
 from .. import tir
 from ..tir import int64, let, load, vector_loop
-from .matmul import tiles
 
-CHAINS = 4  # independent sums, so that additions need not wait for one another
+STRETCHES, VECTORS = 2, 2  # read in two places at once, two vectors each: faster than one where memory is slow
+CHAINS = STRETCHES * VECTORS  # independent sums, so that additions need not wait for one another
 THREADS = 128
 
 
@@ -41,16 +41,15 @@ def cpu(kernel, lanes):
             put(number, tir.wide(tirx.const(0.0, "float64"), lanes))
         with T.serial(int64(0), instruction.count) as column:
             start = instruction.address(int64(0), column)
-            block = CHAINS * lanes
-
-            def several(offset, width):
-                for number in range(width // lanes):
-                    add(number, let(start + offset + int64(number * lanes)))
-
-            whole = let(T.floordiv(size, int64(block)) * int64(block))
-            tiles(int64(0), whole, (block,), several)
+            half = let(T.floordiv(size, int64(CHAINS * lanes)) * int64(VECTORS * lanes))
+            with T.serial(int64(0), T.floordiv(half, int64(VECTORS * lanes))) as step:
+                for number in range(CHAINS):
+                    stretch, vector = divmod(number, VECTORS)
+                    begin = start + half * int64(stretch) + int64(vector * lanes)
+                    add(number, let(begin + step * int64(VECTORS * lanes)))
+            rest = let(half * int64(STRETCHES))
             vector_loop(
-                let(size - whole), lanes, lambda offset, mask: add(0, let(start + whole + offset), mask)
+                let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask)
             )
         total = let(chain(0))
         for number in range(1, CHAINS):

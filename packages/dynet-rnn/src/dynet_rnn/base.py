@@ -1,0 +1,165 @@
+"""What all builders share: parameters, states, dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dynet_core.dim import Dim, checked_dims
+from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.expression import Expression
+from dynet_core.graph import current
+from dynet_core.parameter import ParameterCollection, Parameters
+from dynet_ops.cells import Cell
+from dynet_ops.inputs import inputVector
+from dynet_ops.random import checked_probability
+
+from .layers import Layers, expressions
+from .state import RNNState, Run
+
+
+class _RNNBuilder:
+    """Base of all builders.
+
+    A subclass names its cell and its collection, and says what parameters a layer has. Among these, `_projection` are
+    the places of what the cell's projection takes (b, W for each gate), `_recurrent` those of the recurrent weights.
+    """
+
+    _cell: Cell
+    _collection: str
+    _projection: tuple[int, ...]
+    _recurrent: tuple[int, ...]
+    _rates: tuple[float, ...]  # of dropout
+
+    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
+        name = self.whoami()
+        (layers,), (size,), (hidden,) = [checked_dims(name, number) for number in (layers, input_dim, hidden_dim)]
+        if not isinstance(model, ParameterCollection):
+            raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
+        self.spec: tuple = (layers, size, hidden)
+        self._model = model.add_subcollection(self._collection)
+        self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
+        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
+        self._run: Run | None = None
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        """The parameters of a layer of m units that takes n numbers, in the order of `get_parameters`."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> _RNNBuilder:
+        """A builder like the one whose `spec` this is."""
+        layers, input_dim, hidden_dim, *rest = spec
+        return cls(layers, input_dim, hidden_dim, model, *rest)
+
+    def whoami(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    def param_collection(self) -> ParameterCollection:
+        """The collection that holds the parameters."""
+        return self._model
+
+    def get_parameters(self) -> list[list[Parameters]]:
+        """The parameters of each layer."""
+        return [list(layer) for layer in self._parameters]
+
+    def get_parameter_expressions(self) -> list[list[Expression]]:
+        """The parameters of each layer as expressions.
+
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
+        """
+        if self._run is None or self._run.graph is not current():
+            raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
+        return [list(layer) for layer in self._run.expressions]
+
+    # States
+
+    def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
+        """The state before a sequence.
+
+        Args:
+            vecs: vectors to begin with, as `RNNState.set_s` takes them; zeros if None.
+            update: False keeps the parameters as they are: this sequence gives them no gradient.
+
+        Raises:
+            ArgumentError: there are not as many vectors as the layers need.
+            ShapeError: a vector is not of size hidden_dim.
+        """
+        found, layers = self._known.get(update) or self._loaded(update)
+        run = self._run = Run(self, current(), layers, found, self._is_plain())
+        state = RNNState.start(run)
+        if vecs is not None:
+            state = state.with_vectors("initial_state", vecs)
+            state._prev = None
+        return state
+
+    def initial_state_from_raw_vectors(self, vecs: Sequence | None = None, update: bool = True) -> RNNState:
+        """The state before a sequence that begins with vectors given as arrays or lists of numbers."""
+        return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
+
+    def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
+        """The parameters as expressions, and what follows from them."""
+        found = [[p.expr(update) for p in layer] for layer in self._parameters]
+        self._known[update] = found, self._layers(found)
+        return self._known[update]
+
+    def _layers(self, parameters: list[list[Expression]]) -> Layers:
+        return Layers(
+            self._cell,
+            [[layer[k] for k in self._projection] for layer in parameters],
+            [[layer[k] for k in self._recurrent] for layer in parameters],
+        )
+
+    # Dropout
+
+    def _is_plain(self) -> bool:
+        """Whether steps are recorded without anything between them."""
+        return not any(self._rates)
+
+    def set_dropout(self, f: float) -> None:
+        """Set the rate of dropout for all that it applies to.
+
+        Args:
+            f: the probability of dropping a value, in [0, 1).
+        """
+        self._set_rates((checked_probability("set_dropout", f),) * len(self._rates))
+
+    def disable_dropout(self) -> None:
+        """Turn dropout off."""
+        self._set_rates((0.0,) * len(self._rates))
+
+    def _set_rates(self, rates: tuple[float, ...]) -> None:
+        self._rates = rates
+        if self._run is not None:
+            self._run.plain, self._run.masks = self._is_plain(), None
+
+    def advance(self, state: RNNState, x: Expression) -> RNNState:
+        """The state after one more input, with dropout; `RNNState.add_input` has checked that it belongs here."""
+        run, values = state._run, len(self._cell.state)
+        _ = state._form[x.type]  # checks shapes before anything is recorded
+        places, batches = [], []
+        for k, (previous, operands) in enumerate(zip(state._form.previous, state._previous)):
+            x = self._drop_input(run, k, x)
+            if isinstance(previous, int):
+                operands = operands * values
+                previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
+            before = self._drop_state(state, k, list(zip(previous, operands)))
+            place, batch = run.layers.record(run.graph.nodes, k, x, before)
+            x = expressions(run.graph, [place], Dim.of((run.layers.hidden,), batch))[0]
+            places.append((place,))
+            batches.append(batch)
+        form = run.layers.form(tuple(batches))
+        return RNNState.made(run, state, form, tuple(places), self._drop_output(x), None)
+
+    def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
+        """The input of layer k with dropout."""
+        return x
+
+    def _drop_state(self, state: RNNState, k: int, before: list) -> list:
+        """The state of layer k with dropout, as ((batch size, offset), place) for each value of the cell."""
+        return before
+
+    def _drop_output(self, h: Expression) -> Expression:
+        """The output of the last layer with dropout."""
+        return h

@@ -1,0 +1,91 @@
+"""Where builders apply dropout."""
+
+from __future__ import annotations
+
+from dynet_core.dim import checked_batch
+from dynet_core.errors import ArgumentError
+from dynet_core.expression import Expression
+from dynet_core.graph import current
+from dynet_ops.arithmetic import cmult
+from dynet_ops.inputs import ones
+from dynet_ops.random import checked_probability, dropout
+
+from .base import _RNNBuilder
+from .state import RNNState, Run
+
+
+class Variational(_RNNBuilder):
+    """Builders whose dropout has one mask for all steps of a sequence, for inputs and for the states that recur.
+
+    Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
+    """
+
+    _rates = (0.0, 0.0)  # for x and h; a third is for c
+
+    def set_dropouts(self, d: float, d_r: float) -> None:
+        """Set the rates of dropout.
+
+        Args:
+            d: for the inputs of each layer, in [0, 1).
+            d_r: for the states that recur, in [0, 1).
+        """
+        d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
+        self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
+
+    def set_dropout_masks(self, batch_size: int = 1) -> None:
+        """Draw the masks of the sequence that `initial_state` began last.
+
+        Without it, they are drawn at the first input, one for each element of its batch.
+
+        Args:
+            batch_size: each batch element gets a mask of its own; with 1 all share one.
+
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph.
+        """
+        if self._run is None or self._run.graph is not current():
+            raise ArgumentError(f"set_dropout_masks: call initial_state of this {self.whoami()} first")
+        self._draw_masks(self._run, checked_batch("set_dropout_masks", batch_size))
+
+    def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
+        layers, size, hidden, *_ = self.spec
+        run.masks = [
+            [
+                dropout(ones((size if k == value == 0 else hidden,), batch), rate) if rate else None
+                for value, rate in enumerate(self._rates)
+            ]
+            for k in range(layers)
+        ]
+        return run.masks
+
+    def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
+        masks = run.masks or self._draw_masks(run, x.type.batch)
+        return _masked(x, masks[k][0])
+
+    def _drop_state(self, state: RNNState, k: int, before: list) -> list:
+        dropped = list(before)
+        masks = state._run.masks[k][1:]
+        for value in range(min(len(before), len(masks))):
+            if masks[value] is not None:
+                x = _masked(state.vectors(value)[k], masks[value])
+                dropped[value] = (x.type.batch, 0), x.at
+        return dropped
+
+
+def _masked(x: Expression, mask: Expression | None) -> Expression:
+    return x if mask is None else cmult(x, mask)
+
+
+class Vertical(_RNNBuilder):
+    """Builders whose dropout draws anew at each step, for inputs and the output; what recurs is left alone.
+
+    Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization", 2014.
+    """
+
+    _rates = (0.0,)
+
+    def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
+        return dropout(x, self._rates[0])
+
+    def _drop_output(self, h: Expression) -> Expression:
+        return dropout(h, self._rates[0])

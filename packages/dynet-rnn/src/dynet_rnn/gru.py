@@ -1,0 +1,39 @@
+"""Gated recurrent units."""
+
+from __future__ import annotations
+
+from dynet_core.parameter import Parameters
+from dynet_ops.recurrent import GRU
+
+from .dropout import Vertical
+
+
+class GRUBuilder(Vertical):
+    r"""A network of gated recurrent units.
+
+    .. math::
+
+        z_t &= \sigma(W_{zx} x_t + W_{zh} h_{t-1} + b_z) \\
+        r_t &= \sigma(W_{rx} x_t + W_{rh} h_{t-1} + b_r) \\
+        \tilde h_t &= \tanh(W_{hx} x_t + W_{hh} (r_t \circ h_{t-1}) + b_h) \\
+        h_t &= (1 - z_t) \circ h_{t-1} + z_t \circ \tilde h_t
+
+    Args:
+        layers: how many networks read each other's outputs.
+        input_dim: how many numbers an input has.
+        hidden_dim: how many numbers a state has.
+        model: the collection to which the parameters are added: for each layer
+            :math:`W_{zx}, W_{zh}, b_z, W_{rx}, W_{rh}, b_r, W_{hx}, W_{hh}, b_h`.
+
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+
+    >>> gru = dy.GRUBuilder(1, 3, 4, dy.Model())
+    >>> [y.dim() for y in gru.initial_state().transduce([dy.inputVector([1, 2, 3])])]
+    [((4,), 1)]
+    """
+
+    _cell, _collection = GRU, "gru-builder"
+    _projection, _recurrent = (2, 0, 5, 3, 8, 6), (1, 4, 7)
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        return [self._model.add_parameters(dim) for dim in ((m, n), (m, m), (m,)) * 3]

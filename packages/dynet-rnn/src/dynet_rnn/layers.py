@@ -1,0 +1,107 @@
+"""How a builder's layers are recorded: for states and inputs of given shapes, the integers that a step consists of.
+
+They follow from shapes alone, so they are worked out once and found by one look-up afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_ops.cells import Cell, Previous, projection_signature, step_signature
+
+START: Previous = ()
+
+
+class Layers:
+    """The weights of all layers, as expressions of one graph or of every graph.
+
+    For each layer, `inputs` are the pairs b, W of its projection and `weights` what recurs.
+    """
+
+    def __init__(self, cell: Cell, inputs: list[list[Expression]], weights: list[list[Expression]]):
+        self.cell, self.inputs, self.weights = cell, inputs, weights
+        self.hidden = sum(len(bias) for bias in inputs[0][::2]) // len(cell.gates)
+        self.forms: dict[tuple[Previous, ...], Form] = {}
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def input_size(self) -> int:
+        """How many numbers the first layer takes."""
+        return self.inputs[0][1].type.columns
+
+    def step(self, k: int, x: Dim, previous: Previous) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+        """Layer k's projection up to its input, its step up to the previous state, and the batch size."""
+        inputs, weights = self.inputs[k], self.weights[k] if previous else []
+        batch = common_batch(x, previous)
+        projection = projection_signature(batch, x.plain, *[e.type for e in inputs])
+        step = step_signature(self.cell, self.hidden, batch, previous, *[e.type for e in weights])
+        head = (projection.at, len(inputs) + 1, *[e.at for e in inputs])
+        return head, (step.at, *[e.at for e in weights]), batch
+
+    def record(self, nodes: list[int], k: int, x: Expression, state) -> tuple[int, int]:
+        """Record layer k's step from a state of ((batch size, offset), place) for each value; its place, its batch size."""
+        head, step, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
+        begin = len(nodes)
+        nodes += (*head, x.at, *step, *[place for _, place in state], begin, 0)
+        return begin + len(head) + 1, batch
+
+    def form(self, previous: tuple[Previous, ...]) -> Form:
+        """The form of states of these shapes, one for each layer."""
+        found = self.forms.get(previous)
+        if found is None:
+            found = self.forms[previous] = Form(self, previous)
+        return found
+
+
+class Form(dict):
+    """States of one shape: for the Dim of an input, how the next state is recorded.
+
+    (the first layer's projection and step, where the step begins within both, the same three for each further layer,
+    the next state's form). Where the state is the result of a step, `dims` are those of each layer's h.
+    """
+
+    __slots__ = ("dims", "layers", "previous", "top")
+
+    def __init__(self, layers: Layers, previous: tuple[Previous, ...]):
+        self.layers, self.previous = layers, previous
+        self.dims = [Dim.of((layers.hidden,), batch) for batch in previous if isinstance(batch, int)]
+        self.top = self.dims[-1] if self.dims else None
+
+    def __missing__(self, x: Dim):
+        layers, dim = self.layers, x.plain
+        if dim.dims not in ((layers.input_size,), (layers.input_size, 1)):
+            raise ShapeError(f"add_input: the input is {x!r}, the network takes {(layers.input_size,)}")
+        steps, batches = [], []
+        for k, previous in enumerate(self.previous):
+            head, step, batch = layers.step(k, dim, previous)
+            steps.append((head, step, len(head) + 1))
+            batches.append(batch)
+            dim = Dim.of((layers.hidden,), batch)
+        found = self[x] = *steps[0], tuple(steps[1:]), layers.form(tuple(batches))
+        return found
+
+
+def common_batch(x: Dim, previous: Previous) -> int:
+    """The batch size of the state after an input; a batch of 1 goes with any other."""
+    sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
+    batch = max([x.batch, *sizes])
+    if any(size not in (1, batch) for size in (x.batch, *sizes)):
+        raise ShapeError(f"add_input: the input is {x!r}, the state before has batch size {max(sizes)}")
+    return batch
+
+
+def expressions(graph, places: Sequence[int], dim: Dim) -> list[Expression]:
+    """Handles of nodes of one Dim."""
+    found = []
+    for place in places:
+        node = Expression()
+        node.graph = graph
+        node.at = place
+        node.type = dim
+        found.append(node)
+    return found

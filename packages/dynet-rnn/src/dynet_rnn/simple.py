@@ -1,0 +1,33 @@
+"""Simple recurrent networks."""
+
+from __future__ import annotations
+
+from dynet_core.parameter import Parameters
+from dynet_ops.recurrent import SIMPLE
+
+from .dropout import Variational
+
+
+class SimpleRNNBuilder(Variational):
+    r"""A recurrent network with the hyperbolic tangent.
+
+    .. math:: h_t = \tanh(W_{hx} x_t + W_{hh} h_{t-1} + b_h)
+
+    Args:
+        layers: how many networks read each other's outputs.
+        input_dim: how many numbers an input has.
+        hidden_dim: how many numbers a state has.
+        model: the collection to which the parameters are added: for each layer :math:`W_{hx}, W_{hh}, b_h`.
+
+    Source: Elman, "Finding structure in time", 1990.
+
+    >>> rnn = dy.SimpleRNNBuilder(2, 3, 4, dy.Model())
+    >>> [y.dim() for y in rnn.initial_state().transduce([dy.inputVector([1, 2, 3])])]
+    [((4,), 1)]
+    """
+
+    _cell, _collection = SIMPLE, "simple-rnn-builder"
+    _projection, _recurrent = (2, 0), (1,)
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        return [self._model.add_parameters(dim) for dim in ((m, n), (m, m), (m,))]

@@ -1,0 +1,351 @@
+"""States of recurrent networks: where a sequence has been read up to."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
+from dynet_core.expression import Expression
+from dynet_core.graph import Graph
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, alias
+from dynet_ops.inputs import zeros
+
+from .layers import START, Form, Layers, expressions
+
+if TYPE_CHECKING:
+    from .base import _RNNBuilder
+
+Places = tuple[tuple[int, ...], ...]
+_place = functools.cache(lambda dim, offset: alias(dim, offset=offset))  # a stretch of a node as an expression
+
+
+class Run:
+    """What the states share that come from one `initial_state`.
+
+    `plain` says that a step is recorded as its signature says, without dropout. `masks` are those of its
+    variational dropout, once there are any.
+    """
+
+    __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain")
+
+    def __init__(self, builder: _RNNBuilder, graph: Graph, layers: Layers, expressions, plain: bool):
+        self.builder, self.graph, self.layers, self.plain = builder, graph, layers, plain
+        self.expressions: list[list[Expression]] = expressions
+        self.masks: list[list[Expression | None]] | None = None
+
+
+class RNNState:
+    """Where a recurrent network stands within a sequence. Reading an input gives a new state and keeps the old one.
+
+    Made by `initial_state` of a builder:
+
+    >>> lstm = dy.VanillaLSTMBuilder(1, 2, 3, dy.Model())
+    >>> state = lstm.initial_state().add_input(dy.inputVector([1, 2]))
+    >>> state.output().dim()
+    ((3,), 1)
+    """
+
+    # where each layer's state stands, of which form says the shapes; what `h` and `s` have made of it
+    __slots__ = ("_form", "_output", "_prev", "_previous", "_run", "_vectors")
+
+    _form: Form
+    _output: Expression | None
+    _prev: RNNState | None
+    _previous: Places
+    _run: Run
+    _vectors: list[tuple[Expression, ...] | None] | None
+
+    @classmethod
+    def start(cls, run: Run) -> RNNState:
+        """The state before the first input."""
+        count = len(run.layers)
+        form = run.layers.form((START,) * count)
+        return cls.made(run, None, form, ((),) * count, None, [()] * len(run.layers.cell.state))
+
+    @classmethod
+    def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
+        """The state that consists of given expressions: for each value of the cell, one for each layer."""
+        layers = list(zip(*vectors))
+        form = run.layers.form(tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in layers]))
+        places = tuple([tuple([e.at for e in layer]) for layer in layers])
+        return cls.made(run, prev, form, places, vectors[0][-1], vectors)
+
+    @classmethod
+    def made(cls, run, prev, form, previous, output, vectors) -> RNNState:
+        """A state of all that it knows."""
+        state = cls()
+        state._run, state._prev, state._form, state._previous = run, prev, form, previous
+        state._output, state._vectors = output, vectors
+        return state
+
+    # Reading
+
+    def add_input(self, x: Expression) -> RNNState:
+        """The state after one more input.
+
+        Args:
+            x: a vector of the builder's input_dim; a batch of 1 goes with a state of any batch and the other way round.
+
+        Raises:
+            ShapeError: x has another size, or its batch does not go with the state's.
+        """
+        run = self._run
+        try:
+            graph = x.graph
+            if graph is not run.graph or not run.plain:
+                return self._add_unusual(x)
+            head, step, size, above, form = self._form[x.type]
+        except AttributeError:
+            graph_of("add_input", (x,))
+            raise
+        previous = self._previous
+        nodes = graph.nodes
+        begin = len(nodes)
+        nodes += head
+        nodes.append(x.at)
+        nodes += step
+        nodes += previous[0]
+        nodes += (begin, 0)
+        place = begin + size
+        if above:
+            places = [(place,)]
+            for (head, step, size), before in zip(above, previous[1:]):
+                begin = len(nodes)
+                nodes += head
+                nodes.append(place)
+                nodes += step
+                nodes += before
+                nodes += (begin, 0)
+                place = begin + size
+                places.append((place,))
+            previous = tuple(places)
+        else:
+            previous = ((place,),)
+        output = Expression()
+        output.graph = graph
+        output.at = place
+        output.type = form.top
+        state = RNNState()
+        state._run = run
+        state._prev = self
+        state._form = form
+        state._previous = previous
+        state._output = output
+        state._vectors = None
+        return state
+
+    def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
+        """The states after each of the inputs, one by one."""
+        state, states = self, []
+        for x in xs:
+            state = state.add_input(x)
+            states.append(state)
+        return states
+
+    def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
+        """The outputs after each of the inputs; quicker than `add_inputs`.
+
+        Args:
+            xs: any iterable, such as a list or `reversed(list)`.
+        """
+        if xs.__class__ is not list:
+            xs = list(xs)
+        found = self.read(xs)
+        if found is None:
+            return [state.output() for state in self.add_inputs(xs)]
+        return expressions(self._run.graph, *found)
+
+    def read(self, xs: list[Expression]) -> tuple[list[int], Dim] | None:
+        """Record a sequence at once: where its outputs stand, and their Dim. None if it has to go step by step."""
+        run = self._run
+        graph = run.graph
+        try:
+            dim = xs[0].type
+            places = [x.at for x in xs if x.type is dim and x.graph is graph]
+        except (AttributeError, IndexError):
+            graph_of("transduce", xs)
+            return None  # no inputs
+        if len(places) != len(xs) or not run.plain:
+            return None
+        return self._record(graph.nodes, places, dim)
+
+    def _record(self, nodes: list[int], places: list[int], dim: Dim) -> tuple[list[int], Dim]:
+        """A projection of all inputs for each layer, then its steps."""
+        *first, above, form = self._form[dim]
+        _, next_step, _, next_above, _ = form[dim]
+        layers = zip([first, *above], [next_step, *[step for _, step, _ in next_above]], self._previous)
+        count = len(places)
+        for (head, step, _), next_step, previous in layers:
+            begin = len(nodes)
+            nodes += (head[0], head[1] - 1 + count)
+            nodes += head[2:]
+            nodes += places
+            place = len(nodes)
+            nodes += step
+            nodes += previous
+            nodes += (begin, 0)
+            places = [place]
+            for number in range(1, count):
+                before = place
+                place = len(nodes)
+                nodes += next_step
+                nodes += (before, begin, number)
+                places.append(place)
+        return places, form.top
+
+    def _add_unusual(self, x: Expression) -> RNNState:
+        """An input that is a parameter, a step with dropout, or an error."""
+        run = self._run
+        graph = graph_of("add_input", (x,))
+        if graph is not run.graph:
+            len(run.graph.nodes)  # raises if the graph is gone
+            raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
+        if x.graph is None:
+            x = append(graph, _place(x.type.plain, 0), [x.at])
+        return self.add_input(x) if run.plain else run.builder.advance(self, x)
+
+    # Looking
+
+    def output(self) -> Expression | None:
+        """h of the last layer; None before the first input."""
+        return self._output
+
+    def vectors(self, value: int) -> tuple[Expression, ...]:
+        """One value of the cell (0 is h, 1 is c) of each layer, the first layer first; () before the first input."""
+        known = self._vectors
+        if known is None:
+            known = self._vectors = [None] * len(self._run.layers.cell.state)
+        found = known[value]
+        if found is None:
+            graph, form = self._run.graph, self._form
+            found = tuple(
+                [
+                    append(graph, _place(dim, value * dim.total), place)
+                    if value
+                    else expressions(graph, place, dim)[0]
+                    for place, dim in zip(self._previous, form.dims)
+                ]
+            )
+            known[value] = found
+        return found
+
+    def h(self) -> tuple[Expression, ...]:
+        """The output of each layer, the first layer first."""
+        return self.vectors(0)
+
+    def s(self) -> tuple[Expression, ...]:
+        """The whole state of each layer: h, or for an LSTM the cells c of all layers and then their h."""
+        values = range(len(self._run.layers.cell.state))
+        return tuple([vector for value in reversed(values) for vector in self.vectors(value)])
+
+    def prev(self) -> RNNState | None:
+        """The state that this one came from."""
+        return self._prev
+
+    def b(self) -> _RNNBuilder:
+        """The builder."""
+        return self._run.builder
+
+    # Setting
+
+    def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
+        """This state with other outputs h.
+
+        Args:
+            es: one vector of the builder's hidden_dim for each layer.
+        """
+        given = self._checked("set_h", es, (len(self._run.layers),))
+        return self._with([given])
+
+    def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
+        """This state with other vectors.
+
+        Args:
+            es: as `s` gives them: for an LSTM c of each layer, then h of each layer; c alone leaves h as it is.
+        """
+        return self.with_vectors("set_s", es)
+
+    def with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
+        """`set_s` under the name of the method that a user called."""
+        count, values = len(self._run.layers), len(self._run.layers.cell.state)
+        given = self._checked(name, es, (count, count * values))
+        if len(given) < count * values:
+            return self._with([(), given])
+        return self._with([given[count * k : count * (k + 1)] for k in reversed(range(values))])
+
+    def _checked(self, name: str, es, counts: Sequence[int]) -> tuple[Expression, ...]:
+        es = () if es is None else tuple(es)
+        graph_of(name, es)
+        if len(es) not in counts:
+            layers, wanted = len(self._run.layers), " or ".join(map(str, sorted({*counts})))
+            raise ArgumentError(f"{name}: {wanted} expressions are needed for {layers} layers, got {len(es)}")
+        hidden = self._run.layers.hidden
+        for number, e in enumerate(es):
+            if e.type.size != hidden or e.type.rows != hidden:
+                raise ShapeError(f"{name}: expression {number} is {e.type!r}, the network's states are {(hidden,)}")
+        return es
+
+    def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
+        """This state with other vectors for some values of the cell; what there never was is zero."""
+        dim = next(vectors for vectors in given if vectors)[0].type
+        kept = [self.vectors(k) for k in range(len(self._run.layers.cell.state))]
+        given = given + [()] * (len(kept) - len(given))
+        vectors = [
+            new or old or tuple([zeros(dim.dims, dim.batch)] * len(self._run.layers)) for new, old in zip(given, kept)
+        ]
+        return RNNState.of(self._run, self, vectors)
+
+
+class StackedRNNState:
+    """States of several networks, each of which reads the output of the one before.
+
+    Args:
+        states: a state for each network.
+        prev: the stacked state that this one came from.
+    """
+
+    def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
+        self.states = list(states)
+        self._prev = prev
+
+    def add_input(self, x: Expression) -> StackedRNNState:
+        """The state after one more input."""
+        states = []
+        for state in self.states:
+            states.append(state.add_input(x))
+            x = states[-1].output()
+        return StackedRNNState(states, self)
+
+    def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
+        """The states after each of the inputs, one by one."""
+        state, found = self, []
+        for x in xs:
+            state = state.add_input(x)
+            found.append(state)
+        return found
+
+    def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
+        """The outputs of the last network after each of the inputs."""
+        for state in self.states:
+            xs = state.transduce(xs)
+        return list(xs)
+
+    def output(self) -> Expression | None:
+        """The output of the last network."""
+        return self.states[-1].output()
+
+    def h(self) -> list[tuple[Expression, ...]]:
+        """h of each network."""
+        return [state.h() for state in self.states]
+
+    def s(self) -> list[tuple[Expression, ...]]:
+        """s of each network."""
+        return [state.s() for state in self.states]
+
+    def prev(self) -> StackedRNNState | None:
+        """The state that this one came from."""
+        return self._prev

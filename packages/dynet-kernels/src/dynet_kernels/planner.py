@@ -238,6 +238,18 @@ def start_tape(plan):
     plan.slots[SLOT["status"]] = at.READY
 
 
+def has_own_gradient(plan, node, signature, loss, everything):
+    """Whether a node has memory for its gradient. An alias adds to its operand's, unless somebody may ask for it."""
+    return T.Or(plan.table[signature + at.KIND] != at.ALIAS, T.Or(node == loss, everything != 0))
+
+
+def has_gradient_steps(plan, node, signature, loss, everything):
+    """Whether a node passes its gradient on by instructions."""
+    return T.And(
+        plan.table[signature + at.KIND] != at.INPUT, has_own_gradient(plan, node, signature, loss, everything)
+    )
+
+
 @T.inline
 def touch_rows(plan, node, signature, first, operand):
     """Note the rows of a lookup table that a node will add gradients to."""
@@ -342,7 +354,7 @@ def plan_forward(
 def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.int64):
     """Lay out the tape that adds the gradient of `size` numbers at `loss` to every parameter they depend on.
 
-    `everything` 1 also computes gradients that no parameter needs.
+    `everything` 1 also computes gradients that no parameter needs, and keeps those of aliases apart.
     """
     plan = T.meta_var(open_buffers(context))
     start_tape(plan)
@@ -359,7 +371,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
             operand: T.let = plan.nodes[first + k]
             if operand >= 0:
                 depth = T.max(depth, plan.depth[operand])
-        if plan.table[signature + at.KIND] == at.COMPUTED:
+        if has_gradient_steps(plan, position, signature, loss, everything):
             depth += 1
         plan.depth[position] = depth
         depths = T.max(depths, depth + 1)
@@ -386,7 +398,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
                         T.int64(0),
                     )
                     plan.live[operand] = plan.live[operand] | 1 | wanted
-            if plan.live[node] == 3 and plan.table[signature + at.KIND] == at.COMPUTED:
+            if plan.live[node] == 3 and has_gradient_steps(plan, node, signature, loss, everything):
                 count += 1
                 indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
                 rows = rows + plan.table[signature + at.BACKWARD_COUNT] + plan.table[signature + at.DEFERRED_COUNT]
@@ -397,16 +409,16 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
         node: T.let = plan.starts[place]
         if plan.live[node] != 0:
             signature: T.let = plan.nodes[node]
-            if plan.table[signature + at.KIND] == at.ALIAS:
+            if has_own_gradient(plan, node, signature, loss, everything):
+                plan.gradient[node] = top
+                top = top + float_count(plan, node, signature)
+            else:
                 first: T.let = first_operand(plan, node, signature)
                 base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_GRADIENT, plan.gradient)
                 move: T.int64 = plan.table[signature + at.ALIAS_OFFSET]
                 if plan.table[signature + at.ALIAS_SCALE] != 0:
                     move = move + plan.nodes[first + 1] * plan.table[signature + at.ALIAS_SCALE]
                 plan.gradient[node] = base + move
-            else:
-                plan.gradient[node] = top
-                top = top + float_count(plan, node, signature)
     if top > plan.slots[SLOT["gradient_end"]] or indices > plan.slots[SLOT["index_end"]] or (
         rows > plan.slots[SLOT["tape_end"]]
     ):
@@ -430,7 +442,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
                     False,
                 ):
                     touch_rows(plan, node, signature, first, operand)
-                if plan.table[signature + at.KIND] == at.COMPUTED:
+                if has_gradient_steps(plan, node, signature, loss, everything):
                     plan.starts[count] = node
                     count += 1
         count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["signatures"]], signature_number)

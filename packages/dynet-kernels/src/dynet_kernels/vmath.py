@@ -68,12 +68,26 @@ def where(condition, x, y):
 
 
 def minimum(x, y):
-    """NaN in either operand gives NaN: the plain form passes the second operand's, the choice the first's."""
-    return let(T.Select(x != x, x, let(T.Select(x < y, x, y))))
+    """The smaller of two; NaN in either gives NaN."""
+    if lanes_of(x) == 1:
+        return let(T.Select(x != x, x, let(T.Select(x < y, x, y))))
+    return _both(T.min(x, y), T.min(y, x))
 
 
 def maximum(x, y):
-    return let(T.Select(x != x, x, let(T.Select(y < x, x, y))))
+    """The larger of two; NaN in either gives NaN."""
+    if lanes_of(x) == 1:
+        return let(T.Select(x != x, x, let(T.Select(y < x, x, y))))
+    return _both(T.max(x, y), T.max(y, x))
+
+
+def _both(one, other):
+    """One answer from two that differ only where an operand is NaN: then one of them is, and so is the union of bits.
+
+    Nested selections would do, but keep TVM's simplifier busy for minutes.
+    """
+    union = T.bitwise_or(T.reinterpret(_as("int32", one), one), T.reinterpret(_as("int32", other), other))
+    return let(T.reinterpret(_as("float32", one), union))
 
 
 def absolute(x):
@@ -200,7 +214,7 @@ def horizontal(combine, x):
         lanes //= 2
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
-        x = let(combine(tirx.Shuffle([x], low), tirx.Shuffle([x], high)))
+        x = let(combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high))))
     return x
 
 

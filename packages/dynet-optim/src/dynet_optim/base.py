@@ -249,6 +249,7 @@ class _Table:
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
+        self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.sum_block = Block(2)
         self.sum = memoryview(self.sum_block.array.view(np.float64))
         self.grow_index(1 << 10)

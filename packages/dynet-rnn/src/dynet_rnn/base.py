@@ -137,20 +137,20 @@ class _RNNBuilder:
     def advance(self, state: RNNState, x: Expression) -> RNNState:
         """The state after one more input, with dropout; `RNNState.add_input` has checked that it belongs here."""
         run, values = state._run, len(self._cell.state)
-        _ = state._form[x.type]  # checks shapes before anything is recorded
+        state._form.steps(x.type)  # checks shapes before anything is recorded
         places, batches = [], []
-        for k, (previous, operands) in enumerate(zip(state._form.previous, state._previous)):
-            x = self._drop_input(run, k, x)
+        for k, previous in enumerate(state._form.previous):
+            x, operands = self._drop_input(run, k, x), state.operands(k)
             if isinstance(previous, int):
                 operands = operands * values
                 previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
             place, batch = run.layers.record(run.graph.nodes, k, x, before)
             x = expressions(run.graph, [place], Dim.of((run.layers.hidden,), batch))[0]
-            places.append((place,))
+            places.append(place)
             batches.append(batch)
         form = run.layers.form(tuple(batches))
-        return RNNState.made(run, state, form, tuple(places), self._drop_output(x), None)
+        return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
         """The input of layer k with dropout."""

@@ -58,32 +58,42 @@ class Layers:
         return found
 
 
-class Form(dict):
-    """States of one shape: for the Dim of an input, how the next state is recorded.
+class Form:
+    """States of one shape, given for each layer, and how the next step is recorded for inputs of each Dim.
 
-    (the first layer's projection and step, where the step begins within both, the same three for each further layer,
-    the next state's form). Where the state is the result of a step, `dims` are those of each layer's h.
+    Where the state is the result of a step, `dims` are those of each layer's h and `top` is the last.
     """
 
-    __slots__ = ("dims", "layers", "previous", "top")
+    __slots__ = ("dims", "known", "layers", "previous", "top")
 
     def __init__(self, layers: Layers, previous: tuple[Previous, ...]):
         self.layers, self.previous = layers, previous
         self.dims = [Dim.of((layers.hidden,), batch) for batch in previous if isinstance(batch, int)]
         self.top = self.dims[-1] if self.dims else None
+        self.known: dict[Dim, tuple] = {}
 
-    def __missing__(self, x: Dim):
+    def steps(self, x: Dim) -> tuple:
+        """How a step is recorded; raises ShapeError where the input does not fit.
+
+        (the first layer's projection and step, and where the step begins within both; the further layers, each as its
+        number and the same three; the form of the next state; all layers in this way).
+        """
+        found = self.known.get(x)
+        if found is None:
+            found = self.known[x] = self._steps(x)
+        return found
+
+    def _steps(self, x: Dim) -> tuple:
         layers, dim = self.layers, x.plain
         if dim.dims not in ((layers.input_size,), (layers.input_size, 1)):
             raise ShapeError(f"add_input: the input is {x!r}, the network takes {(layers.input_size,)}")
         steps, batches = [], []
         for k, previous in enumerate(self.previous):
             head, step, batch = layers.step(k, dim, previous)
-            steps.append((head, step, len(head) + 1))
+            steps.append((k, head, step, len(head) + 1))
             batches.append(batch)
             dim = Dim.of((layers.hidden,), batch)
-        found = self[x] = *steps[0], tuple(steps[1:]), layers.form(tuple(batches))
-        return found
+        return *steps[0][1:], tuple(steps[1:]), layers.form(tuple(batches)), tuple(steps)
 
 
 def common_batch(x: Dim, previous: Previous) -> int:

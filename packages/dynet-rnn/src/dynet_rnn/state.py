@@ -11,7 +11,7 @@ from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, alias
+from dynet_core.signature import alias
 from dynet_ops.inputs import zeros
 
 from .layers import START, Form, Layers, expressions
@@ -19,7 +19,6 @@ from .layers import START, Form, Layers, expressions
 if TYPE_CHECKING:
     from .base import _RNNBuilder
 
-Places = tuple[tuple[int, ...], ...]
 _place = functools.cache(lambda dim, offset: alias(dim, offset=offset))  # a stretch of a node as an expression
 
 
@@ -49,37 +48,35 @@ class RNNState:
     ((3,), 1)
     """
 
-    # where each layer's state stands, of which form says the shapes; what `h` and `s` have made of it
-    __slots__ = ("_form", "_output", "_prev", "_previous", "_run", "_vectors")
+    # `_form` says the shapes of the state. It stands in the nodes `_places`, one for each layer, or, where it did not
+    # come of an input, in the expressions `_vectors`, for each value of the cell one for each layer.
+    __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
     _output: Expression | None
+    _places: tuple[int, ...] | None
     _prev: RNNState | None
-    _previous: Places
     _run: Run
     _vectors: list[tuple[Expression, ...] | None] | None
 
     @classmethod
     def start(cls, run: Run) -> RNNState:
         """The state before the first input."""
-        count = len(run.layers)
-        form = run.layers.form((START,) * count)
-        return cls.made(run, None, form, ((),) * count, None, [()] * len(run.layers.cell.state))
+        layers = run.layers
+        return cls.made(run, None, layers.form((START,) * len(layers)), None, None, [()] * len(layers.cell.state))
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
-        """The state that consists of given expressions: for each value of the cell, one for each layer."""
-        layers = list(zip(*vectors))
-        form = run.layers.form(tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in layers]))
-        places = tuple([tuple([e.at for e in layer]) for layer in layers])
-        return cls.made(run, prev, form, places, vectors[0][-1], vectors)
+        """The state that consists of given expressions."""
+        form = run.layers.form(tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)]))
+        return cls.made(run, prev, form, None, vectors[0][-1], vectors)
 
     @classmethod
-    def made(cls, run, prev, form, previous, output, vectors) -> RNNState:
+    def made(cls, run, prev, form, places, output, vectors=None) -> RNNState:
         """A state of all that it knows."""
         state = cls()
-        state._run, state._prev, state._form, state._previous = run, prev, form, previous
-        state._output, state._vectors = output, vectors
+        state._run, state._prev, state._form = run, prev, form
+        state._places, state._output, state._vectors = places, output, vectors
         return state
 
     # Reading
@@ -94,37 +91,34 @@ class RNNState:
             ShapeError: x has another size, or its batch does not go with the state's.
         """
         run = self._run
+        places = self._places
         try:
             graph = x.graph
-            if graph is not run.graph or not run.plain:
+            if places is None or graph is not run.graph or not run.plain:
                 return self._add_unusual(x)
-            head, step, size, above, form = self._form[x.type]
-        except AttributeError:
-            graph_of("add_input", (x,))
-            raise
-        previous = self._previous
+            head, step, size, above, form, _ = self._form.known[x.type]
+        except (AttributeError, KeyError):
+            return self._add_unusual(x)
         nodes = graph.nodes
         begin = len(nodes)
         nodes += head
         nodes.append(x.at)
         nodes += step
-        nodes += previous[0]
-        nodes += (begin, 0)
+        nodes += (places[0], begin, 0)
         place = begin + size
         if above:
-            places = [(place,)]
-            for (head, step, size), before in zip(above, previous[1:]):
+            found = [place]
+            for layer, head, step, size in above:
                 begin = len(nodes)
                 nodes += head
                 nodes.append(place)
                 nodes += step
-                nodes += before
-                nodes += (begin, 0)
+                nodes += (places[layer], begin, 0)
                 place = begin + size
-                places.append((place,))
-            previous = tuple(places)
+                found.append(place)
+            places = tuple(found)
         else:
-            previous = ((place,),)
+            places = (place,)
         output = Expression()
         output.graph = graph
         output.at = place
@@ -133,7 +127,7 @@ class RNNState:
         state._run = run
         state._prev = self
         state._form = form
-        state._previous = previous
+        state._places = places
         state._output = output
         state._vectors = None
         return state
@@ -171,22 +165,21 @@ class RNNState:
             return None  # no inputs
         if len(places) != len(xs) or not run.plain:
             return None
-        return self._record(graph.nodes, places, dim)
+        return self._record(graph.nodes, places, dim)[-1], self._form.steps(dim)[4].top
 
-    def _record(self, nodes: list[int], places: list[int], dim: Dim) -> tuple[list[int], Dim]:
-        """A projection of all inputs for each layer, then its steps."""
-        *first, above, form = self._form[dim]
-        _, next_step, _, next_above, _ = form[dim]
-        layers = zip([first, *above], [next_step, *[step for _, step, _ in next_above]], self._previous)
-        count = len(places)
-        for (head, step, _), next_step, previous in layers:
+    def _record(self, nodes: list[int], places: list[int], dim: Dim) -> list[list[int]]:
+        """Record a projection of all inputs for each layer, then its steps; where each layer's steps stand."""
+        *_, form, layers = self._form.steps(dim)
+        *_, later = form.steps(dim)
+        count, found = len(places), []
+        for (layer, head, step, _), (_, _, next_step, _) in zip(layers, later):
             begin = len(nodes)
             nodes += (head[0], head[1] - 1 + count)
             nodes += head[2:]
             nodes += places
             place = len(nodes)
             nodes += step
-            nodes += previous
+            nodes += self.operands(layer)
             nodes += (begin, 0)
             places = [place]
             for number in range(1, count):
@@ -195,10 +188,17 @@ class RNNState:
                 nodes += next_step
                 nodes += (before, begin, number)
                 places.append(place)
-        return places, form.top
+            found.append(places)
+        return found
+
+    def operands(self, layer: int) -> tuple[int, ...]:
+        """What a step of a layer takes from this state."""
+        if self._places is not None:
+            return (self._places[layer],)
+        return tuple([vectors[layer].at for vectors in self._vectors if vectors])
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """An input that is a parameter, a step with dropout, or an error."""
+        """The first input, an input that is a parameter, a step with dropout, or an error."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if graph is not run.graph:
@@ -206,7 +206,11 @@ class RNNState:
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
         if x.graph is None:
             x = append(graph, _place(x.type.plain, 0), [x.at])
-        return self.add_input(x) if run.plain else run.builder.advance(self, x)
+        if not run.plain:
+            return run.builder.advance(self, x)
+        form = self._form.steps(x.type)[4]
+        places = tuple([place for (place,) in self._record(graph.nodes, [x.at], x.type)])
+        return RNNState.made(run, self, form, places, expressions(graph, places[-1:], form.top)[0])
 
     # Looking
 
@@ -224,10 +228,10 @@ class RNNState:
             graph, form = self._run.graph, self._form
             found = tuple(
                 [
-                    append(graph, _place(dim, value * dim.total), place)
+                    append(graph, _place(dim, value * dim.total), [place])
                     if value
-                    else expressions(graph, place, dim)[0]
-                    for place, dim in zip(self._previous, form.dims)
+                    else expressions(graph, [place], dim)[0]
+                    for place, dim in zip(self._places, form.dims)
                 ]
             )
             known[value] = found

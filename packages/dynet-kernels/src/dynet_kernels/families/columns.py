@@ -15,8 +15,8 @@ from ..tir import int64, let, load, store, vector_loop
 THREADS = 128  # threads that share one column on a GPU
 COMBINE = {
     rules.SUM: (lambda a, b: a + b, 0.0),
-    rules.MAXIMUM: (lambda a, b: T.max(a, b), float("-inf")),
-    rules.MINIMUM: (lambda a, b: T.min(a, b), float("inf")),
+    rules.MAXIMUM: (vmath.maximum, float("-inf")),
+    rules.MINIMUM: (vmath.minimum, float("inf")),
 }
 
 

@@ -1,0 +1,445 @@
+"""What all trainers share."""
+
+import doctest
+import gc
+import inspect
+import threading
+import weakref
+
+import dynet_optim
+import numpy as np
+import pytest
+from dynet_core import (
+    ArgumentError,
+    ArgumentTypeError,
+    GradientError,
+    OutOfRangeError,
+    ParameterCollection,
+    renew_cg,
+)
+from dynet_optim import (
+    AdadeltaTrainer,
+    AdagradTrainer,
+    AdamTrainer,
+    AmsgradTrainer,
+    CyclicalSGDTrainer,
+    MomentumSGDTrainer,
+    RMSPropTrainer,
+    SimpleSGDTrainer,
+    Trainer,
+)
+from models import Model, set_gradient, set_row_gradient
+
+TRAINERS = [
+    AdadeltaTrainer, AdagradTrainer, AdamTrainer, AmsgradTrainer, CyclicalSGDTrainer, MomentumSGDTrainer,
+    RMSPropTrainer, SimpleSGDTrainer,
+]  # fmt: skip
+
+
+def test_all_names():
+    classes = {value for value in vars(dynet_optim).values() if inspect.isclass(value)}
+    assert {value.__name__ for value in classes} == set(dynet_optim.__all__)
+    assert all(issubclass(value, Trainer) for value in classes)
+
+
+@pytest.mark.parametrize("module", ["adam", "adaptive", "base", "sgd", "settings"])
+def test_examples(module):
+    pytest.importorskip("dynet")
+    pytest.importorskip("dynet_ops")
+    assert doctest.testmod(getattr(dynet_optim, module)).failed == 0
+
+
+# non-finite gradients
+
+
+def state_of(trainer):
+    return [block.array.copy() for blocks in trainer._table.kept.values() for block in blocks]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("threshold", [5.0, 0.0])
+@pytest.mark.parametrize("trainer_type", TRAINERS)
+def test_not_finite(trainer_type, threshold, bad):
+    model, clean = Model(), Model()
+    trainer, other = trainer_type(model.collection), trainer_type(clean.collection)
+    for each in (trainer, other):
+        each.set_clip_threshold(threshold)
+    for each, its_trainer in ((model, trainer), (clean, other)):
+        each.draw_gradients(0.1)
+        its_trainer.update()
+    values, state, rate = model.values(), state_of(trainer), trainer.learning_rate
+
+    model.draw_gradients(0.1)
+    for parameter in model.parameters[2:4]:
+        parameter._storage.gradient.array[-1] = bad
+    with pytest.raises(GradientError, match=model.parameters[2].name() + " is not finite"):
+        trainer.update()
+    assert all(np.array_equal(*pair) for pair in zip(values, model.values()))
+    assert all(np.array_equal(*pair) for pair in zip(state, state_of(trainer)))
+    assert trainer.learning_rate == rate
+    assert all(not gradient.any() for gradient in model.gradients())
+    assert all(table._storage.touched.max() == 0 or table._storage.touched[0] == 0 for table in model.tables)
+
+    clean.draw_gradients(0.1)  # the same numbers as the batch that went wrong; forget them
+    for parameter in clean.parameters:
+        set_gradient(parameter, np.zeros(parameter.shape()))
+    other._table.run(dynet_optim.base.CLEAR, 0, 1)
+    for each, its_trainer in ((model, trainer), (clean, other)):
+        each.draw_gradients(0.1)
+        its_trainer.update()
+    assert all(np.array_equal(*pair) for pair in zip(clean.values(), model.values()))
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_not_finite_in_a_table(sparse):
+    model = Model()
+    trainer = AdamTrainer(model.collection)
+    trainer.set_sparse_updates(sparse)
+    values = model.values()
+    set_row_gradient(model.tables[1], 2, np.full(16, np.nan))
+    with pytest.raises(GradientError, match=model.tables[1].name() + " is not finite"):
+        trainer.update()
+    assert all(np.array_equal(*pair) for pair in zip(values, model.values()))
+    trainer.update()
+    assert all(np.isfinite(value).all() for value in model.values())
+
+
+# what is trained
+
+
+def test_rows_that_a_graph_used():
+    collection = ParameterCollection()
+    table = collection.lookup_parameters_from_numpy(np.ones((5, 1)))
+    trainer = SimpleSGDTrainer(collection, 0.25)
+    for _ in range(2):
+        renew_cg()
+        table[3].backward()
+        trainer.update()
+    assert table.as_array().ravel().tolist() == [1, 1, 1, 0.5, 1]
+
+
+def test_parameters_not_updated_are_left_alone():
+    model = Model(shapes=[(3,), (4,)], tables=[(5, 2), (6, 2)])
+    trainer = SimpleSGDTrainer(model.collection, 1.0)
+    frozen = model.parameters[0], model.tables[1]
+    for parameter in frozen:
+        parameter.set_updated(False)
+    before = model.values()
+    model.draw_gradients(0.01)
+    set_gradient(frozen[0], [1e3, np.nan, 0])  # does not count in the norm either
+    gradient = model.parameters[1].grad_as_array()
+    trainer.update()
+    after = model.values()
+    assert np.array_equal(before[0], after[0]) and np.array_equal(before[3], after[3])
+    assert after[1] == pytest.approx(before[1] - gradient, abs=1e-6)
+    assert not np.array_equal(before[2], after[2])
+    frozen[1].set_updated(True)
+    trainer.update()
+    assert not np.array_equal(after[3], model.values()[3]), "trained again"
+
+
+def test_parameters_added_later_are_trained():
+    collection = ParameterCollection()
+    first = collection.add_parameters(3, init=1.0)
+    trainer = MomentumSGDTrainer(collection, 0.5)
+    set_gradient(first, [1, 1, 1])
+    trainer.update()
+    second = collection.add_subcollection("part").add_parameters(2, init=1.0)
+    set_gradient(second, [1, 1])
+    trainer.update()
+    assert first.as_array() == pytest.approx(np.full(3, 1 - 0.5 - 0.45), abs=1e-6), "the momentum was kept"
+    assert second.as_array().tolist() == [0.5, 0.5]
+
+
+def test_subcollection_alone():
+    collection = ParameterCollection()
+    outside = collection.add_parameters(1, init=1.0)
+    part = collection.add_subcollection("part")
+    inside = part.add_parameters(1, init=1.0)
+    for parameter in (inside, outside):
+        set_gradient(parameter, [1])
+    SimpleSGDTrainer(part, 0.5).update()
+    assert (inside.value(), outside.value()) == (0.5, 1.0)
+
+
+def test_nothing_to_train():
+    for trainer_type in TRAINERS:
+        trainer_type(ParameterCollection()).update()
+
+
+def test_many_touched_rows():
+    """More rows than the first lists of addresses have room for."""
+    collection = ParameterCollection()
+    table = collection.lookup_parameters_from_numpy(np.ones((3000, 2)))
+    trainer = AmsgradTrainer(collection, 0.5)
+    for row in range(0, 3000, 2):
+        set_row_gradient(table, row, [1, -1])
+    trainer.update()
+    assert table.as_array()[::2] == pytest.approx(np.tile([0.5, 1.5], (1500, 1)), abs=1e-5)
+    assert (table.as_array()[1::2] == 1).all()
+
+
+def test_subset():
+    model = Model(shapes=[(3,), (4,)], tables=[(5, 2), (6, 2)])
+    trainer = SimpleSGDTrainer(model.collection, 1.0)
+    before = model.values()
+    gradients, _ = model.draw_gradients(0.1)
+    trainer.update_subset([1], [0], 0.5)
+    after = model.values()
+    for k, changed in enumerate([False, True, True, False]):
+        step = 0.5 * gradients[k] if changed else 0
+        assert after[k] == pytest.approx(before[k] - step, abs=1e-6)
+        assert np.array_equal(model.gradients()[k], np.zeros_like(gradients[k]) if changed else gradients[k])
+    trainer.update()
+    assert model.values()[3] == pytest.approx(before[3] - gradients[3], abs=1e-6)
+
+
+def test_subset_is_clipped_by_the_whole_norm():
+    model = Model(shapes=[(1,), (1,)], tables=[])
+    trainer = SimpleSGDTrainer(model.collection, 1.0)
+    before = model.values()
+    set_gradient(model.parameters[0], [6])
+    set_gradient(model.parameters[1], [8])
+    trainer.update_subset([0], [])
+    assert model.values()[0] == pytest.approx(before[0] - 3, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        (([2], []), OutOfRangeError, r"update_subset: updated_params: 2 is out of range, the collection has 2"),
+        (([-1], []), OutOfRangeError, r"updated_params: -1 is out of range"),
+        (([], [1]), OutOfRangeError, r"updated_lookups: 1 is out of range, the collection has 1"),
+        ((3, []), ArgumentTypeError, r"updated_params must be a list of ints, not 3"),
+        (([0.5], []), ArgumentTypeError, r"updated_params must be a list of ints, not \[0.5\]"),
+    ],
+)
+def test_subset_errors(arguments, error, message):
+    trainer = SimpleSGDTrainer(Model(shapes=[(1,), (1,)], tables=[(2, 1)]).collection)
+    with pytest.raises(error, match=message):
+        trainer.update_subset(*arguments)
+
+
+def test_trainer_keeps_its_parameters_alive():
+    collection = ParameterCollection()
+    alive = weakref.ref(collection)
+    parameter = collection.add_parameters(2, init=1.0)
+    trainer = SimpleSGDTrainer(collection)
+    del collection
+    gc.collect()
+    assert alive() is not None
+    set_gradient(parameter, [1, 1])
+    trainer.update()
+    assert parameter.as_array() == pytest.approx([0.9, 0.9])
+
+
+def test_two_threads():
+    results = {}
+
+    def train(name, rate):
+        model = Model(seed=3)
+        trainer = AdamTrainer(model.collection, rate)
+        for _ in range(200):
+            model.draw_gradients()
+            trainer.update()
+        results[name] = model.values()
+
+    threads = [threading.Thread(target=train, args=(k, 0.01 * (1 + k % 2))) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(*pair) for pair in zip(results[0], results[2]))
+    assert all(np.array_equal(*pair) for pair in zip(results[1], results[3]))
+
+
+# rates
+
+
+def test_defaults():
+    rates = {trainer_type: trainer_type(ParameterCollection()).learning_rate for trainer_type in TRAINERS}
+    assert rates == {
+        AdadeltaTrainer: 1.0, AdagradTrainer: 0.1, AdamTrainer: 0.001, AmsgradTrainer: 0.001,
+        CyclicalSGDTrainer: 0.01, MomentumSGDTrainer: 0.01, RMSPropTrainer: 0.001, SimpleSGDTrainer: 0.1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("trainer_type", [AdagradTrainer, MomentumSGDTrainer, RMSPropTrainer, SimpleSGDTrainer])
+def test_both_names_of_the_rate(trainer_type):
+    m = ParameterCollection()
+    given = [trainer_type(m, 0.5), trainer_type(m, e0=0.5), trainer_type(m, learning_rate=0.5)]
+    assert [trainer.learning_rate for trainer in given] == [0.5] * 3
+    with pytest.raises(ArgumentError, match="e0 and learning_rate mean the same thing"):
+        trainer_type(m, e0=0.5, learning_rate=0.5)
+
+
+def test_both_names_of_cyclical_rates():
+    m = ParameterCollection()
+    for names in (("e0_min", "e0_max"), ("learning_rate_min", "learning_rate_max")):
+        trainer = CyclicalSGDTrainer(m, **dict(zip(names, (0.1, 0.3))), step_size=1)
+        trainer.update()
+        trainer.update()
+        assert trainer.learning_rate == pytest.approx(0.3)
+    with pytest.raises(ArgumentError, match="e0_min and learning_rate_min"):
+        CyclicalSGDTrainer(m, e0_min=0.1, learning_rate_min=0.1)
+
+
+def test_rate_falls_with_epochs():
+    trainer = SimpleSGDTrainer(ParameterCollection(), 0.5, edecay=0.25)
+    trainer.update_epoch()
+    assert trainer.learning_rate == pytest.approx(0.5 / 1.25)
+    trainer.update_epoch(3)
+    assert trainer.learning_rate == pytest.approx(0.5 / 2)
+    trainer.learning_rate = 0.1
+    trainer.update_epoch(4)
+    assert trainer.learning_rate == pytest.approx(0.1 * 2 / 3)
+    trainer.set_learning_rate(0.7)
+    assert trainer.learning_rate == 0.7
+
+
+def test_rate_that_is_set_is_used():
+    collection = ParameterCollection()
+    parameter = collection.add_parameters(1, init=1.0)
+    trainer = SimpleSGDTrainer(collection)
+    trainer.learning_rate = np.float32(0.5)
+    set_gradient(parameter, [1])
+    trainer.update()
+    assert parameter.value() == 0.5
+
+
+def test_cyclical_rate_follows_the_manual():
+    low, high, step_size, gamma = 0.1, 0.5, 4, 0.9
+    trainer = CyclicalSGDTrainer(ParameterCollection(), low, high, step_size, gamma)
+    assert trainer.learning_rate == low
+    for it in range(20):
+        trainer.update()
+        cycle = np.floor(1 + it / (2 * step_size))
+        x = abs(it / step_size - 2 * cycle + 1)
+        assert trainer.learning_rate == pytest.approx(low + (high - low) * max(0, 1 - x) * gamma**it)
+
+
+def test_cyclical_rate_moves_parameters():
+    collection = ParameterCollection()
+    parameter = collection.add_parameters(1, init=0.0)
+    trainer = CyclicalSGDTrainer(collection, 0.25, 0.75, step_size=2, edecay=1.0)
+    used = []
+    for _ in range(5):
+        before = parameter.value()
+        set_gradient(parameter, [1])
+        trainer.update()
+        used.append(before - parameter.value())
+    assert used == [0.25, 0.25, 0.5, 0.75, 0.5], "as in DyNet, the first two updates go by the lowest rate"
+    trainer.update_epoch()
+    assert trainer.learning_rate == 0.125
+
+
+def test_restart():
+    collection = ParameterCollection()
+    parameter = collection.add_parameters(1, init=1.0)
+    trainer = MomentumSGDTrainer(collection, 0.5, edecay=1.0)
+
+    def step():
+        before = parameter.value()
+        set_gradient(parameter, [1])
+        trainer.update()
+        return before - parameter.value()
+
+    assert [step(), step()] == pytest.approx([0.5, 0.95], abs=1e-6)
+    trainer.update_epoch()
+    trainer.restart()
+    assert step() == pytest.approx(0.25), "the momentum is forgotten, the rate is not"
+    trainer.update_epoch()
+    assert trainer.learning_rate == pytest.approx(0.125)
+    trainer.restart(0.1)
+    assert step() == pytest.approx(0.1)
+
+
+def test_status(capsys):
+    model = Model()
+    trainer = SimpleSGDTrainer(model.collection)
+    for size in (1e-3, 1e3, 1e3):
+        model.draw_gradients(size)
+        trainer.update()
+    trainer.status()
+    trainer.status()
+    printed = capsys.readouterr()
+    assert printed.err == "[lr=0.1 clips=2 updates=3] [lr=0.1 clips=0 updates=0] "
+    assert printed.out == ""
+
+
+def test_clip_threshold_is_readable():
+    trainer = SimpleSGDTrainer(ParameterCollection())
+    assert trainer.get_clip_threshold() == 5.0
+    trainer.set_clip_threshold(0.25)
+    assert trainer.get_clip_threshold() == 0.25
+    trainer.set_clip_threshold(-1)
+    assert trainer.get_clip_threshold() == 0.0
+
+
+# errors
+
+BAD_SETTINGS = [
+    (SimpleSGDTrainer, {"e0": -0.1}, "SimpleSGDTrainer: the learning rate must be a finite number, 0 or more"),
+    (SimpleSGDTrainer, {"e0": float("nan")}, "got nan"),
+    (SimpleSGDTrainer, {"learning_rate": float("inf")}, "got inf"),
+    (SimpleSGDTrainer, {"e0": 1e39}, r"got 1e\+39"),
+    (SimpleSGDTrainer, {"edecay": -1}, "SimpleSGDTrainer: edecay must be"),
+    (MomentumSGDTrainer, {"mom": 1.0}, "MomentumSGDTrainer: mom must be at least 0 and less than 1, got 1.0"),
+    (MomentumSGDTrainer, {"mom": -0.1}, "mom"),
+    (AdagradTrainer, {"eps": 0}, "eps must be a positive number, got 0"),
+    (AdagradTrainer, {"eps": 1e-50}, "eps must be a positive number, got 1e-50"),
+    (AdadeltaTrainer, {"rho": 1}, "rho"),
+    (AdadeltaTrainer, {"eps": float("nan")}, "eps"),
+    (RMSPropTrainer, {"rho": float("nan")}, "rho"),
+    (AdamTrainer, {"alpha": -1}, "AdamTrainer: the learning rate"),
+    (AdamTrainer, {"beta_1": 1}, "beta_1"),
+    (AdamTrainer, {"beta_2": 0.99999999999}, "beta_2 must be at least 0 and less than 1"),
+    (AdamTrainer, {"eps": -1e-8}, "eps"),
+    (CyclicalSGDTrainer, {"e0_min": 0.2}, "e0_min is 0.2, above e0_max, which is 0.1"),
+    (CyclicalSGDTrainer, {"step_size": 0}, "step_size"),
+    (CyclicalSGDTrainer, {"gamma": 0.0}, "gamma"),
+    (CyclicalSGDTrainer, {"gamma": 1.5}, "gamma must be more than 0 and at most 1"),
+]
+
+
+@pytest.mark.parametrize("trainer_type, settings, message", BAD_SETTINGS)
+def test_settings_out_of_range(trainer_type, settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        trainer_type(ParameterCollection(), **settings)
+
+
+@pytest.mark.parametrize("value", ["0.1", None, [0.1], 1j])
+def test_settings_of_another_type(value):
+    with pytest.raises(ArgumentTypeError, match="AdamTrainer: eps must be a number"):
+        AdamTrainer(ParameterCollection(), eps=value)
+
+
+@pytest.mark.parametrize("m", [None, 3, [], Model().parameters[0]])
+def test_something_else_than_a_collection(m):
+    with pytest.raises(ArgumentTypeError, match="AdamTrainer: expected a ParameterCollection, got"):
+        AdamTrainer(m)
+
+
+def test_arguments_out_of_range():
+    model = Model()
+    trainer = SimpleSGDTrainer(model.collection, edecay=1.0)
+    before = model.values()
+    model.draw_gradients()
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match="update: s must be a finite number"):
+            trainer.update(bad)
+        with pytest.raises(ArgumentError, match="update_epoch: r must be a finite number"):
+            trainer.update_epoch(bad)
+        with pytest.raises(ArgumentError, match="learning_rate"):
+            trainer.learning_rate = bad
+    with pytest.raises(ArgumentError, match="leads back to epoch -2"):
+        trainer.update_epoch(-2)
+    with pytest.raises(ArgumentError, match="thr is nan"):
+        trainer.set_clip_threshold(float("nan"))
+    with pytest.raises(ArgumentTypeError, match="thr must be a number"):
+        trainer.set_clip_threshold("5")
+    trainer.learning_rate = 3e38
+    trainer.set_clip_threshold(0)
+    with pytest.raises(ArgumentError, match="too large"):
+        trainer.update(100.0)
+    assert all(np.array_equal(*pair) for pair in zip(before, model.values()))

@@ -91,6 +91,7 @@ class Engine:
     def __init__(self):
         self.recorded: list[int] = []  # the nodes of the current graph
         self.kept: list = []  # memory that they may refer to, and nobody else does
+        self.whole: list[np.ndarray] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
         self.machine = compiled()
@@ -110,6 +111,12 @@ class Engine:
         self._grow("index", 1 << 12, end="index_end")
         self._grow("tape", 1 << 10, end="tape_end", width=at.TAPE_ROW)
         self._new_chunk(FIRST_FLOATS)
+
+    def use_whole(self, touched: np.ndarray) -> None:
+        """Note that the current graph has a lookup table as an operand: `backward` then touches all its rows."""
+        if not any(known is touched for known in self.whole):
+            self.whole.append(touched)
+            self.large = True  # so that `begin` forgets it
 
     def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
         old = self.buffers.get(name)
@@ -159,6 +166,7 @@ class Engine:
             self._shrink_records()
             if not again:
                 self.kept.clear()
+                self.whole.clear()
                 self.large = self.chunks[0].floats > KEPT_FLOATS
         self.slots[ARENA_TOP] = self.numbers_at
 
@@ -229,6 +237,8 @@ class Engine:
 
     def backward(self, loss: int, size: int, everything: bool) -> None:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on."""
+        for touched in self.whole:
+            touched[-1] = 1
         while True:
             self.machine.backward(self.context_at, loss, size, int(everything))
             if self.slots[STATUS] == READY:

@@ -29,3 +29,7 @@ class StaleExpressionError(DynetError, RuntimeError):
 
 class GradientError(DynetError, RuntimeError):
     """A gradient that does not exist or is not finite."""
+
+
+class FileFormatError(DynetError, ValueError):
+    """A file that is damaged or does not fit: nothing has been taken from it."""

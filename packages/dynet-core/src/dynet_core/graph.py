@@ -8,11 +8,13 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
+from dynet_kernels import layout as at
 
 from .dim import Dim
 from .engine import Engine
 from .errors import GradientError, StaleExpressionError
 from .memory import floats_at
+from .signature import TABLE
 
 thread = threading.local()  # its attribute `graph`, once there is one, is the current graph
 _versions = itertools.count(1)
@@ -25,7 +27,7 @@ class Graph:
     done with a list: so those who record need not ask.
     """
 
-    __slots__ = ("differentiated", "done", "engine", "inputs", "inputs_done", "nodes", "version")
+    __slots__ = ("differentiated", "differentiated_fully", "done", "engine", "inputs", "inputs_done", "nodes", "version")
 
     nodes: list[int]
 
@@ -37,6 +39,7 @@ class Graph:
         self.done = 0
         self.inputs_done = 0
         self.differentiated = -1  # the record that `backward` started from last
+        self.differentiated_fully = False
 
     def _refuse(self, *_):
         raise StaleExpressionError(
@@ -74,17 +77,25 @@ class Graph:
         """Add the gradient of a node to every parameter it depends on."""
         self.forward()
         self.engine.backward(place, size, everything)
-        self.differentiated = place
+        self.differentiated, self.differentiated_fully = place, everything
 
     def gradients(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's gradient after `backward`."""
         len(self.nodes)  # raises if the graph is gone
         if self.differentiated < 0:
             raise GradientError("gradient: backward() has not been called on this graph")
+        if not self.differentiated_fully and place != self.differentiated and self._is_alias(place):
+            raise GradientError(
+                "gradient: this expression is a part of another one, as which it is differentiated; "
+                "backward(full=True) tells their gradients apart"
+            )
         buffers = self.engine.buffers
         if place > self.differentiated or not buffers["live"][place]:
             return np.zeros(count, np.float32)
         return floats_at(int(buffers["gradient"][place]), count)
+
+    def _is_alias(self, place: int) -> bool:
+        return TABLE[self.nodes[place] + at.KIND] == at.ALIAS
 
     def take(self, values) -> int:
         """Keep input values; where they begin among the inputs."""

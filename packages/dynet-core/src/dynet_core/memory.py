@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 
 import numpy as np
 from dynet_kernels.layout import CACHE_LINE
 
 
 class Block:
-    """Memory for `floats` numbers on a cache-line boundary; `address` counts floats from zero."""
+    """Memory for `floats` numbers on a cache-line boundary; `address` counts floats from zero.
+
+    Args:
+        zero: whether the numbers must be zero at first.
+        shared: whether processes forked later write to the same memory.
+    """
 
     __slots__ = ("_whole", "address", "array", "floats")
 
-    def __init__(self, floats: int, zero: bool = False):
+    def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats = floats
-        allocate = np.zeros if zero else np.empty
-        self._whole = allocate(floats + 2 * CACHE_LINE, np.float32)
+        size = floats + 2 * CACHE_LINE
+        if shared:
+            self._whole = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
+        else:
+            self._whole = (np.zeros if zero else np.empty)(size, np.float32)
         skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
         self.array = self._whole[skip : skip + floats]
         self.address = self.array.ctypes.data // 4

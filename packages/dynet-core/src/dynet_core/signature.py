@@ -119,11 +119,24 @@ def signature_count() -> int:
     return _count
 
 
+def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
+    """A step that copies (or adds) `size` neighbouring numbers of each column from one role to another."""
+    return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
+
+
 def alias(dim: Dim, *, scale: int = 0, offset: int = 0) -> Signature:
     """A node that is a place inside its operand: nothing is computed or copied.
 
-    With `scale`, it has one attribute, which counts in units of that many floats.
+    With `scale`, it has one attribute, which counts in units of that many floats. Only where its gradient must
+    be told from the operand's does it have one of its own, which is then added to the operand's.
     """
     return Signature(
-        dim, operands=1, attributes=int(scale != 0), kind=at.ALIAS, alias_scale=scale, alias_offset=offset
+        dim,
+        operands=1,
+        attributes=int(scale != 0),
+        kind=at.ALIAS,
+        alias_scale=scale,
+        alias_offset=offset,
+        views=[View(at.SELF), View(0, offset=offset, index=0 if scale else at.NO_INDEX, scale=scale)],
+        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
     )

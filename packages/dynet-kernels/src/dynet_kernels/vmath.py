@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .formula import Symbol, use_counts
-from .tir import let, vector_type, wide
+from .tir import Accumulator, let, vector_type, wide
 
 SMALLEST_NORMAL = 1.17549435e-38
 
@@ -70,14 +70,14 @@ def where(condition, x, y):
 def minimum(x, y):
     """The smaller of two; NaN in either gives NaN."""
     if lanes_of(x) == 1:
-        return let(T.Select(x != x, x, let(T.Select(x < y, x, y))))
+        return let(T.Select(T.isnan(x), x, let(T.Select(x < y, x, y))))
     return _both(T.min(x, y), T.min(y, x))
 
 
 def maximum(x, y):
     """The larger of two; NaN in either gives NaN."""
     if lanes_of(x) == 1:
-        return let(T.Select(x != x, x, let(T.Select(y < x, x, y))))
+        return let(T.Select(T.isnan(x), x, let(T.Select(y < x, x, y))))
     return _both(T.max(x, y), T.max(y, x))
 
 
@@ -214,7 +214,8 @@ def horizontal(combine, x):
         lanes //= 2
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
-        x = let(combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high))))
+        halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
+        x = let(Accumulator(lanes, halves).get())  # through memory: the simplifier must not see the whole chain
     return x
 
 

@@ -68,7 +68,7 @@ class Trainer:
         self._updates = self._recent_updates = self._recent_clips = 0
         self._table = _Table(self.rule.states)
         self._block = Block(self.rule.numbers)
-        self._pack = struct.Struct(f"{self.rule.numbers}f").pack_into
+        self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
 
     @property
     def _who(self) -> str:

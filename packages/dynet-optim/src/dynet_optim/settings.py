@@ -46,7 +46,7 @@ def checked(name: str, value, range: Range) -> float:
 def float32(number: float) -> float:
     """The nearest float32."""
     try:
-        return struct.unpack("f", struct.pack("f", number))[0]
+        return struct.unpack("=f", struct.pack("=f", number))[0]
     except OverflowError:
         return math.copysign(math.inf, number)
 

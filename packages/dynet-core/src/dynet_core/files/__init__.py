@@ -1,0 +1,1 @@
+"""Models in files: DyNet's text format, its `.data` and `.meta` pairs, and safetensors."""

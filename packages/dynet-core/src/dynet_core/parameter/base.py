@@ -1,0 +1,170 @@
+"""What parameters and lookup parameters have in common."""
+
+from __future__ import annotations
+
+import copyreg
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ArgumentError, GradientError
+from ..expression import Expression
+from ..files import model_files
+from ..files.text_format import Tensor
+from ..graph import shape_of
+from .checks import checked_number
+from .storage import Storage
+
+if TYPE_CHECKING:
+    from .collection import ParameterCollection
+
+Path = str | os.PathLike[str]
+
+
+class Constant(Expression):
+    """A parameter that takes part without being trained (update=False)."""
+
+    __slots__ = ("_source",)
+
+    _source: Trained
+
+    def _stored(self, recalculate: bool) -> np.ndarray:
+        return self._source._stored(recalculate)
+
+    def _stored_gradient(self) -> np.ndarray:
+        return np.zeros(self.type.total, np.float32)
+
+    def gradient(self) -> np.ndarray:
+        """Refused: there is none."""
+        raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
+
+    def __reduce__(self):
+        return type(self._source)._fixed, (self._source,)
+
+
+class Trained(Expression):
+    """The base of `Parameters` and `LookupParameters`: numbers that training changes, and a name."""
+
+    __slots__ = ("_constant", "_name", "_storage", "_updated", "collection")
+
+    _storage: Storage
+    collection: ParameterCollection | None
+    _lookup = False
+
+    def _begin(self, name: str, storage: Storage, collection: ParameterCollection | None) -> None:
+        self._name, self._storage, self.collection = name, storage, collection
+        self._updated, self._constant = True, None
+        self.graph = None
+
+    def name(self) -> str:
+        """The name within the collection, such as `/encoder/_0`."""
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"{'LookupParameter' if self._lookup else 'Parameter'} {self._name}"
+
+    def expr(self, update: bool = True) -> Expression:
+        """This as an expression; with update=False, one that receives no gradient."""
+        return self if update else self._fixed()
+
+    def _fixed(self) -> Constant:
+        if self._constant is None:
+            constant = self._constant = Constant()
+            constant._source = self
+            constant.graph = None
+            constant.at = -1 - self._storage.fixed_row()
+            constant.type = self.type.plain.own()
+        return self._constant
+
+    def _stored(self, recalculate: bool) -> np.ndarray:
+        return self._storage.values.array
+
+    def _stored_gradient(self) -> np.ndarray:
+        return self._storage.gradient.array
+
+    def gradient(self) -> np.ndarray:
+        """A copy of the gradient, shaped like `npvalue`."""
+        return self._stored_gradient().reshape(shape_of(self.type), order="F").copy(order="F")
+
+    def zero(self) -> None:
+        """Set all values to zero."""
+        self._storage.values.array[:] = 0
+
+    def scale(self, s: float) -> None:
+        """Multiply all values by a number."""
+        self._storage.values.array[:] *= checked_number("scale", s)
+
+    def scale_gradient(self, s: float) -> None:
+        """Multiply the gradient by a number."""
+        self._storage.gradient.array[:] *= checked_number("scale_gradient", s)
+
+    def clip_inplace(self, left: float, right: float) -> None:
+        """Bring all values into [left, right]."""
+        low, high = checked_number("clip_inplace", left), checked_number("clip_inplace", right)
+        if low > high:
+            raise ArgumentError(f"clip_inplace: left is {low}, right is {high}")
+        np.clip(self._storage.values.array, low, high, out=self._storage.values.array)
+
+    def is_updated(self) -> bool:
+        """Whether trainers change this."""
+        return self._updated
+
+    def set_updated(self, b: bool) -> None:
+        """Say whether trainers change this."""
+        self._updated = bool(b)
+        self._storage.set_needs(self._updated)
+
+    # Files
+
+    def save(self, fname: Path, key: str = "", append: bool = False) -> None:
+        """Write the values, and the gradient if there is one, to a file.
+
+        Args:
+            fname: the file. It is replaced as a whole, once all has been written.
+            key: the name in the file; its own if empty.
+            append: keep what the file holds, and add to it.
+
+        Raises:
+            OSError: the file cannot be written; it is as it was.
+        """
+        model_files.save([self._tensor(key)], fname, append)
+
+    def populate(self, fname: Path, key: str = "") -> None:
+        """Take values and gradient from a file.
+
+        Args:
+            fname: the file.
+            key: the name in the file; its own if empty.
+
+        Raises:
+            FileFormatError: the file is damaged, holds no such name, or its dimensions are others.
+        """
+        self._take(model_files.load_one(fname, self._lookup, key or self._name, self.type.dims))
+
+    write_to_textfile = save
+    populate_from_textfile = populate
+
+    def _tensor(self, name: str = "") -> Tensor:
+        """What files hold of this."""
+        storage = self._storage
+        return Tensor(
+            self._lookup, name or self._name, self.type.dims, storage.values.array, storage.gradient_or_none()
+        )
+
+    def _take(self, tensor: Tensor) -> None:
+        """Replace values and gradient."""
+        self._storage.values.array[:] = tensor.values
+        self._storage.set_gradient(tensor.gradient)
+
+    def __reduce__(self):
+        tensor = self._tensor()
+        state = (self._name, tensor.dims, tensor.values, tensor.gradient, self._updated, self.collection)
+        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
+
+    def __setstate__(self, state) -> None:
+        name, dims, values, gradient, updated, collection = state
+        self.__init__(name, dims, values, collection)
+        self._storage.set_gradient(gradient)
+        if not updated:
+            self.set_updated(False)

@@ -1,0 +1,64 @@
+"""Checks of what users give: indices, numbers and arrays."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import numpy as np
+
+from ..errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+
+
+def checked_index(name: str, index) -> int:
+    """An index that a user gave, as an int."""
+    try:
+        return operator.index(index)
+    except TypeError:
+        raise ArgumentTypeError(f"{name}: an index must be an int, not {type(index).__name__} {index!r:.40}") from None
+
+
+def checked_indices(name: str, indices, size: int, of: str) -> list[int]:
+    """Indices that a user gave, all within 0..size."""
+    try:
+        found = [operator.index(index) for index in indices]
+    except TypeError:
+        raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}") from None
+    if not found:
+        raise ArgumentError(f"{name}: no indices")
+    if min(found) < 0 or max(found) >= size:
+        wrong = next(index for index in found if not 0 <= index < size)
+        raise OutOfRangeError(f"{name}: index {wrong} is out of range for {of}, which has {size}")
+    return found
+
+
+def checked_number(name: str, value) -> float:
+    """A finite number that a user gave."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{name}: expected a number, got {value!r:.40}") from None
+    if not math.isfinite(number):
+        raise ArgumentError(f"{name}: expected a finite number, got {number}")
+    return number
+
+
+def real_array(name: str, values) -> np.ndarray:
+    """Numbers that a user gave, as a float32 array."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise TypeError
+        return array.astype(np.float32)
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{name}: expected an array of real numbers, got {type(values).__name__}") from None
+
+
+def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
+    """An array that a user gave for something of these dimensions; a number will do for a single one."""
+    array = real_array(name, values)
+    if array.shape != dims and array.size == 1 == math.prod(dims):
+        array = array.reshape(dims)
+    if array.shape != dims:
+        raise ShapeError(f"{name}: the array is {array.shape}, the parameter is {dims}")
+    return array

@@ -1,0 +1,71 @@
+"""Parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..dim import Dim
+from ..graph import shape_of
+from .base import Trained
+from .checks import checked_array
+from .storage import Storage
+
+if TYPE_CHECKING:
+    from .collection import ParameterCollection
+
+
+class Parameters(Trained):
+    """A tensor that training changes. It is an expression of every graph, and can be an operand itself.
+
+    Made by `ParameterCollection.add_parameters`. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) give the
+    memory itself, not a copy: it changes as the parameter does.
+
+    Args:
+        dims: the dimensions.
+        values: all values, column by column.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None
+    ):
+        self._begin(name, Storage(values), collection)
+        self.at = -1 - self._storage.row
+        self.type = Dim.of(dims).own()
+
+    def shape(self) -> tuple[int, ...]:
+        """The dimensions."""
+        return self.type.dims
+
+    def as_array(self) -> np.ndarray:
+        """A copy of the values, of shape dim."""
+        return self.npvalue()
+
+    def grad_as_array(self) -> np.ndarray:
+        """A copy of the gradient, of shape dim."""
+        return self.gradient()
+
+    def set_value(self, arr) -> None:
+        """Replace the values by an array of the same shape."""
+        self._storage.values.array[:] = checked_array("set_value", arr, self.type.dims).ravel(order="F")
+
+    load_array = set_value
+
+    def get_index(self) -> int:
+        """The place among the collection's parameters."""
+        return self.collection.parameters_list().index(self) if self.collection else 0
+
+    def _view(self) -> np.ndarray:
+        return self._storage.values.array.reshape(shape_of(self.type), order="F")
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._view(), dtype, order="K", copy=copy)
+
+    def __dlpack__(self, **options):
+        return self._view().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._view().__dlpack_device__()

@@ -1,0 +1,182 @@
+"""Lookup parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..dim import Dim
+from ..errors import OutOfRangeError, ShapeError
+from ..expression import Expression
+from ..graph import current, thread
+from ..record import append
+from ..signature import Signature, View, alias, copy_step
+from .base import Trained
+from .checks import checked_array, checked_index, checked_indices, real_array
+from .storage import Storage
+
+if TYPE_CHECKING:
+    from .collection import ParameterCollection
+
+
+class LookupParameters(Trained):
+    """A table of vectors (or tensors), one a row, of which a graph uses a few. `E[i]` is row i as an expression.
+
+    Made by `ParameterCollection.add_lookup_parameters`. The table itself is an expression too, of dimensions
+    (*dims of a row, rows); where it is used as such, all rows have a gradient.
+
+    Args:
+        dims: the dimensions of a row, then the number of rows.
+        values: all values, row after row.
+    """
+
+    __slots__ = ("_batches", "_operand", "_row_dim", "_signature", "rows")
+
+    _lookup = True
+
+    def __init__(
+        self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None
+    ):
+        self.rows = dims[-1]
+        self._begin(name, Storage(values, rows=self.rows), collection)
+        self.type = Dim.of(dims).own()
+        self._row_dim = Dim.of(dims[:-1])
+        self._operand = -1 - self._storage.row
+        self._signature = alias(self._row_dim, scale=self._row_dim.size).at
+        self._batches: dict[int, Signature] = {}
+
+    @property
+    def at(self) -> int:  # type: ignore[override]  # asked for only where the table as a whole becomes an operand
+        """The operand that means the whole table. Its use is noted in the current graph."""
+        storage = self._storage
+        current().engine.use_whole(storage.touched)
+        return -1 - storage.whole_row(self._updated)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def lookup(self, index: int, update: bool = True) -> Expression:
+        """Row `index` as an expression; nothing is copied."""
+        if index.__class__ is not int:
+            index = checked_index("lookup", index)
+        if not 0 <= index < self.rows:
+            raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
+        try:
+            graph = thread.graph
+        except AttributeError:
+            graph = current()
+        nodes = graph.nodes
+        node = Expression()
+        node.graph = graph
+        node.at = len(nodes)
+        node.type = self._row_dim
+        nodes += (self._signature, self._operand if update else self._fixed_operand(), index)
+        return node
+
+    __getitem__ = lookup
+
+    def batch(self, i: Sequence[int], update: bool = True) -> Expression:
+        """Several rows as one expression with a batch element each.
+
+        Args:
+            i: the rows.
+        """
+        indices = checked_indices("lookup_batch", i, self.rows, self._name)
+        signature = self._batches.get(len(indices))
+        if signature is None:
+            size = self._row_dim.size
+            signature = self._batches[len(indices)] = Signature(
+                Dim.of(self._row_dim.dims, len(indices)),
+                operands=1,
+                attributes=len(indices),
+                columns=len(indices),
+                views=[View(-1, stride=size), View(0, index=0, index_step=1, scale=size)],
+                forward=[copy_step("copy", 0, 2, size)],
+                backward=[copy_step("accumulate", 3, 1, size, gradient_of=0)],
+            )
+        return append(current(), signature, [self._operand if update else self._fixed_operand(), *indices])
+
+    def _fixed_operand(self) -> int:
+        """The operand that stands for this table when it is not to be trained."""
+        return -1 - self._storage.fixed_row()
+
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, then the dimensions of a row."""
+        return (self.rows, *self._row_dim.dims)
+
+    @property
+    def _dense_gradient(self) -> bool:
+        """Whether any row may have a gradient, listed or not: the next update then changes the whole table."""
+        return bool(self._storage.touched[-1])
+
+    @_dense_gradient.setter
+    def _dense_gradient(self, dense: bool) -> None:
+        self._storage.touched[-1] = dense
+
+    # Values
+
+    def _table(self, stored: np.ndarray) -> np.ndarray:
+        return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
+
+    def _one(self, name: str, stored: np.ndarray, row: int) -> np.ndarray:
+        """One row as a view, to be read or replaced."""
+        return self._table(stored)[checked_indices(name, [row], self.rows, self._name)[0]]
+
+    def as_array(self) -> np.ndarray:
+        """A copy of all rows, of shape (rows, *dims)."""
+        return self._table(self._storage.values.array).copy()
+
+    def grad_as_array(self) -> np.ndarray:
+        """A copy of the gradient, of shape (rows, *dims)."""
+        return self._table(self._storage.gradient.array).copy()
+
+    def row_as_array(self, row: int) -> np.ndarray:
+        """A copy of one row."""
+        return self._one("row_as_array", self._storage.values.array, row).copy()
+
+    def rows_as_array(self, rows: Iterable[int]) -> np.ndarray:
+        """A copy of some rows, one above the other."""
+        indices = checked_indices("rows_as_array", rows, self.rows, self._name)
+        return self._table(self._storage.values.array)[indices]
+
+    def row_grad_as_array(self, row: int) -> np.ndarray:
+        """A copy of the gradient of one row."""
+        return self._one("row_grad_as_array", self._storage.gradient.array, row).copy()
+
+    def rows_grad_as_array(self, rows: Iterable[int]) -> np.ndarray:
+        """A copy of the gradients of some rows, one above the other."""
+        indices = checked_indices("rows_grad_as_array", rows, self.rows, self._name)
+        return self._table(self._storage.gradient.array)[indices]
+
+    def init_row(self, i: int, row) -> None:
+        """Replace one row.
+
+        Args:
+            i: which.
+            row: an array of its dimensions, or all its values in a list, column by column.
+        """
+        target = self._one("init_row", self._storage.values.array, i)
+        values = real_array("init_row", row)
+        if values.shape == (target.size,):
+            values = values.reshape(target.shape, order="F")
+        target[...] = checked_array("init_row", values, target.shape)
+
+    def init_from_array(self, arr) -> None:
+        """Replace the rows by those of an array of shape (rows, *dims); one with fewer replaces the first ones."""
+        values = real_array("init_from_array", arr)
+        if values.ndim == 1 == len(self._row_dim.dims) == self._row_dim.size:
+            values = values[:, np.newaxis]
+        if values.shape[1:] != self._row_dim.dims or len(values) > self.rows:
+            raise ShapeError(f"init_from_array: the array is {values.shape}, the parameter is {self.shape()}")
+        self._table(self._storage.values.array)[: len(values)] = values
+
+    set_value = load_array = init_from_array
+
+    def get_index(self) -> int:
+        """The place among the collection's lookup parameters."""
+        return self.collection.lookup_parameters_list().index(self) if self.collection else 0
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._table(self._storage.values.array), dtype, order="K", copy=copy)

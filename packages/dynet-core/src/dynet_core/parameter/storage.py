@@ -1,0 +1,77 @@
+"""The memory of a parameter, and what the planner knows of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import config
+from ..engine import PARAMETER_ROWS, keep_for_graphs
+from ..memory import Block
+
+
+class Storage:
+    """The numbers of a parameter and of its gradient, and the rows by which the planner knows them.
+
+    A lookup table with `rows` rows notes in `touched` which of them have a gradient (see layout: PARAMETER_TOUCHED).
+    """
+
+    __slots__ = ("_fixed", "_whole", "gradient", "row", "rows", "touched", "values")
+
+    def __init__(self, values: np.ndarray, rows: int = 0):
+        count = values.size
+        self.values = Block(count, shared=config.PARAMS.shared_parameters)
+        self.gradient = Block(count, zero=True)
+        self.values.array[:] = values
+        self.rows = rows
+        self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
+        self.row = PARAMETER_ROWS.add(
+            value=self.values.address,
+            gradient=self.gradient.address,
+            needs=True,
+            touched=self.touched.ctypes.data if self.touched is not None else 0,
+            width=count // rows if rows else 0,
+            rows=rows,
+        )
+        self._fixed: tuple[int, Block] | None = None
+        self._whole: int | None = None
+
+    def fixed_row(self) -> int:
+        """The row for taking part without being trained; gradients that meet there are lost."""
+        if self._fixed is None:
+            scratch = Block(self.values.floats)
+            row = PARAMETER_ROWS.add(value=self.values.address, gradient=scratch.address, needs=False)
+            self._fixed = row, scratch
+        return self._fixed[0]
+
+    def whole_row(self, needs: bool) -> int:
+        """The row by which a lookup table takes part as one tensor: its rows are not noted one by one."""
+        if self._whole is None:
+            self._whole = PARAMETER_ROWS.add(
+                value=self.values.address, gradient=self.gradient.address, needs=needs
+            )
+        return self._whole
+
+    def set_needs(self, needs: bool) -> None:
+        """Say whether the gradient is wanted."""
+        for row in (self.row, self._whole):
+            if row is not None:
+                PARAMETER_ROWS.set_needs(row, needs)
+
+    def gradient_or_none(self) -> np.ndarray | None:
+        """The gradient, or None if all of it is zero."""
+        return self.gradient.array if self.gradient.array.any() else None
+
+    def set_gradient(self, gradient: np.ndarray | None) -> None:
+        """Replace the gradient; None is zero."""
+        self.gradient.array[:] = 0 if gradient is None else gradient
+        if self.touched is None:
+            return
+        self.touched[:] = 0
+        if gradient is not None:
+            touched = np.flatnonzero(gradient.reshape(self.rows, -1).any(axis=1))
+            self.touched[0] = len(touched)
+            self.touched[1 : 1 + len(touched)] = touched
+            self.touched[1 + self.rows + touched] = 1
+
+    def __del__(self):
+        keep_for_graphs((self.values, self.gradient, self.touched, self._fixed))

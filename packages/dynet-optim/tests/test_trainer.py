@@ -113,7 +113,7 @@ def test_rows_that_a_graph_used():
     trainer = SimpleSGDTrainer(collection, 0.25)
     for _ in range(2):
         renew_cg()
-        table[3].backward()
+        table.batch([3]).backward()
         trainer.update()
     assert table.as_array().ravel().tolist() == [1, 1, 1, 0.5, 1]
 

@@ -63,7 +63,7 @@ class Dim:
 def checked_dims(name: str, dims: int | Sequence[int]) -> tuple[int, ...]:
     """Sizes that a user gave, as a tuple of positive ints."""
     try:
-        sizes = (operator.index(dims),) if not isinstance(dims, (tuple, list)) else tuple(map(operator.index, dims))
+        sizes = (operator.index(dims),) if hasattr(dims, "__index__") else tuple(map(operator.index, dims))
     except TypeError:
         raise ArgumentTypeError(f"{name}: dimensions are ints or a tuple of ints, not {dims!r}") from None
     if not sizes or min(sizes) < 1:

@@ -41,11 +41,15 @@ class Graph:
         self.differentiated = -1  # the record that `backward` started from last
         self.differentiated_fully = False
 
-    def _refuse(self, *_):
-        raise StaleExpressionError(
+    def gone(self) -> str:
+        """Says that this is not the current graph any more."""
+        return (
             f"this expression belongs to graph {self.version}, which renew_cg has replaced; "
             f"the current graph is {current().version}"
         )
+
+    def _refuse(self, *_):
+        raise StaleExpressionError(self.gone())
 
     __len__ = __iadd__ = __getitem__ = _refuse
 

@@ -24,7 +24,8 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
             raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
         graph = operand.graph
         if graph is not None and graph is not found:
-            len(graph.nodes)  # raises if the graph is gone
+            if graph.nodes is graph:
+                raise StaleExpressionError(f"{name}: operand {operand.type!r}: {graph.gone()}")
             if found is not None:
                 raise StaleExpressionError(f"{name}: the operands belong to different threads' graphs")
             found = graph
@@ -54,16 +55,18 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
             signature, dim = known[x.type]
             graph = x.graph
             nodes = graph.nodes  # type: ignore[union-attr]  # a parameter has no graph: see below
-        except (KeyError, AttributeError):
+            place = len(nodes)
+        except (KeyError, AttributeError, StaleExpressionError):
             graph = graph_of(name, (x,))
             if x.type not in known:
                 new = signature_of(x.type)
                 known[x.type] = new.at, new.dim
             signature, dim = known[x.type]
             nodes = graph.nodes
+            place = len(nodes)
         node = Expression()
         node.graph = graph
-        node.at = len(nodes)
+        node.at = place
         node.type = dim
         nodes += (signature, x.at)
         return node
@@ -103,7 +106,8 @@ def two_operands(
             if b.graph is not graph:
                 graph = graph_of(name, (a, b))
             nodes = graph.nodes  # type: ignore[union-attr]
-        except (KeyError, AttributeError):
+            place = len(nodes)
+        except (KeyError, AttributeError, StaleExpressionError):
             if not isinstance(b, Expression):
                 return with_number(a, b)
             found = unusual(a, b)
@@ -111,9 +115,10 @@ def two_operands(
                 return found  # type: ignore[return-value]
             graph, signature, dim = found
             nodes = graph.nodes
+            place = len(nodes)
         node = Expression()
         node.graph = graph
-        node.at = len(nodes)
+        node.at = place
         node.type = dim
         nodes += (signature, a.at, b.at)
         return node

@@ -1,1 +1,8 @@
-"""Kernels, tape machine and planner of DyNet, compiled by Apache TVM."""
+"""Kernel families, planner and tape machine; compiled by TVM, kept on disk."""
+
+from .cache import CacheError
+from .formula import Formula
+from .kernels import KERNELS, Kernels
+from .rule import Rule, max_over, min_over, sum_over
+
+__all__ = ["KERNELS", "CacheError", "Formula", "Kernels", "Rule", "max_over", "min_over", "sum_over"]

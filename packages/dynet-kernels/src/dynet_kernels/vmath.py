@@ -244,4 +244,6 @@ class Evaluation:
             return let(T.Cast(vector_type("float32", self.lanes), self.position_of()))
         value = globals()[symbol.function](*map(self, symbol.arguments))
         named = self.uses.get(id(symbol), 0) > 1 and symbol.function not in self.CONDITIONS
-        return let(value) if named else value
+        if not named:
+            return value
+        return let(Accumulator(self.lanes, value).get())  # through memory: the simplifier must not see the whole tree

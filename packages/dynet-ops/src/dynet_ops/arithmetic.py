@@ -6,7 +6,7 @@ from collections.abc import Callable
 from numbers import Real
 
 import numpy as np
-from dynet_core.errors import ArgumentTypeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of, two_operands
 from dynet_core.signature import Signature, Step, View, constant
@@ -19,7 +19,7 @@ from .kinds import elementwise
 from .matrix import matmul_signature
 
 
-def _with_number(name: str, forward, gradient):
+def _with_number(name: str, operator: str, forward, gradient):
     """An op of an expression and a plain number, which is a value of the graph and not of the signature."""
     views = ("y", "x", "c")
     KERNELS.add(name, Rule(views, {"y": forward}, numbers=("c",)))
@@ -38,14 +38,19 @@ def _with_number(name: str, forward, gradient):
         )
 
     def record(x: Expression, c: float) -> Expression:
-        graph = x.graph
-        if graph is None:
-            graph = graph_of(name, (x,))
-        signature = known.get(x.type)
-        if signature is None:
-            signature = known[x.type] = signature_of(x.type)
-        nodes = graph.nodes
-        place, inputs = len(nodes), graph.inputs
+        try:
+            signature = known[x.type]
+            graph = x.graph
+            nodes = graph.nodes  # type: ignore[union-attr]
+            place = len(nodes)
+        except (AttributeError, KeyError, StaleExpressionError):
+            graph = graph_of(operator, (x,))
+            signature = known.get(x.type)
+            if signature is None:
+                signature = known[x.type] = signature_of(x.type)
+            nodes = graph.nodes
+            place = len(nodes)
+        inputs = graph.inputs
         node = Expression()
         node.graph = graph
         node.at = place
@@ -57,27 +62,30 @@ def _with_number(name: str, forward, gradient):
     return record
 
 
-_plus = _with_number("plus_number", lambda x, c: x + c, lambda dy: dy)
-_times = _with_number("times_number", lambda x, c: x * c, lambda dy, c: dy * c)
-_from = _with_number("from_number", lambda x, c: c - x, lambda dy: -dy)
-_over = _with_number("over_number", lambda x, c: x / c, lambda dy, c: dy / c)
-_into = _with_number("into_number", lambda x, c: c / x, lambda x, y, dy: -dy * y / x)
+_plus = _with_number("plus_number", "+", lambda x, c: x + c, lambda dy: dy)
+_times = _with_number("times_number", "*", lambda x, c: x * c, lambda dy, c: dy * c)
+_from = _with_number("from_number", "-", lambda x, c: c - x, lambda dy: -dy)
+_over = _with_number("over_number", "/", lambda x, c: x / c, lambda dy, c: dy / c)
+_into = _with_number("into_number", "/", lambda x, c: c / x, lambda x, y, dy: -dy * y / x)
 
 
 def _number_on_the_right(name: str, record: Callable) -> Callable:
     """Records an expression and a number of any type; anything else is refused."""
 
     def checked(x: Expression, value) -> Expression:
-        return record(x, _number(name, value))
+        return record(x, value if value.__class__ is float else _number(name, value))
 
     return checked
 
 
 def _number(name: str, value) -> float:
-    if value.__class__ is float or isinstance(value, (Real, np.number, np.bool_)):
-        return float(value)
     if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiub":
-        return float(value.item())
+        value = value.item()
+    if isinstance(value, (Real, np.floating, np.integer, np.bool_)):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ArgumentError(f"{name}: the number {value!r:.40} is too large") from None
     raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}")
 
 
@@ -147,9 +155,8 @@ def cdiv(x: Expression, y: Expression) -> Expression:
 
 def _product(a: Expression, b: Expression) -> Expression | None:
     """`*` is the matrix product, except that a single number multiplies every element."""
-    if (a.type.size == 1 or b.type.size == 1) and a.type.columns != b.type.rows:
-        return cmult(a, b)
-    return None
+    matrices = len(a.type.dims) <= 2 and len(b.type.dims) <= 2 and a.type.columns == b.type.rows
+    return cmult(a, b) if not matrices and (a.type.size == 1 or b.type.size == 1) else None
 
 
 _matmul = two_operands("*", matmul_signature, _product, _number_on_the_right("*", _times))

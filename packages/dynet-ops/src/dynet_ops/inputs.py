@@ -8,7 +8,7 @@ import numpy as np
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import current
+from dynet_core.graph import current, shape_of
 from dynet_core.parameter import LookupParameters, checked_index
 from dynet_core.parameter import parameter as parameter
 from dynet_core.signature import Signature
@@ -30,8 +30,8 @@ class InputExpression(Expression):
         6.0
         """
         array = real_array("set", values)
-        if array.size != self.type.total:
-            raise ShapeError(f"set: {array.size} values for an input of {self.type!r}")
+        if array.size != self.type.total or array.ndim > 1 and array.shape != shape_of(self.type):
+            raise ShapeError(f"set: values of shape {array.shape} for an input of {self.type!r}")
         assert self.graph is not None
         start = self.graph.nodes[self.at + 1]
         self.graph.inputs[start : start + array.size] = _floats(array)
@@ -89,7 +89,7 @@ def inputVector(v: Sequence[float]) -> InputExpression:
     [1.0, 2.0, 3.0]
     """
     if v.__class__ is not list:
-        array = real_array("inputVector", v).ravel()
+        array = _flat("inputVector", v)
         return _input(array, Dim.of((checked_size("inputVector", array.size),)))
     graph = current()
     nodes, inputs = graph.nodes, graph.inputs
@@ -100,7 +100,7 @@ def inputVector(v: Sequence[float]) -> InputExpression:
     except (KeyError, TypeError, OverflowError):
         del inputs[start:]
         dim = Dim.of((checked_size("inputVector", len(v)),))
-        inputs.frombytes(real_array("inputVector", v).ravel().tobytes())
+        inputs.frombytes(_flat("inputVector", v).tobytes())
         signature, dim = _vectors[len(v)] = _signature(dim).at, dim
     node = InputExpression()
     node.graph = graph
@@ -108,6 +108,14 @@ def inputVector(v: Sequence[float]) -> InputExpression:
     node.type = dim
     nodes += (signature, start)
     return node
+
+
+def _flat(name: str, values) -> np.ndarray:
+    """Numbers in a row."""
+    array = real_array(name, values)
+    if array.ndim != 1:
+        raise ShapeError(f"{name}: expected a flat list of numbers, got shape {array.shape}")
+    return array
 
 
 def checked_size(name: str, size: int) -> int:
@@ -161,8 +169,8 @@ def inputMatrix(v: Sequence[float], d: Sequence[int]) -> InputExpression:
     array([[1., 3., 5.],
            [2., 4., 6.]], dtype=float32)
     """
-    dim = Dim.of(checked_dims("inputMatrix", tuple(d)))
-    array = real_array("inputMatrix", v).ravel()
+    dim = Dim.of(checked_dims("inputMatrix", d))
+    array = _flat("inputMatrix", v)
     if array.size != dim.size:
         raise ShapeError(f"inputMatrix: {array.size} values for a matrix of {dim!r}")
     return _input(array, dim)
@@ -187,9 +195,8 @@ def inputTensor(arr, batched: bool = False) -> InputExpression:
     array = real_array("inputTensor", arr)
     checked_size("inputTensor", array.size)
     shape = array.shape or (1,)
-    if not batched:
-        return _input(array, Dim.of(shape))
-    return _input(array, Dim.of(shape[:-1] or (1,), shape[-1]))
+    dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
+    return _input(array, Dim.of(checked_dims("inputTensor", dims), batch))
 
 
 def zeros(dim, batch_size: int = 1) -> InputExpression:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ShapeError
+from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, graph_of, many_operands, two_operands
@@ -14,6 +14,7 @@ from dynet_kernels.layout import SELF
 
 from .kinds import op
 from .layouts import column_view
+from .shape import listed
 
 Y, NOTHING, SHARED = 0, -1, 0  # roles and the group of product kernels
 
@@ -173,9 +174,9 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
             node.type = dim
             nodes += (signature, b.at, W.at, x.at)
             return node
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, StaleExpressionError):
         pass
-    exprs = list(exprs)
+    exprs = listed("affine_transform", exprs)
     if len(exprs) % 2 == 0:
         raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")
     if len(exprs) == 1:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.errors import OutOfRangeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.parameter import checked_index, checked_indices
@@ -121,7 +121,8 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
         signature, result = _single[dim]
         graph = x.graph
         nodes = graph.nodes  # type: ignore[union-attr]
-    except (KeyError, AttributeError):
+        place = len(nodes)
+    except (KeyError, AttributeError, StaleExpressionError):
         graph = graph_of("pickneglogsoftmax", (x,))
         dim = x.type
         if dim not in _single:
@@ -129,6 +130,7 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
             _single[dim] = made.at, made.dim
         signature, result = _single[dim]
         nodes = graph.nodes
+        place = len(nodes)
     if v.__class__ is not int:
         if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
             return pickneglogsoftmax_batch(x, v)
@@ -137,7 +139,7 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
         raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
     node = Expression()
     node.graph = graph
-    node.at = len(nodes)
+    node.at = place
     node.type = result
     nodes += (signature, x.at, v)
     return node

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from numbers import Real
 
+import numpy as np
 from dynet_core import noise
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
@@ -48,10 +50,9 @@ def _dropout_signature(dim: Dim) -> Signature:
 
 def checked_probability(name: str, p: float) -> float:
     """A probability of dropping a value, in [0, 1)."""
-    try:
-        number = float(p)
-    except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}") from None
+    if not isinstance(p, (Real, np.floating, np.integer)):
+        raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
+    number = float(p)
     if not 0 <= number < 1:
         raise ArgumentError(f"{name}: p must be in [0, 1), got {number}")
     return number

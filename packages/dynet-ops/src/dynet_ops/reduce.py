@@ -9,7 +9,7 @@ from dynet_kernels import formula as f
 from dynet_kernels.rule import max_over, min_over, sum_over
 
 from .kinds import columnwise
-from .shape import checked_dimension, transpose
+from .shape import checked_dimension, checked_expression, transpose
 
 
 @columnwise(
@@ -105,7 +105,7 @@ column_min = _extreme_of_columns("column_min", min_over, lambda x: np.atleast_1d
 
 def _along(name: str, of_columns, x: Expression, d: int) -> Expression:
     """Bring dimension d to the front and reduce the columns."""
-    d = checked_dimension(name, d, x.type) if isinstance(x, Expression) else 0
+    d = checked_dimension(name, d, checked_expression(name, x).type)
     if d:
         x = transpose(x, [d, *[k for k in range(len(x.type.dims)) if k != d]])
     return of_columns(x)

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from dynet_core.dim import Dim, checked_batch, checked_dims
-from dynet_core.errors import ArgumentError, OutOfRangeError, ShapeError
+from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.parameter import checked_index, checked_indices
@@ -30,7 +30,11 @@ LOOPS = 4
 Loop = tuple[int, int, int]
 
 
-def collapsed(loops: Sequence[Loop]) -> list[Loop]:
+class TooManyLoops(ShapeError):
+    """A copy between layouts that one instruction cannot do."""
+
+
+def joined(loops: Sequence[Loop]) -> list[Loop]:
     """The same loops, neighbours joined where both strides go on, innermost first."""
     found: list[Loop] = []
     for extent, target, source in loops:
@@ -42,8 +46,14 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
                 found[-1] = (inner * extent, inner_target, inner_source)
                 continue
         found.append((extent, target, source))
+    return found
+
+
+def collapsed(loops: Sequence[Loop]) -> list[Loop]:
+    """As few loops as possible, filled up to the number that copies take."""
+    found = joined(loops)
     if len(found) > LOOPS:
-        raise ShapeError(f"{len(found)} nested loops are needed, {LOOPS} are possible: {found}")
+        raise TooManyLoops(f"{len(found)} nested loops are needed, {LOOPS} are possible: {found}")
     return found + [(1, 1, 1)] * (LOOPS - len(found))
 
 
@@ -95,23 +105,43 @@ def checked_dimension(name: str, d: int, dim: Dim) -> int:
     return d
 
 
-def _expression(name: str, x) -> Expression:
+def checked_expression(name: str, x) -> Expression:
+    """What a user gave as an operand."""
     if not isinstance(x, Expression):
         graph_of(name, (x,))
     return x
 
 
+def _repeat_loops(dim: Dim, whole: Dim) -> list[Loop]:
+    return list(zip((*whole.dims, whole.batch), strides_of(whole, whole), strides_of(dim, whole)))
+
+
 @functools.cache
 def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
-    result, operand = strides_of(whole, whole), strides_of(dim, whole)
-    return _one(whole, list(zip((*whole.dims, whole.batch), result, operand)))
+    return _one(whole, _repeat_loops(dim, whole))
+
+
+@functools.cache
+def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
+    """The shapes on the way to the full one: it alone, or one dimension after another where that is too intricate."""
+    if dim is whole:
+        return []
+    if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
+        return [whole]
+    sizes = [*dim.dims, *[1] * (len(whole.dims) - len(dim.dims))]
+    steps = []
+    for d, size in enumerate(whole.dims):
+        if sizes[d] != size:
+            sizes[d] = size
+            steps.append(Dim.of(tuple(sizes), dim.batch))
+    return steps if dim.batch == whole.batch else [*steps, whole]
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:
     """x with its sizes of 1 (and missing dimensions, and a batch of 1) repeated to a full shape."""
-    if x.type.plain is whole:
-        return x
-    return append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, whole), [x.at])
+    for step in _repeat_steps(x.type.plain, whole):
+        x = append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, step), [x.at])
+    return x
 
 
 # ------------------------------------------------------------------------------------------ reshape and transpose
@@ -133,7 +163,7 @@ def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
     array([[1., 3.],
            [2., 4.]], dtype=float32)
     """
-    old = _expression("reshape", x).type
+    old = checked_expression("reshape", x).type
     dims, batch = checked_dims("reshape", d), checked_batch("reshape", batch_size)
     new = Dim.of(dims, batch)
     if new.total != old.total:
@@ -155,14 +185,30 @@ register(
 )
 
 
+def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
+    """The dimensions in another order, and the loops of the copy."""
+    sizes = dim.dims + (1,) * (len(order) - len(dim.dims))
+    strides = strides_of(dim, Dim.of(sizes))
+    result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
+    loops = [(size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), order)]
+    return result, [*loops, (dim.batch, dim.size, dim.size)]
+
+
+@functools.cache
+def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The order itself, or several in turn where one copy is too intricate: each puts a dimension in its place."""
+    if len(joined(_transposed(dim, order)[1])) <= LOOPS:
+        return [order]
+    place = next(place for place, k in enumerate(order) if place != k)
+    behind = [k for k in range(place, len(order)) if k != order[place]]
+    first = (*range(place), order[place], *behind)
+    rest = tuple(first.index(k) for k in order)
+    return [first, *_transpose_steps(_transposed(dim, first)[0], rest)]
+
+
 @functools.cache
 def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
-    strides = strides_of(dim, Dim.of(dim.dims + (1,) * (len(order) - len(dim.dims))))
-    sizes = dim.dims + (1,) * (len(order) - len(dim.dims))
-    result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
-    loops = [
-        (size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), order)
-    ] + [(dim.batch, dim.size, dim.size)]
+    result, loops = _transposed(dim, order)
     if all(extent == 1 or target == source for extent, target, source in loops):
         return alias(result)
     return _one(result, loops)
@@ -175,11 +221,16 @@ def transpose(x: Expression, dims: Sequence[int] = (1, 0)) -> Expression:
     array([[1., 3.],
            [2., 4.]], dtype=float32)
     """
-    dim = _expression("transpose", x).type.plain
+    dim = checked_expression("transpose", x).type.plain
+    if not isinstance(dims, (tuple, list, np.ndarray)):
+        raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
     order = tuple(checked_index("transpose", d) for d in dims)
-    if sorted(order) != list(range(len(order))) or len(order) < len(dim.dims):
+    if sorted(order) != list(range(len(order))) or not len(dim.dims) <= len(order) <= MAX_DIMS:
         raise ArgumentError(f"transpose: dims {order} is no order of the dimensions of x, which is {dim!r}")
-    return append(graph_of("transpose", (x,)), _transpose_signature(dim, order), [x.at])
+    graph = graph_of("transpose", (x,))
+    for step in _transpose_steps(dim, order):
+        x = append(graph, _transpose_signature(x.type.plain, step), [x.at])
+    return x
 
 
 register(
@@ -219,7 +270,7 @@ def pick(e: Expression, index: int = 0, dim: int = 0) -> Expression:
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
     """
-    shape = _expression("pick", e).type.plain
+    shape = checked_expression("pick", e).type.plain
     dim = checked_dimension("pick", dim, shape)
     index = checked_index("pick", index)
     if not 0 <= index < shape.dims[dim]:
@@ -246,7 +297,7 @@ def pickrange(x: Expression, v: int, u: int, d: int = 0) -> Expression:
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
     """
-    shape = _expression("pickrange", x).type.plain
+    shape = checked_expression("pickrange", x).type.plain
     d = checked_dimension("pickrange", d, shape)
     v, u = checked_index("pickrange", v), checked_index("pickrange", u)
     if not 0 <= v < u <= shape.dims[d]:
@@ -288,7 +339,7 @@ def pick_batch_elems(x: Expression, vs: Sequence[int]) -> Expression:
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
     array([[3., 1.]], dtype=float32)
     """
-    dim = _expression("pick_batch_elems", x).type.plain
+    dim = checked_expression("pick_batch_elems", x).type.plain
     indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
     return append(graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices)), [x.at, *indices])
 
@@ -317,7 +368,7 @@ def pick_batch_elem(x: Expression, v: int) -> Expression:
     >>> pick_batch_elem(inputTensor([[1, 2, 3]], batched=True), 1).value()
     2.0
     """
-    dim = _expression("pick_batch_elem", x).type.plain
+    dim = checked_expression("pick_batch_elem", x).type.plain
     (index,) = checked_indices("pick_batch_elem", [v], dim.batch, "the batch of x")
     return append(graph_of("pick_batch_elem", (x,)), _pick_batch_elem_signature(dim), [x.at, index])
 
@@ -361,7 +412,7 @@ def pick_batch(e: Expression, indices: Sequence[int], dim: int = 0) -> Expressio
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
     array([[1., 4.]], dtype=float32)
     """
-    shape = _expression("pick_batch", e).type.plain
+    shape = checked_expression("pick_batch", e).type.plain
     dim = checked_dimension("pick_batch", dim, shape)
     found = checked_indices("pick_batch", indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
     if len(found) != shape.batch:
@@ -390,7 +441,7 @@ register(
 # ------------------------------------------------------------------------------------------------------- joining
 
 
-def _concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
+def concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
     rank = max(d + 1, *[len(dim.dims) for dim in dims])
     padded = [dim.dims + (1,) * (rank - len(dim.dims)) for dim in dims]
     first = padded[0]
@@ -414,7 +465,7 @@ def _concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
 
 
 def _concatenate_along(d: int) -> Callable:
-    return many_operands("concatenate", lambda *dims: _concatenate_signature(d, [dim.plain for dim in dims]))
+    return many_operands("concatenate", lambda *dims: concatenate_signature(d, [dim.plain for dim in dims]))
 
 
 _concatenate = [_concatenate_along(d) for d in range(7)]
@@ -429,7 +480,7 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]
     """
-    xs = _list("concatenate", xs)
+    xs = listed("concatenate", xs)
     d = checked_index("concatenate", d)
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
@@ -443,10 +494,11 @@ def concatenate_cols(xs: Sequence[Expression]) -> Expression:
     array([[1., 3.],
            [2., 4.]], dtype=float32)
     """
-    return _concatenate[1](_list("concatenate_cols", xs))
+    return _concatenate[1](listed("concatenate_cols", xs))
 
 
-def _list(name: str, xs) -> Sequence[Expression]:
+def listed(name: str, xs) -> Sequence[Expression]:
+    """The operands that a user gave together."""
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):
             return [xs]
@@ -509,7 +561,7 @@ def concatenate_to_batch(xs: Sequence[Expression]) -> Expression:
     >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
     ((2,), 2)
     """
-    return _to_batch(_list("concatenate_to_batch", xs))
+    return _to_batch(listed("concatenate_to_batch", xs))
 
 
 register(
@@ -540,9 +592,9 @@ def _equal_sum_signature(dim: Dim) -> Signature:
     )
 
 
-def _sum_signature(dims: Sequence[Dim]) -> Signature:
+def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
     """Operands of different shapes, broadcast."""
-    whole = broadcast("esum", dims)
+    whole = broadcast(name, dims)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
     for place, dim in enumerate(dims):
@@ -554,7 +606,32 @@ def _sum_signature(dims: Sequence[Dim]) -> Signature:
     return Signature(whole, operands=len(dims), views=views, forward=forward, backward=backward)
 
 
-_sum = many_operands("esum", lambda *dims: _sum_signature([dim.plain for dim in dims]))
+def _sum_of_any(name: str) -> Callable:
+    record = many_operands(name, lambda *dims: _sum_signature(name, [dim.plain for dim in dims]))
+
+    def of_intricate(xs: Sequence[Expression]) -> Expression:
+        try:
+            return record(xs)
+        except TooManyLoops:
+            whole = broadcast(name, [x.type for x in xs])
+            return record([repeat(x, whole) for x in xs])
+
+    return of_intricate
+
+
+_sums = {name: _sum_of_any(name) for name in ("esum", "average")}
+
+
+def _sum(name: str, xs: Sequence[Expression]) -> Expression:
+    graph, dim = checked_expression(name, xs[0]).graph, xs[0].type
+    places = []
+    for x in xs:
+        if not isinstance(x, Expression) or x.type is not dim or x.graph is not graph or graph is None:
+            return _sums[name](xs)
+        places.append(x.at)
+    if graph.nodes is graph:
+        graph_of(name, xs)  # says that it is gone
+    return append(graph, _equal_sum_signature(dim.plain), [len(places), *places])
 
 
 def esum(xs: Sequence[Expression]) -> Expression:
@@ -563,15 +640,7 @@ def esum(xs: Sequence[Expression]) -> Expression:
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
     """
-    xs = _list("esum", xs)
-    graph, dim = _expression("esum", xs[0]).graph, xs[0].type
-    places = []
-    for x in xs:
-        if not isinstance(x, Expression) or x.type is not dim or x.graph is not graph or graph is None:
-            return _sum(xs)
-        places.append(x.at)
-    len(graph.nodes)  # raises if the graph is gone
-    return append(graph, _equal_sum_signature(dim.plain), [len(places), *places])
+    return _sum("esum", listed("esum", xs))
 
 
 def average(xs: Sequence[Expression]) -> Expression:
@@ -580,8 +649,8 @@ def average(xs: Sequence[Expression]) -> Expression:
     >>> average([inputVector([1, 2]), inputVector([3, 4])]).value()
     [2.0, 3.0]
     """
-    xs = _list("average", xs)
-    return esum(xs) * (1.0 / len(xs))
+    xs = listed("average", xs)
+    return _sum("average", xs) * (1.0 / len(xs))
 
 
 _SUM_SAMPLES = [

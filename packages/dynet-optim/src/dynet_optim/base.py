@@ -26,6 +26,7 @@ from .settings import FINITE, NOT_NEGATIVE, checked, plain_number
 
 NORM = KERNELS.add("gradient_norm", GradientNorm())
 STATUS = SLOT["status"]
+ONE = 1.0  # the default of `s`, which needs no check
 
 
 class Update:
@@ -104,7 +105,7 @@ class Trainer:
         """The rate before the decay by epochs."""
         return self._rate0
 
-    def update(self, s: float = 1.0) -> None:
+    def update(self, s: float = ONE) -> None:
         """Change all parameters by their gradients, and set the gradients to zero.
 
         Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled down
@@ -121,7 +122,7 @@ class Trainer:
         self._apply(self._scale(table, s))
 
     def update_subset(
-        self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = 1.0
+        self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE
     ) -> None:
         """Change some parameters only. The others keep their gradients, which count in the norm.
 
@@ -155,7 +156,8 @@ class Trainer:
 
     def _scale(self, table: _Table, s: float) -> float:
         """What gradients are multiplied by: s, or less where that exceeds the threshold."""
-        s = checked("update: s", s, FINITE)
+        if s is not ONE:
+            s = checked("update: s", s, FINITE)
         squared = table.squared_norm(self._dense)
         if not math.isfinite(squared):
             name = table.first_not_finite(self._dense)

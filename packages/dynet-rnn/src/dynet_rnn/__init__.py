@@ -1,12 +1,13 @@
 """Recurrent networks of DyNet."""
 
 from .base import _RNNBuilder
+from .bi import BiRNNBuilder
 from .gru import GRUBuilder
 from .lstm import CompactVanillaLSTMBuilder, CoupledLSTMBuilder, FastLSTMBuilder, VanillaLSTMBuilder
 from .simple import SimpleRNNBuilder
 from .state import RNNState, StackedRNNState
 
 __all__ = [
-    "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "RNNState", "SimpleRNNBuilder",
+    "BiRNNBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "RNNState", "SimpleRNNBuilder",
     "StackedRNNState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip

@@ -212,6 +212,10 @@ class RNNState:
         places = tuple([place for (place,) in self._record(graph.nodes, [x.at], x.type)])
         return RNNState.made(run, self, form, places, expressions(graph, places[-1:], form.top)[0])
 
+    def is_plain(self) -> bool:
+        """Whether inputs are read without dropout or the like."""
+        return self._run.plain
+
     # Looking
 
     def output(self) -> Expression | None:

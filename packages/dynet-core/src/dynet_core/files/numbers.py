@@ -92,7 +92,7 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
     Raises:
         FileFormatError: another count, something that is no number, or a number that float32 cannot hold.
     """
-    line = line.rstrip(b"\r\n")
+    line, ended = line.rstrip(b"\r\n"), line.endswith(b"\n")
     if len(line) == count * WIDTH:
         values = np.empty(count, np.float32)
         cells = np.frombuffer(line, CELL)
@@ -102,7 +102,10 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
             for start in range(0, count, BLOCK)
         ):
             return values
-    return _read_words(line.split(), count, where)
+    words = line.split()
+    if not ended and words and len(words[-1]) < WIDTH - 1 and words[-1].lower().lstrip(b"+-") not in (b"inf", b"nan"):
+        raise FileFormatError(f"{where}: the file ends in the middle of a number")
+    return _read_words(words, count, where)
 
 
 def _read_block(cells: np.ndarray, characters: np.ndarray, values: np.ndarray) -> bool:

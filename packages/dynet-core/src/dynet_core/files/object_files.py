@@ -1,3 +1,216 @@
-"""Parameters, builders and users' objects in files: `dy.save` and `dy.load`."""
-def save_components(fname, components): raise NotImplementedError
-def load_components(fname, collection): raise NotImplementedError
+"""Parameters, builders and users' objects in files: `dy.save` and `dy.load`.
+
+Two files hold what one call saves: `.data`, in DyNet's text format, and `.meta`, which says what to make of it. They
+change together: the new `.data` stands ready under a name that follows from the new `.meta`, and once that has taken
+the old one's place, readers take this `.data`, whether or not it has got its own name yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentTypeError, FileFormatError
+from . import meta, text_format
+from .model_files import matched
+from .replacing import checked_mode, replacing
+from .text_format import Entry, Reader, Tensor
+
+if TYPE_CHECKING:
+    from ..parameter import ParameterCollection
+
+Path = str | os.PathLike[str]
+
+
+def save(basename: Path, objects: Iterable) -> None:
+    """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
+
+    Args:
+        basename: what the names of the two files begin with.
+        objects: anything iterable. What is neither a parameter nor a builder has `param_collection()`, a property
+            `spec` of plain values, and a static method `from_spec(spec, model)` that makes it anew.
+
+    Raises:
+        ArgumentError: a spec or name that a file cannot hold.
+        OSError: the files cannot be written; the old ones are as they were.
+
+    >>> import tempfile
+    >>> W = dy.Model().parameters_from_numpy([1, 2])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dy.save(folder + "/model", [W])
+    ...     (copy,) = dy.load(folder + "/model", dy.Model())
+    >>> copy.value()
+    [1.0, 2.0]
+    """
+    base = os.fspath(basename)
+    _save_pair(base + ".data", base + ".meta", objects)
+
+
+def load(basename: Path, params: ParameterCollection) -> list:
+    """Load what `save` saved, also that of the original DyNet, into a collection.
+
+    No code in the files is run: a class they name must be one of the library's builders, or belong to a module
+    that is imported already, and have `from_spec`.
+
+    Args:
+        basename: as in `save`.
+        params: the collection to add everything to.
+
+    Returns:
+        The objects, in the order in which they were saved.
+
+    Raises:
+        FileFormatError: a file is damaged, or does not fit the other; nothing has been added.
+        OSError: a file cannot be read.
+    """
+    base = os.fspath(basename)
+    return _load_pair(base + ".data", base + ".meta", params)
+
+
+def load_generator(basename: Path, params: ParameterCollection) -> Iterator:
+    """Like `load`, but one object after the other as they are asked for.
+
+    Raises:
+        FileFormatError: as for `load`; what was given out before remains.
+    """
+    base = os.fspath(basename)
+    return _objects(base + ".data", base + ".meta", params)
+
+
+def save_components(path: Path, components: Iterable) -> None:
+    """Save objects to a text file and what they are to `path.meta`."""
+    path = os.fspath(path)
+    _save_pair(path, path + ".meta", components)
+
+
+def load_components(path: Path, params: ParameterCollection) -> list:
+    """Load the objects in a text file; its parameters, if no `path.meta` says what they belong to."""
+    path = os.fspath(path)
+    if os.path.exists(path + ".meta"):
+        return _load_pair(path, path + ".meta", params)
+    with Reader(path) as reader:
+        tensors = [reader.read(entry) for entry in reader.entries]
+    return [params._add_loaded(tensor) for tensor in tensors]
+
+
+def _save_pair(data: str, meta_path: str, objects: Iterable) -> None:
+    records, tensors = [], []
+    for item in objects:
+        record, held = _described(item)
+        records.append(record)
+        tensors += held
+    content = io.BytesIO()
+    for record in records:
+        meta.write(content, record)
+    target = os.path.realpath(data)
+    checked_mode(target)
+    ready = _ready_name(target, content.getvalue())
+    with replacing(ready) as file:
+        text_format.write(file, tensors)
+    try:
+        with replacing(meta_path) as file:
+            file.write(content.getvalue())
+    except BaseException:
+        os.unlink(ready)
+        raise
+    os.replace(ready, target)
+
+
+def _ready_name(target: str, content: bytes) -> str:
+    """Where the `.data` that belongs to a `.meta` stands until it takes its place."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
+
+
+def _data_for(data: str, content: bytes) -> str:
+    """The `.data` to read: the one that stands ready, if a save was interrupted and nobody has saved since."""
+    target = os.path.realpath(data)
+    ready = _ready_name(target, content)
+    try:
+        return ready if os.stat(ready).st_mtime_ns >= os.stat(target).st_mtime_ns else data
+    except FileNotFoundError:
+        return ready if os.path.exists(ready) else data
+
+
+def _described(item: Any) -> tuple[meta.Record, list[Tensor]]:
+    if hasattr(item, "_tensor"):
+        tensor = item._tensor()
+        return meta.Record("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
+    if not hasattr(item, "param_collection") or not hasattr(item, "spec"):
+        raise ArgumentTypeError(
+            f"save: expected a parameter, a builder or an object with param_collection and spec, "
+            f"got {type(item).__name__}"
+        )
+    collection = item.param_collection()
+    return meta.Record(type(item), collection.name(), item.spec), collection._tensors()
+
+
+def _load_pair(data: str, meta_path: str, params: ParameterCollection) -> list:
+    state = params._state()
+    try:
+        return list(_objects(data, meta_path, params))
+    except BaseException:
+        params._return_to(state)
+        raise
+
+
+def _objects(data: str, meta_path: str, params: ParameterCollection) -> Iterator:
+    with open(meta_path, "rb") as file:
+        content = file.read()
+    records = meta.read(content, meta_path)
+    with Reader(_data_for(data, content)) as reader:
+        entries = _Entries(reader)
+        for record in records:
+            yield _object(record, entries, params)
+
+
+class _Entries:
+    """The entries of a file, taken in order as long as the names agree, else found by name."""
+
+    def __init__(self, reader: Reader):
+        self.reader, self.next = reader, 0
+
+    def one(self, lookup: bool, name: str) -> Entry:
+        entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
+        if entry is None or entry.lookup != lookup or entry.name != name:
+            return self.reader.named(lookup, name)
+        self.next += 1
+        return entry
+
+    def floats(self, name: str) -> int:
+        """How many numbers the collection of a name can have."""
+        return sum(entry.count for entry in self.reader.with_prefix(name))
+
+    def all(self, name: str, expected: Sequence[tuple[bool, tuple[int, ...]]]) -> list[Entry]:
+        following = self.reader.entries[self.next : self.next + len(expected)]
+        if len(following) == len(expected) and all(
+            entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
+            for entry, (lookup, dims) in zip(following, expected)
+        ):
+            self.next += len(expected)
+            return following
+        return matched(self.reader, self.reader.with_prefix(name), expected, name)
+
+
+def _object(record: meta.Record, entries: _Entries, params: ParameterCollection) -> Any:
+    reader = entries.reader
+    if isinstance(record.kind, str):
+        return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
+    with params._all_or_nothing(entries.floats(record.name)):
+        try:
+            made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
+        except FileFormatError:
+            raise
+        except Exception as error:
+            raise FileFormatError(
+                f"{reader.path}: {record.kind.__name__}.from_spec({record.spec!r:.100}) failed: {error}"
+            ) from error
+        targets = made.param_collection()._everything()
+        expected = [(target._lookup, target.type.dims) for target in targets]
+        tensors = [reader.read(entry) for entry in entries.all(record.name, expected)]
+        for target, tensor in zip(targets, tensors):
+            target._take(tensor)
+    return made

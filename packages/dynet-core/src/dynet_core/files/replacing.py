@@ -34,13 +34,11 @@ def replacing(path: str | os.PathLike[str], keep: bool = False) -> Iterator[Bina
     'values'
     """
     target = os.path.realpath(path)
-    mode = _mode(target)
+    mode = checked_mode(target)
     if mode is not None and not stat.S_ISREG(mode):
-        with open(target, "ab" if keep else "wb") as file:  # a directory is refused here
+        with open(target, "ab" if keep else "wb") as file:
             yield file
         return
-    if mode is not None and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
     temporary = new_file_beside(target, mode)
     try:
         with open(temporary, "wb") as file:
@@ -79,8 +77,18 @@ def settle_folder(target: str) -> None:
     os.close(folder)
 
 
-def _mode(path: str) -> int | None:
+def checked_mode(path: str) -> int | None:
+    """The mode of a file that is to be replaced; None if there is none.
+
+    Raises:
+        OSError: it is a directory, or must not be written to.
+    """
     try:
-        return os.stat(path).st_mode
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    return mode

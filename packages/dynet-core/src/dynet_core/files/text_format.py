@@ -23,7 +23,7 @@ from ..errors import ArgumentError, FileFormatError
 from . import numbers
 
 HEAD = re.compile(
-    rb"#(?P<kind>Parameter|LookupParameter)# (?P<name>\S+) \{(?P<dims>[0-9]+(?:,[0-9]+)*)\} (?P<bytes>[0-9]+)"
+    rb"#(?P<kind>Parameter|LookupParameter)# (?P<name>\S+) \{(?P<dims>[0-9]{1,18}(?:,[0-9]{1,18})*)\} (?P<bytes>[0-9]{1,20})"
     rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD))? ?\r?\n?"
 )
 LONGEST_HEAD = 1 << 16
@@ -102,6 +102,7 @@ class Reader:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self.file = open(path, "rb")
+        self._by_name: dict[tuple[bool, str], Entry] | None = None
         try:
             self.size = os.fstat(self.file.fileno()).st_size
             self.entries = list(self._entries())
@@ -135,9 +136,9 @@ class Reader:
         found = HEAD.fullmatch(line)
         if found is None:
             raise self._error(start, f"expected '#Parameter# NAME {{DIMS}} BYTES ...', found {line[:60]!r}")
-        dims = tuple(int(size[:20]) for size in found["dims"].split(b","))
-        size, count = int(found["bytes"][:20]), math.prod(dims)
-        if len(dims) > MAX_DIMS + 1 or count == 0:
+        dims = tuple(int(size) for size in found["dims"].split(b","))
+        size, count = int(found["bytes"]), math.prod(dims)
+        if len(dims) > MAX_DIMS or count == 0:
             raise self._error(start, f"impossible dimensions {dims}")
         once = numbers.WIDTH * count + 1
         gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once
@@ -183,8 +184,10 @@ class Reader:
         Raises:
             FileFormatError: there is none.
         """
-        for entry in self.entries:
-            if entry.lookup == lookup and entry.name == key:
-                return entry
+        if self._by_name is None:
+            self._by_name = {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
+        entry = self._by_name.get((lookup, key))
+        if entry is not None:
+            return entry
         kind = "lookup parameter" if lookup else "parameter"
         raise FileFormatError(f"{self.path} holds no {kind} named {key!r}")

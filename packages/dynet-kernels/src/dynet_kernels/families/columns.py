@@ -142,12 +142,16 @@ def cuda(rule):
 
 
 def _reduce_block(shared, lane, value, combine):
+    """All threads' values combined, for every thread. Reads stand outside conditions, where waiting is allowed."""
     T.buffer_store(shared, value, [lane])
     width = THREADS // 2
     while width:
         T.evaluate(T.tvm_storage_sync("shared"))
+        partner = let(shared[T.floormod(lane + int64(width), int64(THREADS))])
+        combined = let(combine(let(shared[lane]), partner))
+        T.evaluate(T.tvm_storage_sync("shared"))
         with tir.when(lane < int64(width)):
-            T.buffer_store(shared, combine(shared[lane], shared[lane + int64(width)]), [lane])
+            T.buffer_store(shared, combined, [lane])
         width //= 2
     T.evaluate(T.tvm_storage_sync("shared"))
     total = let(shared[0])

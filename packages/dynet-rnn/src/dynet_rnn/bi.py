@@ -1,0 +1,112 @@
+"""Networks that read a sequence from both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from dynet_core.errors import ArgumentError
+from dynet_core.expression import Expression
+from dynet_core.parameter import ParameterCollection
+from dynet_ops.shape import concatenate
+
+from .base import _RNNBuilder
+from .state import RNNState
+
+
+class BiRNNBuilder:
+    """A stack of pairs of networks, of which one reads forwards and one backwards.
+
+    The outputs of a pair, one on top of the other, are the inputs of the next pair.
+
+    Args:
+        num_layers: how many pairs.
+        input_dim: how many numbers an input has.
+        hidden_dim: how many numbers an output has; each network has half of them.
+        model: the collection to which the parameters are added.
+        rnn_builder_factory: makes a network, as `VanillaLSTMBuilder(1, input_dim, hidden_dim, model)` does.
+        builder_layers: pairs of networks to use instead of new ones.
+
+    Raises:
+        ArgumentError: hidden_dim is odd, or there is no layer.
+
+    Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
+
+    >>> network = dy.BiRNNBuilder(1, 2, 6, dy.Model(), dy.VanillaLSTMBuilder)
+    >>> [y.dim() for y in network.transduce([dy.inputVector([1, 2]), dy.inputVector([3, 4])])]
+    [((6,), 1), ((6,), 1)]
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        input_dim: int,
+        hidden_dim: int,
+        model: ParameterCollection,
+        rnn_builder_factory: Callable[..., _RNNBuilder] | None,
+        builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
+    ):
+        self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory
+        self.model = model
+        if builder_layers is not None:
+            self.builder_layers = [(forward, backward) for forward, backward in builder_layers]
+            return
+        if num_layers < 1:
+            raise ArgumentError(f"BiRNNBuilder: num_layers must be at least 1, got {num_layers}")
+        if hidden_dim % 2:
+            raise ArgumentError(f"BiRNNBuilder: hidden_dim must be even, got {hidden_dim}")
+        if rnn_builder_factory is None:
+            raise ArgumentError("BiRNNBuilder: either rnn_builder_factory or builder_layers is needed")
+        self.model = model.add_subcollection("birnn")
+        sizes = [input_dim, *[hidden_dim] * (num_layers - 1)]
+        self.builder_layers = [
+            (
+                rnn_builder_factory(1, size, hidden_dim // 2, self.model),
+                rnn_builder_factory(1, size, hidden_dim // 2, self.model),
+            )
+            for size in sizes
+        ]
+
+    @classmethod
+    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> BiRNNBuilder:
+        """A builder like the one whose `spec` this is."""
+        return cls(spec[0], spec[1], spec[2], model, spec[3])
+
+    def whoami(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    def param_collection(self) -> ParameterCollection:
+        """The collection that holds the parameters."""
+        return self.model
+
+    def set_dropout(self, p: float) -> None:
+        """Set the rate of dropout of all networks."""
+        for builder in self._builders():
+            builder.set_dropout(p)
+
+    def disable_dropout(self) -> None:
+        """Turn dropout off in all networks."""
+        for builder in self._builders():
+            builder.disable_dropout()
+
+    def _builders(self) -> list[_RNNBuilder]:
+        return [builder for pair in self.builder_layers for builder in pair]
+
+    def transduce(self, es: Iterable[Expression]) -> list[Expression]:
+        """The outputs for each input: that of the forward network on top of that of the backward one."""
+        return self._outputs(list(es), self.builder_layers)
+
+    def _outputs(self, es: list[Expression], layers) -> list[Expression]:
+        for forward, backward in layers:
+            fs = forward.initial_state().transduce(es)
+            bs = backward.initial_state().transduce(es[::-1])
+            es = [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
+        return es
+
+    def add_inputs(self, es: Iterable[Expression]) -> list[tuple[RNNState, RNNState]]:
+        """The states of the last pair after each input, as (forward, backward)."""
+        es = self._outputs(list(es), self.builder_layers[:-1])
+        forward, backward = self.builder_layers[-1]
+        fs = forward.initial_state().add_inputs(es)
+        bs = backward.initial_state().add_inputs(es[::-1])
+        return list(zip(fs, reversed(bs)))

@@ -1,8 +1,9 @@
-"""Times updates alone under real DyNet and this project: one core, CPU time, interleaved, and prints one table.
+"""Times updates alone under real DyNet and this project, one core, CPU time, and prints one table.
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/optim.py --rounds 5
 
-Each step builds a graph and runs it backwards, so that gradients are real ones; only `trainer.update()` is timed.
+Each step builds a graph and runs it backwards, so that gradients are real ones; only `update()` is timed.
+Turns of the two are interleaved.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=str(list(ROWS)))
+    names = list(ROWS)
+    parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="ROW", help=str(names))
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of (default: 5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="CPU time of one turn (default: 1)")
     options = parser.parse_args()
@@ -120,15 +122,16 @@ def main() -> None:
     competitors = [*real, ([sys.executable], [])]
     core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     print(f"{benchmark.cpu_model()}, one core, CPU time; microseconds an update")
-    print(f"{'':24}{'DyNet' if real else '':>12}{'this project':>14}{'ratio' if real else '':>8}")
+    print(f"{'':24}{'DyNet':>12}{'this project':>14}{'ratio':>8}")
     for row in options.rows:
         workers = [Worker(command, flags, row, core) for command, flags in competitors]
         turns = [[worker.turn(options.seconds) for worker in workers] for _ in range(options.rounds + 1)]
         figures = [statistics.median(figure) for figure in zip(*turns[1:])]  # the first turn warms up
         for worker in workers:
             worker.process.communicate()
-        *theirs, ours = figures
-        print(f"{row:24}{theirs[0] if theirs else math.nan:>12.5g}{ours:>14.5g}{theirs[0] / ours if theirs else math.nan:>8.2f}", flush=True)
+        *_, ours = figures
+        theirs = figures[0] if real else math.nan
+        print(f"{row:24}{theirs:>12.5g}{ours:>14.5g}{theirs / ours:>8.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 import shutil
 import subprocess
 
-import dynet  # noqa: F401  # fills the table of kernels
 import pytest
+
+import dynet  # noqa: F401  # fills the table of kernels
 from dynet_kernels import machine
 from dynet_kernels.kernels import KERNELS
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from dynet_core import Model, renew_cg
 
 import dynet_ops as dy
+from dynet_core import Model, renew_cg
 
 GRADIENT_TOLERANCE = 1e-4
 SMALLEST_GRADIENT = 1e-2  # below this, the tolerance stays as it is: larger terms have cancelled
@@ -146,7 +146,9 @@ def expected_gradients(op, sample, arrays, weights):
 
 def assert_gradient(actual, expected):
     error = largest(actual - expected)
-    assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
+    assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), (
+        f"gradient is off by {error}"
+    )
 
 
 def check_gradients(op, sample, *kinds):

@@ -6,9 +6,11 @@ import inspect
 import threading
 import weakref
 
-import dynet_optim
 import numpy as np
 import pytest
+from trainer_models import Model, set_gradient, set_row_gradient
+
+import dynet_optim
 from dynet_core import (
     ArgumentError,
     ArgumentTypeError,
@@ -28,7 +30,6 @@ from dynet_optim import (
     SimpleSGDTrainer,
     Trainer,
 )
-from models import Model, set_gradient, set_row_gradient
 
 TRAINERS = [
     AdadeltaTrainer, AdagradTrainer, AdamTrainer, AmsgradTrainer, CyclicalSGDTrainer, MomentumSGDTrainer,
@@ -207,7 +208,7 @@ def test_subset_is_clipped_by_the_whole_norm():
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        (([2], []), OutOfRangeError, r"update_subset: updated_params: 2 is out of range, the collection has 2"),
+        (([2], []), OutOfRangeError, r"updated_params: 2 is out of range, the collection has 2"),
         (([-1], []), OutOfRangeError, r"updated_params: -1 is out of range"),
         (([], [1]), OutOfRangeError, r"updated_lookups: 1 is out of range, the collection has 1"),
         ((3, []), ArgumentTypeError, r"updated_params must be a list of ints, not 3"),
@@ -264,7 +265,10 @@ def test_defaults():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("trainer_type", [AdagradTrainer, MomentumSGDTrainer, RMSPropTrainer, SimpleSGDTrainer])
+WITH_E0 = [AdagradTrainer, MomentumSGDTrainer, RMSPropTrainer, SimpleSGDTrainer]
+
+
+@pytest.mark.parametrize("trainer_type", WITH_E0)
 def test_both_names_of_the_rate(trainer_type):
     m = ParameterCollection()
     given = [trainer_type(m, 0.5), trainer_type(m, e0=0.5), trainer_type(m, learning_rate=0.5)]
@@ -379,7 +383,7 @@ def test_clip_threshold_is_readable():
 # errors
 
 BAD_SETTINGS = [
-    (SimpleSGDTrainer, {"e0": -0.1}, "SimpleSGDTrainer: the learning rate must be a finite number, 0 or more"),
+    (SimpleSGDTrainer, {"e0": -0.1}, "SGDTrainer: the learning rate must be a finite number, 0 or more"),
     (SimpleSGDTrainer, {"e0": float("nan")}, "got nan"),
     (SimpleSGDTrainer, {"learning_rate": float("inf")}, "got inf"),
     (SimpleSGDTrainer, {"e0": 1e39}, r"got 1e\+39"),

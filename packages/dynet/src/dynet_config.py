@@ -11,8 +11,16 @@ from dynet_core import config as _config
 _wanted: dict[str, object] = {}
 
 
-def set(mem=None, random_seed=None, autobatch=None, profiling=None, weight_decay=None,
-        shared_parameters=None, requested_gpus=None, gpu=None):  # noqa: A001
+def set(
+    mem=None,
+    random_seed=None,
+    autobatch=None,
+    profiling=None,
+    weight_decay=None,
+    shared_parameters=None,
+    requested_gpus=None,
+    gpu=None,
+):  # noqa: A001
     """Set what is given; the rest stays as it is."""
     given = {name: value for name, value in locals().items() if value is not None}
     _wanted.update(given)

@@ -8,11 +8,6 @@ INPUT, HIDDEN, STEPS, BATCH = 3, 4, 6, 2
 UPDATES = 50
 
 
-def named(name):
-    """In DyNet 2.1 LSTMBuilder is another name of VanillaLSTMBuilder; the manual's is CoupledLSTMBuilder."""
-    return getattr(dy, name)
-
-
 BUILDERS = {
     "simple": lambda layers, model: dy.SimpleRNNBuilder(layers, INPUT, HIDDEN, model),
     "GRU": lambda layers, model: dy.GRUBuilder(layers, INPUT, HIDDEN, model),

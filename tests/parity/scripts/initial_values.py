@@ -40,6 +40,8 @@ def main():
     for name, initializer in INITIALIZERS.items():
         shapes = dict(SHAPES, filter=FILTER) if "glorot" in name or name == "default" else SHAPES
         for kind, shape in shapes.items():
+            if name == "glorot, is_lookup" and len(shape) == 1:
+                continue  # no dimension is left to count: NaN in DyNet 2.1, an error here
             results[f"{name}, {kind}"] = initial(parameters.add_parameters, shape, initializer)
         for kind, shape in LOOKUPS.items():
             results[f"{name}, {kind}"] = initial(parameters.add_lookup_parameters, shape, initializer)

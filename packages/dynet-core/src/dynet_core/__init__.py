@@ -30,10 +30,10 @@ from .initializer import (
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 
 __all__ = [
-    "ArgumentError", "ArgumentTypeError", "ConstInitializer", "DynetError", "DynetParams", "Expression", "FileFormatError", "FromFileInitializer",
-    "GlorotInitializer", "GradientError", "IdentityInitializer", "InitializerError", "LookupParameters", "Model",
-    "NormalInitializer", "NumpyInitializer", "OutOfRangeError", "ParameterCollection", "Parameters", "PyInitializer",
-    "SaxeInitializer", "ShapeError", "StaleExpressionError", "UniformInitializer", "cg_version", "graph", "init",
-    "init_from_params",
-    "load", "load_generator", "renew_cg", "reset_random_seed", "save",
+    "ArgumentError", "ArgumentTypeError", "ConstInitializer", "DynetError", "DynetParams", "Expression",
+    "FileFormatError", "FromFileInitializer", "GlorotInitializer", "GradientError", "IdentityInitializer",
+    "InitializerError", "LookupParameters", "Model", "NormalInitializer", "NumpyInitializer",
+    "OutOfRangeError", "ParameterCollection", "Parameters", "PyInitializer", "SaxeInitializer",
+    "ShapeError", "StaleExpressionError", "UniformInitializer", "cg_version", "graph", "init",
+    "init_from_params", "load", "load_generator", "renew_cg", "reset_random_seed", "save",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import threading
 import weakref
 
 import numpy as np
+
 from dynet_kernels import layout as at
 from dynet_kernels import library
 from dynet_kernels.kernels import KERNELS
@@ -113,7 +114,7 @@ class Engine:
         self._new_chunk(FIRST_FLOATS)
 
     def use_whole(self, touched: np.ndarray) -> None:
-        """Note that the current graph has a lookup table as an operand: `backward` then touches all its rows."""
+        """Note that the graph has a lookup table as an operand: `backward` then touches all its rows."""
         if not any(known is touched for known in self.whole):
             self.whole.append(touched)
             self.large = True  # so that `begin` forgets it

@@ -88,10 +88,10 @@ class Expression:
     def value(self, recalculate: bool = False):
         """The value in its most relevant form, as DyNet chooses it.
 
-        A float for one number, a flat list for a vector or anything with a batch, an array for a matrix or more.
+        A float for one number, a flat list for a vector or a batch of vectors, an array for a matrix or more.
         """
         dim = self.type
-        if len(dim.dims) > 1 and dim.batch == 1:
+        if len(dim.dims) > 1:
             return self.npvalue(recalculate)
         if dim.total == 1:
             return self.scalar_value(recalculate)
@@ -127,3 +127,13 @@ class Expression:
 
     def _stored_gradient(self) -> np.ndarray:
         raise NotImplementedError
+
+    __array_ufunc__ = None  # numpy's numbers and arrays leave operators to us
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("the value of an expression can only be copied: its memory serves the next graph too")
+        return np.asarray(self.npvalue(), dtype)
+
+    def __reduce__(self):
+        raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")

@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
+
 from dynet_kernels import layout as at
 
 from .dim import Dim
@@ -27,7 +28,16 @@ class Graph:
     done with a list: so those who record need not ask.
     """
 
-    __slots__ = ("differentiated", "differentiated_fully", "done", "engine", "inputs", "inputs_done", "nodes", "version")
+    __slots__ = (
+        "differentiated",
+        "differentiated_fully",
+        "done",
+        "engine",
+        "inputs",
+        "inputs_done",
+        "nodes",
+        "version",
+    )
 
     nodes: list[int]
 

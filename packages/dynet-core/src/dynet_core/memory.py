@@ -6,6 +6,7 @@ import ctypes
 import mmap
 
 import numpy as np
+
 from dynet_kernels.layout import CACHE_LINE
 
 
@@ -29,7 +30,6 @@ class Block:
         skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
         self.array = self._whole[skip : skip + floats]
         self.address = self.array.ctypes.data // 4
-
 
 
 def floats_at(address: int, count: int) -> np.ndarray:

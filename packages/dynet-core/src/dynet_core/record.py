@@ -21,7 +21,9 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
     found = None
     for operand in operands:
         if not isinstance(operand, Expression):
-            raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
+            raise ArgumentTypeError(
+                f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}"
+            )
         graph = operand.graph
         if graph is not None and graph is not found:
             if graph.nodes is graph:
@@ -75,7 +77,10 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
 
 
 def two_operands(
-    name: str, signature_of: SignatureOf, otherwise: Callable | None = None, with_number: Callable | None = None
+    name: str,
+    signature_of: SignatureOf,
+    otherwise: Callable | None = None,
+    with_number: Callable | None = None,
 ) -> Callable[[Expression, Expression], Expression]:
     """The recording function of an op of two operands.
 

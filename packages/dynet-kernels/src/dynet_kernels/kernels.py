@@ -41,7 +41,11 @@ class Strides:
     """Copies (or adds) one layout to another; see families.strides."""
 
     accumulate: bool
-    parameters = ("target", "source", *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(4)))
+    parameters = (
+        "target",
+        "source",
+        *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(4)),
+    )
 
     @property
     def key(self):
@@ -146,7 +150,9 @@ class Kernels:
         return "\n".join(f"{name}: {kernel.key}" for name, kernel in self.items())
 
 
-SHARD = 64  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
+SHARD = (
+    64  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
+)
 
 
 def shards_of(kernels: Kernels) -> int:

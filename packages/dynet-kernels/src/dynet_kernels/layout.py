@@ -36,7 +36,9 @@ READY, TOO_SMALL = 0, 1
 
 # One row of `parameters`. TOUCHED is the address of a lookup table's list of touched rows, or 0:
 # [how many, row numbers..., a mark for each row, whether all are], rows of WIDTH floats.
-(PARAMETER_VALUE, PARAMETER_GRADIENT, PARAMETER_NEEDS, PARAMETER_TOUCHED, PARAMETER_WIDTH, PARAMETER_ROWS) = range(6)
+(PARAMETER_VALUE, PARAMETER_GRADIENT, PARAMETER_NEEDS, PARAMETER_TOUCHED, PARAMETER_WIDTH, PARAMETER_ROWS) = (
+    range(6)
+)
 PARAMETER_ROW = 6
 
 # One row of a trainer's table: a row of `parameters`, whether the update changes it, how many floats it has,
@@ -55,7 +57,11 @@ COMPUTED, ALIAS, INPUT = range(3)  # KIND
     VIEW_SOURCE, VIEW_OFFSET, VIEW_STRIDE, VIEW_PERIOD, VIEW_OUTER, VIEW_INDEX, VIEW_INDEX_STEP, VIEW_INDEX_SCALE,
 ) = range(8)  # fmt: skip
 VIEW_ROW = 8
-SELF, NOWHERE, EACH = -1, -2, -3  # VIEW_SOURCE: the node itself, address 0, variadic operand number c // period
+SELF, NOWHERE, EACH = (
+    -1,
+    -2,
+    -3,
+)  # VIEW_SOURCE: the node itself, address 0, variadic operand number c // period
 NO_INDEX = -1
 
 # One step: opcode, the operand whose gradient it makes, where its parameters stand in the table.

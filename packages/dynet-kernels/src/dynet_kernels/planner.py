@@ -60,7 +60,9 @@ def operand_count(plan, node, signature):
     """How many operands a record has; a variadic one says so itself."""
     return tir.let(
         T.if_then_else(
-            plan.table[signature + at.VARIADIC] != 0, plan.nodes[node + 1], plan.table[signature + at.OPERANDS]
+            plan.table[signature + at.VARIADIC] != 0,
+            plan.nodes[node + 1],
+            plan.table[signature + at.OPERANDS],
         )
     )
 
@@ -90,7 +92,9 @@ def float_count(plan, node, signature):
 
 
 @T.inline
-def write_view(plan, node, signature, view, list_at, value, gradient, attributes, columns, count, with_gradients):
+def write_view(
+    plan, node, signature, view, list_at, value, gradient, attributes, columns, count, with_gradients
+):
     """Write where one view's columns stand, and their gradients `count` entries further on."""
     stride: T.let = plan.table[view + at.VIEW_STRIDE]
     period: T.let = plan.table[view + at.VIEW_PERIOD]
@@ -324,8 +328,10 @@ def plan_forward(
             plan.value[position] = plan.nodes[attributes]
             plan.depth[position] = 0
         position = attributes + plan.table[signature + at.ATTRIBUTES]
-    if top > plan.slots[SLOT["arena_end"]] or indices > plan.slots[SLOT["index_end"]] or (
-        rows > plan.slots[SLOT["tape_end"]]
+    if (
+        top > plan.slots[SLOT["arena_end"]]
+        or indices > plan.slots[SLOT["index_end"]]
+        or (rows > plan.slots[SLOT["tape_end"]])
     ):
         plan.slots[SLOT["status"]] = at.TOO_SMALL
         plan.slots[SLOT["needed_floats"]] = top - inputs_start
@@ -401,7 +407,11 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
             if plan.live[node] == 3 and has_gradient_steps(plan, node, signature, loss, everything):
                 count += 1
                 indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
-                rows = rows + plan.table[signature + at.BACKWARD_COUNT] + plan.table[signature + at.DEFERRED_COUNT]
+                rows = (
+                    rows
+                    + plan.table[signature + at.BACKWARD_COUNT]
+                    + plan.table[signature + at.DEFERRED_COUNT]
+                )
     # where gradients go
     start: T.let = plan.slots[SLOT["gradient_start"]]
     top: T.int64 = start
@@ -419,8 +429,10 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
                 if plan.table[signature + at.ALIAS_SCALE] != 0:
                     move = move + plan.nodes[first + 1] * plan.table[signature + at.ALIAS_SCALE]
                 plan.gradient[node] = base + move
-    if top > plan.slots[SLOT["gradient_end"]] or indices > plan.slots[SLOT["index_end"]] or (
-        rows > plan.slots[SLOT["tape_end"]]
+    if (
+        top > plan.slots[SLOT["gradient_end"]]
+        or indices > plan.slots[SLOT["index_end"]]
+        or (rows > plan.slots[SLOT["tape_end"]])
     ):
         plan.slots[SLOT["status"]] = at.TOO_SMALL
         plan.slots[SLOT["needed_floats"]] = top - start

@@ -1,6 +1,6 @@
 """Lays out the tapes of trainers: one for the norm of all gradients, one for the update itself.
 
-A dense parameter is one column; of a lookup table each touched row is a column, so that an update costs as they do.
+A dense parameter is one column; of a lookup table each touched row is a column: an update costs as they do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def parameter_field(plan, number, states, field):
 
 
 def updated_whole(touched, rows, listed, dense):
-    """1 where a parameter is updated whole: it is no lookup table, or sparse updates are off or cannot be had."""
+    """1 where a parameter is updated whole: a dense one, or any where `dense` or its own flag says so."""
     return tir.let(T.if_then_else(listed == 0, T.int64(1), dense | touched[1 + 2 * rows]))
 
 
@@ -132,7 +132,7 @@ def plan_update(
 ):
     """Lay out the tape that runs an update rule on all `count` rows of a trainer's table.
 
-    The rule's views are values, gradients, the states and `numbers` numbers, which stand from `numbers_at` on.
+    The rule's views are values, gradients, the states and `numbers` numbers, which begin at `numbers_at`.
     """
     plan = T.meta_var(open_buffers(context))
     views: T.let = 2 + states + numbers
@@ -156,9 +156,11 @@ def plan_update(
                     write_columns(plan, start + 2 * columns, gradient, columns, touched, whole, width)
                     for k in T.serial(states):
                         state: T.let = entry(plan, number, states, at.UPDATE_STATES + k)
-                        write_columns(plan, start + 2 * (2 + k) * columns, state, columns, touched, whole, width)
+                        list_at: T.let = start + 2 * (2 + k) * columns
+                        write_columns(plan, list_at, state, columns, touched, whole, width)
                     for k in T.serial(numbers):
                         write_number(plan, start + 2 * (2 + states + k) * columns, numbers_at + k, columns)
-                    emit_columns(plan, opcode, number, states, columns, whole, width, start + 2 * views * columns)
+                    list_end: T.let = start + 2 * views * columns
+                    emit_columns(plan, opcode, number, states, columns, whole, width, list_end)
                 if listed != 0:
                     forget_touched(touched, rows)

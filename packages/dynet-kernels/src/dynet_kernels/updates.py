@@ -33,7 +33,7 @@ def _family(name: str):
 
 
 def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable) -> UpdateRule:
-    """What an update sets the parameter `p` and its states to. The gradient `g` is set to zero in the same pass.
+    """What an update sets the parameter `p` and its states to; it also sets the gradient `g` to zero.
 
     Args:
         states: names of tensors like the parameter, in the order of the trainer's table.

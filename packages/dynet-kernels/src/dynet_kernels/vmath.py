@@ -134,7 +134,14 @@ def exp(x):
     rest = let(fma(whole, number(2.12194440e-4, x), rest))
     value = polynomial(
         rest,
-        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
+        (
+            1.9875691500e-4,
+            1.3981999507e-3,
+            8.3334519073e-3,
+            4.1665795894e-2,
+            1.6666665459e-1,
+            5.0000001201e-1,
+        ),
     )
     value = let(fma(rest * rest, value, rest) + number(1.0, x))
     exponent = let(T.Cast(_as("int32", whole), whole))
@@ -215,7 +222,9 @@ def horizontal(combine, x):
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
         halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(Accumulator(lanes, halves).get())  # through memory: the simplifier must not see the whole chain
+        x = let(
+            Accumulator(lanes, halves).get()
+        )  # through memory: the simplifier must not see the whole chain
     return x
 
 
@@ -246,4 +255,6 @@ class Evaluation:
         named = self.uses.get(id(symbol), 0) > 1 and symbol.function not in self.CONDITIONS
         if not named:
             return value
-        return let(Accumulator(self.lanes, value).get())  # through memory: the simplifier must not see the whole tree
+        return let(
+            Accumulator(self.lanes, value).get()
+        )  # through memory: the simplifier must not see the whole tree

@@ -1,17 +1,18 @@
 """Every operation of DyNet, each defined in one place."""
 
-from . import inputs, matrix, probability, random, reduce, shape
+from . import inputs, matrix, norm, probability, random, recurrent, reduce, shape
 from .arithmetic import add, cdiv, cmult, subtract
 from .elementwise import abs, cube, exp, log, logistic, negative, rectify, softsign, sqrt, square, tanh  # noqa: A004
 from .inputs import *
 from .matrix import *
+from .norm import *
+from .probability import *
 from .random import *
 from .reduce import *
 from .shape import *
-from .probability import *
 
 __all__ = [
     "abs", "add", "cdiv", "cmult", "cube", "exp", "log", "logistic", "negative", "rectify", "softsign", "sqrt",
     "square", "subtract", "tanh",
-    *inputs.__all__, *matrix.__all__, *random.__all__, *reduce.__all__, *shape.__all__, *probability.__all__,
+    *inputs.__all__, *matrix.__all__, *norm.__all__, *random.__all__, *reduce.__all__, *shape.__all__, *probability.__all__,
 ]  # fmt: skip

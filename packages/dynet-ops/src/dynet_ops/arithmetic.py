@@ -6,6 +6,7 @@ from collections.abc import Callable
 from numbers import Real
 
 import numpy as np
+
 from dynet_core.errors import ArgumentError, ArgumentTypeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of, two_operands
@@ -86,7 +87,9 @@ def _number(name: str, value) -> float:
             return float(value)
         except OverflowError:
             raise ArgumentError(f"{name}: the number {value!r:.40} is too large") from None
-    raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}")
+    raise ArgumentTypeError(
+        f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}"
+    )
 
 
 @elementwise(

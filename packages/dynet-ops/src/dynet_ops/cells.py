@@ -43,8 +43,8 @@ class Cell:
     """A recurrent step: what it is made of, and what it does.
 
     A node of the cell holds its `state` and then its `scratch`, a projection its `gates`, in vectors of the hidden
-    size. `weights` are the operands that recur. The steps are products and names of rules; `first` are those
-    of a sequence's beginning, which has neither previous state nor weights.
+    size. `weights` are what recurs. The steps are products and names of rules; `first` are those of a sequence's
+    beginning, which has no previous state and needs only the weights of `first_weights`.
     """
 
     name: str
@@ -52,7 +52,8 @@ class Cell:
     gates: tuple[str, ...]
     weights: tuple[str, ...]
     scratch: tuple[str, ...] = ()
-    first: list[str] = field(default_factory=list)
+    first_weights: tuple[str, ...] = ()
+    first: list[str | Product] = field(default_factory=list)
     following: list[str | Product] = field(default_factory=list)
 
     __hash__ = object.__hash__
@@ -62,10 +63,11 @@ class Cell:
         """What formulas call the state before."""
         return tuple(name + "_prev" for name in self.state)
 
-    def rule(self, name: str, forward: Callable, backward: Callable) -> str:
-        """Add the kernels of one step that is stated as formulas."""
+    def rule(self, name: str, forward: Callable, backward: Callable, first: bool = False) -> str:
+        """Add the kernels of one step that is stated as formulas; `first`: of a sequence's beginning."""
         kernel = f"{self.name}.{name}"
-        views = (*self.state, *self.scratch, *self.gates, *self.previous, *self.weights)
+        views = (*self.state, *self.scratch, *self.gates)
+        views += self.first_weights if first else self.previous + self.weights
         KERNELS.add(kernel, Rule(views, forward))
         KERNELS.add(kernel + ".backward", Rule(views, backward))
         return kernel
@@ -125,7 +127,7 @@ def step_signature(cell: Cell, hidden: int, batch: int, previous: Previous, *wei
 
     The operands are the weights, the previous state, and the projection; the attribute is the step's number within it.
     """
-    names = cell.weights if weights else ()
+    names = cell.weights if previous else cell.first_weights
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(cell.state + cell.scratch)}
     separate = isinstance(previous, tuple)
     projection = len(weights) + (len(previous) if separate else 1)

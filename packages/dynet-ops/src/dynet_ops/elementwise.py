@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from dynet_core.expression import Expression
 from dynet_kernels import formula as f
 
@@ -94,7 +95,9 @@ def square(x: Expression) -> Expression:
     ...
 
 
-@elementwise(forward=lambda x: x * x * x, gradients={"x": lambda x, dy: 3 * x * x * dy}, reference=lambda x: x**3)
+@elementwise(
+    forward=lambda x: x * x * x, gradients={"x": lambda x, dy: 3 * x * x * dy}, reference=lambda x: x**3
+)
 def cube(x: Expression) -> Expression:
     """Third power of each element.
 

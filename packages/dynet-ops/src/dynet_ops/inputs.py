@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression

@@ -22,7 +22,13 @@ from dynet_kernels.rule import Reduction, Rule, sum_over
 
 from .layouts import broadcast, column_view, leading_run, strides_of
 
-ONE = [Sample([((1,), 1)]), Sample([((7,), 1)]), Sample([((16, 3), 1)]), Sample([((5, 2), 3)]), Sample([((130,), 2)])]
+ONE = [
+    Sample([((1,), 1)]),
+    Sample([((7,), 1)]),
+    Sample([((16, 3), 1)]),
+    Sample([((5, 2), 3)]),
+    Sample([((130,), 2)]),
+]
 TWO = [
     Sample([((1,), 1), ((1,), 1)]),
     Sample([((19,), 1), ((19,), 1)]),
@@ -69,7 +75,9 @@ def op(record: Callable, **facts) -> Callable:
     return lambda function: finished(function, record, **facts)
 
 
-def add_rule(name: str, operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts) -> None:
+def add_rule(
+    name: str, operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts
+) -> None:
     """Add the kernels of a formula and of its gradients: `name`, `name.da`, ..."""
     result = result_name(operands)
     views = (result, *operands)

@@ -103,7 +103,11 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         deferred += later
     if has_bias:
         shared = is_shared(dims[0]) and all(is_shared(dims[w]) for w, _ in pairs)
-        step = Step("accumulate", (gradient_of(1), gradient_of(0), rows, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of=0)
+        step = Step(
+            "accumulate",
+            (gradient_of(1), gradient_of(0), rows, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0),
+            gradient_of=0,
+        )
         (deferred if shared else backward).append(step)
     return Signature(
         result,
@@ -145,7 +149,10 @@ def matmul(a: Expression, b: Expression) -> Expression:
     """
     ...
 
-_affine = many_operands("affine_transform", lambda *dims: affine_signature("affine_transform", dims, has_bias=True))
+
+_affine = many_operands(
+    "affine_transform", lambda *dims: affine_signature("affine_transform", dims, has_bias=True)
+)
 
 
 def affine_transform(exprs: Sequence[Expression]) -> Expression:

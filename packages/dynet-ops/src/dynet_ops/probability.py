@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
@@ -17,8 +18,9 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, max_over, sum_over
 
+from .inputs import inputTensor
 from .kinds import columnwise
-from .shape import repeat
+from .shape import along, repeat
 
 PEAK_AND_TOTAL = {"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak))}
 
@@ -35,13 +37,41 @@ def _softmax_reference(x):
     gradients={"x": lambda y, dy, dot: (dy - dot) * y},
     reference=_softmax_reference,
 )
-def softmax(x: Expression) -> Expression:
-    """Softmax of each column, y_i = exp(x_i) / sum over j of exp(x_j).
+def column_softmax(x: Expression) -> Expression:
+    """Softmax of each column: softmax for d = 0."""
+    ...
+
+
+def softmax(x: Expression, d: int = 0) -> Expression:
+    """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
+
+    Args:
+        x: scores.
+        d: the dimension; 0 is that of columns.
 
     >>> softmax(inputVector([0, 0])).value()
     [0.5, 0.5]
+    >>> softmax(inputTensor([[0, 0], [1, 1]]), d=1).npvalue()
+    array([[0.5, 0.5],
+           [0.5, 0.5]], dtype=float32)
     """
-    ...
+    if not d:
+        return column_softmax(x)
+    return along("softmax", column_softmax, x, d)
+
+
+register(
+    softmax,
+    reference=lambda x, d=0: (
+        np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
+    ),
+    samples=[
+        Sample([((7,), 2)]),
+        Sample([((3, 4), 2)], {"d": 1}),
+        Sample([((2, 3, 4), 1)], {"d": 1}),
+        Sample([((17, 1), 1)], {"d": 1}),
+    ],
+)
 
 
 @columnwise(
@@ -51,14 +81,38 @@ def softmax(x: Expression) -> Expression:
     gradients={"x": lambda y, dy, total: dy - f.exp(y) * total},
     reference=lambda x: np.log(_softmax_reference(x)),
 )
-def log_softmax(x: Expression) -> Expression:
+def column_log_softmax(x: Expression) -> Expression:
+    """The logarithm of the softmax of each column: log_softmax without restriction."""
+    ...
+
+
+def log_softmax(x: Expression, restrict: Sequence[int] | None = None) -> Expression:
     """The logarithm of the softmax of each column.
+
+    Args:
+        x: scores.
+        restrict: the numbers of the elements that take part; the others are -inf. All if None.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931], dtype=float32)
+    >>> log_softmax(inputVector([0, 5, 0]), restrict=[0, 2]).npvalue().round(4)
+    array([-0.6931,    -inf, -0.6931], dtype=float32)
     """
-    ...
+    if restrict is None:
+        return column_log_softmax(x)
+    graph_of("log_softmax", (x,))
+    rows = x.type.rows
+    indices = checked_indices("log_softmax", restrict, rows, f"x {x.type!r}")
+    mask = np.full((rows, *[1] * (len(x.type.dims) - 1)), -np.inf, np.float32)
+    mask[indices] = 0
+    return column_log_softmax(x + inputTensor(mask))
 
+
+register(
+    log_softmax,
+    reference=lambda x: np.log(_softmax_reference(x)),
+    samples=[Sample([((7,), 2)]), Sample([((3, 4), 2)]), Sample([((1,), 1)]), Sample([((33, 2), 1)])],
+)
 
 _VIEWS, _NUMBERS = ("y", "x", "picked"), ("y", "picked")
 KERNELS.add(

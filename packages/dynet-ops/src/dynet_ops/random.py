@@ -6,6 +6,7 @@ import functools
 from numbers import Real
 
 import numpy as np
+
 from dynet_core import noise
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
@@ -31,7 +32,9 @@ KERNELS.add(
 )
 KERNELS.add(
     "dropout.dx",
-    Rule(_VIEWS, {"dx": lambda dy, seed, count, p, scale: _kept(dy, seed, count, p, scale)}, numbers=_NUMBERS),
+    Rule(
+        _VIEWS, {"dx": lambda dy, seed, count, p, scale: _kept(dy, seed, count, p, scale)}, numbers=_NUMBERS
+    ),
 )
 
 

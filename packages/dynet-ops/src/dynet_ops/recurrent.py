@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_kernels.formula import logistic, tanh
@@ -33,7 +34,9 @@ SIMPLE.first = [
 SIMPLE.following = [Product("W", "h_prev", "a"), *SIMPLE.first]
 
 
-def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression, b: Expression) -> Expression:
+def simple_rnn_step(
+    x: Expression, h: Expression, Wx: Expression, Wh: Expression, b: Expression
+) -> Expression:
     """A step of a simple recurrent network, h' = tanh(b + Wx x + Wh h).
 
     Args:
@@ -86,7 +89,7 @@ def _lstm_backward(c, i, f, o, g, c_prev, dh, dc):
     }
 
 
-LSTM.first = [LSTM.rule("first", _lstm_first, _lstm_first_backward)]
+LSTM.first = [LSTM.rule("first", _lstm_first, _lstm_first_backward, first=True)]
 LSTM.following = [Product("W", "h_prev", "i"), LSTM.rule("following", _lstm, _lstm_backward)]
 
 
@@ -116,7 +119,14 @@ register(
     lstm_step,
     reference=_lstm_reference,
     samples=_samples(
-        lambda n, m, bx, bh: [((n,), bx), ((m,), bh), ((m,), bh), ((4 * m, n), 1), ((4 * m, m), 1), ((4 * m,), 1)]
+        lambda n, m, bx, bh: [
+            ((n,), bx),
+            ((m,), bh),
+            ((m,), bh),
+            ((4 * m, n), 1),
+            ((4 * m, m), 1),
+            ((4 * m,), 1),
+        ]
     ),
 )
 
@@ -153,7 +163,7 @@ def _gru_update_backward(z, g, h_prev, dh):
     return {"dz": dh * (g - h_prev) * z * (1 - z), "dg": dh * z * (1 - g * g), "dh_prev": dh * (1 - z)}
 
 
-GRU.first = [GRU.rule("first", _gru_first, _gru_first_backward)]
+GRU.first = [GRU.rule("first", _gru_first, _gru_first_backward, first=True)]
 GRU.following = [
     Product("Wz", "h_prev", "z"),
     Product("Wr", "h_prev", "r"),
@@ -197,18 +207,29 @@ def _gru_reference(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
 register(
     gru_step,
     reference=_gru_reference,
-    samples=_samples(lambda n, m, bx, bh: [((n,), bx), ((m,), bh), *3 * [((m, n), 1), ((m, m), 1), ((m,), 1)]]),
+    samples=_samples(
+        lambda n, m, bx, bh: [((n,), bx), ((m,), bh), *3 * [((m, n), 1), ((m, m), 1), ((m,), 1)]]
+    ),
 )
 
 # ------------------------------------------------------------------------------ coupled gates, with peepholes
 
-COUPLED = Cell("coupled_lstm", state=("h", "c"), gates=("i", "o", "g"), weights=("Wi", "Pi", "Wo", "Po", "Wg"))
+COUPLED = Cell(
+    "coupled_lstm",
+    state=("h", "c"),
+    gates=("i", "o", "g"),
+    weights=("Wi", "Pi", "Wo", "Po", "Wg"),
+    first_weights=("Po",),
+)
 
 
-def _coupled_first(i, o, g):
-    i, o, g = logistic(i), logistic(o), tanh(g)
-    c = i * g
-    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
+def _coupled_first(i, g):
+    i, g = logistic(i), tanh(g)
+    return {"c": i * g, "i": i, "g": g}
+
+
+def _coupled_first_backward(i, g, dc):
+    return {"di": dc * g * i * (1 - i), "dg": dc * i * (1 - g * g)}
 
 
 def _coupled_memory(i, g, c_prev):
@@ -230,7 +251,12 @@ def _coupled_output_backward(c, o, dh):
     return {"do": dh * t * o * (1 - o), "dc": dh * o * (1 - t * t)}
 
 
-COUPLED.first = [COUPLED.rule("first", _coupled_first, _lstm_first_backward)]
+_COUPLED_OUTPUT = COUPLED.rule("output", _coupled_output, _coupled_output_backward)
+COUPLED.first = [
+    COUPLED.rule("first", _coupled_first, _coupled_first_backward, first=True),
+    Product("Po", "c", "o"),
+    _COUPLED_OUTPUT,
+]
 COUPLED.following = [
     Product("Wi", "h_prev", "i"),
     Product("Pi", "c_prev", "i"),
@@ -238,7 +264,7 @@ COUPLED.following = [
     Product("Wg", "h_prev", "g"),
     COUPLED.rule("memory", _coupled_memory, _coupled_memory_backward),
     Product("Po", "c", "o"),
-    COUPLED.rule("output", _coupled_output, _coupled_output_backward),
+    _COUPLED_OUTPUT,
 ]
 
 
@@ -279,45 +305,46 @@ def _coupled_reference(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, 
     return _sigmoid(bo + Wox @ x + Woh @ h + Woc @ c) * np.tanh(c)
 
 
-def _coupled_shapes(n, m, bx, bh, peephole):
-    gate = [((m, n), 1), ((m, m), 1), (peephole, 1), ((m,), 1)]
+def _coupled_shapes(n, m, bx, bh):
+    gate = [((m, n), 1), ((m, m), 1), ((m, m), 1), ((m,), 1)]
     return [((n,), bx), ((m,), bh), ((m,), bh), *gate, *gate, ((m, n), 1), ((m, m), 1), ((m,), 1)]
 
 
 register(
     coupled_lstm_step,
     reference=_coupled_reference,
-    samples=_samples(lambda n, m, bx, bh: _coupled_shapes(n, m, bx, bh, (m, m))),
+    samples=_samples(_coupled_shapes),
 )
 
-# -------------------------------------------------------------------------- coupled gates, diagonal peepholes
+# --------------------------------------------------------------------------- coupled gates, without peepholes
 
-FAST = Cell("fast_lstm", state=("h", "c"), gates=("i", "o", "g"), weights=("Wi", "pi", "Wo", "po", "Wg"))
+FAST = Cell("fast_lstm", state=("h", "c"), gates=("i", "o", "g"), weights=("Wi", "Wo", "Wg"))
 
 
-def _fast(i, o, g, c_prev, pi, po):
-    i, g = logistic(i + pi * c_prev), tanh(g)
-    c = c_prev + i * (g - c_prev)
-    o = logistic(o + po * c)
+def _fast_first(i, o, g):
+    i, o, g = logistic(i), logistic(o), tanh(g)
+    c = i * g
     return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
 
 
-def _fast_backward(c, i, o, g, c_prev, pi, po, dh, dc):
+def _fast(i, o, g, c_prev):
+    i, o, g = logistic(i), logistic(o), tanh(g)
+    c = c_prev + i * (g - c_prev)
+    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
+
+
+def _fast_backward(c, i, o, g, c_prev, dh, dc):
     t = tanh(c)
-    do = dh * t * o * (1 - o)
-    dc = dc + dh * o * (1 - t * t) + do * po
-    di = dc * (g - c_prev) * i * (1 - i)
+    dc = dc + dh * o * (1 - t * t)
     return {
-        "di": di,
-        "do": do,
+        "di": dc * (g - c_prev) * i * (1 - i),
+        "do": dh * t * o * (1 - o),
         "dg": dc * i * (1 - g * g),
-        "dpi": di * c_prev,
-        "dpo": do * c,
-        "dc_prev": dc * (1 - i) + di * pi,
+        "dc_prev": dc * (1 - i),
     }
 
 
-FAST.first = COUPLED.first
+FAST.first = [FAST.rule("first", _fast_first, _lstm_first_backward, first=True)]
 FAST.following = [
     Product("Wi", "h_prev", "i"),
     Product("Wo", "h_prev", "o"),
@@ -332,28 +359,27 @@ def fast_lstm_step(
     c: Expression,
     Wix: Expression,
     Wih: Expression,
-    Wic: Expression,
     bi: Expression,
     Wox: Expression,
     Woh: Expression,
-    Woc: Expression,
     bo: Expression,
     Wcx: Expression,
     Wch: Expression,
     bc: Expression,
 ) -> Expression:
-    """A step as `coupled_lstm_step`, with vectors Wic and Woc (m, 1) that c is multiplied by element by element."""
-    return record_step(
-        "fast_lstm_step", FAST, x, (h, c), (bi, Wix, bo, Wox, bc, Wcx), (Wih, Wic, Woh, Woc, Wch)
-    )
+    """A step as `coupled_lstm_step`, without the peepholes Wic and Woc."""
+    return record_step("fast_lstm_step", FAST, x, (h, c), (bi, Wix, bo, Wox, bc, Wcx), (Wih, Woh, Wch))
 
 
-def _fast_reference(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, *rest):
-    return _coupled_reference(x, h, c, Wix, Wih, np.diag(Wic[:, 0]), bi, Wox, Woh, np.diag(Woc[:, 0]), *rest)
+def _fast_reference(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
+    none = np.zeros_like(Wih)
+    return _coupled_reference(x, h, c, Wix, Wih, none, bi, Wox, Woh, none, bo, Wcx, Wch, bc)
 
 
 register(
     fast_lstm_step,
     reference=_fast_reference,
-    samples=_samples(lambda n, m, bx, bh: _coupled_shapes(n, m, bx, bh, (m, 1))),
+    samples=_samples(
+        lambda n, m, bx, bh: [((n,), bx), ((m,), bh), ((m,), bh), *3 * [((m, n), 1), ((m, m), 1), ((m,), 1)]]
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_kernels import formula as f
@@ -86,13 +87,13 @@ def _extreme_of_columns(name: str, over, reference):
     def column_extreme(x: Expression) -> Expression: ...
 
     column_extreme.__name__ = name
-    column_extreme.__doc__ = f"The {name.removeprefix('column_')} of each column: {name.removeprefix('column_')}_dim for d = 0."
+    column_extreme.__doc__ = (
+        f"The {name.removeprefix('column_')} of each column: {name.removeprefix('column_')}_dim for d = 0."
+    )
     return columnwise(
         reductions={"extreme": over(lambda x: x)},
         formula=lambda extreme: extreme,
-        gradient_reductions={
-            "first": min_over(lambda x, y: f.where(f.equal(x, y), f.place, float("inf")))
-        },
+        gradient_reductions={"first": min_over(lambda x, y: f.where(f.equal(x, y), f.place, float("inf")))},
         gradients={"x": lambda dy, first: f.where(f.equal(f.place, first), dy, 0)},
         number=True,
         reference=reference,

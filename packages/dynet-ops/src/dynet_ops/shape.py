@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
 from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
@@ -57,7 +58,9 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
     return found + [(1, 1, 1)] * (LOOPS - len(found))
 
 
-def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
+def copy_parameters(
+    target: int, source: int, loops: Sequence[Loop], backward: bool = False
+) -> tuple[int, ...]:
     """The parameters of a copy between two roles; `backward` exchanges the strides."""
     extents, targets, sources = zip(*loops)
     if backward:
@@ -80,7 +83,11 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
             forward.append(Step("clear", (result.total,)))
         forward.append(Step("accumulate" if adds else "copy", copy_parameters(2 * y, 2 * x, loops)))
         backward.append(
-            Step("accumulate", copy_parameters(2 * x + 1, 2 * y + 1, loops, backward=True), gradient_of=source.source)
+            Step(
+                "accumulate",
+                copy_parameters(2 * x + 1, 2 * y + 1, loops, backward=True),
+                gradient_of=source.source,
+            )
         )
     return Signature(result, operands=len({source.source for _, source, _ in parts}), views=views,
                      forward=forward, backward=backward, **facts)  # fmt: skip
@@ -168,7 +175,9 @@ def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
     new = Dim.of(dims, batch)
     if new.total != old.total:
         if batch != 1 or new.size != old.size:
-            raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")
+            raise ShapeError(
+                f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}"
+            )
         new = Dim.of(dims, old.batch)
     return append(graph_of("reshape", (x,)), _alias(new, 0), [x.at])
 
@@ -190,7 +199,9 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
     sizes = dim.dims + (1,) * (len(order) - len(dim.dims))
     strides = strides_of(dim, Dim.of(sizes))
     result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
-    loops = [(size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), order)]
+    loops = [
+        (size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), order)
+    ]
     return result, [*loops, (dim.batch, dim.size, dim.size)]
 
 
@@ -245,6 +256,15 @@ register(
     ],
 )
 
+
+def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
+    """Apply an op of columns along dimension d."""
+    d = checked_dimension(name, d, checked_expression(name, x).type)
+    order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
+    back = [order.index(k) for k in range(len(order))]
+    return transpose(of_columns(transpose(x, order)), back)
+
+
 # ------------------------------------------------------------------------------------------------------- picking
 
 
@@ -258,7 +278,9 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
         return alias(result, scale=before)
     run = before * (length or 1)
     whole = before * dim.dims[d]
-    return _one(result, [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)], index_scale=before)
+    return _one(
+        result, [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)], index_scale=before
+    )
 
 
 def pick(e: Expression, index: int = 0, dim: int = 0) -> Expression:
@@ -274,7 +296,9 @@ def pick(e: Expression, index: int = 0, dim: int = 0) -> Expression:
     dim = checked_dimension("pick", dim, shape)
     index = checked_index("pick", index)
     if not 0 <= index < shape.dims[dim]:
-        raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
+        raise OutOfRangeError(
+            f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}"
+        )
     return append(graph_of("pick", (e,)), _pick_signature(shape, dim, 0), [e.at, index])
 
 
@@ -301,7 +325,9 @@ def pickrange(x: Expression, v: int, u: int, d: int = 0) -> Expression:
     d = checked_dimension("pickrange", d, shape)
     v, u = checked_index("pickrange", v), checked_index("pickrange", u)
     if not 0 <= v < u <= shape.dims[d]:
-        raise OutOfRangeError(f"pickrange: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
+        raise OutOfRangeError(
+            f"pickrange: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}"
+        )
     return append(graph_of("pickrange", (x,)), _pick_signature(shape, d, u - v), [x.at, v])
 
 
@@ -341,7 +367,9 @@ def pick_batch_elems(x: Expression, vs: Sequence[int]) -> Expression:
     """
     dim = checked_expression("pick_batch_elems", x).type.plain
     indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
-    return append(graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices)), [x.at, *indices])
+    return append(
+        graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices)), [x.at, *indices]
+    )
 
 
 register(
@@ -437,6 +465,67 @@ register(
         Sample([((1,), 1)], {"indices": [0]}),
     ],
 )
+
+
+def item(x: Expression, key) -> Expression:
+    """What `x[key]` means: one index picks along the first dimension; slices keep theirs.
+
+    >>> x = inputVector([1, 2, 3, 4])
+    >>> x[-1].value(), x[1:3].value()
+    (4.0, [2.0, 3.0])
+    """
+    keys = key if isinstance(key, tuple) else (key,)
+    dims = x.type.dims
+    if len(keys) > len(dims):
+        raise OutOfRangeError(f"x[{key}]: {len(keys)} indices for x, which is {x.type!r}")
+    d = 0
+    for number, one in enumerate(keys):
+        size = dims[number]
+        if not isinstance(one, slice):
+            index = checked_index("x[...]", one)
+            if not -size <= index < size:
+                raise OutOfRangeError(
+                    f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}"
+                )
+            x = pick(x, index % size, d)
+            continue
+        start, stop, step = one.indices(size)
+        if start >= stop or step < 1:
+            raise OutOfRangeError(
+                f"x[...]: {one} takes nothing from dimension {number} of x, which is {x.type!r}"
+            )
+        if (start, stop, step) != (0, size, 1):
+            x = pickrange(x, start, stop, d) if step == 1 else strided(x, d, start, stop, step)
+        d += 1
+    return x
+
+
+@functools.cache
+def _strided_signature(dim: Dim, d: int, start: int, stop: int, step: int) -> Signature:
+    before, after = _around(dim, d)
+    count = -(-(stop - start) // step)
+    result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
+    loops = [
+        (before, 1, 1),
+        (count, before, before * step),
+        (after, before * count, before * dim.dims[d]),
+        (dim.batch, result.size, dim.size),
+    ]
+    return _one(result, loops, offset=before * start)
+
+
+def strided(x: Expression, d: int, start: int, stop: int, step: int) -> Expression:
+    """Every step-th element from start up to but not including stop along dimension d."""
+    return append(graph_of("x[...]", (x,)), _strided_signature(x.type.plain, d, start, stop, step), [x.at])
+
+
+def _elements(x: Expression):
+    """The elements along the first dimension, one by one."""
+    return (item(x, index) for index in range(x.type.rows))
+
+
+Expression.__getitem__ = item  # type: ignore[attr-defined]
+Expression.__iter__ = _elements  # type: ignore[attr-defined]
 
 # ------------------------------------------------------------------------------------------------------- joining
 
@@ -602,7 +691,9 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
         role = 2 * (place + 1)
         views.append(View(place))
         forward.append(Step("accumulate", copy_parameters(0, role, loops)))
-        backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=place))
+        backward.append(
+            Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=place)
+        )
     return Signature(whole, operands=len(dims), views=views, forward=forward, backward=backward)
 
 
@@ -703,6 +794,7 @@ def sum_cols(x: Expression) -> Expression:
     """
     ...
 
+
 # ------------------------------------------------------------------------------------------ gradients that stop
 
 
@@ -730,6 +822,7 @@ def nobackprop(x: Expression) -> Expression:
     [1.0, 2.0]
     """
     ...
+
 
 __all__ = [
     "average", "concatenate", "concatenate_cols", "concatenate_to_batch", "esum", "nobackprop", "pick", "pick_batch",

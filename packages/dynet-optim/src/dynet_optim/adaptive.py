@@ -45,9 +45,7 @@ class AdagradTrainer(Trainer):
         ("h",),
         ("rate", "scale", "eps"),
         h=lambda g, h, scale: h + (g * scale) * (g * scale),
-        p=lambda p, g, h, rate, scale, eps: (
-            p - g * scale / sqrt(h + (g * scale) * (g * scale) + eps) * rate
-        ),
+        p=lambda p, g, h, rate, scale, eps: p - g * scale / sqrt(h + (g * scale) * (g * scale) + eps) * rate,
     )
 
     def __init__(

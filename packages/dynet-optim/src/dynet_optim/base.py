@@ -1,7 +1,7 @@
-"""What all trainers share: clipping, the learning rate, and the table by which compiled code finds parameters.
+"""What all trainers share: clipping, the learning rate, the table by which compiled code finds parameters.
 
-An update is two calls into compiled code, whatever the number of parameters: one for the norm of all gradients,
-one that runs the trainer's rule on every dense parameter and every touched row of the lookup tables.
+An update is two calls into compiled code, whatever the number of parameters: one for the norm of all
+gradients, one that runs the trainer's rule on every dense parameter and every touched row of lookup tables.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from operator import index
 
 import numpy as np
+
 from dynet_core.engine import PARAMETER_ROWS, compiled
 from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
 from dynet_core.memory import Block
@@ -50,9 +51,9 @@ CLEAR = Update("clear", (), ())
 class Trainer:
     """The base of all trainers.
 
-    A trainer changes the parameters of a collection, those that are added later included, and keeps the collection
-    alive. Parameters with `set_updated(False)` are neither changed nor counted in the norm of the gradient.
-    All of `update` is computed in float32, the norm in float64.
+    A trainer changes the parameters of a collection, those that are added later included, and keeps the
+    collection alive. Parameters with `set_updated(False)` are neither changed nor counted in the norm of the
+    gradient. Updates are computed in float32, the norm in float64.
     """
 
     rule: Update
@@ -108,15 +109,15 @@ class Trainer:
     def update(self, s: float = ONE) -> None:
         """Change all parameters by their gradients, and set the gradients to zero.
 
-        Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled down
-        to it. Of lookup parameters only the rows that were used are changed, as long as updates are sparse.
+        Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled
+        down to it. Of lookup parameters only rows that were used are changed, as long as updates are sparse.
 
         Args:
             s: what gradients are multiplied by.
 
         Raises:
-            GradientError: a gradient is infinite or NaN. No parameter and nothing of the trainer has changed, but
-                all gradients are zero, so that training can go on with the next example.
+            GradientError: a gradient is infinite or NaN. No parameter and nothing of the trainer has changed,
+                but all gradients are zero, so that training can go on with the next example.
         """
         table = self._prepared()
         self._apply(self._scale(table, s))
@@ -163,7 +164,8 @@ class Trainer:
             name = table.first_not_finite(self._dense)
             table.run(CLEAR, 0, self._dense)
             raise GradientError(
-                f"update: the gradient of {name} is not finite; no parameter was changed, all gradients are zero now"
+                f"update: the gradient of {name} is not finite; "
+                "no parameter was changed, and all gradients are zero now"
             )
         norm = abs(s) * math.sqrt(squared)
         if not 0 < self._threshold < norm:
@@ -215,13 +217,13 @@ class Trainer:
     def set_sparse_updates(self, su: bool) -> None:
         """Say whether updates of lookup parameters leave alone the rows that were not used.
 
-        They do by default, and cost as the rows used do. Trainers that remember gradients (all but SGD) would also
-        move the other rows: with False they do.
+        They do by default, and cost as the rows used do. Trainers that remember gradients (all but SGD) would
+        move the other rows too: with False they do.
         """
         self._dense = int(not su)
 
     def status(self) -> None:
-        """Write to stderr the learning rate and how many updates and clipped ones there were since the last call."""
+        """Write to stderr the learning rate and, since the last call, how many updates and clipped ones."""
         text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
         print(text, end="", file=sys.stderr, flush=True)
         self._recent_clips = self._recent_updates = 0
@@ -239,7 +241,7 @@ def _places(name: str, places: Iterable[int], among: list) -> list[int]:
 
 
 class _Table:
-    """A collection's parameters as compiled code needs them, with the states that a trainer keeps for each."""
+    """A collection's parameters as compiled code needs them, with the states kept for each."""
 
     def __init__(self, states: int):
         self.states, self.width = states, at.UPDATE_STATES + states

@@ -66,8 +66,8 @@ class CyclicalSGDTrainer(Trainer):
         e0_min, learning_rate_min: the lowest rate, with which training begins (default 0.01).
         e0_max, learning_rate_max: the highest rate (default 0.1).
         step_size: half a cycle, in updates; 2 to 8 epochs of them are usual.
-        gamma: what the rise is multiplied by in every update. The manual's default of 0 would pin the rate to its
-            minimum: here it is 1, as in DyNet 2.1.
+        gamma: what the rise is multiplied by in every update. The manual's default of 0 would pin the rate to
+            its minimum: here it is 1, as in DyNet 2.1.
         edecay: how all rates fall with `update_epoch`.
 
     Raises:
@@ -128,8 +128,8 @@ class MomentumSGDTrainer(Trainer):
 
     Args:
         m: the collection to train.
-        e0, learning_rate: the learning rate :math:`\eta`. The default is the 0.01 that DyNet has always used; its
-            manual says 0.1.
+        e0, learning_rate: the learning rate :math:`\eta`. The default is the 0.01 that DyNet has always used;
+            its manual says 0.1.
         mom: the momentum :math:`\mu`.
         edecay: how the rate falls with `update_epoch`.
 

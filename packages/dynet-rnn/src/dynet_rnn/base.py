@@ -8,6 +8,7 @@ from dynet_core.dim import Dim, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_ops.cells import Cell
 from dynet_ops.inputs import inputVector
@@ -29,12 +30,17 @@ class _RNNBuilder:
     _projection: tuple[int, ...]
     _recurrent: tuple[int, ...]
     _rates: tuple[float, ...]  # of dropout
+    _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         name = self.whoami()
-        (layers,), (size,), (hidden,) = [checked_dims(name, number) for number in (layers, input_dim, hidden_dim)]
+        (layers,), (size,), (hidden,) = [
+            checked_dims(name, number) for number in (layers, input_dim, hidden_dim)
+        ]
         if not isinstance(model, ParameterCollection):
-            raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
+            raise ArgumentTypeError(
+                f"{name}: model must be a ParameterCollection, not {type(model).__name__}"
+            )
         self.spec: tuple = (layers, size, hidden)
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
@@ -44,6 +50,11 @@ class _RNNBuilder:
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         """The parameters of a layer of m units that takes n numbers, in the order of `get_parameters`."""
         raise NotImplementedError
+
+    def _add(self, *dims: tuple[int, ...]) -> list[Parameters]:
+        """New parameters: matrices with initial values as usual, biases of zero."""
+        zero = ConstInitializer(0.0)
+        return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
 
     @classmethod
     def from_spec(cls, spec: Sequence, model: ParameterCollection) -> _RNNBuilder:
@@ -61,7 +72,7 @@ class _RNNBuilder:
 
     def get_parameters(self) -> list[list[Parameters]]:
         """The parameters of each layer."""
-        return [list(layer) for layer in self._parameters]
+        return [layer[: self._listed] for layer in self._parameters]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
         """The parameters of each layer as expressions.
@@ -70,8 +81,10 @@ class _RNNBuilder:
             ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
         """
         if self._run is None or self._run.graph is not current():
-            raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
-        return [list(layer) for layer in self._run.expressions]
+            raise ArgumentError(
+                f"get_parameter_expressions: call initial_state of this {self.whoami()} first"
+            )
+        return [layer[: self._listed] for layer in self._run.expressions]
 
     # States
 
@@ -143,7 +156,9 @@ class _RNNBuilder:
             x, operands = self._drop_input(run, k, x), state.operands(k)
             if isinstance(previous, int):
                 operands = operands * values
-                previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
+                previous = tuple(
+                    [(previous, value * run.layers.hidden * previous) for value in range(values)]
+                )
             before = self._drop_state(state, k, list(zip(previous, operands)))
             place, batch = run.layers.record(run.graph.nodes, k, x, before)
             x = expressions(run.graph, [place], Dim.of((run.layers.hidden,), batch))[0]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
+from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
-from dynet_ops.shape import concatenate
+from dynet_core.signature import Signature
+from dynet_ops.shape import concatenate, concatenate_signature
 
 from .base import _RNNBuilder
 from .state import RNNState
@@ -98,9 +101,7 @@ class BiRNNBuilder:
 
     def _outputs(self, es: list[Expression], layers) -> list[Expression]:
         for forward, backward in layers:
-            fs = forward.initial_state().transduce(es)
-            bs = backward.initial_state().transduce(es[::-1])
-            es = [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
+            es = _both(forward.initial_state(), backward.initial_state(), es)
         return es
 
     def add_inputs(self, es: Iterable[Expression]) -> list[tuple[RNNState, RNNState]]:
@@ -110,3 +111,34 @@ class BiRNNBuilder:
         fs = forward.initial_state().add_inputs(es)
         bs = backward.initial_state().add_inputs(es[::-1])
         return list(zip(fs, reversed(bs)))
+
+
+def _both(forward: RNNState, backward: RNNState, es: list[Expression]) -> list[Expression]:
+    """The outputs of a pair for each input, concatenated."""
+    if es and type(forward) is type(backward) is RNNState and forward.is_plain() and backward.is_plain():
+        fs, bs = forward.read(es), backward.read(es[::-1])
+        if fs and bs:
+            return _concatenated(es[0].graph, fs, bs)
+    fs, bs = forward.transduce(es), backward.transduce(es[::-1])
+    return [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
+
+
+def _concatenated(graph, fs: tuple[list[int], Dim], bs: tuple[list[int], Dim]) -> list[Expression]:
+    """What `concatenate` does, without looking at each pair anew."""
+    (forward, forward_dim), (backward, backward_dim) = fs, bs
+    signature = _pair(forward_dim, backward_dim)
+    nodes, at, dim = graph.nodes, signature.at, signature.dim
+    found = []
+    for f, b in zip(forward, reversed(backward)):
+        node = Expression()
+        node.graph = graph
+        node.at = len(nodes)
+        node.type = dim
+        nodes += (at, f, b)
+        found.append(node)
+    return found
+
+
+@functools.cache
+def _pair(f: Dim, b: Dim) -> Signature:
+    return concatenate_signature(0, (f, b))

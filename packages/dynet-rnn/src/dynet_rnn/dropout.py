@@ -59,15 +59,17 @@ class Variational(_RNNBuilder):
         return run.masks
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
-        masks = run.masks or self._draw_masks(run, x.type.batch)
-        return _masked(x, masks[k][0])
+        return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
+
+    def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
+        """h of layer k with dropout, for steps that are put together of operations."""
+        return _masked(h, run.masks[k][1])
 
     def _drop_state(self, state: RNNState, k: int, before: list) -> list:
         dropped = list(before)
-        masks = state._run.masks[k][1:]
-        for value in range(min(len(before), len(masks))):
-            if masks[value] is not None:
-                x = _masked(state.vectors(value)[k], masks[value])
+        for value, mask in zip(range(len(before)), state._run.masks[k][1:]):
+            if mask is not None:
+                x = cmult(state.vectors(value)[k], mask)
                 dropped[value] = (x.type.batch, 0), x.at
         return dropped
 

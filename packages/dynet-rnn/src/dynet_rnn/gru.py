@@ -36,4 +36,4 @@ class GRUBuilder(Vertical):
     _projection, _recurrent = (2, 0, 5, 3, 8, 6), (1, 4, 7)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return [self._model.add_parameters(dim) for dim in ((m, n), (m, m), (m,)) * 3]
+        return self._add(*((m, n), (m, m), (m,)) * 3)

@@ -36,7 +36,9 @@ class Layers:
 
     def step(self, k: int, x: Dim, previous: Previous) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         """Layer k's projection up to its input, its step up to the previous state, and the batch size."""
-        inputs, weights = self.inputs[k], self.weights[k] if previous else []
+        inputs, weights = self.inputs[k], self.weights[k]
+        if not previous:
+            weights = [w for name, w in zip(self.cell.weights, weights) if name in self.cell.first_weights]
         batch = common_batch(x, previous)
         projection = projection_signature(batch, x.plain, *[e.type for e in inputs])
         step = step_signature(self.cell, self.hidden, batch, previous, *[e.type for e in weights])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-from dynet_core.errors import ArgumentTypeError
 from dynet_core.expression import Expression
+from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_ops.inputs import inputTensor
+from dynet_ops.arithmetic import cmult
+from dynet_ops.elementwise import logistic, tanh
+from dynet_ops.inputs import inputVector
+from dynet_ops.norm import layer_norm
 from dynet_ops.recurrent import COUPLED, FAST, LSTM
+from dynet_ops.shape import pickrange
 
 from .dropout import Variational
 from .layers import Layers
+from .state import RNNState
 
 
 class VanillaLSTMBuilder(Variational):
@@ -32,6 +36,8 @@ class VanillaLSTMBuilder(Variational):
         hidden_dim: how many numbers a state has.
         model: the collection to which the parameters are added: for each layer :math:`W_x` (4 hidden_dim, input size),
             :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b`, the gates i, f, o, c one under the other.
+        ln_lstm: normalise :math:`W_x x`, :math:`W_h h` and c by layers. The six parameters that this takes for each layer
+            belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
         forget_bias: what is added to :math:`b_f`.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers, Schmidhuber and Cummins, 2000.
@@ -44,6 +50,7 @@ class VanillaLSTMBuilder(Variational):
 
     _cell, _collection = LSTM, "vanilla-lstm-builder"
     _projection, _recurrent = (2, 0), (1,)
+    _listed = 3
 
     def __init__(
         self,
@@ -54,12 +61,55 @@ class VanillaLSTMBuilder(Variational):
         ln_lstm: bool = False,
         forget_bias: float = 1.0,
     ):
+        self._norms_in = model if ln_lstm else None
+        self._forget_bias = float(forget_bias)
+        self._shifted: dict[bool, tuple] = {}
         super().__init__(layers, input_dim, hidden_dim, model)
-        self.spec = (*self.spec, bool(ln_lstm), float(forget_bias))
+        self.spec = (*self.spec, bool(ln_lstm), self._forget_bias)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        add = self._model.add_parameters
-        return [add((4 * m, n)), add((4 * m, m)), add((4 * m,), init=ConstInitializer(0.0))]
+        layer = self._add((4 * m, n), (4 * m, m), (4 * m,))
+        if self._norms_in is not None:
+            for size, start in ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0)):
+                layer.append(self._norms_in.add_parameters((size,), init=ConstInitializer(start)))
+        return layer
+
+    def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
+        if self._forget_bias == 1 or self._norms_in is not None:
+            return super()._loaded(update)
+        # the cell adds 1 to the forget gate: another number is made up for once in every graph
+        found, _, graph = self._shifted.get(update, (None, None, None))
+        if graph is not current():
+            m = self.spec[2]
+            shift = inputVector([0.0] * m + [self._forget_bias - 1] * m + [0.0] * (2 * m))
+            found = [[p.expr(update) for p in layer] for layer in self._parameters]
+            layers = self._layers([[Wx, Wh, b + shift] for Wx, Wh, b in found])
+            self._shifted[update] = found, layers, current()
+        return self._shifted[update][:2]
+
+    def _is_plain(self) -> bool:
+        return self._norms_in is None and super()._is_plain()
+
+    def advance(self, state: RNNState, x: Expression) -> RNNState:
+        """The state after one more input, with dropout or layer normalisation."""
+        if self._norms_in is None:
+            return super().advance(state, x)
+        run = state._run
+        state._form.steps(x.type)  # checks shapes before anything is recorded
+        hs, cs = [], []
+        for k, (Wx, Wh, b, gh, bh, gx, bx, gc, bc) in enumerate(run.expressions):
+            gates = b + layer_norm(Wx * self._drop_input(run, k, x), gx, bx)
+            if state.h():
+                gates = gates + layer_norm(Wh * self._drop_h(run, k, state.h()[k]), gh, bh)
+            m = self.spec[2]
+            i, f, o, g = [pickrange(gates, part * m, part * m + m) for part in range(4)]
+            c = cmult(logistic(i), tanh(g))
+            if state.h():
+                c = c + cmult(logistic(f + self._forget_bias), state.vectors(1)[k])
+            x = cmult(logistic(o), tanh(layer_norm(c, gc, bc)))
+            hs.append(x)
+            cs.append(c)
+        return RNNState.of(run, state, [tuple(hs), tuple(cs)])
 
 
 class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
@@ -79,8 +129,6 @@ class CoupledLSTMBuilder(Variational):
         o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + W_{oc} c_t + b_o) \\
         h_t &= \tanh(c_t) \circ o_t
 
-    The first step of a sequence has no :math:`W_{oc} c_t`, as in DyNet.
-
     Args:
         layers: how many networks read each other's outputs.
         input_dim: how many numbers an input has.
@@ -96,16 +144,37 @@ class CoupledLSTMBuilder(Variational):
     _rates = (0.0, 0.0, 0.0)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return [self._model.add_parameters(dim) for dim in (*self._gate(n, m), *self._gate(n, m), (m, n), (m, m), (m,))]
-
-    def _gate(self, n: int, m: int):
-        return (m, n), (m, m), (m, m), (m,)
+        gate = (m, n), (m, m), (m, m), (m,)
+        return self._add(*gate, *gate, (m, n), (m, m), (m,))
 
 
-class FastLSTMBuilder(CoupledLSTMBuilder):
-    """As `CoupledLSTMBuilder`, with vectors :math:`W_{ic}` and :math:`W_{oc}` that c is multiplied by elementwise."""
+class FastLSTMBuilder(Variational):
+    r"""A network of long short-term memories whose forget gate is 1 - i.
+
+    .. math::
+
+        i_t &= \sigma(W_{ix} x_t + W_{ih} h_{t-1} + b_i) \\
+        \tilde c_t &= \tanh(W_{cx} x_t + W_{ch} h_{t-1} + b_c) \\
+        c_t &= c_{t-1} \circ (1 - i_t) + \tilde c_t \circ i_t \\
+        o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + b_o) \\
+        h_t &= \tanh(c_t) \circ o_t
+
+    As in DyNet, each layer also has vectors :math:`W_{ic}` and :math:`W_{oc}` for peepholes, which nothing is computed
+    with.
+
+    Args:
+        layers: how many networks read each other's outputs.
+        input_dim: how many numbers an input has.
+        hidden_dim: how many numbers a state has.
+        model: the collection to which the parameters are added: for each layer
+            :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
+
+    Source: Greff et al., "LSTM: a search space odyssey", 2015.
+    """
 
     _cell, _collection = FAST, "fast-lstm-builder"
+    _projection, _recurrent = (3, 0, 7, 4, 10, 8), (1, 5, 9)
 
-    def _gate(self, n: int, m: int):
-        return (m, n), (m, m), (m, 1), (m,)
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        gate = (m, n), (m, m), (m, 1), (m,)
+        return self._add(*gate, *gate, (m, n), (m, m), (m,))

@@ -30,4 +30,4 @@ class SimpleRNNBuilder(Variational):
     _projection, _recurrent = (2, 0), (1,)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return [self._model.add_parameters(dim) for dim in ((m, n), (m, m), (m,))]
+        return self._add((m, n), (m, m), (m,))

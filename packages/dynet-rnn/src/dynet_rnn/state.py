@@ -19,7 +19,9 @@ from .layers import START, Form, Layers, expressions
 if TYPE_CHECKING:
     from .base import _RNNBuilder
 
-_place = functools.cache(lambda dim, offset: alias(dim, offset=offset))  # a stretch of a node as an expression
+_place = functools.cache(
+    lambda dim, offset: alias(dim, offset=offset)
+)  # a stretch of a node as an expression
 
 
 class Run:
@@ -63,7 +65,9 @@ class RNNState:
     def start(cls, run: Run) -> RNNState:
         """The state before the first input."""
         layers = run.layers
-        return cls.made(run, None, layers.form((START,) * len(layers)), None, None, [()] * len(layers.cell.state))
+        return cls.made(
+            run, None, layers.form((START,) * len(layers)), None, None, [()] * len(layers.cell.state)
+        )
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
@@ -203,7 +207,9 @@ class RNNState:
         graph = graph_of("add_input", (x,))
         if graph is not run.graph:
             len(run.graph.nodes)  # raises if the graph is gone
-            raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
+            raise StaleExpressionError(
+                "add_input: the input and the state belong to different threads' graphs"
+            )
         if x.graph is None:
             x = append(graph, _place(x.type.plain, 0), [x.at])
         if not run.plain:
@@ -294,7 +300,9 @@ class RNNState:
         hidden = self._run.layers.hidden
         for number, e in enumerate(es):
             if e.type.size != hidden or e.type.rows != hidden:
-                raise ShapeError(f"{name}: expression {number} is {e.type!r}, the network's states are {(hidden,)}")
+                raise ShapeError(
+                    f"{name}: expression {number} is {e.type!r}, the network's states are {(hidden,)}"
+                )
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
@@ -303,7 +311,8 @@ class RNNState:
         kept = [self.vectors(k) for k in range(len(self._run.layers.cell.state))]
         given = given + [()] * (len(kept) - len(given))
         vectors = [
-            new or old or tuple([zeros(dim.dims, dim.batch)] * len(self._run.layers)) for new, old in zip(given, kept)
+            new or old or tuple([zeros(dim.dims, dim.batch)] * len(self._run.layers))
+            for new, old in zip(given, kept)
         ]
         return RNNState.of(self._run, self, vectors)
 

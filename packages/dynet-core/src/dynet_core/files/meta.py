@@ -1,9 +1,9 @@
-"""The `.meta` file of `dy.save`: one pickle for each object, in which classes are those of DyNet's module `_dynet`.
+"""The `.meta` file of `dy.save`: a pickle for each object, whose classes are those of module `_dynet`.
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of its collection)
 
-Reading one runs no code and imports nothing: of a pickle only plain values are taken, and for a class just its name,
-by which it is then looked for among the classes that may be meant.
+Reading one runs no code and imports nothing: only plain values are taken from a pickle, and for a class just
+its name, by which it is then looked for among the classes that may be meant.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..errors import ArgumentError, FileFormatError
 
 OURS = ("dynet", "_dynet", "dynet_rnn")  # modules that hold the builders, if they are imported
 THEIRS = ("_dynet", "_gdynet", "dynet")  # what their module is called in files
-PLAIN = (type(None), bool, int, float, complex, str, bytes)
+PLAIN = (type(None), bool, int, float, str, bytes)
 DEEPEST = 50
 
 
@@ -46,10 +46,15 @@ def write(file: BinaryIO, record: Record) -> None:
     _Pickler(file, protocol=4).dump(content)
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined]  # in Python, for its table of what to do with a type
+# The pickle module's classes in Python, for their tables of what to do with a type or an opcode.
+_PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
+_PythonUnpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class _Pickler(_PythonPickler):
     """Writes our classes as DyNet's."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch = dict(_PythonPickler.dispatch)
 
     def save_class(self, cls: type) -> None:
         self.save(_module_in_file(cls))
@@ -81,8 +86,8 @@ def _plain(value: Any, owner: type, depth: int = 0) -> Any:
     if depth < DEEPEST and type(value) is dict:
         return {_plain(k, owner, depth + 1): _plain(v, owner, depth + 1) for k, v in value.items()}
     raise ArgumentError(
-        f"save: the spec of {owner.__name__} holds a {type(value).__name__}; a file can hold numbers, strings, "
-        f"classes with from_spec, and tuples, lists, sets and dicts of these: {value!r:.60}"
+        f"save: the spec of {owner.__name__} holds a {type(value).__name__}, {value!r:.60}; a file can hold "
+        "numbers, strings, classes with from_spec, and tuples, lists, sets and dicts of these"
     )
 
 
@@ -111,19 +116,20 @@ class _Name:
     name: str
 
 
-PLAIN_OPCODES = """
+_PLAIN = """
     PROTO FRAME STOP MARK POP POP_MARK DUP PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET MEMOIZE
     NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
     STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
     BINBYTES SHORT_BINBYTES BINBYTES8 TUPLE EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 LIST EMPTY_LIST APPEND APPENDS
     DICT EMPTY_DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET GLOBAL STACK_GLOBAL
-""".split()
+"""
+PLAIN_OPCODES = [getattr(pickle, name)[0] for name in _PLAIN.split()]
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # in Python, for its table of opcodes
+class _Unpickler(_PythonUnpickler):
     """Knows only opcodes that make plain values: none that call anything or reserve memory unseen."""
 
-    dispatch = {code: pickle._Unpickler.dispatch[code] for code in (getattr(pickle, n)[0] for n in PLAIN_OPCODES)}  # type: ignore[attr-defined]
+    dispatch = {code: _PythonUnpickler.dispatch[code] for code in PLAIN_OPCODES}
 
     def find_class(self, module: str, name: str) -> Any:
         return _Name(str(module), str(name))
@@ -172,7 +178,6 @@ class _Resolver:
             for part in wanted.name.split("."):
                 found = getattr(found, "__dict__", {}).get(part)
         if not isinstance(found, type) or not callable(getattr(found, "from_spec", None)):
-            raise FileFormatError(
-                f"{self.where} is a {wanted.module}.{wanted.name}; no imported module has such a class with from_spec"
-            )
+            name = f"{wanted.module}.{wanted.name}"
+            raise FileFormatError(f"{self.where} is a {name}: no imported module has it, with from_spec")
         return found

@@ -1,14 +1,17 @@
-"""Parameters written to a file and taken from one. The name decides the format: `.safetensors`, or else DyNet's text."""
+"""Parameters written to files and read from them.
+
+A name that ends in `.safetensors` means that format, any other name DyNet's text.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import BinaryIO
 
-from ..errors import FileFormatError
-from . import text_format
+from . import safetensors_format, text_format
 from .replacing import replacing
-from .text_format import Entry, Reader, Tensor
+from .tensors import Expected, Reader, Tensor
 
 Path = str | os.PathLike[str]
 
@@ -23,63 +26,59 @@ def save(tensors: Sequence[Tensor], path: Path, append: bool = False) -> None:
         ArgumentError: a name that the format cannot hold.
         OSError: the file cannot be written; it is as it was.
     """
-    for tensor in tensors:
-        text_format.checked_name(tensor.name)
-    with replacing(path, keep=append) as file:
+    binary = _is_safetensors(path)
+    if binary and append and os.path.exists(path):
+        tensors = [*load_all(path), *tensors]
+    with replacing(path, keep=append and not binary) as file:
+        write(file, path, tensors)
+
+
+def write(file: BinaryIO, path: Path, tensors: Sequence[Tensor]) -> None:
+    """Write tensors to an open file, in the format that the name `path` means."""
+    if _is_safetensors(path):
+        safetensors_format.write(file.name, tensors)
+    else:
         text_format.write(file, tensors)
+
+
+def _is_safetensors(path: Path) -> bool:
+    return os.fspath(path).endswith(".safetensors")
+
+
+def opened(path: Path, named: Path | None = None) -> Reader:
+    """A file to read from.
+
+    Args:
+        named: the name that means the format, if that is another.
+
+    Raises:
+        FileFormatError: it is damaged.
+        OSError: it cannot be read.
+    """
+    binary = _is_safetensors(path if named is None else named)
+    return safetensors_format.SafetensorsReader(path) if binary else text_format.TextReader(path)
 
 
 def load_all(path: Path) -> list[Tensor]:
     """Everything in a file."""
-    with Reader(path) as reader:
+    with opened(path) as reader:
         return [reader.read(entry) for entry in reader.entries]
 
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> Tensor:
-    """The parameter, or lookup parameter, of a name; of certain dimensions, if given."""
-    with Reader(path) as reader:
+    """The parameter, or lookup parameter, of a name; it must have these dimensions, if some are given."""
+    with opened(path) as reader:
         entry = reader.named(lookup, name)
         if dims is not None:
-            check_dims(reader.path, entry, dims)
+            entry.check(reader.path, dims)
         return reader.read(entry)
 
 
-def load_matching(path: Path, key: str, expected: Sequence[tuple[bool, tuple[int, ...]]]) -> list[Tensor]:
-    """A collection's tensors, matched by their order.
-
-    Args:
-        key: the collection's name in the file; everything, if empty.
-        expected: for each tensor, whether it is a lookup parameter, and its dimensions.
+def load_matching(path: Path, key: str, expected: Expected) -> list[Tensor]:
+    """The tensors of the collection `key`, matched by their order; everything in the file, if `key` is empty.
 
     Raises:
-        FileFormatError: the file is damaged, or there are others in it.
+        FileFormatError: the file is damaged, or holds others.
     """
-    with Reader(path) as reader:
-        return [reader.read(entry) for entry in matched(reader, reader.with_prefix(key), expected, key)]
-
-
-def matched(
-    reader: Reader, entries: Sequence[Entry], expected: Sequence[tuple[bool, tuple[int, ...]]], key: str
-) -> list[Entry]:
-    """Entries in the order of what is expected, once all dimensions are checked."""
-    found = [entry for entry in entries if not entry.lookup] + [entry for entry in entries if entry.lookup]
-    lookups = sum(lookup for lookup, _ in expected)
-    wanted, there = (len(expected) - lookups, lookups), (
-        sum(not entry.lookup for entry in found),
-        sum(entry.lookup for entry in found),
-    )
-    if wanted != there:
-        under = f" under {key}" if key else ""
-        raise FileFormatError(
-            f"{reader.path} holds {there[0]} parameters and {there[1]} lookup parameters{under}, "
-            f"the collection {wanted[0]} and {wanted[1]}"
-        )
-    for entry, (_, dims) in zip(found, expected):
-        check_dims(reader.path, entry, dims)
-    return found
-
-
-def check_dims(path: Path, entry: Entry, dims: tuple[int, ...]) -> None:
-    """Raise where an entry has other dimensions; a last dimension of 1 may be missing."""
-    if entry.dims != dims:
-        raise FileFormatError(f"{path}: {entry.kind} {entry.name} is {entry.dims} in the file, {dims} in the model")
+    with opened(path) as reader:
+        return [reader.read(entry) for entry in reader.matching(key, expected)]

@@ -1,10 +1,11 @@
-"""Numbers as DyNet writes them, `"%+.8e "` each: sixteen characters, of which nine digits are all a float32 needs.
+"""Numbers as DyNet writes them, `"%+.8e "` each: sixteen characters, with the nine digits a float32 needs.
 
 Both ways go through arrays of characters, a block at a time, many times faster than one number after another.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,8 @@ BLOCK = 1 << 14  # numbers that fit a cache along with what is made of them
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # of a float32 as a decimal
 POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])
 LARGEST = float(np.finfo(np.float32).max)
+LAST_WORD = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
+"""What a line without an end may end with: other numbers could be the first part of one."""
 
 
 def _power(exponents: np.ndarray) -> np.ndarray:
@@ -73,7 +76,7 @@ def _written_block(values: np.ndarray) -> bytes:
     unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
     for place in np.flatnonzero(unsure | ~finite):
-        text[place] = b"%+.8e " % values[place] if finite[place] else f"{values[place]:+f}".ljust(WIDTH).encode()
+        text[place] = f"{values[place]:+.8e}".ljust(WIDTH).encode()
     return cells.tobytes()
 
 
@@ -96,21 +99,20 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
     if len(line) == count * WIDTH:
         values = np.empty(count, np.float32)
         cells = np.frombuffer(line, CELL)
-        characters = cells.view(np.uint8).reshape(count, WIDTH)
-        if all(
-            _read_block(cells[start : start + BLOCK], characters[start : start + BLOCK], values[start : start + BLOCK])
-            for start in range(0, count, BLOCK)
-        ):
+        blocks = [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+        if all(_read_block(cells[block], values[block]) for block in blocks):
             return values
     words = line.split()
-    if not ended and words and len(words[-1]) < WIDTH - 1 and words[-1].lower().lstrip(b"+-") not in (b"inf", b"nan"):
+    if not ended and words and not LAST_WORD.fullmatch(words[-1]):
         raise FileFormatError(f"{where}: the file ends in the middle of a number")
     return _read_words(words, count, where)
 
 
-def _read_block(cells: np.ndarray, characters: np.ndarray, values: np.ndarray) -> bool:
+def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     """Put the numbers of a block of cells into `values`; whether all cells are as `written` makes them."""
-    digits = characters - np.uint8(ord("0"))  # whatever is no digit becomes 10 or more
+    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(
+        ord("0")
+    )  # what is no digit becomes 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
     regular = (
         (negative | (cells["sign"] == ord("+")))

@@ -1,8 +1,8 @@
 """Parameters, builders and users' objects in files: `dy.save` and `dy.load`.
 
-Two files hold what one call saves: `.data`, in DyNet's text format, and `.meta`, which says what to make of it. They
-change together: the new `.data` stands ready under a name that follows from the new `.meta`, and once that has taken
-the old one's place, readers take this `.data`, whether or not it has got its own name yet.
+Two files hold what one call saves: `.data`, in DyNet's text format, and `.meta`, which says what to make of
+it. They change together: the new `.data` stands ready under a name that follows from the new `.meta`, and
+once that has taken the old one's place, readers take this `.data`, whether or not it has got its own name yet.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentTypeError, FileFormatError
-from . import meta, text_format
-from .model_files import matched
+from . import meta, model_files
 from .replacing import checked_mode, replacing
-from .text_format import Entry, Reader, Tensor
+from .tensors import Entry, Expected, Reader, Tensor
 
 if TYPE_CHECKING:
     from ..parameter import ParameterCollection
@@ -30,8 +30,8 @@ def save(basename: Path, objects: Iterable) -> None:
 
     Args:
         basename: what the names of the two files begin with.
-        objects: anything iterable. What is neither a parameter nor a builder has `param_collection()`, a property
-            `spec` of plain values, and a static method `from_spec(spec, model)` that makes it anew.
+        objects: anything iterable. What is neither a parameter nor a builder has `param_collection()`, a
+            property `spec` of plain values, and a static method `from_spec(spec, model)` that makes it anew.
 
     Raises:
         ArgumentError: a spec or name that a file cannot hold.
@@ -52,8 +52,8 @@ def save(basename: Path, objects: Iterable) -> None:
 def load(basename: Path, params: ParameterCollection) -> list:
     """Load what `save` saved, also that of the original DyNet, into a collection.
 
-    No code in the files is run: a class they name must be one of the library's builders, or belong to a module
-    that is imported already, and have `from_spec`.
+    No code in the files is run: a class they name must be one of the library's builders, or belong to a
+    module that is imported already, and have `from_spec`.
 
     Args:
         basename: as in `save`.
@@ -81,19 +81,23 @@ def load_generator(basename: Path, params: ParameterCollection) -> Iterator:
 
 
 def save_components(path: Path, components: Iterable) -> None:
-    """Save objects to a text file and what they are to `path.meta`."""
+    """Save objects to a file of parameters, and what they are to `path.pym`."""
     path = os.fspath(path)
-    _save_pair(path, path + ".meta", components)
+    _save_pair(path, path + ".pym", components)
 
 
 def load_components(path: Path, params: ParameterCollection) -> list:
-    """Load the objects in a text file; its parameters, if no `path.meta` says what they belong to."""
+    """Load the objects of a file of parameters; these themselves, if there is no `path.pym`."""
     path = os.fspath(path)
-    if os.path.exists(path + ".meta"):
-        return _load_pair(path, path + ".meta", params)
-    with Reader(path) as reader:
-        tensors = [reader.read(entry) for entry in reader.entries]
-    return [params._add_loaded(tensor) for tensor in tensors]
+    if os.path.exists(path + ".pym"):
+        return _load_pair(path, path + ".pym", params)
+    return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
+
+
+def forget_components(path: Path) -> None:
+    """Remove what says of a file that is written anew what its parameters belonged to."""
+    with suppress(FileNotFoundError):
+        os.unlink(os.fspath(path) + ".pym")
 
 
 def _save_pair(data: str, meta_path: str, objects: Iterable) -> None:
@@ -109,7 +113,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable) -> None:
     checked_mode(target)
     ready = _ready_name(target, content.getvalue())
     with replacing(ready) as file:
-        text_format.write(file, tensors)
+        model_files.write(file, data, tensors)
     try:
         with replacing(meta_path) as file:
             file.write(content.getvalue())
@@ -126,7 +130,7 @@ def _ready_name(target: str, content: bytes) -> str:
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """The `.data` to read: the one that stands ready, if a save was interrupted and nobody has saved since."""
+    """The `.data` to read: the one that stands ready, if a save was interrupted and none has followed."""
     target = os.path.realpath(data)
     ready = _ready_name(target, content)
     try:
@@ -161,7 +165,7 @@ def _objects(data: str, meta_path: str, params: ParameterCollection) -> Iterator
     with open(meta_path, "rb") as file:
         content = file.read()
     records = meta.read(content, meta_path)
-    with Reader(_data_for(data, content)) as reader:
+    with model_files.opened(_data_for(data, content), named=data) as reader:
         entries = _Entries(reader)
         for record in records:
             yield _object(record, entries, params)
@@ -184,7 +188,7 @@ class _Entries:
         """How many numbers the collection of a name can have."""
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
-    def all(self, name: str, expected: Sequence[tuple[bool, tuple[int, ...]]]) -> list[Entry]:
+    def all(self, name: str, expected: Expected) -> list[Entry]:
         following = self.reader.entries[self.next : self.next + len(expected)]
         if len(following) == len(expected) and all(
             entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
@@ -192,7 +196,7 @@ class _Entries:
         ):
             self.next += len(expected)
             return following
-        return matched(self.reader, self.reader.with_prefix(name), expected, name)
+        return self.reader.matching(name, expected)
 
 
 def _object(record: meta.Record, entries: _Entries, params: ParameterCollection) -> Any:

@@ -16,8 +16,8 @@ from typing import BinaryIO
 def replacing(path: str | os.PathLike[str], keep: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the block ends without an error.
 
-    Whoever reads `path` meanwhile, or after a crash at any moment, finds the old file, whole. What is no regular
-    file (a pipe, a terminal) is written to directly.
+    Whoever reads `path` meanwhile, or after a crash at any moment, finds the old file, whole. What is no
+    regular file (a pipe, a terminal) is written to directly.
 
     Args:
         path: the file; through a symbolic link, what it leads to.
@@ -46,7 +46,7 @@ def replacing(path: str | os.PathLike[str], keep: bool = False) -> Iterator[Bina
                 with open(target, "rb") as old:
                     shutil.copyfileobj(old, file, 1 << 20)
             yield file
-            file.flush()
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:

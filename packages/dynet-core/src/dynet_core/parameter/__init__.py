@@ -12,12 +12,13 @@ from .dense import Parameters
 from .lookup import LookupParameters
 
 __all__ = [
-    "LookupParameters", "Model", "ParameterCollection", "Parameters", "checked_index", "checked_indices", "parameter",
+    "LookupParameters", "Model", "ParameterCollection", "Parameters", "checked_index", "checked_indices",
+    "parameter",
 ]  # fmt: skip
 
 
 def parameter(p: Parameters | LookupParameters, update: bool = True) -> Expression:
-    """A parameter, or a whole lookup table, as an expression; with update=False, one that receives no gradient.
+    """A parameter, or a whole lookup table, as an expression; with update=False, one without a gradient.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()

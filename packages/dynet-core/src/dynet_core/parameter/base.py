@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ArgumentError, GradientError
 from ..expression import Expression
 from ..files import model_files
-from ..files.text_format import Tensor
+from ..files.tensors import Tensor
 from ..graph import shape_of
 from .checks import checked_number
 from .storage import Storage
@@ -37,7 +37,9 @@ class Constant(Expression):
 
     def gradient(self) -> np.ndarray:
         """Refused: there is none."""
-        raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
+        raise GradientError(
+            f"gradient: {self._source.name()} takes part with update=False and has no gradient"
+        )
 
     def __reduce__(self):
         return type(self._source)._fixed, (self._source,)

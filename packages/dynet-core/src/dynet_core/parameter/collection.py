@@ -72,7 +72,7 @@ class ParameterCollection:
     def add_lookup_parameters(
         self, dim, init=None, name: str = "", device: str = "", scale=1.0, mean=0.0, std=1.0
     ) -> LookupParameters:
-        """Add a table of dim[0] rows of dimensions dim[1:]. The other arguments are those of `add_parameters`."""
+        """Add a table of dim[0] rows of dimensions dim[1:]; otherwise like `add_parameters`."""
         dims = checked_dims("add_lookup_parameters", dim)
         dims = dims if len(dims) > 1 else (*dims, 1)
         name = _checked_name("parameter", name)
@@ -107,7 +107,9 @@ class ParameterCollection:
         if left is not None:
             _loading.floats = left - math.prod(dims)
             if _loading.floats < 0:
-                raise FileFormatError("the object described in the file has more parameters than the file holds")
+                raise FileFormatError(
+                    "the object described in the file has more parameters than the file holds"
+                )
         values = initializer.values(dims, lookup=lookup)
         return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
 
@@ -164,7 +166,7 @@ class ParameterCollection:
             fname: the file. It is replaced as a whole, once all has been written.
             name: what this collection is called in the file; its own name if empty.
             append: keep what the file holds, and add to it.
-            components: parameters, builders and the like to save instead of everything: `load` gives them back.
+            components: parameters, builders and the like to save instead; `load` gives them back.
 
         Raises:
             OSError: the file cannot be written; it is as it was.
@@ -175,6 +177,7 @@ class ParameterCollection:
             object_files.save_components(fname, components)
         else:
             self.write_to_textfile(fname, name, append)
+            object_files.forget_components(fname)
 
     def write_to_textfile(self, fname: Path, key: str = "", append: bool = False) -> None:
         """`save`, with DyNet's other name."""
@@ -205,7 +208,7 @@ class ParameterCollection:
     def load(self, fname: Path) -> list:
         """Add what `save` wrote to a file, and return it as a list.
 
-        That is the `components` which `save` was given; without any, the parameters and then the lookup parameters.
+        That is the `components` which `save` was given; without any, all parameters and lookup parameters.
         """
         return object_files.load_components(fname, self)
 
@@ -250,7 +253,7 @@ class ParameterCollection:
 
     @contextmanager
     def _all_or_nothing(self, floats: int) -> Iterator[None]:
-        """A block in which a file is read: at most so many floats are added, and none if there is an error."""
+        """A block that adds at most so many floats, and none if there is an error."""
         before = self._state()
         _loading.floats = floats
         try:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Parameters(Trained):
     """A tensor that training changes. It is an expression of every graph, and can be an operand itself.
 
-    Made by `ParameterCollection.add_parameters`. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) give the
-    memory itself, not a copy: it changes as the parameter does.
+    Made by `ParameterCollection.add_parameters`. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) give
+    the memory itself, not a copy: it changes as the parameter does.
 
     Args:
         dims: the dimensions.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LookupParameters(Trained):
-    """A table of vectors (or tensors), one a row, of which a graph uses a few. `E[i]` is row i as an expression.
+    """A table of vectors or tensors, one a row, of which a graph uses a few; `E[i]` is row i, an expression.
 
     Made by `ParameterCollection.add_lookup_parameters`. The table itself is an expression too, of dimensions
     (*dims of a row, rows); where it is used as such, all rows have a gradient.
@@ -48,7 +48,7 @@ class LookupParameters(Trained):
         self._batches: dict[int, Signature] = {}
 
     @property
-    def at(self) -> int:  # type: ignore[override]  # asked for only where the table as a whole becomes an operand
+    def at(self) -> int:  # type: ignore[override]  # asked for where the whole table becomes an operand
         """The operand that means the whole table. Its use is noted in the current graph."""
         storage = self._storage
         current().engine.use_whole(storage.touched)
@@ -62,7 +62,9 @@ class LookupParameters(Trained):
         if index.__class__ is not int:
             index = checked_index("lookup", index)
         if not 0 <= index < self.rows:
-            raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
+            raise OutOfRangeError(
+                f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows"
+            )
         try:
             graph = thread.graph
         except AttributeError:
@@ -108,7 +110,7 @@ class LookupParameters(Trained):
 
     @property
     def _dense_gradient(self) -> bool:
-        """Whether any row may have a gradient, listed or not: the next update then changes the whole table."""
+        """Whether any row may have a gradient: the next update then changes the whole table."""
         return bool(self._storage.touched[-1])
 
     @_dense_gradient.setter
@@ -164,7 +166,7 @@ class LookupParameters(Trained):
         target[...] = checked_array("init_row", values, target.shape)
 
     def init_from_array(self, arr) -> None:
-        """Replace the rows by those of an array of shape (rows, *dims); one with fewer replaces the first ones."""
+        """Replace the rows by those of an array of shape (rows, *dims); with fewer rows, only the first."""
         values = real_array("init_from_array", arr)
         if values.ndim == 1 == len(self._row_dim.dims) == self._row_dim.size:
             values = values[:, np.newaxis]

@@ -12,7 +12,7 @@ from ..memory import Block
 class Storage:
     """The numbers of a parameter and of its gradient, and the rows by which the planner knows them.
 
-    A lookup table with `rows` rows notes in `touched` which of them have a gradient (see layout: PARAMETER_TOUCHED).
+    A lookup table of `rows` rows notes in `touched` which have a gradient (PARAMETER_TOUCHED in layout).
     """
 
     __slots__ = ("_fixed", "_whole", "gradient", "row", "rows", "touched", "values")

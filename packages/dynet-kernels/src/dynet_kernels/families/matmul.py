@@ -108,9 +108,7 @@ def product_cuda(kernel):
             )
 
         width = let(T.Select(group == int64(0), instruction.count, group))
-        first = let(
-            instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width
-        )
+        first = let(instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width)
         tiled_product(
             instruction,
             rows,
@@ -183,7 +181,9 @@ def column_gradient_cuda(kernel):
             rows,
             left=lambda i, k: memory[instruction.address(w_role, first) + k + i * rows],
             right=lambda k, j: memory[instruction.address(dy_role, first + j) + k],
-            write=lambda i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
+            write=lambda i, j, total: add_atomically(
+                memory, instruction.address(dx_role, first + j) + i, total
+            ),
         )
 
     return tir.kernel(body, kernel.parameters)

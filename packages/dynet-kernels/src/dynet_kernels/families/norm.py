@@ -12,7 +12,8 @@ from tvm.tirx.script import builder as T
 from .. import tir
 from ..tir import int64, let, load, vector_loop
 
-STRETCHES, VECTORS = 2, 2  # read in two places at once, two vectors each: faster than one where memory is slow
+STRETCHES = 2  # places in which a column is read at once: faster than one where memory is slow
+VECTORS = 2  # read at once in each
 CHAINS = STRETCHES * VECTORS  # independent sums, so that additions need not wait for one another
 THREADS = 128
 
@@ -54,8 +55,9 @@ def cpu(kernel, lanes):
         total = let(chain(0))
         for number in range(1, CHAINS):
             total = let(total + chain(number))
-        for lane in range(lanes):
-            _add_to_total(instruction, tirx.Shuffle([total], [tirx.const(lane, "int32")]) if lanes > 1 else total)
+        put(0, total)
+        with T.serial(int64(0), int64(lanes)) as lane:
+            _add_to_total(instruction, let(sums[lane]))
 
     return tir.kernel(body, kernel.parameters)
 

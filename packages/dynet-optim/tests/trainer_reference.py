@@ -1,4 +1,4 @@
-"""Update rules in float64 numpy: rule(p, g, state, rate, t) changes p and the tensors of state in update number t."""
+"""Update rules in float64 numpy: rule(p, g, state, rate, t) changes p and state in update number t."""
 
 import numpy as np
 

@@ -1,6 +1,7 @@
 """Models whose gradients tests set by hand."""
 
 import numpy as np
+
 from dynet_core import ParameterCollection
 
 SHAPES = [(1,), (7,), (3, 5), (16, 2), (33,), (10, 10), (129, 3)]
@@ -13,12 +14,8 @@ class Model:
     def __init__(self, shapes=SHAPES, tables=TABLES, seed=1):
         self.random = np.random.default_rng(seed)
         self.collection = ParameterCollection()
-        self.parameters = [
-            self.collection.add_parameters(shape, init=self.normal(shape)) for shape in shapes
-        ]
-        self.tables = [
-            self.collection.lookup_parameters_from_numpy(self.normal(shape)) for shape in tables
-        ]
+        self.parameters = [self.collection.add_parameters(shape, init=self.normal(shape)) for shape in shapes]
+        self.tables = [self.collection.lookup_parameters_from_numpy(self.normal(shape)) for shape in tables]
 
     def normal(self, shape):
         return self.random.standard_normal(shape).astype(np.float32)
@@ -30,7 +27,7 @@ class Model:
         return [parameter.grad_as_array() for parameter in [*self.parameters, *self.tables]]
 
     def draw_gradients(self, size=1.0):
-        """Give every parameter, and some rows of every table, random gradients; what `Reference.update` takes."""
+        """Give every parameter and some rows of every table random gradients; what a Reference takes."""
         for parameter in self.parameters:
             set_gradient(parameter, size * self.normal(parameter.shape()))
         touched = []

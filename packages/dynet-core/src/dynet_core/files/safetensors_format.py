@@ -1,0 +1,104 @@
+"""safetensors files: binary, many times faster than text, and readable by much other software.
+
+A parameter's array is as `as_array` gives it. The order of parameters, and which are lookup parameters, is in
+the file's metadata. Gradients are not kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..dim import MAX_DIMS
+from ..errors import ArgumentError, FileFormatError
+from .tensors import Entry, Reader, Tensor
+
+ORDER = "dynet"  # the metadata's key: [[name, whether it is a lookup parameter], ...]
+
+
+def _library() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError(
+            'this file format needs the safetensors package: pip install "dynet-core[safetensors]"'
+        ) from None
+    return safetensors
+
+
+def write(path: str, tensors: Iterable[Tensor]) -> None:
+    """Write a file.
+
+    Raises:
+        ArgumentError: two tensors of one name.
+        OSError: it cannot be written.
+    """
+    arrays, order = {}, []
+    for tensor in tensors:
+        if tensor.name in arrays:
+            raise ArgumentError(
+                f"save: two parameters are named {tensor.name}: save them under different keys"
+            )
+        array = tensor.values.reshape(tensor.dims, order="F")
+        arrays[tensor.name] = np.ascontiguousarray(np.moveaxis(array, -1, 0) if tensor.lookup else array)
+        order.append((tensor.name, tensor.lookup))
+    library = _library()
+    try:
+        library.numpy.save_file(arrays, path, {ORDER: json.dumps(order)})
+    except library.SafetensorError as error:
+        raise OSError(f"{path}: {error}") from None
+
+
+class SafetensorsReader(Reader):
+    """A safetensors file that this library wrote.
+
+    Raises:
+        FileFormatError: the file is damaged, or from elsewhere.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = os.fspath(path)
+        with open(path, "rb"):
+            pass  # raises what is usual for files that cannot be read
+        library = _library()
+        self.error = library.SafetensorError
+        try:
+            self.file = library.safe_open(self.path, "np")
+        except (self.error, OSError) as error:
+            raise FileFormatError(f"{self.path} is damaged: {error}") from None
+        self.entries = [self._entry(name, lookup) for name, lookup in self._order()]
+
+    def close(self) -> None:
+        """Close the file."""
+        del self.file
+
+    def _order(self) -> list[tuple[str, bool]]:
+        try:
+            order = json.loads((self.file.metadata() or {})[ORDER])
+            names = [name for name, lookup in order if type(lookup) is bool]
+            if sorted(names) != sorted(self.file.keys()) or len(names) != len(order):
+                raise ValueError
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise FileFormatError(f"{self.path} does not say in which order its parameters are") from None
+        return order
+
+    def _entry(self, name: str, lookup: bool) -> Entry:
+        part = self.file.get_slice(name)
+        shape = tuple(part.get_shape())
+        if part.get_dtype() != "F32" or not 1 + lookup <= len(shape) <= MAX_DIMS or 0 in shape:
+            raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter is")
+        return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape)
+
+    def read(self, entry: Entry) -> Tensor:
+        """The numbers of an entry."""
+        try:
+            array = self.file.get_tensor(entry.name)
+        except self.error as error:
+            raise FileFormatError(f"{self.path}: {entry.name} is damaged: {error}") from None
+        values = (np.moveaxis(array, 0, -1) if entry.lookup else array).ravel(order="F")
+        return Tensor(entry.lookup, entry.name, entry.dims, values, None)

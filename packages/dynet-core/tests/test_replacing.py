@@ -1,0 +1,117 @@
+"""Saving replaces a file as a whole or not at all."""
+
+import importlib.util
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dynet_core as dy
+from dynet_core.files.replacing import replacing
+
+KILLS = Path(__file__).with_name("kill_saves.py")
+ROUNDS = os.environ.get("DYNET_KILLS", "40")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("form", ["text", "safetensors", "objects"])
+def test_a_killed_save_leaves_the_old_or_the_new_file(form, tmp_path):
+    if form == "safetensors":
+        pytest.importorskip("safetensors")
+    command = [sys.executable, str(KILLS), str(tmp_path), ROUNDS, form]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    assert "1: " in result.stdout and "2: " in result.stdout, "kills came too early or too late"
+
+
+def test_an_error_while_writing_leaves_the_old_file(tmp_path):
+    file = tmp_path / "model"
+    file.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(file) as new:
+        new.write(b"new")
+        raise ZeroDivisionError
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    """A limit on the size of files stands for the disk."""
+    code = f"""
+import resource
+import dynet_core as dy
+small, large = dy.ParameterCollection(), dy.ParameterCollection()
+small.add_parameters(2, init=1)
+large.add_parameters((1000, 1000), init=1)
+small.save("model")
+dy.save("objects", small.parameters_list())
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+saves = [lambda: large.save("model"), lambda: dy.save("objects", large.parameters_list())]
+if {importlib.util.find_spec("safetensors") is not None}:
+    saves.append(lambda: large.save("large.safetensors"))
+for save in saves:
+    try:
+        save()
+    except OSError:
+        continue
+    raise SystemExit("no error")
+small.populate("model")
+dy.load("objects", small)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "objects.data", "objects.meta"]
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    model = dy.ParameterCollection()
+    model.add_parameters(2)
+    with pytest.raises(IsADirectoryError):
+        model.save(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        model.save(tmp_path / "nowhere" / "model")
+    (tmp_path / "objects.data").mkdir()
+    with pytest.raises(IsADirectoryError):
+        dy.save(tmp_path / "objects", model.parameters_list())
+    assert [path.name for path in tmp_path.iterdir()] == ["objects.data"]
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_must_not_be_written_is_left_alone(tmp_path):
+    file = tmp_path / "model"
+    file.write_text("old")
+    file.chmod(0o444)
+    with pytest.raises(PermissionError), replacing(file):
+        pass
+    assert file.read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and links as POSIX has them")
+def test_permissions_and_links_are_kept(tmp_path):
+    file, link = tmp_path / "model", tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    with replacing(link) as new:
+        new.write(b"new")
+    assert link.is_symlink() and file.read_text() == "new"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/dev/null")
+def test_what_is_no_file_is_written_to():
+    with replacing("/dev/null") as file:
+        file.write(b"values")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_appending_keeps_what_there_is(tmp_path):
+    file = tmp_path / "model"
+    file.write_text("old ")
+    with replacing(file, keep=True) as new:
+        new.write(b"new")
+    assert file.read_text() == "old new"

@@ -1,0 +1,117 @@
+"""Normalisation of layers."""
+
+from __future__ import annotations
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import common_batch, described, many_operands
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule, sum_over
+
+_VIEWS = ("y", "x", "g", "b")
+_MOMENTS = {
+    "count": sum_over(lambda: 1.0),
+    "total": sum_over(lambda x: x),
+    "squares": sum_over(lambda x, total, count: (x - total / count) * (x - total / count)),
+}
+
+
+def _normal(x, total, squares, count):
+    """x with mean 0 and standard deviation 1."""
+    return (x - total / count) / f.sqrt(squares / count)
+
+
+KERNELS.add(
+    "layer_norm",
+    Rule(
+        _VIEWS,
+        {"y": lambda x, g, b, total, squares, count: g * _normal(x, total, squares, count) + b},
+        _MOMENTS,
+    ),
+)
+KERNELS.add(
+    "layer_norm.dx",
+    Rule(
+        _VIEWS,
+        {
+            "dx": lambda x, g, dy, total, squares, count, steepness, along: (
+                (dy * g - steepness / count - _normal(x, total, squares, count) * along / count)
+                / f.sqrt(squares / count)
+            )
+        },
+        _MOMENTS
+        | {
+            "steepness": sum_over(lambda g, dy: dy * g),
+            "along": sum_over(
+                lambda x, g, dy, total, squares, count: dy * g * _normal(x, total, squares, count)
+            ),
+        },
+    ),
+)
+KERNELS.add(
+    "layer_norm.dg",
+    Rule(
+        _VIEWS,
+        {"dg": lambda x, dy, total, squares, count: dy * _normal(x, total, squares, count)},
+        _MOMENTS,
+    ),
+)
+KERNELS.add("layer_norm.db", Rule(_VIEWS, {"db": lambda dy: dy}))
+
+
+def _layer_norm_signature(*dims: Dim) -> Signature:
+    x, g, b = dims
+    if not x.dims == g.dims == b.dims:
+        raise ShapeError(f"layer_norm: dimensions differ: x, g, b are {described(dims)}")
+    batch = common_batch("layer_norm", dims)
+    return Signature(
+        Dim.of(x.dims, batch),
+        operands=3,
+        columns=batch,
+        views=[
+            View(SELF, stride=x.size),
+            *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
+        ],
+        forward=[Step("layer_norm", (x.size,))],
+        backward=[
+            Step(f"layer_norm.d{name}", (x.size,), gradient_of=k) for k, name in enumerate(("x", "g", "b"))
+        ],
+    )
+
+
+_layer_norm = many_operands("layer_norm", lambda *dims: _layer_norm_signature(*[dim.plain for dim in dims]))
+
+
+def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
+    """x brought to mean 0 and standard deviation 1, then scaled by g and shifted by b.
+
+    y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element.
+
+    Args:
+        x, g, b: of the same dimensions.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> layer_norm(inputVector([1, 3]), inputVector([1, 1]), inputVector([0, 10])).value()
+    [-1.0, 11.0]
+    """
+    return _layer_norm((x, g, b))
+
+
+register(
+    layer_norm,
+    reference=lambda x, g, b: g * (x - x.mean()) / x.std() + b,
+    samples=[
+        Sample([((2,), 1), ((2,), 1), ((2,), 1)]),
+        Sample([((7,), 3), ((7,), 1), ((7,), 1)]),
+        Sample([((17, 2), 1), ((17, 2), 2), ((17, 2), 1)]),
+        Sample([((33,), 4), ((33,), 4), ((33,), 4)]),
+    ],
+)
+
+__all__ = ["layer_norm"]

@@ -1,0 +1,100 @@
+"""Random ops: what they draw follows from the seed and from nothing else."""
+
+import numpy as np
+import pytest
+from dynet_core import Model, renew_cg, reset_random_seed
+from op_checks import value_of
+
+import dynet_ops as dy
+
+
+def dropped(seed, count=1, size=1000, p=0.3, beside=0):
+    """The values of dropout nodes on ones, with other nodes between and after them."""
+    renew_cg()
+    reset_random_seed(seed)
+    nodes = []
+    for _ in range(count):
+        nodes.append(dy.dropout(dy.constant((size,), 1.0), p))
+        for _ in range(beside):
+            dy.dropout(dy.constant((size,), 1.0), 0.0)  # takes no part in what the others draw
+    return [node.npvalue() for node in nodes]
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.9])
+def test_how_many_are_dropped_and_how_the_rest_is_scaled(p):
+    (y,) = dropped(seed=1, size=200_000, p=p)
+    kept = y != 0
+    assert kept.mean() == pytest.approx(1 - p, abs=5 * np.sqrt(p * (1 - p) / 200_000))
+    np.testing.assert_allclose(y[kept], 1 / (1 - p), rtol=1e-6)
+    assert y.mean() == pytest.approx(1, abs=0.05)
+
+
+def test_elements_are_independent():
+    (y,) = dropped(seed=2, size=100_000, p=0.5)
+    kept = (y != 0).astype(float) - 0.5
+    for distance in (1, 2, 3, 15, 16, 17, 64, 1000):
+        assert abs((kept[distance:] * kept[:-distance]).mean()) < 0.005
+    for width in (2, 3, 5):  # runs of every pattern are equally frequent
+        codes = sum((kept[k : len(kept) - width + k + 1] > 0) * 2**k for k in range(width))
+        np.testing.assert_allclose(np.bincount(codes) / len(codes), 2.0**-width, rtol=0.06)
+
+
+def test_nodes_are_independent():
+    first, second, third = dropped(seed=3, count=3, size=50_000, p=0.5)
+    for one, other in ((first, second), (second, third), (first, third)):
+        assert np.mean((one != 0) == (other != 0)) == pytest.approx(0.5, abs=0.02)
+
+
+def test_seeds_decide():
+    np.testing.assert_equal(dropped(seed=4, count=3), dropped(seed=4, count=3))
+    assert np.mean(dropped(seed=4)[0] == dropped(seed=5)[0]) < 0.7
+
+
+def test_a_graph_computed_in_parts_draws_the_same():
+    expected = dropped(seed=6, count=4)
+    renew_cg()
+    reset_random_seed(6)
+    parts = []
+    for _ in range(4):
+        x = dy.tanh(dy.constant((1000,), 0.5))
+        parts.append(dy.dropout(dy.constant((1000,), 1.0), 0.3).npvalue())
+        x.value()
+    np.testing.assert_equal(parts, expected)
+
+
+def test_batching_does_not_matter():
+    """Nodes of equal and different shapes run together, or each in a graph of its own."""
+    shapes = [((1000,), 1), ((1000,), 1), ((10, 100), 1), ((100,), 10), ((1000,), 1)]
+
+    def draw(each_alone):
+        reset_random_seed(7)
+        renew_cg()
+        nodes, values = [], []
+        for dims, batch in shapes:
+            nodes.append(dy.dropout(dy.ones(dims, batch), 0.4))
+            if each_alone:
+                values.append(value_of(nodes[-1]))
+                renew_cg()
+        return values if each_alone else [value_of(node) for node in nodes]
+
+    np.testing.assert_equal(draw(True), draw(False))
+
+
+def test_recalculation_keeps_what_was_drawn():
+    renew_cg()
+    y = dy.dropout(dy.ones((1000,)), 0.5)
+    assert y.value() == y.value(recalculate=True)
+
+
+def test_the_gradient_passes_where_the_value_did():
+    renew_cg()
+    p = Model().parameters_from_numpy(np.full(1000, 2.0))
+    y = dy.dropout(p, 0.25)
+    dy.sum_elems(y * 3.0).backward()
+    np.testing.assert_allclose(p.grad_as_array(), 3 * y.npvalue() / 2, rtol=1e-6)
+
+
+def test_none_is_dropped_with_probability_zero():
+    renew_cg()
+    x = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    np.testing.assert_array_equal(dy.dropout(dy.inputVector(x), 0).npvalue(), x)

@@ -1,0 +1,497 @@
+"""Bad input: one clear exception at the call, and a graph that goes on working."""
+
+import math
+import threading
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from op_checks import Input, draw
+
+import dynet_ops as dy
+from dynet_core import (
+    ArgumentError,
+    ArgumentTypeError,
+    GradientError,
+    Model,
+    OutOfRangeError,
+    ShapeError,
+    StaleExpressionError,
+    renew_cg,
+)
+from dynet_core.graph import current
+from dynet_core.op import OPS
+
+NAN, INF = math.nan, math.inf
+
+
+def vector(size=3, batch=1):
+    return dy.zeros((size,), batch)
+
+
+def matrix(rows=2, columns=3, batch=1):
+    return dy.zeros((rows, columns), batch)
+
+
+def tensor():
+    return dy.zeros((2, 3, 4))
+
+
+def table():
+    return Model().add_lookup_parameters((5, 2), name="words")
+
+
+WRONG = [
+    # arithmetic
+    (lambda: vector(3) + vector(4), ShapeError, "add", "(3,)", "(4,)"),
+    (lambda: matrix(2, 3) - vector(3), ShapeError, "subtract", "(2, 3)", "(3,)"),
+    (lambda: dy.cmult(vector(3), matrix(2, 3)), ShapeError, "cmult", "(3,)", "(2, 3)"),
+    (lambda: dy.cdiv(tensor(), dy.zeros((2, 3, 5))), ShapeError, "cdiv", "(2, 3, 4)", "(2, 3, 5)"),
+    (lambda: vector(3, 2) + vector(3, 4), ShapeError, "add", "(3,) x 2", "(3,) x 4"),
+    (lambda: matrix(2, 3) * vector(2), ShapeError, "*", "(2, 3)", "(2,)", "3 != 2"),
+    (lambda: matrix(2, 3, 2) * vector(3, 4), ShapeError, "*", "(2, 3) x 2", "(3,) x 4"),
+    (lambda: tensor() * vector(4), ShapeError, "*", "(2, 3, 4)"),
+    (lambda: matrix(2, 3) * tensor(), ShapeError, "*", "(2, 3, 4)"),
+    (lambda: vector() + None, ArgumentTypeError, "+", "None"),
+    (lambda: "1" + vector(), ArgumentTypeError, "+", "'1'"),
+    (lambda: vector() - "1", ArgumentTypeError, "-", "'1'"),
+    (lambda: vector() * 1j, ArgumentTypeError, "*", "1j"),
+    (lambda: np.complex128(1j) * vector(), ArgumentTypeError, "*", "1j"),
+    (lambda: vector() / [1.0, 2.0, 3.0], ArgumentTypeError, "/", "[1.0, 2.0, 3.0]"),
+    (lambda: np.ones(3) / vector(), ArgumentTypeError, "/", "array"),
+    (lambda: vector() + Decimal("1"), ArgumentTypeError, "+", "Decimal"),
+    (lambda: vector() + np.array([None]), ArgumentTypeError, "+", "None"),
+    (lambda: vector() + 10**400, ArgumentError, "+", "1000"),
+    (lambda: 10**400 / vector(), ArgumentError, "/", "1000"),
+    (lambda: dy.add("1", vector()), ArgumentTypeError, "add", "'1'"),
+    (lambda: dy.add("1", 2.0), ArgumentTypeError, "+", "'1'"),
+    (lambda: dy.cmult(vector(), 2.0), ArgumentTypeError, "cmult", "2.0"),
+    (lambda: dy.cdiv(vector(), None), ArgumentTypeError, "/", "None"),
+    (lambda: sum([vector(), "x"]), ArgumentTypeError, "+", "'x'"),
+    # matrix products
+    (
+        lambda: dy.affine_transform([vector(2), matrix(2, 3), vector(2)]),
+        ShapeError,
+        "affine_transform",
+        "3 != 2",
+    ),
+    (
+        lambda: dy.affine_transform([vector(3), matrix(2, 3), vector(3)]),
+        ShapeError,
+        "affine_transform",
+        "bias",
+        "(3,)",
+    ),
+    (
+        lambda: dy.affine_transform([vector(2), matrix(2, 3), vector(3), matrix(4, 3), vector(3)]),
+        ShapeError,
+        "affine_transform",
+        "(4, 3)",
+    ),
+    (
+        lambda: dy.affine_transform([vector(2), matrix(2, 3, 2), vector(3, 3)]),
+        ShapeError,
+        "affine_transform",
+        "(2, 3) x 2",
+        "(3,) x 3",
+    ),
+    (
+        lambda: dy.affine_transform([vector(2), tensor(), vector(3)]),
+        ShapeError,
+        "affine_transform",
+        "(2, 3, 4)",
+    ),
+    (lambda: dy.affine_transform([vector(2), matrix(2, 3)]), ArgumentError, "affine_transform", "2"),
+    (lambda: dy.affine_transform([]), ArgumentError, "affine_transform"),
+    (lambda: dy.affine_transform(None), ArgumentTypeError, "affine_transform", "None"),
+    (lambda: dy.affine_transform(5), ArgumentTypeError, "affine_transform", "5"),
+    (
+        lambda: dy.affine_transform([vector(2), matrix(2, 3), [1, 2, 3]]),
+        ArgumentTypeError,
+        "affine_transform",
+        "[1, 2, 3]",
+    ),
+    (lambda: dy.affine_transform([1.0]), ArgumentTypeError, "affine_transform", "1.0"),
+    (lambda: dy.affine_transform("abc"), ArgumentTypeError, "affine_transform", "'a'"),
+    # columns
+    (lambda: dy.dot_product(vector(3), vector(4)), ShapeError, "dot_product", "(3,)", "(4,)"),
+    (lambda: dy.squared_distance(vector(3), matrix(3, 1)), ShapeError, "squared_distance", "(3,)", "(3, 1)"),
+    (lambda: dy.dot_product(vector(3, 2), vector(3, 3)), ShapeError, "dot_product", "(3,) x 2", "(3,) x 3"),
+    (lambda: dy.dot_product(vector(3), 1.0), ArgumentTypeError, "dot_product", "1.0"),
+    (lambda: dy.max_dim(matrix(), 2), OutOfRangeError, "max_dim", "2", "(2, 3)"),
+    (lambda: dy.min_dim(matrix(), -1), OutOfRangeError, "min_dim", "-1", "(2, 3)"),
+    (lambda: dy.max_dim(matrix(), 0.0), ArgumentTypeError, "max_dim", "0.0"),
+    (lambda: dy.max_dim([1, 2]), ArgumentTypeError, "max_dim", "[1, 2]"),
+    # losses
+    (lambda: dy.pickneglogsoftmax(vector(3), 3), OutOfRangeError, "pickneglogsoftmax", "3", "(3,)"),
+    (lambda: dy.pickneglogsoftmax(vector(3), -1), OutOfRangeError, "pickneglogsoftmax", "-1", "(3,)"),
+    (lambda: dy.pickneglogsoftmax(vector(3), 1.0), ArgumentTypeError, "pickneglogsoftmax", "1.0"),
+    (lambda: dy.pickneglogsoftmax(vector(3), None), ArgumentTypeError, "pickneglogsoftmax", "None"),
+    (lambda: dy.pickneglogsoftmax(vector(3), "1"), ArgumentTypeError, "pickneglogsoftmax", "'1'"),
+    (lambda: dy.pickneglogsoftmax(vector(3), []), ArgumentError, "pickneglogsoftmax"),
+    (lambda: dy.pickneglogsoftmax(vector(3, 2), [0, 1, 2]), ShapeError, "pickneglogsoftmax", "3", "2"),
+    (lambda: dy.pickneglogsoftmax(matrix(), 1), ShapeError, "pickneglogsoftmax", "(2, 3)"),
+    (lambda: dy.pickneglogsoftmax(None, 1), ArgumentTypeError, "pickneglogsoftmax", "None"),
+    (
+        lambda: dy.pickneglogsoftmax_batch(vector(3, 2), [0, 3]),
+        OutOfRangeError,
+        "pickneglogsoftmax_batch",
+        "3",
+        "(3,) x 2",
+    ),
+    (lambda: dy.pickneglogsoftmax_batch(vector(3, 2), [0]), ShapeError, "pickneglogsoftmax_batch", "1", "2"),
+    (
+        lambda: dy.pickneglogsoftmax_batch(vector(3, 2), [0.0, 1.0]),
+        ArgumentTypeError,
+        "pickneglogsoftmax_batch",
+        "[0.0, 1.0]",
+    ),
+    (lambda: dy.pickneglogsoftmax_batch(vector(3, 2), 1), ArgumentTypeError, "pickneglogsoftmax_batch", "1"),
+    (
+        lambda: dy.pickneglogsoftmax_batch(vector(3, 2), None),
+        ArgumentTypeError,
+        "pickneglogsoftmax_batch",
+        "None",
+    ),
+    # shapes
+    (lambda: dy.reshape(vector(6), (4, 2)), ShapeError, "reshape", "(6,)", "(4, 2)"),
+    (lambda: dy.reshape(vector(6), (2, 3), 2), ShapeError, "reshape", "(6,)", "(2, 3) x 2"),
+    (lambda: dy.reshape(vector(6), (0, 6)), ArgumentError, "reshape", "(0, 6)"),
+    (lambda: dy.reshape(vector(6), ()), ArgumentError, "reshape", "()"),
+    (lambda: dy.reshape(vector(6), (-1, 6)), ArgumentError, "reshape", "-1"),
+    (lambda: dy.reshape(vector(6), (2.0, 3.0)), ArgumentTypeError, "reshape", "2.0"),
+    (lambda: dy.reshape(vector(6), None), ArgumentTypeError, "reshape", "None"),
+    (lambda: dy.reshape(vector(6), "23"), ArgumentTypeError, "reshape", "23"),
+    (lambda: dy.reshape(vector(6), (6,), 0), ArgumentError, "reshape", "0"),
+    (lambda: dy.reshape(vector(1), (1,) * 8), ShapeError, "reshape", "8"),
+    (lambda: dy.reshape(3, (1,)), ArgumentTypeError, "reshape", "3"),
+    (lambda: dy.transpose(tensor()), ArgumentError, "transpose", "(1, 0)", "(2, 3, 4)"),
+    (lambda: dy.transpose(matrix(), (0, 0)), ArgumentError, "transpose", "(0, 0)"),
+    (lambda: dy.transpose(matrix(), (1, 2)), ArgumentError, "transpose", "(1, 2)"),
+    (lambda: dy.transpose(matrix(), (1.0, 0.0)), ArgumentTypeError, "transpose", "1.0"),
+    (lambda: dy.transpose(matrix(), 1), ArgumentTypeError, "transpose", "1"),
+    (lambda: dy.transpose(matrix(), None), ArgumentTypeError, "transpose", "None"),
+    (lambda: dy.transpose(matrix(), tuple(range(8))), ArgumentError, "transpose", "(2, 3)"),
+    (lambda: dy.pick(vector(3), 3), OutOfRangeError, "pick", "3", "(3,)"),
+    (lambda: dy.pick(vector(3), -1), OutOfRangeError, "pick", "-1"),
+    (lambda: dy.pick(vector(3), 0, 1), OutOfRangeError, "pick", "1", "(3,)"),
+    (lambda: dy.pick(vector(3), 1.5), ArgumentTypeError, "pick", "1.5"),
+    (lambda: dy.pick(vector(3), NAN), ArgumentTypeError, "pick", "nan"),
+    (lambda: dy.pick(vector(3), "0"), ArgumentTypeError, "pick", "'0'"),
+    (lambda: dy.pick(vector(3), 0, None), ArgumentTypeError, "pick", "None"),
+    (lambda: dy.pick(None, 0), ArgumentTypeError, "pick", "None"),
+    (lambda: dy.pickrange(vector(3), 1, 4), OutOfRangeError, "pickrange", "1..4", "(3,)"),
+    (lambda: dy.pickrange(vector(3), 2, 2), OutOfRangeError, "pickrange", "2..2"),
+    (lambda: dy.pickrange(vector(3), -1, 2), OutOfRangeError, "pickrange", "-1..2"),
+    (lambda: dy.pickrange(vector(3), 0, 1, 1), OutOfRangeError, "pickrange", "1"),
+    (lambda: dy.pickrange(vector(3), 0, 1.0), ArgumentTypeError, "pickrange", "1.0"),
+    (lambda: dy.pick_batch(vector(3, 2), [0, 3]), OutOfRangeError, "pick_batch", "3"),
+    (lambda: dy.pick_batch(vector(3, 2), [0]), ShapeError, "pick_batch", "1", "2"),
+    (lambda: dy.pick_batch(vector(3, 2), []), ArgumentError, "pick_batch"),
+    (lambda: dy.pick_batch(vector(3, 2), [None, 1]), ArgumentTypeError, "pick_batch", "None"),
+    (lambda: dy.pick_batch(vector(3, 2), 1), ArgumentTypeError, "pick_batch", "1"),
+    (lambda: dy.pick_batch_elem(vector(3, 2), 2), OutOfRangeError, "pick_batch_elem", "2"),
+    (lambda: dy.pick_batch_elem(vector(3, 2), -1), OutOfRangeError, "pick_batch_elem", "-1"),
+    (lambda: dy.pick_batch_elem(vector(3, 2), 0.0), ArgumentTypeError, "pick_batch_elem", "0.0"),
+    (lambda: dy.pick_batch_elems(vector(3, 2), [0, 2]), OutOfRangeError, "pick_batch_elems", "2"),
+    (lambda: dy.pick_batch_elems(vector(3, 2), []), ArgumentError, "pick_batch_elems"),
+    (lambda: dy.pick_batch_elems(vector(3, 2), "01"), ArgumentTypeError, "pick_batch_elems", "01"),
+    (lambda: dy.concatenate([]), ArgumentError, "concatenate"),
+    (lambda: dy.concatenate(None), ArgumentTypeError, "concatenate", "None"),
+    (lambda: dy.concatenate([vector(), 1.0]), ArgumentTypeError, "concatenate", "1.0"),
+    (lambda: dy.concatenate([matrix(2, 3), matrix(2, 4)]), ShapeError, "concatenate", "(2, 3)", "(2, 4)"),
+    (lambda: dy.concatenate([vector(3, 2), vector(3, 3)]), ShapeError, "concatenate", "(3,) x 2", "(3,) x 3"),
+    (lambda: dy.concatenate([vector()], 7), OutOfRangeError, "concatenate", "7"),
+    (lambda: dy.concatenate([vector()], -1), OutOfRangeError, "concatenate", "-1"),
+    (lambda: dy.concatenate([vector()], "0"), ArgumentTypeError, "concatenate", "'0'"),
+    (lambda: dy.concatenate_cols([vector(3), vector(4)]), ShapeError, "concatenate", "(3,)", "(4,)"),
+    (lambda: dy.concatenate_cols([]), ArgumentError, "concatenate_cols"),
+    (
+        lambda: dy.concatenate_to_batch([vector(3), vector(4)]),
+        ShapeError,
+        "concatenate_to_batch",
+        "(3,)",
+        "(4,)",
+    ),
+    (lambda: dy.concatenate_to_batch([]), ArgumentError, "concatenate_to_batch"),
+    (lambda: dy.concatenate_to_batch(7), ArgumentTypeError, "concatenate_to_batch", "7"),
+    (lambda: dy.esum([]), ArgumentError, "esum"),
+    (lambda: dy.esum([vector(), None]), ArgumentTypeError, "esum", "None"),
+    (lambda: dy.esum([None, vector()]), ArgumentTypeError, "esum", "None"),
+    (lambda: dy.esum([vector(3), vector(4)]), ShapeError, "esum", "(3,)", "(4,)"),
+    (lambda: dy.esum([vector(3, 2), vector(3, 4)]), ShapeError, "esum", "(3,) x 2", "(3,) x 4"),
+    (lambda: dy.average([]), ArgumentError, "average"),
+    (lambda: dy.average([1, 2]), ArgumentTypeError, "average", "1"),
+    (lambda: dy.average([vector(3), vector(4)]), ShapeError, "average", "(3,)", "(4,)"),
+    # dropout
+    (lambda: dy.dropout(vector(), 1.0), ArgumentError, "dropout", "1.0"),
+    (lambda: dy.dropout(vector(), -0.1), ArgumentError, "dropout", "-0.1"),
+    (lambda: dy.dropout(vector(), NAN), ArgumentError, "dropout", "nan"),
+    (lambda: dy.dropout(vector(), INF), ArgumentError, "dropout", "inf"),
+    (lambda: dy.dropout(vector(), "0.5"), ArgumentTypeError, "dropout", "'0.5'"),
+    (lambda: dy.dropout(vector(), None), ArgumentTypeError, "dropout", "None"),
+    (lambda: dy.dropout(None, 0.5), ArgumentTypeError, "dropout", "None"),
+    # inputs
+    (lambda: dy.inputVector([]), ArgumentError, "inputVector"),
+    (lambda: dy.inputVector(None), ArgumentTypeError, "inputVector", "None"),
+    (lambda: dy.inputVector("123"), ArgumentTypeError, "inputVector", "123"),
+    (lambda: dy.inputVector(["1", "2"]), ArgumentTypeError, "inputVector", "'1'"),
+    (lambda: dy.inputVector([1.0, None]), ArgumentTypeError, "inputVector", "None"),
+    (lambda: dy.inputVector([1, 2j]), ArgumentTypeError, "inputVector", "2j"),
+    (lambda: dy.inputVector([1, 10**400]), ArgumentTypeError, "inputVector"),
+    (lambda: dy.inputVector(3.0), ShapeError, "inputVector"),
+    (lambda: dy.inputVector([[1.0, 2.0]]), ShapeError, "inputVector", "(1, 2)"),
+    (lambda: dy.inputVector([[1.0], [2.0, 3.0]]), ArgumentTypeError, "inputVector", "length"),
+    (lambda: dy.inputVector(np.ones((2, 3))), ShapeError, "inputVector", "(2, 3)"),
+    (lambda: dy.inputVector(np.array([1, None])), ArgumentTypeError, "inputVector"),
+    (lambda: dy.inputVector(np.array([1j])), ArgumentTypeError, "inputVector"),
+    (lambda: dy.inputVector([vector()]), ArgumentTypeError, "inputVector"),
+    (lambda: dy.inputVector({1: 2}), ArgumentTypeError, "inputVector", "dict"),
+    (lambda: dy.scalarInput(None), ArgumentTypeError, "scalarInput", "None"),
+    (lambda: dy.scalarInput("1"), ArgumentTypeError, "scalarInput", "'1'"),
+    (lambda: dy.scalarInput([1, 2]), ShapeError, "scalarInput", "2"),
+    (lambda: dy.scalarInput(1j), ArgumentTypeError, "scalarInput", "1j"),
+    (lambda: dy.vecInput(0), ArgumentError, "vecInput", "0"),
+    (lambda: dy.vecInput(-2), ArgumentError, "vecInput", "-2"),
+    (lambda: dy.vecInput(2.5), ArgumentTypeError, "vecInput", "2.5"),
+    (lambda: dy.vecInput("2"), ArgumentTypeError, "vecInput", "'2'"),
+    (lambda: dy.vecInput(None), ArgumentTypeError, "vecInput", "None"),
+    (lambda: dy.matInput(2, 0), ArgumentError, "matInput", "(2, 0)"),
+    (lambda: dy.matInput(2, "3"), ArgumentTypeError, "matInput", "'3'"),
+    (lambda: dy.inputMatrix([1, 2, 3], (2, 2)), ShapeError, "inputMatrix", "3", "(2, 2)"),
+    (lambda: dy.inputMatrix([[1, 2], [3, 4]], (2, 2)), ShapeError, "inputMatrix", "(2, 2)"),
+    (lambda: dy.inputMatrix([1, 2], "ab"), ArgumentTypeError, "inputMatrix", "ab"),
+    (lambda: dy.inputMatrix([1, 2], None), ArgumentTypeError, "inputMatrix", "None"),
+    (lambda: dy.inputMatrix(None, (1,)), ArgumentTypeError, "inputMatrix", "None"),
+    (lambda: dy.inputTensor([]), ArgumentError, "inputTensor"),
+    (lambda: dy.inputTensor(None), ArgumentTypeError, "inputTensor", "None"),
+    (lambda: dy.inputTensor("abc"), ArgumentTypeError, "inputTensor", "abc"),
+    (lambda: dy.inputTensor([[1, 2], [3]]), ArgumentTypeError, "inputTensor", "length"),
+    (lambda: dy.inputTensor(np.array([1j])), ArgumentTypeError, "inputTensor"),
+    (lambda: dy.inputTensor(np.array(["a"])), ArgumentTypeError, "inputTensor"),
+    (lambda: dy.inputTensor(np.array([object()])), ArgumentTypeError, "inputTensor"),
+    (lambda: dy.inputTensor(np.array(["2020-01-01"], "datetime64[D]")), ArgumentTypeError, "inputTensor"),
+    (lambda: dy.inputTensor([np.ones(2), np.ones(3)]), ShapeError, "inputTensor", "(2,)", "(3,)"),
+    (lambda: dy.inputTensor([np.array([1j])]), ArgumentTypeError, "inputTensor"),
+    (lambda: dy.inputTensor(np.ones((1,) * 8)), ShapeError, "inputTensor", "8"),
+    (lambda: dy.inputTensor(np.ones((2, 0))), ArgumentError, "inputTensor"),
+    (lambda: dy.zeros(0), ArgumentError, "0"),
+    (lambda: dy.zeros((2,), 0), ArgumentError, "batch_size", "0"),
+    (lambda: dy.zeros((2,), 1.5), ArgumentTypeError, "batch_size", "1.5"),
+    (lambda: dy.ones(None), ArgumentTypeError, "None"),
+    (lambda: dy.constant((2,), None), ArgumentTypeError, "constant", "None"),
+    (lambda: dy.constant((2,), [1, 2]), ShapeError, "constant", "2"),
+    # parameters
+    (lambda: dy.lookup(table(), 5), OutOfRangeError, "lookup", "5", "/words"),
+    (lambda: dy.lookup(table(), -1), OutOfRangeError, "lookup", "-1", "/words"),
+    (lambda: dy.lookup(table(), 1.0), ArgumentTypeError, "lookup", "1.0"),
+    (lambda: dy.lookup(None, 1), ArgumentTypeError, "lookup", "None"),
+    (lambda: dy.lookup(Model().add_parameters(2), 1), ArgumentTypeError, "lookup", "Parameters"),
+    (lambda: table()[5], OutOfRangeError, "5", "/words"),
+    (lambda: table()["a"], ArgumentTypeError, "'a'"),
+    (lambda: table()[None], ArgumentTypeError, "None"),
+    (lambda: dy.lookup_batch(table(), [0, 5]), OutOfRangeError, "lookup_batch", "5", "/words"),
+    (lambda: dy.lookup_batch(table(), []), ArgumentError, "lookup_batch"),
+    (lambda: dy.lookup_batch(table(), 1), ArgumentTypeError, "lookup_batch", "1"),
+    (lambda: dy.lookup_batch(table(), [0.0]), ArgumentTypeError, "lookup_batch", "0.0"),
+    (lambda: dy.parameter(None), ArgumentTypeError, "parameter", "None"),
+    (lambda: dy.parameter(vector()), ArgumentTypeError, "parameter"),
+    # what has no gradient, or is no number
+    (lambda: vector().backward(), ShapeError, "backward", "(3,)"),
+    (lambda: vector(1, 2).backward(), ShapeError, "backward", "(1,) x 2"),
+    (lambda: vector().scalar_value(), ShapeError, "scalar_value", "(3,)"),
+    (lambda: vector().gradient(), GradientError, "backward"),
+]
+
+
+@pytest.mark.parametrize("row", WRONG, ids=lambda row: f"{WRONG.index(row)}-{row[2]}")
+def test_bad_input(row):
+    call, error, *parts = row
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    y = dy.tanh(x)
+    with pytest.raises(error) as caught:
+        call()
+    assert type(caught.value) is error
+    for part in parts:
+        assert part in str(caught.value)
+    z = dy.sum_elems(y + x)
+    assert z.value() == pytest.approx(np.tanh(1) + np.tanh(2) + 3)
+    z.backward(full=True)
+    assert x.gradient() == pytest.approx([2 - np.tanh(1) ** 2, 2 - np.tanh(2) ** 2])
+
+
+def unary(op):
+    return len(op.samples[0].shapes) == 1 and not op.samples[0].as_list
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if unary(op)], ids=lambda op: op.name)
+@pytest.mark.parametrize("wrong", [None, 1.0, "x", [1.0], np.ones(3)], ids=lambda wrong: type(wrong).__name__)
+def test_no_op_takes_what_is_no_expression(op, wrong):
+    with pytest.raises(
+        ArgumentTypeError, match=f"{op.name}: expected an Expression, got {type(wrong).__name__}"
+    ):
+        op.record(wrong, **op.samples[0].attributes)
+
+
+# An error adds nothing to the graph, whatever the operands --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x + None,
+        lambda x: x * 10**400,
+        lambda x: dy.add(x, "1"),
+        lambda x: dy.esum([x, 1.0]),
+        lambda x: dy.concatenate([x, None]),
+        lambda x: dy.affine_transform([x, x, x]),
+        lambda x: dy.dropout(x, 2.0),
+        lambda x: dy.pick(x, 9),
+        lambda x: dy.max_dim(x, 4),
+        lambda x: dy.pickneglogsoftmax(x, 9),
+        lambda x: dy.pickneglogsoftmax_batch(x, [0, 9]),
+        lambda x: dy.reshape(x, (7,)),
+        lambda x: dy.transpose(x, (0, 0)),
+        lambda x: dy.inputVector([1.0, None]),
+        lambda x: dy.inputVector([1.0, 2.0, "3"]),
+        lambda x: dy.inputVector([[1.0, 2.0]]),
+        lambda x: dy.inputTensor([np.ones(2), np.ones(3)]),
+    ],
+)
+def test_an_error_leaves_no_half_node(call):
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0, 3.0])
+    graph = current()
+    nodes, inputs = list(graph.nodes), list(graph.inputs)
+    with pytest.raises((ArgumentError, ArgumentTypeError, ShapeError, OutOfRangeError)):
+        call(x)
+    assert list(graph.nodes) == nodes
+    assert list(graph.inputs) == inputs
+
+
+# Values of inputs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ([1.0], ShapeError),
+        ([1.0, 2.0, 3.0, 4.0], ShapeError),
+        ([], ShapeError),
+        (1.0, ShapeError),
+        ([[1.0, 2.0, 3.0]], ShapeError),
+        (np.ones((3, 1)), ShapeError),
+        (None, ArgumentTypeError),
+        ("123", ArgumentTypeError),
+        (["1", "2", "3"], ArgumentTypeError),
+        ([1.0, 2.0, None], ArgumentTypeError),
+        ([1.0, 2.0, 3j], ArgumentTypeError),
+        ([1.0, [2.0], 3.0], ArgumentTypeError),
+    ],
+)
+def test_set_with_wrong_values_changes_nothing(values, error):
+    renew_cg()
+    x = dy.vecInput(3)
+    x.set([1.0, 2.0, 3.0])
+    with pytest.raises(error, match="set"):
+        x.set(values)
+    assert x.value() == [1.0, 2.0, 3.0]
+
+
+def test_set_takes_a_matrix_of_the_input_s_shape_or_a_list_of_columns():
+    x = dy.matInput(2, 3)
+    x.set(np.arange(6.0).reshape(2, 3))
+    assert x.npvalue().tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    x.set([0.0, 3.0, 1.0, 4.0, 2.0, 5.0])
+    assert x.npvalue(recalculate=True).tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    with pytest.raises(ShapeError, match=r"set: .*\(3, 2\).*\(2, 3\)"):
+        x.set(np.zeros((3, 2)))
+
+
+# Expressions of graphs that are gone, or of other threads ---------------------------------------------------
+
+STALE_USES = {
+    "value": lambda x: x.value(),
+    "npvalue": lambda x: x.npvalue(),
+    "vec_value": lambda x: x.vec_value(),
+    "scalar_value": lambda x: dy.scalarInput(1.0) and x.scalar_value(),
+    "recalculation": lambda x: x.value(recalculate=True),
+    "forward": lambda x: x.forward(),
+    "backward": lambda x: x.backward(),
+    "gradient": lambda x: x.gradient(),
+    "set": lambda x: x.set(1.0),
+    "+": lambda x: x + 1.0,
+    "-": lambda x: 1.0 - x,
+    "*": lambda x: x * 2.0,
+    "/": lambda x: 1.0 / x,
+    "negative": lambda x: -x,
+    "add": lambda x: x + x,
+    "subtract": lambda x: dy.scalarInput(1.0) - x,
+    "cdiv": lambda x: x / dy.scalarInput(1.0),
+}
+
+
+@pytest.mark.parametrize("name", STALE_USES)
+@pytest.mark.parametrize("warm", [False, True], ids=["first", "again"])
+def test_an_expression_of_an_old_graph(name, warm):
+    renew_cg()
+    x = dy.scalarInput(1.0)
+    if warm and name not in ("gradient", "backward"):
+        STALE_USES[name](x)
+    renew_cg()
+    with pytest.raises(StaleExpressionError, match="belongs to graph .* renew_cg") as caught:
+        STALE_USES[name](x)
+    if not hasattr(x, name) and name != "recalculation":
+        assert str(caught.value).startswith(f"{name}: ")
+    assert dy.scalarInput(2.0).value() == 2.0
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+@pytest.mark.parametrize("warm", [False, True], ids=["first", "again"])
+def test_no_op_takes_an_expression_of_an_old_graph(op, warm):
+    """Neither alone nor together with operands of the current graph."""
+    sample = op.samples[1]
+
+    def record(operands):
+        return (
+            op.record(operands, **sample.attributes)
+            if sample.as_list
+            else op.record(*operands, **sample.attributes)
+        )
+
+    for place in range(len(sample.shapes)):
+        renew_cg()
+        if warm:
+            record([Input(array).expression for array in draw(op, sample)])
+        old = [Input(array).expression for array in draw(op, sample)]
+        renew_cg()
+        operands = [Input(array).expression for array in draw(op, sample)]
+        operands[place] = old[place]
+        graph = current()
+        nodes, inputs = list(graph.nodes), list(graph.inputs)
+        for these in (operands, old):
+            with pytest.raises(StaleExpressionError, match="belongs to graph"):
+                record(these)
+        assert (list(graph.nodes), list(graph.inputs)) == (nodes, inputs)
+
+
+def test_operands_of_two_threads():
+    renew_cg()
+    x = dy.inputVector([1.0])
+    caught = []
+
+    def use():
+        y = dy.inputVector([2.0])
+        for call in (lambda: x + y, lambda: y * x, lambda: dy.esum([y, x]), lambda: dy.concatenate([x, y])):
+            try:
+                call()
+            except StaleExpressionError as error:
+                caught.append(str(error))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert len(caught) == 4
+    assert all("thread" in message for message in caught)
+    assert dy.tanh(x).value() == pytest.approx(np.tanh(1))

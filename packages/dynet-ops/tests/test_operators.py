@@ -1,0 +1,121 @@
+"""+ - * / of expressions and plain numbers, on either side."""
+
+import operator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import Model
+
+X, Y = np.array([[1.0, -2.0, 4.0], [0.5, 8.0, -1.0]]), np.array([[2.0, 4.0, -8.0], [0.25, 1.0, 2.0]])
+NUMBERS = [
+    3,
+    -2.5,
+    True,
+    Fraction(1, 4),
+    np.float32(1.5),
+    np.float64(-2.0),
+    np.int64(7),
+    np.uint8(2),
+    np.bool_(1),
+]
+NUMBERS += [np.array(2.5), np.array([4.0]), np.array([[2]], np.int32)]
+
+
+@pytest.mark.parametrize("apply", [operator.add, operator.sub, operator.truediv])
+def test_of_two_expressions(apply):
+    assert apply(dy.inputTensor(X), dy.inputTensor(Y)).npvalue() == pytest.approx(apply(X, Y))
+
+
+@pytest.mark.parametrize("apply", [operator.add, operator.sub, operator.mul, operator.truediv])
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"{type(number).__name__} {number}")
+def test_with_a_number(apply, number):
+    plain = float(np.ravel(number)[0]) if isinstance(number, np.ndarray) else float(number)
+    for record, expected in (
+        (lambda x: apply(x, number), lambda x: apply(x, plain)),
+        (lambda x: apply(number, x), lambda x: apply(plain, x)),
+    ):
+        x = dy.inputTensor(X)
+        y = record(x)
+        assert y.npvalue() == pytest.approx(expected(X), rel=1e-6)
+        dy.sum_elems(y).backward(full=True)
+        slope = (expected(X + 1e-6) - expected(X - 1e-6)) / 2e-6
+        np.testing.assert_allclose(x.gradient(), slope, rtol=1e-4)
+
+
+@pytest.mark.parametrize("apply", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_with_a_number_and_a_parameter(apply):
+    p = Model().parameters_from_numpy(X)
+    dy.sum_elems(apply(p, 2.0) + apply(2.0, p)).backward()
+    slope = {"add": 2 + 0 * X, "sub": 0 * X, "mul": 4 + 0 * X, "truediv": 0.5 - 2 / X**2}[apply.__name__]
+    np.testing.assert_allclose(p.grad_as_array(), slope, rtol=1e-6)
+
+
+def test_negative():
+    x = dy.inputVector([1.0, -2.0, 0.0])
+    assert (-x).value() == [-1.0, 2.0, 0.0]
+    assert (-(-x)).value() == x.value()
+
+
+def test_sum_of_a_list():
+    xs = [dy.inputVector([1.0, 2.0]) * k for k in (1.0, 2.0, 3.0)]
+    assert sum(xs).value() == [6.0, 12.0]
+    assert sum(xs, xs[0]).value() == [7.0, 14.0]
+
+
+def test_augmented_assignment_makes_a_new_node():
+    x = first = dy.inputVector([1.0, 2.0])
+    x += 1
+    x *= 2
+    x -= first
+    x /= 2
+    assert x.value() == [1.5, 2.0]
+    assert first.value() == [1.0, 2.0]
+
+
+W, V = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        (W, V, W @ V),
+        (W, W.T, W @ W.T),
+        (V, np.array([2.0]), 2 * V),
+        (np.array([2.0]), V, 2 * V),
+        (V, np.array([[1.0, 5.0]]), np.outer(V, [1.0, 5.0])),
+        (W, np.array([2.0]), 2 * W),
+        (np.array([2.0]), W, 2 * W),
+        (np.array([2.0]), np.array([3.0]), np.array([6.0])),
+        (np.array([[2.0]]), np.array([[3.0, 4.0]]), np.array([[6.0, 8.0]])),
+        (np.ones((2, 3, 4)), np.array([2.0]), np.full((2, 3, 4), 2.0)),
+        (np.array([2.0]), np.ones((3, 1, 1)), np.full((3, 1, 1), 2.0)),
+        (np.ones((3, 1, 1)), np.array([2.0]), np.full((3, 1, 1), 2.0)),
+    ],
+)
+def test_the_product_of_matrices_and_of_a_single_number(left, right, expected):
+    product = (dy.inputTensor(left) * dy.inputTensor(right)).npvalue()
+    assert product.shape == expected.shape
+    np.testing.assert_allclose(product, expected)
+
+
+def test_a_matrix_times_each_element_of_a_batch():
+    xs = np.arange(6.0).reshape(3, 2)
+    assert (dy.inputTensor(W) * dy.inputTensor(xs, batched=True)).npvalue() == pytest.approx(W @ xs)
+
+
+def test_conditions_and_equality_are_those_of_objects():
+    x, y = dy.inputVector([0.0]), dy.inputVector([0.0])
+    assert x and x == x and x != y
+    assert len({x, y}) == 2
+
+
+def test_numpy_does_not_take_expressions_apart():
+    x = dy.inputVector([1.0, 2.0])
+    assert (np.float64(2) * x).value() == [2.0, 4.0]
+    with pytest.raises(TypeError):
+        np.array([1.0, 2.0]) + x
+    with pytest.raises(TypeError):
+        np.tanh(x)

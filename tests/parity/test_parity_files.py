@@ -1,0 +1,27 @@
+"""Files of one library read by the other: all builders, nested collections, gradients."""
+
+import pytest
+
+
+@pytest.mark.parametrize("writer, reader", [("ours", "reference"), ("reference", "ours"), ("ours", "ours")])
+def test_files_are_exchanged(writer, reader, run, tmp_path):
+    written = run(writer, "files.py", "write", str(tmp_path), "1")
+    read = run(reader, "files.py", "read", str(tmp_path), "2")
+    assert read == written
+
+
+def test_names_are_those_of_dynet(both, tmp_path):
+    results = both("files.py", "write", str(tmp_path), "1")
+    for part in ("objects", "whole"):
+        ours, reference = results.ours[part], results.reference[part]
+        assert [name for name, *_ in ours] == [name for name, *_ in reference]
+
+
+def test_the_same_model_gives_the_same_file(run, tmp_path):
+    for library in ("ours", "reference"):
+        (tmp_path / library).mkdir()
+        run(library, "files.py", "write", str(tmp_path / library), "1")
+    ours, reference = [
+        (tmp_path / library / "objects.data").read_bytes() for library in ("ours", "reference")
+    ]
+    assert ours == reference

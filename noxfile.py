@@ -13,9 +13,7 @@ nox.options.sessions = ["tests"]
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-PACKAGES = {
-    path.parent.name: nox.project.load_toml(path) for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
-}
+PACKAGES = {path.parent.name: nox.project.load_toml(path) for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
 
 
 def group(*names):
@@ -39,9 +37,7 @@ def reference_python(session):
     python = environment / "bin" / "python"
     if not python.exists():
         session.run_install(sys.executable, "-m", "virtualenv", "--quiet", str(environment), external=True)
-    session.run_install(
-        str(python), "-m", "pip", "install", "--quiet", *group("reference"), external=True, silent=True
-    )
+    session.run_install(str(python), "-m", "pip", "install", "--quiet", *group("reference"), external=True, silent=True)
     return str(python)
 
 
@@ -82,6 +78,14 @@ def bench(session):
     session.install("-r", "requirements.txt")
     session.env["DYNET_REFERENCE_PYTHON"] = reference_python(session)
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session):
+    """100,000 damaged files of each format, and 200 killed saves."""
+    session.install("-e", "packages/dynet-kernels", "-e", "packages/dynet-core[safetensors]", *group("test"))
+    session.run("python", "packages/dynet-core/tests/fuzz_files.py", *(session.posargs or ["100000"]))
+    session.run("pytest", "packages/dynet-core/tests/test_replacing.py", env={"DYNET_KILLS": "200"})
 
 
 @nox.session

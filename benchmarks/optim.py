@@ -2,7 +2,7 @@
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/optim.py --rounds 5
 
-Each step builds a graph and runs it backwards, so that gradients are real ones; only `update()` is timed.
+Each step builds a graph and runs it backwards, which makes every gradient one; only `update()` is timed.
 Turns of the two are interleaved.
 """
 
@@ -31,9 +31,9 @@ def dense(dy, trainer: str, tensors: int, size: int):
 
     def gradients():
         dy.renew_cg()
-        loss = dy.squared_norm(parameters[0])
+        loss = dy.sum_elems(parameters[0])
         for parameter in parameters[1:]:
-            loss = loss + dy.squared_norm(parameter)
+            loss = loss + dy.sum_elems(parameter)
         loss.value()
         loss.backward()
 
@@ -48,7 +48,7 @@ def sparse(dy, trainer: str):
 
     def gradients():
         dy.renew_cg()
-        rows = [dy.squared_norm(table[rng.randrange(TABLE_ROWS)]) for _ in range(USED_ROWS)]
+        rows = [dy.sum_elems(table[rng.randrange(TABLE_ROWS)]) for _ in range(USED_ROWS)]
         loss = rows[0]
         for row in rows[1:]:
             loss = loss + row
@@ -109,9 +109,7 @@ class Worker:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = list(ROWS)
     parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="ROW", help=str(names))
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of (default: 5)")

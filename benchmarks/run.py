@@ -123,12 +123,8 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS)
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("--rounds", type=int, default=3, help="rounds to take the median of (default: 3)")
     parser.add_argument("--seconds", type=float, help="CPU time of one measurement (default: 1, quick: 0.2)")
     parser.add_argument("--quick", action="store_true", help="short measurements, for a first look")

@@ -75,7 +75,5 @@ def test_an_upward_import_is_seen_in_every_form(source):
 
 
 def test_downward_and_own_imports_are_allowed():
-    source = (
-        "import dynet_core\nfrom dynet_kernels import planner\nfrom dynet_ops import tanh\nfrom . import loss"
-    )
+    source = "import dynet_core\nfrom dynet_kernels import planner\nfrom dynet_ops import tanh\nfrom . import loss"
     assert upward_imports("dynet_ops", source) == set()

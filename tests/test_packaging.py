@@ -50,9 +50,7 @@ def test_siblings_are_pinned_to_one_version(name):
 
 
 def test_readmes_name_this_version():
-    pins = {
-        pin for path in PACKAGES.glob("*/README.md") for pin in re.findall(r"==([\d.]+)", path.read_text())
-    }
+    pins = {pin for path in PACKAGES.glob("*/README.md") for pin in re.findall(r"==([\d.]+)", path.read_text())}
     assert pins == {VERSION}
 
 

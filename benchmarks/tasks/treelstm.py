@@ -51,9 +51,7 @@ class Leaf:
 
     def __init__(self, dy, parameters, size):
         self.dy = dy
-        self.gates = [
-            (parameters.add_parameters((size, size)), parameters.add_parameters(size)) for _ in "iou"
-        ]
+        self.gates = [(parameters.add_parameters((size, size)), parameters.add_parameters(size)) for _ in "iou"]
 
     def __call__(self, x):
         dy = self.dy

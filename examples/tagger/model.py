@@ -60,9 +60,7 @@ class Tagger:
         self.chars = parameters.add_lookup_parameters((len(vocabulary.chars) + 1, CHAR_DIM))
         self.spell_forward = dy.VanillaLSTMBuilder(1, CHAR_DIM, CHAR_HIDDEN, parameters)
         self.spell_backward = dy.VanillaLSTMBuilder(1, CHAR_DIM, CHAR_HIDDEN, parameters)
-        self.reader = dy.BiRNNBuilder(
-            1, WORD_DIM + 2 * CHAR_HIDDEN, 2 * HIDDEN, parameters, dy.VanillaLSTMBuilder
-        )
+        self.reader = dy.BiRNNBuilder(1, WORD_DIM + 2 * CHAR_HIDDEN, 2 * HIDDEN, parameters, dy.VanillaLSTMBuilder)
         self.hidden_weight = parameters.add_parameters((MLP_HIDDEN, 2 * HIDDEN))
         self.hidden_bias = parameters.add_parameters(MLP_HIDDEN)
         self.tag_weight = parameters.add_parameters((len(vocabulary.tags), MLP_HIDDEN))

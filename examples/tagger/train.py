@@ -48,9 +48,7 @@ def main() -> None:
 
 
 def read_options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--train",
         nargs="+",
@@ -59,20 +57,12 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
         help=f"CoNLL-U files to learn from (default: the treebank of the package {TREEBANK})",
     )
     parser.add_argument("--epochs", type=positive, default=5, help="passes over the data (default: 5)")
-    parser.add_argument(
-        "--limit", type=positive, metavar="N", help="use N sentences only, chosen by the seed"
-    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="use N sentences only, chosen by the seed")
     parser.add_argument("--minibatch", type=positive, default=8, help="sentences a graph (default: 8)")
     parser.add_argument("--seed", type=positive, default=1, help="of parameters and order (default: 1)")
-    parser.add_argument(
-        "--dev-fraction", type=fraction, default=0.1, help="share of sentences held out (default: 0.1)"
-    )
-    parser.add_argument(
-        "--save", type=Path, metavar="PATH", help="write the model here, its vocabulary to PATH.json"
-    )
-    parser.add_argument(
-        "--tag", metavar="SENTENCE", help="tag this sentence with the model of --model; no training"
-    )
+    parser.add_argument("--dev-fraction", type=fraction, default=0.1, help="share of sentences held out (default: 0.1)")
+    parser.add_argument("--save", type=Path, metavar="PATH", help="write the model here, its vocabulary to PATH.json")
+    parser.add_argument("--tag", metavar="SENTENCE", help="tag this sentence with the model of --model; no training")
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model that --save wrote")
     options = parser.parse_args(arguments)
     if (options.tag is None) != (options.model is None):
@@ -155,9 +145,7 @@ def treebank() -> list[Path]:
     try:
         package = metadata.distribution(TREEBANK)
     except metadata.PackageNotFoundError:
-        raise InputError(
-            f"the package {TREEBANK} is not installed; install it or name files by --train"
-        ) from None
+        raise InputError(f"the package {TREEBANK} is not installed; install it or name files by --train") from None
     return [Path(str(package.locate_file(file))) for file in TREEBANK_FILES]
 
 

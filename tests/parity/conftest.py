@@ -32,9 +32,7 @@ def run_script(python: list[str], script: str, arguments: tuple[str, ...]) -> di
         timeout=600,
     )
     if result.returncode:
-        pytest.fail(
-            f"{script} under {python[0]} ended with {result.returncode}:\n{result.stderr}", pytrace=False
-        )
+        pytest.fail(f"{script} under {python[0]} ended with {result.returncode}:\n{result.stderr}", pytrace=False)
     return json.loads(result.stdout.splitlines()[-1])
 
 
@@ -75,9 +73,7 @@ def assert_close():
 
     def compare(ours, reference, rtol: float = 1e-5, atol: float = 1e-6, path: str = "") -> None:
         if isinstance(reference, dict):
-            assert isinstance(ours, dict) and ours.keys() == reference.keys(), (
-                f"{path}: {ours}, not {reference}"
-            )
+            assert isinstance(ours, dict) and ours.keys() == reference.keys(), f"{path}: {ours}, not {reference}"
             for key in reference:
                 compare(ours[key], reference[key], rtol, atol, f"{path}.{key}" if path else key)
         elif isinstance(reference, list):

@@ -1,5 +1,6 @@
 """Every builder: names, initial values, states, gradients, and parameters after 50 updates."""
 
+import numpy as np
 import pytest
 
 BUILDERS = [
@@ -26,7 +27,11 @@ def test_builder(builder, both, assert_close):
     results = both("builders.py")
     for name, reference in results.reference.items():
         if name.startswith(builder + ", "):
-            assert_close(results.ours[name], reference, rtol=1e-4, atol=1e-5, path=name)
+            ours = results.ours[name]
+            assert_close(ours, reference, rtol=1e-4, atol=1e-5, path=name)
+            for tensor, expected in zip(ours.get("after updates", []), reference.get("after updates", []), strict=True):
+                error = np.abs(np.subtract(tensor, expected)).max()
+                assert error <= 2e-5 * np.abs(expected).max(), f"{name}: a parameter is off by {error} after updates"
 
 
 def test_nothing_is_forgotten(both):

@@ -21,7 +21,5 @@ def test_the_same_model_gives_the_same_file(run, tmp_path):
     for library in ("ours", "reference"):
         (tmp_path / library).mkdir()
         run(library, "files.py", "write", str(tmp_path / library), "1")
-    ours, reference = [
-        (tmp_path / library / "objects.data").read_bytes() for library in ("ours", "reference")
-    ]
+    ours, reference = [(tmp_path / library / "objects.data").read_bytes() for library in ("ours", "reference")]
     assert ours == reference

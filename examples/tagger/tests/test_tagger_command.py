@@ -96,9 +96,7 @@ def test_nothing_to_tag(tmp_path):
     assert_one_sentence(run("--model", tmp_path / "no", "--tag", "  "), "holds no word")
 
 
-@pytest.mark.parametrize(
-    "vocabulary", ["not json", "[]", '{"words": []}', '{"words": [], "chars": [], "tags": ["X"]}']
-)
+@pytest.mark.parametrize("vocabulary", ["not json", "[]", '{"words": []}', '{"words": [], "chars": [], "tags": ["X"]}'])
 def test_model_is_damaged(tmp_path, vocabulary):
     model = tmp_path / "model"
     model.write_text("#Parameter# /_0 {3} 5", "utf-8")

@@ -25,9 +25,7 @@ def written(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(
-    "text", [GOOD, GOOD + "\n", GOOD.replace("\n", "\r\n"), "\ufeff" + GOOD, "\n\n" + GOOD]
-)
+@pytest.mark.parametrize("text", [GOOD, GOOD + "\n", GOOD.replace("\n", "\r\n"), "\ufeff" + GOOD, "\n\n" + GOOD])
 def test_words_and_tags(written, text):
     assert conllu.read(written(text)) == [[("vamos", "VERB"), ("nos", "PRON")], [("Mar", "NOUN")]]
 

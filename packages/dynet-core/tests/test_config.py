@@ -15,9 +15,7 @@ def read(*arguments):
 
 
 def test_flags_are_read_in_both_spellings():
-    params = read(
-        "--dynet-seed", "7", "--dynet-mem=512", "--dynet_autobatch", "1", "--dynet-weight-decay", "1e-6"
-    )
+    params = read("--dynet-seed", "7", "--dynet-mem=512", "--dynet_autobatch", "1", "--dynet-weight-decay", "1e-6")
     assert (params.random_seed, params.mem, params.autobatch, params.weight_decay) == (7, 512, 1, 1e-6)
 
 
@@ -49,9 +47,7 @@ def test_unknown_flag_is_one_warning_naming_the_nearest():
     assert len(warned) == 1
 
 
-@pytest.mark.parametrize(
-    "value, error", [("x", ArgumentTypeError), (-1, ArgumentError), (None, ArgumentTypeError)]
-)
+@pytest.mark.parametrize("value, error", [("x", ArgumentTypeError), (-1, ArgumentError), (None, ArgumentTypeError)])
 def test_setters_refuse_what_is_no_setting(value, error):
     with pytest.raises(error, match="set_random_seed"):
         DynetParams().set_random_seed(value)

@@ -212,9 +212,7 @@ def test_arrays_of_any_layout():
     same(NumpyInitializer(np.array([math.nan, math.inf])).values((2,)), [math.nan, math.inf])
 
 
-@pytest.mark.parametrize(
-    "text", ["1 2 3 4 5 6", "1\n2\t3\r\n4  5 6\n\n", " 1\v2\f3 4 5 6", "1e0 +2 3. .4e1 5 60e-1"]
-)
+@pytest.mark.parametrize("text", ["1 2 3 4 5 6", "1\n2\t3\r\n4  5 6\n\n", " 1\v2\f3 4 5 6", "1e0 +2 3. .4e1 5 60e-1"])
 def test_files(tmp_path, text):
     path = tmp_path / "numbers.txt"
     path.write_bytes(text.encode())

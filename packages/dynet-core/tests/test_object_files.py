@@ -160,9 +160,7 @@ class Attack:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize(
-    "content", [Attack(), ("Parameters", Attack()), (Layer, Attack(), "/layer/"), (Attack(), 2)]
-)
+@pytest.mark.parametrize("content", [Attack(), ("Parameters", Attack()), (Layer, Attack(), "/layer/"), (Attack(), 2)])
 def test_loading_never_runs_code(content, protocol, saved):
     write_meta(saved, pickle.dumps(content, protocol))
     refused(saved, "is damaged")
@@ -202,9 +200,7 @@ def test_values_that_unfold_without_end_are_refused(saved):
     refused(saved, "nested too deeply")
 
 
-@pytest.mark.parametrize(
-    "name", ["os.system", "collections.OrderedDict", "never_imported.Layer", "_dynet.Trainer"]
-)
+@pytest.mark.parametrize("name", ["os.system", "collections.OrderedDict", "never_imported.Layer", "_dynet.Trainer"])
 def test_only_known_classes_with_from_spec_are_made(name, saved):
     module, _, attribute = name.rpartition(".")
     write_meta(saved, b"\x80\x04c%s\n%s\n)\x8c\x07/layer/\x87." % (module.encode(), attribute.encode()))
@@ -218,9 +214,7 @@ def test_a_spec_that_does_not_fit_is_refused(spec, saved):
     refused(saved)
 
 
-@pytest.mark.parametrize(
-    "what", [("Parameters", "/_7"), ("LookupParameters", "/_0"), (Layer, (2, None), "/later/")]
-)
+@pytest.mark.parametrize("what", [("Parameters", "/_7"), ("LookupParameters", "/_0"), (Layer, (2, None), "/later/")])
 def test_what_the_data_file_lacks_is_refused(what, saved):
     write_meta(saved, pickle.dumps(("Parameters", "/_0")), pickle.dumps(what))
     refused(saved)

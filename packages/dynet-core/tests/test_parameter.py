@@ -1,275 +1,295 @@
-"""Parameters, lookup parameters and collections: names, values, gradients, copies."""
+"""Parameters, lookup parameters and collections. The names are those that DyNet 2.1 (dyNET38) printed."""
 
-import copy
+import gc
+import math
 import pickle
+import weakref
 
 import numpy as np
 import pytest
+from dynet_core import (
+    ArgumentError,
+    ArgumentTypeError,
+    Model,
+    OutOfRangeError,
+    ParameterCollection,
+    ShapeError,
+    StaleExpressionError,
+    renew_cg,
+)
 
-import dynet_core as dy
-from dynet_core import ArgumentError, ArgumentTypeError, OutOfRangeError, ParameterCollection, ShapeError
+X = np.arange(6.0).reshape(2, 3)
+T = np.arange(24.0).reshape(4, 2, 3)
 
 
-@pytest.fixture
-def model():
-    return ParameterCollection()
-
-
-# Names
-
-
-def test_both_kinds_share_one_counter_for_each_name(model):
-    names = [
-        model.add_parameters(2),
-        model.add_lookup_parameters((2, 2)),
-        model.add_parameters(2, name="x"),
-        model.add_lookup_parameters((2, 2), name="x"),
-        model.add_parameters(2, None, "x"),
-        model.add_parameters(2),
+def test_names():
+    m = ParameterCollection()
+    first = [m.add_parameters((2, 3)), m.add_parameters(2, name="W"), m.add_parameters(2, name="W")]
+    tables = [m.add_lookup_parameters((4, 2)), m.add_lookup_parameters((4, 2), name="W")]
+    encoders = [m.add_subcollection("enc"), m.add_subcollection("enc")]
+    unnamed = [m.add_subcollection(), m.add_subcollection()]
+    within = [
+        encoders[0].add_parameters(2),
+        encoders[0].add_parameters(2, name="W"),
+        encoders[1].add_parameters(2),
+        unnamed[0].add_parameters(2),
+        unnamed[0].add_lookup_parameters((2, 2)),
     ]
-    assert [p.name() for p in names] == ["/_0", "/_1", "/x", "/x_1", "/x_2", "/_2"]
+    last = m.add_parameters(1)
+    nested = encoders[0].add_subcollection("x")
+    deep, same_as_a_collection = nested.add_parameters(1, name="b"), m.add_parameters(1, name="enc")
+    assert [p.name() for p in first] == ["/_0", "/W", "/W_1"]
+    assert [p.name() for p in tables] == ["/_1", "/W_2"]
+    assert [p.name() for p in within] == ["/enc/_0", "/enc/W", "/enc_1/_0", "/_0/_0", "/_0/_1"]
+    assert [last.name(), deep.name(), same_as_a_collection.name()] == ["/_2", "/enc/x/b", "/enc"]
+    assert [c.name() for c in (m, *encoders, *unnamed, nested)] == ["/", "/enc/", "/enc_1/", "/_0/", "/_1/", "/enc/x/"]
+    assert [p.name() for p in m.parameters_list()] == [
+        "/_0", "/W", "/W_1", "/enc/_0", "/enc/W", "/enc_1/_0", "/_0/_0", "/_2", "/enc/x/b", "/enc",
+    ]  # fmt: skip
+    assert [p.name() for p in m.lookup_parameters_list()] == ["/_1", "/W_2", "/_0/_1"]
+    assert [p.name() for p in encoders[0].parameters_list()] == ["/enc/_0", "/enc/W", "/enc/x/b"]
+    assert m.parameter_count() == 41
 
 
-def test_subcollections_have_counters_of_their_own(model):
-    model.add_parameters(2, name="x")
-    parts = [model.add_subcollection(name) for name in ("x", "x", "", None)]
-    assert [part.name() for part in parts] == ["/x/", "/x_1/", "/_0/", "/_1/"]
-    assert parts[1].add_subcollection("y").add_parameters(1).name() == "/x_1/y/_0"
-    assert model.name() == "/"
+@pytest.mark.parametrize("name", ["a/b", "/", "a_1", "_", None, 3])
+def test_names_that_are_refused(name):
+    m = Model()
+    for add in (m.add_parameters, m.add_lookup_parameters):
+        with pytest.raises((ArgumentError, ArgumentTypeError), match="name"):
+            add((2, 2), name=name)
+    assert m.add_parameters(1).name() == "/_0"
 
 
-@pytest.mark.parametrize("name", ["a_1", "_", "a/b", "/", 5, b"a"])
-def test_names_that_dynet_refuses(model, name):
-    with pytest.raises(ArgumentError, match="without '/' and '_'"):
-        model.add_parameters(2, name=name)
-    with pytest.raises(ArgumentError, match="without '/' and '_'"):
-        model.add_subcollection(name)
-    assert model.add_parameters(2).name() == "/_0"
+def test_shapes():
+    m = Model()
+    assert m.add_parameters(3).shape() == (3,)
+    assert m.add_parameters((3,)).shape() == (3,)
+    assert m.add_parameters([3, 2]).shape() == (3, 2)
+    assert m.add_parameters(np.int64(3)).shape() == (3,)
+    assert m.add_parameters(None, init=X).shape() == (2, 3)
+    assert m.add_lookup_parameters((5, 2)).shape() == (5, 2)
+    assert m.add_lookup_parameters((5, 2, 3)).shape() == (5, 2, 3)
+    assert len(m.add_lookup_parameters((5, 2))) == 5
 
 
-def test_parents_list_what_is_within_in_the_order_of_adding(model):
-    part = model.add_subcollection("part")
-    inner = part.add_subcollection("inner")
-    added = [inner.add_parameters(1), model.add_parameters(2), part.add_parameters(3)]
-    rows = inner.add_lookup_parameters((2, 3))
-    assert model.parameters_list() == added
-    assert part.parameters_list() == [added[0], added[2]]
-    assert inner.parameters_list() == [added[0]]
-    assert model.lookup_parameters_list() == part.lookup_parameters_list() == [rows]
-    assert [p.get_index() for p in added] == [0, 1, 1]
-    assert (model.parameter_count(), inner.parameter_count()) == (12, 7)
+@pytest.mark.parametrize(
+    ("dim", "error"),
+    [
+        (0, ArgumentError),
+        (-1, ArgumentError),
+        ((), ArgumentError),
+        ((2, 0), ArgumentError),
+        (2.5, ArgumentTypeError),
+        ("2", ArgumentTypeError),
+        (("2",), ArgumentTypeError),
+        (None, ArgumentTypeError),
+        ((1,) * 8, ShapeError),
+    ],
+)
+def test_dimensions_that_are_refused(dim, error):
+    m = Model()
+    with pytest.raises(error, match="add_parameters"):
+        m.add_parameters(dim)
+    with pytest.raises(error, match="add_lookup_parameters"):
+        m.add_lookup_parameters(dim)
+    assert not m.parameters_list() and not m.lookup_parameters_list()
+    assert m.add_parameters(1).name() == "/_0"
 
 
-def test_repr_names_the_parameter(model):
-    assert repr(model.add_parameters(2)) == "Parameter /_0"
-    assert str(model.add_lookup_parameters((2, 2))) == "LookupParameter /_1"
+def test_arrays_are_copies():
+    p, table = Model().parameters_from_numpy(X), Model().lookup_parameters_from_numpy(T)
+    for array in (p.as_array(), p.npvalue(), p.grad_as_array(), p.gradient()):
+        array[:] = 99
+    for array in (table.as_array(), table.row_as_array(1), table.rows_as_array([1, 2]), table.grad_as_array()):
+        array[:] = 99
+    assert p.as_array().tolist() == X.tolist()
+    assert table.as_array().tolist() == T.tolist()
+    assert not p.grad_as_array().any() and not table.grad_as_array().any()
+    values = X.copy()
+    q = Model().parameters_from_numpy(values)
+    values[:] = 99
+    assert q.as_array().tolist() == X.tolist()
 
 
-# Parameters
+def test_arrays_in_any_order():
+    for array in (X, np.asfortranarray(X), X.tolist(), X.astype(np.int8), X[:, ::-1][:, ::-1], X.astype(">f4")):
+        p = Model().parameters_from_numpy(array)
+        assert p.as_array().tolist() == X.tolist()
+        p.zero()
+        p.set_value(array)
+        assert p.as_array().tolist() == X.tolist()
+    for array in (T, np.asfortranarray(T), np.moveaxis(np.moveaxis(T, 0, -1).copy(), -1, 0)):
+        table = Model().lookup_parameters_from_numpy(array)
+        assert table.as_array().tolist() == T.tolist()
+        assert table.row_as_array(3).tolist() == T[3].tolist()
+        assert table.rows_as_array([3, 0]).tolist() == T[[3, 0]].tolist()
 
 
-def test_values_can_be_read_and_replaced(model):
-    p = model.parameters_from_numpy([[1, 2, 3], [4, 5, 6]])
-    assert p.shape() == (2, 3)
+def test_parameters_are_expressions():
+    p = Model().parameters_from_numpy(X)
     assert p.dim() == ((2, 3), 1)
-    assert p.vec_value() == [1, 4, 2, 5, 3, 6]
+    assert p.npvalue().tolist() == X.tolist()
+    assert p.vec_value() == X.ravel(order="F").tolist()
+    assert Model().parameters_from_numpy([2.5]).scalar_value() == 2.5
+    assert Model().parameters_from_numpy([2.5]).value() == 2.5
+    assert p.expr(update=False).npvalue().tolist() == X.tolist()
+    assert p.expr(update=False) is p.expr(update=False)
+
+
+def test_changing_values():
+    p = Model().parameters_from_numpy(X)
     p.scale(2)
-    p.clip_inplace(left=3, right=10)
-    assert p.as_array().tolist() == p.npvalue().tolist() == p.value().tolist() == [[3, 4, 6], [8, 10, 10]]
-    p.set_value(np.arange(6).reshape(2, 3))
-    assert p.as_array().tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert p.as_array().tolist() == (2 * X).tolist()
+    p.clip_inplace(1, 6)
+    assert p.as_array().tolist() == np.clip(2 * X, 1, 6).tolist()
     p.zero()
     assert not p.as_array().any()
-    with pytest.raises(ShapeError, match=r"the array is \(3, 2\), the parameter is \(2, 3\)"):
-        p.set_value(np.zeros((3, 2)))
-    with pytest.raises(ArgumentTypeError):
-        p.set_value("x")
-    with pytest.raises(ArgumentError):
-        p.clip_inplace(1, 0)
-    with pytest.raises(ArgumentError):
-        p.scale(float("nan"))
+    p.set_value(X + 1)
+    assert p.as_array().tolist() == (X + 1).tolist()
 
 
-def test_as_array_is_a_copy(model):
-    p, table = model.add_parameters(2, init=1), model.add_lookup_parameters((2, 2), init=1)
-    for array in (p.as_array(), p.npvalue(), table.as_array(), table.npvalue(), table.row_as_array(0)):
-        array[:] = 5
-    assert p.value() == [1, 1]
-    assert table.as_array().tolist() == [[1, 1], [1, 1]]
+def test_changing_gradients():
+    p = Model().parameters_from_numpy([2.0])
+    p.backward()
+    p.backward()
+    assert p.grad_as_array().tolist() == [2.0]
+    p.scale_gradient(0.5)
+    assert p.grad_as_array().tolist() == [1.0]
+    p.scale_gradient(0)
+    assert p.grad_as_array().tolist() == [0.0]
 
 
-def test_numpy_and_dlpack_see_the_memory_itself(model):
-    p = model.add_parameters((2, 3), init=1)
-    for view in (np.asarray(p), np.from_dlpack(p)):
-        p.scale(2)
-        assert view.shape == (2, 3) and (view == p.as_array()).all()
-    np.asarray(p)[1, 2] = 9
-    assert p.as_array()[1, 2] == 9
-    assert np.asarray(p, np.float64).dtype == np.float64
-    table = model.add_lookup_parameters((3, 2), init=1)
-    np.asarray(table)[1, 0] = 9
-    assert table.row_as_array(1).tolist() == [9, 1]
-    assert np.array(table).shape == (3, 2)
-
-
-def test_a_view_outlives_its_parameter():
-    view = np.asarray(ParameterCollection().add_parameters(1000, init=3))
-    assert (view == 3).all()
-
-
-def test_updated_is_a_flag(model):
-    for p in (model.add_parameters(2), model.add_lookup_parameters((2, 2))):
-        assert p.is_updated()
-        p.set_updated(False)
-        assert not p.is_updated()
-
-
-def test_a_parameter_as_a_constant(model):
-    p = model.add_parameters(2, init=1)
-    assert p.expr() is p.expr(update=True) is p
-    constant = p.expr(update=False)
-    p.scale(3)
-    assert constant.value() == [3, 3]
-    assert p.expr(False) is constant
-
-
-# Lookup parameters
-
-
-@pytest.fixture
-def table(model):
-    return model.lookup_parameters_from_numpy(np.arange(12).reshape(3, 2, 2))
-
-
-def test_rows_can_be_read_and_replaced(table):
-    assert (len(table), table.shape()) == (3, (3, 2, 2))
-    assert table.row_as_array(1).tolist() == table[1].npvalue().tolist() == [[4, 5], [6, 7]]
-    assert table.rows_as_array([2, 0]).tolist() == [[[8, 9], [10, 11]], [[0, 1], [2, 3]]]
-    assert table.batch([2, 0]).npvalue()[..., 1].tolist() == [[0, 1], [2, 3]]
-    table.init_row(1, [[1, 2], [3, 4]])
-    assert table.row_as_array(1).tolist() == [[1, 2], [3, 4]]
-    table.init_row(1, [1, 2, 3, 4])  # column by column, as DyNet takes it
-    assert table.row_as_array(1).tolist() == [[1, 3], [2, 4]]
-    table.init_from_array(np.ones((2, 2, 2)))
-    assert table.as_array()[:, 0, 0].tolist() == [1, 1, 8]
+def test_changing_tables():
+    table = Model().lookup_parameters_from_numpy(T)
+    table.init_row(2, -T[2])
+    assert table.as_array()[2].tolist() == (-T[2]).tolist()
+    assert table.as_array()[[0, 1, 3]].tolist() == T[[0, 1, 3]].tolist()
     table.scale(2)
-    table.clip_inplace(0, 20)
-    assert table.as_array()[:, 0, 0].tolist() == [2, 2, 16]
+    assert table.row_as_array(1).tolist() == (2 * T[1]).tolist()
+    table.init_from_array(T)
+    assert table.as_array().tolist() == T.tolist()
     table.zero()
     assert not table.as_array().any()
 
 
-def test_rows_that_do_not_exist_or_fit(table):
-    for call in (table.row_as_array, table.row_grad_as_array, table.lookup):
-        for index in (3, -1):
-            with pytest.raises(OutOfRangeError):
-                call(index)
-        with pytest.raises(ArgumentTypeError):
-            call("x")
-    with pytest.raises(ShapeError):
-        table.init_row(0, [1, 2, 3])
-    with pytest.raises(ShapeError):
-        table.init_from_array(np.ones((4, 2, 2)))
-    with pytest.raises(ShapeError):
-        table.init_from_array(np.ones((3, 4)))
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        (np.ones((3, 2)), ShapeError),
+        (np.ones(6), ShapeError),
+        (np.ones((2, 3, 1)), ShapeError),
+        (1.0, ShapeError),
+        ([], ShapeError),
+        (None, ArgumentTypeError),
+        ("abc", ArgumentTypeError),
+        (np.full((2, 3), "1"), ArgumentTypeError),
+        (np.full((2, 3), 1j), ArgumentTypeError),
+        (np.full((2, 3), None), ArgumentTypeError),
+        ([[1, 2, 3], [4, 5]], ArgumentTypeError),
+    ],
+)
+def test_values_that_are_refused(values, error):
+    p = Model().parameters_from_numpy(X)
+    table = Model().lookup_parameters_from_numpy(T)
+    with pytest.raises(error):
+        p.set_value(values)
+    with pytest.raises(error):
+        table.init_row(1, values) if np.shape(values) != (6,) else table.init_row(1, np.ones(5))
+    with pytest.raises(error):
+        table.init_from_array(values)
+    assert p.as_array().tolist() == X.tolist()
+    assert table.as_array().tolist() == T.tolist()
 
 
-def test_a_table_of_numbers(model):
-    table = model.add_lookup_parameters(3, init=2)
-    assert table.shape() == (3, 1)
-    table.init_from_array([1, 2])
-    assert table.as_array().tolist() == [[1], [2], [2]]
+@pytest.mark.parametrize("number", [math.nan, math.inf, "2", None, [1.0, 2.0]])
+def test_numbers_that_are_refused(number):
+    p = Model().parameters_from_numpy(X)
+    for call in (p.scale, p.scale_gradient, lambda s: p.clip_inplace(s, 1), lambda s: p.clip_inplace(0, s)):
+        with pytest.raises((ArgumentError, ArgumentTypeError)):
+            call(number)
+    with pytest.raises(ArgumentError, match="left is 2.*right is 1"):
+        p.clip_inplace(2, 1)
+    assert p.as_array().tolist() == X.tolist()
 
 
-def test_the_whole_table_is_an_expression(table):
-    assert table.dim() == ((2, 2, 3), 1)
-    assert table.npvalue().shape == (2, 2, 3)
-    assert (np.moveaxis(table.value(), -1, 0) == table.as_array()).all()
-    assert isinstance(table, dy.Expression)
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [(4, OutOfRangeError), (-1, OutOfRangeError), (1.0, ArgumentTypeError), ("1", ArgumentTypeError), (None, ArgumentTypeError)],
+)
+def test_rows_that_are_refused(row, error):
+    table = Model().add_lookup_parameters((4, 2), name="words")
+    for call in (
+        lambda: table[row],
+        lambda: table.lookup(row),
+        lambda: table.batch([0, row]),
+        lambda: table.row_as_array(row),
+        lambda: table.rows_as_array([0, row]),
+        lambda: table.init_row(row, [1, 2]),
+    ):
+        with pytest.raises(error) as caught:
+            call()
+        if error is OutOfRangeError:
+            assert "/words" in str(caught.value) and str(row) in str(caught.value) and "4" in str(caught.value)
 
 
-def test_gradients_of_rows(model):
-    table = model.add_lookup_parameters((3, 1), init=1)
-    dy.renew_cg()
-    table[2].backward()
-    assert table.grad_as_array().tolist() == [[0], [0], [1]]
-    assert table.row_grad_as_array(2).tolist() == [1]
-    assert table.rows_grad_as_array([2, 1]).tolist() == [[1], [0]]
-    table.scale_gradient(3)
-    assert table.gradient().tolist() == [[0, 0, 3]]
-    assert not table._dense_gradient
+def test_rows_in_graphs():
+    """What a graph can do without any op: rows of tables, one or several, and their graph's end."""
+    table = Model().lookup_parameters_from_numpy(T)
+    renew_cg()
+    rows = [table[k] for k in (3, 0, 3)]
+    together = table.batch([2, 2, 1])
+    assert [row.npvalue().tolist() for row in rows] == [T[3].tolist(), T[0].tolist(), T[3].tolist()]
+    assert together.dim() == ((2, 3), 3)
+    assert together.npvalue().tolist() == np.moveaxis(T[[2, 2, 1]], 0, -1).tolist()
+    table.scale(2)
+    assert rows[0].npvalue(recalculate=True).tolist() == (2 * T[3]).tolist()
+    assert together.npvalue().tolist() == (2 * np.moveaxis(T[[2, 2, 1]], 0, -1)).tolist()
+    renew_cg()
+    for expression in (rows[0], together):
+        with pytest.raises(StaleExpressionError):
+            expression.npvalue()
 
 
-# Copies
+def test_collections_own_what_is_added():
+    m = Model()
+    child = m.add_subcollection("child")
+    p, table = child.add_parameters(2), child.add_lookup_parameters((3, 2))
+    q = m.add_parameters(2)
+    assert m.parameters_list() == [p, q]
+    assert child.parameters_list() == [p]
+    assert m.lookup_parameters_list() == child.lookup_parameters_list() == [table]
+    assert child.parameter_count() == 2 + 6
+    assert m.parameter_count() == 2 + 6 + 2
+    m.parameters_list().clear()
+    assert m.parameters_list() == [p, q]
 
 
-def filled(model) -> list:
-    part = model.add_subcollection("part")
-    everything = [model.add_parameters((2, 3)), part.add_parameters(2), part.add_lookup_parameters((3, 2), name="rows")]
-    everything[1].set_updated(False)
-    dy.renew_cg()
-    everything[2]._storage.set_gradient(np.array([0, 0, 1, 2, 0, 0], np.float32))
-    return everything
+def test_is_updated():
+    m = Model()
+    for p in (m.add_parameters(2), m.add_lookup_parameters((3, 2))):
+        assert p.is_updated()
+        p.set_updated(False)
+        assert not p.is_updated()
+        p.set_updated(True)
+        assert p.is_updated()
 
 
-def facts(p):
-    return [p.name(), p.as_array().tolist(), p.grad_as_array().tolist(), p.is_updated()]
+def test_a_collection_that_is_gone_takes_its_memory_along():
+    renew_cg()
+    m = Model()
+    table = m.add_lookup_parameters((10, 2))
+    gone = [weakref.ref(p) for p in (m.add_parameters((2, 2)), table)]
+    table[1].npvalue()
+    del m, table
+    gc.collect()
+    assert [p() for p in gone] == [None, None]
+    renew_cg()
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_model_can_be_copied(model, copied):
-    filled(model)
-    second = copied(model)
-    assert list(map(facts, second._everything())) == list(map(facts, model._everything()))
-    assert second._everything()[-1]._storage.touched.tolist() == [1, 1, 0, 0, 0, 1, 0, 0]
-    assert second.add_parameters(1).name() == "/_1"
-    assert second.add_subcollection("part").name() == "/part_1/"
-    inner = second.parameters_list()[1].collection
-    assert inner.name() == "/part/"
-    assert second.parameters_list()[-2] is inner.parameters_list()[0]
-    inner.add_parameters(1)
-    assert len(second.parameters_list()) == len(model.parameters_list()) + 2
-    second.parameters_list()[0].zero()
-    assert model.parameters_list()[0].as_array().any()
-
-
-def test_a_parameter_and_its_constant_can_be_copied(model):
-    p = model.add_parameters(2, init=2)
-    again, constant = copy.deepcopy([p, p.expr(update=False)])
-    again.zero()
-    assert constant.value() == [0, 0]
-    assert p.value() == [2, 2]
-
-
-def test_expressions_cannot_be_pickled(model):
-    dy.renew_cg()
-    with pytest.raises(TypeError, match="belongs to its graph"):
-        pickle.dumps(model.add_lookup_parameters((2, 2))[1])
-
-
-def test_an_expression_becomes_an_array_by_copying(table):
-    dy.renew_cg()
-    row = table[0]
-    assert np.asarray(row).tolist() == [[0, 1], [2, 3]]
-    np.asarray(row)[:] = 7
-    assert row.value().tolist() == [[0, 1], [2, 3]]
-    with pytest.raises(TypeError, match="does not support ufuncs"):
-        np.exp(row)
-
-
-# Weight decay and shared memory
-
-
-def test_weight_decay_is_inherited_when_a_subcollection_is_made(model, monkeypatch):
-    assert model.get_weight_decay() == 0
-    model.set_weight_decay_lambda(0.1)
-    part = model.add_subcollection()
-    model.set_weight_decay(0.25)
-    assert (part.get_weight_decay(), model.get_weight_decay()) == (0.1, 0.25)
-    for wrong in (-0.1, 1, float("nan")):
-        with pytest.raises(ArgumentError):
-            model.set_weight_decay(wrong)
-    params = dy.DynetParams()
-    params.set_weight_decay(0.5)
-    monkeypatch.setattr("dynet_core.config.PARAMS", params)
-    assert ParameterCollection().get_weight_decay() == 0.5
+def test_a_parameter_survives_pickling():
+    p = Model().parameters_from_numpy(X, name="W")
+    copy = pickle.loads(pickle.dumps(p))
+    assert copy.name() == "/W"
+    assert copy.as_array().tolist() == X.tolist()
+    copy.zero()
+    assert p.as_array().tolist() == X.tolist()

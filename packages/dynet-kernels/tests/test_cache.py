@@ -20,9 +20,7 @@ from dynet_kernels.cache import CacheError, cache_directory, load_or_build
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX owners and modes")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
-root_only = pytest.mark.skipif(
-    os.name != "posix" or os.geteuid() != 0, reason="only root can give files away"
-)
+root_only = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
 
 # Writes f(address, x): *address = 2x + 1, and fill(address, n), the same for each x below n in parallel.
 COMPILE = """
@@ -137,9 +135,7 @@ def names(directory):
 
 def test_builds_once_and_says_so_in_one_line(directory, build, capsys):
     assert use(load_or_build("key", build)) == 41
-    assert capsys.readouterr().err.splitlines() == [
-        "dynet: compiling kernels for this CPU, once (some seconds) ..."
-    ]
+    assert capsys.readouterr().err.splitlines() == ["dynet: compiling kernels for this CPU, once (some seconds) ..."]
     assert use(load_or_build("key", build)) == 41
     assert build.calls == 1
     assert capsys.readouterr() == ("", "")
@@ -350,9 +346,7 @@ def test_a_file_in_the_place_of_the_directory_is_refused(directory):
 
 
 @posix_only
-def test_a_home_that_cannot_be_written_is_replaced_with_one_warning(
-    tmp_path, monkeypatch, fresh_temporary, build
-):
+def test_a_home_that_cannot_be_written_is_replaced_with_one_warning(tmp_path, monkeypatch, fresh_temporary, build):
     (tmp_path / "home").write_text("not even root can make a directory in a file")
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
@@ -389,9 +383,7 @@ def test_a_user_without_a_home_gets_no_directory_called_tilde(tmp_path, monkeypa
 def test_a_link_left_in_the_temporary_directory_is_not_followed(tmp_path, monkeypatch, fresh_temporary):
     (tmp_path / "target").mkdir(mode=0o700)
     (fresh_temporary / f"dynet-{os.geteuid()}").symlink_to(tmp_path / "target")
-    monkeypatch.setattr(
-        "platformdirs.user_cache_dir", lambda *names, **options: str(tmp_path / "f" / "dynet")
-    )
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *names, **options: str(tmp_path / "f" / "dynet"))
     (tmp_path / "f").write_text("")
     with pytest.warns(RuntimeWarning):
         chosen = cache_directory()
@@ -531,9 +523,7 @@ def test_of_four_threads_one_builds(directory, build):
         build(path)
         time.sleep(0.3)
 
-    threads = [
-        threading.Thread(target=lambda: results.append(use(load_or_build("key", slow)))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: results.append(use(load_or_build("key", slow)))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

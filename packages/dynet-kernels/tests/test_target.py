@@ -15,9 +15,7 @@ from dynet_kernels.target import CpuTarget, choose, host_cpu, read_cpu
 
 AVX2 = target._KINDS["avx2"][2]
 AVX512 = target._KINDS["avx512"][2]
-on_x86 = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64"), reason="needs an x86-64 CPU"
-)
+on_x86 = pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="needs an x86-64 CPU")
 
 CPUINFO = """\
 processor\t: 0

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from dynet_core import Model, renew_cg, reset_random_seed
 from op_checks import value_of
 
 import dynet_ops as dy
+from dynet_core import Model, renew_cg, reset_random_seed
 
 
 def dropped(seed, count=1, size=1000, p=0.3, beside=0):

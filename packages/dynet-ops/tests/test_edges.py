@@ -39,9 +39,7 @@ def test_exact_limits():
     assert np.isnan(dy.log(dy.inputVector([-1.0, -np.inf])).npvalue()).all()
     assert np.isnan(dy.sqrt(dy.inputVector([-1.0])).npvalue()).all()
     assert dy.exp(dy.inputVector([-np.inf, 1000.0, -1000.0])).value() == [0.0, np.inf, 0.0]
-    assert dy.tanh(dy.inputVector([np.inf, -np.inf, 50.0])).value() == pytest.approx(
-        [1.0, -1.0, 1.0], abs=3e-7
-    )
+    assert dy.tanh(dy.inputVector([np.inf, -np.inf, 50.0])).value() == pytest.approx([1.0, -1.0, 1.0], abs=3e-7)
     assert dy.logistic(dy.inputVector([np.inf, -np.inf, 200.0])).value() == [1.0, 0.0, 1.0]
 
 

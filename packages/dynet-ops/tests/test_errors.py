@@ -245,7 +245,7 @@ WRONG = [
     (lambda: dy.inputVector(np.ones((2, 3))), ShapeError, "inputVector", "(2, 3)"),
     (lambda: dy.inputVector(np.array([1, None])), ArgumentTypeError, "inputVector"),
     (lambda: dy.inputVector(np.array([1j])), ArgumentTypeError, "inputVector"),
-    (lambda: dy.inputVector([vector()]), ArgumentTypeError, "inputVector"),
+    (lambda: dy.inputVector([vector()]), ShapeError, "inputVector", "(1, 3)"),
     (lambda: dy.inputVector({1: 2}), ArgumentTypeError, "inputVector", "dict"),
     (lambda: dy.scalarInput(None), ArgumentTypeError, "scalarInput", "None"),
     (lambda: dy.scalarInput("1"), ArgumentTypeError, "scalarInput", "'1'"),
@@ -328,9 +328,7 @@ def unary(op):
 @pytest.mark.parametrize("op", [op for op in OPS.values() if unary(op)], ids=lambda op: op.name)
 @pytest.mark.parametrize("wrong", [None, 1.0, "x", [1.0], np.ones(3)], ids=lambda wrong: type(wrong).__name__)
 def test_no_op_takes_what_is_no_expression(op, wrong):
-    with pytest.raises(
-        ArgumentTypeError, match=f"{op.name}: expected an Expression, got {type(wrong).__name__}"
-    ):
+    with pytest.raises(ArgumentTypeError, match=f"{op.name}: expected an Expression, got {type(wrong).__name__}"):
         op.record(wrong, **op.samples[0].attributes)
 
 
@@ -454,11 +452,7 @@ def test_no_op_takes_an_expression_of_an_old_graph(op, warm):
     sample = op.samples[1]
 
     def record(operands):
-        return (
-            op.record(operands, **sample.attributes)
-            if sample.as_list
-            else op.record(*operands, **sample.attributes)
-        )
+        return op.record(operands, **sample.attributes) if sample.as_list else op.record(*operands, **sample.attributes)
 
     for place in range(len(sample.shapes)):
         renew_cg()

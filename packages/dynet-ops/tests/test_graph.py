@@ -119,7 +119,8 @@ def test_shapes_of_values():
 
 def test_versions_count_up():
     first = cg_version()
-    assert renew_cg().version == cg_version() > first
+    renew_cg()
+    assert cg_version() > first
 
 
 def test_an_old_graph_is_gone_and_the_new_one_starts_empty():
@@ -143,7 +144,7 @@ def test_a_graph_for_a_block():
         x.value()
     with pytest.raises(ZeroDivisionError), graph():
         y = dy.inputVector([1.0])
-        1 / 0
+        raise ZeroDivisionError
     with pytest.raises(StaleExpressionError):
         y.value()
 

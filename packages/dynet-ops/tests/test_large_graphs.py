@@ -162,10 +162,7 @@ def trained(seed, steps=40):
     losses = []
     for step in range(steps):
         renew_cg()
-        these = [
-            dy.pickneglogsoftmax(dy.affine_transform([b, W, dy.tanh(E[(step + k) % 9])]), k % 4)
-            for k in range(5)
-        ]
+        these = [dy.pickneglogsoftmax(dy.affine_transform([b, W, dy.tanh(E[(step + k) % 9])]), k % 4) for k in range(5)]
         loss = dy.esum(these)
         losses.append(loss.value())
         loss.backward()
@@ -196,9 +193,7 @@ def test_each_thread_has_its_own_graph():
     renew_cg()
     x = dy.inputVector([1.0])
     graphs = []
-    thread = threading.Thread(
-        target=lambda: graphs.append((current(), renew_cg(), dy.inputVector([2.0]).value()))
-    )
+    thread = threading.Thread(target=lambda: graphs.append((current(), renew_cg(), dy.inputVector([2.0]).value())))
     thread.start()
     thread.join()
     assert graphs[0][0] is not current()

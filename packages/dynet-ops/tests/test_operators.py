@@ -56,7 +56,8 @@ def test_with_a_number_and_a_parameter(apply):
 def test_negative():
     x = dy.inputVector([1.0, -2.0, 0.0])
     assert (-x).value() == [-1.0, 2.0, 0.0]
-    assert (-(-x)).value() == x.value()
+    negated = -x
+    assert (-negated).value() == x.value()
 
 
 def test_sum_of_a_list():

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from dynet_core import GradientError, Model, renew_cg
 
 import dynet_ops as dy
+from dynet_core import GradientError, Model, renew_cg
 
 
 @pytest.fixture(autouse=True)

@@ -77,11 +77,7 @@ PER_ELEMENT = [parameter for parameter in SAMPLES if not parameter.values[0].who
 @pytest.mark.parametrize(("op", "sample"), PER_ELEMENT)
 def test_a_minibatch_is_its_elements(op, sample):
     count = len(sample.shapes)
-    choices = (
-        itertools.product([True, False], repeat=count)
-        if count < 3
-        else one_unlike_the_others(True, False, count)
-    )
+    choices = itertools.product([True, False], repeat=count) if count < 3 else one_unlike_the_others(True, False, count)
     for batched in choices:
         if any(batched):
             check_minibatch(op, sample, batched)
@@ -120,9 +116,7 @@ def changed(op, record):
 
     def of_operands(*operands, **attributes):
         as_list = isinstance(operands[0], list)
-        call = (
-            (lambda xs: op.record(xs, **attributes)) if as_list else (lambda xs: op.record(*xs, **attributes))
-        )
+        call = (lambda xs: op.record(xs, **attributes)) if as_list else (lambda xs: op.record(*xs, **attributes))
         return record(call, operands[0] if as_list else list(operands))
 
     return dataclasses.replace(op, record=of_operands)

@@ -20,8 +20,13 @@ def set(
     shared_parameters=None,
     requested_gpus=None,
     gpu=None,
+    lstm_builder=None,
 ):  # noqa: A001
-    """Set what is given; the rest stays as it is."""
+    """Set what is given; the rest stays as it is.
+
+    Args:
+        lstm_builder: what LSTMBuilder means, "coupled" or "vanilla", as DYNET_LSTM_BUILDER in the environment.
+    """
     given = {name: value for name, value in locals().items() if value is not None}
     _wanted.update(given)
     for name, value in given.items():

@@ -57,7 +57,7 @@ def scenario(make, layers, batch, begin=False):
     loss.backward()
     results["values"] = [listed(expression) for expression in read_all]
     results["gradients"] = gradients(parameters)
-    trainer = dy.SimpleSGDTrainer(model, 0.01)
+    trainer = dy.SimpleSGDTrainer(model, 0.003)
     for _ in range(UPDATES):
         loss = loss_of(read(builder, batch))
         loss.backward()

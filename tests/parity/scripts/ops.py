@@ -20,8 +20,7 @@ def evaluate(name, case):
         operands.append((parameters, operand))
     dy.renew_cg()
     expressions = [
-        parameters[0] if operand.batch == 1 else dy.concatenate_to_batch(parameters)
-        for parameters, operand in operands
+        parameters[0] if operand.batch == 1 else dy.concatenate_to_batch(parameters) for parameters, operand in operands
     ]
     result = case.build(dy, *expressions)
     dims, batch = result.dim()

@@ -58,8 +58,7 @@ def main():
     results["gradient of the loss"] = described(loss.gradient())
     for name, parameter in (("matrix", matrix), ("vector", vector), ("table", table)):
         results[name] = {
-            reader: described(getattr(parameter, reader)())
-            for reader in ("shape", "as_array", "grad_as_array")
+            reader: described(getattr(parameter, reader)()) for reader in ("shape", "as_array", "grad_as_array")
         }
     report(results)
 

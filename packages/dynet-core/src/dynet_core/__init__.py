@@ -7,13 +7,24 @@ from .errors import (
     DynetError,
     FileFormatError,
     GradientError,
+    NotFiniteError,
     OutOfRangeError,
     ShapeError,
     StaleExpressionError,
 )
 from .expression import Expression
 from .files.object_files import load, load_generator, save
-from .globals import cg_version, renew_cg, reset_random_seed
+from .globals import (
+    cg,
+    cg_checkpoint,
+    cg_revert,
+    cg_version,
+    print_graphviz,
+    print_text_graphviz,
+    renew_cg,
+    reset_random_seed,
+)
+from .graph import Graph as ComputationGraph
 from .graph import graph
 from .initializer import (
     ConstInitializer,
@@ -30,10 +41,12 @@ from .initializer import (
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 
 __all__ = [
-    "ArgumentError", "ArgumentTypeError", "ConstInitializer", "DynetError", "DynetParams", "Expression",
-    "FileFormatError", "FromFileInitializer", "GlorotInitializer", "GradientError", "IdentityInitializer",
-    "InitializerError", "LookupParameters", "Model", "NormalInitializer", "NumpyInitializer",
-    "OutOfRangeError", "ParameterCollection", "Parameters", "PyInitializer", "SaxeInitializer",
-    "ShapeError", "StaleExpressionError", "UniformInitializer", "cg_version", "graph", "init",
-    "init_from_params", "load", "load_generator", "renew_cg", "reset_random_seed", "save",
+    "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DynetError",
+    "DynetParams", "Expression", "FileFormatError", "FromFileInitializer", "GlorotInitializer",
+    "GradientError", "IdentityInitializer", "InitializerError", "LookupParameters", "Model",
+    "NormalInitializer", "NotFiniteError", "NumpyInitializer", "OutOfRangeError", "ParameterCollection",
+    "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",
+    "UniformInitializer", "cg", "cg_checkpoint", "cg_revert", "cg_version", "graph", "init",
+    "init_from_params", "load", "load_generator", "print_graphviz", "print_text_graphviz", "renew_cg",
+    "reset_random_seed", "save",
 ]  # fmt: skip

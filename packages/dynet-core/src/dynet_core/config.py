@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -63,6 +64,7 @@ class DynetParams:
         self.requested_gpus = 0
         self.gpu = self.viz = self.shared_parameters = False
         self.gpu_ids = self.devices = ""
+        self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")  # what LSTMBuilder means: coupled or vanilla
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
         """Take settings from the command line, which stays as it is."""

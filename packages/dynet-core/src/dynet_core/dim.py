@@ -34,9 +34,7 @@ class Dim:
         known = cls._known.get((dims, batch))
         if known is None:
             if len(dims) > MAX_DIMS:
-                raise ShapeError(
-                    f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}"
-                )
+                raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")
             with _lock:
                 known = cls._known.setdefault((dims, batch), cls(dims, batch))
         return known

@@ -44,14 +44,26 @@ class Rows:
 
     def __init__(self):
         self.rows: list[tuple[int, ...]] = []
+        self.names: list[str] = []
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
         self.lock = threading.Lock()
         self.version = 0
 
-    def add(self, *, value: int, gradient: int, needs: bool, touched: int = 0, width: int = 0, rows: int = 0) -> int:
-        """Add a row; an operand -1-row means it."""
+    def add(
+        self,
+        *,
+        value: int,
+        gradient: int,
+        needs: bool,
+        name: str = "",
+        touched: int = 0,
+        width: int = 0,
+        rows: int = 0,
+    ) -> int:
+        """Add a row; an operand -1-row means it. `name` is for people."""
         with self.lock:
             number = len(self.rows)
+            self.names.append(name)
             self.rows.append((value, gradient, int(needs), touched, width, rows))
             if (number + 1) * at.PARAMETER_ROW > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
@@ -137,12 +149,27 @@ class Engine:
         self.values = memoryview(self.buffers["value"])
 
     def _new_chunk(self, floats: int) -> None:
-        chunk = Block(floats)
-        self.chunks.append(chunk)
+        self.chunks.append(Block(floats))
         self.large = len(self.chunks) > 1 or floats > KEPT_FLOATS
+        self._use(self.chunks[-1])
+
+    def _use(self, chunk: Block) -> None:
+        """Put the values that come next into a chunk."""
         self.numbers = memoryview(chunk.array)
-        self.numbers_at = self.slots[SLOT["arena_top"]] = chunk.address
-        self.slots[SLOT["arena_end"]] = chunk.address + floats
+        self.numbers_at = self.slots[ARENA_TOP] = chunk.address
+        self.slots[SLOT["arena_end"]] = chunk.address + chunk.floats
+
+    def arena_mark(self) -> tuple[int, int]:
+        """How much of the arena is in use, for `return_to`."""
+        return len(self.chunks), self.slots[ARENA_TOP]
+
+    def return_to(self, mark: tuple[int, int]) -> None:
+        """Free what of the arena was taken since a mark."""
+        count, top = mark
+        if len(self.chunks) > count:
+            del self.chunks[count:]
+            self._use(self.chunks[-1])
+        self.slots[ARENA_TOP] = top
 
     def number(self, address: int) -> float:
         """The number at an address."""
@@ -221,8 +248,10 @@ class Engine:
     def forward(self, nodes: list[int], begin: int, inputs: array.array, inputs_begin: int) -> None:
         """Plan and run the records from `begin` on, with the input values from `inputs_begin` on."""
         end = len(nodes)
-        if end >= self.records or self.table_written != len(TABLE) or (
-            self.parameters_version != PARAMETER_ROWS.version
+        if (
+            end >= self.records
+            or self.table_written != len(TABLE)
+            or (self.parameters_version != PARAMETER_ROWS.version)
         ):
             self._prepare(end)
         new = nodes[begin:] if begin else nodes
@@ -245,4 +274,3 @@ class Engine:
             if self.slots[STATUS] == READY:
                 return
             self._make_room("gradient")
-

@@ -31,5 +31,9 @@ class GradientError(DynetError, RuntimeError):
     """A gradient that does not exist or is not finite."""
 
 
+class NotFiniteError(DynetError, RuntimeError):
+    """A value that is infinite or NaN, in a graph that was asked to check for them."""
+
+
 class FileFormatError(DynetError, ValueError):
     """A file that is damaged or does not fit: nothing has been taken from it."""

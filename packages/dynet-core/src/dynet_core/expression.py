@@ -24,8 +24,22 @@ class Expression:
     __slots__ = ("__weakref__", "at", "graph", "type")
 
     at: int
-    graph: Graph | None
+    graph: Graph  # None for a parameter; those who record meet that as an AttributeError
     type: Dim
+
+    if TYPE_CHECKING:
+        # Installed by dynet_ops.
+
+        def __add__(self, other) -> Expression: ...
+        def __radd__(self, other) -> Expression: ...
+        def __sub__(self, other) -> Expression: ...
+        def __rsub__(self, other) -> Expression: ...
+        def __mul__(self, other) -> Expression: ...
+        def __rmul__(self, other) -> Expression: ...
+        def __truediv__(self, other) -> Expression: ...
+        def __rtruediv__(self, other) -> Expression: ...
+        def __neg__(self) -> Expression: ...
+        def __getitem__(self, key) -> Expression: ...
 
     def dim(self) -> tuple[tuple[int, ...], int]:
         """The dimensions and the batch size.
@@ -37,7 +51,8 @@ class Expression:
         return self.type.dims, self.type.batch
 
     def __repr__(self) -> str:
-        return f"expression {self.at}/{self.graph.version if self.graph is not None else 'parameter'}: {self.type!r}"
+        graph = "parameter" if self.graph is None else self.graph.version()
+        return f"expression {self.at}/{graph}: {self.type!r}"
 
     def __len__(self) -> int:
         """The size of the first dimension."""

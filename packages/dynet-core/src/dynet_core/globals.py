@@ -2,17 +2,78 @@
 
 from __future__ import annotations
 
-from . import graph, noise, random_stream
+from . import draw, graph, noise, random_stream, watched
 
 
-def renew_cg(immediate_compute: bool = False, check_validity: bool = False) -> graph.Graph:
-    """Begin a new graph; all expressions of the old one become stale."""
-    return graph.renew()
+def renew_cg(
+    immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None
+) -> graph.Graph:
+    """Begin a new graph; all expressions of the old one become stale.
+
+    Args:
+        immediate_compute: compute every node as soon as it is recorded, where errors then show. Slow.
+        check_validity: raise NotFiniteError, which names the node, when one is infinite or NaN.
+        autobatching: accepted, and changes nothing: batching is always on.
+    """
+    fresh = graph.renew()
+    if immediate_compute or check_validity:
+        watched.watch_from_the_start(fresh, immediate_compute, check_validity)
+    return fresh
+
+
+def cg() -> graph.Graph:
+    """The current graph of this thread."""
+    return graph.current()
 
 
 def cg_version() -> int:
     """The number of this thread's current graph."""
-    return graph.current().version
+    return graph.current()._version
+
+
+def cg_checkpoint() -> None:
+    """Note where the graph is, for `cg_revert`; checkpoints can be nested. What is recorded is computed first.
+
+    >>> dy.renew_cg()._version > 0
+    True
+    >>> x = dy.inputVector([1, 2])
+    >>> dy.cg_checkpoint()
+    >>> y = dy.tanh(x)
+    >>> dy.cg_revert()
+    >>> y.value()
+    Traceback (most recent call last):
+    dynet_core.errors.StaleExpressionError: ... belongs to a part of graph ... that cg_revert has taken back
+    """
+    watched.checkpoint(graph.current())
+
+
+def cg_revert() -> None:
+    """Take the graph back to its last checkpoint, and free the memory used since. Newer expressions become stale.
+
+    Raises:
+        ArgumentError: there is no checkpoint.
+    """
+    watched.revert(graph.current())
+
+
+def print_text_graphviz() -> None:
+    """Print the current graph in the language of Graphviz."""
+    print(draw.dot(graph.current()))
+
+
+def print_graphviz(
+    compact: bool = False, show_dims: bool = True, expression_names=None, lookup_names=None, collapse_birnns=False
+) -> None:
+    """Print the current graph in the language of Graphviz, with the arguments of DyNet's `dynet_viz`.
+
+    Args:
+        compact: leave out the dimensions.
+        show_dims: show the dimensions.
+        expression_names: a dict of names by expression.
+        lookup_names: a dict of lists of names of rows, by lookup parameter.
+        collapse_birnns: accepted; a network is one node anyway.
+    """
+    print(draw.dot(graph.current(), show_dims and not compact, expression_names, lookup_names))
 
 
 def reset_random_seed(seed: int) -> None:

@@ -36,7 +36,8 @@ class Graph:
         "inputs",
         "inputs_done",
         "nodes",
-        "version",
+        "_version",
+        "watch",
     )
 
     nodes: list[int]
@@ -45,17 +46,53 @@ class Graph:
         self.engine = engine
         self.nodes = nodes
         self.inputs = inputs
-        self.version = version
+        self._version = version
         self.done = 0
         self.inputs_done = 0
         self.differentiated = -1  # the record that `backward` started from last
         self.differentiated_fully = False
 
+    # For users. What these modules do needs graphs, so it is imported where it is used.
+
+    def version(self) -> int:
+        """The number of the graph."""
+        return self._version
+
+    def renew(self, immediate_compute: bool = False, check_validity: bool = False) -> Graph:
+        """Begin a new graph, like `renew_cg`."""
+        from .globals import renew_cg
+
+        return renew_cg(immediate_compute, check_validity)
+
+    def parameters(self, params):
+        """A parameter as an expression, like `parameter`."""
+        from .parameter import parameter
+
+        return parameter(params)
+
+    def print_graphviz(self) -> None:
+        """Print the graph in the language of Graphviz."""
+        from .draw import dot
+
+        print(dot(self))
+
+    def _repr_svg_(self) -> str:
+        from .draw import svg
+
+        return svg(self)
+
+    def _repr_markdown_(self) -> str:
+        from .draw import mermaid
+
+        return f"```mermaid\n{mermaid(self)}```\n"
+
+    # For the library
+
     def gone(self) -> str:
         """Says that this is not the current graph any more."""
         return (
-            f"this expression belongs to graph {self.version}, which renew_cg has replaced; "
-            f"the current graph is {current().version}"
+            f"this expression belongs to graph {self._version}, which renew_cg has replaced; "
+            f"the current graph is {current()._version}"
         )
 
     def _refuse(self, *_):
@@ -139,7 +176,10 @@ def renew() -> Graph:
     old = current()
     nodes, inputs, engine = old.nodes, old.inputs, old.engine
     old.nodes = old  # type: ignore[assignment]  # see Graph
-    nodes.clear()
+    if nodes.__class__ is list:
+        nodes.clear()
+    else:
+        nodes = engine.recorded = []
     del inputs[:]
     engine.begin()
     fresh = thread.graph = Graph(engine, nodes, inputs, next(_versions))

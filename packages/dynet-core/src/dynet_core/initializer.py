@@ -363,9 +363,7 @@ def initializer_from(
     raise TypeError(f"init must be {kinds} but got {type(init).__name__}")
 
 
-def _named(
-    name: str, dim: tuple[int, ...], lookup: bool, scale: float, mean: float, std: float
-) -> PyInitializer:
+def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: float, mean: float, std: float) -> PyInitializer:
     if name == "glorot":
         return GlorotInitializer()
     if name == "uniform":
@@ -413,9 +411,7 @@ def _checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, .
     return dim
 
 
-def _check_number(
-    initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False
-) -> None:
+def _check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
     value = getattr(initializer, field)
     if not isinstance(value, (Real, np.bool_)):
         raise TypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")

@@ -34,4 +34,4 @@ class Block:
 
 def floats_at(address: int, count: int) -> np.ndarray:
     """The `count` floats at an address, as an array over that memory."""
-    return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)
+    return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore

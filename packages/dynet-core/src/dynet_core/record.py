@@ -5,6 +5,7 @@ Everything that can fail comes before the record is appended, so that an error l
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from .dim import Dim
@@ -21,9 +22,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
     found = None
     for operand in operands:
         if not isinstance(operand, Expression):
-            raise ArgumentTypeError(
-                f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}"
-            )
+            raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
         graph = operand.graph
         if graph is not None and graph is not found:
             if graph.nodes is graph:
@@ -34,6 +33,12 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
     if found is not None and found is not current():
         raise StaleExpressionError(f"{name}: the operand belongs to another thread's graph")
     return current() if found is None else found
+
+
+def _named(name: str, signature: Signature) -> Signature:
+    """A signature that knows the name of its op."""
+    signature.name = signature.name or name
+    return signature
 
 
 def append(graph: Graph, signature: Signature, integers: Sequence[int]) -> Expression:
@@ -61,7 +66,7 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
         except (KeyError, AttributeError, StaleExpressionError):
             graph = graph_of(name, (x,))
             if x.type not in known:
-                new = signature_of(x.type)
+                new = _named(name, signature_of(x.type))
                 known[x.type] = new.at, new.dim
             signature, dim = known[x.type]
             nodes = graph.nodes
@@ -90,6 +95,7 @@ def two_operands(
         with_number: records an expression and something that is no expression, for operators.
     """
     known: dict[Dim, dict[Dim, tuple[int, Dim]]] = {}
+    record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
 
     def unusual(a: Expression, b: Expression) -> tuple[Graph, int, Dim] | Expression:
         graph = graph_of(name, (a, b))
@@ -97,14 +103,14 @@ def two_operands(
         if b.type not in row:
             if otherwise and (found := otherwise(a, b)) is not None:
                 return found
-            new = signature_of(a.type, b.type)
+            new = _named(name, signature_of(a.type, b.type))
             row[b.type] = new.at, new.dim
         return graph, *row[b.type]
 
     def record(a: Expression, b: Expression) -> Expression:
         kind = b.__class__
         if kind is float or kind is int:
-            return with_number(a, b)
+            return record_number(a, b)
         try:
             signature, dim = known[a.type][b.type]
             graph = a.graph
@@ -114,10 +120,10 @@ def two_operands(
             place = len(nodes)
         except (KeyError, AttributeError, StaleExpressionError):
             if not isinstance(b, Expression):
-                return with_number(a, b)
+                return record_number(a, b)
             found = unusual(a, b)
-            if found.__class__ is not tuple:
-                return found  # type: ignore[return-value]
+            if not isinstance(found, tuple):
+                return found
             graph, signature, dim = found
             nodes = graph.nodes
             place = len(nodes)
@@ -128,12 +134,13 @@ def two_operands(
         nodes += (signature, a.at, b.at)
         return node
 
-    if with_number is None:
-
-        def with_number(a, b):
-            graph_of(name, (a, b))  # names the operand that is no expression
-
     return record
+
+
+def _refuse(name: str, *operands) -> Expression:
+    """Name the operand that is no expression."""
+    graph_of(name, operands)
+    raise AssertionError(name)
 
 
 def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Expression]], Expression]:
@@ -145,7 +152,7 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
         key = tuple([x.type for x in operands])
         signature = known.get(key)
         if signature is None:
-            signature = known[key] = signature_of(*key)
+            signature = known[key] = _named(name, signature_of(*key))
         return append(graph, signature, [x.at for x in operands])
 
     return record

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import COMPUTED
 
 from .dim import Dim
 
 TABLE: list[int] = [0] * at.TABLE_HEAD  # every signature, one after the other
+SIGNATURES: dict[int, Signature] = {}  # by where they stand in the table
 _lock = threading.Lock()
 _count = 0
 
@@ -61,20 +63,21 @@ class Signature:
     """Nodes of one signature run together. `at` is where it stands in the table, `dim` what its nodes are.
 
     A node holds `size` floats (those of `dim`, if not given). A variadic one holds `size_each` more, and has
-    `columns` columns, for each operand beyond the first `operands`.
+    `columns` columns, for each operand beyond the first `operands`. `name` is that of the op, for people.
     """
 
-    __slots__ = ("at", "dim")
+    __slots__ = ("at", "dim", "kernel", "name")
 
     def __init__(
         self,
         dim: Dim,
         *,
+        name: str = "",
         operands: int = 0,
         variadic: bool = False,
         attributes: int = 0,
         constants: int = 0,
-        kind: int = at.COMPUTED,
+        kind: int = COMPUTED,
         size: int | None = None,
         size_each: int = 0,
         columns: int = 1,
@@ -87,7 +90,8 @@ class Signature:
         deferred: Sequence[Step] = (),
     ):
         global _count
-        self.dim = dim
+        self.dim, self.name = dim, name
+        self.kernel = forward[-1].kernel if forward else ""
         groups = [list(forward), list(backward), list(deferred)]
         steps_at = at.HEAD + at.VIEW_ROW * len(views)
         bounds = []
@@ -111,6 +115,7 @@ class Signature:
                 row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters)]
                 parameters += step.parameters
             TABLE.extend(row + parameters)
+            SIGNATURES[self.at] = self
             _count += 1
 
 
@@ -124,7 +129,7 @@ def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
-def alias(dim: Dim, *, scale: int = 0, offset: int = 0) -> Signature:
+def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0) -> Signature:
     """A node that is a place inside its operand: nothing is computed or copied.
 
     With `scale`, it has one attribute, which counts in units of that many floats. Only where its gradient must
@@ -132,6 +137,7 @@ def alias(dim: Dim, *, scale: int = 0, offset: int = 0) -> Signature:
     """
     return Signature(
         dim,
+        name=name,
         operands=1,
         attributes=int(scale != 0),
         kind=at.ALIAS,

@@ -40,9 +40,7 @@ PATIENCE = 120.0  # seconds to wait for another process that compiles the same k
 ROOM = 64 << 20  # free bytes wanted where kernels are built
 JOINED = b"joined objects\n"
 _DIGEST_SIZE = hashlib.sha256().digest_size
-_RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(
-    sys.platform, "libtvm_runtime.so"
-)
+_RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(sys.platform, "libtvm_runtime.so")
 
 
 class CacheError(RuntimeError):
@@ -207,9 +205,7 @@ def _building_site(cache: Path) -> Path:
         if shutil.disk_usage(temporary).free >= ROOM:
             return temporary
     if shutil.disk_usage(cache).free < ROOM:
-        raise CacheError(
-            f"compiling kernels needs {ROOM >> 20} MB of free space in {cache} or for temporary files"
-        )
+        raise CacheError(f"compiling kernels needs {ROOM >> 20} MB of free space in {cache} or for temporary files")
     return cache
 
 

@@ -10,8 +10,8 @@ from typing import Protocol
 class Kernel(Protocol):
     """What the machine needs of a kernel."""
 
-    parameters: tuple[str, ...]
-
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
     @property
     def key(self) -> str: ...
     def cpu(self, lanes: int): ...
@@ -150,9 +150,7 @@ class Kernels:
         return "\n".join(f"{name}: {kernel.key}" for name, kernel in self.items())
 
 
-SHARD = (
-    64  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
-)
+SHARD = 64  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
 
 
 def shards_of(kernels: Kernels) -> int:

@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,13 +28,13 @@ class Library:
         for name in FUNCTIONS:
             setattr(self, name, module.get_function(name))
 
-    forward: object
-    backward: object
-    gradient_norm: object
-    update: object
-    run: object
-    plan_forward: object
-    plan_backward: object
+    forward: Callable[..., None]
+    backward: Callable[..., None]
+    gradient_norm: Callable[..., None]
+    update: Callable[..., None]
+    run: Callable[..., None]
+    plan_forward: Callable[..., None]
+    plan_backward: Callable[..., None]
 
 
 @functools.cache

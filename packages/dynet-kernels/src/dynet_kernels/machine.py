@@ -189,7 +189,7 @@ def compile_cuda(kernels: Kernels, arch: str = "sm_90"):
 
     device, host = tvm.target.Target({"kind": "cuda", "arch": arch}), tvm.target.Target({"kind": "llvm"})
     pairs = [(symbol_of(name), kernel) for name, kernel in kernels.items()]
-    functions = {symbol: kernel.cuda().with_attr("target", device) for symbol, kernel in pairs}
+    functions = {symbol: kernel.cuda().with_attr("target", device) for symbol, kernel in pairs}  # type: ignore
     functions[ir.GlobalVar("run")] = run_function(pairs).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": arch}, host={"kind": "llvm"})
     with target, tvm.transform.PassContext(opt_level=3, config=PASSES):

@@ -92,9 +92,7 @@ def float_count(plan, node, signature):
 
 
 @T.inline
-def write_view(
-    plan, node, signature, view, list_at, value, gradient, attributes, columns, count, with_gradients
-):
+def write_view(plan, node, signature, view, list_at, value, gradient, attributes, columns, count, with_gradients):
     """Write where one view's columns stand, and their gradients `count` entries further on."""
     stride: T.let = plan.table[view + at.VIEW_STRIDE]
     period: T.let = plan.table[view + at.VIEW_PERIOD]
@@ -249,9 +247,7 @@ def has_own_gradient(plan, node, signature, loss, everything):
 
 def has_gradient_steps(plan, node, signature, loss, everything):
     """Whether a node passes its gradient on by instructions."""
-    return T.And(
-        plan.table[signature + at.KIND] != at.INPUT, has_own_gradient(plan, node, signature, loss, everything)
-    )
+    return T.And(plan.table[signature + at.KIND] != at.INPUT, has_own_gradient(plan, node, signature, loss, everything))
 
 
 @T.inline
@@ -407,11 +403,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
             if plan.live[node] == 3 and has_gradient_steps(plan, node, signature, loss, everything):
                 count += 1
                 indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
-                rows = (
-                    rows
-                    + plan.table[signature + at.BACKWARD_COUNT]
-                    + plan.table[signature + at.DEFERRED_COUNT]
-                )
+                rows = rows + plan.table[signature + at.BACKWARD_COUNT] + plan.table[signature + at.DEFERRED_COUNT]
     # where gradients go
     start: T.let = plan.slots[SLOT["gradient_start"]]
     top: T.int64 = start

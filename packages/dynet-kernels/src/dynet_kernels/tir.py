@@ -144,7 +144,7 @@ class Instruction:
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
     def address(self, role, column):
-        return let(self.index[self.base + role * self.count + column], "at")
+        return let(self.index[self.base + role * self.count + column], "at")  # type: ignore
 
 
 def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...]):

@@ -155,9 +155,7 @@ def log(x):
     lift = let(T.Select(tiny, number(23.0, x), number(0.0, x)))
     bits = let(T.reinterpret(_as("int32", x), T.max(scaled, number(SMALLEST_NORMAL, x))))
     exponent = T.shift_right(bits, number(23, bits, "int32")) - number(126, bits, "int32")
-    mantissa = T.bitwise_or(
-        T.bitwise_and(bits, number(0x007FFFFF, bits, "int32")), number(0x3F000000, bits, "int32")
-    )
+    mantissa = T.bitwise_or(T.bitwise_and(bits, number(0x007FFFFF, bits, "int32")), number(0x3F000000, bits, "int32"))
     mantissa = let(T.reinterpret(_as("float32", x), mantissa))
     small = mantissa < number(0.707106781186547524, x)
     e = let(T.Cast(_as("float32", x), exponent) - lift - T.Select(small, number(1.0, x), number(0.0, x)))
@@ -183,9 +181,7 @@ def tanh(x):
         (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08)
         + (1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03),
     )
-    below = polynomial(
-        square, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
-    )
+    below = polynomial(square, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03))
     return let(T.Select(absolute(x) < number(0.0004, x), x, near * above / below))
 
 
@@ -222,9 +218,7 @@ def horizontal(combine, x):
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
         halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(
-            Accumulator(lanes, halves).get()
-        )  # through memory: the simplifier must not see the whole chain
+        x = let(Accumulator(lanes, halves).get())  # through memory: the simplifier must not see the whole chain
     return x
 
 
@@ -255,6 +249,4 @@ class Evaluation:
         named = self.uses.get(id(symbol), 0) > 1 and symbol.function not in self.CONDITIONS
         if not named:
             return value
-        return let(
-            Accumulator(self.lanes, value).get()
-        )  # through memory: the simplifier must not see the whole tree
+        return let(Accumulator(self.lanes, value).get())  # through memory: the simplifier must not see the whole tree

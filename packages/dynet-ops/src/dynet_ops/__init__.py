@@ -14,5 +14,6 @@ from .shape import *
 __all__ = [
     "abs", "add", "cdiv", "cmult", "cube", "exp", "log", "logistic", "negative", "rectify", "softsign", "sqrt",
     "square", "subtract", "tanh",
-    *inputs.__all__, *matrix.__all__, *norm.__all__, *random.__all__, *reduce.__all__, *shape.__all__, *probability.__all__,
+    *inputs.__all__, *matrix.__all__, *norm.__all__, *random.__all__, *reduce.__all__, *shape.__all__,
+    *probability.__all__,
 ]  # fmt: skip

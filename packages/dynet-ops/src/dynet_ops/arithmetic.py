@@ -87,9 +87,7 @@ def _number(name: str, value) -> float:
             return float(value)
         except OverflowError:
             raise ArgumentError(f"{name}: the number {value!r:.40} is too large") from None
-    raise ArgumentTypeError(
-        f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}"
-    )
+    raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}")
 
 
 @elementwise(

@@ -58,9 +58,7 @@ def exp(x: Expression) -> Expression:
     ...
 
 
-@elementwise(
-    forward=lambda x: f.log(x), gradients={"x": lambda x, dy: dy / x}, reference=np.log, domain=(0.2, 4.0)
-)
+@elementwise(forward=lambda x: f.log(x), gradients={"x": lambda x, dy: dy / x}, reference=np.log, domain=(0.2, 4.0))
 def log(x: Expression) -> Expression:
     """Natural logarithm of each element; of zero it is -inf, of a negative number NaN.
 
@@ -95,9 +93,7 @@ def square(x: Expression) -> Expression:
     ...
 
 
-@elementwise(
-    forward=lambda x: x * x * x, gradients={"x": lambda x, dy: 3 * x * x * dy}, reference=lambda x: x**3
-)
+@elementwise(forward=lambda x: x * x * x, gradients={"x": lambda x, dy: 3 * x * x * dy}, reference=lambda x: x**3)
 def cube(x: Expression) -> Expression:
     """Third power of each element.
 

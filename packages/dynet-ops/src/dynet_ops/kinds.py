@@ -75,9 +75,7 @@ def op(record: Callable, **facts) -> Callable:
     return lambda function: finished(function, record, **facts)
 
 
-def add_rule(
-    name: str, operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts
-) -> None:
+def add_rule(name: str, operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts) -> None:
     """Add the kernels of a formula and of its gradients: `name`, `name.da`, ..."""
     result = result_name(operands)
     views = (result, *operands)
@@ -135,7 +133,7 @@ def elementwise(
         return finished(
             function,
             record,
-            reference=_lined_up(reference),
+            reference=lined_up(reference),
             samples=ONE if len(operands) == 1 else TWO + BROADCAST,
             domain=domain,
             differentiable=bool(gradients),
@@ -146,7 +144,7 @@ def elementwise(
     return decorate
 
 
-def _lined_up(reference: Callable) -> Callable:
+def lined_up(reference: Callable) -> Callable:
     """A numpy function broadcast as here: missing dimensions are sizes of 1 after the others."""
 
     def padded(*arrays):
@@ -275,8 +273,7 @@ def columnwise(
                 views=[View(SELF, stride=1 if number else size), *[view for view in at if view]],
                 forward=[Step(name, (size,))],
                 backward=[
-                    Step(f"{name}.d{operand}", (size,), gradient_of=operands.index(operand))
-                    for operand in gradients
+                    Step(f"{name}.d{operand}", (size,), gradient_of=operands.index(operand)) for operand in gradients
                 ],
             )
 

@@ -150,9 +150,7 @@ def matmul(a: Expression, b: Expression) -> Expression:
     ...
 
 
-_affine = many_operands(
-    "affine_transform", lambda *dims: affine_signature("affine_transform", dims, has_bias=True)
-)
+_affine = many_operands("affine_transform", lambda *dims: affine_signature("affine_transform", dims, has_bias=True))
 
 
 def affine_transform(exprs: Sequence[Expression]) -> Expression:
@@ -203,7 +201,7 @@ _three: dict[Dim, dict[Dim, tuple[int, Dim, Dim]]] = {}
 
 def _affine_reference(b, *pairs):
     products = sum(W @ x for W, x in zip(pairs[::2], pairs[1::2]))
-    return products + (b[:, None] if b.ndim < products.ndim else b)
+    return products + (b[:, None] if b.ndim < products.ndim else b)  # type: ignore
 
 
 register(

@@ -47,9 +47,7 @@ KERNELS.add(
         _MOMENTS
         | {
             "steepness": sum_over(lambda g, dy: dy * g),
-            "along": sum_over(
-                lambda x, g, dy, total, squares, count: dy * g * _normal(x, total, squares, count)
-            ),
+            "along": sum_over(lambda x, g, dy, total, squares, count: dy * g * _normal(x, total, squares, count)),
         },
     ),
 )
@@ -78,9 +76,7 @@ def _layer_norm_signature(*dims: Dim) -> Signature:
             *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
         ],
         forward=[Step("layer_norm", (x.size,))],
-        backward=[
-            Step(f"layer_norm.d{name}", (x.size,), gradient_of=k) for k, name in enumerate(("x", "g", "b"))
-        ],
+        backward=[Step(f"layer_norm.d{name}", (x.size,), gradient_of=k) for k, name in enumerate(("x", "g", "b"))],
     )
 
 

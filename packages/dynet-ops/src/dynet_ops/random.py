@@ -32,9 +32,7 @@ KERNELS.add(
 )
 KERNELS.add(
     "dropout.dx",
-    Rule(
-        _VIEWS, {"dx": lambda dy, seed, count, p, scale: _kept(dy, seed, count, p, scale)}, numbers=_NUMBERS
-    ),
+    Rule(_VIEWS, {"dx": lambda dy, seed, count, p, scale: _kept(dy, seed, count, p, scale)}, numbers=_NUMBERS),
 )
 
 

@@ -154,9 +154,7 @@ class RMSPropTrainer(Trainer):
         ("h",),
         ("rate", "scale", "rho", "eps"),
         h=mean_square,
-        p=lambda p, g, h, rate, scale, rho, eps: (
-            p - g * scale / sqrt(mean_square(h, g, scale, rho) + eps) * rate
-        ),
+        p=lambda p, g, h, rate, scale, rho, eps: p - g * scale / sqrt(mean_square(h, g, scale, rho) + eps) * rate,
     )
 
     def __init__(

@@ -122,9 +122,7 @@ class Trainer:
         table = self._prepared()
         self._apply(self._scale(table, s))
 
-    def update_subset(
-        self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE
-    ) -> None:
+    def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
         """Change some parameters only. The others keep their gradients, which count in the norm.
 
         `set_updated(False)` is usually the better way to train a part.

@@ -34,13 +34,9 @@ class _RNNBuilder:
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         name = self.whoami()
-        (layers,), (size,), (hidden,) = [
-            checked_dims(name, number) for number in (layers, input_dim, hidden_dim)
-        ]
+        (layers,), (size,), (hidden,) = [checked_dims(name, number) for number in (layers, input_dim, hidden_dim)]
         if not isinstance(model, ParameterCollection):
-            raise ArgumentTypeError(
-                f"{name}: model must be a ParameterCollection, not {type(model).__name__}"
-            )
+            raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
         self.spec: tuple = (layers, size, hidden)
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
@@ -81,9 +77,7 @@ class _RNNBuilder:
             ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
         """
         if self._run is None or self._run.graph is not current():
-            raise ArgumentError(
-                f"get_parameter_expressions: call initial_state of this {self.whoami()} first"
-            )
+            raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
         return [layer[: self._listed] for layer in self._run.expressions]
 
     # States
@@ -150,15 +144,12 @@ class _RNNBuilder:
     def advance(self, state: RNNState, x: Expression) -> RNNState:
         """The state after one more input, with dropout; `RNNState.add_input` has checked that it belongs here."""
         run, values = state._run, len(self._cell.state)
-        state._form.steps(x.type)  # checks shapes before anything is recorded
         places, batches = [], []
         for k, previous in enumerate(state._form.previous):
             x, operands = self._drop_input(run, k, x), state.operands(k)
             if isinstance(previous, int):
                 operands = operands * values
-                previous = tuple(
-                    [(previous, value * run.layers.hidden * previous) for value in range(values)]
-                )
+                previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
             place, batch = run.layers.record(run.graph.nodes, k, x, before)
             x = expressions(run.graph, [place], Dim.of((run.layers.hidden,), batch))[0]

@@ -46,7 +46,7 @@ class Layers:
         return head, (step.at, *[e.at for e in weights]), batch
 
     def record(self, nodes: list[int], k: int, x: Expression, state) -> tuple[int, int]:
-        """Record layer k's step from a state of ((batch size, offset), place) for each value; its place, its batch size."""
+        """Record layer k's step from ((batch size, offset), place) for each value of the state; its place and batch."""
         head, step, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         begin = len(nodes)
         nodes += (*head, x.at, *step, *[place for _, place in state], begin, 0)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
+
+from dynet_core import config
+from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
@@ -36,11 +41,11 @@ class VanillaLSTMBuilder(Variational):
         hidden_dim: how many numbers a state has.
         model: the collection to which the parameters are added: for each layer :math:`W_x` (4 hidden_dim, input size),
             :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b`, the gates i, f, o, c one under the other.
-        ln_lstm: normalise :math:`W_x x`, :math:`W_h h` and c by layers. The six parameters that this takes for each layer
-            belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
+        ln_lstm: normalise :math:`W_x x`, :math:`W_h h` and c by layers. The six parameters that this takes
+            for each layer belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
         forget_bias: what is added to :math:`b_f`.
 
-    Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers, Schmidhuber and Cummins, 2000.
+    Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
 
     >>> lstm = dy.VanillaLSTMBuilder(1, 3, 4, dy.Model())
     >>> outputs = lstm.initial_state().transduce([dy.inputVector([1, 2, 3]), dy.inputVector([4, 5, 6])])
@@ -95,7 +100,6 @@ class VanillaLSTMBuilder(Variational):
         if self._norms_in is None:
             return super().advance(state, x)
         run = state._run
-        state._form.steps(x.type)  # checks shapes before anything is recorded
         hs, cs = [], []
         for k, (Wx, Wh, b, gh, bh, gx, bx, gc, bc) in enumerate(run.expressions):
             gates = b + layer_norm(Wx * self._drop_input(run, k, x), gx, bx)
@@ -146,6 +150,34 @@ class CoupledLSTMBuilder(Variational):
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         gate = (m, n), (m, m), (m, m), (m,)
         return self._add(*gate, *gate, (m, n), (m, m), (m,))
+
+
+class LSTMBuilder(CoupledLSTMBuilder):
+    """`CoupledLSTMBuilder`, which DyNet's manual calls so; or `VanillaLSTMBuilder`, which DyNet 2 means by that name.
+
+    `dynet_config.set(lstm_builder="vanilla")` before `import dynet`, or DYNET_LSTM_BUILDER=vanilla in the environment,
+    chooses the latter; "coupled" chooses the former. Where neither is said, the first builder made warns of it.
+    """
+
+    def __new__(cls, *arguments, **named):
+        kind = config.PARAMS.lstm_builder
+        if kind not in ("", "coupled", "vanilla"):
+            raise ArgumentError(f"LSTMBuilder: lstm_builder must be 'coupled' or 'vanilla', got {kind!r}")
+        if kind == "vanilla":
+            return VanillaLSTMBuilder(*arguments, **named)
+        if not kind:
+            _warn_of_name()
+        return super().__new__(cls)
+
+
+@functools.cache
+def _warn_of_name() -> None:
+    warnings.warn(
+        "LSTMBuilder has coupled gates and peepholes, as DyNet's manual says; in DyNet 2 the name means "
+        "VanillaLSTMBuilder. Use the name of the one you want, or say dynet_config.set(lstm_builder='vanilla') or "
+        "'coupled' before import dynet (or DYNET_LSTM_BUILDER=vanilla in the environment).",
+        stacklevel=3,
+    )
 
 
 class FastLSTMBuilder(Variational):

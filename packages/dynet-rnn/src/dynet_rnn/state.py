@@ -19,9 +19,7 @@ from .layers import START, Form, Layers, expressions
 if TYPE_CHECKING:
     from .base import _RNNBuilder
 
-_place = functools.cache(
-    lambda dim, offset: alias(dim, offset=offset)
-)  # a stretch of a node as an expression
+_place = functools.cache(lambda dim, offset: alias(dim, offset=offset))  # a stretch of a node as an expression
 
 
 class Run:
@@ -65,9 +63,7 @@ class RNNState:
     def start(cls, run: Run) -> RNNState:
         """The state before the first input."""
         layers = run.layers
-        return cls.made(
-            run, None, layers.form((START,) * len(layers)), None, None, [()] * len(layers.cell.state)
-        )
+        return cls.made(run, None, layers.form((START,) * len(layers)), None, None, [()] * len(layers.cell.state))
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
@@ -154,7 +150,7 @@ class RNNState:
             xs = list(xs)
         found = self.read(xs)
         if found is None:
-            return [state.output() for state in self.add_inputs(xs)]
+            return [state.output() for state in self.add_inputs(xs)]  # type: ignore
         return expressions(self._run.graph, *found)
 
     def read(self, xs: list[Expression]) -> tuple[list[int], Dim] | None:
@@ -207,14 +203,12 @@ class RNNState:
         graph = graph_of("add_input", (x,))
         if graph is not run.graph:
             len(run.graph.nodes)  # raises if the graph is gone
-            raise StaleExpressionError(
-                "add_input: the input and the state belong to different threads' graphs"
-            )
-        if x.graph is None:
-            x = append(graph, _place(x.type.plain, 0), [x.at])
+            raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
+        form = self._form.steps(x.type)[4]  # checks shapes before anything is recorded
+        if x.graph is None or len(x.type.dims) > 1:
+            x = append(graph, _place(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
-        form = self._form.steps(x.type)[4]
         places = tuple([place for (place,) in self._record(graph.nodes, [x.at], x.type)])
         return RNNState.made(run, self, form, places, expressions(graph, places[-1:], form.top)[0])
 
@@ -232,7 +226,7 @@ class RNNState:
         """One value of the cell (0 is h, 1 is c) of each layer, the first layer first; () before the first input."""
         known = self._vectors
         if known is None:
-            known = self._vectors = [None] * len(self._run.layers.cell.state)
+            known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
         found = known[value]
         if found is None:
             graph, form = self._run.graph, self._form
@@ -244,7 +238,7 @@ class RNNState:
                     for place, dim in zip(self._places, form.dims)
                 ]
             )
-            known[value] = found
+            known[value] = found  # type: ignore
         return found
 
     def h(self) -> tuple[Expression, ...]:
@@ -300,9 +294,7 @@ class RNNState:
         hidden = self._run.layers.hidden
         for number, e in enumerate(es):
             if e.type.size != hidden or e.type.rows != hidden:
-                raise ShapeError(
-                    f"{name}: expression {number} is {e.type!r}, the network's states are {(hidden,)}"
-                )
+                raise ShapeError(f"{name}: expression {number} is {e.type!r}, the network's states are {(hidden,)}")
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
@@ -311,8 +303,7 @@ class RNNState:
         kept = [self.vectors(k) for k in range(len(self._run.layers.cell.state))]
         given = given + [()] * (len(kept) - len(given))
         vectors = [
-            new or old or tuple([zeros(dim.dims, dim.batch)] * len(self._run.layers))
-            for new, old in zip(given, kept)
+            new or old or tuple([zeros(dim.dims, dim.batch)] * len(self._run.layers)) for new, old in zip(given, kept)
         ]
         return RNNState.of(self._run, self, vectors)
 

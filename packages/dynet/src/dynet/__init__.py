@@ -40,8 +40,5 @@ def __getattr__(name: str):
     message = f"module 'dynet' has no attribute {name!r}"
     extra = _installation.extra_with(name)
     if extra:
-        message += (
-            f"; dynet-{extra} is not installed and may have it: "
-            f'pip install "dynet-core[{extra}]=={__version__}"'
-        )
+        message += f'; dynet-{extra} is not installed and may have it: pip install "dynet-core[{extra}]=={__version__}"'
     raise AttributeError(message)

@@ -82,7 +82,7 @@ def _plain(value: Any, owner: type, depth: int = 0) -> Any:
     if type(value) in PLAIN or isinstance(value, type) and hasattr(value, "from_spec"):
         return value
     if depth < DEEPEST and type(value) in (tuple, list, set, frozenset):
-        return type(value)(_plain(item, owner, depth + 1) for item in value)
+        return type(value)(_plain(item, owner, depth + 1) for item in value)  # type: ignore
     if depth < DEEPEST and type(value) is dict:
         return {_plain(k, owner, depth + 1): _plain(v, owner, depth + 1) for k, v in value.items()}
     raise ArgumentError(

@@ -110,9 +110,7 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     """Put the numbers of a block of cells into `values`; whether all cells are as `written` makes them."""
-    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(
-        ord("0")
-    )  # what is no digit becomes 10 or more
+    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # what is no digit becomes 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
     regular = (
         (negative | (cells["sign"] == ord("+")))

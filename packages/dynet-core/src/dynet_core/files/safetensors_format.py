@@ -40,9 +40,7 @@ def write(path: str, tensors: Iterable[Tensor]) -> None:
     arrays, order = {}, []
     for tensor in tensors:
         if tensor.name in arrays:
-            raise ArgumentError(
-                f"save: two parameters are named {tensor.name}: save them under different keys"
-            )
+            raise ArgumentError(f"save: two parameters are named {tensor.name}: save them under different keys")
         array = tensor.values.reshape(tensor.dims, order="F")
         arrays[tensor.name] = np.ascontiguousarray(np.moveaxis(array, -1, 0) if tensor.lookup else array)
         order.append((tensor.name, tensor.lookup))

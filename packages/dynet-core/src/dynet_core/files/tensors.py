@@ -45,9 +45,7 @@ class Entry:
         """Raise FileFormatError if the dimensions are not these."""
         if self.dims != dims:
             kind = "lookup parameter" if self.lookup else "parameter"
-            raise FileFormatError(
-                f"{path}: {kind} {self.name} is {self.dims} in the file, {dims} in the model"
-            )
+            raise FileFormatError(f"{path}: {kind} {self.name} is {self.dims} in the file, {dims} in the model")
 
 
 Expected = Sequence[tuple[bool, tuple[int, ...]]]  # whether it is a lookup parameter, and its dimensions

@@ -37,9 +37,7 @@ class Constant(Expression):
 
     def gradient(self) -> np.ndarray:
         """Refused: there is none."""
-        raise GradientError(
-            f"gradient: {self._source.name()} takes part with update=False and has no gradient"
-        )
+        raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
 
     def __reduce__(self):
         return type(self._source)._fixed, (self._source,)
@@ -57,7 +55,7 @@ class Trained(Expression):
     def _begin(self, name: str, storage: Storage, collection: ParameterCollection | None) -> None:
         self._name, self._storage, self.collection = name, storage, collection
         self._updated, self._constant = True, None
-        self.graph = None
+        self.graph = None  # type: ignore
 
     def name(self) -> str:
         """The name within the collection, such as `/encoder/_0`."""
@@ -74,7 +72,7 @@ class Trained(Expression):
         if self._constant is None:
             constant = self._constant = Constant()
             constant._source = self
-            constant.graph = None
+            constant.graph = None  # type: ignore
             constant.at = -1 - self._storage.fixed_row()
             constant.type = self.type.plain.own()
         return self._constant
@@ -166,7 +164,7 @@ class Trained(Expression):
 
     def __setstate__(self, state) -> None:
         name, dims, values, gradient, updated, collection = state
-        self.__init__(name, dims, values, collection)
+        self.__init__(name, dims, values, collection)  # type: ignore
         self._storage.set_gradient(gradient)
         if not updated:
             self.set_updated(False)

@@ -15,9 +15,7 @@ def checked_index(name: str, index) -> int:
     try:
         return operator.index(index)
     except TypeError:
-        raise ArgumentTypeError(
-            f"{name}: an index must be an int, not {type(index).__name__} {index!r:.40}"
-        ) from None
+        raise ArgumentTypeError(f"{name}: an index must be an int, not {type(index).__name__} {index!r:.40}") from None
 
 
 def checked_indices(name: str, indices, size: int, of: str) -> list[int]:
@@ -53,9 +51,7 @@ def real_array(name: str, values) -> np.ndarray:
             raise TypeError
         return array.astype(np.float32)
     except (TypeError, ValueError):
-        raise ArgumentTypeError(
-            f"{name}: expected an array of real numbers, got {type(values).__name__}"
-        ) from None
+        raise ArgumentTypeError(f"{name}: expected an array of real numbers, got {type(values).__name__}") from None
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:

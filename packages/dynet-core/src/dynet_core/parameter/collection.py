@@ -107,9 +107,7 @@ class ParameterCollection:
         if left is not None:
             _loading.floats = left - math.prod(dims)
             if _loading.floats < 0:
-                raise FileFormatError(
-                    "the object described in the file has more parameters than the file holds"
-                )
+                raise FileFormatError("the object described in the file has more parameters than the file holds")
         values = initializer.values(dims, lookup=lookup)
         return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
 
@@ -156,6 +154,17 @@ class ParameterCollection:
         self._weight_decay = decay
 
     set_weight_decay_lambda = set_weight_decay
+
+    def _shrink(self) -> None:
+        """Apply the weight decay of one update, which a trainer has just done.
+
+        DyNet keeps one factor for all parameters and multiplies by it wherever one is used. Here the parameters
+        themselves shrink: a graph reads them as they are. Those that are not updated stay as they are.
+        """
+        if self._weight_decay:
+            for p in self._everything():
+                if p._updated:
+                    p._storage.values.array[:] *= 1 - self._weight_decay
 
     # Files
 

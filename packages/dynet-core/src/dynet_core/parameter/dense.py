@@ -29,10 +29,8 @@ class Parameters(Trained):
 
     __slots__ = ()
 
-    def __init__(
-        self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None
-    ):
-        self._begin(name, Storage(values), collection)
+    def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
+        self._begin(name, Storage(name, values), collection)
         self.at = -1 - self._storage.row
         self.type = Dim.of(dims).own()
 

@@ -36,15 +36,13 @@ class LookupParameters(Trained):
 
     _lookup = True
 
-    def __init__(
-        self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None
-    ):
+    def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
         self.rows = dims[-1]
-        self._begin(name, Storage(values, rows=self.rows), collection)
+        self._begin(name, Storage(name, values, rows=self.rows), collection)
         self.type = Dim.of(dims).own()
         self._row_dim = Dim.of(dims[:-1])
         self._operand = -1 - self._storage.row
-        self._signature = alias(self._row_dim, scale=self._row_dim.size).at
+        self._signature = alias(self._row_dim, name="lookup", scale=self._row_dim.size).at
         self._batches: dict[int, Signature] = {}
 
     @property
@@ -62,9 +60,7 @@ class LookupParameters(Trained):
         if index.__class__ is not int:
             index = checked_index("lookup", index)
         if not 0 <= index < self.rows:
-            raise OutOfRangeError(
-                f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows"
-            )
+            raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
         try:
             graph = thread.graph
         except AttributeError:
@@ -77,7 +73,7 @@ class LookupParameters(Trained):
         nodes += (self._signature, self._operand if update else self._fixed_operand(), index)
         return node
 
-    __getitem__ = lookup
+    __getitem__ = lookup  # type: ignore
 
     def batch(self, i: Sequence[int], update: bool = True) -> Expression:
         """Several rows as one expression with a batch element each.
@@ -91,6 +87,7 @@ class LookupParameters(Trained):
             size = self._row_dim.size
             signature = self._batches[len(indices)] = Signature(
                 Dim.of(self._row_dim.dims, len(indices)),
+                name="lookup_batch",
                 operands=1,
                 attributes=len(indices),
                 columns=len(indices),

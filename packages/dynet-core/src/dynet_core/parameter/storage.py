@@ -15,9 +15,10 @@ class Storage:
     A lookup table of `rows` rows notes in `touched` which have a gradient (PARAMETER_TOUCHED in layout).
     """
 
-    __slots__ = ("_fixed", "_whole", "gradient", "row", "rows", "touched", "values")
+    __slots__ = ("_fixed", "_whole", "gradient", "name", "row", "rows", "touched", "values")
 
-    def __init__(self, values: np.ndarray, rows: int = 0):
+    def __init__(self, name: str, values: np.ndarray, rows: int = 0):
+        self.name = name
         count = values.size
         self.values = Block(count, shared=config.PARAMS.shared_parameters)
         self.gradient = Block(count, zero=True)
@@ -28,6 +29,7 @@ class Storage:
             value=self.values.address,
             gradient=self.gradient.address,
             needs=True,
+            name=name,
             touched=self.touched.ctypes.data if self.touched is not None else 0,
             width=count // rows if rows else 0,
             rows=rows,
@@ -39,7 +41,7 @@ class Storage:
         """The row for taking part without being trained; gradients that meet there are lost."""
         if self._fixed is None:
             scratch = Block(self.values.floats)
-            row = PARAMETER_ROWS.add(value=self.values.address, gradient=scratch.address, needs=False)
+            row = PARAMETER_ROWS.add(value=self.values.address, gradient=scratch.address, needs=False, name=self.name)
             self._fixed = row, scratch
         return self._fixed[0]
 
@@ -47,7 +49,7 @@ class Storage:
         """The row by which a lookup table takes part as one tensor: its rows are not noted one by one."""
         if self._whole is None:
             self._whole = PARAMETER_ROWS.add(
-                value=self.values.address, gradient=self.gradient.address, needs=needs
+                value=self.values.address, gradient=self.gradient.address, needs=needs, name=self.name
             )
         return self._whole
 

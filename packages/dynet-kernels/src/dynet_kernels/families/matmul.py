@@ -62,9 +62,7 @@ def product_cpu(kernel, lanes):
                     for v in range(vectors):
                         sums[j][v].set(load(memory, start + int64(v * lanes), lanes, mask))
             with T.serial(int64(0), inner) as k:
-                matrix = [
-                    load(memory, w + k * rows + row + int64(v * lanes), lanes, mask) for v in range(vectors)
-                ]
+                matrix = [load(memory, w + k * rows + row + int64(v * lanes), lanes, mask) for v in range(vectors)]
                 for j in range(len(columns)):
                     scalar = let(tir.wide(memory[x[j] + k], lanes))
                     for v in range(vectors):
@@ -181,9 +179,7 @@ def column_gradient_cuda(kernel):
             rows,
             left=lambda i, k: memory[instruction.address(w_role, first) + k + i * rows],
             right=lambda k, j: memory[instruction.address(dy_role, first + j) + k],
-            write=lambda i, j, total: add_atomically(
-                memory, instruction.address(dx_role, first + j) + i, total
-            ),
+            write=lambda i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
         )
 
     return tir.kernel(body, kernel.parameters)
@@ -246,9 +242,7 @@ def matrix_gradient_cuda(kernel):
             width,
             left=lambda i, k: memory[instruction.address(dy_role, first + k) + i],
             right=lambda k, j: memory[instruction.address(x_role, first + k) + j],
-            write=lambda i, j, total: add_atomically(
-                memory, instruction.address(dw_role, first) + i + j * rows, total
-            ),
+            write=lambda i, j, total: add_atomically(memory, instruction.address(dw_role, first) + i + j * rows, total),
         )
 
     return tir.kernel(body, kernel.parameters)

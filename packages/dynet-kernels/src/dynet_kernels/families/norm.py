@@ -49,9 +49,7 @@ def cpu(kernel, lanes):
                     begin = start + half * int64(stretch) + int64(vector * lanes)
                     add(number, let(begin + step * int64(VECTORS * lanes)))
             rest = let(half * int64(STRETCHES))
-            vector_loop(
-                let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask)
-            )
+            vector_loop(let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask))
         total = let(chain(0))
         for number in range(1, CHAINS):
             total = let(total + chain(number))

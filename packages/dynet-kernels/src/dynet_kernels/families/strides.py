@@ -30,9 +30,7 @@ def cpu(kernel, lanes):
                 vector_loop(
                     extents[0],
                     lanes,
-                    lambda offset, mask: put(
-                        let(target + offset), load(memory, source + offset, lanes, mask), mask
-                    ),
+                    lambda offset, mask: put(let(target + offset), load(memory, source + offset, lanes, mask), mask),
                 )
 
             def scalars():

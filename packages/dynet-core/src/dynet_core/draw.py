@@ -1,0 +1,137 @@
+"""Pictures of a graph: text for Graphviz and for Mermaid, and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from .dim import Dim
+from .engine import PARAMETER_ROWS
+from .expression import Expression
+from .graph import Graph
+from .nodes import Node, nodes_of
+
+LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: a box's height, a letter's width, what is between boxes
+
+
+@dataclass(frozen=True)
+class Box:
+    """What is drawn of a node or a parameter; `operands` are places among the boxes."""
+
+    label: str
+    dims: str
+    operands: tuple[int, ...]
+    is_parameter: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.label} {self.dims}".strip()
+
+
+def boxes(
+    graph: Graph,
+    show_dims: bool = True,
+    expression_names: Mapping[Expression, str] | None = None,
+    lookup_names: Mapping | None = None,
+) -> list[Box]:
+    """The boxes of a graph, each after those it depends on; parameters stand before their first use.
+
+    Args:
+        show_dims: with the dimensions.
+        expression_names: names for some expressions.
+        lookup_names: for some lookup parameters, a name for each row.
+    """
+    names = {(e.at, e.graph is None): name for e, name in (expression_names or {}).items()}
+    rows = {table.name(): names for table, names in (lookup_names or {}).items()}
+    found: list[Box] = []
+    places: dict[int, int] = {}
+    for node in nodes_of(graph):
+        label = names.get((node.at, False), node.op)
+        operands = []
+        for operand in node.operands:
+            if operand < 0 and operand not in places:
+                places[operand] = len(found)
+                name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
+                found.append(Box(name, "", (), is_parameter=True))
+            operands.append(places[operand])
+        if node.op.startswith("lookup"):
+            label = _lookup_label(label, node, rows.get(found[operands[0]].label))
+        places[node.at] = len(found)
+        found.append(Box(label, _described(node.dim) if show_dims else "", tuple(operands)))
+    return found
+
+
+def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
+    rows = [str(row) if names is None else names[row] for row in node.attributes]
+    return f"{label} {', '.join(rows[:5])}{', ...' * (len(rows) > 5)}"
+
+
+def _described(dim: Dim) -> str:
+    return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
+
+
+def dot(
+    graph: Graph,
+    show_dims: bool = True,
+    expression_names: Mapping[Expression, str] | None = None,
+    lookup_names: Mapping | None = None,
+) -> str:
+    """A graph in the language of Graphviz; the arguments are those of `boxes`."""
+    lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
+    for number, box in enumerate(boxes(graph, show_dims, expression_names, lookup_names)):
+        label = box.text.replace("\\", "\\\\").replace('"', '\\"')
+        shape = "" if box.is_parameter else ", shape=rect"
+        lines.append(f'  N{number} [label="{label}"{shape}];')
+        lines += [f"  N{operand} -> N{number};" for operand in box.operands]
+    return "\n".join([*lines, "}"])
+
+
+def mermaid(graph: Graph) -> str:
+    """A graph in the language of Mermaid."""
+    lines = ["flowchart LR"]
+    for number, box in enumerate(boxes(graph)):
+        left, right = ("([", "])") if box.is_parameter else ("[", "]")
+        lines.append(f'    N{number}{left}"{escape(box.text)}"{right}')
+        lines += [f"    N{operand} --> N{number}" for operand in box.operands]
+    return "\n".join(lines) + "\n"
+
+
+def svg(graph: Graph) -> str:
+    """A graph as SVG: operands stand left of what depends on them."""
+    drawn = boxes(graph)
+    columns: list[list[int]] = []
+    depths: list[int] = []
+    for number, box in enumerate(drawn):
+        depth = 1 + max([depths[operand] for operand in box.operands], default=-1)
+        depths.append(depth)
+        columns += [[] for _ in range(depth + 1 - len(columns))]
+        columns[depth].append(number)
+    corners: dict[int, tuple[int, int, int]] = {}  # left, top, width
+    x = GAP // 2
+    for column in columns:
+        width = max(LETTER * len(drawn[number].text) for number in column) + 2 * LETTER
+        for row, number in enumerate(column):
+            corners[number] = (x, GAP // 2 + row * (LINE + GAP // 2), width)
+        x += width + GAP
+    height = GAP + max((len(column) for column in columns), default=0) * (LINE + GAP // 2)
+    shapes = [_svg_box(box, *corners[number]) for number, box in enumerate(drawn)]
+    lines = [
+        _svg_line(corners[operand], corners[number])
+        for number, box in enumerate(drawn)
+        for operand in dict.fromkeys(box.operands)
+    ]
+    size = f'width="{x}" height="{height}" viewBox="0 0 {x} {height}"'
+    style = 'font-family="monospace" font-size="11" fill="none" stroke="currentColor"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join([*lines, *shapes])}</svg>'
+
+
+def _svg_box(box: Box, x: int, y: int, width: int) -> str:
+    corner = LINE // 2 if box.is_parameter else 0
+    text = f'<text x="{x + LETTER}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{LINE}" rx="{corner}"/>{text}'
+
+
+def _svg_line(start: tuple[int, int, int], end: tuple[int, int, int]) -> str:
+    x, y, width = start
+    return f'<path d="M{x + width} {y + LINE // 2}L{end[0]} {end[1] + LINE // 2}"/>'

@@ -1,0 +1,171 @@
+"""Graphs that are more than recorded and run: computed at once, checked, or taken back to a checkpoint.
+
+A graph becomes a `WatchedGraph` when that is first asked of it, so that others pay nothing for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .dim import Dim
+from .engine import PARAMETER_ROWS
+from .errors import ArgumentError, NotFiniteError, StaleExpressionError
+from .graph import Graph
+from .nodes import are_complete, nodes_of
+from .signature import Signature
+
+TAKEN_BACK = Signature(Dim.of(()), name="nothing", size=0).at
+"""What the records that a revert takes back are overwritten with, so that no other expression gets their place."""
+
+
+@dataclass
+class Checkpoint:
+    """How far a graph has got: records, inputs, and the arena (None: not to be returned to)."""
+
+    nodes: int
+    inputs: int
+    arena: tuple[int, int] | None
+
+
+@dataclass
+class Watch:
+    """What is asked of a graph."""
+
+    check: bool = False
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    reverted: bool = False
+
+
+class NodesAtOnce(list):
+    """Records that are computed as soon as they are complete; some come in several pieces."""
+
+    __slots__ = ("graph",)
+
+    graph: Graph
+
+    def __iadd__(self, integers):
+        self.extend(integers)
+        return self
+
+    def append(self, integer: int) -> None:
+        self.extend((integer,))
+
+    def extend(self, integers) -> None:
+        super().extend(integers)
+        if are_complete(self, self.graph.done):
+            self.graph.forward()
+
+
+class WatchedGraph(Graph):
+    """A graph with a `watch`."""
+
+    __slots__ = ()
+
+    def forward(self, recalculate: bool = False) -> None:
+        """Compute what is new, or everything, and do the checks that are asked for."""
+        begin, watch = (0 if recalculate else self.done), self.watch
+        if recalculate:
+            for checkpoint in watch.checkpoints:
+                checkpoint.arena = None
+        if watch.reverted:
+            self._check_operands(self.done)
+        super().forward(recalculate)
+        if watch.check:
+            self._check_values(begin)
+
+    def number(self, place: int) -> float:
+        """The first number of a node's value."""
+        self._check_place(place)
+        return super().number(place)
+
+    def values(self, place: int, count: int) -> np.ndarray:
+        """The numbers of a node's value."""
+        self._check_place(place)
+        return super().values(place, count)
+
+    def backward(self, place: int, size: int, everything: bool) -> None:
+        """Add the gradient of a node to every parameter it depends on."""
+        self._check_place(place)
+        super().backward(place, size, everything)
+
+    def gradients(self, place: int, count: int) -> np.ndarray:
+        """The numbers of a node's gradient."""
+        self._check_place(place)
+        return super().gradients(place, count)
+
+    def _check_place(self, place: int) -> None:
+        if self.nodes[place] == TAKEN_BACK:
+            raise StaleExpressionError(
+                f"this expression belongs to a part of graph {self.version()} that cg_revert has taken back"
+            )
+
+    def _check_operands(self, begin: int) -> None:
+        for node in nodes_of(self, begin):
+            if any(place >= 0 and self.nodes[place] == TAKEN_BACK for place in node.operands):
+                raise StaleExpressionError(
+                    f"{node.op}: an operand belongs to a part of graph {self.version()} that cg_revert has taken "
+                    "back; the graph has to be renewed"
+                )
+
+    def _check_values(self, begin: int) -> None:
+        for node in nodes_of(self, begin):
+            values = super().values(node.at, node.dim.total)
+            if not np.isfinite(values).all():
+                wrong = values[~np.isfinite(values)][0]
+                shapes = ", ".join(self._shape(operand) for operand in node.operands) or "none"
+                raise NotFiniteError(
+                    f"{node.op}: node {node.at} of graph {self.version()}, {node.dim!r}, holds {wrong}; "
+                    f"its operands are {shapes}"
+                )
+
+    def _shape(self, operand: int) -> str:
+        if operand < 0:
+            return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
+        return repr(next(nodes_of(self, operand)).dim)
+
+
+def watched(graph: Graph) -> Watch:
+    """The watch of a graph, which becomes a watched one."""
+    if not isinstance(graph, WatchedGraph):
+        graph.__class__ = WatchedGraph
+        graph.watch = Watch()
+    return graph.watch
+
+
+def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
+    """Have the nodes of a graph that is still empty computed at once, or checked."""
+    watched(graph).check = check
+    if immediate:
+        nodes = NodesAtOnce()
+        nodes.graph = graph
+        graph.nodes = graph.engine.recorded = nodes
+
+
+def checkpoint(graph: Graph) -> None:
+    """Note how far a graph has got. What is recorded is computed first."""
+    graph.forward()
+    watch = watched(graph)
+    watch.checkpoints.append(Checkpoint(len(graph.nodes), len(graph.inputs), graph.engine.arena_mark()))
+
+
+def revert(graph: Graph) -> None:
+    """Forget what was recorded since the last checkpoint, and the checkpoint.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    watch = watched(graph)
+    if not watch.checkpoints:
+        raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
+    last = watch.checkpoints.pop()
+    taken_back = len(graph.nodes) - last.nodes
+    if taken_back:
+        graph.nodes[last.nodes :] = [TAKEN_BACK] * taken_back
+        watch.reverted = True
+    del graph.inputs[last.inputs :]
+    graph.done, graph.inputs_done = min(graph.done, last.nodes), min(graph.inputs_done, last.inputs)
+    graph.differentiated = -1
+    if last.arena is not None:
+        graph.engine.return_to(last.arena)

@@ -1,0 +1,169 @@
+"""Damages files at random and loads them: only FileFormatError may come of it, nothing may be half loaded, and
+memory stays within bounds. fuzz_files.py [COUNT] [SEED]; `nox -s fuzz` runs it with 100,000 for each format.
+"""
+
+import importlib.util
+import random
+import re
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import dynet_core as dy
+
+FORMATS = ["text", "data", "meta"] + ["safetensors"] * (importlib.util.find_spec("safetensors") is not None)
+MOST_GROWTH = 300 << 20  # bytes of memory beyond what there was; the files have a few kilobytes
+NUMBERS = [0, 1, 2, 7, 255, 2**16, 2**31 - 1, 2**31, 2**32, 2**40, 2**63, 2**64 - 1, 10**18, 10**30, -1]
+WORDS = [
+    "nan",
+    "inf",
+    "-inf",
+    "1e39",
+    "1e-50",
+    "x",
+    "",
+    " ",
+    "\n",
+    "\r\n",
+    "#Parameter#",
+    "#",
+    "{",
+    "}",
+    "{2,2}",
+    "\0",
+    "é",
+]
+WORDS += ["FULL_GRAD", "ZERO_GRAD", "#LookupParameter#", "/_0", "__main__", "Layer", "os\nsystem\n", "_dynet"]
+
+
+class Layer:
+    """An object of a user's."""
+
+    def __init__(self, model, size, layers):
+        self.spec = (size, layers)
+        self.collection = model.add_subcollection("layer")
+        for _ in range(layers):
+            self.collection.add_parameters((size, size))
+
+    def param_collection(self):
+        return self.collection
+
+    @staticmethod
+    def from_spec(spec, model):
+        return Layer(model, *spec)
+
+
+def new_model(value: float) -> dy.ParameterCollection:
+    model = dy.ParameterCollection()
+    model.add_parameters((2, 3), init=value)
+    table = model.add_lookup_parameters((4, 2), init=value)
+    part = model.add_subcollection("part")
+    part.add_parameters(5, init=value)
+    table._storage.set_gradient(table._storage.values.array * 0 + value)
+    return model
+
+
+class Target:
+    """A file of one format, and a model that damaged copies of it are loaded into."""
+
+    def __init__(self, form: str, folder: Path):
+        self.form = form
+        self.base = folder / form
+        suffix = {"text": "", "data": ".data", "meta": ".meta", "safetensors": ".safetensors"}[form]
+        self.file = self.base.with_name(form + suffix)
+        saved = new_model(0.5)
+        if form in ("data", "meta"):
+            objects = [*saved.parameters_list(), Layer(saved, 2, 2), *saved.lookup_parameters_list()]
+            dy.save(self.base, objects)
+        else:
+            saved.save(self.file)
+        self.whole = self.file.read_bytes()
+        self.model = new_model(7.0)
+        self.before = self.facts()
+
+    def facts(self) -> list:
+        everything = self.model._everything()
+        names = dict(self.model._names), dict(self.model._collection_names)
+        return [[(p.name(), p.as_array().tolist(), p.grad_as_array().tolist()) for p in everything], names]
+
+    def load(self, content: bytes) -> bool:
+        """Whether a damaged file was accepted. What it holds need not fit; then the model is as it was."""
+        self.file.write_bytes(content)
+        try:
+            if self.form in ("data", "meta"):
+                dy.load(self.base, self.model)
+            else:
+                self.model.populate(self.file)
+        except dy.FileFormatError:
+            assert self.facts() == self.before, "half loaded"
+            return False
+        self.model = new_model(7.0)
+        return True
+
+
+def damaged(whole: bytes, choose: random.Random) -> bytes:
+    """A file with one to three things changed."""
+    content = bytearray(whole)
+    for _ in range(choose.choice([1, 1, 1, 2, 3])):
+        at = choose.randrange(len(content) + 1)
+        length = min(choose.choice([1, 1, 2, 4, 16, 100]), len(content) - at)
+        kind = choose.randrange(8)
+        if kind == 0:
+            del content[at:]
+        elif kind == 1 and length:
+            content[choose.randrange(at, at + length)] ^= 1 << choose.randrange(8)
+        elif kind == 2:
+            content[at : at + length] = choose.randbytes(length)
+        elif kind == 3:
+            del content[at : at + length]
+        elif kind == 4:
+            content[at:at] = content[choose.randrange(len(content) + 1) :][:length]
+        elif kind == 5:
+            content[at : at + length * choose.randrange(2)] = choose.choice(WORDS).encode()
+        elif kind == 6:
+            _change_a_number(content, choose)
+        elif len(content) >= 8:
+            at = choose.randrange(len(content) - 7)
+            size = choose.choice([1, 2, 4, 8])
+            number = choose.choice(NUMBERS) % 256**size
+            content[at : at + size] = number.to_bytes(size, "little")
+    return bytes(content)
+
+
+def _change_a_number(content: bytearray, choose: random.Random) -> None:
+    found = [match.span() for match in re.finditer(rb"[0-9]+", content)]
+    if found:
+        start, end = choose.choice(found)
+        content[start:end] = str(choose.choice(NUMBERS)).encode()
+
+
+def fuzz(form: str, count: int, seed: int, folder: Path) -> int:
+    """Load so many damaged files; how many were accepted."""
+    target, accepted = Target(form, folder), 0
+    assert target.load(target.whole), "the whole file is not accepted"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(count):
+        choose = random.Random(f"{form} {seed} {number}")
+        content = damaged(target.whole, choose)
+        try:
+            accepted += target.load(content)
+        except BaseException:
+            print(f"{form}: mutation {number} of seed {seed}: {content!r}", file=sys.stderr)
+            raise
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
+    assert grown < MOST_GROWTH, f"{form}: memory grew by {grown >> 20} MB"
+    return accepted
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    with tempfile.TemporaryDirectory() as folder:
+        for form in FORMATS:
+            accepted = fuzz(form, count, seed, Path(folder))
+            print(f"{form}: {count} damaged files, {accepted} of which still made sense", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What the tests share: every builder with its reference, inputs, and checks of gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import rnn_reference as reference
+
+import dynet_ops as dy
+import dynet_rnn as rnn
+from dynet_core import ParameterCollection, renew_cg
+
+INPUT, HIDDEN = 2, 3
+
+
+@dataclass(frozen=True)
+class Network:
+    """A builder, as make(layers, model), and the step that it should compute."""
+
+    make: Callable
+    step: Callable
+    values: int  # of the state: 1 is h, 2 is h and c
+
+
+NETWORKS = {
+    "simple": Network(lambda n, m: rnn.SimpleRNNBuilder(n, INPUT, HIDDEN, m), reference.simple, 1),
+    "GRU": Network(lambda n, m: rnn.GRUBuilder(n, INPUT, HIDDEN, m), reference.gru, 1),
+    "vanilla": Network(lambda n, m: rnn.VanillaLSTMBuilder(n, INPUT, HIDDEN, m), reference.vanilla(1.0), 2),
+    "compact": Network(lambda n, m: rnn.CompactVanillaLSTMBuilder(n, INPUT, HIDDEN, m), reference.vanilla(1.0), 2),
+    "forget bias": Network(
+        lambda n, m: rnn.VanillaLSTMBuilder(n, INPUT, HIDDEN, m, forget_bias=0.25), reference.vanilla(0.25), 2
+    ),
+    "layer norm": Network(
+        lambda n, m: rnn.VanillaLSTMBuilder(n, INPUT, HIDDEN, m, ln_lstm=True), reference.layer_normalised, 2
+    ),
+    "coupled": Network(lambda n, m: rnn.CoupledLSTMBuilder(n, INPUT, HIDDEN, m), reference.coupled, 2),
+    "fast": Network(lambda n, m: rnn.FastLSTMBuilder(n, INPUT, HIDDEN, m), reference.fast, 2),
+}
+
+
+class Setting:
+    """A network in a graph of its own, whose parameters have random values, biases too."""
+
+    def __init__(self, name: str, layers: int = 1, seed: int = 0):
+        renew_cg()
+        self.network, self.layers = NETWORKS[name], layers
+        self.random = np.random.default_rng(seed)
+        self.model = ParameterCollection()
+        self.builder = self.network.make(layers, self.model)
+        for parameter in self.model.parameters_list():
+            parameter.set_value(self.random.uniform(-1, 1, parameter.shape()))
+
+    def arrays(self, count, size=INPUT, batch=1):
+        """Vectors as the reference takes them."""
+        return [self.random.uniform(-1, 1, (size, batch)).astype(np.float32) for _ in range(count)]
+
+    @property
+    def parameters(self):
+        """Those of each layer, also what get_parameters does not list."""
+        return self.builder._parameters
+
+    def reference(self, xs, start=None, masks=None, parameters=None):
+        found = parameters or [[p.as_array().astype(np.float64) for p in layer] for layer in self.parameters]
+        return reference.run(self.network.step, found, xs, start, masks)
+
+
+def expression(array):
+    """An input with the batch as its last axis, or without one."""
+    return dy.inputTensor(array, batched=True) if array.shape[1] > 1 else dy.inputTensor(array[:, 0])
+
+
+def value_of(x):
+    """The value with the batch as its last axis."""
+    (size,), batch = x.dim()
+    return x.npvalue().reshape(size, batch)
+
+
+def assert_close(actual, expected, tolerance=2e-6):
+    __tracebackhide__ = True
+    assert actual.shape == expected.shape
+    error = np.abs(actual - expected).max()
+    assert error <= tolerance * max(1.0, np.abs(expected).max()), f"off by {error}"
+
+
+def assert_state(state, expected):
+    """Every vector of a state against the reference's [h] or [h, c] of each layer."""
+    for layer, vectors in enumerate(expected):
+        assert_close(value_of(state.h()[layer]), vectors[0])
+        if len(vectors) > 1:
+            assert_close(value_of(state.s()[layer]), vectors[1])
+    count = len(expected)
+    assert [value_of(v).tolist() for v in state.s()[-count:]] == [value_of(v).tolist() for v in state.h()]
+
+
+def as_state(vectors, layers):
+    """Vectors in the order of `s` (c of each layer, then h) as the reference takes them; None for none."""
+    values = len(vectors) // layers
+    if not values:
+        return None
+    return [[vectors[layers * (values - 1 - v) + k] for v in range(values)] for k in range(layers)]
+
+
+def weights(shape, number):
+    return np.random.default_rng(1000 + number).uniform(-1, 1, shape).astype(np.float32)
+
+
+def loss_of(expressions):
+    """A random linear functional of expressions, each with its number."""
+    terms = []
+    for number, x in enumerate(expressions):
+        (size,), batch = x.dim()
+        terms.append(dy.sum_batches(dy.dot_product(x, expression(weights((size, batch), number)))))
+    return dy.esum(terms)
+
+
+def loss_of_arrays(arrays):
+    return sum((weights(array.shape, number) * array).sum() for number, array in enumerate(arrays))
+
+
+def differences(function, arrays, step=1e-5):
+    """Central differences of a function of no arguments that reads the arrays, in float64."""
+    found = []
+    for array in arrays:
+        gradient = np.empty_like(array)
+        for place in np.ndindex(array.shape):
+            middle = array[place]
+            array[place] = middle + step
+            above = function()
+            array[place] = middle - step
+            gradient[place] = (above - function()) / (2 * step)
+            array[place] = middle
+        found.append(gradient)
+    return found
+
+
+def assert_gradients(actual, expected):
+    __tracebackhide__ = True
+    for number, (one, other) in enumerate(zip(actual, expected, strict=True)):
+        error = np.abs(one.reshape(other.shape) - other).max()
+        assert error <= 1e-4 * max(1e-1, np.abs(other).max()), f"gradient {number} is off by {error}"

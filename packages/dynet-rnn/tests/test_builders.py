@@ -1,0 +1,123 @@
+"""Parameters of builders: names, order, copies; what LSTMBuilder means; examples of docstrings."""
+
+import doctest
+import inspect
+import types
+import warnings
+
+import pytest
+from networks import HIDDEN, INPUT, NETWORKS, Setting
+
+import dynet_core
+import dynet_ops
+import dynet_rnn as rnn
+from dynet_core import ArgumentError, ParameterCollection, config, renew_cg
+from dynet_rnn import lstm
+
+GATE = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN,)]
+PEEPHOLES = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN,)]
+DIAGONAL = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN, 1), (HIDDEN,)]
+STACKED = [(4 * HIDDEN, INPUT), (4 * HIDDEN, HIDDEN), (4 * HIDDEN,)]
+PARAMETERS = {
+    "simple": ("simple-rnn-builder", GATE),
+    "GRU": ("gru-builder", GATE * 3),
+    "vanilla": ("vanilla-lstm-builder", STACKED),
+    "compact": ("compact-vanilla-lstm-builder", STACKED),
+    "forget bias": ("vanilla-lstm-builder", STACKED),
+    "layer norm": ("vanilla-lstm-builder", STACKED),
+    "coupled": ("lstm-builder", PEEPHOLES * 2 + GATE),
+    "fast": ("fast-lstm-builder", DIAGONAL * 2 + GATE),
+}
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+@every_network
+def test_parameters(name):
+    model = ParameterCollection()
+    builder = NETWORKS[name].make(2, model)
+    collection, shapes = PARAMETERS[name]
+    first, second = builder.get_parameters()
+    assert [p.shape() for p in first] == shapes
+    assert [p.shape() for p in second] == [tuple(HIDDEN if n == INPUT else n for n in shape) for shape in shapes]
+    assert [p.name() for p in [*first, *second]] == [f"/{collection}/_{k}" for k in range(2 * len(shapes))]
+    assert builder.param_collection().name() == f"/{collection}/"
+    assert NETWORKS[name].make(1, model).param_collection().name() == f"/{collection}_1/"
+    assert all(not p.as_array().any() for p in first if len(p.shape()) == 1)
+    assert all(p.as_array().all() for p in first if len(p.shape()) == 2)
+
+
+def test_parameters_of_layer_normalisation():
+    model = ParameterCollection()
+    NETWORKS["layer norm"].make(1, model)
+    own = [p for p in model.parameters_list() if p.name().startswith("/_")]
+    assert [p.shape() for p in own] == [(4 * HIDDEN,)] * 4 + [(HIDDEN,)] * 2
+    assert [p.as_array().tolist() == [k % 2 == 0] * p.shape()[0] for k, p in enumerate(own)] == [True] * 6
+
+
+@every_network
+def test_parameter_expressions(name):
+    builder = Setting(name, 2).builder
+    with pytest.raises(ValueError, match="initial_state"):
+        builder.get_parameter_expressions()
+    builder.initial_state()
+    expressions = builder.get_parameter_expressions()
+    for layer, parameters in zip(expressions, builder.get_parameters(), strict=True):
+        assert [e.npvalue().tolist() for e in layer] == [p.as_array().tolist() for p in parameters]
+    renew_cg()
+    with pytest.raises(ValueError, match="initial_state"):
+        builder.get_parameter_expressions()
+
+
+@every_network
+def test_a_copy_from_the_spec(name):
+    setting = Setting(name, 2)
+    again = type(setting.builder).from_spec(setting.builder.spec, ParameterCollection())
+    assert again.spec == setting.builder.spec
+    assert again.whoami() == type(setting.builder).__name__
+    shapes = [p.shape() for p in again.param_collection().parameters_list()]
+    assert shapes == [p.shape() for p in setting.builder.param_collection().parameters_list()]
+
+
+@pytest.fixture
+def choice(monkeypatch):
+    """Says what LSTMBuilder means."""
+    lstm._warn_of_name.cache_clear()
+    yield lambda kind: monkeypatch.setattr(config.PARAMS, "lstm_builder", kind)
+    lstm._warn_of_name.cache_clear()
+
+
+def test_lstm_builder_is_the_manuals_and_says_so_once(choice):
+    choice("")
+    with pytest.warns(UserWarning, match="VanillaLSTMBuilder") as caught:
+        builders = [rnn.LSTMBuilder(1, INPUT, HIDDEN, ParameterCollection()) for _ in range(2)]
+    assert [warning.filename for warning in caught] == [__file__]
+    assert all(isinstance(builder, rnn.CoupledLSTMBuilder) for builder in builders)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("coupled", rnn.LSTMBuilder), ("vanilla", rnn.VanillaLSTMBuilder)])
+def test_lstm_builder_can_be_chosen(choice, kind, expected):
+    choice(kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        builder = rnn.LSTMBuilder(1, INPUT, HIDDEN, ParameterCollection())
+        pair = rnn.BiRNNBuilder(1, INPUT, 2 * HIDDEN, ParameterCollection(), rnn.LSTMBuilder).builder_layers[0]
+    assert [type(b) for b in (builder, *pair)] == [expected] * 3
+
+
+def test_no_other_lstm_builder(choice):
+    choice("peephole")
+    with pytest.raises(ArgumentError, match="'peephole'"):
+        rnn.LSTMBuilder(1, INPUT, HIDDEN, ParameterCollection())
+
+
+@pytest.mark.parametrize("name", rnn.__all__)
+def test_docstring(name):
+    found = getattr(rnn, name)
+    assert found.__doc__
+    public = [method for method, _ in inspect.getmembers(found, callable) if not method.startswith("_")]
+    assert [method for method in public if not getattr(found, method).__doc__] == []
+    names = {name: getattr(module, name) for module in (dynet_core, dynet_ops, rnn) for name in module.__all__}
+    for test in doctest.DocTestFinder().find(found, name, globs={"dy": types.SimpleNamespace(**names)}):
+        runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+        runner.run(test)
+        assert runner.failures == 0

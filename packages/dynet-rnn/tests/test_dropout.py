@@ -1,0 +1,171 @@
+"""Dropout: which values it applies to, and its gradients with the masks that were drawn."""
+
+import numpy as np
+import pytest
+from networks import HIDDEN, INPUT, Setting, assert_state, expression, value_of
+from test_networks import check_gradients, outputs
+
+import dynet_ops as dy
+import dynet_rnn as rnn
+from dynet_core import renew_cg, reset_random_seed
+from dynet_rnn import dropout
+
+VARIATIONAL = ["simple", "vanilla", "compact", "forget bias", "coupled", "fast"]
+variational = pytest.mark.parametrize("name", VARIATIONAL)
+
+
+def masks_of(builder):
+    """The masks of the sequence begun last, as the reference takes them."""
+    return [
+        {"x": 1.0, "h": 1.0, "c": 1.0}
+        | {value: value_of(mask).astype(np.float64) for value, mask in zip("xhc", layer) if mask is not None}
+        for layer in builder._run.masks
+    ]
+
+
+@variational
+@pytest.mark.parametrize("rates", [(0.5, 0.4), (0.5, 0.0), (0.0, 0.4)])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_one_mask_for_a_sequence(name, rates, batch):
+    setting = Setting(name, 2)
+    setting.builder.set_dropouts(*rates)
+    xs = setting.arrays(5, batch=batch)
+    states = setting.builder.initial_state().add_inputs([expression(x) for x in xs])
+    for state, wanted in zip(states, setting.reference(xs, masks=masks_of(setting.builder)), strict=True):
+        assert_state(state, wanted)
+
+
+@variational
+@pytest.mark.parametrize(("steps", "layers", "batch"), [(1, 1, 1), (2, 3, 1), (7, 2, 5)])
+def test_gradients(name, steps, layers, batch):
+    setting = Setting(name, layers)
+    setting.builder.set_dropout(0.4)
+    state = setting.builder.initial_state()
+    setting.builder.set_dropout_masks(batch)
+    check_gradients(
+        setting,
+        lambda inputs, start: state.transduce(inputs),
+        setting.arrays(steps, batch=batch),
+        outputs,
+        masks=masks_of(setting.builder),
+    )
+
+
+def test_layer_normalisation():
+    """With a seed that does not drop all of a vector: nothing can be normalised then."""
+    setting = Setting("layer norm", 2)
+    setting.builder.set_dropouts(0.3, 0.3)
+    reset_random_seed(2)
+    state = setting.builder.initial_state()
+    setting.builder.set_dropout_masks(2)
+    masks = masks_of(setting.builder)
+    assert all(mask[value].any(0).all() for mask in masks for value in "xh")
+    check_gradients(
+        setting,
+        lambda inputs, start: state.transduce(inputs),
+        setting.arrays(3, batch=2),
+        outputs,
+        masks=masks,
+    )
+
+
+@variational
+def test_each_element_of_a_batch_has_a_mask_of_its_own(name):
+    setting = Setting(name)
+    setting.builder.set_dropouts(0.5, 0.0)
+    x = np.repeat(setting.arrays(1)[0], 64, axis=1)
+    y = setting.builder.initial_state().add_input(expression(x)).output()
+    assert len(np.unique(value_of(y), axis=1).T) == 2**INPUT
+
+
+@variational
+def test_one_mask_for_a_batch(name):
+    setting = Setting(name)
+    setting.builder.set_dropouts(0.5, 0.5)
+    state = setting.builder.initial_state()
+    setting.builder.set_dropout_masks()
+    x = np.repeat(setting.arrays(1)[0], 8, axis=1)
+    y = state.add_input(expression(x)).add_input(expression(x)).output()
+    assert len(np.unique(value_of(y).round(6), axis=1).T) == 1
+
+
+@variational
+def test_a_mask_of_a_batch_makes_states_of_a_batch(name):
+    setting = Setting(name)
+    setting.builder.set_dropout(0.5)
+    state = setting.builder.initial_state()
+    setting.builder.set_dropout_masks(3)
+    xs = setting.arrays(2)
+    states = state.add_inputs([expression(x) for x in xs])
+    expected = setting.reference([np.repeat(x, 3, axis=1) for x in xs], masks=masks_of(setting.builder))
+    for state, wanted in zip(states, expected, strict=True):
+        assert_state(state, wanted)
+
+
+def test_sequences_have_masks_of_their_own():
+    setting = Setting("vanilla")
+    setting.builder.set_dropout(0.5)
+    (x,) = setting.arrays(1)
+    seen = {tuple(setting.builder.initial_state().transduce([expression(x)])[0].value()) for _ in range(50)}
+    assert 2 <= len(seen) <= 2**INPUT
+
+
+@pytest.mark.parametrize("name", [*VARIATIONAL, "GRU", "layer norm"])
+def test_dropout_can_be_turned_off(name):
+    """Also for a sequence that has begun."""
+    setting = Setting(name, 2)
+    xs = setting.arrays(3)
+    setting.builder.set_dropout(0.5)
+    state = setting.builder.initial_state()
+    setting.builder.disable_dropout()
+    states = state.add_inputs([expression(x) for x in xs])
+    for state, wanted in zip(states, setting.reference(xs), strict=True):
+        assert_state(state, wanted)
+
+
+@pytest.mark.parametrize("name", [*VARIATIONAL, "GRU"])
+def test_the_seed_says_what_is_dropped(name):
+    setting = Setting(name, 2)
+    setting.builder.set_dropout(0.5)
+    xs = setting.arrays(3, batch=4)
+
+    def read():
+        reset_random_seed(5)
+        renew_cg()
+        return [y.value() for y in setting.builder.initial_state().transduce([expression(x) for x in xs])]
+
+    assert read() == read()
+
+
+def given_masks(monkeypatch, masks):
+    """Dropout that multiplies with the next of some masks instead of drawing."""
+    left = iter(masks)
+    monkeypatch.setattr(dropout, "dropout", lambda x, p: dy.cmult(x, expression(next(left))))
+
+
+def test_gru_drops_inputs_and_output_at_each_step(monkeypatch):
+    setting = Setting("GRU", 2)
+    setting.builder.set_dropout(0.5)
+    xs = setting.arrays(2)
+    sizes = [INPUT, HIDDEN, HIDDEN] * 2  # at each step the input of each layer and the output
+    masks = [np.random.default_rng(k).choice([0.0, 2.0], (size, 1)) for k, size in enumerate(sizes)]
+    given_masks(monkeypatch, masks)
+    states = setting.builder.initial_state().add_inputs([expression(x) for x in xs])
+
+    before = None
+    for state, x, (first, second, last) in zip(states, xs, (masks[:3], masks[3:]), strict=True):
+        layers = [{"x": first, "h": 1.0, "c": 1.0}, {"x": second, "h": 1.0, "c": 1.0}]
+        (before,) = setting.reference([x], before, layers)
+        assert_state(state, before)
+        np.testing.assert_allclose(value_of(state.output()), last * before[-1][0], atol=1e-6)
+
+
+def test_both_directions():
+    setting = Setting("vanilla")
+    builder = rnn.BiRNNBuilder(2, INPUT, 2 * HIDDEN, setting.model, rnn.VanillaLSTMBuilder)
+    inputs = [expression(x) for x in setting.arrays(3)]
+    plain = [y.value() for y in builder.transduce(inputs)]
+    builder.set_dropout(0.5)
+    assert [y.value() for y in builder.transduce(inputs)] != plain
+    builder.disable_dropout()
+    assert [y.value() for y in builder.transduce(inputs)] == plain

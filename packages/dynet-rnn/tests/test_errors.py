@@ -1,0 +1,99 @@
+"""Bad input: one clear exception at the call, nothing recorded."""
+
+import pytest
+
+import dynet_ops as dy
+import dynet_rnn as rnn
+from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection, ShapeError, renew_cg
+from dynet_core.graph import current
+
+MODEL = ParameterCollection()
+
+
+def vector(size=2, batch=1):
+    return dy.zeros((size,), batch)
+
+
+def network(layers=2):
+    return rnn.VanillaLSTMBuilder(layers, 2, 3, MODEL)
+
+
+def state(layers=2, batch=1):
+    return network(layers).initial_state().add_input(vector(batch=batch))
+
+
+WRONG = [
+    # inputs
+    (lambda: network().initial_state().add_input(vector(5)), ShapeError, "add_input", "(5,)", "(2,)"),
+    (lambda: state().add_input(vector(5, 4)), ShapeError, "add_input", "(5,) x 4", "(2,)"),
+    (lambda: state().add_input(dy.zeros((2, 2))), ShapeError, "add_input", "(2, 2)", "(2,)"),
+    (lambda: state(batch=3).add_input(vector(batch=4)), ShapeError, "add_input", "(2,) x 4", "batch size 3"),
+    (lambda: state().add_input([1.0, 2.0]), ArgumentTypeError, "add_input", "[1.0, 2.0]"),
+    (lambda: state().add_input(None), ArgumentTypeError, "add_input", "None"),
+    (lambda: state().transduce([vector(), vector(3)]), ShapeError, "(3,)", "(2,)"),
+    (lambda: state().transduce([vector(7)]), ShapeError, "(7,)", "(2,)"),
+    (lambda: state().transduce([vector(), 1.0]), ArgumentTypeError, "transduce", "1.0"),
+    (lambda: state().transduce(["word"]), ArgumentTypeError, "transduce", "'word'"),
+    (lambda: state().transduce([vector(batch=2), vector(batch=3)]), ShapeError, "(2,) x 3", "batch size 2"),
+    (lambda: state().add_inputs([vector(), "x"]), ArgumentTypeError, "add_input", "'x'"),
+    (lambda: rnn.GRUBuilder(1, 2, 3, MODEL).initial_state().add_input(vector(3)), ShapeError, "(3,)", "(2,)"),
+    # vectors
+    (lambda: network().initial_state([]), ArgumentError, "initial_state", "2 or 4", "2 layers", "got 0"),
+    (lambda: network().initial_state([vector(3)]), ArgumentError, "initial_state", "2 or 4", "got 1"),
+    (lambda: network(1).initial_state([vector(3), vector(4)]), ShapeError, "initial_state", "(4,)", "(3,)"),
+    (lambda: network(1).initial_state([vector(3), 1]), ArgumentTypeError, "initial_state", "1"),
+    (lambda: state().set_h(), ArgumentError, "set_h", "2 expressions", "got 0"),
+    (lambda: state().set_h([vector(3)]), ArgumentError, "set_h", "2 expressions", "got 1"),
+    (lambda: state(1).set_h([vector(2)]), ShapeError, "set_h", "(2,)", "(3,)"),
+    (lambda: state(1).set_h([dy.zeros((1, 3))]), ShapeError, "set_h", "(1, 3)", "(3,)"),
+    (lambda: state().set_s([vector(3)] * 3), ArgumentError, "set_s", "2 or 4", "got 3"),
+    (lambda: state(1).set_s([vector(3), None]), ArgumentTypeError, "set_s", "None"),
+    (
+        lambda: rnn.GRUBuilder(2, 2, 3, MODEL).initial_state([vector(3)] * 4),
+        ArgumentError,
+        "initial_state",
+        "2 expressions",
+        "got 4",
+    ),
+    # builders
+    (lambda: rnn.VanillaLSTMBuilder(0, 2, 3, MODEL), ArgumentError, "VanillaLSTMBuilder", "at least 1", "0"),
+    (lambda: rnn.VanillaLSTMBuilder(1, 2, -3, MODEL), ArgumentError, "VanillaLSTMBuilder", "-3"),
+    (lambda: rnn.GRUBuilder(1, 2.5, 3, MODEL), ArgumentTypeError, "GRUBuilder", "2.5"),
+    (lambda: rnn.SimpleRNNBuilder(1, 2, 3, None), ArgumentTypeError, "SimpleRNNBuilder", "NoneType"),
+    (
+        lambda: rnn.BiRNNBuilder(1, 2, 5, MODEL, rnn.VanillaLSTMBuilder),
+        ArgumentError,
+        "BiRNNBuilder",
+        "even",
+        "5",
+    ),
+    (lambda: rnn.BiRNNBuilder(0, 2, 4, MODEL, rnn.VanillaLSTMBuilder), ArgumentError, "BiRNNBuilder", "0"),
+    # dropout
+    (lambda: network().set_dropout(1.0), ArgumentError, "set_dropout", "[0, 1)", "1.0"),
+    (lambda: network().set_dropouts(0.1, -0.1), ArgumentError, "set_dropouts", "-0.1"),
+    (lambda: network().set_dropouts("much", 0.1), ArgumentTypeError, "set_dropouts", "'much'"),
+    (lambda: network().set_dropout_masks(2), ArgumentError, "set_dropout_masks", "initial_state"),
+    (lambda: network().get_parameter_expressions(), ValueError, "get_parameter_expressions", "initial_state"),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: " ".join(map(str, wrong[2:])))
+def test_message(wrong):
+    call, error, *parts = wrong
+    renew_cg()
+    with pytest.raises(error) as caught:
+        call()
+    assert [part for part in parts if part not in str(caught.value)] == []
+
+
+def test_nothing_is_recorded_by_a_step_that_fails():
+    renew_cg()
+    before = state()
+    wrong = [vector(7), vector(batch=1), vector(3, 2)]
+    for x in (wrong[0], wrong[2]):
+        count = len(current().nodes)
+        for read in (before.add_input, lambda x: before.transduce([x])):
+            with pytest.raises(ShapeError):
+                read(x)
+        assert len(current().nodes) == count
+    assert before.add_input(wrong[1]).output().dim() == ((3,), 1)

@@ -1,0 +1,264 @@
+"""What can be done with states besides reading one input after another."""
+
+import numpy as np
+import pytest
+from networks import (
+    HIDDEN,
+    INPUT,
+    NETWORKS,
+    Setting,
+    as_state,
+    assert_close,
+    assert_state,
+    expression,
+    loss_of,
+    value_of,
+)
+
+import dynet_ops as dy
+import dynet_rnn as rnn
+from dynet_core import ArgumentError, StaleExpressionError, cg_version, renew_cg
+from dynet_core.graph import current
+
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+@every_network
+def test_before_the_first_input(name):
+    state = Setting(name, 2).builder.initial_state()
+    assert (state.h(), state.s(), state.output(), state.prev()) == ((), (), None, None)
+
+
+@every_network
+def test_a_state_is_extended_twice_from_the_same_point(name):
+    """As beam search and stack LSTMs do; the state itself does not change."""
+    setting = Setting(name, 2)
+    a, b, c, d = setting.arrays(4)
+    first = setting.builder.initial_state().add_input(expression(a))
+    one, other = first.add_input(expression(b)), first.add_input(expression(c))
+    third = one.prev().add_input(expression(d))
+    for state, xs in ((first, [a]), (one, [a, b]), (other, [a, c]), (third, [a, d])):
+        assert_state(state, setting.reference(xs)[-1])
+    assert one.prev() is other.prev() is third.prev() is first
+
+
+@every_network
+def test_gradients_of_both_branches_meet(name):
+    setting = Setting(name, 2)
+    a, b, c = setting.arrays(3)
+    parameters = setting.model.parameters_list()
+
+    def gradients(losses):
+        for parameter in parameters:
+            parameter.scale_gradient(0)
+        for loss in losses:
+            loss().backward()
+        return [p.grad_as_array() for p in parameters]
+
+    def branch(x, number):
+        renew_cg()
+        state = setting.builder.initial_state().add_input(expression(a)).add_input(expression(x))
+        return loss_of([state.output()]) * number
+
+    def both():
+        renew_cg()
+        first = setting.builder.initial_state().add_input(expression(a))
+        one, other = first.add_input(expression(b)), first.add_input(expression(c))
+        return loss_of([one.output()]) + loss_of([other.output()]) * 2.0
+
+    separately = gradients([lambda: branch(b, 1.0), lambda: branch(c, 2.0)])
+    for one, wanted in zip(gradients([both]), separately, strict=True):
+        assert_close(one, wanted)
+
+
+@every_network
+def test_a_sequence_is_evaluated_half_way_and_continued(name):
+    setting = Setting(name, 2)
+    xs = setting.arrays(5)
+    expected = setting.reference(xs)
+    state = setting.builder.initial_state()
+    for x, wanted in zip(xs, expected):
+        state = state.add_input(expression(x))
+        state.output().value()  # computes the graph up to here
+        assert_state(state, wanted)
+    rest = setting.builder.initial_state().add_inputs([expression(x) for x in xs[:2]])[-1]
+    rest.output().value()
+    for y, wanted in zip(rest.transduce([expression(x) for x in xs[2:]]), expected[2:], strict=True):
+        assert_close(value_of(y), wanted[-1][0])
+    parameters = setting.model.parameters_list()
+    loss_of([state.output()]).backward()
+    half_way = [p.grad_as_array() for p in parameters]
+    for parameter in parameters:
+        parameter.scale_gradient(0)
+    renew_cg()
+    loss_of([setting.builder.initial_state().transduce([expression(x) for x in xs])[-1]]).backward()
+    for p, wanted in zip(parameters, half_way, strict=True):
+        assert_close(p.grad_as_array(), wanted)
+
+
+@every_network
+def test_recalculation_with_other_inputs(name):
+    setting = Setting(name)
+    one, other = setting.arrays(3), setting.arrays(3)
+    inputs = [dy.vecInput(INPUT) for _ in one]
+    for x, array in zip(inputs, one):
+        x.set(array[:, 0])
+    output = setting.builder.initial_state().transduce(inputs)[-1]
+    assert_close(value_of(output), setting.reference(one)[-1][-1][0])
+    for x, array in zip(inputs, other):
+        x.set(array[:, 0])
+    assert_close(output.npvalue(recalculate=True)[:, None], setting.reference(other)[-1][-1][0])
+
+
+@pytest.mark.parametrize("sequence", [list, tuple, iter, lambda xs: reversed(xs[::-1]), lambda xs: (x for x in xs)])
+@every_network
+def test_any_iterable_is_read(name, sequence):
+    setting = Setting(name, 2)
+    xs = setting.arrays(3)
+    inputs = [expression(x) for x in xs]
+    expected = setting.reference(xs)
+    outputs = setting.builder.initial_state().transduce(sequence(inputs))
+    states = setting.builder.initial_state().add_inputs(sequence(inputs))
+    for y, state, wanted in zip(outputs, states, expected, strict=True):
+        assert_close(value_of(y), wanted[-1][0])
+        assert_state(state, wanted)
+
+
+@every_network
+def test_an_empty_sequence_has_no_outputs(name):
+    state = Setting(name).builder.initial_state()
+    assert state.transduce([]) == state.add_inputs([]) == state.transduce(iter(())) == []
+
+
+@every_network
+def test_states_set_by_hand(name):
+    """On any state, not only the newest."""
+    setting = Setting(name, 2)
+    count = 2 * setting.network.values
+    vectors, (a, b, c) = setting.arrays(count, HIDDEN), setting.arrays(3)
+    given = [expression(v) for v in vectors]
+    first, second = setting.builder.initial_state().add_inputs([expression(a), expression(b)])
+
+    begun = setting.builder.initial_state(given)
+    assert list(begun.s()) == given and begun.output() is given[-1] and begun.prev() is None
+    whole = first.set_s(given)
+    assert list(whole.s()) == given and whole.prev() is first
+    for state in (begun, whole):
+        assert_state(state.add_input(expression(c)), setting.reference([c], as_state(vectors, 2))[-1])
+
+    expected = setting.reference([a])[-1]
+    for layer, h in enumerate(vectors[:2]):
+        expected[layer][0] = h
+    changed = first.set_h(given[:2])
+    assert list(changed.h()) == given[:2] and changed.prev() is first
+    assert_state(changed, expected)
+    assert_state(changed.add_input(expression(c)), setting.reference([c], expected)[-1])
+    assert_state(second, setting.reference([a, b])[-1])  # untouched
+
+
+def test_cells_alone_can_be_set():
+    """DyNet 2.1 does so too."""
+    setting = Setting("vanilla", 2)
+    (a, b), cells = setting.arrays(2), setting.arrays(2, HIDDEN)
+    state = setting.builder.initial_state().add_input(expression(a))
+    expected = setting.reference([a])[-1]
+    for layer, c in enumerate(cells):
+        expected[layer][1] = c
+    changed = state.set_s([expression(c) for c in cells])
+    assert_state(changed, expected)
+    assert_state(changed.add_input(expression(b)), setting.reference([b], expected)[-1])
+
+
+def test_what_there_never_was_is_zero():
+    setting = Setting("vanilla")
+    (x,), (h,) = setting.arrays(1), setting.arrays(1, HIDDEN)
+    state = setting.builder.initial_state().set_h([expression(h)])
+    assert_state(state.add_input(expression(x)), setting.reference([x], [[h, np.zeros_like(h)]])[-1])
+
+
+@every_network
+def test_vectors_of_a_batch_begin_a_sequence_of_single_inputs(name):
+    setting = Setting(name, 2)
+    vectors, xs = setting.arrays(2 * setting.network.values, HIDDEN, batch=4), setting.arrays(3)
+    outputs = setting.builder.initial_state([expression(v) for v in vectors]).transduce([expression(x) for x in xs])
+    for y, wanted in zip(outputs, setting.reference(xs, as_state(vectors, 2)), strict=True):
+        assert_close(value_of(y), wanted[-1][0])
+
+
+@every_network
+def test_raw_vectors(name):
+    setting = Setting(name)
+    vectors, (x,) = setting.arrays(setting.network.values, HIDDEN), setting.arrays(1)
+    state = setting.builder.initial_state_from_raw_vectors([v[:, 0] for v in vectors])
+    assert_state(state.add_input(expression(x)), setting.reference([x], as_state(vectors, 1))[-1])
+    assert setting.builder.initial_state_from_raw_vectors().s() == ()
+
+
+@every_network
+def test_inputs_that_are_parameters_or_columns(name):
+    setting = Setting(name)
+    (a,), (b,) = setting.arrays(1), setting.arrays(1)
+    inputs = [setting.model.parameters_from_numpy(a[:, 0]), dy.inputTensor(b)]
+    expected = setting.reference([a, b])
+    states = setting.builder.initial_state().add_inputs(inputs)
+    for y, state, wanted in zip(setting.builder.initial_state().transduce(inputs), states, expected, strict=True):
+        assert_close(value_of(y), wanted[-1][0])
+        assert_state(state, wanted)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "layer norm"])
+def test_how_much_is_recorded(name, layers):
+    """A step is a projection and one node for each layer; a sequence has one projection for each layer."""
+    setting = Setting(name, layers)
+    inputs = [expression(x) for x in setting.arrays(6)]
+    state = setting.builder.initial_state().add_input(inputs[0])
+
+    def recorded(function):
+        before = len(current().nodes)
+        function()
+        return len(current().nodes) - before
+
+    one = recorded(lambda: state.add_input(inputs[1]))
+    assert one == recorded(lambda: state.transduce(inputs[1:2]))
+    two, three = (
+        recorded(lambda: state.transduce(inputs[1:3])),
+        recorded(lambda: state.transduce(inputs[1:4])),
+    )
+    assert three - two == two - one < one
+
+
+def test_a_new_graph_makes_states_stale():
+    setting = Setting("vanilla")
+    state = setting.builder.initial_state().add_input(dy.zeros((INPUT,)))
+    x = dy.zeros((INPUT,))
+    version = cg_version()
+    renew_cg()
+    for use in (
+        lambda: state.add_input(dy.zeros((INPUT,))),
+        lambda: state.add_input(x),
+        lambda: state.transduce([dy.zeros((INPUT,))]),
+        lambda: state.transduce([x]),
+        lambda: setting.builder.initial_state().add_input(x),
+        lambda: setting.builder.initial_state([state.output(), state.output()]),
+    ):
+        with pytest.raises(StaleExpressionError, match=f"graph {version}"):
+            use()
+    with pytest.raises(ArgumentError, match="initial_state"):
+        fresh = rnn.VanillaLSTMBuilder(1, INPUT, HIDDEN, setting.model)
+        fresh.get_parameter_expressions()
+
+
+def test_stacked_states():
+    one, other = Setting("vanilla"), Setting("GRU")
+    reader = rnn.GRUBuilder(1, HIDDEN, HIDDEN, other.model)
+    xs = [expression(x) for x in one.arrays(3)]
+    below = one.builder.initial_state().transduce(xs)
+    expected = reader.initial_state().transduce(below)
+    stacked = rnn.StackedRNNState([one.builder.initial_state(), reader.initial_state()])
+    states = stacked.add_inputs(xs)
+    for y, state, x, wanted in zip(stacked.transduce(xs), states, below, expected, strict=True):
+        assert y.value() == state.output().value() == wanted.value()
+        assert [h[-1].value() for h in state.h()] == [x.value(), wanted.value()]
+        assert [len(s) for s in state.s()] == [2, 1]
+    assert states[1].prev() is states[0] and states[0].prev() is stacked and stacked.prev() is None

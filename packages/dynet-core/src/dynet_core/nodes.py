@@ -60,7 +60,7 @@ def nodes_of(graph: Graph, begin: int = 0, end: int | None = None) -> Iterator[N
         kind, signature = TABLE[head + at.KIND], SIGNATURES[head]
         yield Node(
             place,
-            signature.name or KINDS.get(kind, "") or signature.kernel,
+            signature.name or KINDS.get(kind, "") or signature.kernel.removeprefix("column_"),
             signature.dim,
             tuple(records[first:after]),
             tuple(records[after:following]),

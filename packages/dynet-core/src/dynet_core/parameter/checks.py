@@ -35,8 +35,10 @@ def checked_indices(name: str, indices, size: int, of: str) -> list[int]:
 def checked_number(name: str, value) -> float:
     """A finite number that a user gave."""
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentTypeError(f"{name}: expected a number, got {value!r:.40}") from None
     if not math.isfinite(number):
         raise ArgumentError(f"{name}: expected a finite number, got {number}")

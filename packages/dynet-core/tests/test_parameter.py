@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
+
 from dynet_core import (
     ArgumentError,
     ArgumentTypeError,
@@ -214,7 +215,13 @@ def test_numbers_that_are_refused(number):
 
 @pytest.mark.parametrize(
     ("row", "error"),
-    [(4, OutOfRangeError), (-1, OutOfRangeError), (1.0, ArgumentTypeError), ("1", ArgumentTypeError), (None, ArgumentTypeError)],
+    [
+        (4, OutOfRangeError),
+        (-1, OutOfRangeError),
+        (1.0, ArgumentTypeError),
+        ("1", ArgumentTypeError),
+        (None, ArgumentTypeError),
+    ],
 )
 def test_rows_that_are_refused(row, error):
     table = Model().add_lookup_parameters((4, 2), name="words")

@@ -1,12 +1,10 @@
 """Bad input: one clear exception at the call, and a graph that goes on working."""
 
 import math
-import threading
 from decimal import Decimal
 
 import numpy as np
 import pytest
-from op_checks import Input, draw
 
 import dynet_ops as dy
 from dynet_core import (
@@ -16,7 +14,6 @@ from dynet_core import (
     Model,
     OutOfRangeError,
     ShapeError,
-    StaleExpressionError,
     renew_cg,
 )
 from dynet_core.graph import current
@@ -405,87 +402,3 @@ def test_set_takes_a_matrix_of_the_input_s_shape_or_a_list_of_columns():
     assert x.npvalue(recalculate=True).tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     with pytest.raises(ShapeError, match=r"set: .*\(3, 2\).*\(2, 3\)"):
         x.set(np.zeros((3, 2)))
-
-
-# Expressions of graphs that are gone, or of other threads ---------------------------------------------------
-
-STALE_USES = {
-    "value": lambda x: x.value(),
-    "npvalue": lambda x: x.npvalue(),
-    "vec_value": lambda x: x.vec_value(),
-    "scalar_value": lambda x: dy.scalarInput(1.0) and x.scalar_value(),
-    "recalculation": lambda x: x.value(recalculate=True),
-    "forward": lambda x: x.forward(),
-    "backward": lambda x: x.backward(),
-    "gradient": lambda x: x.gradient(),
-    "set": lambda x: x.set(1.0),
-    "+": lambda x: x + 1.0,
-    "-": lambda x: 1.0 - x,
-    "*": lambda x: x * 2.0,
-    "/": lambda x: 1.0 / x,
-    "negative": lambda x: -x,
-    "add": lambda x: x + x,
-    "subtract": lambda x: dy.scalarInput(1.0) - x,
-    "cdiv": lambda x: x / dy.scalarInput(1.0),
-}
-
-
-@pytest.mark.parametrize("name", STALE_USES)
-@pytest.mark.parametrize("warm", [False, True], ids=["first", "again"])
-def test_an_expression_of_an_old_graph(name, warm):
-    renew_cg()
-    x = dy.scalarInput(1.0)
-    if warm and name not in ("gradient", "backward"):
-        STALE_USES[name](x)
-    renew_cg()
-    with pytest.raises(StaleExpressionError, match="belongs to graph .* renew_cg") as caught:
-        STALE_USES[name](x)
-    if not hasattr(x, name) and name != "recalculation":
-        assert str(caught.value).startswith(f"{name}: ")
-    assert dy.scalarInput(2.0).value() == 2.0
-
-
-@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
-@pytest.mark.parametrize("warm", [False, True], ids=["first", "again"])
-def test_no_op_takes_an_expression_of_an_old_graph(op, warm):
-    """Neither alone nor together with operands of the current graph."""
-    sample = op.samples[1]
-
-    def record(operands):
-        return op.record(operands, **sample.attributes) if sample.as_list else op.record(*operands, **sample.attributes)
-
-    for place in range(len(sample.shapes)):
-        renew_cg()
-        if warm:
-            record([Input(array).expression for array in draw(op, sample)])
-        old = [Input(array).expression for array in draw(op, sample)]
-        renew_cg()
-        operands = [Input(array).expression for array in draw(op, sample)]
-        operands[place] = old[place]
-        graph = current()
-        nodes, inputs = list(graph.nodes), list(graph.inputs)
-        for these in (operands, old):
-            with pytest.raises(StaleExpressionError, match="belongs to graph"):
-                record(these)
-        assert (list(graph.nodes), list(graph.inputs)) == (nodes, inputs)
-
-
-def test_operands_of_two_threads():
-    renew_cg()
-    x = dy.inputVector([1.0])
-    caught = []
-
-    def use():
-        y = dy.inputVector([2.0])
-        for call in (lambda: x + y, lambda: y * x, lambda: dy.esum([y, x]), lambda: dy.concatenate([x, y])):
-            try:
-                call()
-            except StaleExpressionError as error:
-                caught.append(str(error))
-
-    thread = threading.Thread(target=use)
-    thread.start()
-    thread.join()
-    assert len(caught) == 4
-    assert all("thread" in message for message in caught)
-    assert dy.tanh(x).value() == pytest.approx(np.tanh(1))

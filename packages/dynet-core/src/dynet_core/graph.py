@@ -6,6 +6,7 @@ import array
 import itertools
 import threading
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from .errors import GradientError, StaleExpressionError
 from .memory import floats_at
 from .signature import TABLE
 
+if TYPE_CHECKING:
+    from .watched import Watch
+
 thread = threading.local()  # its attribute `graph`, once there is one, is the current graph
 _versions = itertools.count(1)
 
@@ -25,7 +29,7 @@ class Graph:
     """What has been recorded since the last `renew_cg` of this thread.
 
     `nodes` is the list of records. When the graph is gone, it is the graph itself, which then refuses whatever is
-    done with a list: so those who record need not ask.
+    done with a list: so those who record need not ask. Only a `WatchedGraph` has a `watch`.
     """
 
     __slots__ = (
@@ -41,6 +45,7 @@ class Graph:
     )
 
     nodes: list[int]
+    watch: Watch
 
     def __init__(self, engine: Engine, nodes: list[int], inputs: array.array, version: int):
         self.engine = engine
@@ -69,6 +74,18 @@ class Graph:
         from .parameter import parameter
 
         return parameter(params)
+
+    def checkpoint(self) -> None:
+        """Note where the graph is, like `cg_checkpoint`."""
+        from .watched import checkpoint
+
+        checkpoint(self)
+
+    def revert(self) -> None:
+        """Take the graph back to its last checkpoint, like `cg_revert`."""
+        from .watched import revert
+
+        revert(self)
 
     def print_graphviz(self) -> None:
         """Print the graph in the language of Graphviz."""

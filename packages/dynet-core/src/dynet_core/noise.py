@@ -16,6 +16,20 @@ def reset(seed: int) -> None:
     _seed, _counter = seed & 0xFFFFFFFF, itertools.count()
 
 
+def state() -> tuple[int, int]:
+    """The seed, and how many keys have been drawn since."""
+    global _counter
+    drawn = next(_counter)
+    _counter = itertools.count(drawn)
+    return _seed, drawn
+
+
+def set_state(seed: int, drawn: int) -> None:
+    """Go on where `state` was asked."""
+    global _counter, _seed
+    _seed, _counter = seed & 0xFFFFFFFF, itertools.count(drawn)
+
+
 def next_key() -> bytes:
     """The key of the next random node: two numbers whose bits are the seed and a count."""
     return struct.pack("<II", _seed, next(_counter) & 0xFFFFFFFF)

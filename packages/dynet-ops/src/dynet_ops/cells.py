@@ -99,6 +99,7 @@ def projection_signature(batch: int, x: Dim, *dims: Dim) -> Signature:
     views.append(View(EACH, stride=x.size if x.batch > 1 else 0, period=batch))
     return Signature(
         Dim.of((gates,), batch),
+        name="projection",
         variadic=True,
         operands=len(dims),
         size=0,
@@ -158,6 +159,7 @@ def step_signature(cell: Cell, hidden: int, batch: int, previous: Previous, *wei
             backward = [Step(step + ".backward", (hidden,), ANY_OPERAND), *backward]
     return Signature(
         Dim.of((hidden,), batch),
+        name=cell.name,
         operands=projection + 1,
         attributes=1,
         size=len(cell.state + cell.scratch) * hidden * batch,

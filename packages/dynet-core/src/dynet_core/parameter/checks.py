@@ -51,7 +51,8 @@ def real_array(name: str, values) -> np.ndarray:
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
             raise TypeError
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{name}: expected an array of real numbers, got {type(values).__name__}") from None
 

@@ -41,7 +41,8 @@ class ParameterCollection:
         self._names: dict[str, int] = {}  # how many parameters of either kind have asked for a name
         self._collection_names: dict[str, int] = {}
         self._parent = parent
-        self._weight_decay = config.PARAMS.weight_decay if parent is None else parent._weight_decay
+        self._weight_decay = 0.0
+        self.set_weight_decay(config.PARAMS.weight_decay if parent is None else parent._weight_decay)
 
     def name(self) -> str:
         """The name, which begins every name within: `/`, `/encoder/`, ..."""

@@ -76,4 +76,5 @@ class Storage:
             self.touched[1 + self.rows + touched] = 1
 
     def __del__(self):
-        keep_for_graphs((self.values, self.gradient, self.touched, self._fixed))
+        # Not all of it is there if memory ran out in __init__.
+        keep_for_graphs([getattr(self, name, None) for name in ("values", "gradient", "touched", "_fixed")])

@@ -1,0 +1,84 @@
+"""A trainer's state in a file, so that interrupted training goes on with the numbers it would have had.
+
+The file is like a model's (see dynet_core.files): one tensor for each that the trainer keeps of a parameter, and one
+for its own numbers and the generator of dropout and noise. A Python float is kept as three float32 that add up to it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynet_core import noise
+from dynet_core.errors import FileFormatError
+from dynet_core.files import model_files
+from dynet_core.files.tensors import Tensor
+
+from .base import Trainer
+
+NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")
+Path = str | os.PathLike[str]
+
+
+def save(trainer: Trainer, fname: Path) -> None:
+    """Write what a trainer has come to. The parameters themselves are saved with their collection.
+
+    Args:
+        fname: the file. `.safetensors` at its end means that format.
+
+    Raises:
+        OSError: the file cannot be written; it is as it was.
+    """
+    seed, drawn = noise.state()
+    numbers = [float(getattr(trainer, name)) for name in NUMBERS]
+    values = _as_three([*numbers, seed >> 16, seed & 0xFFFF, drawn])
+    own = Tensor(False, _own_name(trainer), (len(values),), values, None)
+    model_files.save([own, *_states(trainer)], fname)
+
+
+def populate(trainer: Trainer, fname: Path) -> None:
+    """Go on from what `save` wrote, in a trainer of the same class and a collection of the same parameters.
+
+    Raises:
+        FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
+    """
+    states = _states(trainer)
+    tensors = {tensor.name: tensor for tensor in model_files.load_all(fname)}
+    own = tensors.pop(_own_name(trainer), None)
+    expected = {state.name: state.dims for state in states}
+    if own is None or {name: tensor.dims for name, tensor in tensors.items()} != expected:
+        raise FileFormatError(f"{fname} is not the state of this {type(trainer).__name__}: its parameters differ")
+    if own.dims != (3 * (len(NUMBERS) + 3),) or not np.isfinite(own.values).all():
+        raise FileFormatError(f"{fname}: {own.name} is damaged")
+    *numbers, high, low, drawn = own.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
+    for name, number in zip(NUMBERS, numbers):
+        setattr(trainer, name, type(getattr(trainer, name))(number))
+    for state in states:
+        state.values[:] = tensors[state.name].values
+    noise.set_state(int(high) << 16 | int(low), int(drawn))
+
+
+def _own_name(trainer: Trainer) -> str:
+    return f"/{type(trainer).__name__}"
+
+
+def _states(trainer: Trainer) -> list[Tensor]:
+    """What a trainer keeps of each parameter, as views of its memory."""
+    table = trainer._prepared()
+    return [
+        Tensor(p._lookup, f"{p.name()}.{number}", p.type.dims, block.array, None)
+        for p in [*table.parameters, *table.lookups]
+        for number, block in enumerate(table.kept[p._storage.row])
+    ]
+
+
+def _as_three(numbers: Sequence[float]) -> np.ndarray:
+    parts = []
+    for number in numbers:
+        for _ in range(3):
+            part = np.float32(number)
+            parts.append(part)
+            number -= float(part)
+    return np.array(parts, np.float32)

@@ -121,6 +121,10 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
 
     _collection = "compact-vanilla-lstm-builder"
 
+    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
+        super().__init__(layers, input_dim, hidden_dim, model)
+        self.spec = self.spec[:3]  # what DyNet's own from_spec takes
+
 
 class CoupledLSTMBuilder(Variational):
     r"""A network of long short-term memories whose forget gate is 1 - i, with peepholes.

@@ -48,7 +48,7 @@ class BiRNNBuilder:
         rnn_builder_factory: Callable[..., _RNNBuilder] | None,
         builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
     ):
-        self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory
+        self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
         self.model = model
         if builder_layers is not None:
             self.builder_layers = [(forward, backward) for forward, backward in builder_layers]
@@ -72,7 +72,8 @@ class BiRNNBuilder:
     @classmethod
     def from_spec(cls, spec: Sequence, model: ParameterCollection) -> BiRNNBuilder:
         """A builder like the one whose `spec` this is."""
-        return cls(spec[0], spec[1], spec[2], model, spec[3])
+        layers, input_dim, hidden_dim, factory, pairs = spec
+        return cls(layers, input_dim, hidden_dim, model, factory, pairs)
 
     def whoami(self) -> str:
         """The name of the class."""

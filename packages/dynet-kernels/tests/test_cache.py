@@ -133,10 +133,11 @@ def names(directory):
 # Building once
 
 
-def test_builds_once_and_says_so_in_one_line(directory, build, capsys):
+def test_builds_once(directory, build, capsys):
+    assert cache.load_stored("key") is None
     assert use(load_or_build("key", build)) == 41
-    assert capsys.readouterr().err.splitlines() == ["dynet: compiling kernels for this CPU, once (some seconds) ..."]
     assert use(load_or_build("key", build)) == 41
+    assert use(cache.load_stored("key")) == 41
     assert build.calls == 1
     assert capsys.readouterr() == ("", "")
     assert names(directory) == ["key.o"]
@@ -511,7 +512,6 @@ def test_of_four_processes_that_start_at_once_one_builds(directory, object_file,
     processes = [start_slow(object_file, log, 1.0) for _ in range(4)]
     results = [process.communicate(timeout=60) for process in processes]
     assert [output for output, _ in results] == ["41\n"] * 4, results
-    assert sum(errors.count("dynet: compiling") for _, errors in results) == 1
     assert log.read_text() == "built\n"
     assert names(directory) == ["key.o"]
 
@@ -618,7 +618,7 @@ def test_compiling_and_loading_need_no_tools_and_8_gigabytes(directory):
     """
     output, errors = run(limit, COMPILE, USE, cold, environment={"PATH": "", "CXX": ""})
     assert output == "41\n"
-    assert errors.count("\n") == 1
+    assert errors == ""
     warm = """
         import sys
         from dynet_kernels.cache import load_or_build
@@ -710,19 +710,19 @@ def test_old_files_are_removed_after_a_build(directory, build):
 
 def test_the_last_used_are_kept(directory, build):
     directory.mkdir(mode=0o700)
-    for days in range(2, 22):
-        make(directory, f"{days:02}.o", days * cache.DAY)
+    for number in range(cache.KEEP + 14):
+        make(directory, f"{number:02}.o", 2 * cache.DAY + number)
     load_or_build("key", build)
-    assert names(directory) == [f"{days:02}.o" for days in range(2, 1 + cache.KEEP)] + ["key.o"]
+    assert names(directory) == [f"{number:02}.o" for number in range(cache.KEEP - 1)] + ["key.o"]
 
 
 def test_files_in_use_are_kept_however_many(directory, build):
     directory.mkdir(mode=0o700)
-    for number in range(20):
+    for number in range(cache.KEEP + 9):
         make(directory, f"{number:02}.o", 3600)
     make(directory, "unused.o", 2 * cache.DAY)
     load_or_build("key", build)
-    assert names(directory) == [f"{number:02}.o" for number in range(20)] + ["key.o"]
+    assert names(directory) == [f"{number:02}.o" for number in range(cache.KEEP + 9)] + ["key.o"]
 
 
 def test_use_is_noted_once_a_day(directory, build):

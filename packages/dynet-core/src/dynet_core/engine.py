@@ -24,18 +24,18 @@ FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
 PACK_SMALL = [struct.Struct(f"{count}q").pack_into for count in range(256)]
 
-_library = None
-_library_kernels = 0
+_library: library.Library | None = None
 _library_lock = threading.Lock()
 
 
 def compiled() -> library.Library:
-    """The machine for all kernels there are by now."""
-    global _library, _library_kernels
+    """The machine, with all kernels that are used by now."""
+    global _library
     with _library_lock:
-        if _library is None or _library_kernels != len(KERNELS):
-            _library_kernels = len(KERNELS)
-            _library = library.load(KERNELS)
+        if _library is None:
+            _library = library.Library(KERNELS)
+        else:
+            _library.load_used()
         return _library
 
 
@@ -107,8 +107,7 @@ class Engine:
         self.whole: list[np.ndarray] = []  # what touched rows are noted in, of tables that are operands as a whole
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
-        self.machine = compiled()
-        self.kernels = len(KERNELS)
+        self.shards = 0
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
@@ -218,8 +217,9 @@ class Engine:
             end, count = len(TABLE), signature_count()
             if end > len(self.buffers["table"]):
                 self._grow("table", 2 * end)
-            if self.kernels != len(KERNELS):
-                self.machine, self.kernels = compiled(), len(KERNELS)
+            if self.shards != len(KERNELS.used):
+                self.shards = len(KERNELS.used)
+                self.machine = compiled()
             self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
             self.table_written = end
             self.slots[SLOT["signatures"]] = count

@@ -17,9 +17,10 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,12 +34,12 @@ except ImportError:  # Windows: without a lock several processes may compile, wh
     fcntl = None
 
 DAY = 24 * 3600.0
-KEEP = 8  # how many files are kept at least, if they are not too old
+KEEP = 64  # how many files are kept at least, if they are not too old
 KEEP_DAYS = 30
 ABANDONED = 3600.0  # seconds after which an unfinished file is taken for dead
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
 ROOM = 64 << 20  # free bytes wanted where kernels are built
-JOINED = b"joined objects\n"
+_linking = threading.Lock()
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(sys.platform, "libtvm_runtime.so")
 
@@ -76,6 +77,12 @@ def load_or_build(
         raise CacheError(str(problem)) from None
 
 
+def load_stored(key: str) -> tvm_ffi.Module | None:
+    """The module stored under `key`, if there is one."""
+    machine_code = _read(cache_directory() / f"{key}.o", key)
+    return None if machine_code is None else load(machine_code)
+
+
 def cache_directory() -> Path:
     """The directory of stored kernels: DYNET_CACHE_DIR, or `dynet` in this user's cache directory.
 
@@ -99,33 +106,13 @@ def cache_directory() -> Path:
 
 
 def load(machine_code: bytes) -> tvm_ffi.Module:
-    """Load an object file, or several joined; their functions stay valid until the process ends."""
+    """Load an object file; its functions stay valid until the process ends."""
     load_runtime()
     # By default the session asks the C++ compiler where its runtime library is; kernels need neither.
-    return tvm_ffi_orcjit.default_session().load_module(
-        _parts(machine_code), cxx=f"{os.devnull}/compiler", keep_module_alive=True
-    )
-
-
-def joined(objects: Sequence[bytes]) -> bytes:
-    """Several object files as one, for `load` to link."""
-    sizes = [len(objects), *map(len, objects)]
-    return JOINED + b"".join(size.to_bytes(8, "little") for size in sizes) + b"".join(objects)
-
-
-def _parts(machine_code: bytes) -> list[bytes]:
-    if not machine_code.startswith(JOINED):
-        return [machine_code]
-
-    def number(place: int) -> int:
-        start = len(JOINED) + 8 * place
-        return int.from_bytes(machine_code[start : start + 8], "little")
-
-    start, parts = len(JOINED) + 8 * (1 + number(0)), []
-    for place in range(number(0)):
-        parts.append(machine_code[start : start + number(1 + place)])
-        start += number(1 + place)
-    return parts
+    with _linking:
+        return tvm_ffi_orcjit.default_session().load_module(
+            [machine_code], cxx=f"{os.devnull}/compiler", keep_module_alive=True
+        )
 
 
 @functools.cache
@@ -180,7 +167,6 @@ def _load_or_build_in(directory, key, build, check):
 
 def _build(path, key, build, check):
     with tempfile.TemporaryDirectory(prefix="dynet-build-", dir=_building_site(path.parent)) as site:
-        print("dynet: compiling kernels for this CPU, once (some seconds) ...", file=sys.stderr, flush=True)
         built = Path(site) / "kernels.o"
         build(built)
         machine_code = built.read_bytes()

@@ -112,12 +112,21 @@ class MatrixGradient:
         return _family("matmul").matrix_gradient_cuda(self)
 
 
+SHARD = 32  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
+
+
 class Kernels:
-    """An ordered table of kernels. `opcode` is stable: kernels are added at the end and never removed."""
+    """A table of kernels by name and opcode. They are added at the end and never removed.
+
+    Neighbours form a *shard*, which is compiled when something uses one of its kernels. A shard that is compiled is
+    closed: the next kernel begins another.
+    """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
+        self._next = 0
+        self.used: set[int] = set()  # shards whose kernels something may run
 
     def add(self, name: str, kernel: Kernel) -> int:
         """Add a kernel, or find the same one under its name; its opcode."""
@@ -126,11 +135,29 @@ class Kernels:
                 raise ValueError(f"kernel {name} is defined twice, differently")
             return self._opcodes[name]
         self._kernels[name] = kernel
-        self._opcodes[name] = len(self._opcodes)
-        return self._opcodes[name]
+        self._opcodes[name] = self._next
+        self._next += 1
+        return self._next - 1
+
+    def use(self, opcode: int) -> int:
+        """Say that a kernel may be run; its opcode."""
+        self.used.add(opcode // SHARD)
+        return opcode
 
     def opcode(self, name: str) -> int:
-        return self._opcodes[name]
+        """The opcode of a kernel that may be run."""
+        return self.use(self._opcodes[name])
+
+    def close(self, shard: int) -> None:
+        """Add no more kernels to a shard."""
+        if self._next // SHARD == shard:
+            self._next = (shard + 1) * SHARD
+
+    def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
+        """The names and kernels of a shard by their opcodes."""
+        return {
+            opcode: (name, self._kernels[name]) for name, opcode in self._opcodes.items() if opcode // SHARD == number
+        }
 
     def __contains__(self, name: str) -> bool:
         return name in self._kernels
@@ -144,22 +171,23 @@ class Kernels:
     def items(self):
         return self._kernels.items()
 
-    @property
-    def key(self) -> str:
-        """Text that two tables share exactly if their machine code would be the same."""
-        return "\n".join(f"{name}: {kernel.key}" for name, kernel in self.items())
+    def numbered(self) -> list[tuple[int, str, Kernel]]:
+        """Opcode, name and kernel of each."""
+        return [(self._opcodes[name], name, kernel) for name, kernel in self._kernels.items()]
 
 
-SHARD = 64  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
+def shard_name(shard: int) -> str:
+    """The name of a shard's function, in its module."""
+    return f"run_shard_{shard}"
 
 
-def shards_of(kernels: Kernels) -> int:
-    """How many modules the kernels are compiled in, each by a process of its own."""
-    return -(-len(kernels) // SHARD)
+def registered_name(shard: int) -> str:
+    """The name under which the planner's module finds a shard's function."""
+    return f"dynet.{shard_name(shard)}"
 
 
 KERNELS = Kernels()
-KERNELS.add("fill", Fill())
+KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 KERNELS.add("product", Product())

@@ -1,4 +1,4 @@
-"""The compiled machine for this CPU: taken from the cache, built when it is not there."""
+"""The compiled machine for this CPU: its parts are taken from the cache, or built when they are not there."""
 
 from __future__ import annotations
 
@@ -12,21 +12,58 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+import tvm_ffi
+
 from . import cache
-from .kernels import Kernels, shards_of
+from .kernels import Kernel, Kernels, registered_name, shard_name
 from .target import CpuTarget, host_cpu
 
 FUNCTIONS = ("forward", "backward", "gradient_norm", "update", "run", "plan_forward", "plan_backward")
+PLACES = 64  # shards for which a planner is compiled
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Kernels that are compiled together, by their opcodes."""
+
+    number: int
+    kernels: dict[int, tuple[str, Kernel]]
+
+    @property
+    def key(self) -> str:
+        """Text that two shards share exactly if their machine code would be the same."""
+        return "\n".join(f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items())
+
+    def module(self, lanes: int):
+        from . import machine
+
+        return machine.shard_module(self.number, self.kernels, lanes)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """What plans graphs and calls shards."""
+
+    places: int
+
+    @property
+    def key(self) -> str:
+        return f"planner for {self.places} shards"
+
+    def module(self, lanes: int):
+        from . import machine
+
+        return machine.planner_module(self.places)
+
+
+Part = Shard | Planner
 
 
 class Library:
-    """The functions of one compiled machine, as attributes."""
-
-    def __init__(self, module):
-        for name in FUNCTIONS:
-            setattr(self, name, module.get_function(name))
+    """The functions of the planner as attributes, and the shards that they call."""
 
     forward: Callable[..., None]
     backward: Callable[..., None]
@@ -35,6 +72,30 @@ class Library:
     run: Callable[..., None]
     plan_forward: Callable[..., None]
     plan_backward: Callable[..., None]
+
+    def __init__(self, kernels: Kernels):
+        self._kernels = kernels
+        self._loaded: set[int] = set()
+        self._places = 0
+        self.load_used()
+
+    def load_used(self) -> None:
+        """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
+        numbers = sorted(self._kernels.used - self._loaded)
+        for number in numbers:
+            self._kernels.close(number)
+        parts: list[Part] = [Shard(number, self._kernels.shard(number)) for number in numbers]
+        if numbers and numbers[-1] >= self._places:
+            parts.append(Planner(-(-(numbers[-1] + 1) // PLACES) * PLACES))
+        for part, module in zip(parts, _modules(parts)):
+            if isinstance(part, Shard):
+                run = module.get_function(shard_name(part.number))
+                tvm_ffi.register_global_func(registered_name(part.number), run, override=True)
+                self._loaded.add(part.number)
+            else:
+                self._places = part.places
+                for name in FUNCTIONS:
+                    setattr(self, name, module.get_function(name))
 
 
 @functools.cache
@@ -46,45 +107,45 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def key_of(kernels: Kernels, target: CpuTarget) -> str:
+def key_of(part: Part, target: CpuTarget) -> str:
     """What machine code depends on: sources, ops, compiler and CPU."""
     versions = [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
-    facts = "\n".join([_sources(), kernels.key, *versions, repr(target)])
+    facts = "\n".join([_sources(), part.key, *versions, repr(target)])
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-def load(kernels: Kernels) -> Library:
-    """The machine that runs `kernels` on this CPU."""
+def _modules(parts: list[Part]) -> list[tvm_ffi.Module]:
+    """The machine code of parts; what has to be compiled is compiled side by side."""
     target = host_cpu()
-    return Library(cache.load_or_build(key_of(kernels, target), lambda path: build(kernels, path)))
+    keys = [key_of(part, target) for part in parts]
+    found = [cache.load_stored(key) for key in keys]
+    missing = [place for place, module in enumerate(found) if module is None]
+
+    def built(place: int) -> tvm_ffi.Module:
+        return cache.load_or_build(keys[place], lambda path: _compile_in_child(parts[place], path))
+
+    if missing:
+        print("dynet: compiling kernels for this CPU, once (some seconds) ...", file=sys.stderr, flush=True)
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            for place, module in zip(missing, pool.map(built, missing)):
+                found[place] = module
+    return found  # type: ignore[return-value]
 
 
-def build(kernels: Kernels, path: Path) -> None:
-    """Compile the machine into one file, its parts side by side in processes of their own."""
-    parts = shards_of(kernels) + 1
-
-    def compiled(part: int) -> bytes:
-        own = path.with_suffix(f".{part}.o")
-        _compile_in_child(kernels, part, own)
-        return own.read_bytes()
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        path.write_bytes(cache.joined(list(pool.map(compiled, range(parts)))))
-
-
-def compile_part(kernels: Kernels, part: int, path: Path) -> None:
+def compile_part(part: Part, path: Path) -> None:
     """Compile one part of the machine for this CPU into an object file. Imports TVM."""
     from . import machine
 
     target = host_cpu()
-    machine.compile_part(kernels, part, target.lanes, target.tvm_target()).write_to_file(str(path))
+    machine.compile_cpu(part.module(target.lanes), target.tvm_target()).write_to_file(str(path))
 
 
-def _compile_in_child(kernels: Kernels, part: int, path: Path) -> None:
+def _compile_in_child(part: Part, path: Path) -> None:
+    """Compile in a process of its own, so that this one need not import TVM."""
     if not sys.executable:
-        compile_part(kernels, part, path)
+        compile_part(part, path)
         return
-    work = json.dumps(sys.path).encode() + b"\n" + pickle.dumps((kernels, part, path))
+    work = json.dumps(sys.path).encode() + b"\n" + pickle.dumps((part, path))
     done = subprocess.run([sys.executable, "-c", CHILD], input=work, capture_output=True)
     if done.returncode:
         raise cache.CacheError(f"compiling kernels failed:\n{done.stderr.decode(errors='replace')}")

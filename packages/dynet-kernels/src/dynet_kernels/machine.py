@@ -1,4 +1,8 @@
-"""The tape machine: one compiled function that runs a list of instructions, for each kind of target."""
+"""The tape machine: one compiled function that runs a list of instructions, for each kind of target.
+
+On a CPU it consists of the planner and of shards, which are compiled apart. A shard is called by a name under which it
+must have been registered with the runtime.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from tvm.tirx.script import builder as T
 
 from . import layout as at
 from . import planner, tir, update_planner
-from .kernels import SHARD, Kernels, shards_of
+from .kernels import SHARD, Kernel, Kernels, registered_name, shard_name
 from .layout import SLOT
 from .tir import int64, let
 
@@ -18,7 +22,6 @@ PLANS = {
     "gradient_norm": update_planner.plan_gradient_norm,
     "update": update_planner.plan_update,
 }
-HANDLE = ir.PointerType(ir.PrimType("int64"))
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes that find nothing to do in kernels of plain loops, and take two thirds of the time to compile them.
 NEEDLESS_ON_CPU = [
@@ -57,7 +60,7 @@ def run_function(kernels):
     def body(context):
         buffers = Buffers(context)
         with T.serial(int64(0), buffers.slots[SLOT["tape_count"]]) as number:
-            dispatch(buffers, number, list(enumerate(kernels)))
+            dispatch(buffers, number, kernels)
 
     return function("run", ["context"], body)
 
@@ -95,26 +98,21 @@ def dispatch(buffers, number, kernels):
     choose(*kernels)
 
 
-def _shard_name(shard: int) -> str:
-    return f"run_shard_{shard}"
-
-
-def shard_module(kernels: Kernels, shard: int, lanes: int) -> ir.IRModule:
+def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
     """The kernels of one shard, and a function that runs rows of the tape for as long as they belong to it."""
-    first = shard * SHARD
-    pairs = [(symbol_of(name), kernel) for name, kernel in list(kernels.items())[first : first + SHARD]]
-    functions = {symbol: kernel.cpu(lanes) for symbol, kernel in pairs}
+    numbered = [(opcode, (symbol_of(name), kernel)) for opcode, (name, kernel) in kernels.items()]
+    functions = {symbol: kernel.cpu(lanes) for _, (symbol, kernel) in numbered}
 
     def body(context):
         buffers = Buffers(context)
         number = tir.Counter(buffers.slots[SLOT["row"]])
         end = let(buffers.slots[SLOT["tape_count"]])
-        with T.While(_belongs(buffers, number.get(), end, first, len(pairs))):
-            dispatch(buffers, let(number.get()), list(enumerate(pairs, first)))
+        with T.While(_belongs(buffers, number.get(), end, shard * SHARD, SHARD)):
+            dispatch(buffers, let(number.get()), numbered)
             number.set(number.get() + int64(1))
         T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
 
-    name = _shard_name(shard)
+    name = shard_name(shard)
     functions[ir.GlobalVar(name)] = function(name, ["context"], body)
     return ir.IRModule(functions)
 
@@ -127,7 +125,10 @@ def _belongs(buffers, number, end, first, count):
 
 
 def planner_module(shards: int) -> ir.IRModule:
-    """The planners and `run`; `forward` and the others plan and, where there is room, run in one call."""
+    """The planners and `run` for so many shards, which need not be there before they are called.
+
+    `forward` and the others plan and, where there is room, run in one call.
+    """
 
     def run_shards(context):
         buffers = Buffers(context)
@@ -138,11 +139,9 @@ def planner_module(shards: int) -> ir.IRModule:
             shard = let(T.floordiv(opcode, int64(SHARD)))
             for number in range(shards):
                 with tir.when(shard == int64(number)):
-                    call_packed(_shard_name(number), context)
+                    T.evaluate(T.call_packed(registered_name(number), context))
 
-    run = ir.GlobalVar("do_run")
-    functions = {run: function("do_run", ["context"], run_shards, private=True)}
-    functions[ir.GlobalVar("run")] = function("run", ["context"], lambda context: call(run, context))
+    functions = {ir.GlobalVar("run"): function("run", ["context"], run_shards)}
     for direction, plan_function in PLANS.items():
         plan = ir.GlobalVar(f"do_plan_{direction}")
         functions[plan] = tir.scalars_on_stack(plan_function)
@@ -155,30 +154,27 @@ def planner_module(shards: int) -> ir.IRModule:
             call(plan, *arguments)
             slots = tir.buffer_at(arguments[0], "int64")
             with tir.when(slots[SLOT["status"]] == int64(at.READY)):
-                call(run, arguments[0])
+                call_run(arguments[0])
 
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
     return ir.IRModule(functions)
 
 
-def call_packed(name, context):
-    """Call a function of another module by its symbol; its one argument stands ready in the context."""
+def call_run(context):
+    """Call `run` as a packed function, since it may fail; its one argument stands ready in the context."""
+    handle = ir.PointerType(ir.PrimType("int64"))
+    self_type, result_type = (
+        T.reinterpret(handle, context + int64(8 * SLOT[slot])) for slot in ("self_type", "result_type")
+    )
+    nothing = T.reinterpret(handle, int64(0))
+    T.evaluate(T.call_extern("int32", "__tvm_ffi_run", nothing, self_type, tirx.const(1, "int32"), result_type))
 
-    def at_slot(slot):
-        return T.reinterpret(HANDLE, context + int64(8 * SLOT[slot]))
 
-    nothing = T.reinterpret(HANDLE, int64(0))
-    arguments = (nothing, at_slot("self_type"), tirx.const(1, "int32"), at_slot("result_type"))
-    T.evaluate(T.call_extern("int32", f"__tvm_ffi_{name}", *arguments))
-
-
-def compile_part(kernels: Kernels, part: int, lanes: int, target):
-    """Compile one part of the machine for an LLVM target: a shard, or after them the planner."""
+def compile_cpu(module: ir.IRModule, target):
+    """Compile a shard or the planner for an LLVM target."""
     import tvm
 
-    shards = shards_of(kernels)
-    module = shard_module(kernels, part, lanes) if part < shards else planner_module(shards)
     with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
         return tvm.compile(module, target=target).mod
 
@@ -188,9 +184,9 @@ def compile_cuda(kernels: Kernels, arch: str = "sm_90"):
     import tvm
 
     device, host = tvm.target.Target({"kind": "cuda", "arch": arch}), tvm.target.Target({"kind": "llvm"})
-    pairs = [(symbol_of(name), kernel) for name, kernel in kernels.items()]
-    functions = {symbol: kernel.cuda().with_attr("target", device) for symbol, kernel in pairs}  # type: ignore
-    functions[ir.GlobalVar("run")] = run_function(pairs).with_attr("target", host)
+    numbered = [(opcode, (symbol_of(name), kernel)) for opcode, name, kernel in kernels.numbered()]
+    functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in numbered}  # type: ignore
+    functions[ir.GlobalVar("run")] = run_function(numbered).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": arch}, host={"kind": "llvm"})
     with target, tvm.transform.PassContext(opt_level=3, config=PASSES):
         return tvm.compile(ir.IRModule(functions), target=target).mod

@@ -68,7 +68,7 @@ class Trainer:
         self._threshold = 5.0
         self._dense = 0  # 1 updates whole lookup tables
         self._updates = self._recent_updates = self._recent_clips = 0
-        self._table = _Table(self.rule.states)
+        self._table = _Table(self.rule)
         self._block = Block(self.rule.numbers)
         self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
 
@@ -199,7 +199,7 @@ class Trainer:
         if learning_rate is not None:
             self.learning_rate = learning_rate
         self._epoch, self._rate0 = 0.0, self._rate
-        self._table = _Table(self.rule.states)
+        self._table = _Table(self.rule)
 
     def get_clip_threshold(self) -> float:
         """The largest norm of the gradient that is not scaled down; 0 where none is."""
@@ -241,9 +241,10 @@ def _places(name: str, places: Iterable[int], among: list) -> list[int]:
 class _Table:
     """A collection's parameters as compiled code needs them, with the states kept for each."""
 
-    def __init__(self, states: int):
-        self.states, self.width = states, at.UPDATE_STATES + states
-        self.machine = compiled()
+    def __init__(self, rule: Update):
+        self.states, self.width = rule.states, at.UPDATE_STATES + rule.states
+        for opcode in (NORM, CLEAR.opcode, rule.opcode):
+            KERNELS.use(opcode)
         self.version = -1
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
@@ -263,6 +264,7 @@ class _Table:
 
     def prepare(self, collection: ParameterCollection) -> None:
         """Take in the parameters that a collection has by now."""
+        self.machine = compiled()
         self.version = PARAMETER_ROWS.version
         self.shared = PARAMETER_ROWS.buffer  # held: compiled code reads it
         self.parameters = collection.parameters_list()

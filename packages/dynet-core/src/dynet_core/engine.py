@@ -18,7 +18,20 @@ from .memory import Block, floats_at
 from .signature import TABLE, signature_count
 
 READY = at.READY
-PER_RECORD = ("nodes", "depth", "value", "gradient", "needs", "live", "starts", "sorted", "order", "counters")
+PER_RECORD = (
+    "fresh",
+    "kept",
+    "nodes",
+    "depth",
+    "value",
+    "gradient",
+    "needs",
+    "live",
+    "starts",
+    "sorted",
+    "order",
+    "counters",
+)
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
@@ -81,6 +94,7 @@ class Rows:
             row = self.rows[number]
             self.rows[number] = (*row[:2], int(needs), *row[3:])
             self.write(number)
+            self.version += 1
 
 
 PARAMETER_ROWS = Rows()
@@ -120,8 +134,10 @@ class Engine:
         self.peaks = [0, 0]  # floats that the last graphs used
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
-        self._grow("index", 1 << 12, end="index_end")
-        self._grow("tape", 1 << 10, end="tape_end", width=at.TAPE_ROW)
+        for direction in ("forward", "backward"):
+            self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
+            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=at.TAPE_ROW)
+        self._plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
     def use_whole(self, touched: np.ndarray) -> None:
@@ -144,7 +160,8 @@ class Engine:
         for name in PER_RECORD:
             self._grow(name, size)
         self.records = size
-        self.packed = memoryview(self.buffers["nodes"])
+        self._plan_anew()
+        self.packed = memoryview(self.buffers["fresh"])
         self.values = memoryview(self.buffers["value"])
 
     def _new_chunk(self, floats: int) -> None:
@@ -201,10 +218,12 @@ class Engine:
         if self.records * 8 * len(PER_RECORD) > KEPT_FLOATS * 4:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
-        for name, end, width in (("index", "index_end", 1), ("tape", "tape_end", at.TAPE_ROW)):
-            if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
-                del self.buffers[name]
-                self._grow(name, 1 << 12, end, width)
+        for direction in ("forward", "backward"):
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", at.TAPE_ROW)):
+                if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
+                    del self.buffers[name]
+                    self._grow(name, 1 << 12, f"{name}_end", width)
+                    self._plan_anew()
 
     def _grow_gradients(self, floats: int) -> None:
         self.gradients = Block(floats)
@@ -227,19 +246,24 @@ class Engine:
             self.parameters_version = PARAMETER_ROWS.version
             self.rows = PARAMETER_ROWS.buffer  # held: the planner reads it
             self.slots[SLOT["parameters"]] = self.rows.ctypes.data
+            self._plan_anew()
         room = max(records, self.slots[SLOT["signatures"]]) + 2
         if room > self.records:
             self._grow_records(2 * room)
 
-    def _make_room(self, floats: str) -> None:
+    def _plan_anew(self) -> None:
+        """Forget the last plans: what they refer to has moved or changed."""
+        self.slots[SLOT["kept_end"]] = self.slots[SLOT["backward_plan"]] = -1
+
+    def _make_room(self, direction: str) -> None:
         """Give the planner what it found too small."""
         slots = self.slots
-        if slots[SLOT["needed_index"]] > slots[SLOT["index_end"]]:
-            self._grow("index", slots[SLOT["needed_index"]] * 3 // 2, "index_end")
-        if slots[SLOT["needed_tape"]] > slots[SLOT["tape_end"]]:
-            self._grow("tape", slots[SLOT["needed_tape"]] * 3 // 2, "tape_end", at.TAPE_ROW)
+        for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", at.TAPE_ROW)):
+            needed = slots[SLOT[f"needed_{name.removeprefix(direction + '_')}"]]
+            if needed > slots[SLOT[f"{name}_end"]]:
+                self._grow(name, needed * 3 // 2, f"{name}_end", width)
         needed = slots[SLOT["needed_floats"]]
-        if floats == "gradient":
+        if direction == "backward":
             if needed > slots[SLOT["gradient_end"]] - slots[SLOT["gradient_start"]]:
                 self._grow_gradients(needed * 5 // 4)
         elif needed > slots[SLOT["arena_end"]] - slots[SLOT["arena_top"]]:
@@ -263,7 +287,7 @@ class Engine:
             self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
             if self.slots[STATUS] == READY:
                 return
-            self._make_room("arena")
+            self._make_room("forward")
 
     def backward(self, loss: int, size: int, everything: bool) -> None:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on."""
@@ -273,4 +297,4 @@ class Engine:
             self.machine.backward(self.context_at, loss, size, int(everything))
             if self.slots[STATUS] == READY:
                 return
-            self._make_room("gradient")
+            self._make_room("backward")

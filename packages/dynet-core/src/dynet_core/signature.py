@@ -129,11 +129,11 @@ def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
-def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0) -> Signature:
+def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0, passes: bool = True) -> Signature:
     """A node that is a place inside its operand: nothing is computed or copied.
 
     With `scale`, it has one attribute, which counts in units of that many floats. Only where its gradient must
-    be told from the operand's does it have one of its own, which is then added to the operand's.
+    be told from the operand's does it have one of its own, which is then added to the operand's, if it `passes`.
     """
     return Signature(
         dim,
@@ -143,6 +143,7 @@ def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0) -> Signa
         kind=at.ALIAS,
         alias_scale=scale,
         alias_offset=offset,
+        passes=passes,
         views=[View(at.SELF), View(0, offset=offset, index=0 if scale else at.NO_INDEX, scale=scale)],
         backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
     )

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 # Buffers of int64 whose addresses stand in the context, then single integers.
 BUFFERS = (
-    "nodes", "table", "parameters",  # what Python writes
+    "fresh", "table", "parameters",  # what Python writes: records, signatures, rows of parameters
+    "kept", "nodes",  # the records of the last graph planned from its beginning, and with their constants found
     "depth", "value", "gradient", "needs", "live", "starts", "sorted", "order", "counters",  # one per record integer
-    "index", "tape",  # what the kernels read
+    "index", "tape",  # what the kernels read: those of the direction that is run
+    "forward_index", "forward_tape", "backward_index", "backward_tape",
 )  # fmt: skip
 SCALARS = (
     "origin",  # always 0: addresses count floats from there
@@ -22,6 +24,13 @@ SCALARS = (
     "gradient_start", "gradient_end",  # the gradient arena, in floats
     "gradient_size",  # floats of it in use
     "index_top", "index_end", "tape_count", "tape_end",
+    "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
+    # the last plan from a graph's beginning: number of record integers (-1: none), floats of inputs, where the arena
+    # began and ended, length of the tape
+    "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape",
+    "plan",  # a number that changes with every forward plan
+    # the last backward plan: of which forward plan (-1: none), from which loss, what for, where and how long
+    "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "row",  # where the tape is being run
     "self_type", "self",  # the context's own address, in the form in which functions take arguments
     "result_type", "result",

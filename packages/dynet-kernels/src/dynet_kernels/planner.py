@@ -234,6 +234,35 @@ def emit_fill(plan, parameters, start, size, number):
 
 
 @T.inline
+def use_tape(slots, index, tape, index_end, tape_end):
+    """Make the tape and index of one direction those that are planned and run."""
+    slots[SLOT["index"]] = slots[index]
+    slots[SLOT["tape"]] = slots[tape]
+    slots[SLOT["index_end"]] = slots[index_end]
+    slots[SLOT["tape_end"]] = slots[tape_end]
+
+
+@T.inline
+def same_records(plan, begin, end, inputs):
+    """Whether these records, from a graph's beginning on, are those of the last plan and go to the same place."""
+    slots = T.meta_var(plan.slots)
+    differ = T.int64(0)
+    if (
+        begin != 0
+        or slots[SLOT["kept_end"]] != end
+        or slots[SLOT["kept_inputs"]] != inputs
+        or slots[SLOT["kept_start"]] != slots[SLOT["arena_top"]]
+    ):
+        differ = T.int64(1)
+    place = T.int64(0)
+    while T.And(place < end, differ == 0):
+        for k in T.serial(T.min(T.int64(64), end - place)):
+            differ = differ | T.bitwise_xor(plan.fresh[place + k], plan.kept[place + k])
+        place = place + 64
+    slots[SLOT["wanted"]] = T.if_then_else(differ == 0, T.int64(1), T.int64(0))
+
+
+@T.inline
 def start_tape(plan):
     plan.slots[SLOT["index_top"]] = 0
     plan.slots[SLOT["tape_count"]] = 0
@@ -265,36 +294,29 @@ def touch_rows(plan, node, signature, first, operand):
                 touched[0] = touched[0] + 1
 
 
-@T.prim_func(s_tir=True, private=True)
-def plan_forward(
-    context: T.int64,
-    begin: T.int64,
-    end: T.int64,
-    inputs_at: T.int64,
-    inputs_begin: T.int64,
-    inputs_end: T.int64,
-):
-    """Lay out the tape of nodes begin..end, and take in the input values that came with them."""
-    plan = T.meta_var(open_buffers(context))
-    inputs = T.meta_var(tir.buffer_at(inputs_at, "float32"))
-    memory = T.meta_var(tir.buffer_at(plan.slots[SLOT["origin"]], "float32"))
+@T.inline
+def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end):
     start_tape(plan)
+    plan.slots[SLOT["plan"]] += 1
+    plan.slots[SLOT["kept_end"]] = -1
+    for place in T.serial(end - begin):
+        plan.nodes[begin + place] = plan.fresh[begin + place]
     inputs_start: T.let = plan.slots[SLOT["arena_top"]]
     rebase: T.let = inputs_start - inputs_begin
-    top: T.int64 = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
-    position: T.int64 = begin
-    count: T.int64 = 0
-    depths: T.int64 = 0
-    indices: T.int64 = 0
-    rows: T.int64 = 0
+    top = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
+    position = begin
+    count = T.int64(0)
+    depths = T.int64(0)
+    indices = T.int64(0)
+    rows = T.int64(0)
     # each node: how deep it is, where its value goes, whether it needs a gradient
     while position < end:
         signature: T.let = plan.nodes[position]
         operands: T.let = operand_count(plan, position, signature)
         first: T.let = first_operand(plan, position, signature)
         kind: T.let = plan.table[signature + at.KIND]
-        depth: T.int64 = 0
-        needs: T.int64 = 0
+        depth = T.int64(0)
+        needs = T.int64(0)
         for k in T.serial(operands):
             operand: T.let = plan.nodes[first + k]
             needs = needs | property_of(plan, operand, at.PARAMETER_NEEDS, plan.needs)
@@ -315,7 +337,7 @@ def plan_forward(
             rows = rows + plan.table[signature + at.FORWARD_COUNT]
         elif kind == at.ALIAS:
             base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, plan.value)
-            move: T.int64 = plan.table[signature + at.ALIAS_OFFSET]
+            move = plan.table[signature + at.ALIAS_OFFSET]
             if plan.table[signature + at.ALIAS_SCALE] != 0:
                 move = move + plan.nodes[attributes] * plan.table[signature + at.ALIAS_SCALE]
             plan.value[position] = base + move
@@ -340,35 +362,68 @@ def plan_forward(
         # nodes of one depth and signature stand together
         count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["signatures"]], signature_number)
         count_sort(plan, plan.sorted, plan.order, count, depths, depth_of)
-        group: T.int64 = 0
+        group = T.int64(0)
         while group < count:
             node: T.let = plan.order[group]
             signature: T.let = plan.nodes[node]
-            last: T.int64 = group + 1
+            last = group + 1
             while T.if_then_else(last < count, same_group(plan, plan.order[last], node), False):
                 last += 1
             emit_steps(plan, plan.order, group, last, signature, plan.table[signature + at.FORWARD],
                        plan.table[signature + at.FORWARD_COUNT], False, T.int64(0))  # fmt: skip
             group = last
+        if begin == 0:
+            for place in T.serial(end):
+                plan.kept[place] = plan.fresh[place]
+            plan.slots[SLOT["kept_end"]] = end
+            plan.slots[SLOT["kept_inputs"]] = inputs_end - inputs_begin
+            plan.slots[SLOT["kept_start"]] = inputs_start
+            plan.slots[SLOT["kept_top"]] = top
+            plan.slots[SLOT["kept_tape"]] = plan.slots[SLOT["tape_count"]]
 
 
 @T.prim_func(s_tir=True, private=True)
-def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.int64):
-    """Lay out the tape that adds the gradient of `size` numbers at `loss` to every parameter they depend on.
+def plan_forward(
+    context: T.int64,
+    begin: T.int64,
+    end: T.int64,
+    inputs_at: T.int64,
+    inputs_begin: T.int64,
+    inputs_end: T.int64,
+):
+    """Lay out the tape of nodes begin..end, and take in the input values that came with them.
 
-    `everything` 1 also computes gradients that no parameter needs, and keeps those of aliases apart.
+    A graph that is the same as the one before, but for the values of its inputs, keeps the tape of that one.
     """
+    slots = T.meta_var(tir.buffer_at(context, "int64"))
+    use_tape(slots, SLOT["forward_index"], SLOT["forward_tape"], SLOT["forward_index_end"], SLOT["forward_tape_end"])
     plan = T.meta_var(open_buffers(context))
+    inputs = T.meta_var(tir.buffer_at(inputs_at, "float32"))
+    memory = T.meta_var(tir.buffer_at(plan.slots[SLOT["origin"]], "float32"))
+    same_records(plan, begin, end, inputs_end - inputs_begin)
+    if plan.slots[SLOT["wanted"]] != 0:
+        for place in T.serial(inputs_end - inputs_begin):
+            memory[plan.slots[SLOT["arena_top"]] + place] = inputs[inputs_begin + place]
+        plan.slots[SLOT["arena_top"]] = plan.slots[SLOT["kept_top"]]
+        plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["kept_tape"]]
+        plan.slots[SLOT["status"]] = at.READY
+    else:
+        plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
+
+
+@T.inline
+def plan_new_backward(plan, loss, size, everything):
     start_tape(plan)
-    position: T.int64 = 0
-    visited: T.int64 = 0
-    depths: T.int64 = 0
+    plan.slots[SLOT["backward_plan"]] = -1
+    position = T.int64(0)
+    visited = T.int64(0)
+    depths = T.int64(0)
     # each node up to the loss: its depth in the whole graph
     while position <= loss:
         signature: T.let = plan.nodes[position]
         operands: T.let = operand_count(plan, position, signature)
         first: T.let = first_operand(plan, position, signature)
-        depth: T.int64 = 0
+        depth = T.int64(0)
         for k in T.serial(operands):
             operand: T.let = plan.nodes[first + k]
             if operand >= 0:
@@ -383,9 +438,9 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
         position = first + operands + plan.table[signature + at.ATTRIBUTES]
     # 3: the loss depends on it and it has steps to do; 1: only has room for a gradient
     plan.live[loss] = 3
-    count: T.int64 = 0
-    indices: T.int64 = 0
-    rows: T.int64 = 2
+    count = T.int64(0)
+    indices = T.int64(0)
+    rows = T.int64(2)
     for back in T.serial(visited):
         node: T.let = plan.starts[visited - 1 - back]
         if plan.live[node] != 0:
@@ -406,7 +461,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
                 rows = rows + plan.table[signature + at.BACKWARD_COUNT] + plan.table[signature + at.DEFERRED_COUNT]
     # where gradients go
     start: T.let = plan.slots[SLOT["gradient_start"]]
-    top: T.int64 = start
+    top = start
     for place in T.serial(visited):
         node: T.let = plan.starts[place]
         if plan.live[node] != 0:
@@ -417,7 +472,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
             else:
                 first: T.let = first_operand(plan, node, signature)
                 base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_GRADIENT, plan.gradient)
-                move: T.int64 = plan.table[signature + at.ALIAS_OFFSET]
+                move = plan.table[signature + at.ALIAS_OFFSET]
                 if plan.table[signature + at.ALIAS_SCALE] != 0:
                     move = move + plan.nodes[first + 1] * plan.table[signature + at.ALIAS_SCALE]
                 plan.gradient[node] = base + move
@@ -434,6 +489,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
         plan.slots[SLOT["gradient_size"]] = top - start
         # `starts` shrinks to the live nodes that have instructions; touched rows of lookup tables are noted
         count = 0
+        listed = T.int64(0)
         for place in T.serial(visited):
             node: T.let = plan.starts[place]
             if plan.live[node] == 3:
@@ -446,6 +502,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
                     False,
                 ):
                     touch_rows(plan, node, signature, first, operand)
+                    listed = listed | plan.parameters[(-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_TOUCHED]
                 if has_gradient_steps(plan, node, signature, loss, everything):
                     plan.starts[count] = node
                     count += 1
@@ -453,11 +510,11 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
         count_sort(plan, plan.sorted, plan.order, count, depths, depth_of)
         emit_fill(plan, at.ZERO_FILL, start, top - start, 0)
         emit_fill(plan, at.SEED_FILL, plan.gradient[loss], size, 1)
-        last: T.int64 = count
+        last = count
         while last > 0:
             node: T.let = plan.order[last - 1]
             signature: T.let = plan.nodes[node]
-            group: T.int64 = last - 1
+            group = last - 1
             while T.if_then_else(group > 0, same_group(plan, plan.order[group - 1], node), False):
                 group = group - 1
             if plan.table[signature + at.BACKWARD_COUNT] != 0:
@@ -465,13 +522,47 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
                            plan.table[signature + at.BACKWARD_COUNT], True, everything)  # fmt: skip
             last = group
         # gradients of shared matrices: all columns of the whole graph at once
-        group: T.int64 = 0
+        group = T.int64(0)
         while group < count:
             signature: T.let = plan.nodes[plan.sorted[group]]
-            stop: T.int64 = group + 1
+            stop = group + 1
             while T.if_then_else(stop < count, plan.nodes[plan.sorted[stop]] == signature, False):
                 stop += 1
             if plan.table[signature + at.DEFERRED_COUNT] != 0:
                 emit_steps(plan, plan.sorted, group, stop, signature, plan.table[signature + at.DEFERRED],
                            plan.table[signature + at.DEFERRED_COUNT], True, everything)  # fmt: skip
             group = stop
+        if listed == 0:
+            plan.slots[SLOT["backward_plan"]] = plan.slots[SLOT["plan"]]
+            plan.slots[SLOT["backward_loss"]] = loss
+            plan.slots[SLOT["backward_everything"]] = everything
+            plan.slots[SLOT["backward_start"]] = start
+            plan.slots[SLOT["backward_tape_count"]] = plan.slots[SLOT["tape_count"]]
+
+
+@T.prim_func(s_tir=True, private=True)
+def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.int64):
+    """Lay out the tape that adds the gradient of `size` numbers at `loss` to every parameter they depend on.
+
+    `everything` 1 also computes gradients that no parameter needs, and keeps those of aliases apart. As long as the
+    forward plan is the same, so is this one, unless it has to note rows of lookup tables.
+    """
+    slots = T.meta_var(tir.buffer_at(context, "int64"))
+    use_tape(
+        slots, SLOT["backward_index"], SLOT["backward_tape"], SLOT["backward_index_end"], SLOT["backward_tape_end"]
+    )
+    plan = T.meta_var(open_buffers(context))
+    if (
+        plan.slots[SLOT["backward_plan"]] == plan.slots[SLOT["plan"]]
+        and plan.slots[SLOT["backward_loss"]] == loss
+        and plan.slots[SLOT["backward_everything"]] == everything
+        and plan.slots[SLOT["backward_start"]] == plan.slots[SLOT["gradient_start"]]
+    ):
+        plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["backward_tape_count"]]
+        plan.slots[SLOT["status"]] = at.READY
+        plan.table[at.ZERO_FILL] = plan.slots[SLOT["gradient_start"]]
+        plan.table[at.ZERO_FILL + 1] = plan.slots[SLOT["gradient_size"]]
+        plan.table[at.SEED_FILL] = plan.gradient[loss]
+        plan.table[at.SEED_FILL + 1] = size
+    else:
+        plan_new_backward(plan, loss, size, everything)

@@ -12,19 +12,23 @@ SUM, MAXIMUM, MINIMUM = "sum", "maximum", "minimum"
 
 @dataclass(frozen=True)
 class Reduction:
-    """All values of a formula over one column, combined into one number."""
+    """All values of a formula over one column, combined into one number.
+
+    With `keep` they are also put into the output of that name, where later formulas find them.
+    """
 
     combine: str
     formula: Formula
+    keep: str = ""
 
     @property
     def key(self) -> str:
-        return f"{self.combine}({self.formula.key})"
+        return f"{self.combine}({self.formula.key}){self.keep and '=' + self.keep}"
 
 
-def sum_over(formula: Callable) -> Reduction:
+def sum_over(formula: Callable, keep: str = "") -> Reduction:
     """The sum of a formula over a column."""
-    return Reduction(SUM, Formula.of(formula))
+    return Reduction(SUM, Formula.of(formula), keep)
 
 
 def max_over(formula: Callable) -> Reduction:

@@ -31,8 +31,8 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    reductions=PEAK_AND_TOTAL,
-    formula=lambda x, peak, total: f.exp(x - peak) / total,
+    reductions={"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak), keep="y")},
+    formula=lambda y, total: y * (1 / total),
     gradient_reductions={"dot": sum_over(lambda y, dy: y * dy)},
     gradients={"x": lambda y, dy, dot: (dy - dot) * y},
     reference=_softmax_reference,

@@ -781,13 +781,7 @@ def sum_cols(x: Expression) -> Expression:
 
 @by_plain_dims
 def _nobackprop_signature(dim: Dim) -> Signature:
-    return Signature(
-        dim,
-        operands=1,
-        passes=False,
-        views=[View(SELF), View(0)],
-        forward=[Step("copy", copy_parameters(0, 2, collapsed([(dim.total, 1, 1)])))],
-    )
+    return alias(dim, passes=False)
 
 
 @op(

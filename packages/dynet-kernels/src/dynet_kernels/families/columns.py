@@ -50,6 +50,11 @@ class Column:
         evaluation = vmath.Evaluation([f.result for f in formulas], value_of, position_of, lanes)
         return [let(evaluation(formula.result)) for formula in formulas]
 
+    def keep(self, reduction, value, offset, mask=None):
+        """Put the term of a reduction where it is to be kept."""
+        if reduction.keep:
+            store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
+
     def write(self, outputs, offset, lanes, mask=None, add=None):
         """Evaluate outputs at one place and put them where they belong."""
         values = self.evaluate(outputs.values(), offset, lanes, mask)
@@ -91,6 +96,7 @@ def _reduce_vectors(column, reduction, size, lanes):
 
     def step(offset, mask):
         (value,) = column.evaluate([reduction.formula], offset, lanes, mask)
+        column.keep(reduction, value, offset, mask)
         if mask is not None:
             value = let(T.Select(mask, value, start))
         total.set(combine(let(total.get()), value))
@@ -128,7 +134,9 @@ def cuda(rule):
             combine, identity = COMBINE[reduction.combine]
             total = tir.Accumulator(1, tir.float32(identity))
             with T.serial(int64(0), turns) as turn:
-                (value,) = column.evaluate([reduction.formula], let(lane + turn * int64(THREADS)), 1)
+                place = let(lane + turn * int64(THREADS))
+                (value,) = column.evaluate([reduction.formula], place, 1)
+                column.keep(reduction, value, place)
                 total.set(combine(let(total.get()), value))
             column.reduced[name] = _reduce_block(shared, lane, total.get(), combine)
         if numbers:

@@ -39,6 +39,7 @@ from .initializer import (
     UniformInitializer,
 )
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
+from .profiling import profile
 
 __all__ = [
     "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DynetError",
@@ -47,6 +48,6 @@ __all__ = [
     "NormalInitializer", "NotFiniteError", "NumpyInitializer", "OutOfRangeError", "ParameterCollection",
     "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",
     "UniformInitializer", "cg", "cg_checkpoint", "cg_revert", "cg_version", "graph", "init",
-    "init_from_params", "load", "load_generator", "print_graphviz", "print_text_graphviz", "renew_cg",
+    "init_from_params", "load", "load_generator", "print_graphviz", "print_text_graphviz", "profile", "renew_cg",
     "reset_random_seed", "save",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import globals as process
 from .errors import ArgumentError, ArgumentTypeError
+from .profiling import profile_program
 
 
 def _whole(text: str) -> int:
@@ -104,6 +105,8 @@ class DynetParams:
             raise ArgumentError("a GPU was asked for; this version of the library runs on the CPU only")
         if self.random_seed:  # 0 asks for a random seed
             process.reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
+        if self.profiling:
+            profile_program()
 
     def set_mem(self, mem: int) -> None:
         """Accepted, and not needed: memory grows with the graph."""

@@ -35,3 +35,8 @@ class Block:
 def floats_at(address: int, count: int) -> np.ndarray:
     """The `count` floats at an address, as an array over that memory."""
     return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
+
+
+def integers_at(address: int, count: int) -> np.ndarray:
+    """The `count` int64 at an address in bytes, as an array over that memory."""
+    return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

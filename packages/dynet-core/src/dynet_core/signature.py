@@ -145,5 +145,5 @@ def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0, passes: 
         alias_offset=offset,
         passes=passes,
         views=[View(at.SELF), View(0, offset=offset, index=0 if scale else at.NO_INDEX, scale=scale)],
-        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
+        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)] if passes else [],
     )

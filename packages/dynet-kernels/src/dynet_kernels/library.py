@@ -21,7 +21,8 @@ from . import cache
 from .kernels import Kernel, Kernels, registered_name, shard_name
 from .target import CpuTarget, host_cpu
 
-FUNCTIONS = ("forward", "backward", "gradient_norm", "update", "run", "plan_forward", "plan_backward")
+PHASES = ("forward", "backward", "gradient_norm", "update")  # each also as `plan_...`, which does not run
+FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run")
 PLACES = 64  # shards for which a planner is compiled
 
 
@@ -72,6 +73,8 @@ class Library:
     run: Callable[..., None]
     plan_forward: Callable[..., None]
     plan_backward: Callable[..., None]
+    plan_gradient_norm: Callable[..., None]
+    plan_update: Callable[..., None]
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels

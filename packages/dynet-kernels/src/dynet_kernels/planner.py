@@ -270,8 +270,13 @@ def start_tape(plan):
 
 
 def has_own_gradient(plan, node, signature, loss, everything):
-    """Whether a node has memory for its gradient. An alias adds to its operand's, unless somebody may ask for it."""
-    return T.Or(plan.table[signature + at.KIND] != at.ALIAS, T.Or(node == loss, everything != 0))
+    """Whether a node has memory for its gradient.
+
+    An alias adds to its operand's, unless it passes none on or somebody may ask for its own.
+    """
+    asked_for = T.Or(node == loss, everything != 0)
+    shares = T.And(plan.table[signature + at.KIND] == at.ALIAS, plan.table[signature + at.PASSES] != 0)
+    return T.Or(T.Not(shares), asked_for)
 
 
 def has_gradient_steps(plan, node, signature, loss, everything):

@@ -1,0 +1,178 @@
+"""Where the time goes: every instruction timed, by kernel and by phase, as a table and as a trace."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynet_kernels import layout as at
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SLOT
+from dynet_kernels.library import PHASES
+
+from .engine import compiled
+from .errors import ArgumentError
+from .memory import integers_at
+
+LONGEST_TRACE = 200_000  # events
+TRACE_FILE = "dynet-trace.json"
+
+
+@dataclass
+class Line:
+    """What one kernel, or one phase, did."""
+
+    calls: int = 0
+    columns: int = 0
+    seconds: float = 0.0
+
+    def add(self, columns: int, seconds: float) -> None:
+        self.calls += 1
+        self.columns += columns
+        self.seconds += max(seconds, 0.0)
+
+
+class Profile:
+    """Times of kernels and phases, for the length of a `with` block.
+
+    `kernels` and `phases` are dictionaries of lines with `calls`, `columns` and `seconds`. Printed, it is a table.
+    What is profiled runs somewhat slower than otherwise, and in one thread at a time.
+    """
+
+    _running: Profile | None = None
+
+    def __init__(self):
+        self.kernels: dict[str, Line] = {}
+        self.phases: dict[str, Line] = {}
+        self.events: list[dict] = []
+        self._lock = threading.Lock()
+        self._began = self._spent = 0.0
+        self._inside = 0.0
+
+    def __enter__(self) -> Profile:
+        if Profile._running is not None:
+            raise ArgumentError("profile: another profile is running")
+        Profile._running = self
+        self._machine = compiled()
+        self._plain: dict[str, Callable] = {name: getattr(self._machine, name) for name in PHASES}
+        self._names = {}
+        for name in PHASES:
+            setattr(self._machine, name, self._timed(name, getattr(self._machine, f"plan_{name}")))
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._spent += time.perf_counter() - self._began
+        for name, function in self._plain.items():
+            setattr(self._machine, name, function)
+        Profile._running = None
+
+    def _timed(self, phase: str, plan: Callable) -> Callable:
+        """The function that plans and runs one phase, an instruction at a time."""
+
+        def call(context: int, *arguments) -> None:
+            with self._lock:
+                start = time.perf_counter()
+                plan(context, *arguments)
+                planned = time.perf_counter()
+                self._note(f"{phase}: plan", "phase", start, planned - start)
+                if integers_at(context, len(SLOT))[SLOT["status"]] == at.READY:
+                    self._run(context)
+                    end = time.perf_counter()
+                    self._note(f"{phase}: run", "phase", planned, end - planned)
+                self._inside += time.perf_counter() - start
+
+        return call
+
+    def _run(self, context: int) -> None:
+        slots, run = integers_at(context, len(SLOT)), self._machine.run
+        tape_at, count = int(slots[SLOT["tape"]]), int(slots[SLOT["tape_count"]])
+        tape = integers_at(tape_at, count * at.TAPE_ROW).reshape(count, at.TAPE_ROW)
+        slots[SLOT["tape_count"]] = 0
+        start = time.perf_counter()
+        run(context)
+        overhead = time.perf_counter() - start  # what it costs to call the machine
+        slots[SLOT["tape_count"]] = 1
+        for number in range(count):
+            slots[SLOT["tape"]] = tape_at + number * at.TAPE_ROW * 8
+            start = time.perf_counter()
+            run(context)
+            seconds = time.perf_counter() - start - overhead
+            opcode, columns = int(tape[number, at.TAPE_OPCODE]), int(tape[number, at.TAPE_COUNT])
+            self._note(self._name_of(opcode), "kernel", start, seconds, columns)
+        slots[SLOT["tape"]], slots[SLOT["tape_count"]] = tape_at, count
+
+    def _name_of(self, opcode: int) -> str:
+        if opcode not in self._names:
+            self._names = {opcode: name for opcode, name, _ in KERNELS.numbered()}
+        return self._names[opcode]
+
+    def _note(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
+        lines = self.kernels if kind == "kernel" else self.phases
+        lines.setdefault(name, Line()).add(columns, seconds)
+        if len(self.events) < LONGEST_TRACE:
+            event = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid(), "tid": threading.get_native_id()}
+            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * max(seconds, 0.0)}
+            self.events.append(event | ({"args": {"columns": columns}} if kind == "kernel" else {}))
+
+    def __str__(self) -> str:
+        spent = self._spent or time.perf_counter() - self._began
+        phases = {"Python": Line(0, 0, spent - self._inside), **self.phases}
+        lines = [f"{'phase':32}{'calls':>9}{'':>11}{'ms':>11}{'%':>7}"]
+        lines += [_row(name, line, spent) for name, line in phases.items()]
+        lines += ["", f"{'kernel':32}{'calls':>9}{'columns':>11}{'ms':>11}{'%':>7}"]
+        by_time = sorted(self.kernels.items(), key=lambda item: -item[1].seconds)
+        lines += [_row(name, line, spent) for name, line in by_time]
+        return "\n".join(lines)
+
+    def save(self, fname: str) -> None:
+        """Write the trace as JSON, to be looked at in Chrome (`chrome://tracing`) or Perfetto.
+
+        A trace ends after 200,000 events.
+        """
+        Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
+
+
+def _row(name: str, line: Line, whole: float) -> str:
+    calls, columns = line.calls or "", line.columns or ""
+    return f"{name:32}{calls:>9}{columns:>11}{1e3 * line.seconds:>11.3f}{100 * line.seconds / whole:>7.1f}"
+
+
+def profile() -> Profile:
+    """Time what runs in a `with` block, kernel by kernel and phase by phase.
+
+    Phases are planning and running of forward and backward passes and of updates; what is left is Python, recording
+    included. With `--dynet-profiling 1` on the command line the whole program is profiled: the table goes to stderr
+    when it ends, and the trace to `dynet-trace.json`.
+
+    >>> with profile() as times:
+    ...     _ = dy.tanh(dy.inputVector([1, 2])).value()
+    >>> times.kernels["tanh"].calls
+    1
+    >>> times.save(os.devnull)
+
+    Raises:
+        ArgumentError: entered while another profile is running.
+    """
+    return Profile()
+
+
+def profile_program() -> None:
+    """Profile from now on to the end of the program."""
+    if Profile._running is None:
+        running = Profile().__enter__()
+        atexit.register(_report, running, os.getpid())
+
+
+def _report(running: Profile, process: int) -> None:
+    if os.getpid() == process:
+        running.__exit__()
+        print(running, file=sys.stderr)
+        running.save(TRACE_FILE)

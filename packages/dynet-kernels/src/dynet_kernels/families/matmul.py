@@ -3,6 +3,9 @@
 Matrices are stored column by column. The kernels share their parameters: (rows, inner, role of the matrix, role
 of the columns of `inner` numbers, role of the columns of `rows` numbers, group). `group` is how many neighbouring
 columns share one matrix; 0 means all of them.
+
+Where a matrix is large, its rows stand far apart in memory; a *panel*, the part that is used again and again, is
+then copied to where it is contiguous first.
 """
 
 from __future__ import annotations
@@ -13,6 +16,10 @@ from .. import tir, vmath
 from ..tir import int64, let, load, store, vector_loop
 from .columns import add_atomically
 
+PANEL = 128  # vectors a row of which make a panel; with three vectors of 16 it takes half of a small L1 cache
+MANY = 24  # columns from which on a panel pays
+FAR = 128  # rows from which on it does
+BLOCK = 1024  # rows that are worked on at once in a gradient of columns: a matrix's part stays in L2
 CUDA_TILE = 8  # a GPU block computes CUDA_TILE x CUDA_TILE results
 
 
@@ -38,6 +45,33 @@ def row_tiles(rows, lanes, vectors, emit):
         emit(let(whole * int64(lanes)), 1, tir.first_lanes(rest, lanes))
 
 
+class Panel:
+    """Scratch memory for `PANEL` rows of some vectors."""
+
+    def __init__(self, lanes, vectors):
+        self.lanes, self.width = lanes, vectors * lanes
+        self.buffer = T.alloc_buffer((PANEL * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
+
+    def fill(self, memory, count, source, vectors, mask):
+        """Copy `vectors` vectors from source(number) for each number below `count`."""
+        with T.serial(int64(0), count) as number:
+            at = let(source(number))
+            for v in range(vectors):
+                value = load(memory, let(at + int64(v * self.lanes)), self.lanes, mask)
+                store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
+
+    def vector(self, number, v):
+        """Vector v of a row; what was masked is of no meaning."""
+        return load(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), self.lanes)
+
+
+def blocks(count, size, emit):
+    """Cover `count` with blocks of at most `size`: emit(first, length)."""
+    with T.serial(int64(0), T.floordiv(count + int64(size - 1), int64(size))) as block:
+        first = let(block * int64(size))
+        emit(first, let(T.min(int64(size), count - first)))
+
+
 def groups(instruction, group, emit):
     """For each matrix: emit(first column, end)."""
     width = let(T.Select(group == int64(0), instruction.count, group))
@@ -51,8 +85,9 @@ def product_cpu(kernel, lanes):
         rows, inner, w_role, x_role, y_role, start_role, group = instruction.parameters
         memory = instruction.memory
 
-        def tile(w, columns, row, vectors, mask):
-            x = [instruction.address(x_role, j) for j in columns]
+        def tile(vector_of, columns, row, vectors, mask, first, length, start_role):
+            """Some rows of columns of y, to which `length` columns of W are added: vector_of(k, v) are their values."""
+            x = [let(instruction.address(x_role, j) + first) for j in columns]
             y = [let(instruction.address(y_role, j) + row) for j in columns]
             zero = tir.wide(tir.float32(0.0), lanes)
             sums = [[tir.Accumulator(lanes, zero) for _ in range(vectors)] for _ in columns]
@@ -61,8 +96,8 @@ def product_cpu(kernel, lanes):
                     start = let(instruction.address(start_role, number) + row)
                     for v in range(vectors):
                         sums[j][v].set(load(memory, start + int64(v * lanes), lanes, mask))
-            with T.serial(int64(0), inner) as k:
-                matrix = [load(memory, w + k * rows + row + int64(v * lanes), lanes, mask) for v in range(vectors)]
+            with T.serial(int64(0), length) as k:
+                matrix = [vector_of(k, v) for v in range(vectors)]
                 for j in range(len(columns)):
                     scalar = let(tir.wide(memory[x[j] + k], lanes))
                     for v in range(vectors):
@@ -72,20 +107,43 @@ def product_cpu(kernel, lanes):
                     store(memory, y[j] + int64(v * lanes), sums[j][v].get(), mask)
 
         vectors_for = dict(kernel.cpu_tiles(lanes))
+        widest, tall = kernel.cpu_tiles(lanes)[0]
+        panel = Panel(lanes, tall)
+
+        def with_panels(w, first, end):
+            def some_rows(row, vectors, mask):
+                def some_inner(k, length):
+                    panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
+                    so_far = let(T.Select(k == int64(0), start_role, y_role))
+
+                    def some_columns(start, width):
+                        columns = [let(start + int64(j)) for j in range(width)]
+                        tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
+
+                    tiles(first, end, (widest, 1), some_columns)
+
+                blocks(inner, PANEL, some_inner)
+
+            row_tiles(rows, lanes, tall, some_rows)
+
+        def in_place(w, first, end):
+            def some_columns(start, width):
+                columns = [let(start + int64(j)) for j in range(width)]
+
+                def some_rows(row, vectors, mask):
+                    def vector_of(k, v):
+                        return load(memory, w + k * rows + row + int64(v * lanes), lanes, mask)
+
+                    tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
+
+                row_tiles(rows, lanes, vectors_for[width], some_rows)
+
+            tiles(first, end, list(vectors_for), some_columns)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
-
-            def some_columns(start, width):
-                columns = [let(start + int64(j)) for j in range(width)]
-                row_tiles(
-                    rows,
-                    lanes,
-                    vectors_for[width],
-                    lambda row, vectors, mask: tile(w, columns, row, vectors, mask),
-                )
-
-            tiles(first, end, list(vectors_for), some_columns)
+            far = T.And(end - first >= int64(MANY), T.And(rows >= int64(FAR), inner > int64(0)))
+            tir.choose(far, lambda: with_panels(w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)
 
@@ -125,20 +183,21 @@ def column_gradient_cpu(kernel, lanes):
         rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
         memory = instruction.memory
 
-        def tile(w, columns, k, width):
-            dy = [instruction.address(dy_role, j) for j in columns]
+        def tile(w, columns, k, width, first_row, height):
+            dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
             zero = tir.wide(tir.float32(0.0), lanes)
             sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
             def step(row, mask=None):
-                matrix = [load(memory, w + (k + int64(c)) * rows + row, lanes, mask) for c in range(width)]
+                at = let(w + first_row + k * rows + row)
+                matrix = [load(memory, at + int64(c) * rows, lanes, mask) for c in range(width)]
                 for j in range(len(columns)):
                     vector = load(memory, dy[j] + row, lanes, mask)
                     for c in range(width):
                         sums[j][c].set(vmath.fma(matrix[c], vector, sums[j][c].get()))
 
-            vector_loop(rows, lanes, step)
+            vector_loop(height, lanes, step)
             for j in range(len(columns)):
                 for c in range(width):
                     at = let(dx[j] + k + int64(c))
@@ -150,16 +209,19 @@ def column_gradient_cpu(kernel, lanes):
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
 
-            def some_columns(start, n):
-                columns = [let(start + int64(j)) for j in range(n)]
-                tiles(
-                    int64(0),
-                    inner,
-                    dict.fromkeys((width_for[n], 1)),
-                    lambda k, width: tile(w, columns, k, width),
-                )
+            def some_rows(first_row, height):
+                def some_columns(start, n):
+                    columns = [let(start + int64(j)) for j in range(n)]
+                    tiles(
+                        int64(0),
+                        inner,
+                        dict.fromkeys((width_for[n], 1)),
+                        lambda k, width: tile(w, columns, k, width, first_row, height),
+                    )
 
-            tiles(first, end, list(width_for), some_columns)
+                tiles(first, end, list(width_for), some_columns)
+
+            blocks(rows, BLOCK, some_rows)
 
         groups(instruction, group, one_matrix)
 
@@ -193,7 +255,7 @@ def matrix_gradient_cpu(kernel, lanes):
         def one_matrix(first, end):
             dw = instruction.address(dw_role, first)
 
-            def tile(k, width, row, vectors, mask):
+            def tile(k, width, row, vectors, mask, start, length):
                 def at(c, v):
                     return dw + (k + int64(c)) * rows + row + int64(v * lanes)
 
@@ -201,11 +263,9 @@ def matrix_gradient_cpu(kernel, lanes):
                     [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
                     for c in range(width)
                 ]
-                with T.serial(int64(0), end - first) as number:
-                    j = let(first + number)
-                    dy = let(instruction.address(dy_role, j) + row)
-                    x = let(instruction.address(x_role, j) + k)
-                    vector = [load(memory, dy + int64(v * lanes), lanes, mask) for v in range(vectors)]
+                with T.serial(int64(0), length) as number:
+                    x = let(instruction.address(x_role, start + number) + k)
+                    vector = [panel.vector(number, v) for v in range(vectors)]
                     for c in range(width):
                         scalar = let(tir.wide(memory[x + int64(c)], lanes))
                         for v in range(vectors):
@@ -214,16 +274,23 @@ def matrix_gradient_cpu(kernel, lanes):
                     for v in range(vectors):
                         store(memory, at(c, v), sums[c][v].get(), mask)
 
-            width, vectors = kernel.cpu_tile(lanes)
-            tiles(
-                int64(0),
-                inner,
-                (width, 1),
-                lambda k, width: row_tiles(
-                    rows, lanes, vectors, lambda row, vectors, mask: tile(k, width, row, vectors, mask)
-                ),
-            )
+            def some_rows(row, vectors, mask):
+                def some_columns(number, length):
+                    start = let(first + number)
+                    panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
+                    tiles(
+                        int64(0),
+                        inner,
+                        (width, 1),
+                        lambda k, width: tile(k, width, row, vectors, mask, start, length),
+                    )
 
+                blocks(end - first, PANEL, some_columns)
+
+            row_tiles(rows, lanes, tall, some_rows)
+
+        width, tall = kernel.cpu_tile(lanes)
+        panel = Panel(lanes, tall)
         groups(instruction, group, one_matrix)
 
     return tir.kernel(body, kernel.parameters)
@@ -252,11 +319,11 @@ def tiled_product(instruction, rows, columns, inner, left, right, write):
     """write(i, j, sum over k of left(i, k) * right(k, j)), by square blocks through shared memory."""
     tile = CUDA_TILE
 
-    def blocks(extent):
+    def across(extent):
         return T.floordiv(extent + int64(tile - 1), int64(tile))
 
-    block_row = instruction.thread("blockIdx.x", blocks(rows))
-    block_column = instruction.thread("blockIdx.y", blocks(columns))
+    block_row = instruction.thread("blockIdx.x", across(rows))
+    block_column = instruction.thread("blockIdx.y", across(columns))
     row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
     i, j = let(block_row * int64(tile) + row), let(block_column * int64(tile) + column)
     a = T.alloc_buffer((tile, tile), "float32", scope="shared")
@@ -271,7 +338,7 @@ def tiled_product(instruction, rows, columns, inner, left, right, write):
             lambda: T.buffer_store(shared, zero, [column, row]),
         )
 
-    with T.serial(int64(0), blocks(inner)) as step:
+    with T.serial(int64(0), across(inner)) as step:
         k_left = let(step * int64(tile) + column)
         k_right = let(step * int64(tile) + row)
         fill(a, T.And(i < rows, k_left < inner), lambda: left(i, k_left))

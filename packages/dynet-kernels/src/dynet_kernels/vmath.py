@@ -222,6 +222,28 @@ def horizontal(combine, x):
     return x
 
 
+def horizontal_sums(vectors) -> dict:
+    """The sum over the lanes of each vector: vectors of as many sums as can be made together, by the first's place."""
+    lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
+    if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
+        return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
+    while len(vectors) > 1:  # two vectors become one, in which each number has half as many lanes
+        share //= 2
+        vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
+    (whole,) = vectors
+    while share > 1:
+        share //= 2
+        whole = _folded([whole], share, lanes_of(whole))
+    return {0: whole}
+
+
+def _folded(vectors, share, lanes):
+    """Neighbouring stretches of `share` lanes, of `lanes` lanes in all, added up."""
+    first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
+    halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
+    return let(let(halves[0]) + let(halves[1]))
+
+
 class Evaluation:
     """Turns the symbols of formulas into code of one width, each symbol once."""
 

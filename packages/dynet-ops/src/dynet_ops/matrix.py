@@ -168,17 +168,37 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
     [13.0, 27.0]
     """
     try:
-        b, W, x = exprs
-        signature, dim, bias = _three[W.type][x.type]
-        graph = x.graph
-        if b.type is bias and b.graph is None and W.graph is None:
-            nodes = graph.nodes  # type: ignore[union-attr]
-            node = Expression()
-            node.graph = graph
-            node.at = len(nodes)
-            node.type = dim
-            nodes += (signature, b.at, W.at, x.at)
-            return node
+        if len(exprs) == 5:
+            b, W, x, V, y = exprs
+            signature, dim, x_dim, bias, V_dim, y_dim = _five[W.type]
+            graph = x.graph
+            if (
+                x.type is x_dim
+                and y.type is y_dim
+                and V.type is V_dim
+                and b.type is bias
+                and y.graph is graph
+                and b.graph is W.graph is V.graph is None
+            ):
+                nodes = graph.nodes  # type: ignore[union-attr]
+                node = Expression()
+                node.graph = graph
+                node.at = len(nodes)
+                node.type = dim
+                nodes += (signature, b.at, W.at, x.at, V.at, y.at)
+                return node
+        else:
+            b, W, x = exprs
+            signature, dim, bias = _three[W.type][x.type]
+            graph = x.graph
+            if b.type is bias and b.graph is None and W.graph is None:
+                nodes = graph.nodes  # type: ignore[union-attr]
+                node = Expression()
+                node.graph = graph
+                node.at = len(nodes)
+                node.type = dim
+                nodes += (signature, b.at, W.at, x.at)
+                return node
     except (AttributeError, KeyError, TypeError, ValueError, StaleExpressionError):
         pass
     exprs = listed("affine_transform", exprs)
@@ -188,15 +208,20 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
         graph_of("affine_transform", exprs)  # only checks
         return exprs[0]
     node = _affine(exprs)
+    graph = graph_of("affine_transform", (node,))
     if len(exprs) == 3:
         b, W, x = exprs
-        graph = graph_of("affine_transform", (node,))
         _three.setdefault(W.type, {})[x.type] = graph.nodes[node.at], node.type, b.type
+    elif len(exprs) == 5:
+        b, W, x, V, y = exprs
+        _five[W.type] = graph.nodes[node.at], node.type, x.type, b.type, V.type, y.type
     return node
 
 
 _three: dict[Dim, dict[Dim, tuple[int, Dim, Dim]]] = {}
 """Signature, result and bias of b + W x by W and x: the common case, recorded without detours."""
+_five: dict[Dim, tuple[int, Dim, Dim, Dim, Dim, Dim]] = {}
+"""The same of the last b + W x + V y by W, with the other operands' shapes; each parameter has a Dim of its own."""
 
 
 def _affine_reference(b, *pairs):

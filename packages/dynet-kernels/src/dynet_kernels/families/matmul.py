@@ -19,7 +19,7 @@ from .columns import add_atomically
 PANEL = 128  # vectors a row of which make a panel; with three vectors of 16 it takes half of a small L1 cache
 MANY = 24  # columns from which on a panel pays
 FAR = 128  # rows from which on it does
-BLOCK = 1024  # rows that are worked on at once in a gradient of columns: a matrix's part stays in L2
+BLOCK = 1 << 18  # floats of a matrix that are worked on at once in a gradient of columns: they stay in L2
 CUDA_TILE = 8  # a GPU block computes CUDA_TILE x CUDA_TILE results
 
 
@@ -67,9 +67,10 @@ class Panel:
 
 def blocks(count, size, emit):
     """Cover `count` with blocks of at most `size`: emit(first, length)."""
-    with T.serial(int64(0), T.floordiv(count + int64(size - 1), int64(size))) as block:
-        first = let(block * int64(size))
-        emit(first, let(T.min(int64(size), count - first)))
+    size = int64(size)
+    with T.serial(int64(0), T.floordiv(count + size - int64(1), size)) as block:
+        first = let(block * size)
+        emit(first, let(T.min(size, count - first)))
 
 
 def groups(instruction, group, emit):
@@ -199,10 +200,11 @@ def column_gradient_cpu(kernel, lanes):
 
             vector_loop(height, lanes, step)
             for j in range(len(columns)):
-                for c in range(width):
-                    at = let(dx[j] + k + int64(c))
-                    total = vmath.horizontal(lambda a, b: a + b, let(sums[j][c].get()))
-                    store(memory, at, load(memory, at, 1) + total)
+                at = let(dx[j] + k)
+                totals = vmath.horizontal_sums([let(total.get()) for total in sums[j]])
+                for c, total in totals.items():
+                    n = vmath.lanes_of(total)
+                    store(memory, at + int64(c), load(memory, at + int64(c), n) + total)
 
         width_for = dict(kernel.cpu_tiles(lanes))
 
@@ -221,7 +223,8 @@ def column_gradient_cpu(kernel, lanes):
 
                 tiles(first, end, list(width_for), some_columns)
 
-            blocks(rows, BLOCK, some_rows)
+            height = let(T.floordiv(T.max(T.floordiv(int64(BLOCK), T.max(inner, int64(1))), int64(256)), int64(lanes)))
+            blocks(rows, let(height * int64(lanes)), some_rows)
 
         groups(instruction, group, one_matrix)
 

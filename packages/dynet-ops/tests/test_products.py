@@ -1,0 +1,55 @@
+"""Products of matrices of every size, against numpy: those that go through panels, in blocks, and in place."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import dynet_ops as dy
+from dynet_core import Model, renew_cg
+
+SIZES = [
+    (1, 1, 1),
+    (128, 129, 24),  # the smallest that takes panels, with one row of a second one
+    (129, 1, 25),
+    (300, 257, 33),
+    (131, 270, 200),
+    (2000, 600, 30),  # rows in several blocks
+    (7, 300, 150),
+    (512, 3, 130),
+]
+
+
+def close(actual, expected, terms):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6 * terms)
+
+
+@pytest.mark.parametrize(("rows", "inner", "columns"), SIZES)
+@pytest.mark.parametrize("bias", [False, True])
+def test_product_and_gradients(rows, inner, columns, bias):
+    check(rows, inner, columns, bias, seed=0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 200), st.integers(1, 150), st.integers(1, 60), st.booleans(), st.integers(0, 9))
+@example(128, 128, 24, True, 0)
+def test_products_of_any_size(rows, inner, columns, bias, seed):
+    check(rows, inner, columns, bias, seed)
+
+
+def check(rows, inner, columns, bias, seed):
+    rng = np.random.default_rng(seed)
+    arrays = [rng.uniform(-1, 1, shape).astype(np.float32) for shape in ((rows, inner), (inner, columns), (rows,))]
+    dy_array = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
+    model = Model()
+    W, X, b = (model.parameters_from_numpy(array) for array in arrays)
+    renew_cg()
+    Y = dy.affine_transform([b, W, X]) if bias else W * X
+    w, x, start = (array.astype(np.float64) for array in arrays)
+    close(Y.npvalue().reshape(rows, columns), w @ x + bias * start[:, None], inner + 1)
+    dy.sum_elems(dy.cmult(dy.reshape(Y, (rows, columns)), dy.inputTensor(dy_array))).backward()
+    dy64 = dy_array.astype(np.float64)
+    close(W.grad_as_array().reshape(rows, inner), dy64 @ x.T, columns + 1)
+    close(X.grad_as_array().reshape(inner, columns), w.T @ dy64, rows + 1)
+    if bias:
+        close(b.grad_as_array(), dy64.sum(1), columns + 1)

@@ -86,6 +86,7 @@ def two_operands(
     signature_of: SignatureOf,
     otherwise: Callable | None = None,
     with_number: Callable | None = None,
+    with_float: Callable | None = None,
 ) -> Callable[[Expression, Expression], Expression]:
     """The recording function of an op of two operands.
 
@@ -93,9 +94,11 @@ def two_operands(
         otherwise: records operands of shapes that no signature covers; asked first for shapes not seen before,
             and may return None.
         with_number: records an expression and something that is no expression, for operators.
+        with_float: the same for a plain float, which need not be looked at.
     """
     known: dict[Dim, dict[Dim, tuple[int, Dim]]] = {}
     record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
+    record_float = with_float or record_number
 
     def unusual(a: Expression, b: Expression) -> tuple[Graph, int, Dim] | Expression:
         graph = graph_of(name, (a, b))
@@ -109,13 +112,18 @@ def two_operands(
 
     def record(a: Expression, b: Expression) -> Expression:
         kind = b.__class__
-        if kind is float or kind is int:
+        if kind is float:
+            return record_float(a, b)
+        if kind is int:
             return record_number(a, b)
         try:
             signature, dim = known[a.type][b.type]
-            graph = a.graph
-            if b.graph is not graph:
-                graph = graph_of(name, (a, b))
+            graph, other = a.graph, b.graph
+            if other is not graph:
+                if graph is None:  # a is a parameter
+                    graph = other
+                elif other is not None:
+                    graph = graph_of(name, (a, b))
             nodes = graph.nodes  # type: ignore[union-attr]
             place = len(nodes)
         except (KeyError, AttributeError, StaleExpressionError):

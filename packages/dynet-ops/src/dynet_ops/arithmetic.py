@@ -96,6 +96,7 @@ def _number(name: str, value) -> float:
     reference=np.add,
     scalars=True,
     with_number=_number_on_the_right("+", _plus),
+    with_float=_plus,
 )
 def add(a: Expression, b: Expression) -> Expression:
     """The sum of two expressions, element by element; sizes of 1 are broadcast.
@@ -112,6 +113,7 @@ def add(a: Expression, b: Expression) -> Expression:
     reference=np.subtract,
     scalars=True,
     with_number=_number_on_the_right("-", lambda x, c: _plus(x, -c)),
+    with_float=lambda x, c: _plus(x, -c),
 )
 def subtract(a: Expression, b: Expression) -> Expression:
     """The difference of two expressions, element by element; sizes of 1 are broadcast.
@@ -144,6 +146,7 @@ def cmult(x: Expression, y: Expression) -> Expression:
     domain=(0.5, 2.0),
     scalars=True,
     with_number=_number_on_the_right("/", _over),
+    with_float=_over,
 )
 def cdiv(x: Expression, y: Expression) -> Expression:
     """The quotient of two expressions, element by element; sizes of 1 are broadcast.
@@ -160,7 +163,7 @@ def _product(a: Expression, b: Expression) -> Expression | None:
     return cmult(a, b) if not matrices and (a.type.size == 1 or b.type.size == 1) else None
 
 
-_matmul = two_operands("*", matmul_signature, _product, _number_on_the_right("*", _times))
+_matmul = two_operands("*", matmul_signature, _product, _number_on_the_right("*", _times), _times)
 
 
 def _install() -> None:

@@ -98,6 +98,7 @@ def elementwise(
     domain: tuple[float, float] = (-2.0, 2.0),
     scalars: bool = False,
     with_number: Callable | None = None,
+    with_float: Callable | None = None,
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable:
@@ -111,6 +112,7 @@ def elementwise(
         domain: from where tests draw operands.
         scalars: make kernels of their own for an operand that is one number a column.
         with_number: records an expression and something that is no expression.
+        with_float: the same for a plain float.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -127,7 +129,7 @@ def elementwise(
         if len(operands) == 1:
             record = one_operand(name, signature_of)
         elif len(operands) == 2:
-            record = two_operands(name, signature_of, _repeating(name, scalars), with_number)
+            record = two_operands(name, signature_of, _repeating(name, scalars), with_number, with_float)
         else:
             raise TypeError(f"{name}: an elementwise op has one or two operands")
         return finished(

@@ -14,7 +14,7 @@ from dynet_kernels.layout import SELF
 
 from .kinds import op
 from .layouts import column_view
-from .shape import listed
+from .operands import listed
 
 Y, NOTHING, SHARED = 0, -1, 0  # roles and the group of product kernels
 

@@ -15,7 +15,12 @@ STEP = 1e-5  # of central differences, in float64
 def draw(op, sample, seed=0):
     """An operand for each shape of a sample; the batch is the last axis."""
     rng = np.random.default_rng(seed)
-    return [rng.uniform(*op.domain, (*dims, batch)).astype(np.float32) for dims, batch in sample.shapes]
+    return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
+
+
+def drawn(op, rng, shape):
+    array = rng.uniform(*op.domain, shape).astype(np.float32)
+    return op.prepare(array) if op.prepare else array
 
 
 def reference(op, sample, arrays):
@@ -227,8 +232,7 @@ def check_minibatch(op, sample, batched, batch=3):
     """A minibatch gives what its elements give one by one; `batched` says which operands have one."""
     rng = np.random.default_rng(3)
     arrays = [
-        rng.uniform(*op.domain, (*dims, batch if has_batch else 1)).astype(np.float32)
-        for (dims, _), has_batch in zip(sample.shapes, batched)
+        drawn(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in zip(sample.shapes, batched)
     ]
     actual = run(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)

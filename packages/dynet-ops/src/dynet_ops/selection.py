@@ -29,21 +29,19 @@ KERNELS.add("scatter", Scatter())
 
 @functools.cache
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
-    """`count` rows (d = 0) or columns (d = 1), whose numbers come with each node, repeated for each batch element."""
+    """`count` rows (d = 0) or columns (d = 1), whose numbers come with each node; a copy each, through the batch."""
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
-    run = [(columns, count, rows)] if d == 0 else [(rows, 1, 1)]
     step = rows if d else 1
-    loops = collapsed(run)
+    loops = collapsed(
+        [(rows, 1, 1) if d else (columns, count, rows), (dim.batch, result.size, dim.size)],
+    )
     return Signature(
         result,
         operands=1,
-        attributes=count * dim.batch,
-        columns=count * dim.batch,
-        views=[
-            View(SELF, stride=step, period=count, outer=result.size),
-            View(0, period=count, outer=dim.size, index=0, index_step=1, scale=step),
-        ],
+        attributes=count,
+        columns=count,
+        views=[View(SELF, stride=step), View(0, index=0, index_step=1, scale=step)],
         forward=[Step("copy", copy_parameters(0, 2, loops))],
         backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
     )
@@ -52,7 +50,7 @@ def _select_signature(dim: Dim, d: int, count: int) -> Signature:
 def _select(name: str, x: Expression, indices: Sequence[int], d: int) -> Expression:
     dim = checked_expression(name, x).type.plain
     found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
-    return append(graph_of(name, (x,)), _select_signature(dim, d, len(found)), [x.at, *found * dim.batch])
+    return append(graph_of(name, (x,)), _select_signature(dim, d, len(found)), [x.at, *found])
 
 
 def select_rows(x: Expression, rs: Sequence[int]) -> Expression:

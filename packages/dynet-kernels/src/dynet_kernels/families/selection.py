@@ -24,17 +24,14 @@ def _key(x):
     return let(T.bitwise_xor(bits, T.bitwise_and(sign, vmath.number(0x7FFFFFFF, bits, "int32"))))
 
 
-def _threshold(count_from, number):
-    """The key of the number-th largest: the largest key that so many numbers reach, found bit by bit."""
-    found = tir.Counter(int64(LOWEST))
-    step = tir.Counter(int64(1 << 31))
-    with T.serial(int64(0), int64(32)):
-        candidate = let(found.get() + step.get())
-        reached = count_from(let(T.Cast("int32", candidate)))
-        with tir.when(reached >= number):
-            found.set(candidate)
-        step.set(T.shift_right(step.get(), int64(1)))
-    return let(T.Cast("int32", found.get()))
+def _halve(found, step, count_from, number):
+    """Add one more bit to the key that `number` numbers reach, if they do; how many reach it."""
+    candidate = let(found.get() + step.get())
+    reached = count_from(let(T.Cast("int32", candidate)))
+    with tir.when(reached >= number):
+        found.set(candidate)
+    step.set(T.shift_right(step.get(), int64(1)))
+    return reached
 
 
 def _put_in_order(memory, size, number, threshold, spare, y, x, places):
@@ -74,7 +71,12 @@ def largest_cpu(kernel, lanes):
                 vector_loop(size, lanes, step)
                 return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
 
-            threshold = _threshold(count_from, number)
+            found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+            with T.While(step.get() > int64(0)):
+                reached = _halve(found, step, count_from, number)
+                with tir.when(reached == number):
+                    step.set(int64(0))  # found early: no bit can change what is taken
+            threshold = let(T.Cast("int32", found.get()))
             above = tir.Counter(int64(0))
             with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
                 above.set(count_from(let(threshold + tirx.const(1, "int32"))))
@@ -103,7 +105,10 @@ def largest_cuda(kernel):
                 total.set(total.get() + T.Cast("int64", key >= limit))
             return _sum_of_block(shared, lane, total.get())
 
-        threshold = _threshold(count_from, number)
+        found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+        with T.serial(int64(0), int64(32)):
+            _halve(found, step, count_from, number)
+        threshold = let(T.Cast("int32", found.get()))
         last = tirx.const((1 << 31) - 1, "int32")
         following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
         counted = count_from(following)

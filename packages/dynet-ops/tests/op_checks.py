@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
+from dynet_core.graph import current
 
 GRADIENT_TOLERANCE = 1e-4
 SMALLEST_GRADIENT = 1e-2  # below this, the tolerance stays as it is: larger terms have cancelled
@@ -211,6 +213,24 @@ def assert_same(actual, expected):
     for one, other in zip(actual, expected, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6 * largest(other))
+
+
+def check_refused(call, error, *parts):
+    """A call raises that error with those parts in its message, and leaves a graph that goes on working."""
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    y = dy.tanh(x)
+    graph = current()
+    with pytest.raises(error) as caught:
+        call()
+    assert type(caught.value) is error
+    for part in parts:
+        assert part in str(caught.value)
+    z = dy.sum_elems(y + x)
+    assert z.value() == pytest.approx(np.tanh(1) + np.tanh(2) + 3)
+    z.backward(full=True)
+    assert x.gradient() == pytest.approx([2 - np.tanh(1) ** 2, 2 - np.tanh(2) ** 2])
+    assert current() is graph
 
 
 def check_batching(op, sample, copies=4):

@@ -3,6 +3,7 @@
 from . import (
     contraction,
     convolution,
+    indexing,  # noqa: F401  # what x[...] means
     inputs,
     joining,
     linear_algebra,

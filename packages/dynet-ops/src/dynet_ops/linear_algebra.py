@@ -8,7 +8,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Sample, register
-from dynet_core.record import one_operand
+from dynet_core.record import common_batch, one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS, Invert
@@ -30,8 +30,9 @@ KERNELS.add(
 
 
 def _log_of_product(logarithms, negative):
-    """NaN where a product has an odd number of negative factors."""
-    is_odd = f.equal(negative - 2 * f.floor(negative / 2), 1)
+    """NaN where a product that is not 0 has an odd number of negative factors."""
+    counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
+    is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
     return f.where(is_odd, float("nan"), logarithms)
 
 
@@ -182,6 +183,7 @@ def trace_of_product(x: Expression, y: Expression) -> Expression:
         as_matrix("trace_of_product", dim)
     if dims[0].dims != dims[1].dims:
         raise ShapeError(f"trace_of_product: dimensions differ: operands are {dims[0]!r}, {dims[1]!r}")
+    common_batch("trace_of_product", dims)
     return OPS["dot_product"].record(x, y)
 
 

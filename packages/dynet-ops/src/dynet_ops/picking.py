@@ -1,4 +1,4 @@
-"""Ops that pick elements, rows, columns or batch elements, and `x[...]`."""
+"""Ops that pick elements, rows, columns or batch elements."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     return copy_of(result, [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)], index_scale=before)
 
 
-def pick(e: Expression, index: int = 0, dim: int = 0) -> Expression:
+def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Expression:
     """The element (row, column, ...) of number `index` along dimension `dim`, which disappears.
+
+    Args:
+        index: one for every batch element, or a list of one for each, as pick_batch takes it.
 
     Raises:
         OutOfRangeError: there is no such dimension or index; negative indices count from the end only in `e[...]`.
@@ -42,6 +45,8 @@ def pick(e: Expression, index: int = 0, dim: int = 0) -> Expression:
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
     """
+    if isinstance(index, (list, tuple, np.ndarray)):
+        return pick_batch(e, index, dim)
     shape = checked_expression("pick", e).type.plain
     dim = checked_dimension("pick", dim, shape)
     index = checked_index("pick", index)
@@ -210,63 +215,5 @@ register(
     ],
 )
 
-
-def item(x: Expression, key) -> Expression:
-    """What `x[key]` means: one index picks along the first dimension; slices keep theirs.
-
-    >>> x = inputVector([1, 2, 3, 4])
-    >>> x[-1].value(), x[1:3].value()
-    (4.0, [2.0, 3.0])
-    """
-    keys = key if isinstance(key, tuple) else (key,)
-    dims = x.type.dims
-    if len(keys) > len(dims):
-        raise OutOfRangeError(f"x[{key}]: {len(keys)} indices for x, which is {x.type!r}")
-    d = 0
-    for number, one in enumerate(keys):
-        size = dims[number]
-        if not isinstance(one, slice):
-            index = checked_index("x[...]", one)
-            if not -size <= index < size:
-                raise OutOfRangeError(
-                    f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}"
-                )
-            x = pick(x, index % size, d)
-            continue
-        start, stop, step = one.indices(size)
-        if start >= stop or step < 1:
-            raise OutOfRangeError(f"x[...]: {one} takes nothing from dimension {number} of x, which is {x.type!r}")
-        if (start, stop, step) != (0, size, 1):
-            x = pickrange(x, start, stop, d) if step == 1 else strided(x, d, start, stop, step)
-        d += 1
-    return x
-
-
-@functools.cache
-def _strided_signature(dim: Dim, d: int, start: int, stop: int, step: int) -> Signature:
-    before, after = around(dim, d)
-    count = -(-(stop - start) // step)
-    result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
-    loops = [
-        (before, 1, 1),
-        (count, before, before * step),
-        (after, before * count, before * dim.dims[d]),
-        (dim.batch, result.size, dim.size),
-    ]
-    return copy_of(result, loops, offset=before * start)
-
-
-def strided(x: Expression, d: int, start: int, stop: int, step: int) -> Expression:
-    """Every step-th element from start up to but not including stop along dimension d."""
-    return append(graph_of("x[...]", (x,)), _strided_signature(x.type.plain, d, start, stop, step), [x.at])
-
-
-def _elements(x: Expression):
-    """The elements along the first dimension, one by one."""
-    return (item(x, index) for index in range(x.type.rows))
-
-
-Expression.__getitem__ = item  # type: ignore[attr-defined]
-Expression.__iter__ = _elements  # type: ignore[attr-defined]
 
 __all__ = ["pick", "pick_batch", "pick_batch_elem", "pick_batch_elems", "pick_range", "pickrange"]

@@ -163,27 +163,29 @@ def strided_select(
     steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
     first = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
     end = _limits(name, "range_to", range_to, dim, sizes, 0)
-    for number, (start, stop, size) in enumerate(zip(first, end, sizes)):
+    ranges = list(zip(first, end, steps))
+    for number, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
         if not start < stop <= size:
             what = "the batch" if number == len(dim.dims) else f"dimension {number}"
             raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {what} of x, which is {dim!r}")
-    return _strided(graph_of(name, (x,)), x, first, end, steps)
+    return select_regularly(graph_of(name, (x,)), x, ranges)
 
 
-def _strided(graph: Graph, x: Expression, first: Sequence[int], end: Sequence[int], steps: Sequence[int]) -> Expression:
+def select_regularly(graph: Graph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
+    """The elements start, start + step, ... before stop along each dimension and, last, the batch."""
     dim = x.type.plain
     sizes = (*dim.dims, dim.batch)
-    counts = tuple(-(-(stop - start) // step) for start, stop, step in zip(first, end, steps))
+    ranges = [*ranges, *[(0, size, 1) for size in sizes[len(ranges) :]]]
+    counts = tuple(-(-(stop - start) // step) for start, stop, step in ranges)
     if counts == sizes:
         return x
-    signature = _strided_signature(dim, counts, tuple(steps))
+    signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
-        for number, limits in enumerate(zip(first, end, steps)):  # one dimension after the other
-            whole = [(0, size, 1) for size in (*x.type.dims, x.type.batch)]
-            whole[number] = limits
-            x = _strided(graph, x, *zip(*whole))
+        for number, limits in enumerate(ranges):  # one dimension after the other
+            before = [(0, size, 1) for size in x.type.dims[:number]]
+            x = select_regularly(graph, x, [*before, limits])
         return x
-    offset = sum(start * stride for start, stride in zip(first, strides_of(dim, dim)))
+    offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
     return append(graph, signature, [x.at, offset])
 
 

@@ -38,9 +38,13 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Keep the row of a pivot, and the pivot itself with the sign that exchanging rows gives it."""
+    """Keep the row of a pivot, and the pivot itself with the sign that exchanging rows gives it; 0 after a 0."""
     pivot = load(memory, let(matrix + k * order + row), 1)
-    store(memory, let(work + k), let(T.Select(row == k, pivot, vmath.negative(pivot))))
+    signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
+    store(memory, let(work + k), signed)
+    with tir.when(k > int64(0)):
+        with tir.when(load(memory, let(work + k - int64(1)), 1) == tir.float32(0.0)):
+            store(memory, let(work + k), tir.float32(0.0))
     store(memory, let(work + order + k), T.reinterpret("float32", T.Cast("int32", row)))
     return pivot
 

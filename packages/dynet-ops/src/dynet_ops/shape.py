@@ -13,10 +13,9 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.parameter import checked_index
 from dynet_core.record import append, graph_of, one_operand
-from dynet_core.signature import Signature, Step, View, alias
-from dynet_kernels.layout import SELF
+from dynet_core.signature import Signature, alias
 
-from .copying import LOOPS, Loop, collapsed, copy_of, copy_parameters, joined
+from .copying import LOOPS, Loop, copy_of, joined
 from .kinds import by_plain_dims, op
 from .layouts import strides_of
 from .operands import checked_dimension, checked_expression

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
+from dynet_core.graph import current
 
 GRADIENT_TOLERANCE = 1e-4
 SMALLEST_GRADIENT = 1e-2  # below this, the tolerance stays as it is: larger terms have cancelled
@@ -15,7 +17,12 @@ STEP = 1e-5  # of central differences, in float64
 def draw(op, sample, seed=0):
     """An operand for each shape of a sample; the batch is the last axis."""
     rng = np.random.default_rng(seed)
-    return [rng.uniform(*op.domain, (*dims, batch)).astype(np.float32) for dims, batch in sample.shapes]
+    return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
+
+
+def drawn(op, rng, shape):
+    array = rng.uniform(*op.domain, shape).astype(np.float32)
+    return op.prepare(array) if op.prepare else array
 
 
 def reference(op, sample, arrays):
@@ -208,6 +215,24 @@ def assert_same(actual, expected):
         np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6 * largest(other))
 
 
+def check_refused(call, error, *parts):
+    """A call raises that error with those parts in its message, and leaves a graph that goes on working."""
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    y = dy.tanh(x)
+    graph = current()
+    with pytest.raises(error) as caught:
+        call()
+    assert type(caught.value) is error
+    for part in parts:
+        assert part in str(caught.value)
+    z = dy.sum_elems(y + x)
+    assert z.value() == pytest.approx(np.tanh(1) + np.tanh(2) + 3)
+    z.backward(full=True)
+    assert x.gradient() == pytest.approx([2 - np.tanh(1) ** 2, 2 - np.tanh(2) ** 2])
+    assert current() is graph
+
+
 def check_batching(op, sample, copies=4):
     """Nodes that run together give what each gives alone."""
     sets = [draw(op, sample, seed) for seed in range(copies)]
@@ -227,8 +252,7 @@ def check_minibatch(op, sample, batched, batch=3):
     """A minibatch gives what its elements give one by one; `batched` says which operands have one."""
     rng = np.random.default_rng(3)
     arrays = [
-        rng.uniform(*op.domain, (*dims, batch if has_batch else 1)).astype(np.float32)
-        for (dims, _), has_batch in zip(sample.shapes, batched)
+        drawn(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in zip(sample.shapes, batched)
     ]
     actual = run(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)

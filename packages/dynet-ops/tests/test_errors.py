@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from op_checks import check_refused
 
 import dynet_ops as dy
 from dynet_core import (
@@ -304,18 +305,7 @@ WRONG = [
 @pytest.mark.parametrize("row", WRONG, ids=lambda row: f"{WRONG.index(row)}-{row[2]}")
 def test_bad_input(row):
     call, error, *parts = row
-    renew_cg()
-    x = dy.inputVector([1.0, 2.0])
-    y = dy.tanh(x)
-    with pytest.raises(error) as caught:
-        call()
-    assert type(caught.value) is error
-    for part in parts:
-        assert part in str(caught.value)
-    z = dy.sum_elems(y + x)
-    assert z.value() == pytest.approx(np.tanh(1) + np.tanh(2) + 3)
-    z.backward(full=True)
-    assert x.gradient() == pytest.approx([2 - np.tanh(1) ** 2, 2 - np.tanh(2) ** 2])
+    check_refused(call, error, *parts)
 
 
 def unary(op):

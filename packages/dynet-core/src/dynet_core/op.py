@@ -26,7 +26,8 @@ class Op:
     """An operation as the table knows it.
 
     `reference` computes it in float64 numpy from arrays of one batch element each (`whole_batch`: from arrays
-    whose last axis is the batch). `domain` is where operands' values are drawn from. `differentiable` says which
+    whose last axis is the batch). `domain` is where operands' values are drawn from; `prepare` makes an operand of
+    such values that tests may use, where not all are good. `differentiable` says which
     operands have a gradient. `tolerance` is for values, relative to the largest magnitude.
     """
 
@@ -40,6 +41,7 @@ class Op:
     tolerance: float = 2e-6
     tolerance_reason: str = ""
     random: bool = False
+    prepare: Callable | None = None
 
 
 OPS: dict[str, Op] = {}

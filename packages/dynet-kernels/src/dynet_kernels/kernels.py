@@ -22,6 +22,14 @@ def _family(name: str):
     return importlib.import_module(f".families.{name}", __package__)
 
 
+# A window that moves over an image of several channels: their sizes, the steps of the window, how far it begins
+# outside, and the number of its places.
+WINDOW = (
+    "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
+    "result_height", "result_width",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Fill:
     """Sets a stretch of memory to one number."""
@@ -110,6 +118,80 @@ class MatrixGradient:
 
     def cuda(self):
         return _family("matmul").matrix_gradient_cuda(self)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Copies what a window sees at each of its places over an image, or (backward) adds it back to the image."""
+
+    backward: bool = False
+    parameters = ("windows", "image", *WINDOW)
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        return _family("windows").copy_cpu(self, lanes)
+
+    def cuda(self):
+        return _family("windows").copy_cuda(self)
+
+
+@dataclass(frozen=True)
+class LargestInWindow:
+    """The largest number that a window sees at each of its places over an image, and where it stands."""
+
+    parameters = ("y", "image", "places", *WINDOW)
+    key = "largest_in_window"
+
+    def cpu(self, lanes):
+        return _family("windows").largest_cpu(self)
+
+    def cuda(self):
+        return _family("windows").largest_cuda(self)
+
+
+@dataclass(frozen=True)
+class LargestInOrder:
+    """The `number` largest numbers of each column in their order, and where they stand; see families.selection."""
+
+    parameters = ("size", "number", "y", "x", "places")
+    key = "largest_in_order"
+
+    def cpu(self, lanes):
+        return _family("selection").largest_cpu(self, lanes)
+
+    def cuda(self):
+        return _family("selection").largest_cuda(self)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """target[places[i]] += source[i] for each i < size; the places are integers."""
+
+    parameters = ("size", "target", "source", "places")
+    key = "scatter"
+
+    def cpu(self, lanes):
+        return _family("selection").scatter_cpu(self)
+
+    def cuda(self):
+        return _family("selection").scatter_cuda(self)
+
+
+@dataclass(frozen=True)
+class Invert:
+    """Replaces a matrix by its inverse; see families.linalg."""
+
+    parameters = ("order", "matrix", "work", "group")
+    key = "invert"
+
+    def cpu(self, lanes):
+        return _family("linalg").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("linalg").cuda(self)
 
 
 SHARD = 32  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones

@@ -211,7 +211,7 @@ def _repeating(name: str, scalars: bool) -> Callable:
     """Records operands that no views can line up: they are repeated to the full shape first."""
 
     def record_repeated(a: Expression, b: Expression) -> Expression | None:
-        from .shape import repeat
+        from .copying import repeat
 
         dims = a.type.plain, b.type.plain
         layout = _column_layout(name, dims)

@@ -14,7 +14,7 @@ from dynet_kernels.layout import SELF
 
 from .kinds import op
 from .layouts import column_view
-from .shape import listed
+from .operands import listed
 
 Y, NOTHING, SHARED = 0, -1, 0  # roles and the group of product kernels
 
@@ -41,9 +41,21 @@ def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
     return dim.rows, dim.columns
 
 
-def product_steps(matrix: Dim, w: int, x: int, y: int, start: int, width: int, operands: tuple[int, int]):
-    """The steps of y = start + W x (views w, x, y; start is a role): forward, backward, deferred."""
-    rows, inner = matrix.rows, matrix.columns
+def product_steps(
+    matrix: Dim,
+    w: int,
+    x: int,
+    y: int,
+    start: int,
+    width: int,
+    operands: tuple[int, int],
+    shape: tuple[int, int] | None = None,
+):
+    """The steps of y = start + W x (views w, x, y; start is a role): forward, backward, deferred.
+
+    `width` columns share one matrix, unless all of them do; `shape` is the matrix's, where that is not its Dim's.
+    """
+    rows, inner = shape or (matrix.rows, matrix.columns)
     group = SHARED if is_shared(matrix) else width
     forward = Step("product", (rows, inner, value_of(w), value_of(x), value_of(y), start, group))
     to_x = Step(

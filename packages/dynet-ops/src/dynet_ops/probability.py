@@ -18,9 +18,10 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, max_over, sum_over
 
+from .copying import repeat
 from .inputs import inputTensor
 from .kinds import columnwise
-from .shape import along, repeat
+from .shape import along
 
 PEAK_AND_TOTAL = {"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak))}
 

@@ -10,7 +10,8 @@ from dynet_kernels import formula as f
 from dynet_kernels.rule import max_over, min_over, sum_over
 
 from .kinds import columnwise
-from .shape import checked_dimension, checked_expression, transpose
+from .operands import checked_dimension, checked_expression
+from .shape import transpose
 
 
 @columnwise(

@@ -10,7 +10,7 @@ from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
 from dynet_core.signature import Signature
-from dynet_ops.shape import concatenate, concatenate_signature
+from dynet_ops.joining import concatenate, concatenate_signature
 
 from .base import _RNNBuilder
 from .state import RNNState

@@ -15,8 +15,8 @@ from dynet_ops.arithmetic import cmult
 from dynet_ops.elementwise import logistic, tanh
 from dynet_ops.inputs import inputVector
 from dynet_ops.norm import layer_norm
+from dynet_ops.picking import pickrange
 from dynet_ops.recurrent import COUPLED, FAST, LSTM
-from dynet_ops.shape import pickrange
 
 from .dropout import Variational
 from .layers import Layers

@@ -1,0 +1,176 @@
+"""The largest numbers of each column in their order, and gradients that go back to where values came from.
+
+Places are int32 bits that stand among the float32 values.
+"""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from .. import tir, vmath
+from ..tir import int64, let, load, store, vector_loop
+from .columns import add_atomically
+
+THREADS = 128
+LOWEST = -(1 << 31)
+
+
+def _key(x):
+    """An int32 for each float32, in the same order; -0 is 0, and NaN lies beyond infinity."""
+    lanes = vmath.lanes_of(x)
+    bits = let(T.reinterpret(tir.vector_type("int32", lanes), x))
+    sign = T.shift_right(bits, vmath.number(31, bits, "int32"))
+    key = let(T.bitwise_xor(bits, T.bitwise_and(sign, vmath.number(0x7FFFFFFF, bits, "int32"))))
+    minus_zero = vmath.number(-1, bits, "int32")
+    return let(T.Select(key == minus_zero, vmath.number(0, bits, "int32"), key))
+
+
+def _halve(found, step, count_from, number):
+    """Add one more bit to the key that `number` numbers reach, if they do; how many reach it."""
+    candidate = let(found.get() + step.get())
+    reached = count_from(let(T.Cast("int32", candidate)))
+    with tir.when(reached >= number):
+        found.set(candidate)
+    step.set(T.shift_right(step.get(), int64(1)))
+    return reached
+
+
+def _put_in_order(memory, size, number, threshold, spare, y, x, places):
+    """Write what lies above the threshold, and the first `spare` numbers that equal it."""
+    filled, equals = tir.Counter(int64(0)), tir.Counter(spare)
+    with T.serial(int64(0), size) as place:
+        value = load(memory, let(x + place), 1)
+        key = _key(value)
+        equal = let(T.Cast("int64", key == threshold))
+        taken = T.Or(key > threshold, T.And(key == threshold, equals.get() > int64(0)))
+        with tir.when(T.And(taken, filled.get() < number)):
+            store(memory, let(y + filled.get()), value)
+            store(memory, let(places + filled.get()), T.reinterpret("float32", T.Cast("int32", place)))
+            filled.set(filled.get() + int64(1))
+            equals.set(equals.get() - equal)
+
+
+def largest_cpu(kernel, lanes):
+    def body(instruction):
+        size, number, y_role, x_role, places_role = instruction.parameters
+        memory = instruction.memory
+        one, none = tir.wide(tir.float32(1.0), lanes), tir.wide(tir.float32(0.0), lanes)
+
+        with T.serial(int64(0), instruction.count) as column:
+            x = instruction.address(x_role, column)
+
+            def count_from(limit, start=x):
+                total = tir.Accumulator(lanes, none)
+
+                def step(offset, mask):
+                    key = _key(load(memory, let(start + offset), lanes, mask))
+                    if mask is not None:
+                        key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
+                    reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
+                    total.set(total.get() + reached)
+
+                vector_loop(size, lanes, step)
+                return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
+
+            found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+            with T.While(step.get() > int64(0)):
+                reached = _halve(found, step, count_from, number)
+                with tir.when(reached == number):
+                    step.set(int64(0))  # found early: no bit can change what is taken
+            threshold = let(T.Cast("int32", found.get()))
+            above = tir.Counter(int64(0))
+            with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
+                above.set(count_from(let(threshold + tirx.const(1, "int32"))))
+            y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+            _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def largest_cuda(kernel):
+    """A block a column: its threads count together, and one of them writes."""
+
+    def body(instruction):
+        size, number, y_role, x_role, places_role = instruction.parameters
+        memory = instruction.memory
+        column = instruction.thread("blockIdx.x", instruction.count)
+        lane = instruction.thread("threadIdx.x", THREADS)
+        shared = T.alloc_buffer((THREADS,), "int64", scope="shared")
+        turns = let(T.floordiv(size - lane + int64(THREADS - 1), int64(THREADS)))
+        x = instruction.address(x_role, column)
+
+        def count_from(limit):
+            total = tir.Counter(int64(0))
+            with T.serial(int64(0), turns) as turn:
+                key = _key(load(memory, let(x + lane + turn * int64(THREADS)), 1))
+                total.set(total.get() + T.Cast("int64", key >= limit))
+            return _sum_of_block(shared, lane, total.get())
+
+        found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+        with T.serial(int64(0), int64(32)):
+            _halve(found, step, count_from, number)
+        threshold = let(T.Cast("int32", found.get()))
+        last = tirx.const((1 << 31) - 1, "int32")
+        following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
+        counted = count_from(following)
+        above = let(T.Select(threshold < last, counted, int64(0)))
+        y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+        with tir.when(lane == int64(0)):
+            _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def _sum_of_block(shared, lane, value):
+    """The sum of all threads' numbers, for every thread."""
+    T.buffer_store(shared, value, [lane])
+    width = THREADS // 2
+    while width:
+        T.evaluate(T.tvm_storage_sync("shared"))
+        both = let(shared[lane] + shared[T.floormod(lane + int64(width), int64(THREADS))])
+        T.evaluate(T.tvm_storage_sync("shared"))
+        with tir.when(lane < int64(width)):
+            T.buffer_store(shared, both, [lane])
+        width //= 2
+    T.evaluate(T.tvm_storage_sync("shared"))
+    total = let(shared[0])
+    T.evaluate(T.tvm_storage_sync("shared"))
+    return total
+
+
+def _place(memory, at):
+    return let(T.Cast("int64", T.reinterpret("int32", load(memory, at, 1))))
+
+
+def scatter_cpu(kernel):
+    def body(instruction):
+        size, target_role, source_role, places_role = instruction.parameters
+        memory = instruction.memory
+        with T.serial(int64(0), instruction.count) as column:
+            target, source = instruction.address(target_role, column), instruction.address(source_role, column)
+            places = instruction.address(places_role, column)
+            with T.serial(int64(0), size) as number:
+                at = let(target + _place(memory, let(places + number)))
+                store(memory, at, load(memory, at, 1) + load(memory, let(source + number), 1))
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def scatter_cuda(kernel):
+    """A thread a number."""
+
+    def body(instruction):
+        size, target_role, source_role, places_role = instruction.parameters
+        memory = instruction.memory
+        block = instruction.thread("blockIdx.x", T.floordiv(instruction.count * size + int64(255), int64(256)))
+        thread = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
+        with tir.when(thread < instruction.count * size):
+            column, number = let(T.floordiv(thread, size)), let(T.floormod(thread, size))
+            at = let(
+                instruction.address(target_role, column)
+                + _place(memory, let(instruction.address(places_role, column) + number))
+            )
+            add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number), 1))
+
+    return tir.kernel(body, kernel.parameters)

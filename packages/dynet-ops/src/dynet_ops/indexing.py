@@ -1,0 +1,67 @@
+"""What `x[...]` means."""
+
+from __future__ import annotations
+
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from dynet_core.expression import Expression
+from dynet_core.parameter import checked_index
+from dynet_core.record import graph_of
+
+from .picking import pick, pickrange
+from .selection import select_regularly
+
+
+def item(x: Expression, key) -> Expression:
+    """What `x[key]` means: an index picks along its dimension, which disappears; slices keep theirs.
+
+    Negative indices count from the end; slices end with the dimension, as in Python. Their steps are positive.
+
+    >>> x = inputVector([1, 2, 3, 4])
+    >>> x[-1].value(), x[1:3].value(), x[::2].value()
+    (4.0, [2.0, 3.0], [1.0, 3.0])
+    """
+    keys = key if isinstance(key, tuple) else (key,)
+    if len(keys) > len(x.type.dims):
+        raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
+    picked, ranges = [], []
+    for number, one in enumerate(keys):
+        if isinstance(one, slice):
+            ranges.append(_range_of(x, number, one))
+        else:
+            picked.append((_index_of(x, number, one), number))
+    for index, number in reversed(picked):
+        x = pick(x, index, number)
+    if any(step > 1 for _, _, step in ranges):
+        return select_regularly(graph_of("x[...]", (x,)), x, ranges)
+    for d, (start, stop, _) in enumerate(ranges):
+        if stop - start < x.type.dims[d]:
+            x = pickrange(x, start, stop, d)
+    return x
+
+
+def _index_of(x: Expression, number: int, index) -> int:
+    size, index = x.type.dims[number], checked_index("x[...]", index)
+    if not -size <= index < size:
+        raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}")
+    return index % size
+
+
+def _range_of(x: Expression, number: int, part: slice) -> tuple[int, int, int]:
+    try:
+        if part.step is not None and checked_index("x[...]", part.step) < 1:
+            raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
+        start, stop, step = part.indices(x.type.dims[number])
+    except TypeError:
+        raise ArgumentTypeError(f"x[...]: slices are made of ints, got {part}") from None
+    if start >= stop:
+        raise OutOfRangeError(f"x[...]: {part} takes nothing from dimension {number} of x, which is {x.type!r}")
+    return start, stop, step
+
+
+def _elements(x: Expression):
+    """The elements along the first dimension, one by one."""
+    return (item(x, index) for index in range(x.type.rows))
+
+
+Expression.__getitem__ = item  # type: ignore[attr-defined]
+Expression.__iter__ = _elements  # type: ignore[attr-defined]

@@ -1,0 +1,142 @@
+"""Ops that join expressions along a dimension, or to a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.parameter import checked_index
+from dynet_core.record import common_batch, described, many_operands
+from dynet_core.signature import Signature, View
+from dynet_kernels.layout import SELF
+
+from .copying import copies
+from .operands import listed
+
+
+def concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
+    rank = max(d + 1, *[len(dim.dims) for dim in dims])
+    padded = [dim.dims + (1,) * (rank - len(dim.dims)) for dim in dims]
+    first = padded[0]
+    if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
+        raise ShapeError(f"concatenate: dimensions other than {d} differ: operands are {described(dims)}")
+    batch = common_batch("concatenate", dims)
+    length = sum(sizes[d] for sizes in padded)
+    result = Dim.of((*first[:d], length, *first[d + 1 :]), batch)
+    before, after = math.prod(first[:d]), math.prod(first[d + 1 :])
+    parts, start = [], 0
+    for place, (dim, sizes) in enumerate(zip(dims, padded)):
+        run = before * sizes[d]
+        loops = [
+            (run, 1, 1),
+            (after, before * length, run),
+            (batch, result.size, dim.size if dim.batch > 1 else 0),
+        ]
+        parts.append((View(SELF, offset=start * before), View(place), loops))
+        start += sizes[d]
+    return copies(result, parts)
+
+
+def _concatenate_along(d: int) -> Callable:
+    return many_operands("concatenate", lambda *dims: concatenate_signature(d, [dim.plain for dim in dims]))
+
+
+_concatenate = [_concatenate_along(d) for d in range(7)]
+
+
+def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
+    """Expressions joined along dimension d.
+
+    Raises:
+        ShapeError: sizes of other dimensions differ.
+
+    >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
+    [1.0, 2.0, 3.0]
+    """
+    xs = listed("concatenate", xs)
+    d = checked_index("concatenate", d)
+    if not 0 <= d < len(_concatenate):
+        raise OutOfRangeError(f"concatenate: there is no dimension {d}")
+    return _concatenate[d](xs)
+
+
+def concatenate_cols(xs: Sequence[Expression]) -> Expression:
+    """Vectors or matrices joined side by side.
+
+    >>> concatenate_cols([inputVector([1, 2]), inputVector([3, 4])]).npvalue()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    return _concatenate[1](listed("concatenate_cols", xs))
+
+
+def _join(arrays, d):
+    rank = max(d + 1, *[a.ndim for a in arrays])
+    return np.concatenate([a.reshape(a.shape + (1,) * (rank - a.ndim)) for a in arrays], axis=d)
+
+
+register(
+    concatenate,
+    reference=lambda *xs, d=0: _join(xs, d),
+    samples=[
+        Sample([((3,), 1), ((5,), 1)], as_list=True),
+        Sample([((3,), 2), ((1,), 1), ((17,), 2)], as_list=True),
+        Sample([((2, 3), 1), ((4, 3), 2)], as_list=True),
+        Sample([((2, 3), 2), ((2, 1), 1)], {"d": 1}, as_list=True),
+        Sample([((2,), 1)], as_list=True),
+    ],
+)
+register(
+    concatenate_cols,
+    reference=lambda *xs: _join(xs, 1),
+    samples=[
+        Sample([((3,), 1), ((3,), 1), ((3,), 1)], as_list=True),
+        Sample([((3,), 2), ((3, 4), 1)], as_list=True),
+        Sample([((1,), 1)], as_list=True),
+        Sample([((17, 2), 3), ((17, 1), 3)], as_list=True),
+    ],
+)
+
+
+def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
+    if any(dim.dims != dims[0].dims for dim in dims):
+        raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
+    result = Dim.of(dims[0].dims, sum(dim.batch for dim in dims))
+    parts, start = [], 0
+    for place, dim in enumerate(dims):
+        parts.append((View(SELF, offset=start), View(place), [(dim.total, 1, 1)]))
+        start += dim.total
+    return copies(result, parts)
+
+
+_to_batch = many_operands("concatenate_to_batch", lambda *dims: _to_batch_signature([dim.plain for dim in dims]))
+
+
+def concatenate_to_batch(xs: Sequence[Expression]) -> Expression:
+    """Expressions of the same dimensions as the batch elements of one.
+
+    >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
+    ((2,), 2)
+    """
+    return _to_batch(listed("concatenate_to_batch", xs))
+
+
+register(
+    concatenate_to_batch,
+    reference=lambda *xs: np.concatenate(xs, axis=-1),
+    whole_batch=True,
+    samples=[
+        Sample([((3,), 1), ((3,), 1)], as_list=True),
+        Sample([((3, 2), 2), ((3, 2), 1), ((3, 2), 3)], as_list=True),
+        Sample([((1,), 1)], as_list=True),
+        Sample([((17,), 2), ((17,), 2)], as_list=True),
+    ],
+)
+
+__all__ = ["concatenate", "concatenate_cols", "concatenate_to_batch"]

@@ -1,0 +1,69 @@
+"""Checks of what users give to ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from dynet_core.expression import Expression
+from dynet_core.parameter import checked_index
+from dynet_core.record import graph_of
+
+
+def checked_dimension(name: str, d: int, dim: Dim) -> int:
+    """A number of a dimension that a user gave."""
+    d = checked_index(name, d)
+    if not 0 <= d < len(dim.dims):
+        raise OutOfRangeError(f"{name}: dimension {d} is out of range for x, which is {dim!r}")
+    return d
+
+
+def checked_expression(name: str, x) -> Expression:
+    """What a user gave as an operand."""
+    if not isinstance(x, Expression):
+        graph_of(name, (x,))
+    return x
+
+
+def listed(name: str, xs) -> Sequence[Expression]:
+    """The operands that a user gave together."""
+    if not isinstance(xs, (list, tuple)):
+        if isinstance(xs, Expression):
+            return [xs]
+        try:
+            xs = list(xs)
+        except TypeError:
+            graph_of(name, (xs,))
+    if not xs:
+        raise ArgumentError(f"{name}: no expressions")
+    return xs
+
+
+def checked_size(name: str, what: str, value) -> int:
+    """A number of things that a user gave, at least 1."""
+    size = None if isinstance(value, (bool, np.bool_)) else getattr(value, "__index__", None)
+    if size is None:
+        raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
+    if size() < 1:
+        raise ArgumentError(f"{name}: {what} must be at least 1, got {size()}")
+    return size()
+
+
+def checked_pair(name: str, what: str, values) -> tuple[int, int]:
+    """Two sizes that a user gave, for rows and columns."""
+    if not isinstance(values, (list, tuple, np.ndarray)):
+        raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
+    if len(values) != 2:
+        raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
+    rows, columns = (checked_size(name, what, value) for value in values)
+    return rows, columns
+
+
+def checked_flag(name: str, what: str, value) -> bool:
+    """Yes or no, as a user gave it."""
+    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+        raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}")
+    return bool(value)

@@ -1,0 +1,147 @@
+"""Sums of expressions, of columns and of batches: copies that add where the result does not move."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from dynet_core.dim import Dim
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of, many_operands, one_operand
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
+
+from .copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
+from .kinds import by_plain_dims, lined_up, op
+from .layouts import broadcast, strides_of
+from .operands import checked_expression, listed
+
+
+@functools.cache
+def _equal_sum_signature(dim: Dim) -> Signature:
+    loops = collapsed([(dim.total, 1, 1)])
+    return Signature(
+        dim,
+        variadic=True,
+        columns=1,
+        views=[View(SELF), View(EACH, period=1)],
+        forward=[Step("clear", (dim.total,)), Step("accumulate", copy_parameters(0, 2, loops))],
+        backward=[Step("accumulate", copy_parameters(3, 1, loops), gradient_of=ANY_OPERAND)],
+    )
+
+
+def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
+    """Operands of different shapes, broadcast."""
+    whole = broadcast(name, dims)
+    extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
+    views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
+    for place, dim in enumerate(dims):
+        loops = collapsed(list(zip(extents, target, strides_of(dim, whole))))
+        role = 2 * (place + 1)
+        views.append(View(place))
+        forward.append(Step("accumulate", copy_parameters(0, role, loops)))
+        backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=place))
+    return Signature(whole, operands=len(dims), views=views, forward=forward, backward=backward)
+
+
+def _sum_of_any(name: str) -> Callable:
+    record = many_operands(name, lambda *dims: _sum_signature(name, [dim.plain for dim in dims]))
+
+    def of_intricate(xs: Sequence[Expression]) -> Expression:
+        try:
+            return record(xs)
+        except TooManyLoops:
+            whole = broadcast(name, [x.type for x in xs])
+            return record([repeat(x, whole) for x in xs])
+
+    return of_intricate
+
+
+_sums = {name: _sum_of_any(name) for name in ("esum", "average")}
+
+
+def _sum(name: str, xs: Sequence[Expression]) -> Expression:
+    graph, dim = checked_expression(name, xs[0]).graph, xs[0].type
+    places = []
+    for x in xs:
+        if not isinstance(x, Expression) or x.type is not dim or x.graph is not graph or graph is None:
+            return _sums[name](xs)
+        places.append(x.at)
+    if graph.nodes is graph:
+        graph_of(name, xs)  # says that it is gone
+    return append(graph, _equal_sum_signature(dim.plain), [len(places), *places])
+
+
+def esum(xs: Sequence[Expression]) -> Expression:
+    """The elementwise sum of any number of expressions; shapes are broadcast.
+
+    >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
+    [4.0, 6.0]
+    """
+    return _sum("esum", listed("esum", xs))
+
+
+def average(xs: Sequence[Expression]) -> Expression:
+    """The elementwise average of any number of expressions.
+
+    >>> average([inputVector([1, 2]), inputVector([3, 4])]).value()
+    [2.0, 3.0]
+    """
+    xs = listed("average", xs)
+    return _sum("average", xs) * (1.0 / len(xs))
+
+
+_SUM_SAMPLES = [
+    Sample([((3, 2), 1), ((3,), 2)], as_list=True),
+    Sample([((3,), 1)], as_list=True),
+    Sample([((17,), 2), ((17,), 2), ((17,), 2)], as_list=True),
+    Sample([((5, 3), 1), ((5, 3), 4)], as_list=True),
+    Sample([((1,), 1)] * 9, as_list=True),
+    Sample([((4,), 3), ((4,), 1), ((1,), 1)], as_list=True),
+]
+register(esum, reference=lined_up(lambda *xs: sum(xs)), samples=_SUM_SAMPLES)
+register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs)), samples=_SUM_SAMPLES)
+
+
+@by_plain_dims
+def _sum_batches_signature(dim: Dim) -> Signature:
+    return copy_of(Dim.of(dim.dims), [(dim.size, 1, 1), (dim.batch, 0, dim.size)])
+
+
+@op(
+    one_operand("sum_batches", _sum_batches_signature),
+    reference=lambda x: x.sum(-1, keepdims=True),
+    whole_batch=True,
+    samples=[Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
+)
+def sum_batches(x: Expression) -> Expression:
+    """The sum over the batch: one batch element is left.
+
+    >>> sum_batches(inputTensor([[1, 2, 3]], batched=True)).value()
+    6.0
+    """
+    ...
+
+
+@by_plain_dims
+def _sum_cols_signature(dim: Dim) -> Signature:
+    rows, columns = dim.rows, dim.columns
+    return copy_of(Dim.of((rows,), dim.batch), [(rows, 1, 1), (columns, 0, rows), (dim.batch, rows, dim.size)])
+
+
+@op(
+    one_operand("sum_cols", _sum_cols_signature),
+    reference=lambda x: x.reshape(len(x), -1).sum(1),
+    samples=[Sample([((3, 5), 1)]), Sample([((17, 2), 3)]), Sample([((4,), 1)]), Sample([((1, 6), 2)])],
+)
+def sum_cols(x: Expression) -> Expression:
+    """The sum of the columns of a matrix, y_i = sum over j of x_ij.
+
+    >>> sum_cols(inputTensor([[1, 2], [3, 4]])).value()
+    [3.0, 7.0]
+    """
+    ...
+
+
+__all__ = ["average", "esum", "sum_batches", "sum_cols"]

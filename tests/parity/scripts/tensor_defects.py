@@ -1,0 +1,43 @@
+"""Calls of selection, convolution and contraction that DyNet 2.1 answers wrongly, or refuses."""
+
+from report import listed, numbers, report
+
+import dynet as dy
+
+
+def array(*shape):
+    return numbers(shape, 7, -2.0, 2.0)
+
+
+def tensor(*shape, batched=False):
+    return dy.inputTensor(array(*shape), batched=batched)
+
+
+CALLS = {
+    "kmax_pooling": lambda: dy.kmax_pooling(dy.inputTensor([3.0, 1.0, 2.0, 3.0, 5.0]), 2, 0),
+    "filter1d_narrow": lambda: dy.filter1d_narrow(tensor(2, 3, 2, batched=True), tensor(2, 2)),
+    "conv2d": lambda: dy.conv2d(tensor(3, 3, 1), tensor(2, 2, 1, 1, 2, batched=True), [1, 1]),
+    "contract3d_1d": lambda: dy.contract3d_1d(tensor(2, 3, 4), tensor(4)),
+    "inverse": lambda: dy.inverse(tensor(2, 2, 3, batched=True)),
+    "logdet": lambda: dy.logdet(dy.square(tensor(1, 1, 3, batched=True))),
+    "trace_of_product": lambda: dy.trace_of_product(tensor(2, 2, 3, batched=True), tensor(2, 2)),
+    "contract3d_1d_1d": lambda: dy.contract3d_1d_1d(tensor(2, 3, 4), tensor(4, 2, batched=True), tensor(3)),
+}
+
+
+def main():
+    results = {}
+    for name, call in CALLS.items():
+        dy.renew_cg()
+        (dy.inputTensor(array(64, 64)) * dy.inputTensor(array(64, 64))).value()  # leaves numbers in DyNet's memory
+        dy.renew_cg()
+        try:
+            result = call()
+            results[name] = {"dims": list(result.dim()[0]), "batch": result.dim()[1], "value": listed(result)}
+        except Exception as error:
+            results[name] = {"error": f"{type(error).__name__}: {error}"}
+    report(results)
+
+
+if __name__ == "__main__":
+    main()

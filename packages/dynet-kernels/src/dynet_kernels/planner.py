@@ -217,7 +217,7 @@ def emit(plan, opcode, base, count, parameters):
 
 @T.inline
 def operand_needs(plan, order, first, last, operand, everything):
-    """Whether of order[first:last] an operand needs a gradient: number `operand`, any that shares EACH, or any at all."""
+    """Whether of order[first:last] an operand needs a gradient: number `operand`, any that shares EACH, or any."""
     result = everything
     for place in T.serial(last - first):
         if result == 0:

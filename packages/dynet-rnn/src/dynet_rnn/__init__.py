@@ -8,12 +8,15 @@ from .lstm import (
     CoupledLSTMBuilder,
     FastLSTMBuilder,
     LSTMBuilder,
+    SparseLSTMBuilder,
     VanillaLSTMBuilder,
 )
 from .simple import SimpleRNNBuilder
+from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .state import RNNState, StackedRNNState
 
 __all__ = [
-    "BiRNNBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder",
-    "LSTMBuilder", "RNNState", "SimpleRNNBuilder", "StackedRNNState", "VanillaLSTMBuilder", "_RNNBuilder",
+    "BiRNNBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder",
+    "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "RNNState", "SimpleRNNBuilder", "SoftmaxBuilder",
+    "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip

@@ -74,10 +74,11 @@ class Cell:
         return add_rule(f"{self.name}.{name}", views, forward, backward)
 
 
-def add_rule(kernel: str, views: tuple[str, ...], forward: Callable, backward: Callable, **facts) -> str:
-    """Add the kernels of a step that is stated as formulas of a part's views, in their order."""
+def add_rule(kernel: str, views: tuple[str, ...], forward: Callable, backward: Callable | None, **facts) -> str:
+    """Add the kernels of a step that is stated as formulas of a part's first views, in their order."""
     KERNELS.add(kernel, Rule(views, forward, **facts))
-    KERNELS.add(kernel + ".backward", Rule(views, backward))
+    if backward is not None:
+        KERNELS.add(kernel + ".backward", Rule(views, backward))
     return kernel
 
 

@@ -21,7 +21,7 @@ INPUT = 2  # the operands are b, W, the input (b again where there is none), the
 FIXED = 3  # how many of them come before what recurs
 
 
-def _child_sum_node(i, o, u, c_kept):
+def _node(i, o, u, c_kept):
     i, o, u = logistic(i), logistic(o), tanh(u)
     c = i * u + c_kept
     return {"h": o * tanh(c), "c": c, "i": i, "o": o, "u": u}
@@ -65,11 +65,11 @@ def _child_backward(f, c_child, dc_kept):
 
 
 LEAF = ("h", "c", "i", "o", "u")
-NODE = (*LEAF, "c_kept", "h_sum")
+NODE = (*LEAF, "c_kept")
 SUMMED_CHILD = ("c_kept", "f", "c_child", "h_sum", "h_child", "fx")
 CHILD = SUMMED_CHILD[:3]
 leaf = add_rule("tree_lstm.leaf", LEAF, _leaf, _leaf_backward)
-node = add_rule("tree_lstm.node", NODE, _child_sum_node, _node_backward)
+node = add_rule("tree_lstm.node", NODE, _node, _node_backward)
 clear_sums = add_rule("tree_lstm.clear_sums", SUMMED_CHILD, lambda: {"h_sum": 0.0, "c_kept": 0.0}, None)
 summed_child = add_rule(
     "tree_lstm.summed_child", SUMMED_CHILD, _summed_child, _summed_child_backward, accumulate=("h_sum", "c_kept")
@@ -86,9 +86,7 @@ def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
 
 def _of_children(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
     stride = hidden if child_batch > 1 else 0
-    return {
-        f"{name}_child": View(EACH, k * hidden * child_batch, stride, period=batch) for k, name in enumerate("hc")
-    }
+    return {f"{name}_child": View(EACH, k * hidden * child_batch, stride, period=batch) for k, name in enumerate("hc")}
 
 
 def _projection(batch: int, x: Dim | None, *dims: Dim) -> Signature:
@@ -98,15 +96,11 @@ def _projection(batch: int, x: Dim | None, *dims: Dim) -> Signature:
 @functools.cache
 def _leaf_part(hidden: int, batch: int, gates: int) -> Signature:
     views = _state(hidden, batch, gates)
-    return part_signature(
-        "tree_lstm", hidden, batch, views, {}, [leaf], size=2 * hidden * batch, waits=(0, 0)
-    )
+    return part_signature("tree_lstm", hidden, batch, views, {}, [leaf], size=2 * hidden * batch, waits=(0, 0))
 
 
 @functools.cache
-def child_sum_signature(
-    batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim
-) -> Signature:
+def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
     """A node of a child-sum TreeLSTM; `child_batch` 0: a leaf."""
     hidden = Uf.rows
     parts = [_projection(batch, x, b, W)]

@@ -14,9 +14,11 @@ from .lstm import (
 from .simple import SimpleRNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .state import RNNState, StackedRNNState
+from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 __all__ = [
-    "BiRNNBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder",
-    "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "RNNState", "SimpleRNNBuilder", "SoftmaxBuilder",
-    "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder", "VanillaLSTMBuilder", "_RNNBuilder",
+    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
+    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
+    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip

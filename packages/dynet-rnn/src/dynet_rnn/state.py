@@ -11,7 +11,7 @@ from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 from dynet_core.record import append, graph_of
-from dynet_core.signature import alias
+from dynet_core.signature import Signature, alias
 from dynet_ops.inputs import zeros
 
 from .layers import START, Form, Layers, expressions
@@ -19,7 +19,11 @@ from .layers import START, Form, Layers, expressions
 if TYPE_CHECKING:
     from .base import _RNNBuilder
 
-_place = functools.cache(lambda dim, offset: alias(dim, offset=offset))  # a stretch of a node as an expression
+
+@functools.cache
+def place_in(dim: Dim, offset: int) -> Signature:
+    """A stretch of a node as an expression."""
+    return alias(dim, offset=offset)
 
 
 class Run:
@@ -191,7 +195,7 @@ class RNNState:
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
         form = self._form.steps(x.type)[2]  # checks shapes before anything is recorded
         if x.graph is None or len(x.type.dims) > 1:
-            x = append(graph, _place(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
+            x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
         places = tuple([place for (place,) in self._record(graph.nodes, [x.at], x.type)])
@@ -217,7 +221,7 @@ class RNNState:
             graph, form = self._run.graph, self._form
             found = tuple(
                 [
-                    append(graph, _place(dim, value * dim.total), [place])
+                    append(graph, place_in(dim, value * dim.total), [place])
                     if value
                     else expressions(graph, [place], dim)[0]
                     for place, dim in zip(self._places, form.dims)

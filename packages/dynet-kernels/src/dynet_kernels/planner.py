@@ -503,9 +503,7 @@ def plan_new_backward(plan, loss, size, everything):
             signature: T.let = plan.part[node]
             first: T.let = plan.first[node]
             operands: T.let = operand_count(plan, first, signature)
-            passed: T.let = T.if_then_else(
-                plan.live[node] == 3, plan.table[signature + at.PASSES] * 2, T.int64(0)
-            )
+            passed: T.let = T.if_then_else(plan.live[node] == 3, plan.table[signature + at.PASSES] * 2, T.int64(0))
             for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
                 awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
                 for k in T.serial(waits):

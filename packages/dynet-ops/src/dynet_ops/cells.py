@@ -19,6 +19,7 @@ from dynet_core.expression import Expression
 from dynet_core.parameter import copy_step
 from dynet_core.record import common_batch, described, graph_of
 from dynet_core.signature import Signature, Step, View
+from dynet_kernels.formula import tanh
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import ANY_OPERAND, BEFORE, BEFORE_OPERAND, EACH, EACH_OPERAND, FIRST, SELF
 from dynet_kernels.rule import Rule
@@ -72,6 +73,17 @@ class Cell:
         views = (*self.state, *self.scratch, *self.gates)
         views += self.first_weights if first else self.previous + self.weights
         return add_rule(f"{self.name}.{name}", views, forward, backward)
+
+
+def output_backward(c, o, dh):
+    """What h = o tanh(c) adds to the gradient of c, and that of the output gate before its activation."""
+    t = tanh(c)
+    return dh * o * (1 - t * t), dh * t * o * (1 - o)
+
+
+def candidate_backward(i, g, dc):
+    """The gradients of the input gate and the candidate before their activations, where c = i g + ..."""
+    return {"di": dc * g * i * (1 - i), "dg": dc * i * (1 - g * g)}
 
 
 def add_rule(kernel: str, views: tuple[str, ...], forward: Callable, backward: Callable | None, **facts) -> str:

@@ -15,34 +15,23 @@ from dynet_core.signature import Signature, View
 from dynet_kernels.formula import logistic, tanh
 from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
 
-from .cells import Product, add_rule, input_view, part_signature, projection_part
+from .cells import Product, add_rule, candidate_backward, input_view, output_backward, part_signature, projection_part
+from .recurrent import lstm_first, lstm_first_backward
 
 INPUT = 2  # the operands are b, W, the input (b again where there is none), then what recurs, then the children
 FIXED = 3  # how many of them come before what recurs
 
 
-def _node(i, o, u, c_kept):
-    i, o, u = logistic(i), logistic(o), tanh(u)
-    c = i * u + c_kept
-    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "u": u}
+def _node(i, o, g, c_kept):
+    i, o, g = logistic(i), logistic(o), tanh(g)
+    c = i * g + c_kept
+    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
 
 
-def _node_backward(c, i, o, u, dh, dc):
-    t = tanh(c)
-    dc = dc + dh * o * (1 - t * t)
-    return {"di": dc * u * i * (1 - i), "do": dh * t * o * (1 - o), "du": dc * i * (1 - u * u), "dc_kept": dc}
-
-
-def _leaf(i, o, u):
-    i, o, u = logistic(i), logistic(o), tanh(u)
-    c = i * u
-    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "u": u}
-
-
-def _leaf_backward(c, i, o, u, dh, dc):
-    found = _node_backward(c, i, o, u, dh, dc)
-    del found["dc_kept"]
-    return found
+def _node_backward(c, i, o, g, dh, dc):
+    dc_of_h, do = output_backward(c, o, dh)
+    dc = dc + dc_of_h
+    return {"do": do, **candidate_backward(i, g, dc), "dc_kept": dc}
 
 
 def _summed_child(f, h_child, c_child):
@@ -64,11 +53,11 @@ def _child_backward(f, c_child, dc_kept):
     return {"df": dc_kept * c_child * f * (1 - f), "dc_child": dc_kept * f}
 
 
-LEAF = ("h", "c", "i", "o", "u")
+LEAF = ("h", "c", "i", "o", "g")
 NODE = (*LEAF, "c_kept")
 SUMMED_CHILD = ("c_kept", "f", "c_child", "h_sum", "h_child", "fx")
 CHILD = SUMMED_CHILD[:3]
-leaf = add_rule("tree_lstm.leaf", LEAF, _leaf, _leaf_backward)
+leaf = add_rule("tree_lstm.leaf", LEAF, lstm_first, lstm_first_backward)
 node = add_rule("tree_lstm.node", NODE, _node, _node_backward)
 clear_sums = add_rule("tree_lstm.clear_sums", SUMMED_CHILD, lambda: {"h_sum": 0.0, "c_kept": 0.0}, None)
 summed_child = add_rule(
@@ -79,9 +68,9 @@ child = add_rule("tree_lstm.child", CHILD, _child, _child_backward, accumulate=(
 
 
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
-    """The views of a node's own state, and of the gates i, o, u."""
+    """The views of a node's own state, and of the gates i, o, g."""
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
-    return views | {name: View(FIRST, k * hidden, gates * hidden) for k, name in enumerate("iou")}
+    return views | {name: View(FIRST, k * hidden, gates * hidden) for k, name in enumerate("iog")}
 
 
 def _of_children(hidden: int, batch: int, child_batch: int) -> dict[str, View]:

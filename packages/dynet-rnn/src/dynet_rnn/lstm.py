@@ -216,6 +216,13 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         self.spec = self.spec[:3]  # what DyNet's own from_spec takes
 
 
+def _peephole_shapes(n: int, m: int, peepholes: int) -> list[tuple[int, ...]]:
+    """The parameters of two gates with peepholes (m, peepholes) and of the candidate, for n inputs and m units."""
+    candidate = [(m, n), (m, m), (m,)]
+    gate = [*candidate[:2], (m, peepholes), (m,)]
+    return [*gate, *gate, *candidate]
+
+
 class CoupledLSTMBuilder(Variational):
     r"""A network of long short-term memories whose forget gate is 1 - i, with peepholes.
 
@@ -242,8 +249,7 @@ class CoupledLSTMBuilder(Variational):
     _rates = (0.0, 0.0, 0.0)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        gate = (m, n), (m, m), (m, m), (m,)
-        return self._add(*gate, *gate, (m, n), (m, m), (m,))
+        return self._add(*_peephole_shapes(n, m, m))
 
 
 class LSTMBuilder(CoupledLSTMBuilder):
@@ -302,5 +308,4 @@ class FastLSTMBuilder(Variational):
     _projection, _recurrent = (3, 0, 7, 4, 10, 8), (1, 5, 9)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        gate = (m, n), (m, m), (m, 1), (m,)
-        return self._add(*gate, *gate, (m, n), (m, m), (m,))
+        return self._add(*_peephole_shapes(n, m, 1))

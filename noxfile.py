@@ -96,6 +96,20 @@ def tagger(session):
 
 
 @nox.session
+def language_model(session):
+    """Train an LSTM language model on the treebank's sentences."""
+    session.install("-r", "requirements.txt", *group("examples"))
+    session.run("python", "examples/language_model/train.py", *session.posargs)
+
+
+@nox.session
+def tree_lstm(session):
+    """Train a TreeLSTM on the treebank's dependency trees."""
+    session.install("-r", "requirements.txt", *group("examples"))
+    session.run("python", "examples/tree_lstm/train.py", *session.posargs)
+
+
+@nox.session
 def wheels(session):
     """Build all wheels into dist/ and install them into a clean environment."""
     session.install(*group("test"))

@@ -23,7 +23,7 @@ class Results:
 
 
 def run_script(python: list[str], script: str, arguments: tuple[str, ...]) -> dict:
-    """The JSON object on the last line that the script prints; DyNet 2.1 prints warnings above it."""
+    """The JSON object that the script prints on a line of its own; DyNet 2.1 prints remarks around it."""
     result = subprocess.run(
         [*python, str(SCRIPTS / script), *arguments],
         capture_output=True,
@@ -33,7 +33,7 @@ def run_script(python: list[str], script: str, arguments: tuple[str, ...]) -> di
     )
     if result.returncode:
         pytest.fail(f"{script} under {python[0]} ended with {result.returncode}:\n{result.stderr}", pytrace=False)
-    return json.loads(result.stdout.splitlines()[-1])
+    return json.loads(next(line for line in reversed(result.stdout.splitlines()) if line.startswith("{")))
 
 
 @pytest.fixture(scope="session")

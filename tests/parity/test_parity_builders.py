@@ -10,6 +10,7 @@ BUILDERS = [
     "no forget bias",
     "layer normalisation",
     "compact LSTM",
+    "sparse LSTM",
     "coupled LSTM",
     "fast LSTM",
 ]

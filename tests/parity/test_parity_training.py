@@ -1,5 +1,6 @@
 """Training: the tagger's losses and the trainers' updates."""
 
+import numpy as np
 import pytest
 
 
@@ -17,22 +18,27 @@ def test_tagger_by_adam(both):
     assert ours == pytest.approx(reference, rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    "trainer",
-    [
-        "sgd",
-        "sgd, rate given",
-        "sgd, rate set",
-        "sgd, clipped",
-        "sgd, not clipped",
-        "sgd, dense",
-        "adam",
-        "adam, settings given",
-        "adam, rate set",
-        "adam, clipped",
-        "adam, dense",
-    ],
-)
+TRAINERS = [
+    *["sgd", "sgd, rate given", "sgd, rate set", "sgd, clipped", "sgd, not clipped", "sgd, dense"],
+    *["cyclical", "cyclical, settings given"],
+    *[f"{name}{kind}" for name in ("momentum", "adagrad", "adadelta", "rmsprop", "amsgrad", "adam")
+      for kind in ("", ", settings given", ", dense")],
+    *["adam, rate set", "adam, clipped"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
 def test_updates(trainer, both, assert_close):
+    """The first updates and the fiftieth, each parameter to 2e-5 of its largest value."""
     results = both("trainers.py")
-    assert_close(results.ours[trainer], results.reference[trainer], rtol=1e-4, atol=1e-5)
+    ours, reference = results.ours[trainer], results.reference[trainer]
+    assert len(reference["values"]) == 5
+    for update, (mine, theirs) in enumerate(zip(ours.pop("values"), reference.pop("values"), strict=True)):
+        for tensor, expected in zip(mine, theirs, strict=True):
+            error = np.abs(np.subtract(tensor, expected)).max()
+            assert error <= 2e-5 * np.abs(expected).max(), f"update {update}: a parameter is off by {error}"
+    assert_close(ours, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_no_trainer_is_forgotten(both):
+    assert both("trainers.py").reference.keys() == set(TRAINERS)

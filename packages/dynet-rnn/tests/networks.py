@@ -35,6 +35,10 @@ NETWORKS = {
     "layer norm": Network(
         lambda n, m: rnn.VanillaLSTMBuilder(n, INPUT, HIDDEN, m, ln_lstm=True), reference.layer_normalised, 2
     ),
+    "sparse": Network(lambda n, m: rnn.SparseLSTMBuilder(n, INPUT, HIDDEN, m), reference.sparse(1.0), 2),
+    "sparse, forget bias": Network(
+        lambda n, m: rnn.SparseLSTMBuilder(n, INPUT, HIDDEN, m, False, 0.25), reference.sparse(0.25), 2
+    ),
     "coupled": Network(lambda n, m: rnn.CoupledLSTMBuilder(n, INPUT, HIDDEN, m), reference.coupled, 2),
     "fast": Network(lambda n, m: rnn.FastLSTMBuilder(n, INPUT, HIDDEN, m), reference.fast, 2),
 }
@@ -50,7 +54,8 @@ class Setting:
         self.model = ParameterCollection()
         self.builder = self.network.make(layers, self.model)
         for parameter in self.model.parameters_list():
-            parameter.set_value(self.random.uniform(-1, 1, parameter.shape()))
+            values = self.random.uniform(-1, 1, parameter.shape())
+            parameter.set_value(values if parameter.is_updated() else values < 0.3)  # a mask is not trained
 
     def arrays(self, count, size=INPUT, batch=1):
         """Vectors as the reference takes them."""

@@ -35,6 +35,16 @@ def vanilla(forget_bias):
     return step
 
 
+def sparse(forget_bias):
+    step_of = vanilla(forget_bias)
+
+    def step(p, x, state, masks):
+        Wx, Wh, b, Mx, Mh = p
+        return step_of((Wx * Mx, Wh * Mh, b), x, state, masks)
+
+    return step
+
+
 def _vanilla_gates(gates, state, forget_bias, normal):
     i, f, o, g = np.split(gates, 4)
     c = sigmoid(i) * np.tanh(g)

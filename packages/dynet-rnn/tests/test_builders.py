@@ -25,6 +25,8 @@ PARAMETERS = {
     "compact": ("compact-vanilla-lstm-builder", STACKED),
     "forget bias": ("vanilla-lstm-builder", STACKED),
     "layer norm": ("vanilla-lstm-builder", STACKED),
+    "sparse": ("vanilla-lstm-builder", STACKED + STACKED[:2]),
+    "sparse, forget bias": ("vanilla-lstm-builder", STACKED + STACKED[:2]),
     "coupled": ("lstm-builder", PEEPHOLES * 2 + GATE),
     "fast": ("fast-lstm-builder", DIAGONAL * 2 + GATE),
 }
@@ -39,7 +41,9 @@ def test_parameters(name):
     first, second = builder.get_parameters()
     assert [p.shape() for p in first] == shapes
     assert [p.shape() for p in second] == [tuple(HIDDEN if n == INPUT else n for n in shape) for shape in shapes]
-    assert [p.name() for p in [*first, *second]] == [f"/{collection}/_{k}" for k in range(2 * len(shapes))]
+    places = [0, 1, 4, 2, 3] if name.startswith("sparse") else range(len(shapes))
+    numbers = [*places, *[len(shapes) + place for place in places]]
+    assert [p.name() for p in [*first, *second]] == [f"/{collection}/_{k}" for k in numbers]
     assert builder.param_collection().name() == f"/{collection}/"
     assert NETWORKS[name].make(1, model).param_collection().name() == f"/{collection}_1/"
     assert all(not p.as_array().any() for p in first if len(p.shape()) == 1)
@@ -62,7 +66,13 @@ def test_parameter_expressions(name):
     builder.initial_state()
     expressions = builder.get_parameter_expressions()
     for layer, parameters in zip(expressions, builder.get_parameters(), strict=True):
-        assert [e.npvalue().tolist() for e in layer] == [p.as_array().tolist() for p in parameters]
+        weights, masks = parameters[:3], [p.as_array() for p in parameters[3:5] if not p.is_updated()]
+        if masks:
+            parameters = weights
+        wanted = [p.as_array() for p in parameters]
+        for k, mask in enumerate(masks):
+            wanted[k] = wanted[k] * mask
+        assert [e.npvalue().tolist() for e in layer] == [array.tolist() for array in wanted]
     renew_cg()
     with pytest.raises(ValueError, match="initial_state"):
         builder.get_parameter_expressions()

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from networks import HIDDEN, INPUT, Setting, assert_state, expression, value_of
-from test_networks import check_gradients, outputs
+from test_networks import SIZES, check_gradients, outputs
 
 import dynet_ops as dy
 import dynet_rnn as rnn
 from dynet_core import renew_cg, reset_random_seed
 from dynet_rnn import dropout
 
-VARIATIONAL = ["simple", "vanilla", "compact", "forget bias", "coupled", "fast"]
+VARIATIONAL = ["simple", "vanilla", "compact", "forget bias", "sparse", "sparse, forget bias", "coupled", "fast"]
 variational = pytest.mark.parametrize("name", VARIATIONAL)
 
 
@@ -36,7 +36,7 @@ def test_one_mask_for_a_sequence(name, rates, batch):
 
 
 @variational
-@pytest.mark.parametrize(("steps", "layers", "batch"), [(1, 1, 1), (2, 3, 1), (7, 2, 5)])
+@pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients(name, steps, layers, batch):
     setting = Setting(name, layers)
     setting.builder.set_dropout(0.4)
@@ -51,19 +51,24 @@ def test_gradients(name, steps, layers, batch):
     )
 
 
-def test_layer_normalisation():
-    """With a seed that does not drop all of a vector: nothing can be normalised then."""
-    setting = Setting("layer norm", 2)
-    setting.builder.set_dropouts(0.3, 0.3)
-    reset_random_seed(2)
+@pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
+def test_gradients_of_layer_normalisation(steps, layers, batch):
+    """With masks that do not drop all of a vector: nothing can be normalised then."""
+    setting = Setting("layer norm", layers)
+    setting.builder.set_dropouts(0.2, 0.2)
     state = setting.builder.initial_state()
-    setting.builder.set_dropout_masks(2)
-    masks = masks_of(setting.builder)
-    assert all(mask[value].any(0).all() for mask in masks for value in "xh")
+    for seed in range(1000):
+        reset_random_seed(seed)
+        setting.builder.set_dropout_masks(batch)
+        masks = masks_of(setting.builder)
+        if all((mask[value] > 0).sum(0).min() > 1 for mask in masks for value in "xh"):
+            break
+    else:
+        raise AssertionError("every seed drops too much")
     check_gradients(
         setting,
         lambda inputs, start: state.transduce(inputs),
-        setting.arrays(3, batch=2),
+        setting.arrays(steps, batch=batch),
         outputs,
         masks=masks,
     )
@@ -158,6 +163,32 @@ def test_gru_drops_inputs_and_output_at_each_step(monkeypatch):
         (before,) = setting.reference([x], before, layers)
         assert_state(state, before)
         np.testing.assert_allclose(value_of(state.output()), last * before[-1][0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
+def test_gradients_of_gru(monkeypatch, steps, layers, batch):
+    setting = Setting("GRU", layers)
+    setting.builder.set_dropout(0.5)
+    sizes = [INPUT, *[HIDDEN] * layers] * steps
+    drawn = [np.random.default_rng(k).choice([0.0, 2.0], (size, batch)) for k, size in enumerate(sizes)]
+    given_masks(monkeypatch, drawn)
+    of_steps = [drawn[k : k + layers + 1] for k in range(0, len(drawn), layers + 1)]
+
+    def reference(xs, start=None, masks=None, parameters=None):
+        before, found = start, []
+        for x, (*inner, last) in zip(xs, of_steps):
+            layer_masks = [{"x": mask, "h": 1.0, "c": 1.0} for mask in inner]
+            (before,) = Setting.reference(setting, [x], before, layer_masks, parameters)
+            found.append([[last * before[-1][0]]])
+        return found
+
+    monkeypatch.setattr(setting, "reference", reference)
+    check_gradients(
+        setting,
+        lambda inputs, start: setting.builder.initial_state().transduce(inputs),
+        setting.arrays(steps, batch=batch),
+        outputs,
+    )
 
 
 def test_both_directions():

@@ -17,8 +17,18 @@ from networks import (
 
 import dynet_ops as dy
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, StaleExpressionError, cg_version, renew_cg
+from dynet_core import (
+    ArgumentError,
+    NotFiniteError,
+    StaleExpressionError,
+    cg_checkpoint,
+    cg_revert,
+    cg_version,
+    renew_cg,
+)
+from dynet_core.draw import dot
 from dynet_core.graph import current
+from dynet_core.nodes import node_at, nodes_of
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -208,24 +218,77 @@ def test_inputs_that_are_parameters_or_columns(name):
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "layer norm"])
-def test_how_much_is_recorded(name, layers):
-    """A step is a projection and one node for each layer; a sequence has one projection for each layer."""
+def test_a_step_is_one_record_for_each_layer_and_so_is_a_sequence(name, layers):
     setting = Setting(name, layers)
     inputs = [expression(x) for x in setting.arrays(6)]
-    state = setting.builder.initial_state().add_input(inputs[0])
+    start = setting.builder.initial_state()
+    state = start.add_input(inputs[0])
 
     def recorded(function):
-        before = len(current().nodes)
+        before = len(list(nodes_of(current())))
         function()
-        return len(current().nodes) - before
+        return len(list(nodes_of(current()))) - before
 
-    one = recorded(lambda: state.add_input(inputs[1]))
-    assert one == recorded(lambda: state.transduce(inputs[1:2]))
-    two, three = (
-        recorded(lambda: state.transduce(inputs[1:3])),
-        recorded(lambda: state.transduce(inputs[1:4])),
-    )
-    assert three - two == two - one < one
+    assert recorded(lambda: start.add_input(inputs[0])) == layers
+    assert recorded(lambda: state.add_input(inputs[1])) == layers
+    for count in (1, 2, 5):
+        assert recorded(lambda count=count: start.transduce(inputs[:count])) == layers
+        assert recorded(lambda count=count: state.transduce(inputs[:count])) == layers
+
+
+@pytest.mark.parametrize("name", ["vanilla", "GRU"])
+def test_steps_of_a_sequence_are_nodes_for_all_that_looks_at_graphs(name):
+    """They are drawn, checked, taken back and differentiated from like any other."""
+    setting = Setting(name)
+    x = dy.inputVector([1, 2])
+    ys = setting.builder.initial_state().transduce([x, x, x])
+    dy.sum_elems(ys[1])
+    (node,) = [node for node in nodes_of(current()) if len(node.places) > 1]
+    assert list(node.places) == [y.at for y in ys] and node.dim is ys[0].type
+    assert [node_at(current(), y.at) for y in ys] == [node] * 3
+    drawn = dot(current(), expression_names={ys[1]: "second"})
+    assert 'label="second {3}"' in drawn and drawn.count("->") == len(node.operands) + 1
+
+    ys[1].value()
+    dy.sum_elems(ys[1]).backward(full=True)
+    assert ys[1].gradient().tolist() == [1, 1, 1] and ys[0].gradient().any() and not ys[2].gradient().any()
+
+    renew_cg(check_validity=True)
+    good = dy.inputVector([1, 2])
+    ys = setting.builder.initial_state().transduce([good, good])
+    assert np.isfinite(ys[-1].value()).all()
+    for p in setting.model.parameters_list():
+        p.set_value(np.full(p.shape(), np.nan))
+    ys = setting.builder.initial_state().transduce([good, good])
+    with pytest.raises(NotFiniteError, match=f"node {ys[0].at} of graph"):
+        ys[-1].value()
+
+
+def test_a_revert_takes_back_the_steps_of_a_sequence():
+    setting = Setting("vanilla")
+    x = dy.inputVector([1, 2])
+    kept = setting.builder.initial_state().transduce([x, x])
+    cg_checkpoint()
+    gone = setting.builder.initial_state().transduce([x, x])
+    wanted = [y.value() for y in gone]
+    cg_revert()
+    for y in gone:
+        with pytest.raises(StaleExpressionError, match="taken back"):
+            y.value()
+    again = setting.builder.initial_state().transduce([x, x])
+    assert [y.value() for y in again] == [y.value() for y in kept] == wanted
+
+
+def test_immediate_computation_of_sequences():
+    setting = Setting("vanilla", 2)
+    xs = setting.arrays(3)
+    renew_cg(immediate_compute=True)
+    states = setting.builder.initial_state().add_inputs([expression(x) for x in xs])
+    ys = setting.builder.initial_state().transduce([expression(x) for x in xs])
+    assert current().done == len(current().nodes)
+    for state, y, wanted in zip(states, ys, setting.reference(xs), strict=True):
+        assert_state(state, wanted)
+        assert_close(value_of(y), wanted[-1][0])
 
 
 def test_a_new_graph_makes_states_stale():

@@ -8,7 +8,14 @@ INPUT, HIDDEN, STEPS, BATCH = 3, 4, 6, 2
 UPDATES = 50
 
 
+def sparse(layers, model):
+    builder = dy.SparseLSTMBuilder(layers, INPUT, HIDDEN, model)
+    builder.set_sparsity(0.5)
+    return builder
+
+
 BUILDERS = {
+    "sparse LSTM": sparse,
     "simple": lambda layers, model: dy.SimpleRNNBuilder(layers, INPUT, HIDDEN, model),
     "GRU": lambda layers, model: dy.GRUBuilder(layers, INPUT, HIDDEN, model),
     "vanilla LSTM": lambda layers, model: dy.VanillaLSTMBuilder(layers, INPUT, HIDDEN, model),

@@ -37,6 +37,7 @@ def objects(model):
         dy.VanillaLSTMBuilder(2, 2, 3, model),
         dy.CoupledLSTMBuilder(1, 2, 3, model),
         dy.CompactVanillaLSTMBuilder(1, 2, 3, model),
+        dy.SparseLSTMBuilder(2, 2, 3, model),
         dy.GRUBuilder(1, 2, 3, model),
         dy.SimpleRNNBuilder(2, 2, 3, model),
         dy.BiRNNBuilder(1, 2, 4, model, dy.GRUBuilder),

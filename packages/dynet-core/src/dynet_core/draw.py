@@ -47,7 +47,8 @@ def boxes(
     found: list[Box] = []
     places: dict[int, int] = {}
     for node in nodes_of(graph):
-        label = names.get((node.at, False), node.op)
+        named = [names[place, False] for place in node.places if (place, False) in names]
+        label = ", ".join(named) or node.op
         operands = []
         for operand in node.operands:
             if operand < 0 and operand not in places:
@@ -57,7 +58,7 @@ def boxes(
             operands.append(places[operand])
         if node.op.startswith("lookup"):
             label = _lookup_label(label, node, rows.get(found[operands[0]].label))
-        places[node.at] = len(found)
+        places.update(dict.fromkeys(node.places, len(found)))
         found.append(Box(label, _described(node.dim) if show_dims else "", tuple(operands)))
     return found
 

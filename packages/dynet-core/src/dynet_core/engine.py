@@ -31,6 +31,8 @@ PER_RECORD = (
     "sorted",
     "order",
     "counters",
+    "part",
+    "first",
 )
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FIRST_FLOATS = 1 << 16

@@ -163,7 +163,7 @@ class Graph:
         return floats_at(int(buffers["gradient"][place]), count)
 
     def _is_alias(self, place: int) -> bool:
-        return TABLE[self.nodes[place] + at.KIND] == at.ALIAS
+        return TABLE[int(self.engine.buffers["part"][place]) + at.KIND] == at.ALIAS
 
     def take(self, values) -> int:
         """Keep input values; where they begin among the inputs."""

@@ -37,12 +37,14 @@ def are_complete(records: list[int], begin: int) -> bool:
 
 @dataclass(frozen=True)
 class Node:
-    """A record: where it begins, the op, what its value is like, and what it depends on.
+    """A record: where it begins, the op, what its values are like, and what it depends on.
 
-    An operand is where another record begins, or -1 minus a parameter's row.
+    Most have one value, which goes by the record's own place; `places` are those of all. An operand is such a place,
+    or -1 minus a parameter's row.
     """
 
     at: int
+    places: range
     op: str
     dim: Dim
     operands: tuple[int, ...]
@@ -58,8 +60,13 @@ def nodes_of(graph: Graph, begin: int = 0, end: int | None = None) -> Iterator[N
         head = records[place]
         first, after, following = _bounds(records, place)
         kind, signature = TABLE[head + at.KIND], SIGNATURES[head]
+        parts = len(signature.parts)
+        if signature.repeats:
+            parts = 1 + records[place + 1] - TABLE[head + at.OPERANDS]
+        values = 1 if signature.repeats else max(parts - 1, 0)  # the first part that has a value for users
         yield Node(
             place,
+            range(place + values, place + max(parts, 1)),
             signature.name or KINDS.get(kind, "") or signature.kernel.removeprefix("column_"),
             signature.dim,
             tuple(records[first:after]),
@@ -67,3 +74,8 @@ def nodes_of(graph: Graph, begin: int = 0, end: int | None = None) -> Iterator[N
             kind == at.INPUT,
         )
         place = following
+
+
+def node_at(graph: Graph, place: int) -> Node:
+    """The node that has a value at a place."""
+    return next(node for node in nodes_of(graph) if place in node.places)

@@ -25,7 +25,8 @@ class View:
     The address for column c is that of `source` (an operand's number, SELF, EACH in turn of the operands that a
     variadic record has beyond its first `operands`, or NOWHERE) + offset + (c % period) * stride
     + (c // period) * outer; period 0 means stride alone. With `index`, the attribute of that number
-    (+ c * index_step) times `scale` is added.
+    (+ c * index_step) times `scale` is added. In a record of parts, BEFORE is the part before this one, and FIRST
+    the record's first, to whose address `scale` is added for each part between.
     """
 
     source: int
@@ -64,9 +65,14 @@ class Signature:
 
     A node holds `size` floats (those of `dim`, if not given). A variadic one holds `size_each` more, and has
     `columns` columns, for each operand beyond the first `operands`. `name` is that of the op, for people.
+
+    With `parts`, a record is several nodes, which run by these; the last of them `repeats` until there is one for
+    each operand beyond the first `operands`, the first part not counted. A part is `variadic` as its record is, but
+    has columns for each operand that shares EACH only if it says `each`. It waits for the part before it, for the
+    operands of the record from waits[0] up to waits[1] and, if it `waits_each`, for those that share EACH.
     """
 
-    __slots__ = ("at", "dim", "kernel", "name")
+    __slots__ = ("at", "dim", "kernel", "name", "parts", "repeats")
 
     def __init__(
         self,
@@ -81,6 +87,11 @@ class Signature:
         size: int | None = None,
         size_each: int = 0,
         columns: int = 1,
+        each: bool | None = None,
+        waits: tuple[int, int] | None = None,
+        waits_each: bool = False,
+        parts: Sequence[Signature] = (),
+        repeats: bool = False,
         alias_scale: int = 0,
         alias_offset: int = 0,
         passes: bool = True,
@@ -90,7 +101,9 @@ class Signature:
         deferred: Sequence[Step] = (),
     ):
         global _count
-        self.dim, self.name = dim, name
+        self.dim, self.name, self.parts, self.repeats = dim, name, tuple(parts), repeats
+        each = variadic if each is None else each
+        waits_from, waits_to = waits or (0, at.TO_THE_END)
         self.kernel = forward[-1].kernel if forward else ""
         groups = [list(forward), list(backward), list(deferred)]
         steps_at = at.HEAD + at.VIEW_ROW * len(views)
@@ -100,9 +113,13 @@ class Signature:
             steps_at += at.STEP_ROW * len(group)
         with _lock:
             self.at = len(TABLE)
+            parts_at = self.at + steps_at
+            steps_at += len(parts)
             row = [
-                _count, kind, dim.total if size is None else size, size_each, columns, operands, int(variadic),
-                attributes, constants, alias_scale, alias_offset, int(passes), len(views), *bounds,
+                _count, kind, dim.total if size is None else size, size_each, 0 if each else columns,
+                columns if each else 0, operands,
+                int(variadic), attributes, constants, alias_scale, alias_offset, int(passes), waits_from,
+                waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
             ]  # fmt: skip
             for view in views:
                 row += view.row()
@@ -114,6 +131,7 @@ class Signature:
                     raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
                 row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters)]
                 parameters += step.parameters
+            row += [part.at for part in parts]
             TABLE.extend(row + parameters)
             SIGNATURES[self.at] = self
             _count += 1

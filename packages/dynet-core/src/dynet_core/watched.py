@@ -13,7 +13,7 @@ from .dim import Dim
 from .engine import PARAMETER_ROWS
 from .errors import ArgumentError, NotFiniteError, StaleExpressionError
 from .graph import Graph
-from .nodes import are_complete, nodes_of
+from .nodes import are_complete, node_at, nodes_of
 from .signature import Signature
 
 TAKEN_BACK = Signature(Dim.of(()), name="nothing", size=0).at
@@ -31,11 +31,15 @@ class Checkpoint:
 
 @dataclass
 class Watch:
-    """What is asked of a graph."""
+    """What is asked of a graph; `taken_back` are the places that reverts have taken back."""
 
     check: bool = False
     checkpoints: list[Checkpoint] = field(default_factory=list)
-    reverted: bool = False
+    taken_back: list[range] = field(default_factory=list)
+
+    def is_taken_back(self, place: int) -> bool:
+        """Whether a place belongs to a part of the graph that is gone."""
+        return any(place in places for places in self.taken_back)
 
 
 class NodesAtOnce(list):
@@ -69,7 +73,7 @@ class WatchedGraph(Graph):
         if recalculate:
             for checkpoint in watch.checkpoints:
                 checkpoint.arena = None
-        if watch.reverted:
+        if watch.taken_back:
             self._check_operands(self.done)
         super().forward(recalculate)
         if watch.check:
@@ -96,14 +100,15 @@ class WatchedGraph(Graph):
         return super().gradients(place, count)
 
     def _check_place(self, place: int) -> None:
-        if self.nodes[place] == TAKEN_BACK:
+        len(self.nodes)  # raises if the graph is gone
+        if self.watch.is_taken_back(place):
             raise StaleExpressionError(
                 f"this expression belongs to a part of graph {self.version()} that cg_revert has taken back"
             )
 
     def _check_operands(self, begin: int) -> None:
         for node in nodes_of(self, begin):
-            if any(place >= 0 and self.nodes[place] == TAKEN_BACK for place in node.operands):
+            if any(self.watch.is_taken_back(place) for place in node.operands):
                 raise StaleExpressionError(
                     f"{node.op}: an operand belongs to a part of graph {self.version()} that cg_revert has taken "
                     "back; the graph has to be renewed"
@@ -111,19 +116,20 @@ class WatchedGraph(Graph):
 
     def _check_values(self, begin: int) -> None:
         for node in nodes_of(self, begin):
-            values = super().values(node.at, node.dim.total)
-            if not np.isfinite(values).all():
-                wrong = values[~np.isfinite(values)][0]
-                shapes = ", ".join(self._shape(operand) for operand in node.operands) or "none"
-                raise NotFiniteError(
-                    f"{node.op}: node {node.at} of graph {self.version()}, {node.dim!r}, holds {wrong}; "
-                    f"its operands are {shapes}"
-                )
+            for place in node.places:
+                values = super().values(place, node.dim.total)
+                if not np.isfinite(values).all():
+                    wrong = values[~np.isfinite(values)][0]
+                    shapes = ", ".join(self._shape(operand) for operand in node.operands) or "none"
+                    raise NotFiniteError(
+                        f"{node.op}: node {place} of graph {self.version()}, {node.dim!r}, holds {wrong}; "
+                        f"its operands are {shapes}"
+                    )
 
     def _shape(self, operand: int) -> str:
         if operand < 0:
             return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
-        return repr(next(nodes_of(self, operand)).dim)
+        return repr(node_at(self, operand).dim)
 
 
 def watched(graph: Graph) -> Watch:
@@ -163,7 +169,7 @@ def revert(graph: Graph) -> None:
     taken_back = len(graph.nodes) - last.nodes
     if taken_back:
         graph.nodes[last.nodes :] = [TAKEN_BACK] * taken_back
-        watch.reverted = True
+        watch.taken_back.append(range(last.nodes, last.nodes + taken_back))
     del graph.inputs[last.inputs :]
     graph.done, graph.inputs_done = min(graph.done, last.nodes), min(graph.inputs_done, last.inputs)
     graph.differentiated = -1

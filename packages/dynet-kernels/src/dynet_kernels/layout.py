@@ -3,6 +3,8 @@
 A *record* is `signature, operands..., attributes...` in one flat list (a variadic one has its operand count first; of
 its operands, the first OPERANDS have views of their own and the others share EACH);
 a node is named by where its record begins. An operand -1-p is row p of the parameters.
+A record of several *parts* is several nodes, named by the places from where it begins on: each part has a signature
+for itself, reads operands of the common record, and waits for the part before it.
 A *signature* is a stretch of the table: a head, its views, its steps. A *view* says where one named value of
 each column stands; a *step* is one instruction that the signature wants. A row of the *tape* is one instruction.
 """
@@ -14,6 +16,7 @@ BUFFERS = (
     "fresh", "table", "parameters",  # what Python writes: records, signatures, rows of parameters
     "kept", "nodes",  # the records of the last graph planned from its beginning, and with their constants found
     "depth", "value", "gradient", "needs", "live", "starts", "sorted", "order", "counters",  # one per record integer
+    "part", "first",  # of each node: the signature that it runs by, and where the operands of its record begin
     "index", "tape",  # what the kernels read: those of the direction that is run
     "forward_index", "forward_tape", "backward_index", "backward_tape",
 )  # fmt: skip
@@ -54,27 +57,28 @@ UPDATE_PARAMETER, UPDATE_CHOSEN, UPDATE_FLOATS, UPDATE_COLUMN, UPDATE_STATES = r
 
 # The head of a signature.
 (
-    NUMBER, KIND, SIZE, SIZE_EACH, COLUMNS, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS, ALIAS_SCALE, ALIAS_OFFSET,
-    PASSES, VIEWS, FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, HEAD,
-) = range(20)  # fmt: skip
+    NUMBER, KIND, SIZE, SIZE_EACH, COLUMNS, COLUMNS_EACH, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS, ALIAS_SCALE,
+    ALIAS_OFFSET, PASSES, WAITS_FROM, WAITS_COUNT, WAITS_EACH, PARTS, PARTS_KNOWN, PARTS_REPEAT, VIEWS,
+    FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, HEAD,
+) = range(27)  # fmt: skip
 COMPUTED, ALIAS, INPUT = range(3)  # KIND
+
+TO_THE_END = -1  # WAITS_COUNT: all operands from WAITS_FROM on
 
 # One view: address = base(source) + offset + (c % period) * stride + (c // period) * outer + index[...] * scale.
 (
     VIEW_SOURCE, VIEW_OFFSET, VIEW_STRIDE, VIEW_PERIOD, VIEW_OUTER, VIEW_INDEX, VIEW_INDEX_STEP, VIEW_INDEX_SCALE,
 ) = range(8)  # fmt: skip
 VIEW_ROW = 8
-SELF, NOWHERE, EACH = (
-    -1,
-    -2,
-    -3,
-)  # VIEW_SOURCE: the node itself, address 0, variadic operand number c // period
+# VIEW_SOURCE: the node itself, address 0, variadic operand number c // period, the part before this one, and the
+# record's first part, where `scale` counts the parts between.
+SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
 NO_INDEX = -1
 
 # One step: opcode, the operand whose gradient it makes, where its parameters stand in the table.
 STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS = range(3)
 STEP_ROW = 3
-NO_OPERAND, ANY_OPERAND, EACH_OPERAND = -1, -2, -3
+NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
 # One row of the tape.
 TAPE_OPCODE, TAPE_BASE, TAPE_COUNT, TAPE_PARAMETERS = range(4)

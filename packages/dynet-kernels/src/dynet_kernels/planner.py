@@ -39,7 +39,7 @@ def count_sort(plan, source, target, count, keys, key_of):
 
 
 def signature_number(plan, node):
-    return plan.table[plan.nodes[node] + at.NUMBER]
+    return plan.table[plan.part[node] + at.NUMBER]
 
 
 def depth_of(plan, node):
@@ -47,7 +47,7 @@ def depth_of(plan, node):
 
 
 def same_group(plan, node, other):
-    return T.And(plan.nodes[node] == plan.nodes[other], plan.depth[node] == plan.depth[other])
+    return T.And(plan.part[node] == plan.part[other], plan.depth[node] == plan.depth[other])
 
 
 def property_of(plan, operand, field, per_node):
@@ -56,39 +56,63 @@ def property_of(plan, operand, field, per_node):
     return tir.let(T.if_then_else(operand < 0, plan.parameters[row], per_node[operand]))
 
 
-def operand_count(plan, node, signature):
-    """How many operands a record has; a variadic one says so itself."""
+def operand_count(plan, first, signature):
+    """How many operands the record has whose operands begin at `first`; a variadic one says so itself."""
     return tir.let(
         T.if_then_else(
-            plan.table[signature + at.VARIADIC] != 0,
-            plan.nodes[node + 1],
-            plan.table[signature + at.OPERANDS],
+            plan.table[signature + at.VARIADIC] != 0, plan.nodes[first - 1], plan.table[signature + at.OPERANDS]
         )
     )
 
 
-def first_operand(plan, node, signature):
-    return tir.let(node + 1 + plan.table[signature + at.VARIADIC])
+def each_count(plan, first):
+    """How many operands of a variadic record share EACH."""
+    return plan.nodes[first - 1] - plan.table[plan.nodes[first - 2] + at.OPERANDS]
 
 
-def times_each(plan, node, signature, number):
-    """A number as it is, or times the operands that share EACH where a record is variadic."""
-    return T.if_then_else(
-        plan.table[signature + at.VARIADIC] != 0,
-        number * (plan.nodes[node + 1] - plan.table[signature + at.OPERANDS]),
-        number,
+def first_each(plan, first):
+    return tir.let(first + plan.table[plan.nodes[first - 2] + at.OPERANDS])
+
+
+def part_count(plan, first, signature):
+    """How many nodes a record is; where the last part repeats, one for each operand that shares EACH, and the first."""
+    known = plan.table[signature + at.PARTS_KNOWN]
+    repeated = T.if_then_else(plan.table[signature + at.PARTS_REPEAT] != 0, 1 + each_count(plan, first), known)
+    return tir.let(T.if_then_else(known == 0, T.int64(1), repeated))
+
+
+def part_signature(plan, signature, number):
+    """What part `number` of a record with this signature runs by."""
+    known = plan.table[signature + at.PARTS_KNOWN]
+    listed = plan.table[signature + at.PARTS] + T.min(number, known - 1)
+    return tir.let(T.if_then_else(known == 0, signature, plan.table[listed]))
+
+
+def awaited(plan, first, signature, operands, turn):
+    """Operands that a part waits for: where they begin, and how many; those that share EACH come in a second turn."""
+    begin = plan.table[signature + at.WAITS_FROM]
+    count = plan.table[signature + at.WAITS_COUNT]
+    count = T.if_then_else(count == at.TO_THE_END, operands - begin, count)
+    return (
+        tir.let(first + T.if_then_else(turn == 0, begin, operands - each_count(plan, first))),
+        tir.let(T.if_then_else(turn == 0, count, each_count(plan, first))),
     )
+
+
+def with_each(plan, node, number, number_each):
+    """A number, and another for each operand that shares EACH."""
+    return number + T.if_then_else(number_each != 0, number_each * each_count(plan, plan.first[node]), T.int64(0))
 
 
 def column_count(plan, node, signature):
     """How many columns a node has in the lists of addresses."""
-    return tir.let(times_each(plan, node, signature, plan.table[signature + at.COLUMNS]))
+    return tir.let(with_each(plan, node, plan.table[signature + at.COLUMNS], plan.table[signature + at.COLUMNS_EACH]))
 
 
 def float_count(plan, node, signature):
     """How many floats a node holds, in whole cache lines."""
-    each = times_each(plan, node, signature, plan.table[signature + at.SIZE_EACH])
-    return tir.let(T.floordiv(plan.table[signature + at.SIZE] + each + 15, 16) * 16)
+    size = with_each(plan, node, plan.table[signature + at.SIZE], plan.table[signature + at.SIZE_EACH])
+    return tir.let(T.floordiv(size + 15, 16) * 16)
 
 
 @T.inline
@@ -119,18 +143,20 @@ def write_view(plan, node, signature, view, list_at, value, gradient, attributes
 
 
 @T.inline
-def write_each(plan, node, signature, view, list_at, columns, count, with_gradients):
+def write_each(plan, node, view, list_at, count, with_gradients):
     """Write where the columns of the operands that share EACH stand."""
+    offset: T.let = plan.table[view + at.VIEW_OFFSET]
     stride: T.let = plan.table[view + at.VIEW_STRIDE]
     period: T.let = plan.table[view + at.VIEW_PERIOD]
-    first: T.let = plan.table[signature + at.OPERANDS]
-    for k in T.serial(plan.nodes[node + 1] - first):
-        operand: T.let = plan.nodes[node + 2 + first + k]
-        value: T.let = property_of(plan, operand, at.PARAMETER_VALUE, plan.value)
+    operands: T.let = plan.first[node]
+    first: T.let = first_each(plan, operands)
+    for k in T.serial(each_count(plan, operands)):
+        operand: T.let = plan.nodes[first + k]
+        value: T.let = property_of(plan, operand, at.PARAMETER_VALUE, plan.value) + offset
         for column in T.serial(period):
             plan.index[list_at + k * period + column] = value + column * stride
         if with_gradients:
-            gradient: T.let = property_of(plan, operand, at.PARAMETER_GRADIENT, plan.gradient)
+            gradient: T.let = property_of(plan, operand, at.PARAMETER_GRADIENT, plan.gradient) + offset
             for column in T.serial(period):
                 plan.index[list_at + count + k * period + column] = gradient + column * stride
 
@@ -144,14 +170,14 @@ def write_block(plan, order, first, last, signature, count, with_gradients):
     for place in T.serial(last - first):
         node: T.let = order[first + place]
         columns: T.let = column_count(plan, node, signature)
-        operands: T.let = first_operand(plan, node, signature)
-        attributes: T.let = operands + operand_count(plan, node, signature)
+        operands: T.let = plan.first[node]
+        attributes: T.let = operands + operand_count(plan, operands, signature)
         for number in T.serial(views):
             view: T.let = signature + at.HEAD + number * at.VIEW_ROW
             source: T.let = plan.table[view + at.VIEW_SOURCE]
             list_at: T.let = base + begin + 2 * number * count
             if source == at.EACH:
-                write_each(plan, node, signature, view, list_at, columns, count, with_gradients)
+                write_each(plan, node, view, list_at, count, with_gradients)
             else:
                 value = plan.table[view + at.VIEW_OFFSET]
                 gradient = plan.table[view + at.VIEW_OFFSET]
@@ -160,10 +186,18 @@ def write_block(plan, order, first, last, signature, count, with_gradients):
                     value = value + property_of(plan, operand, at.PARAMETER_VALUE, plan.value)
                     if with_gradients:
                         gradient = gradient + property_of(plan, operand, at.PARAMETER_GRADIENT, plan.gradient)
-                elif source == at.SELF:
-                    value = value + plan.value[node]
+                elif source != at.NOWHERE:
+                    holder = node
+                    if source == at.BEFORE:
+                        holder = node - 1
+                    elif source == at.FIRST:
+                        holder = operands - 2
+                        move: T.let = (node - operands + 1) * plan.table[view + at.VIEW_INDEX_SCALE]
+                        value = value + move
+                        gradient = gradient + move
+                    value = value + plan.value[holder]
                     if with_gradients:
-                        gradient = gradient + plan.gradient[node]
+                        gradient = gradient + plan.gradient[holder]
                 write_view(plan, node, signature, view, list_at, value, gradient, attributes, columns, count,
                            with_gradients)  # fmt: skip
         begin = begin + columns
@@ -182,23 +216,23 @@ def emit(plan, opcode, base, count, parameters):
 
 
 @T.inline
-def operand_needs(plan, order, first, last, signature, operand, everything):
-    """Whether operand number `operand` (or any, or any that shares EACH) of order[first:last] needs a gradient."""
+def operand_needs(plan, order, first, last, operand, everything):
+    """Whether of order[first:last] an operand needs a gradient: number `operand`, any that shares EACH, or any."""
     result = everything
     for place in T.serial(last - first):
         if result == 0:
             node: T.let = order[first + place]
-            operands: T.let = first_operand(plan, node, signature)
+            operands: T.let = plan.first[node]
             if operand >= 0:
                 result = property_of(plan, plan.nodes[operands + operand], at.PARAMETER_NEEDS, plan.needs)
+            elif operand == at.BEFORE_OPERAND:
+                result = plan.needs[node - 1]
+            elif operand == at.EACH_OPERAND:
+                each: T.let = first_each(plan, operands)
+                for k in T.serial(each_count(plan, operands)):
+                    result = result | property_of(plan, plan.nodes[each + k], at.PARAMETER_NEEDS, plan.needs)
             else:
-                begin: T.let = T.if_then_else(
-                    operand == at.EACH_OPERAND, plan.table[signature + at.OPERANDS], T.int64(0)
-                )
-                for k in T.serial(operand_count(plan, node, signature) - begin):
-                    result = result | property_of(
-                        plan, plan.nodes[operands + begin + k], at.PARAMETER_NEEDS, plan.needs
-                    )
+                result = plan.needs[node]
     plan.slots[SLOT["wanted"]] = result
 
 
@@ -207,7 +241,7 @@ def emit_steps(plan, order, first, last, signature, steps, step_count, with_grad
     """Write one block of addresses and the instructions a signature wants for it."""
     base: T.let = plan.slots[SLOT["index_top"]]
     count = T.int64(0)
-    if plan.table[signature + at.VARIADIC] != 0:
+    if plan.table[signature + at.COLUMNS_EACH] != 0:
         for place in T.serial(last - first):
             count = count + column_count(plan, order[first + place], signature)
     else:
@@ -218,7 +252,7 @@ def emit_steps(plan, order, first, last, signature, steps, step_count, with_grad
         operand: T.let = plan.table[step + at.STEP_OPERAND]
         wanted = T.int64(1)
         if operand != at.NO_OPERAND:
-            operand_needs(plan, order, first, last, signature, operand, everything)
+            operand_needs(plan, order, first, last, operand, everything)
             wanted = plan.slots[SLOT["wanted"]]
         if wanted != 0:
             emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS])
@@ -316,41 +350,51 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
     rows = T.int64(0)
     # each node: how deep it is, where its value goes, whether it needs a gradient
     while position < end:
-        signature: T.let = plan.nodes[position]
-        operands: T.let = operand_count(plan, position, signature)
-        first: T.let = first_operand(plan, position, signature)
-        kind: T.let = plan.table[signature + at.KIND]
-        depth = T.int64(0)
-        needs = T.int64(0)
-        for k in T.serial(operands):
-            operand: T.let = plan.nodes[first + k]
-            needs = needs | property_of(plan, operand, at.PARAMETER_NEEDS, plan.needs)
-            if operand >= begin:
-                depth = T.max(depth, plan.depth[operand])
-        plan.needs[position] = needs * plan.table[signature + at.PASSES]
+        whole: T.let = plan.nodes[position]
+        first: T.let = position + 1 + plan.table[whole + at.VARIADIC]
+        operands: T.let = operand_count(plan, first, whole)
         attributes: T.let = first + operands
-        for k in T.serial(plan.table[signature + at.CONSTANTS]):
+        for k in T.serial(plan.table[whole + at.CONSTANTS]):
             plan.nodes[attributes + k] = plan.nodes[attributes + k] + rebase
-        if kind == at.COMPUTED:
-            plan.value[position] = top
-            top = top + float_count(plan, position, signature)
-            plan.depth[position] = depth + 1
-            depths = T.max(depths, depth + 2)
-            plan.starts[count] = position
-            count += 1
-            indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, position, signature)
-            rows = rows + plan.table[signature + at.FORWARD_COUNT]
-        elif kind == at.ALIAS:
-            base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, plan.value)
-            move = plan.table[signature + at.ALIAS_OFFSET]
-            if plan.table[signature + at.ALIAS_SCALE] != 0:
-                move = move + plan.nodes[attributes] * plan.table[signature + at.ALIAS_SCALE]
-            plan.value[position] = base + move
-            plan.depth[position] = depth
-        else:
-            plan.value[position] = plan.nodes[attributes]
-            plan.depth[position] = 0
-        position = attributes + plan.table[signature + at.ATTRIBUTES]
+        for number in T.serial(part_count(plan, first, whole)):
+            node: T.let = position + number
+            signature: T.let = part_signature(plan, whole, number)
+            kind: T.let = plan.table[signature + at.KIND]
+            plan.part[node] = signature
+            plan.first[node] = first
+            depth = T.int64(0)
+            needs = T.int64(0)
+            if number > 0:
+                depth = plan.depth[node - 1]
+                needs = plan.needs[node - 1]
+            for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
+                awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
+                for k in T.serial(waits):
+                    operand: T.let = plan.nodes[awaited_at + k]
+                    needs = needs | property_of(plan, operand, at.PARAMETER_NEEDS, plan.needs)
+                    if operand >= begin:
+                        depth = T.max(depth, plan.depth[operand])
+            plan.needs[node] = needs * plan.table[signature + at.PASSES]
+            if kind == at.COMPUTED:
+                plan.value[node] = top
+                top = top + float_count(plan, node, signature)
+                plan.depth[node] = depth + 1
+                depths = T.max(depths, depth + 2)
+                plan.starts[count] = node
+                count += 1
+                indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
+                rows = rows + plan.table[signature + at.FORWARD_COUNT]
+            elif kind == at.ALIAS:
+                base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, plan.value)
+                move = plan.table[signature + at.ALIAS_OFFSET]
+                if plan.table[signature + at.ALIAS_SCALE] != 0:
+                    move = move + plan.nodes[attributes] * plan.table[signature + at.ALIAS_SCALE]
+                plan.value[node] = base + move
+                plan.depth[node] = depth
+            else:
+                plan.value[node] = plan.nodes[attributes]
+                plan.depth[node] = 0
+        position = attributes + plan.table[whole + at.ATTRIBUTES]
     if (
         top > plan.slots[SLOT["arena_end"]]
         or indices > plan.slots[SLOT["index_end"]]
@@ -370,7 +414,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         group = T.int64(0)
         while group < count:
             node: T.let = plan.order[group]
-            signature: T.let = plan.nodes[node]
+            signature: T.let = plan.part[node]
             last = group + 1
             while T.if_then_else(last < count, same_group(plan, plan.order[last], node), False):
                 last += 1
@@ -425,22 +469,29 @@ def plan_new_backward(plan, loss, size, everything):
     depths = T.int64(0)
     # each node up to the loss: its depth in the whole graph
     while position <= loss:
-        signature: T.let = plan.nodes[position]
-        operands: T.let = operand_count(plan, position, signature)
-        first: T.let = first_operand(plan, position, signature)
-        depth = T.int64(0)
-        for k in T.serial(operands):
-            operand: T.let = plan.nodes[first + k]
-            if operand >= 0:
-                depth = T.max(depth, plan.depth[operand])
-        if has_gradient_steps(plan, position, signature, loss, everything):
-            depth += 1
-        plan.depth[position] = depth
-        depths = T.max(depths, depth + 1)
-        plan.live[position] = 0
-        plan.starts[visited] = position
-        visited += 1
-        position = first + operands + plan.table[signature + at.ATTRIBUTES]
+        whole: T.let = plan.nodes[position]
+        first: T.let = plan.first[position]
+        operands: T.let = operand_count(plan, first, whole)
+        for number in T.serial(part_count(plan, first, whole)):
+            node: T.let = position + number
+            signature: T.let = plan.part[node]
+            depth = T.int64(0)
+            if number > 0:
+                depth = plan.depth[node - 1]
+            for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
+                awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
+                for k in T.serial(waits):
+                    operand: T.let = plan.nodes[awaited_at + k]
+                    if operand >= 0:
+                        depth = T.max(depth, plan.depth[operand])
+            if has_gradient_steps(plan, node, signature, loss, everything):
+                depth += 1
+            plan.depth[node] = depth
+            depths = T.max(depths, depth + 1)
+            plan.live[node] = 0
+            plan.starts[visited] = node
+            visited += 1
+        position = first + operands + plan.table[whole + at.ATTRIBUTES]
     # 3: the loss depends on it and it has steps to do; 1: only has room for a gradient
     plan.live[loss] = 3
     count = T.int64(0)
@@ -449,17 +500,18 @@ def plan_new_backward(plan, loss, size, everything):
     for back in T.serial(visited):
         node: T.let = plan.starts[visited - 1 - back]
         if plan.live[node] != 0:
-            signature: T.let = plan.nodes[node]
-            first: T.let = first_operand(plan, node, signature)
-            for k in T.serial(operand_count(plan, node, signature)):
-                operand: T.let = plan.nodes[first + k]
-                if operand >= 0:
-                    wanted: T.let = T.if_then_else(
-                        plan.live[node] == 3,
-                        (plan.needs[operand] | everything) * plan.table[signature + at.PASSES] * 2,
-                        T.int64(0),
-                    )
-                    plan.live[operand] = plan.live[operand] | 1 | wanted
+            signature: T.let = plan.part[node]
+            first: T.let = plan.first[node]
+            operands: T.let = operand_count(plan, first, signature)
+            passed: T.let = T.if_then_else(plan.live[node] == 3, plan.table[signature + at.PASSES] * 2, T.int64(0))
+            for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
+                awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
+                for k in T.serial(waits):
+                    operand: T.let = plan.nodes[awaited_at + k]
+                    if operand >= 0:
+                        plan.live[operand] = plan.live[operand] | 1 | ((plan.needs[operand] | everything) * passed)
+            if node > first - 1 - plan.table[signature + at.VARIADIC]:
+                plan.live[node - 1] = plan.live[node - 1] | 1 | ((plan.needs[node - 1] | everything) * passed)
             if plan.live[node] == 3 and has_gradient_steps(plan, node, signature, loss, everything):
                 count += 1
                 indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
@@ -470,12 +522,12 @@ def plan_new_backward(plan, loss, size, everything):
     for place in T.serial(visited):
         node: T.let = plan.starts[place]
         if plan.live[node] != 0:
-            signature: T.let = plan.nodes[node]
+            signature: T.let = plan.part[node]
             if has_own_gradient(plan, node, signature, loss, everything):
                 plan.gradient[node] = top
                 top = top + float_count(plan, node, signature)
             else:
-                first: T.let = first_operand(plan, node, signature)
+                first: T.let = plan.first[node]
                 base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_GRADIENT, plan.gradient)
                 move = plan.table[signature + at.ALIAS_OFFSET]
                 if plan.table[signature + at.ALIAS_SCALE] != 0:
@@ -498,8 +550,8 @@ def plan_new_backward(plan, loss, size, everything):
         for place in T.serial(visited):
             node: T.let = plan.starts[place]
             if plan.live[node] == 3:
-                signature: T.let = plan.nodes[node]
-                first: T.let = first_operand(plan, node, signature)
+                signature: T.let = plan.part[node]
+                first: T.let = plan.first[node]
                 operand: T.let = plan.nodes[first]
                 if T.if_then_else(
                     plan.table[signature + at.OPERANDS] == 1,
@@ -518,7 +570,7 @@ def plan_new_backward(plan, loss, size, everything):
         last = count
         while last > 0:
             node: T.let = plan.order[last - 1]
-            signature: T.let = plan.nodes[node]
+            signature: T.let = plan.part[node]
             group = last - 1
             while T.if_then_else(group > 0, same_group(plan, plan.order[group - 1], node), False):
                 group = group - 1
@@ -529,9 +581,9 @@ def plan_new_backward(plan, loss, size, everything):
         # gradients of shared matrices: all columns of the whole graph at once
         group = T.int64(0)
         while group < count:
-            signature: T.let = plan.nodes[plan.sorted[group]]
+            signature: T.let = plan.part[plan.sorted[group]]
             stop = group + 1
-            while T.if_then_else(stop < count, plan.nodes[plan.sorted[stop]] == signature, False):
+            while T.if_then_else(stop < count, plan.part[plan.sorted[stop]] == signature, False):
                 stop += 1
             if plan.table[signature + at.DEFERRED_COUNT] != 0:
                 emit_steps(plan, plan.sorted, group, stop, signature, plan.table[signature + at.DEFERRED],

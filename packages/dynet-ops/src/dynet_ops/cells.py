@@ -1,9 +1,10 @@
-"""Steps of recurrent networks, each recorded as one node per layer.
+"""Cells of networks: what a step of them is recorded as, one node for each layer.
 
-What a cell computes from its inputs alone, b + W x for each gate, does not wait for the step before: it is a
-node of its own, the *projection*, which may hold many steps and runs as one product. The step then adds
+The record of a step has several parts. The first is the *projection*: what the cell needs of its inputs alone, b + W x
+for each gate. It does not wait for the step before, so the projections of all steps and sequences run as one product.
+A record may hold the inputs of many steps: the parts that follow are then these steps, one after the other. Each adds
 its recurrent products to the gates where they stand, in the projection's memory, and turns them into the new state.
-Only the step reads a projection, so nobody sees that its values change.
+Only its own steps read a projection, so nobody sees that its values change.
 """
 
 from __future__ import annotations
@@ -16,26 +17,30 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.parameter import copy_step
-from dynet_core.record import append, common_batch, described, graph_of
+from dynet_core.record import common_batch, described, graph_of
 from dynet_core.signature import Signature, Step, View
+from dynet_kernels.formula import tanh
 from dynet_kernels.kernels import KERNELS
-from dynet_kernels.layout import ANY_OPERAND, EACH, EACH_OPERAND, SELF
+from dynet_kernels.layout import ANY_OPERAND, BEFORE, BEFORE_OPERAND, EACH, EACH_OPERAND, FIRST, SELF
 from dynet_kernels.rule import Rule
 
 from .matrix import gradient_of, is_shared, product_steps, value_of
 
 Previous = int | tuple[tuple[int, int], ...]
-"""Where a step finds the state before it: in a node of its own kind with that batch size, or in an operand for each
+"""Where a record finds the state before it: in a node of its own kind with that batch size, or in an operand for each
 value, as (batch size, offset in floats); () at the beginning of a sequence."""
+GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
+"""Whose gradient a step makes, by the source of a view that is no operand."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """One step of a cell: y += weight x."""
+    """One step of a cell: y += weight x, or y = start + weight x."""
 
     weight: str
     x: str
     y: str
+    start: str = ""
 
 
 @dataclass
@@ -65,46 +70,125 @@ class Cell:
 
     def rule(self, name: str, forward: Callable, backward: Callable, first: bool = False) -> str:
         """Add the kernels of one step that is stated as formulas; `first`: of a sequence's beginning."""
-        kernel = f"{self.name}.{name}"
         views = (*self.state, *self.scratch, *self.gates)
         views += self.first_weights if first else self.previous + self.weights
-        KERNELS.add(kernel, Rule(views, forward))
+        return add_rule(f"{self.name}.{name}", views, forward, backward)
+
+
+def output_backward(c, o, dh):
+    """What h = o tanh(c) adds to the gradient of c, and that of the output gate before its activation."""
+    t = tanh(c)
+    return dh * o * (1 - t * t), dh * t * o * (1 - o)
+
+
+def candidate_backward(i, g, dc):
+    """The gradients of the input gate and the candidate before their activations, where c = i g + ..."""
+    return {"di": dc * g * i * (1 - i), "dg": dc * i * (1 - g * g)}
+
+
+def add_rule(kernel: str, views: tuple[str, ...], forward: Callable, backward: Callable | None, **facts) -> str:
+    """Add the kernels of a step that is stated as formulas of a part's first views, in their order."""
+    KERNELS.add(kernel, Rule(views, forward, **facts))
+    if backward is not None:
         KERNELS.add(kernel + ".backward", Rule(views, backward))
-        return kernel
+    return kernel
+
+
+def part_signature(
+    name: str,
+    hidden: int,
+    batch: int,
+    views: dict[str, View],
+    weights: dict[str, Dim],
+    steps: Sequence[str | Product],
+    each: bool = False,
+    **facts,
+) -> Signature:
+    """A part of a record that takes steps of a cell: products by the `weights` among its views, and rules."""
+    place = {name: number for number, name in enumerate(views)}
+
+    def whose(view: str) -> int:
+        source = views[view].source
+        return GRADIENT_OF.get(source, source)
+
+    forward, backward, deferred = [], [], []
+    for step in steps:
+        if isinstance(step, Product):
+            matrix, start = weights[step.weight], value_of(place[step.start or step.y])
+            w, x, y = place[step.weight], place[step.x], place[step.y]
+            operands = whose(step.weight), whose(step.x)
+            now, back, later = product_steps(matrix, w, x, y, start, sharing(matrix, batch), operands)
+            forward.append(now)
+            backward = back + backward
+            deferred += later
+        else:
+            forward.append(Step(step, (hidden,)))
+            if step + ".backward" in KERNELS:
+                backward = [Step(step + ".backward", (hidden,), ANY_OPERAND), *backward]
+    return Signature(
+        Dim.of((hidden,), batch),
+        name=name,
+        variadic=True,
+        each=each,
+        columns=batch,
+        views=list(views.values()),
+        forward=forward,
+        backward=backward,
+        deferred=deferred,
+        **facts,
+    )
+
+
+def weight_view(operand: int, dim: Dim, batch: int) -> View:
+    """The view of an operand that every column of a batch element shares."""
+    return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
+
+
+def sharing(matrix: Dim, batch: int) -> int:
+    """How many neighbouring columns share a matrix."""
+    return 1 if matrix.batch > 1 else batch
 
 
 @functools.cache
-def projection_signature(batch: int, x: Dim, *dims: Dim) -> Signature:
-    """What a cell needs of any number of inputs x: b + W x for each pair (b, W), one under the other.
+def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
+    """The part of a record that holds b + W x for each pair (b, W) of `dims`, one under the other; b alone without x.
 
-    The operands are those pairs, then the inputs, which all have the shape `x`.
+    The pairs are the record's first operands.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(matrix.rows for _, _, matrix in pairs)
+    each = x is not None and x.source == EACH
     inputs = 3 * len(pairs)  # views: result, bias and matrix of each pair, then the inputs
     views, forward, backward, deferred = [], [], [], []
     offset = 0
     for k, bias, matrix in pairs:
         rows, y = matrix.rows, len(views)
-        views += [View(SELF, offset, stride=gates), _batched(k, bias, batch), _batched(k + 1, matrix, batch)]
-        step, now, later = product_steps(
-            matrix, y + 2, inputs, y, value_of(y + 1), _sharing(matrix, batch), (k + 1, EACH_OPERAND)
-        )
+        views += [View(SELF, offset, stride=gates), weight_view(k, bias, batch), weight_view(k + 1, matrix, batch)]
         to_bias = copy_step("accumulate", gradient_of(y + 1), gradient_of(y), rows, gradient_of=k)
-        forward.append(step)
-        backward += now
-        deferred += later
+        if x is None:
+            forward.append(copy_step("copy", value_of(y), value_of(y + 1), rows))
+        else:
+            operands = k + 1, GRADIENT_OF.get(x.source, x.source)
+            step, now, later = product_steps(
+                matrix, y + 2, inputs, y, value_of(y + 1), sharing(matrix, batch), operands
+            )
+            forward.append(step)
+            backward += now
+            deferred += later
         (deferred if is_shared(bias) else backward).append(to_bias)
         offset += rows
-    views.append(View(EACH, stride=x.size if x.batch > 1 else 0, period=batch))
+    if x is not None:
+        views.append(x)
     return Signature(
         Dim.of((gates,), batch),
         name="projection",
         variadic=True,
-        operands=len(dims),
-        size=0,
-        size_each=gates * batch,
+        size=0 if each else None,
+        size_each=gates * batch if each else 0,
         columns=batch,
+        each=each,
+        waits=(0, len(dims) + (x is not None and not each)),
+        waits_each=each,
         views=views,
         forward=forward,
         backward=backward,
@@ -112,62 +196,74 @@ def projection_signature(batch: int, x: Dim, *dims: Dim) -> Signature:
     )
 
 
-def _batched(operand: int, dim: Dim, batch: int) -> View:
-    """The view of an operand that every input shares."""
-    return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
-
-
-def _sharing(matrix: Dim, batch: int) -> int:
-    """How many neighbouring columns share a matrix."""
-    return 1 if matrix.batch > 1 else batch
+def input_view(x: Dim, batch: int, source: int) -> View:
+    """The view of inputs of one shape."""
+    return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
 
 
 @functools.cache
-def step_signature(cell: Cell, hidden: int, batch: int, previous: Previous, *weights: Dim) -> Signature:
-    """A step of a cell.
+def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pairs: int, *weights: Dim) -> Signature:
+    """A step of a cell; `previous` None: it follows another step of the same record.
 
-    The operands are the weights, the previous state, and the projection; the attribute is the step's number within it.
+    The record's operands are pairs of the projection, the weights, the previous state, and the inputs.
     """
-    names = cell.weights if previous else cell.first_weights
+    names = cell.first_weights if previous == () else cell.weights
+    dims = dict(zip(cell.weights, weights))
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(cell.state + cell.scratch)}
-    separate = isinstance(previous, tuple)
-    projection = len(weights) + (len(previous) if separate else 1)
     width = len(cell.gates) * hidden
     for k, name in enumerate(cell.gates):
-        views[name] = View(projection, k * hidden, width, index=0, scale=width * batch)
-    if previous:
-        for k, name in enumerate(cell.previous):
-            size, offset = previous[k] if separate else (previous, k * hidden * previous)
-            views[name] = View(len(weights) + k * separate, offset, hidden if size > 1 else 0)
-    for k, (name, dim) in enumerate(zip(names, weights)):
-        views[name] = _batched(k, dim, batch)
-
-    place = {name: number for number, name in enumerate(views)}
-    dims = dict(zip(names, weights))
-    forward, backward, deferred = [], [], []
-    for step in cell.following if previous else cell.first:
-        if isinstance(step, Product):
-            matrix, source = dims[step.weight], views[step.x].source
-            w, x, y = place[step.weight], place[step.x], place[step.y]
-            operands = views[step.weight].source, ANY_OPERAND if source == SELF else source
-            now, back, later = product_steps(matrix, w, x, y, value_of(y), _sharing(matrix, batch), operands)
-            forward.append(now)
-            backward = back + backward
-            deferred += later
+        views[name] = View(FIRST, k * hidden, width, scale=width * batch)
+    state = 2 * pairs + len(weights)
+    for k, name in enumerate(cell.previous if previous != () else ()):
+        if previous is None:
+            views[name] = View(BEFORE, k * hidden * batch, hidden)
+        elif isinstance(previous, int):
+            views[name] = View(state, k * hidden * previous, hidden if previous > 1 else 0)
         else:
-            forward.append(Step(step, (hidden,)))
-            backward = [Step(step + ".backward", (hidden,), ANY_OPERAND), *backward]
+            size, offset = previous[k]
+            views[name] = View(state + k, offset, hidden if size > 1 else 0)
+    for name in names:
+        views[name] = weight_view(2 * pairs + cell.weights.index(name), dims[name], batch)
+    return part_signature(
+        cell.name,
+        hidden,
+        batch,
+        views,
+        dims,
+        cell.first if previous == () else cell.following,
+        size=len(cell.state + cell.scratch) * hidden * batch,
+        waits=(2 * pairs, state + states(previous)),
+    )
+
+
+def states(previous: Previous | None) -> int:
+    """How many operands hold the state before."""
+    if previous is None:
+        return 0
+    return 1 if isinstance(previous, int) else len(previous)
+
+
+@functools.cache
+def sequence_signature(
+    cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, pairs: int, *dims: Dim
+) -> Signature:
+    """Steps of a cell, one for each input x. Their nodes are the places that follow that of the record.
+
+    The operands are `pairs` pairs b, W of the projection and the weights, whose Dims are `dims`, then the previous
+    state, and the inputs.
+    """
+    inputs, weights = dims[: 2 * pairs], dims[2 * pairs :]
     return Signature(
         Dim.of((hidden,), batch),
         name=cell.name,
-        operands=projection + 1,
-        attributes=1,
-        size=len(cell.state + cell.scratch) * hidden * batch,
-        columns=batch,
-        views=list(views.values()),
-        forward=forward,
-        backward=backward,
-        deferred=deferred,
+        operands=len(dims) + states(previous),
+        variadic=True,
+        parts=[
+            projection_part(batch, input_view(x, batch, EACH), *inputs),
+            step_part(cell, hidden, batch, previous, pairs, *weights),
+            step_part(cell, hidden, batch, None, pairs, *weights),
+        ],
+        repeats=True,
     )
 
 
@@ -194,8 +290,13 @@ def record_step(
     )
     if not fits:
         raise ShapeError(f"{name}: shapes do not fit: operands are {described(dims)}")
-    projection = projection_signature(batch, x.type.plain, *[operand.type for operand in inputs])
-    z = append(graph, projection, [len(inputs) + 1, *[operand.at for operand in inputs], x.at])
     batches = tuple((state.type.batch, 0) for state in previous)
-    step = step_signature(cell, hidden, batch, batches, *[weight.type for weight in weights])
-    return append(graph, step, [*[operand.at for operand in (*weights, *previous)], z.at, 0])
+    given = (*inputs, *weights)
+    signature = sequence_signature(
+        cell, hidden, batch, batches, x.type.plain, len(inputs) // 2, *[operand.type for operand in given]
+    )
+    node = Expression()
+    node.graph, node.at, node.type = graph, len(graph.nodes) + 1, signature.dim
+    operands = [operand.at for operand in (*given, *previous, x)]
+    graph.nodes += (signature.at, len(operands), *operands)
+    return node

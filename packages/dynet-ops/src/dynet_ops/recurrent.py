@@ -13,7 +13,7 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_kernels.formula import logistic, tanh
 
-from .cells import Cell, Product, record_step
+from .cells import Cell, Product, candidate_backward, output_backward, record_step
 
 
 def _sigmoid(x):
@@ -57,16 +57,15 @@ register(
 LSTM = Cell("lstm", state=("h", "c"), gates=("i", "f", "o", "g"), weights=("W",))
 
 
-def _lstm_first(i, f, o, g):
+def lstm_first(i, o, g):
     i, o, g = logistic(i), logistic(o), tanh(g)
     c = i * g
     return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
 
 
-def _lstm_first_backward(c, i, o, g, dh, dc):
-    t = tanh(c)
-    dc = dc + dh * o * (1 - t * t)
-    return {"di": dc * g * i * (1 - i), "do": dh * t * o * (1 - o), "dg": dc * i * (1 - g * g)}
+def lstm_first_backward(c, i, o, g, dh, dc):
+    dc_of_h, do = output_backward(c, o, dh)
+    return {"do": do, **candidate_backward(i, g, dc + dc_of_h)}
 
 
 def _lstm(i, f, o, g, c_prev):
@@ -76,18 +75,12 @@ def _lstm(i, f, o, g, c_prev):
 
 
 def _lstm_backward(c, i, f, o, g, c_prev, dh, dc):
-    t = tanh(c)
-    dc = dc + dh * o * (1 - t * t)
-    return {
-        "di": dc * g * i * (1 - i),
-        "df": dc * c_prev * f * (1 - f),
-        "do": dh * t * o * (1 - o),
-        "dg": dc * i * (1 - g * g),
-        "dc_prev": dc * f,
-    }
+    dc_of_h, do = output_backward(c, o, dh)
+    dc = dc + dc_of_h
+    return {"do": do, **candidate_backward(i, g, dc), "df": dc * c_prev * f * (1 - f), "dc_prev": dc * f}
 
 
-LSTM.first = [LSTM.rule("first", _lstm_first, _lstm_first_backward, first=True)]
+LSTM.first = [LSTM.rule("first", lstm_first, lstm_first_backward, first=True)]
 LSTM.following = [Product("W", "h_prev", "i"), LSTM.rule("following", _lstm, _lstm_backward)]
 
 
@@ -222,10 +215,6 @@ def _coupled_first(i, g):
     return {"c": i * g, "i": i, "g": g}
 
 
-def _coupled_first_backward(i, g, dc):
-    return {"di": dc * g * i * (1 - i), "dg": dc * i * (1 - g * g)}
-
-
 def _coupled_memory(i, g, c_prev):
     i, g = logistic(i), tanh(g)
     return {"c": c_prev + i * (g - c_prev), "i": i, "g": g}
@@ -241,13 +230,13 @@ def _coupled_output(c, o):
 
 
 def _coupled_output_backward(c, o, dh):
-    t = tanh(c)
-    return {"do": dh * t * o * (1 - o), "dc": dh * o * (1 - t * t)}
+    dc, do = output_backward(c, o, dh)
+    return {"do": do, "dc": dc}
 
 
 _COUPLED_OUTPUT = COUPLED.rule("output", _coupled_output, _coupled_output_backward)
 COUPLED.first = [
-    COUPLED.rule("first", _coupled_first, _coupled_first_backward, first=True),
+    COUPLED.rule("first", _coupled_first, candidate_backward, first=True),
     Product("Po", "c", "o"),
     _COUPLED_OUTPUT,
 ]
@@ -313,30 +302,17 @@ register(
 FAST = Cell("fast_lstm", state=("h", "c"), gates=("i", "o", "g"), weights=("Wi", "Wo", "Wg"))
 
 
-def _fast_first(i, o, g):
-    i, o, g = logistic(i), logistic(o), tanh(g)
-    c = i * g
-    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
-
-
 def _fast(i, o, g, c_prev):
-    i, o, g = logistic(i), logistic(o), tanh(g)
-    c = c_prev + i * (g - c_prev)
-    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
+    found = _coupled_memory(i, g, c_prev)
+    return {**found, **_coupled_output(found["c"], o)}
 
 
 def _fast_backward(c, i, o, g, c_prev, dh, dc):
-    t = tanh(c)
-    dc = dc + dh * o * (1 - t * t)
-    return {
-        "di": dc * (g - c_prev) * i * (1 - i),
-        "do": dh * t * o * (1 - o),
-        "dg": dc * i * (1 - g * g),
-        "dc_prev": dc * (1 - i),
-    }
+    dc_of_h, do = output_backward(c, o, dh)
+    return {"do": do, **_coupled_memory_backward(i, g, c_prev, dc + dc_of_h)}
 
 
-FAST.first = [FAST.rule("first", _fast_first, _lstm_first_backward, first=True)]
+FAST.first = [FAST.rule("first", lstm_first, lstm_first_backward, first=True)]
 FAST.following = [
     Product("Wi", "h_prev", "i"),
     Product("Wo", "h_prev", "o"),

@@ -8,12 +8,17 @@ from .lstm import (
     CoupledLSTMBuilder,
     FastLSTMBuilder,
     LSTMBuilder,
+    SparseLSTMBuilder,
     VanillaLSTMBuilder,
 )
 from .simple import SimpleRNNBuilder
+from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .state import RNNState, StackedRNNState
+from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 __all__ = [
-    "BiRNNBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder",
-    "LSTMBuilder", "RNNState", "SimpleRNNBuilder", "StackedRNNState", "VanillaLSTMBuilder", "_RNNBuilder",
+    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
+    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
+    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip

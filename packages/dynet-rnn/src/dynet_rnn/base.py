@@ -18,19 +18,15 @@ from .layers import Layers, expressions
 from .state import RNNState, Run
 
 
-class _RNNBuilder:
-    """Base of all builders.
+class LayersBuilder:
+    """A network of layers that read each other's outputs: what each has for parameters.
 
-    A subclass names its cell and its collection, and says what parameters a layer has. Among these, `_projection` are
-    the places of what the cell's projection takes (b, W for each gate), `_recurrent` those of the recurrent weights.
+    A subclass names its collection, and says what parameters a layer has.
     """
 
-    _cell: Cell
     _collection: str
-    _projection: tuple[int, ...]
-    _recurrent: tuple[int, ...]
-    _rates: tuple[float, ...]  # of dropout
     _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
+    _run = None  # what `initial_state` began last: it has a `graph` and the parameters' `expressions`
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         name = self.whoami()
@@ -40,8 +36,6 @@ class _RNNBuilder:
         self.spec: tuple = (layers, size, hidden)
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
-        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
-        self._run: Run | None = None
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         """The parameters of a layer of m units that takes n numbers, in the order of `get_parameters`."""
@@ -53,7 +47,7 @@ class _RNNBuilder:
         return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
 
     @classmethod
-    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> _RNNBuilder:
+    def from_spec(cls, spec: Sequence, model: ParameterCollection):
         """A builder like the one whose `spec` this is."""
         layers, input_dim, hidden_dim, *rest = spec
         return cls(layers, input_dim, hidden_dim, model, *rest)
@@ -79,6 +73,24 @@ class _RNNBuilder:
         if self._run is None or self._run.graph is not current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
         return [layer[: self._listed] for layer in self._run.expressions]
+
+
+class _RNNBuilder(LayersBuilder):
+    """Base of the networks that read sequences.
+
+    A subclass names its cell. Among the parameters of a layer, `_projection` are the places of what the cell's
+    projection takes (b, W for each gate), `_recurrent` those of the recurrent weights.
+    """
+
+    _cell: Cell
+    _projection: tuple[int, ...]
+    _recurrent: tuple[int, ...]
+    _rates: tuple[float, ...]  # of dropout
+
+    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
+        super().__init__(layers, input_dim, hidden_dim, model)
+        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
+        self._run: Run | None = None
 
     # States
 

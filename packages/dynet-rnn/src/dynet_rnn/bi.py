@@ -124,7 +124,7 @@ def _both(forward: RNNState, backward: RNNState, es: list[Expression]) -> list[E
     return [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
 
 
-def _concatenated(graph, fs: tuple[list[int], Dim], bs: tuple[list[int], Dim]) -> list[Expression]:
+def _concatenated(graph, fs: tuple[range, Dim], bs: tuple[range, Dim]) -> list[Expression]:
     """What `concatenate` does, without looking at each pair anew."""
     (forward, forward_dim), (backward, backward_dim) = fs, bs
     signature = _pair(forward_dim, backward_dim)

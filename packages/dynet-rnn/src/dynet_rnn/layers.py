@@ -5,12 +5,12 @@ They follow from shapes alone, so they are worked out once and found by one look
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_ops.cells import Cell, Previous, projection_signature, step_signature
+from dynet_ops.cells import Cell, Previous, sequence_signature
 
 START: Previous = ()
 
@@ -34,23 +34,23 @@ class Layers:
         """How many numbers the first layer takes."""
         return self.inputs[0][1].type.columns
 
-    def step(self, k: int, x: Dim, previous: Previous) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-        """Layer k's projection up to its input, its step up to the previous state, and the batch size."""
+    def step(self, k: int, x: Dim, previous: Previous) -> tuple[tuple[int, ...], int]:
+        """What a record of layer k begins with if it has one input, up to the state before; and the batch size."""
         inputs, weights = self.inputs[k], self.weights[k]
-        if not previous:
-            weights = [w for name, w in zip(self.cell.weights, weights) if name in self.cell.first_weights]
         batch = common_batch(x, previous)
-        projection = projection_signature(batch, x.plain, *[e.type for e in inputs])
-        step = step_signature(self.cell, self.hidden, batch, previous, *[e.type for e in weights])
-        head = (projection.at, len(inputs) + 1, *[e.at for e in inputs])
-        return head, (step.at, *[e.at for e in weights]), batch
+        signature = sequence_signature(
+            self.cell, self.hidden, batch, previous, x.plain, len(inputs) // 2, *[e.type for e in inputs + weights]
+        )
+        states = 1 if isinstance(previous, int) else len(previous)
+        operands = [e.at for e in inputs + weights]
+        return (signature.at, len(operands) + states + 1, *operands), batch
 
     def record(self, nodes: list[int], k: int, x: Expression, state) -> tuple[int, int]:
         """Record layer k's step from ((batch size, offset), place) for each value of the state; its place and batch."""
-        head, step, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
-        begin = len(nodes)
-        nodes += (*head, x.at, *step, *[place for _, place in state], begin, 0)
-        return begin + len(head) + 1, batch
+        head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
+        place = len(nodes) + 1
+        nodes += (*head, *[place for _, place in state], x.at)
+        return place, batch
 
     def form(self, previous: tuple[Previous, ...]) -> Form:
         """The form of states of these shapes, one for each layer."""
@@ -74,11 +74,11 @@ class Form:
         self.top = self.dims[-1] if self.dims else None
         self.known: dict[Dim, tuple] = {}
 
-    def steps(self, x: Dim) -> tuple:
+    def steps(self, x: Dim) -> tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], Form]:
         """How a step is recorded; raises ShapeError where the input does not fit.
 
-        (the first layer's projection and step, and where the step begins within both; the further layers, each as its
-        number and the same three; the form of the next state; all layers in this way).
+        What the first layer's record begins with; for each further layer, its number and what its record begins with;
+        and the form of the next state.
         """
         found = self.known.get(x)
         if found is None:
@@ -89,13 +89,13 @@ class Form:
         layers, dim = self.layers, x.plain
         if dim.dims not in ((layers.input_size,), (layers.input_size, 1)):
             raise ShapeError(f"add_input: the input is {x!r}, the network takes {(layers.input_size,)}")
-        steps, batches = [], []
+        heads, batches = [], []
         for k, previous in enumerate(self.previous):
-            head, step, batch = layers.step(k, dim, previous)
-            steps.append((k, head, step, len(head) + 1))
+            head, batch = layers.step(k, dim, previous)
+            heads.append((k, head))
             batches.append(batch)
             dim = Dim.of((layers.hidden,), batch)
-        return *steps[0][1:], tuple(steps[1:]), layers.form(tuple(batches)), tuple(steps)
+        return heads[0][1], tuple(heads[1:]), layers.form(tuple(batches))
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
@@ -107,7 +107,7 @@ def common_batch(x: Dim, previous: Previous) -> int:
     return batch
 
 
-def expressions(graph, places: Sequence[int], dim: Dim) -> list[Expression]:
+def expressions(graph, places: Iterable[int], dim: Dim) -> list[Expression]:
     """Handles of nodes of one Dim."""
     found = []
     for place in places:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import warnings
+from numbers import Real
+
+import numpy as np
 
 from dynet_core import config
-from dynet_core.errors import ArgumentError
+from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
@@ -68,29 +71,43 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        self._shifted: dict[bool, tuple] = {}
+        self._computed: dict[bool, tuple] = {}  # what `_loaded` gave last, and the graph it belongs to
         super().__init__(layers, input_dim, hidden_dim, model)
         self.spec = (*self.spec, bool(ln_lstm), self._forget_bias)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        layer = self._add((4 * m, n), (4 * m, m), (4 * m,))
-        if self._norms_in is not None:
-            for size, start in ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0)):
-                layer.append(self._norms_in.add_parameters((size,), init=ConstInitializer(start)))
-        return layer
+        return [*self._add((4 * m, n), (4 * m, m), (4 * m,)), *self._add_norms(m)]
+
+    def _add_norms(self, m: int) -> list[Parameters]:
+        """The parameters of a layer's normalisation, if there is any."""
+        if self._norms_in is None:
+            return []
+        sizes = ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0))
+        return [self._norms_in.add_parameters((size,), init=ConstInitializer(start)) for size, start in sizes]
 
     def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
-        if self._forget_bias == 1 or self._norms_in is not None:
+        if not self._is_computed():
             return super()._loaded(update)
-        # the cell adds 1 to the forget gate: another number is made up for once in every graph
-        found, _, graph = self._shifted.get(update, (None, None, None))
+        found, _, graph = self._computed.get(update, (None, None, None))
         if graph is not current():
-            m = self.spec[2]
-            shift = inputVector([0.0] * m + [self._forget_bias - 1] * m + [0.0] * (2 * m))
-            found = [[p.expr(update) for p in layer] for layer in self._parameters]
-            layers = self._layers([[Wx, Wh, b + shift] for Wx, Wh, b in found])
-            self._shifted[update] = found, layers, current()
-        return self._shifted[update][:2]
+            found = [self._expressions(layer, update) for layer in self._parameters]
+            self._computed[update] = found, self._layers(self._shifted(found)), current()
+        return self._computed[update][:2]
+
+    def _is_computed(self) -> bool:
+        """Whether what the cell takes has to be computed from the parameters, once in every graph."""
+        return self._forget_bias != 1 and self._norms_in is None
+
+    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
+        return [p.expr(update) for p in layer]
+
+    def _shifted(self, found: list[list[Expression]]) -> list[list[Expression]]:
+        """Expressions of the parameters of each layer with b for the cell, which itself adds 1 to the forget gate."""
+        if self._forget_bias == 1:
+            return found
+        m = self.spec[2]
+        shift = inputVector([0.0] * m + [self._forget_bias - 1] * m + [0.0] * (2 * m))
+        return [[Wx, Wh, b + shift] for Wx, Wh, b, *_ in found]
 
     def _is_plain(self) -> bool:
         return self._norms_in is None and super()._is_plain()
@@ -116,6 +133,79 @@ class VanillaLSTMBuilder(Variational):
         return RNNState.of(run, state, [tuple(hs), tuple(cs)])
 
 
+def checked_share(name: str, share: float) -> float:
+    """A share that a user gave, in [0, 1]."""
+    if isinstance(share, bool) or not isinstance(share, (Real, np.floating, np.integer)):
+        raise ArgumentTypeError(f"{name}: expected a number, not {share!r:.40}")
+    if not 0 <= share <= 1:
+        raise ArgumentError(f"{name}: a share must be in [0, 1], got {share}")
+    return float(share)
+
+
+class SparseLSTMBuilder(VanillaLSTMBuilder):
+    r"""A `VanillaLSTMBuilder` whose small weights can be pruned: it computes with :math:`W \circ M`, M of 0 and 1.
+
+    Training raises the share of pruned weights little by little, see `set_sparsity`. The weights themselves stay as
+    they are, but receive no gradient where M is 0.
+
+    Args:
+        layers: how many networks read each other's outputs.
+        input_dim: how many numbers an input has.
+        hidden_dim: how many numbers a state has.
+        model: the collection to which the parameters are added: for each layer, as `get_parameters` lists them,
+            :math:`W_x, W_h, b` and the masks :math:`M_x, M_h`, which are not trained.
+        ln_lstm, forget_bias: as for `VanillaLSTMBuilder`.
+
+    Source: Narang et al., "Exploring sparsity in recurrent neural networks", 2017.
+
+    >>> lstm = dy.SparseLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.set_sparsity(0.75)
+    >>> sum(int(mask.as_array().sum()) for mask in lstm.get_parameters()[0][3:])
+    28
+    """
+
+    _listed = 5
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        weights = self._add((4 * m, n), (4 * m, m))
+        masks = [self._model.add_parameters(w.shape(), init=ConstInitializer(1.0)) for w in weights]
+        for mask in masks:
+            mask.set_updated(False)
+        return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
+
+    def get_parameter_expressions(self) -> list[list[Expression]]:
+        """:math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer.
+
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
+        """
+        return [layer[:3] for layer in super().get_parameter_expressions()]
+
+    def _is_computed(self) -> bool:
+        return True
+
+    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
+        Wx, Wh, b, Mx, Mh, *norms = layer
+        masked = [cmult(w.expr(update), mask.expr(False)) for w, mask in ((Wx, Mx), (Wh, Mh))]
+        return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
+
+    def set_sparsity(self, sparsity: float) -> None:
+        """Prune the weights of least magnitude, those of all layers together; what is pruned already goes first.
+
+        Args:
+            sparsity: the share of the weights that is to be pruned, in [0, 1].
+        """
+        share = checked_share("set_sparsity", sparsity)
+        pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
+        size = np.concatenate([abs(w.as_array()).ravel() for w, _ in pairs])
+        kept = np.concatenate([mask.as_array().ravel() for _, mask in pairs])
+        mask = np.ones(len(size), np.float32)
+        mask[np.lexsort((size, kept))[: int(share * len(size))]] = 0
+        for _, part in pairs:
+            part.set_value(mask[: part.type.total].reshape(part.shape()))
+            mask = mask[part.type.total :]
+
+
 class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     """The same network as `VanillaLSTMBuilder`: in DyNet 2.1 the form whose step is one operation, as here all are."""
 
@@ -124,6 +214,13 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
         self.spec = self.spec[:3]  # what DyNet's own from_spec takes
+
+
+def _peephole_shapes(n: int, m: int, peepholes: int) -> list[tuple[int, ...]]:
+    """The parameters of two gates with peepholes (m, peepholes) and of the candidate, for n inputs and m units."""
+    candidate = [(m, n), (m, m), (m,)]
+    gate = [*candidate[:2], (m, peepholes), (m,)]
+    return [*gate, *gate, *candidate]
 
 
 class CoupledLSTMBuilder(Variational):
@@ -152,8 +249,7 @@ class CoupledLSTMBuilder(Variational):
     _rates = (0.0, 0.0, 0.0)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        gate = (m, n), (m, m), (m, m), (m,)
-        return self._add(*gate, *gate, (m, n), (m, m), (m,))
+        return self._add(*_peephole_shapes(n, m, m))
 
 
 class LSTMBuilder(CoupledLSTMBuilder):
@@ -212,5 +308,4 @@ class FastLSTMBuilder(Variational):
     _projection, _recurrent = (3, 0, 7, 4, 10, 8), (1, 5, 9)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        gate = (m, n), (m, m), (m, 1), (m,)
-        return self._add(*gate, *gate, (m, n), (m, m), (m,))
+        return self._add(*_peephole_shapes(n, m, 1))

@@ -11,7 +11,7 @@ from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 from dynet_core.record import append, graph_of
-from dynet_core.signature import alias
+from dynet_core.signature import Signature, alias
 from dynet_ops.inputs import zeros
 
 from .layers import START, Form, Layers, expressions
@@ -19,7 +19,11 @@ from .layers import START, Form, Layers, expressions
 if TYPE_CHECKING:
     from .base import _RNNBuilder
 
-_place = functools.cache(lambda dim, offset: alias(dim, offset=offset))  # a stretch of a node as an expression
+
+@functools.cache
+def place_in(dim: Dim, offset: int) -> Signature:
+    """A stretch of a node as an expression."""
+    return alias(dim, offset=offset)
 
 
 class Run:
@@ -96,25 +100,20 @@ class RNNState:
             graph = x.graph
             if places is None or graph is not run.graph or not run.plain:
                 return self._add_unusual(x)
-            head, step, size, above, form, _ = self._form.known[x.type]
+            head, above, form = self._form.known[x.type]
         except (AttributeError, KeyError):
             return self._add_unusual(x)
         nodes = graph.nodes
-        begin = len(nodes)
+        place = len(nodes) + 1
         nodes += head
-        nodes.append(x.at)
-        nodes += step
-        nodes += (places[0], begin, 0)
-        place = begin + size
+        nodes += (places[0], x.at)
         if above:
             found = [place]
-            for layer, head, step, size in above:
-                begin = len(nodes)
+            for layer, head in above:
+                below = place
+                place = len(nodes) + 1
                 nodes += head
-                nodes.append(place)
-                nodes += step
-                nodes += (places[layer], begin, 0)
-                place = begin + size
+                nodes += (places[layer], below)
                 found.append(place)
             places = tuple(found)
         else:
@@ -153,7 +152,7 @@ class RNNState:
             return [state.output() for state in self.add_inputs(xs)]  # type: ignore
         return expressions(self._run.graph, *found)
 
-    def read(self, xs: list[Expression]) -> tuple[list[int], Dim] | None:
+    def read(self, xs: list[Expression]) -> tuple[range, Dim] | None:
         """Record a sequence at once: where its outputs stand, and their Dim. None if it has to go step by step."""
         run = self._run
         graph = run.graph
@@ -165,29 +164,19 @@ class RNNState:
             return None  # no inputs
         if len(places) != len(xs) or not run.plain:
             return None
-        return self._record(graph.nodes, places, dim)[-1], self._form.steps(dim)[4].top
+        return self._record(graph.nodes, places, dim)[-1], self._form.steps(dim)[2].top
 
-    def _record(self, nodes: list[int], places: list[int], dim: Dim) -> list[list[int]]:
-        """Record a projection of all inputs for each layer, then its steps; where each layer's steps stand."""
-        *_, form, layers = self._form.steps(dim)
-        *_, later = form.steps(dim)
+    def _record(self, nodes: list[int], places: Sequence[int], dim: Dim) -> list[range]:
+        """Record all inputs for each layer; where each layer's steps stand."""
+        first, above, _ = self._form.steps(dim)
         count, found = len(places), []
-        for (layer, head, step, _), (_, _, next_step, _) in zip(layers, later):
-            begin = len(nodes)
+        for layer, head in ((0, first), *above):
+            begin = len(nodes) + 1
             nodes += (head[0], head[1] - 1 + count)
             nodes += head[2:]
-            nodes += places
-            place = len(nodes)
-            nodes += step
             nodes += self.operands(layer)
-            nodes += (begin, 0)
-            places = [place]
-            for number in range(1, count):
-                before = place
-                place = len(nodes)
-                nodes += next_step
-                nodes += (before, begin, number)
-                places.append(place)
+            nodes += places
+            places = range(begin, begin + count)
             found.append(places)
         return found
 
@@ -204,9 +193,9 @@ class RNNState:
         if graph is not run.graph:
             len(run.graph.nodes)  # raises if the graph is gone
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
-        form = self._form.steps(x.type)[4]  # checks shapes before anything is recorded
+        form = self._form.steps(x.type)[2]  # checks shapes before anything is recorded
         if x.graph is None or len(x.type.dims) > 1:
-            x = append(graph, _place(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
+            x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
         places = tuple([place for (place,) in self._record(graph.nodes, [x.at], x.type)])
@@ -232,7 +221,7 @@ class RNNState:
             graph, form = self._run.graph, self._form
             found = tuple(
                 [
-                    append(graph, _place(dim, value * dim.total), [place])
+                    append(graph, place_in(dim, value * dim.total), [place])
                     if value
                     else expressions(graph, [place], dim)[0]
                     for place, dim in zip(self._places, form.dims)

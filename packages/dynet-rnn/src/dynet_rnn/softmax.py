@@ -1,0 +1,365 @@
+"""Softmax layers: distributions over classes, given a vector."""
+
+from __future__ import annotations
+
+import operator
+import os
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from dynet_core import noise
+from dynet_core.dim import checked_dims
+from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.initializer import ConstInitializer
+from dynet_core.parameter import ParameterCollection, Parameters
+from dynet_core.record import graph_of
+from dynet_ops.inputs import constant
+from dynet_ops.matrix import affine_transform
+from dynet_ops.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
+from dynet_ops.shape import concatenate, concatenate_to_batch, pick_batch_elem, pickrange
+
+
+class SoftmaxBuilder(ABC):
+    """Base of the softmax layers.
+
+    A layer turns a vector x into a distribution over classes c, p(c) proportional to exp(w_c . x + b_c).
+    """
+
+    spec: tuple
+    _model: ParameterCollection
+    _count: int  # of classes
+
+    @classmethod
+    @abstractmethod
+    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> SoftmaxBuilder:
+        """A layer like the one whose `spec` this is."""
+
+    def whoami(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    def param_collection(self) -> ParameterCollection:
+        """The collection that holds the parameters: matrices of weights, each followed by its bias if there is one."""
+        return self._model
+
+    def neg_log_softmax(self, x: Expression, c: int, update: bool = True) -> Expression:
+        """-log p(c | x).
+
+        Args:
+            x: a vector (rep_dim,).
+            c: the class.
+            update: False keeps the parameters as they are.
+        """
+        name = "neg_log_softmax"
+        return self._loss(self._checked(name, x), _checked_class(name, c, self._count), update)
+
+    def neg_log_softmax_batch(self, x: Expression, c: Sequence[int], update: bool = True) -> Expression:
+        """-log p(c | x) for a class for each batch element.
+
+        Args:
+            x: a batch of vectors (rep_dim,).
+            c: the class of each batch element.
+            update: False keeps the parameters as they are.
+        """
+        name = "neg_log_softmax_batch"
+        given = _classes(name, self._checked(name, x), c)
+        return self._losses(x, [_checked_class(name, one, self._count) for one in given], update)
+
+    def sample(self, x: Expression) -> int:
+        """A class drawn from the distribution.
+
+        Args:
+            x: a vector (rep_dim,), not a batch.
+        """
+        if self._checked("sample", x).type.batch > 1:
+            raise ShapeError(f"sample: x is {x.type!r}, a class is drawn for one vector")
+        return self._sample(x)
+
+    def full_log_distribution(self, x: Expression, update: bool = True) -> Expression:
+        """log p(c | x) of every class, a vector.
+
+        Args:
+            x: a vector (rep_dim,).
+            update: False keeps the parameters as they are.
+        """
+        return self._log_distribution(self._checked("full_log_distribution", x), update)
+
+    def full_logits(self, x: Expression, update: bool = True) -> Expression:
+        """A vector whose softmax is the distribution over all classes; takes what `full_log_distribution` does."""
+        return self._full_logits(self._checked("full_logits", x), update)
+
+    @abstractmethod
+    def _loss(self, x: Expression, c: int, update: bool) -> Expression: ...
+
+    @abstractmethod
+    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression: ...
+
+    @abstractmethod
+    def _sample(self, x: Expression) -> int: ...
+
+    @abstractmethod
+    def _log_distribution(self, x: Expression, update: bool) -> Expression: ...
+
+    @abstractmethod
+    def _full_logits(self, x: Expression, update: bool) -> Expression: ...
+
+    def _begin(self, rep_dim: int, model: ParameterCollection, collection: str) -> int:
+        """Check what every constructor takes, and make the collection; the size of x."""
+        name = self.whoami()
+        (size,) = checked_dims(f"{name}: rep_dim", rep_dim)
+        if not isinstance(model, ParameterCollection):
+            raise ArgumentTypeError(f"{name}: pc must be a ParameterCollection, not {type(model).__name__}")
+        self._model = model.add_subcollection(collection)
+        return size
+
+    def _add(self, rows: int, size: int, bias: bool) -> list[Parameters]:
+        """Weights for a number of classes, and the bias if there is to be one."""
+        weights = self._model.add_parameters((rows, size))
+        return [weights, self._model.add_parameters((rows,), init=ConstInitializer(0.0))] if bias else [weights]
+
+    def _checked(self, method: str, x: Expression) -> Expression:
+        graph_of(method, (x,))
+        if x.type.dims not in ((self.spec[0],), (self.spec[0], 1)):
+            raise ShapeError(f"{method}: x is {x.type!r}, {self.whoami()} takes {(self.spec[0],)}")
+        return x
+
+
+def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
+    weights, *bias = [p.expr(update) for p in parameters]
+    return affine_transform([*bias, weights, x]) if bias else weights * x
+
+
+def _drawn(logits: Expression) -> int:
+    """A class drawn from the distribution that is the softmax of logits."""
+    weights = softmax(logits).npvalue().ravel()
+    if not np.isfinite(weights).all():
+        raise NotFiniteError(f"sample: the probabilities of {len(weights)} classes are not finite")
+    return random.Random(noise.next_key()).choices(range(len(weights)), weights.tolist())[0]
+
+
+def _checked_class(method: str, c, count: int) -> int:
+    try:
+        number = operator.index(c)
+    except TypeError:
+        number = None
+    if number is None or isinstance(c, (bool, np.bool_)):
+        raise ArgumentTypeError(f"{method}: a class is an int, not {c!r:.40}")
+    if not 0 <= number < count:
+        raise ArgumentError(f"{method}: class {number} is out of range, there are {count}")
+    return number
+
+
+class StandardSoftmaxBuilder(SoftmaxBuilder):
+    """A softmax layer with a vector of weights for each class.
+
+    Args:
+        rep_dim: how many numbers x has.
+        num_classes: how many classes there are.
+        pc: the collection to which the parameters are added: weights (num_classes, rep_dim) and bias (num_classes,).
+        bias: whether there is a bias.
+
+    >>> layer = dy.StandardSoftmaxBuilder(2, 3, dy.Model())
+    >>> x = dy.inputVector([1, 2])
+    >>> abs(layer.neg_log_softmax(x, 1).value() + layer.full_log_distribution(x).value()[1]) < 1e-6
+    True
+    """
+
+    def __init__(self, rep_dim: int, num_classes: int, pc: ParameterCollection, bias: bool = True):
+        (count,) = checked_dims("StandardSoftmaxBuilder: num_classes", num_classes)
+        size = self._begin(rep_dim, pc, "standard-softmax-builder")
+        self.spec, self._count = (size, count, bool(bias)), count
+        self._parameters = self._add(count, size, bool(bias))
+
+    @classmethod
+    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> StandardSoftmaxBuilder:
+        """A layer like the one whose `spec` this is."""
+        size, count, bias = spec
+        return cls(size, count, model, bias)
+
+    def _loss(self, x: Expression, c: int, update: bool) -> Expression:
+        return pickneglogsoftmax(self._full_logits(x, update), c)
+
+    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
+        return pickneglogsoftmax_batch(self._full_logits(x, update), c)
+
+    def _sample(self, x: Expression) -> int:
+        return _drawn(self._full_logits(x, False))
+
+    def _log_distribution(self, x: Expression, update: bool) -> Expression:
+        return log_softmax(self._full_logits(x, update))
+
+    def _full_logits(self, x: Expression, update: bool) -> Expression:
+        return _logits(self._parameters, x, update)
+
+
+def _classes(method: str, x: Expression, c: Sequence[int]) -> list:
+    try:
+        classes = list(c)
+    except TypeError:
+        raise ArgumentTypeError(f"{method}: expected a list of classes, not {c!r:.40}") from None
+    if len(classes) != x.type.batch:
+        raise ArgumentError(f"{method}: x has batch size {x.type.batch}, but {len(classes)} classes are given")
+    return classes
+
+
+class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
+    """A softmax layer over words that belong to clusters: p(word) = p(cluster) p(word | cluster).
+
+    The loss of a word costs as the clusters and the words of one cluster do, not as all words.
+
+    Args:
+        rep_dim: how many numbers x has.
+        cluster_file: a text file, for each word a line `cluster word`.
+        word_dict: the number of each word, from 0 on without gaps.
+        pc: the collection to which the parameters are added: weights and bias for the clusters, then for the words of
+            each cluster that has more than one.
+        bias: whether there are biases.
+
+    Raises:
+        ArgumentError: the file has a word twice or one that `word_dict` lacks, or the numbers have gaps.
+        OSError: the file cannot be read.
+
+    Source: Goodman, "Classes for fast maximum entropy training", 2001.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w+", suffix=".txt") as file:
+    ...     _ = file.write("animal cat\\nanimal dog\\nnumber one\\n")
+    ...     _ = file.seek(0)
+    ...     layer = dy.ClassFactoredSoftmaxBuilder(2, file.name, {"cat": 0, "dog": 1, "one": 2}, dy.Model())
+    >>> layer.full_log_distribution(dy.inputVector([1, 2])).dim()
+    ((3,), 1)
+    """
+
+    def __init__(
+        self,
+        rep_dim: int,
+        cluster_file: str | os.PathLike[str],
+        word_dict: Mapping[str, int],
+        pc: ParameterCollection,
+        bias: bool = True,
+    ):
+        count = _checked_numbers(word_dict)
+        self._build(rep_dim, _read_clusters(cluster_file, word_dict), count, pc, bool(bias))
+
+    @classmethod
+    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
+        """A layer like the one whose `spec` this is; it needs no file."""
+        size, clusters, count, bias = spec
+        layer = cls.__new__(cls)
+        layer._build(size, clusters, count, model, bias)
+        return layer
+
+    def _build(self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool) -> None:
+        self._clusters = [list(words) for words in clusters]
+        size = self._begin(rep_dim, pc, "class-factored-softmax-builder")
+        self.spec, self._count = (size, self._clusters, count, bias), count
+        self._of_clusters = self._add(len(self._clusters), size, bias)
+        self._of_words = [self._add(len(words), size, bias) if len(words) > 1 else None for words in self._clusters]
+        self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
+
+    def _loss(self, x: Expression, c: int, update: bool) -> Expression:
+        cluster, number = self._place[c]
+        loss, parameters = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster), self._of_words[cluster]
+        return loss if parameters is None else loss + pickneglogsoftmax(_logits(parameters, x, update), number)
+
+    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
+        places = [self._place[word] for word in c]
+        of_cluster = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
+        losses = []
+        for element, (cluster, number) in enumerate(places):
+            parameters = self._of_words[cluster]
+            if parameters is None:
+                losses.append(constant((1,), 0.0))
+            else:
+                one = pick_batch_elem(x, element) if x.type.batch > 1 else x
+                losses.append(pickneglogsoftmax(_logits(parameters, one, update), number))
+        return of_cluster + (concatenate_to_batch(losses) if len(losses) > 1 else losses[0])
+
+    def _sample(self, x: Expression) -> int:
+        cluster = _drawn(_logits(self._of_clusters, x, False))
+        parameters = self._of_words[cluster]
+        return self._clusters[cluster][0 if parameters is None else _drawn(_logits(parameters, x, False))]
+
+    def _log_distribution(self, x: Expression, update: bool) -> Expression:
+        of_clusters = log_softmax(_logits(self._of_clusters, x, update))
+        parts: list[Expression] = [of_clusters] * self._count
+        for k, (words, parameters) in enumerate(zip(self._clusters, self._of_words)):
+            of_cluster = pickrange(of_clusters, k, k + 1)
+            within = None if parameters is None else log_softmax(_logits(parameters, x, update)) + of_cluster
+            for number, word in enumerate(words):
+                parts[word] = of_cluster if within is None else pickrange(within, number, number + 1)
+        return concatenate(parts)
+
+    def _full_logits(self, x: Expression, update: bool) -> Expression:
+        return self._log_distribution(x, update)  # which sums to 1, and so is the softmax's own argument
+
+    def class_logits(self, x: Expression, update: bool = True) -> Expression:
+        """A vector whose softmax is the distribution over clusters; takes what `full_logits` does."""
+        return _logits(self._of_clusters, self._checked("class_logits", x), update)
+
+    def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
+        """log p(cluster | x) of every cluster; takes what `full_logits` does."""
+        return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
+
+    def subclass_logits(self, x: Expression, classid: int, update: bool = True) -> Expression:
+        """A vector whose softmax is the distribution over the words of a cluster.
+
+        Args:
+            x: a vector (rep_dim,).
+            classid: the number of the cluster, in the order in which the file names them.
+            update: False keeps the parameters as they are.
+        """
+        return self._subclass("subclass_logits", x, classid, update)
+
+    def subclass_log_distribution(self, x: Expression, classid: int, update: bool = True) -> Expression:
+        """log p(word | x, cluster) of the words of a cluster; takes what `subclass_logits` does."""
+        return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
+
+    def _subclass(self, method: str, x: Expression, classid: int, update: bool) -> Expression:
+        cluster = _checked_class(method, classid, len(self._clusters))
+        parameters = self._of_words[cluster]
+        if parameters is None:
+            self._checked(method, x)
+            return constant((1,), 0.0, x.type.batch)
+        return _logits(parameters, self._checked(method, x), update)
+
+
+def _checked_numbers(word_dict: Mapping[str, int]) -> int:
+    name = "ClassFactoredSoftmaxBuilder"
+    if not isinstance(word_dict, Mapping) or not word_dict:
+        raise ArgumentTypeError(f"{name}: word_dict must map words to their numbers, got {word_dict!r:.60}")
+    for word, number in word_dict.items():
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+            raise ArgumentTypeError(f"{name}: the number of word {word!r} must be an int, not {number!r:.40}")
+    if sorted(word_dict.values()) != list(range(len(word_dict))):
+        raise ArgumentError(f"{name}: the numbers of the {len(word_dict)} words are not 0 to {len(word_dict) - 1}")
+    return len(word_dict)
+
+
+def _read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]) -> list[list[int]]:
+    """The words of each cluster by their numbers; clusters come in the order in which the file names them."""
+    name, path = "ClassFactoredSoftmaxBuilder", os.fspath(cluster_file)
+    clusters: dict[str, list[int]] = {}
+    seen: set[str] = set()
+    with open(path, encoding="utf-8") as file:
+        for line, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            fields = text.split()
+            if len(fields) != 2:
+                raise ArgumentError(f"{name}: {path}, line {line}: expected `cluster word`, got {text.strip()!r:.60}")
+            cluster, word = fields
+            if word not in word_dict:
+                raise ArgumentError(f"{name}: {path}, line {line}: word_dict has no word {word!r}")
+            if word in seen:
+                raise ArgumentError(f"{name}: {path}, line {line}: word {word!r} is there twice")
+            seen.add(word)
+            clusters.setdefault(cluster, []).append(int(word_dict[word]))
+    missing = [word for word in word_dict if word not in seen]
+    if missing:
+        raise ArgumentError(f"{name}: {path} has no cluster for {len(missing)} words of word_dict, as {missing[0]!r}")
+    return list(clusters.values())

@@ -1,0 +1,338 @@
+"""Networks over trees."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+
+from dynet_core.dim import Dim, checked_dims
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
+from dynet_core.expression import Expression
+from dynet_core.graph import Graph, current
+from dynet_core.parameter import ParameterCollection, Parameters
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature
+from dynet_ops.inputs import zeros
+from dynet_ops.trees import child_sum_signature, nary_signature, widened_signature
+
+from .base import LayersBuilder
+from .layers import expressions
+from .state import place_in
+
+
+class Run:
+    """What the states share that come from one `initial_state`: the parameters of each layer as expressions."""
+
+    def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
+        self.builder, self.graph, self.expressions = builder, graph, found
+        self.nothing: int | None = None  # where the state stands of a child that is not there
+
+    def absent(self) -> int:
+        """The place of a state of zeros."""
+        if self.nothing is None:
+            self.nothing = zeros((2 * self.builder.spec[2],)).at
+        return self.nothing
+
+
+class TreeState:
+    """The state of a node of a tree, or the state before any node.
+
+    Made by `initial_state` of a builder:
+
+    >>> lstm = dy.ChildSumTreeLSTMBuilder(1, 2, 3, dy.Model())
+    >>> start = lstm.initial_state()
+    >>> leaf = start.add_input(dy.inputVector([1, 2]))
+    >>> root = start.add_input(dy.inputVector([3, 4]), [leaf, leaf])
+    >>> root.output().dim()
+    ((3,), 1)
+    """
+
+    __slots__ = ("_batch", "_children", "_places", "_run")
+
+    def __init__(self, run: Run, places: tuple[int, ...] = (), batch: int = 1, children: tuple = ()):
+        self._run, self._places, self._batch, self._children = run, places, batch, children
+
+    def add_input(self, x: Expression | None = None, children: Sequence[TreeState | None] | None = None) -> TreeState:
+        """The state of a node from its input and the states of its children.
+
+        Args:
+            x: a vector of the builder's input_dim; None for a node without an input of its own.
+            children: states of the same builder, as many as the builder takes. None: this state is the only child, or
+                there is none if it is the initial state.
+
+        Raises:
+            ArgumentError: there are too many children, or one is the initial state.
+            ShapeError: x has another size, or batch sizes do not go together.
+        """
+        run = self._run
+        given = ((self,) if self._places else ()) if children is None else tuple(children)
+        graph = run.graph
+        if x is not None and graph_of("add_input", (x,)) is not graph or graph is not current():
+            len(graph.nodes)  # raises if the graph is gone
+            raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
+        for number, one in enumerate(given):
+            _check_child(run, number, one)
+        return _record(run, x, given)
+
+    def add_inputs(self, xs: Iterable[Expression | None], heads: Sequence[int]) -> list[TreeState]:
+        """The states of all nodes of a tree, or of several.
+
+        Args:
+            xs: the input of each node, as for `add_input`.
+            heads: for each node the number of its parent; -1 for a root. Children come in the order of their numbers.
+
+        Raises:
+            ArgumentError: a head is no node's number, or nodes are their own ancestors.
+        """
+        xs = list(xs)
+        order, children = _bottom_up(heads, len(xs))
+        found: list[TreeState] = [self] * len(xs)
+        for node in order:
+            found[node] = self.add_input(xs[node], [found[child] for child in children[node]])
+        return found
+
+    def transduce(self, xs: Iterable[Expression | None], heads: Sequence[int]) -> list[Expression]:
+        """The outputs for all nodes of a tree; takes what `add_inputs` does."""
+        return [state.output() for state in self.add_inputs(xs, heads)]  # type: ignore
+
+    def output(self) -> Expression | None:
+        """h of the last layer; None before any node."""
+        return self.h()[-1] if self._places else None
+
+    def h(self) -> tuple[Expression, ...]:
+        """The output of each layer, the first layer first; () before any node."""
+        return tuple(expressions(self._run.graph, self._places, self._dim()))
+
+    def s(self) -> tuple[Expression, ...]:
+        """The whole state: the cells c of all layers, then their h."""
+        dim = self._dim()
+        c = [append(self._run.graph, place_in(dim, dim.total), [place]) for place in self._places]
+        return (*c, *self.h())
+
+    def children(self) -> tuple[TreeState | None, ...]:
+        """The states of the node's children."""
+        return self._children
+
+    def b(self) -> _TreeBuilder:
+        """The builder."""
+        return self._run.builder
+
+    def _dim(self) -> Dim:
+        return Dim.of((self._run.builder.spec[2],), self._batch)
+
+
+def _check_child(run: Run, number: int, child) -> None:
+    builder = run.builder
+    if child is None and builder.takes_gaps:
+        return
+    if not isinstance(child, TreeState):
+        raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
+    if child._run.builder is not builder:
+        raise ArgumentError(f"add_input: child {number} is a state of another {child._run.builder.whoami()}")
+    if child._run.graph is not run.graph:
+        len(child._run.graph.nodes)  # raises if the graph is gone
+        raise StaleExpressionError(f"add_input: child {number} belongs to another thread's graph")
+    if not child._places:
+        raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")
+
+
+def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
+    builder, graph = run.builder, run.graph
+    _, size, hidden, *_ = builder.spec
+    if x is not None and x.type.dims not in ((size,), (size, 1)):
+        raise ShapeError(f"add_input: the input is {x.type!r}, the network takes {(size,)}")
+    sizes = [1 if child is None else child._batch for child in children]
+    below = max(sizes, default=0)
+    batch = max(below, 1 if x is None else x.type.batch)
+    if any(one not in (1, batch) for one in sizes) or (x is not None and x.type.batch not in (1, batch)):
+        given = "no input" if x is None else f"input {x.type!r}"
+        raise ShapeError(f"add_input: batch sizes differ: {given}, children of batch sizes {sizes}")
+    builder.check_count(len(children))
+    places, dim = [], None if x is None else x.type.plain
+    at = None if x is None else x.at
+    for k, weights in enumerate(run.expressions):
+        b, W, *rest = weights
+        signature = builder.signature(batch, dim, below, len(children), [e.type for e in weights])
+        states = [
+            _widened(run, child, k, below) if size < below else run.absent() if child is None else child._places[k]
+            for child, size in zip(children, sizes)
+        ]
+        begin = len(graph.nodes)
+        graph.nodes += (
+            signature.at,
+            3 + len(rest) + len(states),
+            b.at,
+            W.at,
+            b.at if at is None else at,
+            *[e.at for e in rest],
+            *states,
+        )
+        at, dim = begin + len(signature.parts) - 1, signature.dim
+        places.append(at)
+    return TreeState(run, tuple(places), batch, children)
+
+
+def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
+    """Where the state of a child of batch size 1 stands once for each element of a batch."""
+    place = run.absent() if child is None else child._places[layer]
+    return append(run.graph, widened_signature(run.builder.spec[2], batch), [place]).at
+
+
+def _bottom_up(heads: Sequence[int], count: int) -> tuple[list[int], list[list[int]]]:
+    """The nodes of trees, children before their parents; and the children of each node."""
+    numbers = []
+    for head in heads:
+        try:
+            numbers.append(operator.index(head))
+        except TypeError:
+            raise ArgumentTypeError(f"add_inputs: a head is the number of a node or -1, not {head!r:.40}") from None
+    if len(numbers) != count:
+        raise ArgumentError(f"add_inputs: {count} inputs, but {len(numbers)} heads")
+    children: list[list[int]] = [[] for _ in range(count)]
+    order = []
+    for node, head in enumerate(numbers):
+        if not -1 <= head < count:
+            raise ArgumentError(f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}")
+        if head < 0:
+            order.append(node)
+        else:
+            children[head].append(node)
+    for node in order:  # grows meanwhile
+        order += children[node]
+    if len(order) < count:
+        lost = min(set(range(count)) - set(order))
+        raise ArgumentError(f"add_inputs: node {lost} belongs to no tree: going from head to head leads back to a node")
+    return order[::-1], children
+
+
+class _TreeBuilder(LayersBuilder):
+    """Base of the networks over trees."""
+
+    takes_gaps = False  # whether a child may be None
+
+    def initial_state(self, update: bool = True) -> TreeState:
+        """The state before any node: its `add_input` makes the leaves.
+
+        Args:
+            update: False keeps the parameters as they are: these trees give them no gradient.
+        """
+        found = [[p.expr(update) for p in layer] for layer in self._parameters]
+        self._run = Run(self, current(), [self._operands(layer) for layer in found])
+        return TreeState(self._run)
+
+    def get_parameter_expressions(self) -> list[list[Expression]]:
+        """The parameters of each layer as expressions.
+
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
+        """
+        return [[*weights[1:], weights[0]] for weights in super().get_parameter_expressions()]
+
+    def _operands(self, layer: list[Expression]) -> list[Expression]:
+        """b, W and what recurs, from the parameters of a layer, which end with b."""
+        *weights, b = layer
+        return [b, *weights]
+
+    def check_count(self, children: int) -> None:
+        """Refuse a node with so many children, if the network cannot have it."""
+
+    def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
+        """The signature of a node's record; `child_batch` is 0 for a leaf."""
+        raise NotImplementedError
+
+
+class ChildSumTreeLSTMBuilder(_TreeBuilder):
+    r"""A TreeLSTM for trees whose nodes have any number of children in no particular order, such as dependency trees.
+
+    .. math::
+
+        \tilde h &= \textstyle\sum_k h_k \\
+        i, o &= \sigma(W_{i,o} x + U_{i,o} \tilde h + b_{i,o}) \\
+        u &= \tanh(W_u x + U_u \tilde h + b_u) \\
+        f_k &= \sigma(W_f x + U_f h_k + b_f) \\
+        c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
+        h &= o \circ \tanh(c)
+
+    where the k are the children; a node without an input has x = 0. Each node is recorded once for each layer. Nodes of
+    one height run together, in one tree or many.
+
+    Args:
+        layers: how many networks read each other's outputs.
+        input_dim: how many numbers an input has.
+        hidden_dim: how many numbers a state has.
+        model: the collection to which the parameters are added: for each layer :math:`W` (4 hidden_dim, input size) and
+            in the end :math:`b`, the rows i, o, u, f one under the other, and between them :math:`U`
+            (3 hidden_dim, hidden_dim), rows i, o, u, and :math:`U_f`.
+
+    Source: Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory
+    networks", 2015.
+
+    >>> lstm = dy.ChildSumTreeLSTMBuilder(1, 2, 3, dy.Model())
+    >>> words = [dy.inputVector([k, 1]) for k in range(3)]
+    >>> [y.dim() for y in lstm.initial_state().transduce(words, heads=[1, -1, 1])]
+    [((3,), 1), ((3,), 1), ((3,), 1)]
+    """
+
+    _collection = "child-sum-tree-lstm-builder"
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        return self._add((4 * m, n), (3 * m, m), (m, m), (4 * m,))
+
+    def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
+        """The signature of a node's record; `child_batch` is 0 for a leaf."""
+        return child_sum_signature(batch, x, child_batch, *dims)
+
+
+class NaryTreeLSTMBuilder(_TreeBuilder):
+    r"""A TreeLSTM for trees whose nodes have at most N children, each with weights of its own, such as binary trees.
+
+    .. math::
+
+        i, o &= \sigma(W_{i,o} x + \textstyle\sum_k U_{k,i,o} h_k + b_{i,o}) \\
+        u &= \tanh(W_u x + \textstyle\sum_k U_{k,u} h_k + b_u) \\
+        f_j &= \sigma(W_{f_j} x + \textstyle\sum_k U_{k,f_j} h_k + b_{f_j}) \\
+        c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
+        h &= o \circ \tanh(c)
+
+    where the k are the children; one that is None has h and c of 0, a node without an input x = 0. In the paper all
+    forget gates share W and b: here each has its own.
+
+    Args:
+        layers: how many networks read each other's outputs.
+        input_dim: how many numbers an input has.
+        hidden_dim: how many numbers a state has.
+        model: the collection to which the parameters are added: for each layer :math:`W` ((3 + N) hidden_dim, input
+            size), :math:`U_1, ..., U_N` ((3 + N) hidden_dim, hidden_dim) and :math:`b`, the rows i, o, u and
+            :math:`f_1, ..., f_N` one under the other.
+        children: N.
+
+    Source: Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory
+    networks", 2015.
+
+    >>> lstm = dy.NaryTreeLSTMBuilder(1, 2, 3, dy.Model(), children=2)
+    >>> start = lstm.initial_state()
+    >>> left, right = [start.add_input(dy.inputVector([k, 1])) for k in range(2)]
+    >>> start.add_input(None, [left, right]).output().dim()
+    ((3,), 1)
+    """
+
+    _collection = "nary-tree-lstm-builder"
+    takes_gaps = True
+
+    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection, children: int = 2):
+        (self._most,) = checked_dims("NaryTreeLSTMBuilder: children", children)
+        super().__init__(layers, input_dim, hidden_dim, model)
+        self.spec = (*self.spec, self._most)
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        rows = (3 + self._most) * m
+        return self._add((rows, n), *[(rows, m)] * self._most, (rows,))
+
+    def check_count(self, children: int) -> None:
+        """Refuse more children than there are weights for."""
+        if children > self._most:
+            raise ArgumentError(f"add_input: {children} children, but the network has weights for {self._most}")
+
+    def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
+        """The signature of a node's record; `child_batch` is 0 for a leaf."""
+        return nary_signature(batch, x, child_batch, children, *dims)

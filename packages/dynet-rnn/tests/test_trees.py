@@ -1,0 +1,326 @@
+"""Networks over trees: values and gradients against float64 numpy, for nodes with 0 to 7 children."""
+
+import numpy as np
+import pytest
+from networks import assert_close, assert_gradients, differences, expression, loss_of, loss_of_arrays, value_of
+from rnn_reference import sigmoid
+
+import dynet_ops as dy
+import dynet_rnn as rnn
+from dynet_core import (
+    ArgumentError,
+    ArgumentTypeError,
+    ParameterCollection,
+    ShapeError,
+    StaleExpressionError,
+    renew_cg,
+)
+from dynet_core.graph import current
+from dynet_core.nodes import nodes_of
+from dynet_kernels.layout import SLOT
+
+INPUT, HIDDEN, MOST = 2, 3, 7
+
+
+def child_sum(parameters, x, children):
+    W, U, Uf, b = parameters
+    i, o, u, f = np.split(b[:, None] + W @ x, 4)
+    total = sum([h for h, _ in children], np.zeros((HIDDEN, 1)))
+    i, o, u = [gate + part for gate, part in zip((i, o, u), np.split(U @ total, 3))]
+    c = sigmoid(i) * np.tanh(u)
+    for h_child, c_child in children:
+        c = c + sigmoid(f + Uf @ h_child) * c_child
+    return sigmoid(o) * np.tanh(c), c
+
+
+def nary(parameters, x, children):
+    W, *U, b = parameters
+    z = b[:, None] + W @ x
+    for weights, (h, _) in zip(U, children):
+        z = z + weights @ h
+    i, o, u, *f = np.split(z, 3 + len(U))
+    c = sigmoid(i) * np.tanh(u)
+    for gate, (_, c_child) in zip(f, children):
+        c = c + sigmoid(gate) * c_child
+    return sigmoid(o) * np.tanh(c), c
+
+
+NETWORKS = {
+    "child-sum": (lambda layers, m: rnn.ChildSumTreeLSTMBuilder(layers, INPUT, HIDDEN, m), child_sum),
+    "n-ary": (lambda layers, m: rnn.NaryTreeLSTMBuilder(layers, INPUT, HIDDEN, m, MOST), nary),
+}
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+# Nodes as lists of the numbers of their children, which come before them; None is a child that is not there.
+TREES = {
+    "a leaf": [[]],
+    "a chain": [[], [0], [1], [2]],
+    **{f"{count} children": [*[[]] * count, list(range(count))] for count in range(1, 8)},
+    "nodes of all sizes": [[], [], [0, 1], [2], [], [], [], [3, 4, 5, 6], [], [7, 8]],
+    "shared subtrees": [[], [], [0, 1], [0, 2], [2, 3, 2], [4, 4]],
+    "two trees": [[], [0], [], [], [2, 3]],
+}
+GAPS = [[], [], [None, 0], [2, None, 1], [None], [None, 3, None, 4]]
+
+
+class Setting:
+    def __init__(self, name, layers=1, seed=0):
+        renew_cg()
+        make, self.step = NETWORKS[name]
+        self.layers, self.random, self.model = layers, np.random.default_rng(seed), ParameterCollection()
+        self.builder = make(layers, self.model)
+        for p in self.model.parameters_list():
+            p.set_value(self.random.uniform(-1, 1, p.shape()))
+
+    def inputs(self, tree, batches):
+        """An array for each node; batch size 0 in the cycle of `batches` means none."""
+        sizes = [batches[node % len(batches)] for node in range(len(tree))]
+        return [self.random.uniform(-1, 1, (INPUT, n)).astype(np.float32) if n else None for n in sizes]
+
+    def states(self, tree, xs):
+        start, found = self.builder.initial_state(), []
+        for x, children in zip(xs, tree):
+            found.append(start.add_input(x, [None if k is None else found[k] for k in children]))
+        return found
+
+    def reference(self, tree, xs, parameters=None):
+        """found[node][layer] is (h, c)."""
+        layers = parameters or [[p.as_array().astype(float) for p in layer] for layer in self.builder.get_parameters()]
+        nothing, found = (np.zeros((HIDDEN, 1)),) * 2, []
+        for x, children in zip(xs, tree):
+            x, after = np.zeros((INPUT, 1)) if x is None else x, []
+            for k, layer in enumerate(layers):
+                after.append(self.step(layer, x, [nothing if n is None else found[n][k] for n in children]))
+                x = after[-1][0]
+            found.append(after)
+        return found
+
+    def check_values(self, tree, xs):
+        states = self.states(tree, [None if x is None else expression(x) for x in xs])
+        for state, wanted in zip(states, self.reference(tree, xs), strict=True):
+            vectors = [value_of(v) for v in state.s()]
+            for k, (h, c) in enumerate(wanted):
+                assert_close(vectors[k], c)
+                assert_close(vectors[self.layers + k], h)
+                assert_close(value_of(state.h()[k]), h)
+            assert value_of(state.output()).tolist() == vectors[-1].tolist()
+
+    def check_gradients(self, tree, xs):
+        given = [None if x is None else dy.inputTensor(x, batched=True) for x in xs]
+        states = self.states(tree, given)
+        read = [*[state.output() for state in states], *states[-1].s()]
+        loss_of(read).backward(full=True)
+        actual = [p.grad_as_array() for layer in self.builder.get_parameters() for p in layer]
+        actual += [x.gradient() for x in given if x is not None]
+        layers = [[p.as_array().astype(float) for p in layer] for layer in self.builder.get_parameters()]
+        exact = [None if x is None else x.astype(float) for x in xs]
+
+        def loss():
+            found = self.reference(tree, exact, layers)
+            arrays = [*[node[-1][0] for node in found], *[c for _, c in found[-1]], *[h for h, _ in found[-1]]]
+            return loss_of_arrays(arrays)
+
+        changed = [p for layer in layers for p in layer] + [x for x in exact if x is not None]
+        assert_gradients(actual, differences(loss, changed))
+
+
+@every_network
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize(
+    ("tree", "layers"), [*[(tree, 1) for tree in TREES], *[(tree, 3) for tree in ("a leaf", "a chain", "two trees")]]
+)
+def test_values_and_gradients(name, tree, layers, batch):
+    setting = Setting(name, layers)
+    xs = setting.inputs(TREES[tree], [batch])
+    setting.check_values(TREES[tree], xs)
+    setting.check_gradients(TREES[tree], xs)
+
+
+@every_network
+@pytest.mark.parametrize("tree", ["a leaf", "nodes of all sizes", "shared subtrees"])
+@pytest.mark.parametrize("batches", [(0,), (0, 1), (1, 0, 0), (0, 4), (4, 0, 1)])
+def test_nodes_without_an_input_and_batches_of_one(name, tree, batches):
+    setting = Setting(name, 2)
+    xs = setting.inputs(TREES[tree], batches)
+    setting.check_values(TREES[tree], xs)
+    setting.check_gradients(TREES[tree], xs)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_children_that_are_not_there(batch):
+    setting = Setting("n-ary", 2)
+    xs = setting.inputs(GAPS, [batch, 0])
+    setting.check_values(GAPS, xs)
+    setting.check_gradients(GAPS, xs)
+
+
+@every_network
+def test_large(name):
+    """Sizes at which whole vectors, rests and several columns meet."""
+    global HIDDEN, INPUT
+    small = HIDDEN, INPUT
+    HIDDEN, INPUT = 37, 21
+    try:
+        setting = Setting(name)
+        setting.check_values(TREES["nodes of all sizes"], setting.inputs(TREES["nodes of all sizes"], [3]))
+    finally:
+        HIDDEN, INPUT = small
+
+
+@every_network
+def test_a_node_is_one_record_for_each_layer(name):
+    setting = Setting(name, 2)
+    start = setting.builder.initial_state()
+    xs = [expression(x) for x in setting.inputs([[]] * 3, [1])]
+    children = [start.add_input(x) for x in xs]
+    before = len(list(nodes_of(current())))
+    start.add_input(xs[0], children)
+    start.add_input(xs[0])
+    assert len(list(nodes_of(current()))) == before + 4
+
+
+@every_network
+def test_nodes_of_one_height_run_together(name):
+    """However many children they have: the tape does not grow with the number of trees."""
+    setting = Setting(name)
+
+    def instructions(trees):
+        renew_cg()
+        start = setting.builder.initial_state()
+        for number in range(trees):
+            leaves = [start.add_input(dy.inputVector([number, 1])) for _ in range(1 + number % 2)]
+            start.add_input(dy.inputVector([1, number]), leaves)
+        current().forward()
+        return current().engine.slots[SLOT["tape_count"]]
+
+    assert instructions(40) <= instructions(2)
+
+
+@every_network
+def test_trees_given_by_heads(name):
+    setting = Setting(name, 2)
+    tree, heads = [[], [], [0, 1], [], [2, 3]], [2, 2, 4, 4, -1]
+    xs = setting.inputs(tree, [1])
+    inputs = [expression(x) for x in xs]
+    wanted = [value_of(state.output()) for state in setting.states(tree, inputs)]
+    start = setting.builder.initial_state()
+    for y, expected in zip(start.transduce(iter(inputs), np.array(heads)), wanted, strict=True):
+        assert_close(value_of(y), expected)
+    states = start.add_inputs(inputs, heads)
+    assert states[4].children() == (states[2], states[3])
+    assert start.transduce([], []) == []
+
+
+@every_network
+def test_one_state_after_another_is_a_chain(name):
+    setting = Setting(name)
+    tree = [[], [0], [1]]
+    xs = setting.inputs(tree, [1])
+    state = setting.builder.initial_state()
+    assert state.output() is None and state.h() == () and state.s() == () and state.b() is setting.builder
+    for x in xs:
+        state = state.add_input(expression(x))
+    assert_close(value_of(state.output()), setting.reference(tree, xs)[-1][-1][0])
+
+
+@every_network
+def test_a_tree_built_half_way_and_continued(name):
+    setting = Setting(name)
+    tree = TREES["nodes of all sizes"]
+    xs = setting.inputs(tree, [1])
+    start, found = setting.builder.initial_state(), []
+    for x, children in zip(xs, tree):
+        found.append(start.add_input(expression(x), [found[k] for k in children]))
+        found[-1].output().value()
+    for state, wanted in zip(found, setting.reference(tree, xs), strict=True):
+        assert_close(value_of(state.output()), wanted[-1][0])
+
+
+@every_network
+def test_a_long_chain(name):
+    """Neither recording nor `transduce` recurs for each level."""
+    setting = Setting(name)
+    count = 3000
+    xs = [dy.inputVector([0.1, 0.2])] * count
+    outputs = setting.builder.initial_state().transduce(xs, [*range(1, count), -1])
+    loss = dy.sum_elems(outputs[-1])
+    assert np.isfinite(loss.value())
+    loss.backward()
+
+
+@every_network
+def test_update_false_leaves_the_parameters_alone(name):
+    setting = Setting(name)
+    x = setting.model.add_parameters(INPUT)
+    start = setting.builder.initial_state(update=False)
+    dy.sum_elems(start.add_input(x, [start.add_input(x)]).output()).backward()
+    assert not any(p.grad_as_array().any() for layer in setting.builder.get_parameters() for p in layer)
+    assert x.grad_as_array().any()
+
+
+@every_network
+def test_parameters_and_copies(name):
+    setting = Setting(name, 2)
+    builder = setting.builder
+    gates = 4 if name == "child-sum" else 3 + MOST
+    recurrent = [(9, 3), (3, 3)] if name == "child-sum" else [(30, 3)] * MOST
+    first, second = builder.get_parameters()
+    assert [p.shape() for p in first] == [(gates * 3, 2), *recurrent, (gates * 3,)]
+    assert [p.shape() for p in second] == [(gates * 3, 3), *recurrent, (gates * 3,)]
+    with pytest.raises(ValueError, match="initial_state"):
+        builder.get_parameter_expressions()
+    builder.initial_state()
+    for layer, parameters in zip(builder.get_parameter_expressions(), builder.get_parameters(), strict=True):
+        assert [e.npvalue().tolist() for e in layer] == [p.as_array().tolist() for p in parameters]
+    again = type(builder).from_spec(builder.spec, ParameterCollection())
+    assert again.spec == builder.spec
+    assert [p.shape() for p in again.param_collection().parameters_list()] == [
+        p.shape() for p in builder.param_collection().parameters_list()
+    ]
+
+
+@every_network
+def test_refused(name):
+    setting = Setting(name)
+    other = NETWORKS[name][0](1, ParameterCollection())
+    start, x = setting.builder.initial_state(), dy.inputVector([1, 2])
+    leaf, batched = start.add_input(x), dy.inputTensor(np.ones((2, 3)), batched=True)
+    pair = dy.inputTensor(np.ones((2, 2)), batched=True)
+    count = len(current().nodes)
+    for error, match, call in [
+        (ShapeError, r"the input is \(3,\)", lambda: start.add_input(dy.ones((3,)))),
+        (ArgumentTypeError, "expected an Expression, got list", lambda: start.add_input([1, 2])),
+        (ArgumentTypeError, "child 1 must be a TreeState, not int", lambda: start.add_input(x, [leaf, 3])),
+        (ArgumentError, "child 0 is the initial state", lambda: start.add_input(x, [start])),
+        (ArgumentError, "state of another", lambda: start.add_input(x, [other.initial_state().add_input(x)])),
+        (ShapeError, "batch sizes differ", lambda: start.add_input(pair, [start.add_input(batched)])),
+        (ArgumentError, "2 inputs, but 1 heads", lambda: start.add_inputs([x, x], [1])),
+        (ArgumentError, "head 2 of node 0 is out of range", lambda: start.add_inputs([x, x], [2, -1])),
+        (ArgumentError, "head -2", lambda: start.add_inputs([x, x], [-2, -1])),
+        (ArgumentError, "node 0 belongs to no tree", lambda: start.add_inputs([x, x, x], [1, 0, -1])),
+        (ArgumentError, "node 1 belongs to no tree", lambda: start.add_inputs([x, x], [-1, 1])),
+        (ArgumentTypeError, "not None", lambda: start.add_inputs([x, x], [None, 0])),
+        (ArgumentTypeError, "not 0.0", lambda: start.add_inputs([x, x], [-1, 0.0])),
+    ]:
+        with pytest.raises(error, match=match):
+            call()
+    assert leaf.output().npvalue().shape == (3,)
+    assert len(current().nodes) >= count
+    renew_cg()
+    for call in (lambda: start.add_input(dy.inputVector([1, 2])), lambda: leaf.output().value()):
+        with pytest.raises(StaleExpressionError):
+            call()
+
+
+def test_number_of_children():
+    setting = Setting("n-ary")
+    start = setting.builder.initial_state()
+    leaf = start.add_input(dy.inputVector([1, 2]))
+    count = len(current().nodes)
+    with pytest.raises(ArgumentError, match="8 children, but the network has weights for 7"):
+        start.add_input(None, [leaf] * 8)
+    assert len(current().nodes) == count
+    with pytest.raises(ArgumentTypeError, match="child 0 must be a TreeState, not NoneType"):
+        Setting("child-sum").builder.initial_state().add_input(None, [None])
+    with pytest.raises(ArgumentError):
+        rnn.NaryTreeLSTMBuilder(1, 2, 3, ParameterCollection(), 0)

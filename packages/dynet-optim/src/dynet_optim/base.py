@@ -21,7 +21,7 @@ from dynet_core.parameter import LookupParameters, ParameterCollection, Paramete
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
-from dynet_kernels.updates import GradientNorm, update_rule
+from dynet_kernels.updates import GradientNorm, UpdateRule, update_rule
 
 from .settings import FINITE, NOT_NEGATIVE, checked, plain_number
 
@@ -48,12 +48,25 @@ class Update:
 CLEAR = Update("clear", (), ())
 
 
+class Shrinking:
+    """The rule of weight decay: p becomes p - decay * p. It leaves gradients alone."""
+
+    opcode = KERNELS.add(
+        "update.shrink",
+        UpdateRule(("p", "g", "decay"), {"p": lambda p, decay: p - p * decay}, numbers=("decay",)),
+    )
+    states, numbers = 0, 1
+
+
 class Trainer:
     """The base of all trainers.
 
     A trainer changes the parameters of a collection, those that are added later included, and keeps the
     collection alive. Parameters with `set_updated(False)` are neither changed nor counted in the norm of the
     gradient. Updates are computed in float32, the norm in float64.
+
+    Where the collection has a weight decay, every update ends with all parameters that it may change shrinking by
+    that part, rows of lookup parameters that were not used included.
     """
 
     rule: Update
@@ -69,6 +82,7 @@ class Trainer:
         self._dense = 0  # 1 updates whole lookup tables
         self._updates = self._recent_updates = self._recent_clips = 0
         self._table = _Table(self.rule)
+        self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
         self._block = Block(self.rule.numbers)
         self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
 
@@ -82,8 +96,6 @@ class Trainer:
     def _numbers(self, scale: float) -> tuple[float, ...]:
         """What the rule's numbers are in this update; `scale` is what the gradient is to be multiplied by."""
         raise NotImplementedError
-
-    # A collection's weight decay (issue 4) belongs into `_numbers`: the rate over the factor in force.
 
     @property
     def learning_rate(self) -> float:
@@ -121,9 +133,11 @@ class Trainer:
         """
         table = self._prepared()
         self._apply(self._scale(table, s))
+        if self._collection._weight_decay:
+            self._shrink(None)
 
     def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
-        """Change some parameters only. The others keep their gradients, which count in the norm.
+        """Change some parameters only. The others keep their values, and their gradients, which count in the norm.
 
         `set_updated(False)` is usually the better way to train a part.
 
@@ -146,6 +160,25 @@ class Trainer:
             self._apply(scale)
         finally:
             table.choose_all()
+        if self._collection._weight_decay:
+            self._shrink(chosen)
+
+    def _shrink(self, chosen: list[int] | None) -> None:
+        """Apply the weight decay of one update to all parameters that are trained, or to those chosen.
+
+        DyNet keeps one factor for all parameters and multiplies by it wherever one is used. Here the parameters
+        themselves shrink: a graph reads them where they are.
+        """
+        table = self._shrinking = self._shrinking or _Table(Shrinking)
+        if table.version != PARAMETER_ROWS.version:
+            table.prepare(self._collection)
+        if chosen is None:
+            table.choose_all()
+        else:
+            table.choose(chosen)
+        block = Block(Shrinking.numbers)
+        block.array[0] = self._collection._weight_decay
+        table.run(Shrinking, block.address, dense=1)
 
     def _prepared(self) -> _Table:
         table = self._table
@@ -312,7 +345,7 @@ class _Table:
         bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
         return everything[next(bad)].name()
 
-    def run(self, rule: Update, numbers_at: int, dense: int) -> None:
+    def run(self, rule: Update | type[Shrinking], numbers_at: int, dense: int) -> None:
         """Run an update rule on all parameters that are trained and chosen."""
         function = self.machine.update
         self.call(function, rule.opcode, self.count, self.states, rule.numbers, numbers_at, dense)

@@ -118,6 +118,7 @@ class Engine:
     def __init__(self):
         self.recorded: list[int] = []  # the nodes of the current graph
         self.kept: list = []  # memory that they may refer to, and nobody else does
+        self.keys: list[int] = []  # where among its inputs keys of random nodes stand
         self.whole: list[np.ndarray] = []  # what touched rows are noted in, of tables that are operands as a whole
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))

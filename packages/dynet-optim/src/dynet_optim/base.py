@@ -23,6 +23,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 from dynet_kernels.updates import GradientNorm, UpdateRule, update_rule
 
+from . import state
 from .settings import FINITE, NOT_NEGATIVE, checked, plain_number
 
 NORM = KERNELS.add("gradient_norm", GradientNorm())
@@ -252,6 +253,46 @@ class Trainer:
         move the other rows too: with False they do.
         """
         self._dense = int(not su)
+
+    def save(self, fname: state.Path) -> None:
+        """Write to a file what training has come to, for `populate`: with the collection's own file, all of it.
+
+        That is what the trainer remembers of earlier gradients, the learning rate, the epoch, the number of updates,
+        the clipping threshold, whether updates are sparse, and where the generator of dropout and noise stands.
+
+        Args:
+            fname: the file, replaced as a whole. `.safetensors` at its end means that format, else it is text.
+
+        Raises:
+            OSError: the file cannot be written; it is as it was.
+
+        >>> import dynet as dy, tempfile
+        >>> m = dy.ParameterCollection()
+        >>> w = m.add_parameters(1, init=1.0)
+        >>> trainer = dy.MomentumSGDTrainer(m, 0.25, mom=0.5)
+        >>> dy.sum_elems(w).backward()
+        >>> trainer.update()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer.save(folder + "/trainer")
+        ...     other = dy.MomentumSGDTrainer(m, mom=0.5)
+        ...     other.populate(folder + "/trainer")
+        >>> other.update()
+        >>> w.as_array(), other.learning_rate
+        (array([0.625], dtype=float32), 0.25)
+        """
+        state.save(self, fname)
+
+    def populate(self, fname: state.Path) -> None:
+        """Go on from what `save` wrote: the same numbers follow as without the interruption.
+
+        The trainer must be of the same class, made with the same settings for a collection of the same parameters,
+        whose values have a file of their own.
+
+        Raises:
+            FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
+            OSError: the file cannot be read.
+        """
+        state.populate(self, fname)
 
     def status(self) -> None:
         """Write to stderr the learning rate and, since the last call, how many updates and clipped ones."""

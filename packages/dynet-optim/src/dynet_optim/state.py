@@ -44,7 +44,8 @@ def populate(trainer: Trainer, fname: Path) -> None:
     if own.dims != (3 * (len(NUMBERS) + 4),) or not np.isfinite(own.values).all():
         raise FileFormatError(f"{fname}: {own.name} is damaged")
     *numbers, high, low, drawn, forks = own.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
-    if min(numbers) < 0 or not all(0 <= n < 2**53 and n == int(n) for n in (high, low, drawn, forks)):
+    whole = [n for name, n in zip(NUMBERS, numbers) if isinstance(getattr(trainer, name), int)]
+    if min(numbers) < 0 or not all(0 <= n < 2**53 and n == int(n) for n in (*whole, high, low, drawn, forks)):
         raise FileFormatError(f"{fname}: {own.name} is damaged")
     for name, number in zip(NUMBERS, numbers):
         setattr(trainer, name, type(getattr(trainer, name))(number))

@@ -152,6 +152,10 @@ class Trained(Expression):
             self._lookup, name or self._name, self.type.dims, storage.values.array, storage.gradient_or_none()
         )
 
+    def _expected(self) -> tuple[bool, tuple[int, ...], str]:
+        """What a file must hold for this."""
+        return self._lookup, self.type.dims, self._name
+
     def _take(self, tensor: Tensor) -> None:
         """Replace values and gradient."""
         self._storage.values.array[:] = tensor.values

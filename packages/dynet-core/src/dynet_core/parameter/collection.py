@@ -198,7 +198,7 @@ class ParameterCollection:
             FileFormatError: the file is damaged or does not fit; nothing has changed.
         """
         targets = self._everything()
-        expected = [(target._lookup, target.type.dims) for target in targets]
+        expected = [target._expected() for target in targets]
         tensors = model_files.load_matching(fname, key, expected)
         for target, tensor in zip(targets, tensors):
             target._take(tensor)

@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy as library
 
 import dynet_core as dy
 from dynet_core import ArgumentError, FileFormatError, ParameterCollection
-
-library = pytest.importorskip("safetensors.numpy")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, Stal
 from dynet_core.expression import Expression
 from dynet_core.graph import current, shape_of
 from dynet_core.parameter import LookupParameters, checked_index
+from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.signature import Signature
 from dynet_kernels.layout import INPUT
@@ -264,6 +265,6 @@ def _table(name: str, p) -> LookupParameters:
 
 
 __all__ = [
-    "InputExpression", "constant", "inputMatrix", "inputTensor", "inputVector", "lookup", "lookup_batch",
-    "matInput", "ones", "parameter", "scalarInput", "vecInput", "zeroes", "zeros",
+    "InputExpression", "const_parameter", "constant", "inputMatrix", "inputTensor", "inputVector", "lookup",
+    "lookup_batch", "matInput", "ones", "parameter", "scalarInput", "vecInput", "zeroes", "zeros",
 ]  # fmt: skip

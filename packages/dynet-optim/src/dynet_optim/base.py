@@ -87,6 +87,10 @@ class Trainer:
         self._block = Block(self.rule.numbers)
         self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
 
+    def whoami(self) -> str:
+        """The name of the class."""
+        return self._who
+
     @property
     def _who(self) -> str:
         return type(self).__name__

@@ -25,7 +25,8 @@ class LookupParameters(Trained):
     """A table of vectors or tensors, one a row, of which a graph uses a few; `E[i]` is row i, an expression.
 
     Made by `ParameterCollection.add_lookup_parameters`. The table itself is an expression too, of dimensions
-    (*dims of a row, rows); where it is used as such, all rows have a gradient.
+    (*dims of a row, rows); where it is used as such, all rows have a gradient. `numpy.asarray(E)` and DLPack give
+    the memory itself, of shape (rows, *dims), not a copy.
 
     Args:
         dims: the dimensions of a row, then the number of rows.
@@ -177,5 +178,14 @@ class LookupParameters(Trained):
         """The place among the collection's lookup parameters."""
         return self.collection.lookup_parameters_list().index(self) if self.collection else 0
 
+    def _view(self) -> np.ndarray:
+        return self._table(self._storage.values.array)
+
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._table(self._storage.values.array), dtype, order="K", copy=copy)
+        return np.array(self._view(), dtype, order="K", copy=copy)
+
+    def __dlpack__(self, **options):
+        return self._view().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._view().__dlpack_device__()

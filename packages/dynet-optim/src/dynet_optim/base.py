@@ -319,7 +319,7 @@ def _places(name: str, places: Iterable[int], among: list) -> list[int]:
 class _Table:
     """A collection's parameters as compiled code needs them, with the states kept for each."""
 
-    def __init__(self, rule: Update):
+    def __init__(self, rule: Update | type[Shrinking]):
         self.states, self.width = rule.states, at.UPDATE_STATES + rule.states
         for opcode in (NORM, CLEAR.opcode, rule.opcode):
             KERNELS.use(opcode)

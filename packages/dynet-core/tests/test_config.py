@@ -32,7 +32,7 @@ def test_other_arguments_are_left_alone():
     [
         (["--dynet-seed", "x"], "--dynet-seed takes a whole number, got 'x'"),
         (["--dynet-seed"], "--dynet-seed takes a whole number, got None"),
-        (["--dynet-weight-decay=nan"], "--dynet-weight-decay takes a number, got 'nan'"),
+        (["--dynet-weight-decay=nan"], "--dynet-weight-decay takes a number of at least 0, less than 1, got 'nan'"),
         (["--dynet-mem", "1,,2"], "--dynet-mem takes a number of megabytes"),
     ],
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import array
+import heapq
 import struct
 import threading
 import weakref
+from collections import deque
 
 import numpy as np
 
@@ -61,6 +63,10 @@ class Rows:
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
         self.lock = threading.Lock()
         self.version = 0
+        # Rows that are used no more, not in any graph either. Finalizers, which may run while the lock is held, put
+        # them here.
+        self.given_back: deque[int] = deque()
+        self.free: list[int] = []
 
     def add(
         self,
@@ -75,9 +81,16 @@ class Rows:
     ) -> int:
         """Add a row; an operand -1-row means it. `name` is for people."""
         with self.lock:
-            number = len(self.rows)
-            self.names.append(name)
-            self.rows.append((value, gradient, int(needs), touched, width, rows))
+            while self.given_back:
+                heapq.heappush(self.free, self.given_back.popleft())
+            if self.free:
+                number = heapq.heappop(self.free)
+            else:
+                number = len(self.rows)
+                self.names.append("")
+                self.rows.append(())
+            self.names[number] = name
+            self.rows[number] = value, gradient, int(needs), touched, width, rows
             if (number + 1) * at.PARAMETER_ROW > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
             self.write(number)
@@ -103,9 +116,9 @@ PARAMETER_ROWS = Rows()
 _engines: list[weakref.ref[Engine]] = []
 
 
-def keep_for_graphs(memory) -> None:
+def keep_for_graphs(memory, engines=_engines) -> None:
     """Keep the memory of a parameter that is gone until no graph can still refer to it."""
-    for reference in tuple(_engines):
+    for reference in tuple(engines):
         engine = reference()
         if engine is not None and engine.recorded:
             engine.kept.append(memory)

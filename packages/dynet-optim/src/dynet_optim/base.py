@@ -18,6 +18,7 @@ from dynet_core.engine import PARAMETER_ROWS, compiled
 from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
 from dynet_core.memory import Block
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
+from dynet_core.parameter.storage import Storage
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
@@ -326,7 +327,7 @@ class _Table:
         self.version = -1
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
-        self.kept: dict[int, list[Block]] = {}  # states by the parameter's row
+        self.kept: dict[Storage, list[Block]] = {}  # states by the parameter's memory
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
@@ -353,10 +354,10 @@ class _Table:
         for row, parameter in zip(self.rows, everything):
             storage = parameter._storage
             floats = storage.values.floats
-            if storage.row not in self.kept:
-                self.kept[storage.row] = [Block(floats, zero=True) for _ in range(self.states)]
+            if storage not in self.kept:
+                self.kept[storage] = [Block(floats, zero=True) for _ in range(self.states)]
             row[at.UPDATE_PARAMETER], row[at.UPDATE_FLOATS] = storage.row, floats
-            row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage.row]]
+            row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage]]
         self.choose_all()
         self.tape = np.zeros((self.count, at.TAPE_ROW), np.int64)
         self.slots[SLOT["parameters"]] = self.shared.ctypes.data

@@ -64,7 +64,7 @@ def _states(trainer: Trainer) -> list[Tensor]:
     return [
         Tensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None)  # names may repeat
         for place, p in enumerate([*table.parameters, *table.lookups])
-        for number, block in enumerate(table.kept[p._storage.row])
+        for number, block in enumerate(table.kept[p._storage])
     ]
 
 

@@ -74,7 +74,7 @@ class Trained(Expression):
             constant._source = self
             constant.graph = None  # type: ignore
             constant.at = -1 - self._storage.fixed_row()
-            constant.type = self.type.plain.own()
+            constant.type = self._storage.identity.dim(self.type.plain)
         return self._constant
 
     def _stored(self, recalculate: bool) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,29 @@ if TYPE_CHECKING:
     from .collection import ParameterCollection
 
 
+@functools.cache
+def _row_signature(table: Dim) -> Signature:
+    """A row of the table that has this Dim."""
+    row = Dim.of(table.dims[:-1])
+    return alias(row, name="lookup", scale=row.size)
+
+
+@functools.cache
+def _batch_signature(table: Dim, count: int) -> Signature:
+    """So many rows of the table that has this Dim, as batch elements."""
+    row = Dim.of(table.dims[:-1])
+    return Signature(
+        Dim.of(row.dims, count),
+        name="lookup_batch",
+        operands=1,
+        attributes=count,
+        columns=count,
+        views=[View(-1, stride=row.size), View(0, index=0, index_step=1, scale=row.size)],
+        forward=[copy_step("copy", 0, 2, row.size)],
+        backward=[copy_step("accumulate", 3, 1, row.size, gradient_of=0)],
+    )
+
+
 class LookupParameters(Trained):
     """A table of vectors or tensors, one a row, of which a graph uses a few; `E[i]` is row i, an expression.
 
@@ -33,18 +57,17 @@ class LookupParameters(Trained):
         values: all values, row after row.
     """
 
-    __slots__ = ("_batches", "_operand", "_row_dim", "_signature", "rows")
+    __slots__ = ("_operand", "_row_dim", "_signature", "rows")
 
     _lookup = True
 
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
-        self.type = Dim.of(dims).own()
+        self.type = self._storage.identity.dim(Dim.of(dims))
         self._row_dim = Dim.of(dims[:-1])
         self._operand = -1 - self._storage.row
-        self._signature = alias(self._row_dim, name="lookup", scale=self._row_dim.size).at
-        self._batches: dict[int, Signature] = {}
+        self._signature = _row_signature(self.type).at
 
     @property
     def at(self) -> int:  # type: ignore[override]  # asked for where the whole table becomes an operand
@@ -83,19 +106,7 @@ class LookupParameters(Trained):
             i: the rows.
         """
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
-        signature = self._batches.get(len(indices))
-        if signature is None:
-            size = self._row_dim.size
-            signature = self._batches[len(indices)] = Signature(
-                Dim.of(self._row_dim.dims, len(indices)),
-                name="lookup_batch",
-                operands=1,
-                attributes=len(indices),
-                columns=len(indices),
-                views=[View(-1, stride=size), View(0, index=0, index_step=1, scale=size)],
-                forward=[copy_step("copy", 0, 2, size)],
-                backward=[copy_step("accumulate", 3, 1, size, gradient_of=0)],
-            )
+        signature = _batch_signature(self.type, len(indices))
         return append(current(), signature, [self._operand if update else self._fixed_operand(), *indices])
 
     def _fixed_operand(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentTypeError
 from ..signature import copy_step as copy_step
 from .base import Trained
@@ -29,6 +31,8 @@ def parameter(p: Parameters | LookupParameters, update=True, *more) -> Any:
     """
     if isinstance(update, Trained) or more:
         return [_checked("parameter", each).expr() for each in (p, update, *more)]
+    if not isinstance(update, (bool, int, np.bool_)):
+        raise ArgumentTypeError(f"parameter: update must be a bool, not {type(update).__name__} {update!r:.40}")
     return _checked("parameter", p).expr(bool(update))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,25 +30,33 @@ def _library() -> Any:
     return safetensors
 
 
-def write(path: str, tensors: Iterable[Tensor]) -> None:
-    """Write a file.
+def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
+    """Write a file: how long its head is, a head in JSON, the arrays one after the other straight from memory.
 
     Raises:
         ArgumentError: two tensors of one name.
         OSError: it cannot be written.
     """
-    arrays, order = {}, []
+    _library()  # whoever writes a file will want to read it
+    head: dict[str, Any] = {"__metadata__": {}}
+    arrays, order, end = [], [], 0
     for tensor in tensors:
-        if tensor.name in arrays:
+        if tensor.name == "__metadata__":
+            raise ArgumentError(f"save: {tensor.name!r} cannot be a name in a file")
+        if tensor.name in head:
             raise ArgumentError(f"save: two parameters are named {tensor.name}: save them under different keys")
         array = tensor.values.reshape(tensor.dims, order="F")
-        arrays[tensor.name] = np.ascontiguousarray(np.moveaxis(array, -1, 0) if tensor.lookup else array)
+        array = np.moveaxis(array, -1, 0) if tensor.lookup else array
+        begin, end = end, end + array.nbytes
+        head[tensor.name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (begin, end)}
+        arrays.append(array)
         order.append((tensor.name, tensor.lookup))
-    library = _library()
-    try:
-        library.numpy.save_file(arrays, path, {ORDER: json.dumps(order)})
-    except library.SafetensorError as error:
-        raise OSError(f"{path}: {error}") from None
+    head["__metadata__"][ORDER] = json.dumps(order)
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for array in arrays:
+        file.write(np.ascontiguousarray(array, "<f4").data.cast("B"))
 
 
 class SafetensorsReader(Reader):

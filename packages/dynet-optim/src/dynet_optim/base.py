@@ -68,7 +68,7 @@ class Trainer:
     gradient. Updates are computed in float32, the norm in float64.
 
     Where the collection has a weight decay, every update ends with all parameters that it may change shrinking by
-    that part, rows of lookup parameters that were not used included.
+    that part, rows of lookup parameters that were not used included: a pass over all of them, however few were used.
     """
 
     rule: Update

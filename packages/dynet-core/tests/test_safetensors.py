@@ -8,6 +8,7 @@ import safetensors.numpy as library
 
 import dynet_core as dy
 from dynet_core import ArgumentError, FileFormatError, ParameterCollection
+from dynet_core.files import safetensors_format
 
 
 @pytest.fixture
@@ -144,3 +145,15 @@ def test_gradients_are_not_kept(model, file):
         p._storage.set_gradient(p._storage.values.array)
     model.save(file)
     assert not any(p.grad_as_array().any() for p in ParameterCollection.from_file(file)._everything())
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (7, 2), (2, 3, 4), (5, 4, 3, 2)])
+@pytest.mark.parametrize("piece", [1, 2, 5, 6, 24, 1000])
+def test_arrays_are_written_in_pieces(shape, piece, file, monkeypatch):
+    monkeypatch.setattr(safetensors_format, "PIECE", piece)
+    model = ParameterCollection()
+    model.parameters_from_numpy(np.arange(np.prod(shape)).reshape(shape))
+    model.lookup_parameters_from_numpy(np.arange(np.prod(shape)).reshape(shape) + 0.5)
+    model.save(file)
+    assert_equal(ParameterCollection.from_file(file), model)
+    assert {array.shape for array in library.load_file(file).values()} >= {shape}

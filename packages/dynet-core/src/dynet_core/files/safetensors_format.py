@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..dim import MAX_DIMS
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, Tensor
 
+PIECE = 1 << 16  # numbers
 ORDER = "dynet"  # the metadata's key: [[name, whether it is a lookup parameter], ...]
 
 
@@ -56,7 +57,26 @@ def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
     for array in arrays:
-        file.write(np.ascontiguousarray(array, "<f4").data.cast("B"))
+        for piece in _pieces(array):
+            file.write(piece.data.cast("B"))
+
+
+def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+    """An array row by row, the way files hold it: its own memory if that is so, else copies that fit a cache."""
+    array = array.astype("<f4", copy=False)
+    if array.flags.c_contiguous:
+        yield array
+        return
+    rows = max(1, PIECE * len(array) // array.size)
+    if rows == 1 and array[0].size > PIECE:
+        for row in array:
+            yield from _pieces(row)
+        return
+    room = np.empty((rows, *array.shape[1:]), "<f4")
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        room[: len(part)] = part
+        yield room[: len(part)]
 
 
 class SafetensorsReader(Reader):

@@ -91,6 +91,38 @@ def test_inputs_are_taken_back_and_can_be_set_again(model):
     assert y.value(recalculate=True) == 41
 
 
+def test_an_input_that_was_taken_back_cannot_be_set(model):
+    x = dy.inputVector([1, 2])
+    dy.cg_checkpoint()
+    lost = dy.inputVector([3, 4])
+    dy.cg_revert()
+    y = dy.inputVector([5, 6])
+    for _ in range(2):
+        with pytest.raises(dy.StaleExpressionError, match=r"^set: .*\(2,\).* cg_revert has taken back"):
+            lost.set([9, 9])
+        assert (x.value(), y.value()) == ([1, 2], [5, 6])
+    x.set([7, 8])
+    assert (x.value(), y.value()) == ([7, 8], [5, 6])
+    dy.renew_cg()
+    z = dy.inputVector([1, 2])
+    for gone in (lost, x):
+        with pytest.raises(dy.StaleExpressionError, match=r"^set: .*\(2,\).* renew_cg has replaced"):
+            gone.set([9, 9])
+    assert z.value() == [1, 2]
+
+
+def test_setting_an_input_after_a_checkpoint(model):
+    x = dy.inputVector([1, 2])
+    y = x * 2.0
+    dy.cg_checkpoint()
+    z = dy.sum_elems(y)
+    assert z.value() == 6
+    x.set([3, 4])
+    assert z.value() == 14
+    dy.cg_revert()
+    assert y.value() == [6, 8]
+
+
 def test_a_recalculation_after_a_checkpoint(model):
     x = dy.inputVector([1, 2])
     y = x * 2.0

@@ -3,15 +3,16 @@
 import pytest
 
 
+@pytest.mark.parametrize("meaning", ["coupled", "vanilla"])
 @pytest.mark.parametrize("writer, reader", [("ours", "reference"), ("reference", "ours"), ("ours", "ours")])
-def test_files_are_exchanged(writer, reader, run, tmp_path):
-    written = run(writer, "files.py", "write", str(tmp_path), "1")
-    read = run(reader, "files.py", "read", str(tmp_path), "2")
+def test_files_are_exchanged(writer, reader, meaning, run, tmp_path):
+    written = run(writer, "files.py", "write", str(tmp_path), "1", meaning)
+    read = run(reader, "files.py", "read", str(tmp_path), "2", meaning)
     assert read == written
 
 
 def test_names_are_those_of_dynet(both, tmp_path):
-    results = both("files.py", "write", str(tmp_path), "1")
+    results = both("files.py", "write", str(tmp_path), "1", "vanilla")
     for part in ("objects", "whole"):
         ours, reference = results.ours[part], results.reference[part]
         assert [name for name, *_ in ours] == [name for name, *_ in reference]
@@ -20,6 +21,6 @@ def test_names_are_those_of_dynet(both, tmp_path):
 def test_the_same_model_gives_the_same_file(run, tmp_path):
     for library in ("ours", "reference"):
         (tmp_path / library).mkdir()
-        run(library, "files.py", "write", str(tmp_path / library), "1")
+        run(library, "files.py", "write", str(tmp_path / library), "1", "vanilla")
     ours, reference = [(tmp_path / library / "objects.data").read_bytes() for library in ("ours", "reference")]
     assert ours == reference

@@ -1,11 +1,12 @@
 """Saves one of two models over the other again and again, in children killed at random moments.
 
 kill_saves.py FOLDER ROUNDS FORMAT: after each kill, whatever is there must be one of the two, whole. FORMAT is
-`text`, `safetensors` or `objects`. Prints how often each was found.
+`text`, `safetensors` or `objects`. Prints how often each was found, and how many kills fell into a save.
 """
 
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -58,25 +59,54 @@ class Models:
         return int(value)
 
 
+class Saving:
+    """A child that saves one model after the other until it is killed, and says when each save is done."""
+
+    def __init__(self, models: Models):
+        self.done, done = os.pipe()
+        self.child = os.fork()
+        if not self.child:
+            while True:
+                for layer in models.both:
+                    models.save(layer)
+                    os.write(done, b"!")
+        os.close(done)
+
+    def wait(self, saves: int) -> float:
+        """Wait until so many have been saved; how long the last one took."""
+        for _ in range(saves):
+            begin = time.perf_counter()
+            assert os.read(self.done, 1), "the child has ended by itself"
+        return time.perf_counter() - begin
+
+    def kill(self) -> None:
+        os.kill(self.child, signal.SIGKILL)
+        os.waitpid(self.child, 0)
+        os.close(self.done)
+
+
+def remove_temporary(folder: Path) -> int:
+    """Remove the files that a killed save has left; how many there were."""
+    left = [path for path in folder.iterdir() if re.search(r"\.[0-9a-f]{12}$", path.name)]
+    for path in left:
+        path.unlink()
+    return len(left)
+
+
 def main():
     folder, rounds, form = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     models = Models(folder, form)
     models.save(models.both[0])
-    started = time.perf_counter()
-    models.save(models.both[0])
-    one_save = time.perf_counter() - started
-    counts = Counter()
+    counts, interrupted = Counter(), 0
     for _ in range(rounds):
-        child = os.fork()
-        if not child:
-            while True:
-                for layer in models.both:
-                    models.save(layer)
-        time.sleep(random.uniform(0, 4 * one_save))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        saving = Saving(models)
+        # Whatever else the machine is doing, the kill comes during or shortly after one of the next saves.
+        one_save = saving.wait(random.randrange(1, 5))
+        time.sleep(random.uniform(0, 1.2 * one_save))
+        saving.kill()
+        interrupted += remove_temporary(folder) > 0
         counts[models.found()] += 1
-    print(dict(counts))
+    print({"found": dict(counts), "interrupted": interrupted})
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_other_arguments_are_left_alone():
     [
         (["--dynet-seed", "x"], "--dynet-seed takes a whole number, got 'x'"),
         (["--dynet-seed"], "--dynet-seed takes a whole number, got None"),
-        (["--dynet-weight-decay=nan"], "--dynet-weight-decay takes a number, got 'nan'"),
+        (["--dynet-weight-decay=nan"], "--dynet-weight-decay takes a number of at least 0, less than 1, got 'nan'"),
         (["--dynet-mem", "1,,2"], "--dynet-mem takes a number of megabytes"),
     ],
 )
@@ -76,3 +76,26 @@ def test_seed_of_the_command_line_sets_initial_values():
     assert run("--dynet-seed", "1") != run("--dynet-seed", "2")
     assert "['--dynet-seed', '1']" in run("--dynet-seed", "1")
     assert run("--dynet-seed", "0") != run("--dynet-seed", "0")
+
+
+def test_settings_of_an_object():
+    class Settings:
+        mem, seed, autobatch, profiling, weight_decay, shared_params, requested_gpus = 512, 7, True, 1, 1e-3, True, 0
+
+    params = DynetParams()
+    params.from_config(Settings)
+    assert (params.mem, params.random_seed, params.autobatch, params.profiling) == (512, 7, 1, 1)
+    assert (params.weight_decay, params.shared_parameters, params.requested_gpus) == (1e-3, True, 0)
+    Settings.mem, Settings.weight_decay = 100, 1.5
+    with pytest.raises(ArgumentError, match="set_weight_decay: expected a number less than 1, got 1.5"):
+        params.from_config(Settings)
+    assert (params.mem, params.weight_decay) == (512, 1e-3)
+    del Settings.requested_gpus
+    with pytest.raises(ArgumentError, match="has no requested_gpus|set_weight_decay"):
+        params.from_config(Settings)
+
+
+def test_cpu_mode_takes_back_that_a_gpu_was_asked_for():
+    params = read("--dynet-gpu", "--dynet-devices", "CPU,GPU:0", "--dynet-gpus", "1")
+    params.set_cpu_mode()
+    params.init()

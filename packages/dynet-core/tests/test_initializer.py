@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynet_core import initializer
+from dynet_core import ArgumentTypeError, DynetError, initializer
 from dynet_core.initializer import (
     ConstInitializer,
     FromFileInitializer,
@@ -398,3 +398,9 @@ def test_large_tables_are_quick():
     started = time.process_time()
     lookup((100_000, 128))
     assert time.process_time() - started < 2
+
+
+def test_errors_are_of_the_librarys_kinds():
+    assert issubclass(InitializerError, DynetError) and issubclass(InitializerError, ValueError)
+    with pytest.raises(ArgumentTypeError):
+        UniformInitializer("x")

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy as library
 
 import dynet_core as dy
 from dynet_core import ArgumentError, FileFormatError, ParameterCollection
-
-library = pytest.importorskip("safetensors.numpy")
+from dynet_core.files import safetensors_format
 
 
 @pytest.fixture
@@ -126,3 +126,34 @@ def test_a_damaged_file_is_refused(model, file):
 def test_objects_are_saved_as_text_beside_it(model, file, tmp_path):
     dy.save(tmp_path / "objects", model.parameters_list())
     assert (tmp_path / "objects.data").read_bytes().startswith(b"#Parameter#")
+
+
+def test_names_that_text_cannot_hold(file, tmp_path):
+    model = ParameterCollection()
+    model.add_parameters(2, name="a b #é")
+    with pytest.raises(ArgumentError, match="cannot be a name in a file"):
+        model.save(tmp_path / "text")
+    model.save(file)
+    assert_equal(ParameterCollection.from_file(file), model)
+    with pytest.raises(ArgumentError, match="'__metadata__' cannot be a name in a file"):
+        model.parameters_list()[0].save(file, "__metadata__")
+    assert_equal(ParameterCollection.from_file(file), model)
+
+
+def test_gradients_are_not_kept(model, file):
+    for p in model._everything():
+        p._storage.set_gradient(p._storage.values.array)
+    model.save(file)
+    assert not any(p.grad_as_array().any() for p in ParameterCollection.from_file(file)._everything())
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (7, 2), (2, 3, 4), (5, 4, 3, 2)])
+@pytest.mark.parametrize("piece", [1, 2, 5, 6, 24, 1000])
+def test_arrays_are_written_in_pieces(shape, piece, file, monkeypatch):
+    monkeypatch.setattr(safetensors_format, "PIECE", piece)
+    model = ParameterCollection()
+    model.parameters_from_numpy(np.arange(np.prod(shape)).reshape(shape))
+    model.lookup_parameters_from_numpy(np.arange(np.prod(shape)).reshape(shape) + 0.5)
+    model.save(file)
+    assert_equal(ParameterCollection.from_file(file), model)
+    assert {array.shape for array in library.load_file(file).values()} >= {shape}

@@ -1,11 +1,15 @@
 """Random ops: what they draw follows from the seed and from nothing else."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from op_checks import value_of
 
 import dynet_ops as dy
-from dynet_core import Model, renew_cg, reset_random_seed
+from dynet_core import Model, cg_checkpoint, cg_revert, renew_cg, reset_random_seed
 
 
 def dropped(seed, count=1, size=1000, p=0.3, beside=0):
@@ -80,10 +84,82 @@ def test_batching_does_not_matter():
     np.testing.assert_equal(draw(True), draw(False))
 
 
-def test_recalculation_keeps_what_was_drawn():
+def test_a_recalculation_draws_anew():
     renew_cg()
-    y = dy.dropout(dy.ones((1000,)), 0.5)
-    assert y.value() == y.value(recalculate=True)
+    reset_random_seed(8)
+    p = Model().parameters_from_numpy(np.ones(1000))
+    y = dy.dropout(p, 0.5)
+    z = dy.dropout(dy.ones((1000,)), 0.5)
+    masks = [x.npvalue() for x in (y, z)] + [x.npvalue(recalculate=True) for x in (y, z, y)]
+    for k, mask in enumerate(masks):
+        assert set(mask) == {0, 2}
+        assert all((mask != other).mean() > 0.4 for other in masks[:k])
+    assert y.value() == masks[-1].tolist(), "without a recalculation nothing is drawn"
+    dy.sum_elems(y).backward()
+    assert p.grad_as_array().tolist() == masks[-1].tolist()
+    renew_cg()
+    reset_random_seed(8)
+    again = dy.dropout(p, 0.5), dy.dropout(dy.ones((1000,)), 0.5)
+    np.testing.assert_equal([x.npvalue() for x in again], masks[:2])
+
+
+def test_new_input_values_draw_anew():
+    renew_cg()
+    x = dy.inputVector(np.ones(1000))
+    y = dy.dropout(x, 0.5)
+    before = y.npvalue()
+    x.set(np.full(1000, 2))
+    after = y.npvalue()
+    assert set(after) == {0, 4}
+    assert ((before > 0) != (after > 0)).mean() > 0.4
+
+
+def test_what_a_revert_takes_back_is_not_drawn_anew():
+    renew_cg()
+    x = dy.inputVector(np.ones(1000))
+    y = dy.dropout(x, 0.5)
+    cg_checkpoint()
+    dy.dropout(x, 0.5).value()
+    cg_revert()
+    z = dy.inputVector([1.5, 2.5])
+    y.value(recalculate=True)
+    assert z.value() == [1.5, 2.5]
+
+
+FORKS = """
+import os
+import numpy as np
+import dynet_ops as dy
+from dynet_core import renew_cg, reset_random_seed
+
+def drawn():
+    renew_cg()
+    return (dy.dropout(dy.ones((500,)), 0.5).npvalue() > 0).astype(np.uint8)
+
+def of_processes(children):
+    reset_random_seed(9)
+    read, write = os.pipe()
+    masks = []
+    for _ in range(children):
+        child = os.fork()
+        if not child:
+            os.write(write, drawn().tobytes())
+            os._exit(0)
+        assert os.waitpid(child, 0) == (child, 0)
+        masks.append(np.frombuffer(os.read(read, 500), np.uint8))
+    return [*masks, drawn()]
+
+first, second, parent = of_processes(2)
+assert all(np.mean(one == other) < 0.7 for one, other in ((first, second), (first, parent), (second, parent)))
+assert np.array_equal(of_processes(2), [first, second, parent]), "not what the seed says"
+assert np.array_equal(of_processes(0), [parent]), "forks change what the parent draws"
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_draws_otherwise_than_its_parent_and_siblings():
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_gradient_passes_where_the_value_did():

@@ -60,9 +60,12 @@ def test_recalculation_takes_up_new_inputs():
     z = dy.cmult(x, y) + dy.constant((2,), 1.0)
     assert z.value() == [11.0, 21.0]
     x.set(2.0)
-    assert z.value() == [11.0, 21.0]
+    assert z.value() == [21.0, 41.0]
     assert z.value(recalculate=True) == [21.0, 41.0]
+    x.set(1.0)
     y.set([0.0, 1.0])
+    dy.scalarInput(3.0)
+    x.set(2.0)
     assert z.npvalue(recalculate=True).tolist() == [1.0, 3.0]
     assert dy.sum_elems(z).scalar_value() == 4.0
     x.set(-1.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import GradientError, Model, renew_cg
+from dynet_core import ArgumentTypeError, GradientError, Model, renew_cg
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +193,26 @@ def test_a_parameter_made_in_the_middle_of_a_graph():
     dy.sum_elems(y).backward()
     assert p.grad_as_array().tolist() == [2.0, 2.0]
     assert more[-1].grad_as_array().tolist() == [1.0, 1.0]
+
+
+def test_several_parameters_at_once_as_in_dynet():
+    model = Model()
+    W, b, c = (model.parameters_from_numpy(values) for values in ([1.0], [2.0], [3.0]))
+    table = model.lookup_parameters_from_numpy([[4.0]])
+    assert dy.parameter(W) is W
+    assert [x.value() for x in dy.parameter(W, b)] == [1, 2]
+    assert [x.value() for x in dy.parameter(W, b, c)] == [1, 2, 3]
+    fixed = dy.const_parameter(W, table)
+    loss = fixed[0] + dy.sum_elems(fixed[1]) + dy.const_parameter(b) + dy.parameter(c)
+    loss.backward()
+    assert loss.value() == 10
+    assert [p.grad_as_array().sum() for p in (W, b, c, table)] == [0, 0, 1, 0]
+    for bad in (None, 3, "W", [W]):
+        with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
+            dy.parameter(W, b, bad)
+        with pytest.raises(ArgumentTypeError, match="^const_parameter: expected Parameters"):
+            dy.const_parameter(W, bad)
+        with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
+            dy.parameter(bad)
+    with pytest.raises(ArgumentTypeError, match="^parameter: update must be a bool, not NoneType"):
+        dy.parameter(W, None)

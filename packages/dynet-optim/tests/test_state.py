@@ -1,5 +1,8 @@
 """A trainer's state survives in a file: training goes on as if it had never stopped."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -35,19 +38,85 @@ class Training:
         return [self.dense.as_array().tolist(), self.table.as_array().tolist(), self.trainer.learning_rate]
 
 
+@pytest.mark.parametrize("suffix", ["", ".safetensors"])
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
 @pytest.mark.parametrize("trainer", TRAINERS)
-def test_interrupted_training_gives_the_same_numbers(trainer, tmp_path):
+def test_interrupted_training_gives_the_same_numbers(trainer, sparse, suffix, tmp_path):
+    model_file, trainer_file = tmp_path / f"model{suffix}", tmp_path / f"trainer{suffix}"
     through, first, second = (Training(trainer, edecay=0.1) for _ in range(3))
+    for training in (through, first):
+        training.trainer.set_sparse_updates(sparse)
+        training.trainer.set_clip_threshold(1.5)
+        training.trainer.learning_rate = 0.05
     through.steps(0, 20)
-    first.trainer.set_clip_threshold(3)
-    first.trainer.set_clip_threshold(5)
     first.steps(0, 9)
-    first.model.save(tmp_path / "model")
-    state.save(first.trainer, tmp_path / "trainer")
-    second.model.populate(tmp_path / "model")
-    state.populate(second.trainer, tmp_path / "trainer")
+    first.model.save(model_file)
+    first.trainer.save(trainer_file)
+    second.model.populate(model_file)
+    second.trainer.populate(trainer_file)
+    assert second.trainer.get_clip_threshold() == 1.5
     second.steps(9, 20)
     assert second.values() == through.values()
+    assert second.trainer._recent_clips > 0
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import dynet_core as dy
+import dynet_ops as ops
+import dynet_optim
+
+folder, name, begin, end = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+dy.reset_random_seed(5)
+model = dy.ParameterCollection()
+model.set_weight_decay(1e-3)
+E, W = model.add_lookup_parameters((20, 8)), model.add_parameters((4, 8))
+trainer = getattr(dynet_optim, name)(model, edecay=0.1)
+trainer.set_clip_threshold(0.5)
+if begin:
+    model.populate(folder + "/model")
+    trainer.populate(folder + "/trainer")
+for step in range(begin, end):
+    dy.renew_cg()
+    words = np.random.default_rng(step).integers(0, 20, 6).tolist()
+    losses = [ops.pickneglogsoftmax(W * ops.dropout(E[word], 0.3), word % 4) for word in words]
+    ops.esum(losses).backward()
+    trainer.update()
+    if step % 5 == 4:
+        trainer.update_epoch()
+model.save(folder + "/model")
+trainer.save(folder + "/trainer")
+"""
+
+
+@pytest.mark.parametrize("trainer", ["AdamTrainer", "CyclicalSGDTrainer"])
+def test_a_program_that_is_stopped_and_started_again_gives_the_same_files(trainer, tmp_path):
+    pytest.importorskip("dynet_ops")
+    files = []
+    for name, bounds in (("through", (0, 30)), ("interrupted", (0, 13, 22, 30))):
+        folder = tmp_path / name
+        folder.mkdir()
+        for begin, end in zip(bounds, bounds[1:]):
+            command = [sys.executable, "-c", PROGRAM, str(folder), trainer, str(begin), str(end)]
+            subprocess.run(command, check=True, timeout=300)
+        files.append([(folder / file).read_bytes() for file in ("model", "trainer")])
+    assert files[0] == files[1]
+
+
+def test_parameters_of_one_name_are_kept_apart(tmp_path):
+    training = Training("MomentumSGDTrainer")
+    training.model.save(tmp_path / "model")
+    other = training.model.load_param(tmp_path / "model", "/_0")
+    other._storage.gradient.array[:] = 1
+    training.steps(0, 1)
+    assert other.name() == training.dense.name()
+    training.trainer.save(tmp_path / "trainer")
+    kept = [tensor.values.copy() for tensor in state._states(training.trainer)]
+    assert kept[0].tolist() != kept[1].tolist()
+    training.steps(1, 2)
+    training.trainer.populate(tmp_path / "trainer")
+    np.testing.assert_equal([tensor.values for tensor in state._states(training.trainer)], kept)
 
 
 def test_the_generator_of_noise_goes_on(tmp_path):
@@ -55,19 +124,19 @@ def test_the_generator_of_noise_goes_on(tmp_path):
     noise.reset(0xFEDCBA98)
     for _ in range(5):
         noise.next_key()
-    state.save(training.trainer, tmp_path / "trainer")
+    training.trainer.save(tmp_path / "trainer")
     keys = [noise.next_key() for _ in range(3)]
     noise.reset(1)
-    state.populate(training.trainer, tmp_path / "trainer")
+    training.trainer.populate(tmp_path / "trainer")
     assert [noise.next_key() for _ in range(3)] == keys
 
 
 @pytest.mark.parametrize("rate", [0.1, 1 / 3, 1e-30, 123456789.123, 5e-7])
 def test_numbers_are_kept_exactly(rate, tmp_path):
     training = Training("AdamTrainer", alpha=rate)
-    state.save(training.trainer, tmp_path / "trainer")
+    training.trainer.save(tmp_path / "trainer")
     other = Training("AdamTrainer")
-    state.populate(other.trainer, tmp_path / "trainer")
+    other.trainer.populate(tmp_path / "trainer")
     assert other.trainer.learning_rate == rate
 
 
@@ -75,15 +144,46 @@ def test_the_state_of_another_trainer_is_refused(tmp_path):
     file = tmp_path / "trainer"
     adam, momentum = Training("AdamTrainer"), Training("MomentumSGDTrainer")
     adam.steps(0, 3)
-    state.save(adam.trainer, file)
+    adam.trainer.save(file)
     before = momentum.values()
     with pytest.raises(FileFormatError, match="not the state of this MomentumSGDTrainer"):
-        state.populate(momentum.trainer, file)
+        momentum.trainer.populate(file)
     other = Training("AdamTrainer")
     other.model.add_parameters(2)
     with pytest.raises(FileFormatError, match="its parameters differ"):
-        state.populate(other.trainer, file)
+        other.trainer.populate(file)
     adam.model.save(file)
     with pytest.raises(FileFormatError):
-        state.populate(adam.trainer, file)
+        adam.trainer.populate(file)
     assert momentum.values() == before
+
+
+@pytest.mark.parametrize(
+    "place, number", [(0, np.nan), (0, -1.0), (3, np.inf), (15, -2.0), (15, 0.5), (-1, 0.25), (-3, -1.0)]
+)
+def test_a_damaged_state_changes_nothing(place, number, tmp_path):
+    training = Training("MomentumSGDTrainer")
+    training.steps(0, 3)
+    own, *states = [own_tensor(training), *state._states(training.trainer)]
+    own.values[place] = number
+    state.model_files.save([own, *states], tmp_path / "trainer")
+    training.steps(3, 4)
+    before = noise.state(), [tensor.values.tolist() for tensor in state._states(training.trainer)], training.values()
+    with pytest.raises(FileFormatError):
+        training.trainer.populate(tmp_path / "trainer")
+    after = noise.state(), [tensor.values.tolist() for tensor in state._states(training.trainer)], training.values()
+    assert after == before
+
+
+def own_tensor(training):
+    """The tensor in which a trainer's file holds its own numbers."""
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state.model_files, "save", lambda tensors, path: seen.extend(tensors))
+        training.trainer.save("nowhere")
+    return seen[0]
+
+
+def test_a_state_that_is_not_there():
+    with pytest.raises(FileNotFoundError):
+        Training("AdamTrainer").trainer.populate("/nowhere/trainer")

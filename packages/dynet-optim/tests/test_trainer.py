@@ -311,6 +311,21 @@ def test_rate_that_is_set_is_used():
     assert parameter.value() == 0.5
 
 
+def test_adadelta_goes_by_its_rate():
+    steps = []
+    for rate in (None, 1.0, 0.25):
+        collection = ParameterCollection()
+        parameter = collection.add_parameters(1, init=1.0)
+        trainer = AdadeltaTrainer(collection)
+        if rate is not None:
+            trainer.learning_rate = rate
+        set_gradient(parameter, [1])
+        trainer.update()
+        steps.append(1 - parameter.value())
+    assert steps[0] == steps[1] > 0
+    assert steps[2] == pytest.approx(steps[0] / 4, rel=1e-4)
+
+
 def test_cyclical_rate_follows_the_manual():
     low, high, step_size, gamma = 0.1, 0.5, 4, 0.9
     trainer = CyclicalSGDTrainer(ParameterCollection(), low, high, step_size, gamma)

@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import pickletools
 import types
 import warnings
 
@@ -11,7 +12,7 @@ from networks import HIDDEN, INPUT, NETWORKS, Setting
 import dynet_core
 import dynet_ops
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, ParameterCollection, config, renew_cg
+from dynet_core import ArgumentError, FileFormatError, ParameterCollection, config, renew_cg
 from dynet_rnn import lstm
 
 GATE = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN,)]
@@ -112,6 +113,58 @@ def test_lstm_builder_can_be_chosen(choice, kind, expected):
         builder = rnn.LSTMBuilder(1, INPUT, HIDDEN, ParameterCollection())
         pair = rnn.BiRNNBuilder(1, INPUT, 2 * HIDDEN, ParameterCollection(), rnn.LSTMBuilder).builder_layers[0]
     assert [type(b) for b in (builder, *pair)] == [expected] * 3
+
+
+def class_names(file) -> set[str]:
+    """The names of classes that a .meta file holds."""
+    content = file.read_bytes()
+    found = set()
+    while content:
+        *operations, (_, _, end) = pickletools.genops(content)
+        found |= {text for _, text, _ in operations if str(text).endswith("Builder")}
+        content = content[end + 1 :]
+    return found
+
+
+@pytest.mark.parametrize(("kind", "name"), [("coupled", "CoupledLSTMBuilder"), ("vanilla", "VanillaLSTMBuilder")])
+def test_files_say_which_lstm_builder_it_was(choice, kind, name, tmp_path):
+    choice(kind)
+    model = ParameterCollection()
+    one = rnn.LSTMBuilder(1, INPUT, HIDDEN, model)
+    pair = rnn.BiRNNBuilder(1, INPUT, 2 * HIDDEN, model, rnn.LSTMBuilder)
+    dynet_core.save(tmp_path / "model", [one, pair])
+    assert class_names(tmp_path / "model.meta") == {name, "BiRNNBuilder"}
+    choice("vanilla" if kind == "coupled" else "coupled")
+    again, both = dynet_core.load(tmp_path / "model", ParameterCollection())
+    assert type(again) is type(both.builder_layers[0][1]) is getattr(rnn, name)
+
+
+@pytest.mark.parametrize("written, read", [("vanilla", "coupled"), ("coupled", "vanilla")])
+def test_a_file_that_does_not_fit_because_of_what_lstm_builder_means(choice, written, read, tmp_path):
+    models = []
+    for kind in (written, read):
+        choice(kind)
+        models.append(ParameterCollection())
+        rnn.LSTMBuilder(1, INPUT, HIDDEN, models[-1])
+    saved, model = models
+    saved.save(tmp_path / "model")
+    hint = rf"lstm_builder='{written}'.*DYNET_LSTM_BUILDER={written}"
+    with pytest.raises(FileFormatError, match=hint):
+        model.populate(tmp_path / "model")
+    with pytest.raises(FileFormatError, match=hint):
+        model.parameters_list()[0].populate(tmp_path / "model")
+
+
+def test_other_files_that_do_not_fit_say_nothing_of_lstm_builder(choice, tmp_path):
+    choice("coupled")
+    for make in (rnn.LSTMBuilder, rnn.GRUBuilder):
+        saved, model = ParameterCollection(), ParameterCollection()
+        make(1, INPUT, HIDDEN, saved)
+        make(2, INPUT, HIDDEN, model)
+        saved.save(tmp_path / "model")
+        with pytest.raises(FileFormatError) as caught:
+            model.populate(tmp_path / "model")
+        assert "lstm_builder" not in str(caught.value)
 
 
 def test_no_other_lstm_builder(choice):

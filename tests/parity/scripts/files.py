@@ -1,8 +1,17 @@
-"""Files of every kind written or read: files.py write|read FOLDER SEED."""
+"""Files of every kind written or read: files.py write|read FOLDER SEED coupled|vanilla.
 
+The last says what LSTMBuilder means here; there it is always vanilla.
+"""
+
+import inspect
 import sys
 
 from report import report
+
+import dynet_config
+
+if "lstm_builder" in inspect.signature(dynet_config.set).parameters:
+    dynet_config.set(lstm_builder=sys.argv[4])
 
 import dynet as dy
 
@@ -36,6 +45,8 @@ def objects(model):
         model.add_lookup_parameters((4, 3)),
         dy.VanillaLSTMBuilder(2, 2, 3, model),
         dy.CoupledLSTMBuilder(1, 2, 3, model),
+        dy.LSTMBuilder(1, 2, 3, model),  # here or there another name of one of the two
+        dy.BiRNNBuilder(1, 2, 4, model, dy.LSTMBuilder),
         dy.CompactVanillaLSTMBuilder(1, 2, 3, model),
         dy.SparseLSTMBuilder(2, 2, 3, model),
         dy.GRUBuilder(1, 2, 3, model),

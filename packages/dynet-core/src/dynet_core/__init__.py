@@ -40,6 +40,7 @@ from .initializer import (
 )
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .profiling import profile
+from .tensor import Tensor
 
 __all__ = [
     "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DynetError",
@@ -47,7 +48,7 @@ __all__ = [
     "GradientError", "IdentityInitializer", "InitializerError", "LookupParameters", "Model",
     "NormalInitializer", "NotFiniteError", "NumpyInitializer", "OutOfRangeError", "ParameterCollection",
     "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",
-    "UniformInitializer", "cg", "cg_checkpoint", "cg_revert", "cg_version", "graph", "init",
+    "Tensor", "UniformInitializer", "cg", "cg_checkpoint", "cg_revert", "cg_version", "graph", "init",
     "init_from_params", "load", "load_generator", "print_graphviz", "print_text_graphviz", "profile", "renew_cg",
     "reset_random_seed", "save",
 ]  # fmt: skip

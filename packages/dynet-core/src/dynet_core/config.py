@@ -19,9 +19,9 @@ def _whole(text: str) -> int:
     return int(text, 10)
 
 
-def _finite(text: str) -> float:
+def _decay(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
+    if not 0 <= number < 1:
         raise ValueError
     return number
 
@@ -34,7 +34,7 @@ def _memory(text: str) -> int:
 FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "mem": ("mem", _memory, "a number of megabytes, or several separated by commas"),
     "seed": ("random_seed", _whole, "a whole number"),
-    "weight-decay": ("weight_decay", _finite, "a number"),
+    "weight-decay": ("weight_decay", _decay, "a number of at least 0, less than 1"),
     "autobatch": ("autobatch", _whole, "0 or 1"),
     "autobatch-strategy": ("autobatch", _whole, "a whole number"),
     "profiling": ("profiling", _whole, "a whole number"),
@@ -125,12 +125,45 @@ class DynetParams:
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: float) -> None:
-        """Set the factor by which each update shrinks all parameters."""
-        self.weight_decay = _checked("set_weight_decay", weight_decay, float)
+        """Set the part by which each update shrinks all parameters that it may change."""
+        decay = _checked("set_weight_decay", weight_decay, float)
+        if decay >= 1:
+            raise ArgumentError(f"set_weight_decay: expected a number less than 1, got {decay}")
+        self.weight_decay = decay
 
     def set_autobatch(self, autobatch: bool) -> None:
         """Accepted, and changes nothing: batching is always on."""
         self.autobatch = int(autobatch)
+
+    def set_profiling(self, profiling: int) -> None:
+        """Accepted, and changes nothing."""
+        self.profiling = _checked("set_profiling", profiling, int)
+
+    def set_cpu_mode(self) -> None:
+        """Compute on the CPU, whatever was asked for before."""
+        self.gpu, self.requested_gpus, self.devices = False, 0, ""
+
+    def from_config(self, conf: Any) -> None:
+        """Take settings from an object's attributes `mem`, `seed`, `autobatch`, `profiling`, `weight_decay`,
+        `shared_params` and `requested_gpus`.
+
+        Raises:
+            ArgumentError: one is missing or out of its range. Nothing has changed.
+        """
+        fresh = DynetParams()
+        for attribute, setting in CONFIG.items():
+            if not hasattr(conf, attribute):
+                raise ArgumentError(f"from_config: {type(conf).__name__} has no {attribute}")
+            getattr(fresh, f"set_{setting}")(getattr(conf, attribute))
+        for setting in CONFIG.values():
+            setattr(self, setting, getattr(fresh, setting))
+
+
+CONFIG = {
+    "mem": "mem", "seed": "random_seed", "autobatch": "autobatch", "profiling": "profiling",
+    "weight_decay": "weight_decay", "shared_params": "shared_parameters", "requested_gpus": "requested_gpus",
+}  # fmt: skip
+"""The settings that `from_config` takes, by the names of the attributes."""
 
 
 def _checked(name: str, value, kind):

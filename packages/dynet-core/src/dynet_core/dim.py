@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import operator
 import threading
+from collections import deque
 from collections.abc import Sequence
 
 from .errors import ArgumentError, ArgumentTypeError, ShapeError
 
 MAX_DIMS = 7
 _lock = threading.Lock()
+GIVEN_BACK: deque[Dim] = deque()
+"""Dims that `own` gave and that are used no more, not in any graph either. Finalizers, which may run while the lock is
+held, put them here."""
+_free: dict[Dim, list[tuple[int, Dim]]] = {}
+_owned: dict[Dim, int] = {}
 
 
 class Dim:
@@ -40,8 +47,21 @@ class Dim:
         return known
 
     def own(self) -> Dim:
-        """A Dim equal to this one that is nobody else's."""
-        return Dim(self.dims, self.batch, plain=self.plain)
+        """A Dim equal to this one that is nobody else's: one that was given back, if there is such a one.
+
+        The oldest comes first: so that models that are made alike, one after the other, get along with the same
+        signatures.
+        """
+        with _lock:
+            while GIVEN_BACK:
+                dim = GIVEN_BACK.popleft()
+                heapq.heappush(_free.setdefault(dim.plain, []), (_owned[dim], dim))
+            free = _free.get(self.plain)
+            if free:
+                return heapq.heappop(free)[1]
+            dim = Dim(self.dims, self.batch, plain=self.plain)
+            _owned[dim] = len(_owned)
+            return dim
 
     @property
     def rows(self) -> int:

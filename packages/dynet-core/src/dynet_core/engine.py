@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import array
+import heapq
 import struct
 import threading
 import weakref
+from collections import deque
 
 import numpy as np
 
@@ -63,6 +65,10 @@ class Rows:
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
         self.lock = threading.Lock()
         self.version = 0
+        # Rows that are used no more, not in any graph either. Finalizers, which may run while the lock is held, put
+        # them here.
+        self.given_back: deque[int] = deque()
+        self.free: list[int] = []
 
     def add(
         self,
@@ -77,9 +83,16 @@ class Rows:
     ) -> int:
         """Add a row; an operand -1-row means it. `name` is for people."""
         with self.lock:
-            number = len(self.rows)
-            self.names.append(name)
-            self.rows.append((value, gradient, int(needs), touched, width, rows))
+            while self.given_back:
+                heapq.heappush(self.free, self.given_back.popleft())
+            if self.free:
+                number = heapq.heappop(self.free)
+            else:
+                number = len(self.rows)
+                self.names.append("")
+                self.rows.append(())
+            self.names[number] = name
+            self.rows[number] = value, gradient, int(needs), touched, width, rows
             if (number + 1) * at.PARAMETER_ROW > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
             self.write(number)
@@ -105,9 +118,9 @@ PARAMETER_ROWS = Rows()
 _engines: list[weakref.ref[Engine]] = []
 
 
-def keep_for_graphs(memory) -> None:
+def keep_for_graphs(memory, engines=_engines) -> None:
     """Keep the memory of a parameter that is gone until no graph can still refer to it."""
-    for reference in tuple(_engines):
+    for reference in tuple(engines):
         engine = reference()
         if engine is not None and engine.recorded:
             engine.kept.append(memory)
@@ -120,6 +133,7 @@ class Engine:
     def __init__(self):
         self.recorded: list[int] = []  # the nodes of the current graph
         self.kept: list = []  # memory that they may refer to, and nobody else does
+        self.keys: list[int] = []  # where among its inputs keys of random nodes stand
         self.whole: list[np.ndarray] = []  # what touched rows are noted in, of tables that are operands as a whole
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))

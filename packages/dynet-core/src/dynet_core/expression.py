@@ -9,6 +9,7 @@ import numpy as np
 from .dim import Dim
 from .errors import ShapeError
 from .graph import shape_of
+from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -82,6 +83,15 @@ class Expression:
                [3., 4.]], dtype=float32)
         """
         return self._stored(recalculate).reshape(shape_of(self.type), order="F").copy(order="F")
+
+    def tensor_value(self, recalculate: bool = False) -> Tensor:
+        """The value as a `Tensor`, which can find its largest elements and draw samples.
+
+        >>> import dynet as dy
+        >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
+        array([1])
+        """
+        return Tensor(self.npvalue(recalculate), len(self.type.dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
         """The value of an expression that is a single number.

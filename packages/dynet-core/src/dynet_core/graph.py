@@ -16,6 +16,7 @@ from .dim import Dim
 from .engine import Engine
 from .errors import GradientError, StaleExpressionError
 from .memory import floats_at
+from .noise import renew_keys
 from .signature import TABLE
 
 if TYPE_CHECKING:
@@ -120,14 +121,27 @@ class Graph:
     def forward(self, recalculate: bool = False) -> None:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
         if recalculate:
-            len(self.nodes)  # raises if the graph is gone
-            self.engine.begin(again=True)
-            self.done = self.inputs_done = 0
-            self.differentiated = -1
+            self.invalidate()
         end = len(self.nodes)
         if self.done < end:
             self.engine.forward(self.nodes, self.done, self.inputs, self.inputs_done)
             self.done, self.inputs_done = end, len(self.inputs)
+
+    def invalidate(self) -> None:
+        """Forget all values: inputs have changed. Random nodes will be drawn anew."""
+        len(self.nodes)  # raises if the graph is gone
+        self.engine.begin(again=True)
+        self.done = self.inputs_done = 0
+        self.differentiated = -1
+        if self.engine.keys:
+            renew_keys(self)
+
+    def replace_input(self, place: int, values: np.ndarray) -> None:
+        """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
+        start = self.nodes[place + 1]
+        if start < self.inputs_done:
+            self.invalidate()
+        self.inputs[start : start + values.size] = array.array("f", values.tobytes(order="F"))
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""
@@ -198,6 +212,8 @@ def renew() -> Graph:
     else:
         nodes = engine.recorded = []
     del inputs[:]
+    if engine.keys:
+        engine.keys.clear()
     engine.begin()
     fresh = thread.graph = Graph(engine, nodes, inputs, next(_versions))
     return fresh

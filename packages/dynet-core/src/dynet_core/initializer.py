@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from dynet_core.errors import ArgumentTypeError, DynetError
 from dynet_core.random_stream import stream
 
 __all__ = [
@@ -36,7 +37,7 @@ FLOAT32_LIMIT = 2.0**128 - 2.0**103
 NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
 
 
-class InitializerError(ValueError):
+class InitializerError(DynetError, ValueError):
     """An initializer was given a value it cannot use, or does not fit the parameter."""
 
 
@@ -358,9 +359,9 @@ def initializer_from(
     if isinstance(init, (Real, np.bool_)):
         return ConstInitializer(cast(float, init))
     if isinstance(init, type) and issubclass(init, PyInitializer):
-        raise TypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
+        raise ArgumentTypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
     kinds = f"None, an initializer, a number, an array or one of {_names()}"
-    raise TypeError(f"init must be {kinds} but got {type(init).__name__}")
+    raise ArgumentTypeError(f"init must be {kinds} but got {type(init).__name__}")
 
 
 def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: float, mean: float, std: float) -> PyInitializer:
@@ -374,7 +375,7 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: float, mean: fl
         return IdentityInitializer()
     if name == "normal":
         if not isinstance(std, Real):
-            raise TypeError(f"init='normal': std must be a number but got {std!r}")
+            raise ArgumentTypeError(f"init='normal': std must be a number but got {std!r}")
         if std < 0:
             raise InitializerError(f"init='normal': std must be 0 or more but got {std}")
         return NormalInitializer(mean, float(std) * float(std))
@@ -414,7 +415,7 @@ def _checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, .
 def _check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
     value = getattr(initializer, field)
     if not isinstance(value, (Real, np.bool_)):
-        raise TypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
+        raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
     if value != value or _beyond_float32(value) or (not infinite and abs(value) == math.inf):
         raise _error(initializer, f"{field} must be a {'' if infinite else 'finite '}float32 but got {value}")
     if least is not None and value < least:

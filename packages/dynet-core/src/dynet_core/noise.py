@@ -2,34 +2,76 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+KEY = 2  # floats whose bits are the seed and a count
 
 _counter = itertools.count()
 _seed = int.from_bytes(os.urandom(4), "little")
+_forks = 0  # how many children this process has had since the sequence began: each has one of its own
 
 
 def reset(seed: int) -> None:
     """Begin the sequence of keys that belongs to a seed."""
-    global _counter, _seed
-    _seed, _counter = seed & 0xFFFFFFFF, itertools.count()
+    set_state(seed, 0, 0)
 
 
-def state() -> tuple[int, int]:
-    """The seed, and how many keys have been drawn since."""
+def state() -> tuple[int, int, int]:
+    """The seed, and how many keys have been drawn and processes forked since."""
+    return _seed, _drawn(), _forks
+
+
+def set_state(seed: int, drawn: int, forks: int) -> None:
+    """Go on where `state` was asked."""
+    global _counter, _seed, _forks
+    _seed, _counter, _forks = seed & 0xFFFFFFFF, itertools.count(drawn), forks
+
+
+def _drawn() -> int:
     global _counter
     drawn = next(_counter)
     _counter = itertools.count(drawn)
-    return _seed, drawn
-
-
-def set_state(seed: int, drawn: int) -> None:
-    """Go on where `state` was asked."""
-    global _counter, _seed
-    _seed, _counter = seed & 0xFFFFFFFF, itertools.count(drawn)
+    return drawn
 
 
 def next_key() -> bytes:
-    """The key of the next random node: two numbers whose bits are the seed and a count."""
+    """The key of the next random node."""
     return struct.pack("<II", _seed, next(_counter) & 0xFFFFFFFF)
+
+
+def take_key(graph: Graph) -> int:
+    """Keep a key among the inputs of a graph, which has a new one there when it is recalculated; where it begins."""
+    inputs = graph.inputs
+    start = len(inputs)
+    inputs.frombytes(next_key())
+    graph.engine.keys.append(start)
+    return start
+
+
+def renew_keys(graph: Graph) -> None:
+    """Draw all random nodes of a graph anew."""
+    inputs = memoryview(graph.inputs).cast("B")
+    for start in graph.engine.keys:
+        inputs[4 * start : 4 * (start + KEY)] = next_key()
+    inputs.release()
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+def _begin_in_child() -> None:
+    told = struct.pack("<QQQ", _seed, _drawn(), _forks)
+    reset(int.from_bytes(hashlib.blake2b(told, digest_size=4).digest(), "little"))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_count_fork, after_in_child=_begin_in_child)

@@ -70,14 +70,22 @@ class WatchedGraph(Graph):
     def forward(self, recalculate: bool = False) -> None:
         """Compute what is new, or everything, and do the checks that are asked for."""
         begin, watch = (0 if recalculate else self.done), self.watch
-        if recalculate:
-            for checkpoint in watch.checkpoints:
-                checkpoint.arena = None
         if watch.taken_back:
             self._check_operands(self.done)
         super().forward(recalculate)
         if watch.check:
             self._check_values(begin)
+
+    def invalidate(self) -> None:
+        """Forget all values."""
+        super().invalidate()
+        for checkpoint in self.watch.checkpoints:
+            checkpoint.arena = None
+
+    def replace_input(self, place: int, values: np.ndarray) -> None:
+        """Give an input node other values."""
+        self._check_place(place)
+        super().replace_input(place, values)
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""
@@ -171,6 +179,7 @@ def revert(graph: Graph) -> None:
         graph.nodes[last.nodes :] = [TAKEN_BACK] * taken_back
         watch.taken_back.append(range(last.nodes, last.nodes + taken_back))
     del graph.inputs[last.inputs :]
+    graph.engine.keys[:] = [start for start in graph.engine.keys if start < last.inputs]
     graph.done, graph.inputs_done = min(graph.done, last.nodes), min(graph.inputs_done, last.inputs)
     graph.differentiated = -1
     if last.arena is not None:

@@ -7,41 +7,45 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynet_core.dim import Dim, checked_batch, checked_dims
-from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import current, shape_of
 from dynet_core.parameter import LookupParameters, checked_index
+from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.signature import Signature
 from dynet_kernels.layout import INPUT
 
 
 class InputExpression(Expression):
-    """An input, whose values `set` replaces; the graph takes them up at the next recalculation."""
+    """An input, whose values `set` replaces."""
 
     __slots__ = ()
 
     def set(self, values) -> None:
         """Replace the values: a number, a list or an array as large as the input.
 
+        What has been computed is computed again when it is next asked for, dropout and noise included.
+
+        Raises:
+            ShapeError: another number of values.
+            StaleExpressionError: the graph is gone, or `cg_revert` has taken the input back.
+
         >>> x = scalarInput(1.0)
         >>> y = x * 2
+        >>> y.value()
+        2.0
         >>> x.set(3.0)
-        >>> y.value(recalculate=True)
+        >>> y.value()
         6.0
         """
         array = real_array("set", values)
         if array.size != self.type.total or array.ndim > 1 and array.shape != shape_of(self.type):
             raise ShapeError(f"set: values of shape {array.shape} for an input of {self.type!r}")
-        assert self.graph is not None
-        start = self.graph.nodes[self.at + 1]
-        self.graph.inputs[start : start + array.size] = _floats(array)
-
-
-def _floats(array: np.ndarray):
-    import array as arrays
-
-    return arrays.array("f", array.tobytes(order="F"))
+        try:
+            self.graph.replace_input(self.at, array)
+        except StaleExpressionError as error:
+            raise StaleExpressionError(f"set: input {self.type!r}: {error}") from None
 
 
 _signatures: dict[Dim, Signature] = {}
@@ -261,6 +265,6 @@ def _table(name: str, p) -> LookupParameters:
 
 
 __all__ = [
-    "InputExpression", "constant", "inputMatrix", "inputTensor", "inputVector", "lookup", "lookup_batch",
-    "matInput", "ones", "parameter", "scalarInput", "vecInput", "zeroes", "zeros",
+    "InputExpression", "const_parameter", "constant", "inputMatrix", "inputTensor", "inputVector", "lookup",
+    "lookup_batch", "matInput", "ones", "parameter", "scalarInput", "vecInput", "zeroes", "zeros",
 ]  # fmt: skip

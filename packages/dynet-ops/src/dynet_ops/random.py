@@ -71,10 +71,8 @@ def dropout(x: Expression, p: float) -> Expression:
     """
     p = checked_probability("dropout", p)
     graph = graph_of("dropout", (x,))
-    inputs = graph.inputs
-    start = len(inputs)
-    inputs.frombytes(noise.next_key())
-    inputs.extend((p, 1 / (1 - p)))
+    start = noise.take_key(graph)
+    graph.inputs.extend((p, 1 / (1 - p)))
     return append(graph, _dropout_signature(x.type.plain), [x.at, start, start + 1, start + 2, start + 3])
 
 

@@ -18,11 +18,13 @@ from dynet_core.engine import PARAMETER_ROWS, compiled
 from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
 from dynet_core.memory import Block
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
+from dynet_core.parameter.storage import Storage
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
-from dynet_kernels.updates import GradientNorm, update_rule
+from dynet_kernels.updates import GradientNorm, UpdateRule, update_rule
 
+from . import state
 from .settings import FINITE, NOT_NEGATIVE, checked, plain_number
 
 NORM = KERNELS.add("gradient_norm", GradientNorm())
@@ -48,12 +50,25 @@ class Update:
 CLEAR = Update("clear", (), ())
 
 
+class Shrinking:
+    """The rule of weight decay: p becomes p - decay * p. It leaves gradients alone."""
+
+    opcode = KERNELS.add(
+        "update.shrink",
+        UpdateRule(("p", "g", "decay"), {"p": lambda p, decay: p - p * decay}, numbers=("decay",)),
+    )
+    states, numbers = 0, 1
+
+
 class Trainer:
     """The base of all trainers.
 
     A trainer changes the parameters of a collection, those that are added later included, and keeps the
     collection alive. Parameters with `set_updated(False)` are neither changed nor counted in the norm of the
     gradient. Updates are computed in float32, the norm in float64.
+
+    Where the collection has a weight decay, every update ends with all parameters that it may change shrinking by
+    that part, rows of lookup parameters that were not used included: a pass over all of them, however few were used.
     """
 
     rule: Update
@@ -69,8 +84,13 @@ class Trainer:
         self._dense = 0  # 1 updates whole lookup tables
         self._updates = self._recent_updates = self._recent_clips = 0
         self._table = _Table(self.rule)
+        self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
         self._block = Block(self.rule.numbers)
         self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
+
+    def whoami(self) -> str:
+        """The name of the class."""
+        return self._who
 
     @property
     def _who(self) -> str:
@@ -82,8 +102,6 @@ class Trainer:
     def _numbers(self, scale: float) -> tuple[float, ...]:
         """What the rule's numbers are in this update; `scale` is what the gradient is to be multiplied by."""
         raise NotImplementedError
-
-    # A collection's weight decay (issue 4) belongs into `_numbers`: the rate over the factor in force.
 
     @property
     def learning_rate(self) -> float:
@@ -121,9 +139,11 @@ class Trainer:
         """
         table = self._prepared()
         self._apply(self._scale(table, s))
+        if self._collection._weight_decay:
+            self._shrink(None)
 
     def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
-        """Change some parameters only. The others keep their gradients, which count in the norm.
+        """Change some parameters only. The others keep their values, and their gradients, which count in the norm.
 
         `set_updated(False)` is usually the better way to train a part.
 
@@ -146,6 +166,25 @@ class Trainer:
             self._apply(scale)
         finally:
             table.choose_all()
+        if self._collection._weight_decay:
+            self._shrink(chosen)
+
+    def _shrink(self, chosen: list[int] | None) -> None:
+        """Apply the weight decay of one update to all parameters that are trained, or to those chosen.
+
+        DyNet keeps one factor for all parameters and multiplies by it wherever one is used. Here the parameters
+        themselves shrink: a graph reads them where they are.
+        """
+        table = self._shrinking = self._shrinking or _Table(Shrinking)
+        if table.version != PARAMETER_ROWS.version:
+            table.prepare(self._collection)
+        if chosen is None:
+            table.choose_all()
+        else:
+            table.choose(chosen)
+        block = Block(Shrinking.numbers)
+        block.array[0] = self._collection._weight_decay
+        table.run(Shrinking, block.address, dense=1)
 
     def _prepared(self) -> _Table:
         table = self._table
@@ -220,6 +259,46 @@ class Trainer:
         """
         self._dense = int(not su)
 
+    def save(self, fname: state.Path) -> None:
+        """Write to a file what training has come to, for `populate`: with the collection's own file, all of it.
+
+        That is what the trainer remembers of earlier gradients, the learning rate, the epoch, the number of updates,
+        the clipping threshold, whether updates are sparse, and where the generator of dropout and noise stands.
+
+        Args:
+            fname: the file, replaced as a whole. `.safetensors` at its end means that format, else it is text.
+
+        Raises:
+            OSError: the file cannot be written; it is as it was.
+
+        >>> import dynet as dy, tempfile
+        >>> m = dy.ParameterCollection()
+        >>> w = m.add_parameters(1, init=1.0)
+        >>> trainer = dy.MomentumSGDTrainer(m, 0.25, mom=0.5)
+        >>> dy.sum_elems(w).backward()
+        >>> trainer.update()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer.save(folder + "/trainer")
+        ...     other = dy.MomentumSGDTrainer(m, mom=0.5)
+        ...     other.populate(folder + "/trainer")
+        >>> other.update()
+        >>> w.as_array(), other.learning_rate
+        (array([0.625], dtype=float32), 0.25)
+        """
+        state.save(self, fname)
+
+    def populate(self, fname: state.Path) -> None:
+        """Go on from what `save` wrote: the same numbers follow as without the interruption.
+
+        The trainer must be of the same class, made with the same settings for a collection of the same parameters,
+        whose values have a file of their own.
+
+        Raises:
+            FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
+            OSError: the file cannot be read.
+        """
+        state.populate(self, fname)
+
     def status(self) -> None:
         """Write to stderr the learning rate and, since the last call, how many updates and clipped ones."""
         text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
@@ -241,14 +320,14 @@ def _places(name: str, places: Iterable[int], among: list) -> list[int]:
 class _Table:
     """A collection's parameters as compiled code needs them, with the states kept for each."""
 
-    def __init__(self, rule: Update):
+    def __init__(self, rule: Update | type[Shrinking]):
         self.states, self.width = rule.states, at.UPDATE_STATES + rule.states
         for opcode in (NORM, CLEAR.opcode, rule.opcode):
             KERNELS.use(opcode)
         self.version = -1
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
-        self.kept: dict[int, list[Block]] = {}  # states by the parameter's row
+        self.kept: dict[Storage, list[Block]] = {}  # states by the parameter's memory
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
@@ -275,10 +354,10 @@ class _Table:
         for row, parameter in zip(self.rows, everything):
             storage = parameter._storage
             floats = storage.values.floats
-            if storage.row not in self.kept:
-                self.kept[storage.row] = [Block(floats, zero=True) for _ in range(self.states)]
+            if storage not in self.kept:
+                self.kept[storage] = [Block(floats, zero=True) for _ in range(self.states)]
             row[at.UPDATE_PARAMETER], row[at.UPDATE_FLOATS] = storage.row, floats
-            row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage.row]]
+            row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage]]
         self.choose_all()
         self.tape = np.zeros((self.count, at.TAPE_ROW), np.int64)
         self.slots[SLOT["parameters"]] = self.shared.ctypes.data
@@ -312,7 +391,7 @@ class _Table:
         bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
         return everything[next(bad)].name()
 
-    def run(self, rule: Update, numbers_at: int, dense: int) -> None:
+    def run(self, rule: Update | type[Shrinking], numbers_at: int, dense: int) -> None:
         """Run an update rule on all parameters that are trained and chosen."""
         function = self.machine.update
         self.call(function, rule.opcode, self.count, self.states, rule.numbers, numbers_at, dense)

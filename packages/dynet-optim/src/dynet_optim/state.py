@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,48 +17,41 @@ from dynet_core.errors import FileFormatError
 from dynet_core.files import model_files
 from dynet_core.files.tensors import Tensor
 
-from .base import Trainer
+if TYPE_CHECKING:
+    from .base import Trainer
 
 NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")
 Path = str | os.PathLike[str]
 
 
 def save(trainer: Trainer, fname: Path) -> None:
-    """Write what a trainer has come to. The parameters themselves are saved with their collection.
-
-    Args:
-        fname: the file. `.safetensors` at its end means that format.
-
-    Raises:
-        OSError: the file cannot be written; it is as it was.
-    """
-    seed, drawn = noise.state()
+    """Write what a trainer has come to; `Trainer.save`."""
+    seed, drawn, forks = noise.state()
     numbers = [float(getattr(trainer, name)) for name in NUMBERS]
-    values = _as_three([*numbers, seed >> 16, seed & 0xFFFF, drawn])
+    values = _as_three([*numbers, seed >> 16, seed & 0xFFFF, drawn, forks])
     own = Tensor(False, _own_name(trainer), (len(values),), values, None)
     model_files.save([own, *_states(trainer)], fname)
 
 
 def populate(trainer: Trainer, fname: Path) -> None:
-    """Go on from what `save` wrote, in a trainer of the same class and a collection of the same parameters.
-
-    Raises:
-        FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
-    """
+    """Go on from what `save` wrote; `Trainer.populate`."""
     states = _states(trainer)
     tensors = {tensor.name: tensor for tensor in model_files.load_all(fname)}
     own = tensors.pop(_own_name(trainer), None)
-    expected = {state.name: state.dims for state in states}
-    if own is None or {name: tensor.dims for name, tensor in tensors.items()} != expected:
+    expected = {state.name: (state.lookup, state.dims) for state in states}
+    if own is None or {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
         raise FileFormatError(f"{fname} is not the state of this {type(trainer).__name__}: its parameters differ")
-    if own.dims != (3 * (len(NUMBERS) + 3),) or not np.isfinite(own.values).all():
+    if own.dims != (3 * (len(NUMBERS) + 4),) or not np.isfinite(own.values).all():
         raise FileFormatError(f"{fname}: {own.name} is damaged")
-    *numbers, high, low, drawn = own.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
+    *numbers, high, low, drawn, forks = own.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
+    whole = [n for name, n in zip(NUMBERS, numbers) if isinstance(getattr(trainer, name), int)]
+    if min(numbers) < 0 or not all(0 <= n < 2**53 and n == int(n) for n in (*whole, high, low, drawn, forks)):
+        raise FileFormatError(f"{fname}: {own.name} is damaged")
     for name, number in zip(NUMBERS, numbers):
         setattr(trainer, name, type(getattr(trainer, name))(number))
     for state in states:
         state.values[:] = tensors[state.name].values
-    noise.set_state(int(high) << 16 | int(low), int(drawn))
+    noise.set_state(int(high) << 16 | int(low), int(drawn), int(forks))
 
 
 def _own_name(trainer: Trainer) -> str:
@@ -68,9 +62,9 @@ def _states(trainer: Trainer) -> list[Tensor]:
     """What a trainer keeps of each parameter, as views of its memory."""
     table = trainer._prepared()
     return [
-        Tensor(p._lookup, f"{p.name()}.{number}", p.type.dims, block.array, None)
-        for p in [*table.parameters, *table.lookups]
-        for number, block in enumerate(table.kept[p._storage.row])
+        Tensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None)  # names may repeat
+        for place, p in enumerate([*table.parameters, *table.lookups])
+        for number, block in enumerate(table.kept[p._storage])
     ]
 
 

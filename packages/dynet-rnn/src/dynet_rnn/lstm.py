@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 import warnings
+from collections.abc import Iterable
 from numbers import Real
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from dynet_core import config
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
+from dynet_core.files.tensors import EXPLAIN
 from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
@@ -269,6 +272,11 @@ class LSTMBuilder(CoupledLSTMBuilder):
             _warn_of_name()
         return super().__new__(cls)
 
+    @classmethod
+    def _dynet_name(cls) -> str:
+        """What DyNet 2 calls the builders that this makes, for files."""
+        return "VanillaLSTMBuilder" if config.PARAMS.lstm_builder == "vanilla" else "CoupledLSTMBuilder"
+
 
 @functools.cache
 def _warn_of_name() -> None:
@@ -278,6 +286,24 @@ def _warn_of_name() -> None:
         "'coupled' before import dynet (or DYNET_LSTM_BUILDER=vanilla in the environment).",
         stacklevel=3,
     )
+
+
+def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
+    """Why a file does not fit, if that is what LSTMBuilder meant where it was written."""
+    there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
+    for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
+        if kind in there - here and here - there:
+            return (
+                f"The file has parameters of a {builder}LSTMBuilder, the collection those of a {other}LSTMBuilder: "
+                "if the program says LSTMBuilder, this depends on what that means (VanillaLSTMBuilder in DyNet 2, "
+                f"CoupledLSTMBuilder in its manual); say dynet_config.set(lstm_builder='{builder.lower()}') before "
+                f"import dynet, or DYNET_LSTM_BUILDER={builder.lower()} in the environment"
+            )
+    return ""
+
+
+_KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
+EXPLAIN.append(_other_meaning)
 
 
 class FastLSTMBuilder(Variational):

@@ -57,8 +57,9 @@ class _Pickler(_PythonPickler):
     dispatch = dict(_PythonPickler.dispatch)
 
     def save_class(self, cls: type) -> None:
-        self.save(_module_in_file(cls))
-        self.save(getattr(cls, "_dynet_name", cls.__qualname__))
+        module, name = _module_in_file(cls), cls.__qualname__
+        self.save(module)
+        self.save(cls._dynet_name() if module == "_dynet" and hasattr(cls, "_dynet_name") else name)  # type: ignore
         self.write(pickle.STACK_GLOBAL)
         self.memoize(cls)
 

@@ -36,7 +36,7 @@ def save(tensors: Sequence[Tensor], path: Path, append: bool = False) -> None:
 def write(file: BinaryIO, path: Path, tensors: Sequence[Tensor]) -> None:
     """Write tensors to an open file, in the format that the name `path` means."""
     if _is_safetensors(path):
-        safetensors_format.write(file.name, tensors)
+        safetensors_format.write(file, tensors)
     else:
         text_format.write(file, tensors)
 

@@ -192,7 +192,7 @@ class _Entries:
         following = self.reader.entries[self.next : self.next + len(expected)]
         if len(following) == len(expected) and all(
             entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
-            for entry, (lookup, dims) in zip(following, expected)
+            for entry, (lookup, dims, _) in zip(following, expected)
         ):
             self.next += len(expected)
             return following
@@ -213,7 +213,7 @@ def _object(record: meta.Record, entries: _Entries, params: ParameterCollection)
                 f"{reader.path}: {record.kind.__name__}.from_spec({record.spec!r:.100}) failed: {error}"
             ) from error
         targets = made.param_collection()._everything()
-        expected = [(target._lookup, target.type.dims) for target in targets]
+        expected = [target._expected() for target in targets]
         tensors = [reader.read(entry) for entry in entries.all(record.name, expected)]
         for target, tensor in zip(targets, tensors):
             target._take(tensor)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ..dim import MAX_DIMS
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, Tensor
 
+PIECE = 1 << 16  # numbers
 ORDER = "dynet"  # the metadata's key: [[name, whether it is a lookup parameter], ...]
 
 
@@ -30,25 +31,52 @@ def _library() -> Any:
     return safetensors
 
 
-def write(path: str, tensors: Iterable[Tensor]) -> None:
-    """Write a file.
+def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
+    """Write a file: how long its head is, a head in JSON, the arrays one after the other straight from memory.
 
     Raises:
         ArgumentError: two tensors of one name.
         OSError: it cannot be written.
     """
-    arrays, order = {}, []
+    _library()  # whoever writes a file will want to read it
+    head: dict[str, Any] = {"__metadata__": {}}
+    arrays, order, end = [], [], 0
     for tensor in tensors:
-        if tensor.name in arrays:
+        if tensor.name == "__metadata__":
+            raise ArgumentError(f"save: {tensor.name!r} cannot be a name in a file")
+        if tensor.name in head:
             raise ArgumentError(f"save: two parameters are named {tensor.name}: save them under different keys")
         array = tensor.values.reshape(tensor.dims, order="F")
-        arrays[tensor.name] = np.ascontiguousarray(np.moveaxis(array, -1, 0) if tensor.lookup else array)
+        array = np.moveaxis(array, -1, 0) if tensor.lookup else array
+        begin, end = end, end + array.nbytes
+        head[tensor.name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (begin, end)}
+        arrays.append(array)
         order.append((tensor.name, tensor.lookup))
-    library = _library()
-    try:
-        library.numpy.save_file(arrays, path, {ORDER: json.dumps(order)})
-    except library.SafetensorError as error:
-        raise OSError(f"{path}: {error}") from None
+    head["__metadata__"][ORDER] = json.dumps(order)
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for array in arrays:
+        for piece in _pieces(array):
+            file.write(piece.data.cast("B"))
+
+
+def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+    """An array row by row, the way files hold it: its own memory if that is so, else copies that fit a cache."""
+    array = array.astype("<f4", copy=False)
+    if array.flags.c_contiguous:
+        yield array
+        return
+    rows = max(1, PIECE * len(array) // array.size)
+    if rows == 1 and array[0].size > PIECE:
+        for row in array:
+            yield from _pieces(row)
+        return
+    room = np.empty((rows, *array.shape[1:]), "<f4")
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        room[: len(part)] = part
+        yield room[: len(part)]
 
 
 class SafetensorsReader(Reader):

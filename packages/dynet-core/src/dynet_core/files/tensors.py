@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,7 +48,10 @@ class Entry:
             raise FileFormatError(f"{path}: {kind} {self.name} is {self.dims} in the file, {dims} in the model")
 
 
-Expected = Sequence[tuple[bool, tuple[int, ...]]]  # whether it is a lookup parameter, and its dimensions
+Expected = Sequence[tuple[bool, tuple[int, ...], str]]  # whether it is a lookup parameter, its dimensions and name
+
+EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
+"""Functions that may know why a file does not fit, from the names it has and those expected; "" if they do not."""
 
 
 class Reader:
@@ -89,8 +92,13 @@ class Reader:
         entry = self._by_name.get((lookup, name))
         if entry is None:
             kind = "lookup parameter" if lookup else "parameter"
-            raise FileFormatError(f"{self.path} holds no {kind} named {name!r}")
+            raise self._misfit(f"{self.path} holds no {kind} named {name!r}", self.entries, [name])
         return entry
+
+    def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
+        """The error that a file does not fit, with what explains it."""
+        names, wanted = [entry.name for entry in found], list(expected)
+        return FileFormatError(". ".join(filter(None, [message, *[explain(names, wanted) for explain in EXPLAIN]])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
         """The entries of the collection `key`, in the order of what is expected.
@@ -101,13 +109,15 @@ class Reader:
         entries = self.with_prefix(key)
         parameters = [entry for entry in entries if not entry.lookup]
         lookups = [entry for entry in entries if entry.lookup]
-        found, wanted = [*parameters, *lookups], sum(lookup for lookup, _ in expected)
+        found, wanted = [*parameters, *lookups], sum(lookup for lookup, *_ in expected)
         if (len(found), len(lookups)) != (len(expected), wanted):
             there = f"{len(parameters)} parameters and {len(lookups)} lookup parameters"
-            raise FileFormatError(
+            raise self._misfit(
                 f"{self.path} holds {there}{' under ' * bool(key)}{key}, "
-                f"the collection {len(expected) - wanted} and {wanted}"
+                f"the collection {len(expected) - wanted} and {wanted}",
+                entries,
+                [name for *_, name in expected],
             )
-        for entry, (_, dims) in zip(found, expected):
+        for entry, (_, dims, _) in zip(found, expected):
             entry.check(self.path, dims)
         return found

@@ -74,7 +74,7 @@ class Trained(Expression):
             constant._source = self
             constant.graph = None  # type: ignore
             constant.at = -1 - self._storage.fixed_row()
-            constant.type = self.type.plain.own()
+            constant.type = self._storage.identity.dim(self.type.plain)
         return self._constant
 
     def _stored(self, recalculate: bool) -> np.ndarray:
@@ -151,6 +151,10 @@ class Trained(Expression):
         return Tensor(
             self._lookup, name or self._name, self.type.dims, storage.values.array, storage.gradient_or_none()
         )
+
+    def _expected(self) -> tuple[bool, tuple[int, ...], str]:
+        """What a file must hold for this."""
+        return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: Tensor) -> None:
         """Replace values and gradient."""

@@ -142,9 +142,10 @@ class ParameterCollection:
         return self._weight_decay
 
     def set_weight_decay(self, lam: float) -> None:
-        """Have every update of a trainer of this collection multiply all its parameters by 1 - lam.
+        """Have every update of a trainer of this collection multiply the parameters it may change by 1 - lam.
 
-        Subcollections made before keep their own, which counts where they are trained by themselves.
+        Parameters with `set_updated(False)` keep their values. Subcollections made before keep the weight decay they
+        had, which counts where they are trained by themselves.
 
         Args:
             lam: at least 0, less than 1.
@@ -155,17 +156,6 @@ class ParameterCollection:
         self._weight_decay = decay
 
     set_weight_decay_lambda = set_weight_decay
-
-    def _shrink(self) -> None:
-        """Apply the weight decay of one update, which a trainer has just done.
-
-        DyNet keeps one factor for all parameters and multiplies by it wherever one is used. Here the parameters
-        themselves shrink: a graph reads them as they are. Those that are not updated stay as they are.
-        """
-        if self._weight_decay:
-            for p in self._everything():
-                if p._updated:
-                    p._storage.values.array[:] *= 1 - self._weight_decay
 
     # Files
 
@@ -208,7 +198,7 @@ class ParameterCollection:
             FileFormatError: the file is damaged or does not fit; nothing has changed.
         """
         targets = self._everything()
-        expected = [(target._lookup, target.type.dims) for target in targets]
+        expected = [target._expected() for target in targets]
         tensors = model_files.load_matching(fname, key, expected)
         for target, tensor in zip(targets, tensors):
             target._take(tensor)

@@ -32,7 +32,7 @@ class Parameters(Trained):
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
         self._begin(name, Storage(name, values), collection)
         self.at = -1 - self._storage.row
-        self.type = Dim.of(dims).own()
+        self.type = self._storage.identity.dim(Dim.of(dims))
 
     def shape(self) -> tuple[int, ...]:
         """The dimensions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,29 +22,52 @@ if TYPE_CHECKING:
     from .collection import ParameterCollection
 
 
+@functools.cache
+def _row_signature(table: Dim) -> Signature:
+    """A row of the table that has this Dim."""
+    row = Dim.of(table.dims[:-1])
+    return alias(row, name="lookup", scale=row.size)
+
+
+@functools.cache
+def _batch_signature(table: Dim, count: int) -> Signature:
+    """So many rows of the table that has this Dim, as batch elements."""
+    row = Dim.of(table.dims[:-1])
+    return Signature(
+        Dim.of(row.dims, count),
+        name="lookup_batch",
+        operands=1,
+        attributes=count,
+        columns=count,
+        views=[View(-1, stride=row.size), View(0, index=0, index_step=1, scale=row.size)],
+        forward=[copy_step("copy", 0, 2, row.size)],
+        backward=[copy_step("accumulate", 3, 1, row.size, gradient_of=0)],
+    )
+
+
 class LookupParameters(Trained):
     """A table of vectors or tensors, one a row, of which a graph uses a few; `E[i]` is row i, an expression.
 
     Made by `ParameterCollection.add_lookup_parameters`. The table itself is an expression too, of dimensions
-    (*dims of a row, rows); where it is used as such, all rows have a gradient.
+    (*dims of a row, rows); where it is used as such, all rows have a gradient. `numpy.asarray(E)` and DLPack give
+    the memory itself, of shape (rows, *dims), not a copy.
 
     Args:
         dims: the dimensions of a row, then the number of rows.
         values: all values, row after row.
     """
 
-    __slots__ = ("_batches", "_operand", "_row_dim", "_signature", "rows")
+    __slots__ = ("_operand", "_row_dim", "_signature", "rows")
 
     _lookup = True
 
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
-        self.type = Dim.of(dims).own()
+        self.type = self._storage.identity.dim(Dim.of(dims))
         self._row_dim = Dim.of(dims[:-1])
         self._operand = -1 - self._storage.row
-        self._signature = alias(self._row_dim, name="lookup", scale=self._row_dim.size).at
-        self._batches: dict[int, Signature] = {}
+        self._signature = _row_signature(self.type).at
 
     @property
     def at(self) -> int:  # type: ignore[override]  # asked for where the whole table becomes an operand
@@ -82,19 +106,7 @@ class LookupParameters(Trained):
             i: the rows.
         """
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
-        signature = self._batches.get(len(indices))
-        if signature is None:
-            size = self._row_dim.size
-            signature = self._batches[len(indices)] = Signature(
-                Dim.of(self._row_dim.dims, len(indices)),
-                name="lookup_batch",
-                operands=1,
-                attributes=len(indices),
-                columns=len(indices),
-                views=[View(-1, stride=size), View(0, index=0, index_step=1, scale=size)],
-                forward=[copy_step("copy", 0, 2, size)],
-                backward=[copy_step("accumulate", 3, 1, size, gradient_of=0)],
-            )
+        signature = _batch_signature(self.type, len(indices))
         return append(current(), signature, [self._operand if update else self._fixed_operand(), *indices])
 
     def _fixed_operand(self) -> int:
@@ -177,5 +189,14 @@ class LookupParameters(Trained):
         """The place among the collection's lookup parameters."""
         return self.collection.lookup_parameters_list().index(self) if self.collection else 0
 
+    def _view(self) -> np.ndarray:
+        return self._table(self._storage.values.array)
+
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._table(self._storage.values.array), dtype, order="K", copy=copy)
+        return np.array(self._view(), dtype, order="K", copy=copy)
+
+    def __dlpack__(self, **options):
+        return self._view().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._view().__dlpack_device__()

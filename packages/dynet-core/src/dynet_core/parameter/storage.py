@@ -5,8 +5,42 @@ from __future__ import annotations
 import numpy as np
 
 from .. import config
+from ..dim import GIVEN_BACK, Dim
 from ..engine import PARAMETER_ROWS, keep_for_graphs
 from ..memory import Block
+
+
+class Identity:
+    """The rows and Dims by which graphs know a parameter."""
+
+    __slots__ = ("dims", "rows")
+
+    def __init__(self, rows: list[int] | None = None, dims: list[Dim] | None = None):
+        self.rows: list[int] = rows or []
+        self.dims: list[Dim] = dims or []
+
+    def row(self, **facts) -> int:
+        """A row for the planner."""
+        row = PARAMETER_ROWS.add(**facts)
+        self.rows.append(row)
+        return row
+
+    def dim(self, dim: Dim) -> Dim:
+        """A Dim of the parameter's own."""
+        own = dim.own()
+        self.dims.append(own)
+        return own
+
+
+class Retired(Identity):
+    """That of a parameter that is gone. It serves another one when this object is gone too."""
+
+    __slots__ = ()
+
+    # Finalizers hold what they use: when Python ends, modules may be empty before they run.
+    def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
+        rows.extend(self.rows)
+        dims.extend(self.dims)
 
 
 class Storage:
@@ -15,7 +49,7 @@ class Storage:
     A lookup table of `rows` rows notes in `touched` which have a gradient (PARAMETER_TOUCHED in layout).
     """
 
-    __slots__ = ("_fixed", "_whole", "gradient", "name", "row", "rows", "touched", "values")
+    __slots__ = ("_fixed", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
 
     def __init__(self, name: str, values: np.ndarray, rows: int = 0):
         self.name = name
@@ -25,7 +59,8 @@ class Storage:
         self.values.array[:] = values
         self.rows = rows
         self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
-        self.row = PARAMETER_ROWS.add(
+        self.identity = Identity()
+        self.row = self.identity.row(
             value=self.values.address,
             gradient=self.gradient.address,
             needs=True,
@@ -41,14 +76,14 @@ class Storage:
         """The row for taking part without being trained; gradients that meet there are lost."""
         if self._fixed is None:
             scratch = Block(self.values.floats)
-            row = PARAMETER_ROWS.add(value=self.values.address, gradient=scratch.address, needs=False, name=self.name)
+            row = self.identity.row(value=self.values.address, gradient=scratch.address, needs=False, name=self.name)
             self._fixed = row, scratch
         return self._fixed[0]
 
     def whole_row(self, needs: bool) -> int:
         """The row by which a lookup table takes part as one tensor: its rows are not noted one by one."""
         if self._whole is None:
-            self._whole = PARAMETER_ROWS.add(
+            self._whole = self.identity.row(
                 value=self.values.address, gradient=self.gradient.address, needs=needs, name=self.name
             )
         return self._whole
@@ -75,6 +110,9 @@ class Storage:
             self.touched[1 : 1 + len(touched)] = touched
             self.touched[1 + self.rows + touched] = 1
 
-    def __del__(self):
-        # Not all of it is there if memory ran out in __init__.
-        keep_for_graphs([getattr(self, name, None) for name in ("values", "gradient", "touched", "_fixed")])
+    def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
+        # Not all of it is there if memory ran out in __init__. `Retired` is made only now: the collector of garbage
+        # finalizes all that it finds together, whatever a finalizer keeps.
+        held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_fixed")]
+        identity = getattr(self, "identity", None)
+        keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])

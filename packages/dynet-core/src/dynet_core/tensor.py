@@ -1,0 +1,126 @@
+"""Values that have left their graph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import noise
+from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+
+
+class Tensor:
+    """The value of an expression, as it was when `Expression.tensor_value` was called.
+
+    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give its memory itself, not a copy.
+
+    Args:
+        array: of shape dim, with the batch, if it is larger than 1, as the last axis.
+        dims: how many of its axes are dimensions.
+
+    >>> t = dy.inputTensor([[1, 5, 2], [7, 0, 3]]).tensor_value()
+    >>> t.argmax(dim=1).as_numpy()
+    array([[1],
+           [0]])
+    """
+
+    __slots__ = ("_array", "_dims")
+
+    def __init__(self, array: np.ndarray, dims: int):
+        self._array, self._dims = array, dims
+
+    def as_numpy(self) -> np.ndarray:
+        """A copy as an array."""
+        return self._array.copy(order="K")
+
+    def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
+        """Where along a dimension the largest values stand; the first of equal ones.
+
+        Args:
+            dim: the dimension.
+            num: how many places to find, those of the largest values first.
+
+        Returns:
+            Indices; the dimension `dim` becomes `num` long.
+
+        Raises:
+            OutOfRangeError: there is no such dimension, or it is shorter than num.
+        """
+        return self.topk(dim, num)[1]
+
+    def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
+        """The largest values along a dimension, in falling order, and where they stand.
+
+        Of equal values the first comes first; NaN counts as larger than any number.
+
+        Args:
+            dim: the dimension.
+            num: how many values.
+
+        Returns:
+            Values and indices; in both, the dimension `dim` becomes `num` long.
+
+        Raises:
+            OutOfRangeError: there is no such dimension, or it is shorter than num.
+
+        >>> values, indices = dy.inputVector([1, 5, 2, 5]).tensor_value().topk(num=3)
+        >>> values.as_numpy(), indices.as_numpy()
+        (array([5., 5., 2.], dtype=float32), array([1, 3, 2]))
+        """
+        dim, num = self._checked("topk", dim, num)
+        size = self._array.shape[dim]
+        if num > size:
+            raise OutOfRangeError(f"topk: num is {num}, dimension {dim} of {self!r} has {size}")
+        rising = np.argsort(np.flip(self._array, dim), dim, kind="stable")
+        indices = np.take(size - 1 - np.flip(rising, dim), range(num), dim)
+        return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
+
+    def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
+        """Indices drawn at random along a dimension that holds logarithms of probabilities.
+
+        They follow from the seed, as dropout does.
+
+        Args:
+            dim: the dimension.
+            num: how many to draw, each independent of the others.
+
+        Returns:
+            Indices; the dimension `dim` becomes `num` long.
+
+        Raises:
+            ArgumentError: a value is NaN or plus infinity, or no index has a probability.
+            OutOfRangeError: there is no such dimension.
+        """
+        dim, num = self._checked("categorical_sample_log_prob", dim, num)
+        logs = np.moveaxis(self._array, dim, -1).astype(np.float64)[..., np.newaxis, :]
+        if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
+            raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
+        random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
+        # The largest of logarithms with Gumbel noise is a sample.
+        shape = (*logs.shape[:-2], num, logs.shape[-1])
+        return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
+
+    def _like(self, array: np.ndarray) -> Tensor:
+        return Tensor(array, self._dims)
+
+    def _checked(self, name: str, dim: int, num: int) -> tuple[int, int]:
+        for what, value in (("dim", dim), ("num", num)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
+        if not 0 <= dim < self._dims:
+            raise OutOfRangeError(f"{name}: dim is {dim}, {self!r} has {self._dims} dimensions")
+        if num < 1:
+            raise ArgumentError(f"{name}: num must be at least 1, got {num}")
+        return int(dim), int(num)
+
+    def __repr__(self) -> str:
+        dims, batch = self._array.shape[: self._dims], self._array.shape[self._dims :]
+        return f"tensor {dims}" + (f" x {batch[0]}" if batch else "")
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._array, dtype, order="K", copy=copy)
+
+    def __dlpack__(self, **options):
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()

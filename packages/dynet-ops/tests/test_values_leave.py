@@ -1,0 +1,47 @@
+"""Values of expressions outlive their graph when they are asked for."""
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import renew_cg
+
+
+def test_tensor_value():
+    renew_cg()
+    x = dy.inputTensor([[1, 5, 2], [7, 0, 3]])
+    t = (x * 2.0).tensor_value()
+    assert t.as_numpy().tolist() == [[2, 10, 4], [14, 0, 6]]
+    assert t.argmax(0).as_numpy().tolist() == [[1, 0, 1]]
+    renew_cg()
+    dy.inputTensor(np.full((2, 3), 9)).value()
+    assert np.asarray(t).tolist() == [[2, 10, 4], [14, 0, 6]]
+
+
+def test_tensor_value_after_other_inputs():
+    renew_cg()
+    x = dy.scalarInput(1.0)
+    y = x * 2.0
+    assert y.tensor_value().as_numpy() == 2
+    x.set(4.0)
+    assert y.tensor_value(recalculate=True).as_numpy() == 8
+
+
+def test_a_batch_and_a_sample():
+    renew_cg()
+    x = dy.inputTensor(np.array([[0, -50.0], [-50, 0]]), batched=True)
+    t = dy.log_softmax(x).tensor_value()
+    assert repr(t) == "tensor (2,) x 2"
+    assert t.categorical_sample_log_prob().as_numpy().tolist() == [[0, 1]]
+
+
+def test_memory_of_an_expression_is_not_given_away():
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    with pytest.raises(ValueError, match="only be copied"):
+        np.asarray(x, copy=False) if np.__version__ >= "2" else x.__array__(copy=False)
+    assert not hasattr(x, "__dlpack__")
+    array = np.asarray(x)
+    renew_cg()
+    assert dy.inputVector([3.0, 4.0]).value() == [3, 4]
+    assert array.tolist() == [1, 2]

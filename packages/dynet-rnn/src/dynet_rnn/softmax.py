@@ -18,9 +18,10 @@ from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import graph_of
 from dynet_ops.inputs import constant
+from dynet_ops.joining import concatenate, concatenate_to_batch
 from dynet_ops.matrix import affine_transform
+from dynet_ops.picking import pick_batch_elem, pickrange
 from dynet_ops.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
-from dynet_ops.shape import concatenate, concatenate_to_batch, pick_batch_elem, pickrange
 
 
 class SoftmaxBuilder(ABC):

@@ -8,7 +8,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Sample, register
-from dynet_core.record import common_batch, one_operand
+from dynet_core.record import common_batch, graph_of, one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS, Invert
@@ -18,7 +18,6 @@ from dynet_kernels.rule import Rule, sum_over
 from .copying import collapsed, copy_parameters
 from .kinds import by_plain_dims, op
 from .matrix import as_matrix, gradient_of, value_of
-from .operands import checked_expression
 
 WORK = 3  # numbers for each row that inverting needs
 
@@ -178,7 +177,8 @@ def trace_of_product(x: Expression, y: Expression) -> Expression:
     >>> trace_of_product(inputTensor([[1, 2], [3, 4]]), inputTensor([[1, 0], [0, 10]])).value()
     41.0
     """
-    dims = [checked_expression("trace_of_product", operand).type.plain for operand in (x, y)]
+    graph_of("trace_of_product", (x, y))
+    dims = [x.type.plain, y.type.plain]
     for dim in dims:
         as_matrix("trace_of_product", dim)
     if dims[0].dims != dims[1].dims:

@@ -1,6 +1,6 @@
 """Every operation of DyNet, each defined in one place."""
 
-from . import inputs, matrix, norm, probability, random, recurrent, reduce, shape
+from . import inputs, matrix, norm, probability, random, recurrent, reduce, reduce_dims, shape
 from .arithmetic import add, cdiv, cmult, subtract
 from .elementwise import abs, cube, exp, log, logistic, negative, rectify, softsign, sqrt, square, tanh  # noqa: A004
 from .inputs import *
@@ -9,6 +9,7 @@ from .norm import *
 from .probability import *
 from .random import *
 from .reduce import *
+from .reduce_dims import *
 from .shape import *
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "square", "subtract", "tanh",
     *inputs.__all__, *matrix.__all__, *norm.__all__, *random.__all__, *reduce.__all__, *shape.__all__,
     *probability.__all__,
+    *reduce_dims.__all__,
 ]  # fmt: skip

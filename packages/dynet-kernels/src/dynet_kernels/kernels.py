@@ -112,6 +112,24 @@ class MatrixGradient:
         return _family("matmul").matrix_gradient_cuda(self)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """Running sums of a column; `backward` adds those from the end, their gradient. See families.scan."""
+
+    backward: bool
+    parameters = ("target", "source", "size", "width")
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        return _family("scan").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("scan").cuda(self)
+
+
 SHARD = 32  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
 
 

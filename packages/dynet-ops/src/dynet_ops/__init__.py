@@ -1,10 +1,26 @@
 """Every operation of DyNet, each defined in one place."""
 
-from . import inputs, matrix, norm, probability, random, recurrent, reduce, reduce_dims, shape
+from . import (
+    cumulative,
+    extremes,
+    inputs,
+    matrix,
+    moments,
+    norm,
+    probability,
+    random,
+    recurrent,
+    reduce,
+    reduce_dims,
+    shape,
+)
 from .arithmetic import add, cdiv, cmult, subtract
+from .cumulative import *
 from .elementwise import abs, cube, exp, log, logistic, negative, rectify, softsign, sqrt, square, tanh  # noqa: A004
+from .extremes import *
 from .inputs import *
 from .matrix import *
+from .moments import *
 from .norm import *
 from .probability import *
 from .random import *
@@ -17,5 +33,5 @@ __all__ = [
     "square", "subtract", "tanh",
     *inputs.__all__, *matrix.__all__, *norm.__all__, *random.__all__, *reduce.__all__, *shape.__all__,
     *probability.__all__,
-    *reduce_dims.__all__,
+    *reduce_dims.__all__, *moments.__all__, *extremes.__all__, *cumulative.__all__,
 ]  # fmt: skip

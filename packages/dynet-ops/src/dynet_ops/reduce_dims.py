@@ -11,7 +11,7 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_kernels import formula as f
-from dynet_kernels.rule import max_over, min_over, sum_over
+from dynet_kernels.rule import max_over, sum_over
 
 from .axes import (
     add_across,
@@ -24,7 +24,6 @@ from .axes import (
     reduced,
     without,
 )
-from .kinds import columnwise
 from .reduce import sum_elems
 from .shape import checked_dimension, checked_expression
 
@@ -125,54 +124,11 @@ register(mean_batches, reference=lambda x: x.mean(-1, keepdims=True), whole_batc
 # ---------------------------------------------------------------------------------------- one dimension at a time
 
 
-def _extreme_of_columns(name: str, over, reference):
-    """The largest or smallest of each column; the first of equals gets the gradient."""
-
-    def column_extreme(x: Expression) -> Expression: ...
-
-    column_extreme.__name__ = name
-    column_extreme.__doc__ = (
-        f"The {name.removeprefix('column_')} of each column: {name.removeprefix('column_')}_dim for d = 0."
-    )
-    columnwise(
-        reductions={"extreme": over(lambda x: x)},
-        formula=lambda extreme: extreme,
-        gradient_reductions={"first": min_over(lambda x, y: f.where(f.equal(x, y), f.place, float("inf")))},
-        gradients={"x": lambda dy, first: f.where(f.equal(f.place, first), dy, 0)},
-        number=True,
-        reference=reference,
-    )(column_extreme)
-    add_across(name)
-    return name
-
-
-MAX = _extreme_of_columns("column_max", max_over, lambda x: np.atleast_1d(x.max(0)))
-MIN = _extreme_of_columns("column_min", min_over, lambda x: np.atleast_1d(x.min(0)))
-
-
-def _along(name: str, kernel: str, x: Expression, d: int) -> Expression:
+def one_along(name: str, kernel: str, x: Expression, d: int) -> Expression:
     """One number of each column along dimension d."""
     d = checked_dimension(name, d, checked_expression(name, x).type)
     dim = x.type.plain
     return append(graph_of(name, (x,)), column_signature(kernel, without(dim, [d]), *around(dim, d)), [x.at])
-
-
-def max_dim(x: Expression, d: int = 0) -> Expression:
-    """The largest element along dimension d, which disappears; the first of equals gets the gradient.
-
-    >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
-    [3.0, 5.0]
-    """
-    return _along("max_dim", MAX, x, d)
-
-
-def min_dim(x: Expression, d: int = 0) -> Expression:
-    """The smallest element along dimension d, which disappears; the first of equals gets the gradient.
-
-    >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
-    [1.0, 2.0]
-    """
-    return _along("min_dim", MIN, x, d)
 
 
 def _if_finite(x):
@@ -196,7 +152,7 @@ def logsumexp_dim(x: Expression, d: int = 0) -> Expression:
     >>> logsumexp_dim(inputVector([0, 0])).value()
     0.6931471824645996
     """
-    return _along("logsumexp_dim", "logsumexp_dim", x, d)
+    return one_along("logsumexp_dim", "logsumexp_dim", x, d)
 
 
 def _logsumexp(x, d=0):
@@ -212,8 +168,6 @@ ONE_AXIS_SAMPLES = [
     Sample([((2, 1, 4), 1)], {"d": 2}),
     Sample([((19, 5), 2)], {"d": 1}),
 ]
-register(max_dim, reference=lambda x, d=0: np.atleast_1d(x.max(d)), samples=ONE_AXIS_SAMPLES)
-register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), samples=ONE_AXIS_SAMPLES)
 register(logsumexp_dim, reference=_logsumexp, samples=ONE_AXIS_SAMPLES)
 
-__all__ = ["logsumexp_dim", "max_dim", "mean_batches", "mean_dim", "mean_elems", "min_dim", "sum_dim"]
+__all__ = ["logsumexp_dim", "mean_batches", "mean_dim", "mean_elems", "sum_dim"]

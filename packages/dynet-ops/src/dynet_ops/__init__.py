@@ -3,7 +3,10 @@
 from . import (
     cumulative,
     extremes,
+    folding,
+    hinge_losses,
     inputs,
+    losses,
     matrix,
     moments,
     norm,
@@ -18,7 +21,10 @@ from .arithmetic import add, cdiv, cmult, subtract
 from .cumulative import *
 from .elementwise import abs, cube, exp, log, logistic, negative, rectify, softsign, sqrt, square, tanh  # noqa: A004
 from .extremes import *
+from .folding import *
+from .hinge_losses import *
 from .inputs import *
+from .losses import *
 from .matrix import *
 from .moments import *
 from .norm import *
@@ -34,4 +40,5 @@ __all__ = [
     *inputs.__all__, *matrix.__all__, *norm.__all__, *random.__all__, *reduce.__all__, *shape.__all__,
     *probability.__all__,
     *reduce_dims.__all__, *moments.__all__, *extremes.__all__, *cumulative.__all__,
+    *losses.__all__, *hinge_losses.__all__, *folding.__all__,
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Every operation of DyNet, each defined in one place."""
 
 from . import (
+    circular,
     cumulative,
     extremes,
     folding,
@@ -16,8 +17,10 @@ from . import (
     reduce,
     reduce_dims,
     shape,
+    simplex,
 )
 from .arithmetic import add, cdiv, cmult, subtract
+from .circular import *
 from .cumulative import *
 from .elementwise import abs, cube, exp, log, logistic, negative, rectify, softsign, sqrt, square, tanh  # noqa: A004
 from .extremes import *
@@ -33,6 +36,7 @@ from .random import *
 from .reduce import *
 from .reduce_dims import *
 from .shape import *
+from .simplex import *
 
 __all__ = [
     "abs", "add", "cdiv", "cmult", "cube", "exp", "log", "logistic", "negative", "rectify", "softsign", "sqrt",
@@ -40,5 +44,5 @@ __all__ = [
     *inputs.__all__, *matrix.__all__, *norm.__all__, *random.__all__, *reduce.__all__, *shape.__all__,
     *probability.__all__,
     *reduce_dims.__all__, *moments.__all__, *extremes.__all__, *cumulative.__all__,
-    *losses.__all__, *hinge_losses.__all__, *folding.__all__,
+    *losses.__all__, *hinge_losses.__all__, *folding.__all__, *simplex.__all__, *circular.__all__,
 ]  # fmt: skip

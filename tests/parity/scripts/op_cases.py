@@ -160,3 +160,5 @@ add("reshape into a batch", lambda dy, x: dy.reshape(x, (4,), BATCH), one(4, 3))
 add("x * x + x", lambda dy, x: dy.cmult(x, x) + x, one(4))
 add("tanh(x) * x", lambda dy, x: dy.cmult(dy.tanh(x), x), many(4))
 add("W * (W * x)", lambda dy, W, x: W * (W * x), one(4, 4), one(4))
+
+import op_cases_reduce  # noqa: E402, F401  # adds its own to CASES

@@ -18,6 +18,7 @@ from . import (
     reduce_dims,
     shape,
     simplex,
+    vanilla_lstm,
 )
 from .arithmetic import add, cdiv, cmult, subtract
 from .circular import *
@@ -37,6 +38,7 @@ from .reduce import *
 from .reduce_dims import *
 from .shape import *
 from .simplex import *
+from .vanilla_lstm import *
 
 __all__ = [
     "abs", "add", "cdiv", "cmult", "cube", "exp", "log", "logistic", "negative", "rectify", "softsign", "sqrt",
@@ -45,4 +47,5 @@ __all__ = [
     *probability.__all__,
     *reduce_dims.__all__, *moments.__all__, *extremes.__all__, *cumulative.__all__,
     *losses.__all__, *hinge_losses.__all__, *folding.__all__, *simplex.__all__, *circular.__all__,
+    *vanilla_lstm.__all__,
 ]  # fmt: skip

@@ -34,7 +34,8 @@ for x, d, b in [
     add(f"moment_dim {d} 2 {b} of 7", lambda dy, x, d=d, b=b: dy.moment_dim(x, d, 2, b, 7), x)
 
 for x in (one(3, 2), many(3, 2)):
-    add("logsumexp_dim 1", named("logsumexp_dim", d=1), x)
+    add("logsumexp_dim 1", named("logsumexp_dim", d=1), x, defect="0 for rows beyond the number of columns")
+    add("std_dim 0 of 7", lambda dy, x: dy.std_dim(x, [0], False, 7), x, defect="n is ignored")
     add("cumsum 1", named("cumsum", d=1), x)
     add("max_dim 1", named("max_dim", d=1), x)
     add("softmax 1", named("softmax", d=1), x)
@@ -44,15 +45,21 @@ for x in (one(5), many(5)):
 
 add("pairwise_rank_loss", named("pairwise_rank_loss"), one(1, 5), one(1, 5))
 add("pairwise_rank_loss 2.5", named("pairwise_rank_loss", m=2.5), many(1, 5), many(1, 5))
-add("poisson_loss 0", lambda dy, x: dy.poisson_loss(x, 0), one(1))
-add("poisson_loss 5", lambda dy, x: dy.poisson_loss(x, 5), one(1))
+for y in (0, 5):
+    add(f"poisson_loss {y}", lambda dy, x, y=y: dy.poisson_loss(dy.nobackprop(x), y), one(1))
+    add(f"poisson_loss {y} and its gradient", lambda dy, x, y=y: dy.poisson_loss(x, y), one(1),
+        defect="the gradient is not multiplied with that of the loss")  # fmt: skip
 for x, y in [(one(5), one(5)), (one(3, 2), one(3, 2))]:
     add("huber_distance", named("huber_distance"), x, y)
     add("huber_distance 0.3", named("huber_distance", c=0.3), x, y)
     add("l1_distance", named("l1_distance"), x, y)
 add("binary_log_loss", lambda dy, x: dy.binary_log_loss(x, dy.inputVector([0.0, 1.0, 0.4])), one(3), low=0.1, high=0.9)
-add("binary_log_loss at the bounds", lambda dy, x: dy.binary_log_loss(dy.inputVector([0, 1, 0, 1]) + 0.0 * x,
-                                                                       dy.inputVector([0, 1, 1, 0])), one(4))  # fmt: skip
+add("binary_log_loss at the bounds", lambda dy, x: dy.binary_log_loss(dy.inputVector([0, 1, 0, 1]) + x * 0.0,
+    dy.inputVector([0, 1, 1, 0])), one(4))  # fmt: skip
+add("binary_log_loss of both", named("binary_log_loss"), one(3), one(3), low=0.1, high=0.9,
+    defect="the gradient of y")  # fmt: skip
+add("l2_norm of zeros", lambda dy, x: dy.l2_norm(x * 0.0), one(4), defect="the gradient is NaN")
+add("std_elems of zeros", lambda dy, x: dy.std_elems(x * 0.0), one(4), defect="the gradient is NaN")
 
 add("hinge", lambda dy, x: dy.hinge(x, 2), one(5))
 add("hinge 0.5", lambda dy, x: dy.hinge(x, 0, 0.5), one(5))
@@ -79,8 +86,11 @@ add("fold_rows", named("fold_rows"), one(4, 3))
 add("fold_rows", named("fold_rows"), one(4))
 add("fold_rows 3", named("fold_rows", nrows=3), one(6, 2))
 
+add("fold_rows", named("fold_rows"), many(4, 3), defect="the gradient of a batch")
+
 LSTM = (one(8, 3), one(8, 2), one(8))
 add("vanilla_lstm_gates", named("vanilla_lstm_gates"), one(3), one(2), *LSTM)
+add("vanilla_lstm_gates", named("vanilla_lstm_gates"), many(3), many(2), *LSTM)
 add("vanilla_lstm_gates_concat", lambda dy, x, y, *rest: dy.vanilla_lstm_gates_concat([x, y], *rest),
     one(2), one(1), one(2), *LSTM)  # fmt: skip
 add("vanilla_lstm_gates_dropout",

@@ -199,8 +199,6 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 
 def checked_count(name: str, what: str, value, least: int) -> int:
     """A whole number that a user gave, at least `least`."""
-    if isinstance(value, bool):
-        raise ArgumentTypeError(f"{name}: {what} must be an int, not {value!r}")
     try:
         number = checked_index(name, value)
     except ArgumentTypeError:

@@ -141,10 +141,9 @@ def hinge_dim(x: Expression, v: Sequence[int], d: int = 0, m: float = 1.0) -> Ex
     dim = checked_expression("hinge_dim", x).type.plain
     if len(dim.dims) > 2:
         raise ShapeError(f"hinge_dim: expected a matrix of scores, got {dim!r}")
-    if checked_dimension("hinge_dim", d, dim) == 1:
-        x = transpose(x)
-        dim = x.type.plain
-    size, columns = dim.rows, dim.columns
+    rows = checked_dimension("hinge_dim", d, dim) == 1
+    size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
+    margin = checked_real("hinge_dim", "m", m)
     lists = v if isinstance(v, (list, tuple, np.ndarray)) and len(v) and np.ndim(v[0]) == 1 else [v]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
@@ -156,7 +155,8 @@ def hinge_dim(x: Expression, v: Sequence[int], d: int = 0, m: float = 1.0) -> Ex
         choices += found
     if len(lists) == 1:
         choices *= dim.batch
-    return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, columns * dim.batch, choices, m)
+    x = transpose(x) if rows else x
+    return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, columns * dim.batch, choices, margin)
 
 
 def _reference(x, v, m=1.0):

@@ -25,7 +25,7 @@ from .arithmetic import cmult
 from .kinds import by_plain_dims, op
 from .losses import checked_real
 from .matrix import gradient_of, is_shared, product_steps, value_of
-from .shape import checked_expression, listed, pickrange
+from .shape import listed, pickrange
 
 _GATES = ("i", "f", "o", "g")
 _SUMS = ("zi", "zf", "zo", "zg")
@@ -60,18 +60,7 @@ def _gates_signature(*dims: Dim) -> Signature:
     """All products are added up behind the gates in the node's memory, then turned into them."""
     name = "vanilla_lstm_gates"
     b, Wx, Wh, h, *xs = dims
-    batch, hidden, inputs = common_batch(name, dims), h.rows, sum(x.rows for x in xs)
-    fits = (
-        all(dim.columns == 1 and len(dim.dims) <= 2 for dim in (b, h, *xs))
-        and b.rows == 4 * hidden
-        and (Wx.rows, Wx.columns, len(Wx.dims) <= 2) == (4 * hidden, inputs, True)
-        and (Wh.rows, Wh.columns, len(Wh.dims) <= 2) == (4 * hidden, hidden, True)
-    )
-    if not fits:
-        raise ShapeError(
-            f"{name}: for a state of {hidden} and inputs of {inputs}, Wx is ({4 * hidden}, {inputs}), Wh "
-            f"({4 * hidden}, {hidden}) and b ({4 * hidden},): b, Wx, Wh, h_tm1, x_t are {described(dims)}"
-        )
+    batch, hidden = common_batch(name, dims), h.rows
     gates = 4 * hidden
 
     def view(operand: int, offset: int = 0) -> View:
@@ -117,37 +106,48 @@ def _gates_signature(*dims: Dim) -> Signature:
 _gates = many_operands("vanilla_lstm_gates", _gates_signature)
 
 
-def _weights(name: str, b: Expression, Wx: Expression, Wh: Expression, weightnoise_std: float) -> Sequence[Expression]:
-    """The weights, with Gaussian noise, where any is asked for."""
+def _checked(name: str, b: Dim, Wx: Dim, Wh: Dim, h: Dim, xs: Sequence[Dim], masks: Sequence[Dim] = ()) -> None:
+    """Raise if shapes do not fit; the masks are for all inputs together, and for h."""
+    hidden, inputs = h.rows, sum(x.rows for x in xs)
+    common_batch(name, (b, Wx, Wh, h, *xs, *masks))
+    vectors = [(b, 4 * hidden), (h, hidden), *[(x, x.rows) for x in xs], *zip(masks, (inputs, hidden))]
+    matrices = [(Wx, inputs), (Wh, hidden)]
+    if not (
+        all((dim.size, dim.rows) == (size, size) for dim, size in vectors)
+        and all((dim.size, dim.rows) == (4 * hidden * size, 4 * hidden) for dim, size in matrices)
+    ):
+        raise ShapeError(
+            f"{name}: for a state of {hidden} and inputs of {inputs}, Wx is ({4 * hidden}, {inputs}), Wh "
+            f"({4 * hidden}, {hidden}), b ({4 * hidden},), and masks ({inputs},) and ({hidden},): "
+            f"x_t, h_tm1, Wx, Wh, b{', masks' if masks else ''} are {described((*xs, h, Wx, Wh, b, *masks))}"
+        )
+
+
+def _record(
+    name: str,
+    xs: Sequence[Expression],
+    h: Expression,
+    weights: tuple[Expression, Expression, Expression],
+    weightnoise_std: float,
+    masks: tuple[Expression, ...] = (),
+) -> Expression:
+    """Gates of inputs, state and weights b, Wx, Wh, with noise and dropout masks where they are asked for."""
+    graph_of(name, (*xs, h, *weights, *masks))
     deviation = checked_real(name, "weightnoise_std", weightnoise_std)
     if deviation < 0:
         raise ArgumentError(f"{name}: weightnoise_std must be at least 0, got {deviation}")
-    weights = b, Wx, Wh
-    return [OPS["noise"].record(weight, deviation) for weight in weights] if deviation else weights
-
-
-def _masked(name: str, x: Expression, mask: Expression, what: str) -> Expression:
-    """x times a dropout mask of its own size."""
-    x, mask = checked_expression(name, x), checked_expression(name, mask)
-    if x.type.rows != mask.type.rows or x.type.columns != 1 or mask.type.columns != 1:
-        raise ShapeError(f"{name}: {what} must be of the size of what it masks: {described((mask.type, x.type))}")
-    return cmult(x, mask)
-
-
-def _masked_inputs(name: str, xs: Sequence[Expression], mask: Expression) -> list[Expression]:
-    """Inputs times their parts of the mask of all."""
-    checked_expression(name, mask)
-    sizes = [checked_expression(name, x).type.rows for x in xs]
-    if mask.type.rows != sum(sizes) or mask.type.columns != 1:
-        dims = (mask.type, *[x.type for x in xs])
-        raise ShapeError(f"{name}: dropout_mask_x must be of the size of all inputs together: {described(dims)}")
-    if len(xs) == 1:
-        return [_masked(name, xs[0], mask, "dropout_mask_x")]
-    found, start = [], 0
-    for x, size in zip(xs, sizes):
-        found.append(_masked(name, x, pickrange(mask, start, start + size), "dropout_mask_x"))
-        start += size
-    return found
+    b, Wx, Wh = [weight.type for weight in weights]
+    _checked(name, b, Wx, Wh, h.type, [x.type for x in xs], [mask.type for mask in masks])
+    noisy = [OPS["noise"].record(weight, deviation) for weight in weights] if deviation else weights
+    if masks:
+        mask_x, mask_h = masks
+        h, start, masked = cmult(h, mask_h), 0, []
+        for x in xs:
+            part = mask_x if len(xs) == 1 else pickrange(mask_x, start, start + x.type.rows)
+            masked.append(cmult(x, part))
+            start += x.type.rows
+        xs = masked
+    return _gates((*noisy, h, *xs))
 
 
 def vanilla_lstm_gates_concat(
@@ -168,10 +168,8 @@ def vanilla_lstm_gates_concat(
     >>> vanilla_lstm_gates_concat([one, one], h, zeros((4, 2)), zeros((4, 1)), b).value()
     [0.5, 0.5, 0.5, 0.0]
     """
-    name = "vanilla_lstm_gates_concat"
-    xs = listed(name, x_t)
-    graph_of(name, (*xs, h_tm1, Wx, Wh, b))
-    return _gates((*_weights(name, b, Wx, Wh, weightnoise_std), h_tm1, *xs))
+    xs = listed("vanilla_lstm_gates_concat", x_t)
+    return _record("vanilla_lstm_gates_concat", xs, h_tm1, (b, Wx, Wh), weightnoise_std)
 
 
 def vanilla_lstm_gates(
@@ -194,9 +192,7 @@ def vanilla_lstm_gates(
     >>> vanilla_lstm_gates(x, h, zeros((4, 1)), zeros((4, 1)), b).value()
     [0.5, 0.5, 0.5, 0.0]
     """
-    name = "vanilla_lstm_gates"
-    graph_of(name, (x_t, h_tm1, Wx, Wh, b))
-    return _gates((*_weights(name, b, Wx, Wh, weightnoise_std), h_tm1, x_t))
+    return _record("vanilla_lstm_gates", [x_t], h_tm1, (b, Wx, Wh), weightnoise_std)
 
 
 def vanilla_lstm_gates_dropout_concat(
@@ -222,11 +218,8 @@ def vanilla_lstm_gates_dropout_concat(
     [0.5, 0.5, 0.5, 0.0]
     """
     name = "vanilla_lstm_gates_dropout_concat"
-    xs = listed(name, x_t)
-    graph_of(name, (*xs, h_tm1, Wx, Wh, b, dropout_mask_x, dropout_mask_h))
-    weights = _weights(name, b, Wx, Wh, weightnoise_std)
-    h = _masked(name, h_tm1, dropout_mask_h, "dropout_mask_h")
-    return _gates((*weights, h, *_masked_inputs(name, xs, dropout_mask_x)))
+    masks = dropout_mask_x, dropout_mask_h
+    return _record(name, listed(name, x_t), h_tm1, (b, Wx, Wh), weightnoise_std, masks)
 
 
 def vanilla_lstm_gates_dropout(
@@ -248,11 +241,8 @@ def vanilla_lstm_gates_dropout(
     >>> vanilla_lstm_gates_dropout(x, h, zeros((4, 1)), zeros((4, 1)), b, mask, mask).value()
     [0.5, 0.5, 0.5, 0.0]
     """
-    name = "vanilla_lstm_gates_dropout"
-    graph_of(name, (x_t, h_tm1, Wx, Wh, b, dropout_mask_x, dropout_mask_h))
-    weights = _weights(name, b, Wx, Wh, weightnoise_std)
-    h = _masked(name, h_tm1, dropout_mask_h, "dropout_mask_h")
-    return _gates((*weights, h, _masked(name, x_t, dropout_mask_x, "dropout_mask_x")))
+    masks = dropout_mask_x, dropout_mask_h
+    return _record("vanilla_lstm_gates_dropout", [x_t], h_tm1, (b, Wx, Wh), weightnoise_std, masks)
 
 
 def _logistic(x):

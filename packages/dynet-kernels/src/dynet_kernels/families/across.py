@@ -65,6 +65,8 @@ class Columns:
             total = tir.Accumulator(self.lanes, tir.wide(tir.float32(identity), self.lanes))
             with T.serial(int64(0), size) as row:
                 (value,) = self.evaluate([reduction.formula], row)
+                if reduction.keep:
+                    store(self.memory, let(self.addresses[reduction.keep] + row * self.width), value, self.mask)
                 total.set(combine(let(total.get()), value))
             self.reduced[name] = let(total.get())
         vectors = {name: formula for name, formula in self.rule.outputs.items() if name not in self.rule.numbers}

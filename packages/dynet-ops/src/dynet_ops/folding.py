@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,19 +12,37 @@ from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, View
+from dynet_core.signature import Signature, Step, View
 from dynet_kernels.layout import SELF
 
 from .axes import checked_count
-from .shape import checked_expression, copies
+from .shape import Loop, checked_expression, collapsed, copy_parameters
+
+
+def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
+    """The sum of `count` copies of the operand's layout, each so many floats further on: one is copied, others added."""
+    first = collapsed(loops)
+    others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
+    every = collapsed([loops[0], (count, 0, apart), *loops[1:]])
+    forward = [Step("copy", copy_parameters(0, 2, first))]
+    if count > 1:
+        forward.append(Step("accumulate", copy_parameters(0, 4, others)))
+    return Signature(
+        result,
+        name=name,
+        operands=1,
+        views=[View(SELF), View(0), View(0, offset=apart)],
+        forward=forward,
+        backward=[Step("accumulate", copy_parameters(3, 1, every, backward=True), gradient_of=0)],
+    )
 
 
 @functools.cache
 def _ngram_signature(dim: Dim, width: int) -> Signature:
     rows, columns = dim.rows, dim.columns
     left = columns - width + 1
-    loops = [(rows * left, 1, 1), (width, 0, rows), (dim.batch, rows * left, dim.size)]
-    return copies(Dim.of((rows, left), dim.batch), [(View(SELF), View(0), loops)], name="kmh_ngram")
+    batch = (dim.batch, rows * left, dim.size)
+    return _sum_of_neighbours("kmh_ngram", Dim.of((rows, left), dim.batch), [(rows * left, 1, 1), batch], width, rows)
 
 
 def kmh_ngram(x: Expression, v: int) -> Expression:
@@ -49,7 +68,7 @@ def kmh_ngram(x: Expression, v: int) -> Expression:
 @functools.cache
 def _fold_signature(dim: Dim, nrows: int) -> Signature:
     result = Dim.of((dim.rows // nrows, *(dim.dims[1:] or (1,))), dim.batch)
-    return copies(result, [(View(SELF), View(0), [(result.total, 1, nrows), (nrows, 0, 1)])], name="fold_rows")
+    return _sum_of_neighbours("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
 
 
 def fold_rows(x: Expression, nrows: int = 2) -> Expression:

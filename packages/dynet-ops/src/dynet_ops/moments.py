@@ -28,7 +28,7 @@ def _power(x, r: int):
 
 
 def _moment_kernel(r: int) -> str:
-    """The rule that makes the moment of order r; n is the count."""
+    """The rule that makes the moment of order r; share is 1 / n."""
     if r == 1:
         return "mean"
     name = f"moment{r}"
@@ -36,9 +36,9 @@ def _moment_kernel(r: int) -> str:
         add_reduction(
             name,
             {"total": sum_over(lambda x: _power(x, r))},
-            lambda total, n: total / n,
-            lambda x, dy, n: r * _power(x, r - 1) * (dy / n),
-            constants=("n",),
+            lambda total, share: total * share,
+            lambda x, dy, share: _power(x, r - 1) * (dy * (r * share)),
+            constants=("share",),
         )
     return name
 
@@ -49,7 +49,7 @@ for order in COMPILED_WITH_THE_OTHERS:
 
 def _moment(name: str, x: Expression, axes: Sequence[int], r: int, n: int = 0) -> Expression:
     kernel = _moment_kernel(checked_count(name, "r", r, 1))
-    return reduced(name, kernel, x, axes, [n or elements_along(x.type, axes)], following=SUM)
+    return reduced(name, kernel, x, axes, [1 / (n or elements_along(x.type, axes))], following=SUM)
 
 
 def moment_dim(x: Expression, d: Sequence[int], r: int, b: bool = False, n: int = 0) -> Expression:
@@ -115,23 +115,24 @@ register(
 
 # ------------------------------------------------------------------------------------------- standard deviations
 
-# `absent` elements count as zeros: n minus the number of elements
+# `share` is 1 / n; `absent` elements count as zeros: n minus the number of elements
 add_reduction(
     "std",
     {
         "total": sum_over(lambda x: x),
-        "squares": sum_over(lambda x, total, n: (x - total / n) * (x - total / n)),
+        "squares": sum_over(lambda x, total, share: (x - total * share) * (x - total * share)),
     },
-    lambda total, squares, n, absent: f.sqrt((squares + absent * (total / n) * (total / n)) / n),
-    lambda x, y, dy, total, n: f.where(f.equal(y, 0), 0, (x - total / n) / (n * y) * dy),
+    lambda total, squares, share, absent: f.sqrt((squares + absent * (total * share) * (total * share)) * share),
+    lambda x, y, dy, total, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - total * share),
     {"total": sum_over(lambda x: x)},
-    constants=("n", "absent"),
+    constants=("share", "absent"),
 )
 
 
 def _std(name: str, x: Expression, axes: Sequence[int], n: int = 0) -> Expression:
     count = elements_along(x.type, axes)
-    return reduced(name, "std", x, axes, [n or count, (n or count) - count])
+    n = n or count
+    return reduced(name, "std", x, axes, [1 / n, n - count])
 
 
 def std_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False, n: int = 0) -> Expression:

@@ -29,8 +29,8 @@ from .shape import checked_dimension, checked_expression
 
 SUM = sum_elems.__name__
 add_across(SUM)
-add_reduction("mean", {"total": sum_over(lambda x: x)}, lambda total, n: total / n, lambda dy, n: dy / n,
-              constants=("n",))  # fmt: skip
+add_reduction("mean", {"total": sum_over(lambda x: x)}, lambda total, share: total * share, lambda dy, share: dy * share,
+              constants=("share",))  # fmt: skip
 
 
 def elements_along(dim, axes: Sequence[int]) -> int:
@@ -55,7 +55,7 @@ def sum_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False) -> Expressi
 
 
 def _mean(name: str, x: Expression, axes: Sequence[int], n: int = 0) -> Expression:
-    return reduced(name, "mean", x, axes, [n or elements_along(x.type, axes)], following=SUM)
+    return reduced(name, "mean", x, axes, [1 / (n or elements_along(x.type, axes))], following=SUM)
 
 
 def mean_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False, n: int = 0) -> Expression:

@@ -29,8 +29,13 @@ from .shape import checked_dimension, checked_expression
 
 SUM = sum_elems.__name__
 add_across(SUM)
-add_reduction("mean", {"total": sum_over(lambda x: x)}, lambda total, share: total * share, lambda dy, share: dy * share,
-              constants=("share",))  # fmt: skip
+add_reduction(
+    "mean",
+    {"total": sum_over(lambda x: x)},
+    lambda total, share: total * share,
+    lambda dy, share: dy * share,
+    constants=("share",),
+)
 
 
 def elements_along(dim, axes: Sequence[int]) -> int:

@@ -194,6 +194,56 @@ class Invert:
         return _family("linalg").cuda(self)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """Running sums of a column; `backward` adds those from the end, their gradient. See families.scan."""
+
+    backward: bool
+    parameters = ("target", "source", "size", "width")
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        return _family("scan").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("scan").cuda(self)
+
+
+@dataclass(frozen=True)
+class Simplex:
+    """Projections onto probabilities: "sparsemax" or "constrained_softmax". See families.simplex."""
+
+    function: str
+    parameters = ("size",)
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        return _family("simplex").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("simplex").cuda(self)
+
+
+@dataclass(frozen=True)
+class Toeplitz:
+    """y[k] += sum over i of a[i] b[offset + k + step i]. See families.toeplitz."""
+
+    parameters = ("y", "a", "b", "size", "offset", "step")
+    key = "toeplitz"
+
+    def cpu(self, lanes):
+        return _family("toeplitz").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("toeplitz").cuda(self)
+
+
 SHARD = 32  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
 
 

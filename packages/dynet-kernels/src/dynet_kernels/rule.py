@@ -47,7 +47,8 @@ class Rule:
     `views` names the values of a column in the order of the address lists; "d" + a view's name is its gradient.
     `outputs` gives a formula for each target, by name, or is one function that returns all of them; a gradient is
     added to, anything else is set, unless `accumulate` names it. `reductions` are numbers of the column that
-    formulas may read; they run in order. `numbers` are the views that hold one number a column instead of `size`.
+    formulas may read; they run in order. `numbers` are the views that hold one number a column instead of `size`;
+    `constants` are numbers, too, and stay the same where an `Across` runs neighbouring columns together.
     """
 
     parameters = ("size",)
@@ -59,8 +60,10 @@ class Rule:
         reductions: dict[str, Reduction] | None = None,
         numbers: tuple[str, ...] = (),
         accumulate: tuple[str, ...] = (),
+        constants: tuple[str, ...] = (),
     ):
-        self.views = views
+        self.views, self.constants = views, constants
+        numbers = (*numbers, *constants)
         if callable(outputs):
             self.outputs = Formula.several(outputs)
         else:
@@ -74,7 +77,8 @@ class Rule:
         """Text that tells this rule from every other, for the cache of compiled kernels."""
         outputs = [f"{name}={formula.key}" for name, formula in self.outputs.items()]
         reductions = [f"{name}={reduction.key}" for name, reduction in self.reductions.items()]
-        return repr((self.views, outputs, reductions, sorted(self.numbers), sorted(self.accumulate)))
+        numbers = sorted(self.numbers), sorted(self.accumulate), *self.constants
+        return repr((self.views, outputs, reductions, *numbers))
 
     def role_of(self, name: str) -> int:
         """Which address list a name stands for."""
@@ -99,3 +103,32 @@ class Rule:
         from .families import columns
 
         return columns.cuda(self)
+
+
+@dataclass(frozen=True)
+class Across:
+    """A rule whose columns lie side by side: `width` of them, neighbours in memory, whose elements are `width` apart.
+
+    This is how a dimension other than the first is reduced, with no transpose. One column of the instruction is all
+    of that; `numbers` are `width` neighbours.
+    """
+
+    rule: Rule
+    parameters = ("size", "width")
+
+    @property
+    def key(self) -> str:
+        """Text that tells this kernel from every other, for the cache of compiled kernels."""
+        return f"across({self.rule.key})"
+
+    def cpu(self, lanes: int):
+        """The kernel for an LLVM target."""
+        from .families import across
+
+        return across.cpu(self.rule, lanes)
+
+    def cuda(self):
+        """The kernel for a CUDA target."""
+        from .families import across
+
+        return across.cuda(self.rule)

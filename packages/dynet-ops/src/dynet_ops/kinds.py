@@ -153,15 +153,15 @@ def elementwise(
 def lined_up(reference: Callable) -> Callable:
     """A numpy function broadcast as here: missing dimensions are sizes of 1 after the others."""
 
-    def padded(*arrays):
+    def padded(*arrays, **attributes):
         rank = max(array.ndim for array in arrays)
-        return reference(*[array.reshape(array.shape + (1,) * (rank - array.ndim)) for array in arrays])
+        return reference(*[array.reshape(array.shape + (1,) * (rank - array.ndim)) for array in arrays], **attributes)
 
     return padded
 
 
 def _elementwise_signature(name, operands, differentiable, dims) -> Signature:
-    layout = _column_layout(name, dims)
+    layout = column_layout(name, dims)
     assert layout is not None
     kernel, whole, size, columns, views = layout
     return Signature(
@@ -177,7 +177,7 @@ def _elementwise_signature(name, operands, differentiable, dims) -> Signature:
     )
 
 
-def _column_layout(name: str, dims: Sequence[Dim]):
+def column_layout(name: str, dims: Sequence[Dim]):
     """How broadcast operands fall into columns: (suffix of the kernel, result, column size, count, views)."""
     whole = broadcast(name, dims)
     strides = [strides_of(dim, whole) for dim in dims]
@@ -218,7 +218,7 @@ def _repeating(name: str, scalars: bool) -> Callable:
         from .copying import repeat
 
         dims = a.type.plain, b.type.plain
-        layout = _column_layout(name, dims)
+        layout = column_layout(name, dims)
         if layout is None or (not scalars and layout[0](("a", "b"))):
             whole = broadcast(name, dims)
             return OPS[name].record(repeat(a, whole), repeat(b, whole))

@@ -1,17 +1,21 @@
-"""Normalisation of layers."""
+"""Normalisation of layers and of weights."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.record import common_batch, described, many_operands
+from dynet_core.record import common_batch, described, many_operands, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, sum_over
+
+from .kinds import by_plain_dims, op
 
 _VIEWS = ("y", "x", "g", "b")
 _MOMENTS = {
@@ -110,4 +114,72 @@ register(
     ],
 )
 
-__all__ = ["layer_norm"]
+# ------------------------------------------------------------------------------------------------------- weights
+
+_WEIGHTS, _SQUARES = ("y", "w", "g"), {"squares": sum_over(lambda w: w * w)}
+_ALONG = _SQUARES | {"along": sum_over(lambda w, dy: w * dy)}
+KERNELS.add(
+    "weight_norm",
+    Rule(_WEIGHTS, {"y": lambda w, g, squares: w * (g / f.sqrt(squares))}, _SQUARES, numbers=("g",)),
+)
+KERNELS.add(
+    "weight_norm.dw",
+    Rule(
+        _WEIGHTS,
+        {"dw": lambda w, g, dy, squares, along: (g / f.sqrt(squares)) * (dy - w * (along / squares))},
+        _ALONG,
+        numbers=("g",),
+    ),
+)
+KERNELS.add(
+    "weight_norm.dg",
+    Rule(_WEIGHTS, {"dg": lambda squares, along: along / f.sqrt(squares)}, _ALONG, numbers=("g",)),
+)
+
+
+@by_plain_dims
+def _weight_norm_signature(*dims: Dim) -> Signature:
+    w, g = dims
+    if g.size != 1:
+        raise ShapeError(f"weight_norm: g must be a single number: w, g are {described(dims)}")
+    batch = common_batch("weight_norm", dims)
+    return Signature(
+        Dim.of(w.dims, batch),
+        operands=2,
+        columns=batch,
+        views=[
+            View(SELF, stride=w.size),
+            *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
+        ],
+        forward=[Step("weight_norm", (w.size,))],
+        backward=[Step(f"weight_norm.d{name}", (w.size,), gradient_of=k) for k, name in enumerate("wg")],
+    )
+
+
+@op(
+    two_operands("weight_norm", _weight_norm_signature),
+    reference=lambda w, g: g * w / np.sqrt((w * w).sum()),
+    samples=[
+        Sample([((2,), 1), ((1,), 1)]),
+        Sample([((7, 3), 1), ((1,), 3)]),
+        Sample([((33,), 2), ((1,), 1)]),
+        Sample([((17, 2, 3), 4), ((1,), 4)]),
+        Sample([((1,), 2), ((1,), 1)]),
+    ],
+)
+def weight_norm(w: Expression, g: Expression) -> Expression:
+    """Weights brought to the norm g, y = g w / |w|.
+
+    Args:
+        w: weights; the norm is that of all of them.
+        g: a single number.
+
+    Source: Salimans and Kingma, "Weight normalization", 2016.
+
+    >>> weight_norm(inputVector([3, 4]), scalarInput(10)).value()
+    [6.0, 8.0]
+    """
+    ...
+
+
+__all__ = ["layer_norm", "weight_norm"]

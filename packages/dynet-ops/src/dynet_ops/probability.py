@@ -18,10 +18,11 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, max_over, sum_over
 
+from .axes import add_across, around, column_signature
 from .copying import repeat
 from .inputs import inputTensor
 from .kinds import columnwise
-from .shape import along
+from .operands import checked_dimension, checked_expression
 
 PEAK_AND_TOTAL = {"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak))}
 
@@ -43,6 +44,9 @@ def column_softmax(x: Expression) -> Expression:
     ...
 
 
+add_across("column_softmax")
+
+
 def softmax(x: Expression, d: int = 0) -> Expression:
     """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
 
@@ -58,7 +62,10 @@ def softmax(x: Expression, d: int = 0) -> Expression:
     """
     if not d:
         return column_softmax(x)
-    return along("softmax", column_softmax, x, d)
+    d = checked_dimension("softmax", d, checked_expression("softmax", x).type)
+    dim = x.type.plain
+    signature = column_signature("column_softmax", dim, *around(dim, d), reduces=False)
+    return append(graph_of("softmax", (x,)), signature, [x.at])
 
 
 register(

@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
 from dynet_kernels import formula as f
-from dynet_kernels.rule import max_over, min_over, sum_over
+from dynet_kernels.rule import sum_over
 
 from .kinds import columnwise
-from .operands import checked_dimension, checked_expression
-from .shape import transpose
 
 
 @columnwise(
@@ -82,63 +79,21 @@ def squared_distance(x: Expression, y: Expression) -> Expression:
     ...
 
 
-def _extreme_of_columns(name: str, over, reference):
-    """The largest or smallest of each column; the first of equals gets the gradient."""
+@columnwise(
+    reductions={"total": sum_over(lambda x: x * x)},
+    formula=lambda total: f.sqrt(total),
+    gradients={"x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)},
+    number=True,
+    whole=True,
+    reference=lambda x: np.atleast_1d(np.sqrt((x * x).sum())),
+)
+def l2_norm(x: Expression) -> Expression:
+    """The Euclidean norm of all elements, y = sqrt(sum over i of x_i^2); of zeros, the gradient is 0.
 
-    def column_extreme(x: Expression) -> Expression: ...
-
-    column_extreme.__name__ = name
-    column_extreme.__doc__ = (
-        f"The {name.removeprefix('column_')} of each column: {name.removeprefix('column_')}_dim for d = 0."
-    )
-    return columnwise(
-        reductions={"extreme": over(lambda x: x)},
-        formula=lambda extreme: extreme,
-        gradient_reductions={"first": min_over(lambda x, y: f.where(f.equal(x, y), f.place, float("inf")))},
-        gradients={"x": lambda dy, first: f.where(f.equal(f.place, first), dy, 0)},
-        number=True,
-        reference=reference,
-    )(column_extreme)
-
-
-column_max = _extreme_of_columns("column_max", max_over, lambda x: np.atleast_1d(x.max(0)))
-column_min = _extreme_of_columns("column_min", min_over, lambda x: np.atleast_1d(x.min(0)))
-
-
-def _along(name: str, of_columns, x: Expression, d: int) -> Expression:
-    """Bring dimension d to the front and reduce the columns."""
-    d = checked_dimension(name, d, checked_expression(name, x).type)
-    if d:
-        x = transpose(x, [d, *[k for k in range(len(x.type.dims)) if k != d]])
-    return of_columns(x)
-
-
-def max_dim(x: Expression, d: int = 0) -> Expression:
-    """The largest element along dimension d, which disappears; the first of equals gets the gradient.
-
-    >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
-    [3.0, 5.0]
+    >>> l2_norm(inputVector([3, 4])).value()
+    5.0
     """
-    return _along("max_dim", column_max, x, d)
+    ...
 
 
-def min_dim(x: Expression, d: int = 0) -> Expression:
-    """The smallest element along dimension d, which disappears; the first of equals gets the gradient.
-
-    >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
-    [1.0, 2.0]
-    """
-    return _along("min_dim", column_min, x, d)
-
-
-_SAMPLES = [
-    Sample([((5,), 1)]),
-    Sample([((3, 4), 2)], {"d": 1}),
-    Sample([((17, 3), 1)]),
-    Sample([((2, 3, 4), 2)], {"d": 1}),
-    Sample([((2, 1, 4), 1)], {"d": 2}),
-]
-register(max_dim, reference=lambda x, d=0: np.atleast_1d(x.max(d)), samples=_SAMPLES)
-register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), samples=_SAMPLES)
-
-__all__ = ["dot_product", "max_dim", "min_dim", "squared_distance", "squared_norm", "sum_elems"]
+__all__ = ["dot_product", "l2_norm", "squared_distance", "squared_norm", "sum_elems"]

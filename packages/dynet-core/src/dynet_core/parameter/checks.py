@@ -13,6 +13,8 @@ from ..errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeErr
 def checked_index(name: str, index) -> int:
     """An index that a user gave, as an int."""
     try:
+        if isinstance(index, bool):
+            raise TypeError
         return operator.index(index)
     except TypeError:
         raise ArgumentTypeError(f"{name}: an index must be an int, not {type(index).__name__} {index!r:.40}") from None
@@ -21,6 +23,8 @@ def checked_index(name: str, index) -> int:
 def checked_indices(name: str, indices, size: int, of: str) -> list[int]:
     """Indices that a user gave, all within 0..size."""
     try:
+        if any(isinstance(index, bool) for index in indices):
+            raise TypeError
         found = [operator.index(index) for index in indices]
     except TypeError:
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}") from None

@@ -1,0 +1,109 @@
+"""Runs rules on columns that lie side by side: a vector holds one element of each of its neighbouring columns.
+
+Parameters: (size of a column, how many columns lie side by side).
+"""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir, vmath
+from ..rule import Across
+from ..tir import int64, let, load, store, vector_loop
+from .columns import COMBINE, add_atomically
+
+
+class Columns:
+    """As many neighbouring columns as there are lanes, from `offset` on; values are loaded when first asked for."""
+
+    def __init__(self, rule, instruction, number, offset, lanes, mask=None):
+        _, self.width = instruction.parameters
+        self.rule, self.memory, self.lanes, self.mask = rule, instruction.memory, lanes, mask
+        self.addresses, self.reduced = {}, {}
+        for name in sorted(rule.reads | set(rule.outputs)):
+            start = instruction.address(int64(rule.role_of(name)), number)
+            if name in rule.constants:
+                self.reduced[name] = tir.wide(load(self.memory, start, 1), lanes)
+                continue
+            self.addresses[name] = let(start + offset)
+            if name in rule.reads & rule.numbers:
+                self.reduced[name] = load(self.memory, self.addresses[name], lanes, mask)
+
+    def evaluate(self, formulas, row):
+        """The values of formulas at one place of each column."""
+        loaded = {}
+
+        def value_of(name):
+            if name in self.reduced:
+                return self.reduced[name]
+            if name not in loaded:
+                loaded[name] = load(self.memory, let(self.addresses[name] + row * self.width), self.lanes, self.mask)
+            return loaded[name]
+
+        def position_of():
+            return tir.wide(T.Cast("int32", row), self.lanes)
+
+        evaluation = vmath.Evaluation([f.result for f in formulas], value_of, position_of, self.lanes)
+        return [let(evaluation(formula.result)) for formula in formulas]
+
+    def write(self, outputs, row, add=None):
+        """Evaluate outputs at one place and put them where they belong."""
+        values = self.evaluate(outputs.values(), row)
+        for name, value in zip(outputs, values, strict=True):
+            at = let(self.addresses[name] + row * self.width)
+            if name not in self.rule.accumulate:
+                store(self.memory, at, value, self.mask)
+            elif add:
+                add(self.memory, at, value)
+            else:
+                store(self.memory, at, load(self.memory, at, self.lanes, self.mask) + value, self.mask)
+
+    def run(self, size, add=None):
+        """Reductions, then outputs."""
+        for name, reduction in self.rule.reductions.items():
+            combine, identity = COMBINE[reduction.combine]
+            total = tir.Accumulator(self.lanes, tir.wide(tir.float32(identity), self.lanes))
+            with T.serial(int64(0), size) as row:
+                (value,) = self.evaluate([reduction.formula], row)
+                if reduction.keep:
+                    store(self.memory, let(self.addresses[reduction.keep] + row * self.width), value, self.mask)
+                total.set(combine(let(total.get()), value))
+            self.reduced[name] = let(total.get())
+        vectors = {name: formula for name, formula in self.rule.outputs.items() if name not in self.rule.numbers}
+        numbers = {name: formula for name, formula in self.rule.outputs.items() if name in self.rule.numbers}
+        if vectors:
+            with T.serial(int64(0), size) as row:
+                self.write(vectors, row, add)
+        if numbers:
+            self.write(numbers, int64(0), add)
+
+
+def cpu(rule, lanes):
+    """One vector of neighbouring columns after the other."""
+
+    def body(instruction):
+        size, width = instruction.parameters
+
+        with T.serial(int64(0), instruction.count) as number:
+            vector_loop(
+                width,
+                lanes,
+                lambda offset, mask: Columns(rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
+            )
+
+    return tir.kernel(body, Across.parameters)
+
+
+def cuda(rule):
+    """A thread a column: neighbouring threads read neighbouring numbers."""
+
+    def body(instruction):
+        size, width = instruction.parameters
+        blocks = T.floordiv(instruction.count * width + int64(255), int64(256))
+        block = instruction.thread("blockIdx.x", blocks)
+        number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
+        with tir.when(number < instruction.count * width):
+            column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
+            Columns(rule, instruction, column, offset, 1).run(size, add_atomically)
+
+    return tir.kernel(body, Across.parameters)

@@ -1,0 +1,64 @@
+"""Running sums along columns that lie side by side, from either end, set in place or added to what is there.
+
+Parameters: the roles of target and source, the size of a column, how many columns lie side by side.
+"""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import int64, let, load, store, vector_loop
+from .columns import add_atomically
+
+
+def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
+    """As many neighbouring columns as there are lanes, from `offset` on."""
+    target_role, source_role, size, width = instruction.parameters
+    memory = instruction.memory
+    target = let(instruction.address(target_role, number) + offset)
+    source = let(instruction.address(source_role, number) + offset)
+    total = tir.Accumulator(lanes, tir.wide(tir.float32(0.0), lanes))
+    with T.serial(int64(0), size) as step:
+        row = let((size - int64(1) - step if kernel.backward else step) * width)
+        value = let(total.get() + load(memory, let(source + row), lanes, mask))
+        total.set(value)
+        at = let(target + row)
+        if not kernel.backward:
+            store(memory, at, value, mask)
+        elif add:
+            add(memory, at, value)
+        else:
+            store(memory, at, load(memory, at, lanes, mask) + value, mask)
+
+
+def cpu(kernel, lanes):
+    def body(instruction):
+        width = instruction.parameters[3]
+
+        def one_by_one(number):
+            with T.serial(int64(0), width) as offset:
+                _run(kernel, instruction, number, offset, 1)
+
+        def in_vectors(number):
+            vector_loop(width, lanes, lambda offset, mask: _run(kernel, instruction, number, offset, lanes, mask))
+
+        with T.serial(int64(0), instruction.count) as number:
+            tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def cuda(kernel):
+    """A thread a column."""
+
+    def body(instruction):
+        width = instruction.parameters[3]
+        blocks = T.floordiv(instruction.count * width + int64(255), int64(256))
+        block = instruction.thread("blockIdx.x", blocks)
+        number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
+        with tir.when(number < instruction.count * width):
+            column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
+            _run(kernel, instruction, column, offset, 1, add=add_atomically)
+
+    return tir.kernel(body, kernel.parameters)

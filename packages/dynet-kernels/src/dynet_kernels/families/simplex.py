@@ -1,0 +1,176 @@
+"""Projections of scores onto probabilities that need a threshold, found by iteration until it stands still.
+
+Both begin with all elements on one side and move some to the other in each round. Rounds end when none moves, so
+they are at most as many as there are elements; a handful is usual.
+
+Parameters: (size of a column). Lists: the result, the scores, and for constrained softmax the bounds.
+"""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir, vmath
+from ..tir import float32, int64, let, load, store, vector_loop
+
+LARGEST = 3.4e38  # above every x - log(u) but those of bounds of 0
+
+
+class _Column:
+    """One column: passes over it, and numbers that change from round to round."""
+
+    def __init__(self, instruction, number, views, lanes):
+        (self.size,) = instruction.parameters
+        self.memory, self.lanes = instruction.memory, lanes
+        self.at = [instruction.address(int64(2 * view), number) for view in range(views)]
+
+    def wide(self, value):
+        return tir.wide(value, self.lanes)
+
+    def constant(self, value):
+        return self.wide(float32(value))
+
+    def each(self, view, formula, *reads):
+        """Set every element of a view to a formula of others."""
+
+        def step(offset, mask):
+            values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
+            store(self.memory, let(self.at[view] + offset), let(formula(*values)), mask)
+
+        vector_loop(self.size, self.lanes, step)
+
+    def reduce(self, combine, identity, formulas, *reads):
+        """Numbers of the column: formulas of views, combined over all elements."""
+        start = self.constant(identity)
+        totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
+
+        def step(offset, mask):
+            values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
+            for total, formula in zip(totals, formulas):
+                value = let(formula(*values))
+                if mask is not None:
+                    value = let(T.Select(mask, value, start))
+                total.set(combine(let(total.get()), value))
+
+        vector_loop(self.size, self.lanes, step)
+        return [vmath.horizontal(combine, let(total.get())) for total in totals]
+
+
+def _sum(a, b):
+    return a + b
+
+
+def _rounds(body):
+    """Run `body() -> how many elements are on the growing or shrinking side` as long as that number changes."""
+    going, previous = tir.Counter(int64(1)), tir.Accumulator(1, float32(-1.0))
+    with T.While(going.get() > int64(0)):
+        count, move_on = body()
+        with tir.when(count == let(previous.get())):
+            going.set(int64(0))
+        with tir.when(count != let(previous.get())):
+            previous.set(count)
+            move_on()
+
+
+def _sparsemax(column):
+    """y = max(0, z - t) where the z above t sum up to 1 + t times their number; z = x - max(x)."""
+    (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
+    peak = column.wide(peak)
+    threshold = tir.Accumulator(1, float32(-1.0))
+    zero, one = column.constant(0.0), column.constant(1.0)
+
+    def round_():
+        t = column.wide(let(threshold.get()))
+        count, total = column.reduce(
+            _sum,
+            0.0,
+            [
+                lambda x: T.Select(x - peak > t, one, zero),
+                lambda x: T.Select(x - peak > t, x - peak, zero),
+            ],
+            1,
+        )
+        return count, lambda: threshold.set((total - float32(1.0)) / count)
+
+    _rounds(round_)
+    t = column.wide(let(threshold.get()))
+    column.each(0, lambda x: vmath.maximum(let(x - peak - t), zero), 1)
+
+
+def _constrained_softmax(column):
+    """y = u where x - log(u) is above a threshold, and the rest of the mass, softmax of x, where it is not.
+
+    The result's own memory holds x - log(u) in the meantime.
+    """
+    column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
+    threshold = tir.Accumulator(1, float32(LARGEST))
+    peak, mass, total = (tir.Accumulator(1, float32(0.0)) for _ in range(3))
+    zero, one, lowest = column.constant(0.0), column.constant(1.0), column.constant(float("-inf"))
+
+    def round_():
+        t = column.wide(let(threshold.get()))
+        held, count = column.reduce(
+            _sum,
+            0.0,
+            [lambda key, u: T.Select(key > t, u, zero), lambda key, u: T.Select(key > t, one, zero)],
+            0,
+            2,
+        )
+        (highest,) = column.reduce(vmath.maximum, float("-inf"), [lambda key, x: T.Select(key > t, lowest, x)], 0, 1)
+        wide_peak = column.wide(highest)
+        (exponentials,) = column.reduce(
+            _sum,
+            0.0,
+            [lambda key, x: T.Select(key > t, zero, let(vmath.exp(let(x - wide_peak))))],
+            0,
+            1,
+        )
+        peak.set(highest)
+        mass.set(T.max(float32(0.0), float32(1.0) - held))
+        total.set(exponentials)
+
+        def move_on():
+            with tir.when(let(mass.get()) > float32(0.0)):
+                level = let(highest + vmath.log(let(exponentials / let(mass.get()))))
+                with tir.when(level < let(threshold.get())):
+                    threshold.set(level)
+
+        return count, move_on
+
+    _rounds(round_)
+    t, highest = column.wide(let(threshold.get())), column.wide(let(peak.get()))
+    share = column.wide(let(let(mass.get()) / let(total.get())))
+    column.each(
+        0,
+        lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)),
+        0,
+        1,
+        2,
+    )
+
+
+EMITTERS = {"sparsemax": (2, _sparsemax), "constrained_softmax": (3, _constrained_softmax)}
+
+
+def cpu(kernel, lanes):
+    views, emit = EMITTERS[kernel.function]
+
+    def body(instruction):
+        with T.serial(int64(0), instruction.count) as number:
+            emit(_Column(instruction, number, views, lanes))
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def cuda(kernel):
+    """A thread a column."""
+    views, emit = EMITTERS[kernel.function]
+
+    def body(instruction):
+        blocks = T.floordiv(instruction.count + int64(63), int64(64))
+        block = instruction.thread("blockIdx.x", blocks)
+        number = let(block * int64(64) + instruction.thread("threadIdx.x", 64))
+        with tir.when(number < instruction.count):
+            emit(_Column(instruction, number, views, 1))
+
+    return tir.kernel(body, kernel.parameters)

@@ -1,0 +1,219 @@
+"""Ops along any dimensions, the batch among them: in columns where they come first, across columns where not.
+
+Nothing is transposed, unless dimensions with others between them must be seen together.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from dynet_core.expression import Expression
+from dynet_core.parameter import checked_index
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Across, Reduction, Rule
+
+from .copying import copies
+
+Groups = list[tuple[int, bool]]
+"""Neighbouring dimensions taken together, innermost first: (how many elements, whether they are reduced)."""
+
+
+def add_across(name: str) -> None:
+    """Add the kernels that run a rule `name` and its gradient on columns that lie side by side."""
+    for gradient in ("", ".dx"):
+        rule = KERNELS[name + gradient]
+        assert isinstance(rule, Rule)
+        KERNELS.add(f"{name}.across{gradient}", Across(rule))
+
+
+def add_reduction(
+    name: str,
+    reductions: dict[str, Reduction],
+    formula: Callable,
+    gradient: Callable,
+    gradient_reductions: dict[str, Reduction] | None = None,
+    constants: tuple[str, ...] = (),
+) -> None:
+    """Add the kernels that make one number `y` of a column `x` and of constants, within columns and across them."""
+    views, numbers = ("y", "x", *constants), ("y",)
+    KERNELS.add(name, Rule(views, {"y": formula}, reductions, numbers, constants=constants))
+    KERNELS.add(name + ".dx", Rule(views, {"dx": gradient}, gradient_reductions, numbers, constants=constants))
+    add_across(name)
+
+
+@functools.cache
+def column_signature(
+    kernel: str, result: Dim, before: int, size: int, after: int, reduces: bool = True, constants: int = 0
+) -> Signature:
+    """The columns of `size` elements along a dimension with `before` elements before it and `after` behind it."""
+    across = before > 1
+    name, parameters = (kernel + ".across", (size, before)) if across else (kernel, (size,))
+    return Signature(
+        result,
+        operands=1,
+        attributes=constants,
+        constants=constants,
+        columns=after,
+        views=[
+            View(SELF, stride=before if reduces else before * size),
+            View(0, stride=before * size),
+            *map(constant, range(constants)),
+        ],
+        forward=[Step(name, parameters)],
+        backward=[Step(name + ".dx", parameters, gradient_of=0)],
+    )
+
+
+def around(dim: Dim, d: int) -> tuple[int, int, int]:
+    """How many elements lie before, along and behind dimension d, the batch among the last."""
+    sizes = (*dim.dims, dim.batch)
+    return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
+
+
+def without(dim: Dim, axes: Sequence[int]) -> Dim:
+    """The dimensions that are left when some are reduced; the batch is the one after the last."""
+    rank = len(dim.dims)
+    kept = tuple(size for place, size in enumerate(dim.dims) if place not in axes)
+    return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
+
+
+def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
+    found: Groups = []
+    for place, extent in enumerate((*dim.dims, dim.batch)):
+        reduced = place in axes
+        if extent == 1:
+            continue
+        if found and found[-1][1] == reduced:
+            found[-1] = found[-1][0] * extent, reduced
+        else:
+            found.append((extent, reduced))
+    return found if any(reduced for _, reduced in found) else [*found, (1, True)]
+
+
+def _extents(groups: Groups) -> list[int]:
+    return [extent for extent, _ in groups]
+
+
+def _around_last(groups: Groups) -> tuple[int, int, int]:
+    """The elements before, in and behind the last group that is reduced."""
+    last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
+    extents = _extents(groups)
+    return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
+
+
+@functools.cache
+def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
+    """Copies groups (before, kept, size, after) into the order before, size, kept, after."""
+    loops = [
+        (before, 1, 1),
+        (size, before, before * kept),
+        (kept, before * size, before),
+        (after, before * size * kept, before * size * kept),
+    ]
+    return copies(Dim.of((before * kept * size * after,)), [(View(SELF), View(0), loops)])
+
+
+def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
+    """Copies until the groups that are reduced are one."""
+    while sum(reduced for _, reduced in groups) > 1:
+        place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
+        extents = _extents(groups)
+        before, after = math.prod(extents[:place]), math.prod(extents[place + 2 :])
+        signature = _brought_together(before, extents[place], extents[place + 1], after)
+        x = append(graph_of("transpose", (x,)), signature, [x.at])
+        (kept, _), (size, _), *rest = groups[place:]
+        if place:
+            groups = [*groups[: place - 1], (groups[place - 1][0] * size, True)]
+        else:
+            groups = [(size, True)]
+        groups += [(kept * rest[0][0], False), *rest[1:]] if rest else [(kept, False)]
+    return x, groups
+
+
+def reduced(
+    name: str,
+    kernel: str,
+    x: Expression,
+    axes: Sequence[int],
+    numbers: Sequence[float] = (),
+    following: str | None = None,
+) -> Expression:
+    """One number of all elements along some dimensions.
+
+    Args:
+        kernel: the rule, added by `add_reduction`.
+        axes: the dimensions; the one after the last is the batch.
+        numbers: the values of the rule's constants.
+        following: a rule without constants that puts together what `kernel` makes of parts. None: it must see all
+            elements at once.
+    """
+    graph, dim = graph_of(name, (x,)), x.type.plain
+    result, groups = without(dim, axes), _groups(dim, axes)
+    if following is None:
+        x, groups = _together(x, groups)
+    start = len(graph.inputs)
+    graph.inputs.extend(numbers)
+    places = range(start, start + len(numbers))
+    while True:
+        before, size, after = _around_last(groups)
+        last = sum(reduced for _, reduced in groups) == 1
+        dim = result if last else Dim.of((before * after,))
+        signature = column_signature(kernel, dim, before, size, after, constants=len(places))
+        signature.name = signature.name or name
+        x = append(graph, signature, [x.at, *places])
+        if last:
+            return x
+        assert following is not None
+        kernel, places = following, range(0)
+        place = max(place for place, (_, reduced) in enumerate(groups) if reduced)
+        groups = [*groups[:place], *groups[place + 1 :]]
+
+
+def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
+    """Dimensions that a user gave, and whether the batch is one of them, as axes."""
+    if not isinstance(b, (bool, np.bool_)):
+        raise ArgumentTypeError(f"{name}: b must be True or False, not {b!r:.40}")
+    try:
+        found = [checked_index(name, one) for one in (d if np.iterable(d) else (d,))]
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"{name}: d must be a list of dimensions, not {d!r:.60}") from None
+    rank = len(dim.dims)
+    for one in found:
+        if not 0 <= one < rank:
+            raise OutOfRangeError(f"{name}: dimension {one} is out of range for x, which is {dim!r}")
+    if len(set(found)) != len(found):
+        raise ArgumentError(f"{name}: a dimension is named twice in d = {found}")
+    if not found and not b:
+        raise ArgumentError(f"{name}: no dimension to reduce: d is empty and b is False")
+    return (*found, rank) if b else tuple(found)
+
+
+def checked_count(name: str, what: str, value, least: int) -> int:
+    """A whole number that a user gave, at least `least`."""
+    try:
+        number = checked_index(name, value)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"{name}: {what} must be an int, not {value!r:.40}") from None
+    if number < least:
+        raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
+    return number
+
+
+def along_axes(function: Callable) -> Callable:
+    """For the table of ops: a numpy function of (x, axes, ...) as the reference of an op of (x, d, b, ...)."""
+
+    def reference(x, d=(0,), b=False, **attributes):
+        axes = (*d, x.ndim - 1) if b else tuple(d)
+        kept = [size for place, size in enumerate(x.shape[:-1]) if place not in axes]
+        return function(x, axes, **attributes).reshape(*(kept or [1]), 1 if b else x.shape[-1])
+
+    return reference

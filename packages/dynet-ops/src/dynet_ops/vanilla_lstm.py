@@ -1,0 +1,435 @@
+"""The parts of an LSTM step as ops of their own: gates, cell and output.
+
+With h the size of a state, gates are a vector of 4 h: input, forget, output and candidate, one under the other.
+Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import OPS, Sample, register
+from dynet_core.record import common_batch, described, graph_of, many_operands, two_operands
+from dynet_core.signature import Signature, Step, View, copy_step
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import ANY_OPERAND, SELF
+from dynet_kernels.rule import Rule
+
+from .arithmetic import cmult
+from .kinds import by_plain_dims, op
+from .losses import checked_real
+from .matrix import gradient_of, is_shared, product_steps, value_of
+from .operands import listed
+from .picking import pickrange
+
+_GATES = ("i", "f", "o", "g")
+_SUMS = ("zi", "zf", "zo", "zg")
+KERNELS.add(
+    "vanilla_lstm_gates",
+    Rule(
+        _GATES + _SUMS,
+        lambda zi, zf, zo, zg: {
+            "i": f.logistic(zi),
+            "f": f.logistic(zf + 1),
+            "o": f.logistic(zo),
+            "g": f.tanh(zg),
+        },
+    ),
+)
+KERNELS.add(
+    "vanilla_lstm_gates.backward",
+    Rule(
+        _GATES + _SUMS,
+        lambda i, f, o, g, di, df, do, dg: {
+            "dzi": di * i * (1 - i),
+            "dzf": df * f * (1 - f),
+            "dzo": do * o * (1 - o),
+            "dzg": dg * (1 - g * g),
+        },
+    ),
+)
+_B, _WX, _WH, _H, _X = range(5)  # operands; the inputs follow the last
+
+
+def _gates_signature(*dims: Dim) -> Signature:
+    """All products are added up behind the gates in the node's memory, then turned into them."""
+    name = "vanilla_lstm_gates"
+    b, Wx, Wh, h, *xs = dims
+    batch, hidden = common_batch(name, dims), h.rows
+    gates = 4 * hidden
+
+    def view(operand: int, offset: int = 0) -> View:
+        dim = dims[operand]
+        return View(operand, offset=offset, stride=dim.size if dim.batch > 1 else 0)
+
+    sums = gates * batch
+    views = [View(SELF, offset=k * hidden, stride=gates) for k in range(4)]
+    views += [View(SELF, offset=sums + k * hidden, stride=gates) for k in range(4)]
+    z = 4
+    views += [view(_B), view(_H), view(_WH)]
+    start = value_of(len(views) - 3)
+    products = [(Wh, len(views) - 1, len(views) - 2, (_WH, _H))]
+    offset = 0
+    for k, x in enumerate(xs):
+        views += [view(_X + k), view(_WX, offset * gates)]
+        part = Dim.of((gates, x.rows), Wx.batch)
+        products.append((part.own() if is_shared(Wx) else part, len(views) - 1, len(views) - 2, (_WX, _X + k)))
+        offset += x.rows
+    forward, backward, deferred = [], [], []
+    for matrix, w, x, operands in products:
+        step, now, later = product_steps(matrix, w, x, z, start, 1 if matrix.batch > 1 else batch, operands)
+        start = value_of(z)
+        forward.append(step)
+        backward += now
+        deferred += later
+    forward.append(Step("vanilla_lstm_gates", (hidden,)))
+    to_bias = copy_step("accumulate", gradient_of(8), gradient_of(z), gates, gradient_of=_B)
+    (deferred if is_shared(b) and is_shared(Wx) and is_shared(Wh) else backward).append(to_bias)
+    return Signature(
+        Dim.of((gates,), batch),
+        name=name,
+        operands=len(dims),
+        size=2 * sums,
+        columns=batch,
+        views=views,
+        forward=forward,
+        backward=[Step("vanilla_lstm_gates.backward", (hidden,), ANY_OPERAND), *backward],
+        deferred=deferred,
+    )
+
+
+_gates = many_operands("vanilla_lstm_gates", _gates_signature)
+
+
+def _checked(name: str, b: Dim, Wx: Dim, Wh: Dim, h: Dim, xs: Sequence[Dim], masks: Sequence[Dim] = ()) -> None:
+    """Raise if shapes do not fit; the masks are for all inputs together, and for h."""
+    hidden, inputs = h.rows, sum(x.rows for x in xs)
+    common_batch(name, (b, Wx, Wh, h, *xs, *masks))
+    vectors = [(b, 4 * hidden), (h, hidden), *[(x, x.rows) for x in xs], *zip(masks, (inputs, hidden))]
+    matrices = [(Wx, inputs), (Wh, hidden)]
+    if not (
+        all((dim.size, dim.rows) == (size, size) for dim, size in vectors)
+        and all((dim.size, dim.rows) == (4 * hidden * size, 4 * hidden) for dim, size in matrices)
+    ):
+        raise ShapeError(
+            f"{name}: for a state of {hidden} and inputs of {inputs}, Wx is ({4 * hidden}, {inputs}), Wh "
+            f"({4 * hidden}, {hidden}), b ({4 * hidden},), and masks ({inputs},) and ({hidden},): "
+            f"x_t, h_tm1, Wx, Wh, b{', masks' if masks else ''} are {described((*xs, h, Wx, Wh, b, *masks))}"
+        )
+
+
+def _record(
+    name: str,
+    xs: Sequence[Expression],
+    h: Expression,
+    weights: tuple[Expression, Expression, Expression],
+    weightnoise_std: float,
+    masks: tuple[Expression, ...] = (),
+) -> Expression:
+    """Gates of inputs, state and weights b, Wx, Wh, with noise and dropout masks where they are asked for."""
+    graph_of(name, (*xs, h, *weights, *masks))
+    deviation = checked_real(name, "weightnoise_std", weightnoise_std)
+    if deviation < 0:
+        raise ArgumentError(f"{name}: weightnoise_std must be at least 0, got {deviation}")
+    b, Wx, Wh = [weight.type for weight in weights]
+    _checked(name, b, Wx, Wh, h.type, [x.type for x in xs], [mask.type for mask in masks])
+    noisy = [OPS["noise"].record(weight, deviation) for weight in weights] if deviation else weights
+    if masks:
+        mask_x, mask_h = masks
+        h, start, masked = cmult(h, mask_h), 0, []
+        for x in xs:
+            part = mask_x if len(xs) == 1 else pickrange(mask_x, start, start + x.type.rows)
+            masked.append(cmult(x, part))
+            start += x.type.rows
+        xs = masked
+    return _gates((*noisy, h, *xs))
+
+
+def vanilla_lstm_gates_concat(
+    x_t: Sequence[Expression],
+    h_tm1: Expression,
+    Wx: Expression,
+    Wh: Expression,
+    b: Expression,
+    weightnoise_std: float = 0.0,
+) -> Expression:
+    """The gates of an LSTM step whose input is the concatenation of several; nothing is concatenated for it.
+
+    Args:
+        x_t: the inputs, vectors.
+        h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates`; Wx is (4 h, size of all inputs together).
+
+    >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
+    >>> vanilla_lstm_gates_concat([one, one], h, zeros((4, 2)), zeros((4, 1)), b).value()
+    [0.5, 0.5, 0.5, 0.0]
+    """
+    xs = listed("vanilla_lstm_gates_concat", x_t)
+    return _record("vanilla_lstm_gates_concat", xs, h_tm1, (b, Wx, Wh), weightnoise_std)
+
+
+def vanilla_lstm_gates(
+    x_t: Expression, h_tm1: Expression, Wx: Expression, Wh: Expression, b: Expression, weightnoise_std: float = 0.0
+) -> Expression:
+    """The gates of an LSTM step, z = Wx x_t + Wh h_tm1 + b in four parts:
+
+    i = logistic(z_1), f = logistic(z_2 + 1), o = logistic(z_3), g = tanh(z_4).
+
+    Args:
+        x_t: the input, a vector of n.
+        h_tm1: the output of the step before, a vector of h.
+        Wx, Wh, b: of dimensions (4 h, n), (4 h, h) and (4 h,).
+        weightnoise_std: the standard deviation of the noise to add to the weights, for training; 0 for none.
+
+    Returns:
+        i, f, o and g as one vector of 4 h.
+
+    >>> x, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
+    >>> vanilla_lstm_gates(x, h, zeros((4, 1)), zeros((4, 1)), b).value()
+    [0.5, 0.5, 0.5, 0.0]
+    """
+    return _record("vanilla_lstm_gates", [x_t], h_tm1, (b, Wx, Wh), weightnoise_std)
+
+
+def vanilla_lstm_gates_dropout_concat(
+    x_t: Sequence[Expression],
+    h_tm1: Expression,
+    Wx: Expression,
+    Wh: Expression,
+    b: Expression,
+    dropout_mask_x: Expression,
+    dropout_mask_h: Expression,
+    weightnoise_std: float = 0.0,
+) -> Expression:
+    """The same as `vanilla_lstm_gates_concat` with the inputs and the state times dropout masks.
+
+    Args:
+        x_t, h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates_concat`.
+        dropout_mask_x: of the size of all inputs together.
+        dropout_mask_h: of the size of h_tm1.
+
+    >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
+    >>> Wx, Wh = zeros((4, 2)), zeros((4, 1))
+    >>> vanilla_lstm_gates_dropout_concat([one, one], h, Wx, Wh, b, inputVector([1, 1]), inputVector([1])).value()
+    [0.5, 0.5, 0.5, 0.0]
+    """
+    name = "vanilla_lstm_gates_dropout_concat"
+    masks = dropout_mask_x, dropout_mask_h
+    return _record(name, listed(name, x_t), h_tm1, (b, Wx, Wh), weightnoise_std, masks)
+
+
+def vanilla_lstm_gates_dropout(
+    x_t: Expression,
+    h_tm1: Expression,
+    Wx: Expression,
+    Wh: Expression,
+    b: Expression,
+    dropout_mask_x: Expression,
+    dropout_mask_h: Expression,
+    weightnoise_std: float = 0.0,
+) -> Expression:
+    """The same as `vanilla_lstm_gates` with the input and the state times dropout masks of their sizes.
+
+    Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
+
+    >>> x, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
+    >>> mask = inputVector([1])
+    >>> vanilla_lstm_gates_dropout(x, h, zeros((4, 1)), zeros((4, 1)), b, mask, mask).value()
+    [0.5, 0.5, 0.5, 0.0]
+    """
+    masks = dropout_mask_x, dropout_mask_h
+    return _record("vanilla_lstm_gates_dropout", [x_t], h_tm1, (b, Wx, Wh), weightnoise_std, masks)
+
+
+def _logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
+    i, forget, o, g = np.split(Wx @ (x * mask_x) + Wh @ (h * mask_h) + b, 4)
+    return np.concatenate([_logistic(i), _logistic(forget + 1), _logistic(o), np.tanh(g)])
+
+
+def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
+    """Shapes of x_t, h_tm1, Wx, Wh, b and the masks."""
+    gates = 4 * hidden
+    dims = [(inputs,), (hidden,), (gates, inputs), (gates, hidden), (gates,)]
+    shapes = list(zip(dims, batches))
+    return shapes + [(dims[k], batch) for k, batch in enumerate(masks)]
+
+
+def _of_list(name: str, inputs_at_end: int, record):
+    """For the table: a list of operands with any number of inputs first."""
+
+    def of_list(operands):
+        xs, rest = operands[:-inputs_at_end], operands[-inputs_at_end:]
+        return record(xs, *rest)
+
+    of_list.__name__ = name
+    return of_list
+
+
+register(
+    vanilla_lstm_gates,
+    reference=_gates_reference,
+    samples=[
+        Sample(_shapes(1, 1, (1, 1, 1, 1, 1))),
+        Sample(_shapes(3, 5, (3, 1, 1, 1, 1))),
+        Sample(_shapes(7, 2, (2, 2, 1, 1, 1))),
+        Sample(_shapes(9, 17, (1, 2, 1, 1, 2))),
+        Sample(_shapes(2, 3, (1, 3, 3, 1, 1))),
+        Sample(_shapes(2, 3, (1, 1, 1, 2, 1))),
+    ],
+)
+register(
+    vanilla_lstm_gates_dropout,
+    reference=_gates_reference,
+    samples=[
+        Sample(_shapes(1, 1, (1, 1, 1, 1, 1), (1, 1))),
+        Sample(_shapes(3, 5, (3, 1, 1, 1, 1), (1, 3))),
+        Sample(_shapes(7, 2, (2, 2, 1, 1, 1), (2, 2))),
+        Sample(_shapes(9, 17, (1, 1, 1, 1, 1), (2, 1))),
+    ],
+)
+
+
+def _concat_reference(*operands):
+    *xs, h, Wx, Wh, b = operands
+    return _gates_reference(np.concatenate(xs), h, Wx, Wh, b)
+
+
+def _dropout_concat_reference(*operands):
+    *xs, h, Wx, Wh, b, mask_x, mask_h = operands
+    return _gates_reference(np.concatenate(xs), h, Wx, Wh, b, mask_x, mask_h)
+
+
+def _several(sizes: Sequence[int], hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
+    (whole, _), *rest = _shapes(sum(sizes), hidden, (1, *batches[len(sizes) :]), masks)
+    return Sample([*[((size,), batch) for size, batch in zip(sizes, batches)], *rest], as_list=True)
+
+
+register(
+    _of_list("vanilla_lstm_gates_concat", 4, vanilla_lstm_gates_concat),
+    reference=_concat_reference,
+    samples=[
+        _several([1], 1, (1, 1, 1, 1, 1)),
+        _several([3, 2], 5, (3, 1, 1, 1, 1, 1)),
+        _several([3, 1, 17], 2, (2, 1, 2, 1, 1, 1, 1)),
+        _several([2, 2], 17, (2, 1, 2, 2, 1, 2)),
+    ],
+)
+register(
+    _of_list("vanilla_lstm_gates_dropout_concat", 6, vanilla_lstm_gates_dropout_concat),
+    reference=_dropout_concat_reference,
+    samples=[
+        _several([1], 1, (1, 1, 1, 1, 1), (1, 1)),
+        _several([3, 2], 5, (3, 1, 1, 1, 1, 1), (1, 3)),
+        _several([3, 1, 17], 2, (2, 1, 2, 1, 1, 1, 1), (2, 1)),
+        _several([2, 2], 17, (1, 1, 1, 1, 1, 1), (2, 2)),
+    ],
+)
+
+# -------------------------------------------------------------------------------------------- the cell and the output
+
+_CELL, _OUTPUT = ("y", "c", "i", "f", "g"), ("y", "c", "o")
+KERNELS.add("vanilla_lstm_c", Rule(_CELL, {"y": lambda c, i, f, g: i * g + f * c}))
+KERNELS.add("vanilla_lstm_c.dc", Rule(_CELL, {"dc": lambda f, dy: f * dy}))
+KERNELS.add(
+    "vanilla_lstm_c.dgates",
+    Rule(_CELL, lambda c, i, g, dy: {"di": g * dy, "df": c * dy, "dg": i * dy}),
+)
+KERNELS.add("vanilla_lstm_h", Rule(_OUTPUT, {"y": lambda c, o: o * f.tanh(c)}))
+
+
+def _to_cell(c, o, dy):
+    squashed = f.tanh(c)
+    return dy * o * (1 - squashed * squashed)
+
+
+KERNELS.add("vanilla_lstm_h.dc", Rule(_OUTPUT, {"dc": _to_cell}))
+KERNELS.add("vanilla_lstm_h.dgates", Rule(_OUTPUT, {"do": lambda c, dy: dy * f.tanh(c)}))
+
+
+def _of_cell_and_gates(name: str, parts: Sequence[int]):
+    """The recording function of an op of a cell and some of the gates."""
+
+    @by_plain_dims
+    def signature_of(c: Dim, gates: Dim) -> Signature:
+        hidden = c.rows
+        if c.columns != 1 or gates.columns != 1 or gates.rows != 4 * hidden:
+            raise ShapeError(f"{name}: gates_t must be four times the cell: {described((c, gates))}")
+        batch = common_batch(name, (c, gates))
+        stride = gates.size if gates.batch > 1 else 0
+        return Signature(
+            Dim.of((hidden,), batch),
+            operands=2,
+            columns=batch,
+            views=[
+                View(SELF, stride=hidden),
+                View(0, stride=hidden if c.batch > 1 else 0),
+                *[View(1, offset=part * hidden, stride=stride) for part in parts],
+            ],
+            forward=[Step(name, (hidden,))],
+            backward=[
+                Step(f"{name}.dc", (hidden,), gradient_of=0),
+                Step(f"{name}.dgates", (hidden,), gradient_of=1),
+            ],
+        )
+
+    return two_operands(name, signature_of)
+
+
+def _cell_reference(c, gates):
+    i, forget, _, g = np.split(gates, 4)
+    return i * g + forget * c
+
+
+_CELL_SAMPLES = [
+    Sample([((1,), 1), ((4,), 1)]),
+    Sample([((5,), 3), ((20,), 1)]),
+    Sample([((17,), 1), ((68,), 2)]),
+    Sample([((33,), 2), ((132,), 2)]),
+]
+
+
+@op(_of_cell_and_gates("vanilla_lstm_c", (0, 1, 3)), reference=_cell_reference, samples=_CELL_SAMPLES)
+def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
+    """The cell of an LSTM step, c_t = i g + f c_tm1.
+
+    Args:
+        c_tm1: the cell of the step before, a vector of h.
+        gates_t: i, f, o and g as `vanilla_lstm_gates` gives them.
+
+    >>> vanilla_lstm_c(inputVector([2]), inputVector([0.5, 1, 0, 3])).value()
+    3.5
+    """
+    ...
+
+
+@op(
+    _of_cell_and_gates("vanilla_lstm_h", (2,)),
+    reference=lambda c, gates: np.split(gates, 4)[2] * np.tanh(c),
+    samples=_CELL_SAMPLES,
+)
+def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
+    """The output of an LSTM step, h_t = o tanh(c_t).
+
+    Args:
+        c_t: the cell, a vector of h.
+        gates_t: i, f, o and g as `vanilla_lstm_gates` gives them.
+
+    >>> vanilla_lstm_h(inputVector([0]), inputVector([0.5, 1, 0, 3])).value()
+    0.0
+    """
+    ...
+
+
+__all__ = [
+    "vanilla_lstm_c", "vanilla_lstm_gates", "vanilla_lstm_gates_concat", "vanilla_lstm_gates_dropout",
+    "vanilla_lstm_gates_dropout_concat", "vanilla_lstm_h",
+]  # fmt: skip

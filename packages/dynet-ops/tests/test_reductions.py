@@ -1,0 +1,192 @@
+"""What samples of the table do not show of reductions, losses and projections: bounds, large scores, modes."""
+
+import itertools
+
+import numpy as np
+import pytest
+from op_checks import value_of
+
+import dynet_ops as dy
+from dynet_core import Model, renew_cg
+from dynet_core.op import OPS
+
+INF = float("inf")
+
+
+def with_gradient(op, *arrays):
+    """The value of an op of vectors, and the gradients of its sum."""
+    renew_cg()
+    xs = [dy.inputTensor(array) for array in arrays]
+    y = op(*xs)
+    dy.sum_elems(y).backward(full=True)
+    return [value_of(y)[..., 0], *[x.gradient() for x in xs]]
+
+
+@pytest.mark.parametrize("op", [dy.std_elems, dy.l2_norm, lambda x: dy.std_dim(x, [0])], ids=["std", "norm", "std_dim"])
+def test_where_a_root_is_zero_its_gradient_is_zero(op):
+    y, dx = with_gradient(op, np.zeros(5))
+    assert y == 0
+    assert dx == pytest.approx(np.zeros(5), abs=0)
+
+
+def test_the_deviation_of_masked_elements_is_that_of_the_others():
+    some = np.array([1.0, 4.0, -2.0], np.float32)
+    y, dx = with_gradient(lambda x: dy.std_dim(x, [0], False, n=3), np.concatenate([some, np.zeros(4)]))
+    assert y == pytest.approx(some.std(), rel=1e-6)
+    assert dx[:3] == pytest.approx((some - some.mean()) / (3 * some.std()), rel=1e-5)
+
+
+def test_any_dimensions_of_any_tensor():
+    """Every choice of dimensions of a tensor in a batch, against numpy."""
+    array = np.random.default_rng(0).uniform(-1, 1, (2, 3, 2, 2, 3)).astype(np.float32)
+    renew_cg()
+    x = dy.inputTensor(array, batched=True)
+    for count in range(1, 5):
+        for d in itertools.permutations(range(4), count):
+            for b in (False, True):
+                axes = (*d, 4) if b else d
+                for op, expected in [
+                    (dy.sum_dim, array.sum(axes)),
+                    (dy.mean_dim, array.mean(axes)),
+                    (dy.std_dim, array.std(axes)),
+                ]:
+                    y = op(x, list(d), b)
+                    assert y.npvalue().ravel() == pytest.approx(expected.ravel(), rel=1e-5, abs=1e-6), (d, b)
+
+
+@pytest.mark.parametrize("d", [[0], [1], [0, 1]])
+def test_a_minibatch_is_its_elements_along_any_dimension(d):
+    arrays = np.random.default_rng(0).uniform(-1, 1, (5, 4, 3)).astype(np.float32)
+    ops = [dy.sum_dim, dy.mean_dim, dy.std_dim, lambda x, d: dy.moment_dim(x, d, 3)]
+    for op in ops:
+        renew_cg()
+        whole = value_of(op(dy.inputTensor(arrays, batched=True), d))
+        for b in range(3):
+            single = value_of(op(dy.inputTensor(arrays[..., b]), d))
+            assert whole[..., b : b + 1] == pytest.approx(single, rel=1e-6)
+
+
+def test_a_moment_of_an_order_that_nobody_foresaw():
+    x = np.array([0.5, -1.1, 0.9], np.float32)
+    y, dx = with_gradient(lambda x: dy.moment_elems(x, 11), x)
+    assert y == pytest.approx((x.astype(float) ** 11).mean(), rel=1e-5)
+    assert dx == pytest.approx(11 * x.astype(float) ** 10 / 3, rel=1e-5)
+
+
+def test_argmax_passes_its_gradient_on_or_stops_it():
+    x = np.array([1.0, 5.0, 5.0, 2.0])
+    weights = np.array([1.0, 2.0, 3.0, 4.0])
+    for mode, expected in [("zero_gradient", 0 * weights), ("straight_through_gradient", weights)]:
+        y, dx = with_gradient(lambda x, mode=mode: dy.cmult(dy.argmax(x, mode), dy.inputVector(weights)), x)
+        assert y.tolist() == [0.0, 2.0, 0.0, 0.0]
+        assert dx.tolist() == expected.tolist()
+
+
+def test_logsumexp_of_infinite_scores():
+    for scores, expected in [([-INF, -INF], -INF), ([-INF, 0.0], 0.0), ([INF, 0.0], INF)]:
+        y, dx = with_gradient(dy.logsumexp_dim, np.array(scores))
+        assert y[0] == expected
+    assert with_gradient(dy.logsumexp_dim, np.array([-INF, 0.0]))[1].tolist() == [0.0, 1.0]
+
+
+LARGE = np.array([1e4, -1e4, 0.0, 9999.0])
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        dy.logsumexp_dim,
+        dy.sparsemax,
+        lambda x: dy.constrained_softmax(x, dy.inputVector([0.3, 0.4, 0.5, 0.2])),
+        lambda x: dy.constrained_softmax(x, dy.inputVector([0.3, 0.4, 0.5, 0.0])),
+        lambda x: dy.hinge(x, 1),
+        lambda x: dy.hinge(x, 0),
+        lambda x: dy.pairwise_rank_loss(x, dy.inputVector(LARGE[::-1])),
+        lambda x: dy.huber_distance(x, dy.inputVector(LARGE[::-1])),
+        lambda x: dy.l1_distance(x, dy.inputVector(LARGE[::-1])),
+        lambda x: dy.binary_log_loss(dy.logistic(x), dy.inputVector([0, 1, 1, 0])),
+        dy.std_elems,
+    ],
+)
+def test_large_scores_give_finite_results(op):
+    y, dx = with_gradient(op, LARGE)
+    assert np.isfinite(y).all()
+    assert np.isfinite(dx).all()
+
+
+def test_a_hinge_loss_of_what_wins_is_exactly_zero():
+    x = np.array([0.3, 5.3, 4.2, 1e4 + 0.125])
+    y, dx = with_gradient(lambda x: dy.hinge(x, 3, 0.7), x)
+    assert y.tolist() == [0.0]
+    assert dx.tolist() == [0.0] * 4
+
+
+def test_sparsemax_and_constrained_softmax_are_probabilities():
+    rng = np.random.default_rng(1)
+    for size in (1, 2, 15, 16, 17, 100, 1000):
+        for scale in (1e-3, 1.0, 30.0):
+            x = rng.normal(0, scale, size)
+            y, _ = with_gradient(dy.sparsemax, x)
+            assert y.sum() == pytest.approx(1, abs=1e-5)
+            assert y.min() >= 0
+            bounds = rng.uniform(0.5, 4, size) / size + (1 if size == 1 else 0)
+            bounds *= max(1, 1.01 / bounds.sum())
+            z, *_ = with_gradient(dy.constrained_softmax, x, bounds)
+            assert z.sum() == pytest.approx(1, abs=1e-5)
+            assert (z <= bounds.astype(np.float32)).all()
+
+
+def test_bounds_that_are_too_low_are_all_reached():
+    bounds = np.array([0.1, 0.2, 0.3], np.float32)
+    z, dx, dy_ = with_gradient(dy.constrained_softmax, np.array([3.0, 1.0, -2.0]), bounds)
+    assert z.tolist() == bounds.tolist()
+    assert dx.tolist() == [0.0] * 3
+    assert dy_.tolist() == [1.0] * 3
+
+
+def test_a_list_of_choices_may_stand_for_one():
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    renew_cg()
+    batch = dy.inputTensor(x, batched=True)
+    for one, several in [(dy.hinge, dy.hinge_batch), (dy.pickneglogsoftmax, dy.pickneglogsoftmax_batch)]:
+        assert one(batch, [4, 0, 2]).npvalue().tolist() == several(batch, [4, 0, 2]).npvalue().tolist()
+        assert one(batch, 2).npvalue().tolist() == several(batch, [2, 2, 2]).npvalue().tolist()
+
+
+def test_shared_weights_of_gates_get_the_gradients_of_all_steps():
+    """Parameters, whose gradients wait for all nodes, against inputs, whose gradients do not."""
+    rng = np.random.default_rng(2)
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in ((8, 3), (8, 2), (8,))]
+    xs = rng.normal(size=(4, 3)).astype(np.float32)
+
+    def gradients(weights, full):
+        h = dy.zeros(2)
+        c = dy.zeros(2)
+        for x in xs:
+            gates = dy.vanilla_lstm_gates_concat([dy.inputVector(x[:1]), dy.inputVector(x[1:])], h, *weights)
+            c = dy.vanilla_lstm_c(c, gates)
+            h = dy.vanilla_lstm_h(c, gates)
+        dy.squared_norm(h).backward(full=full)
+
+    renew_cg()
+    model = Model()
+    parameters = [model.parameters_from_numpy(array) for array in arrays]
+    gradients(parameters, False)
+    together = [parameter.grad_as_array() for parameter in parameters]
+    renew_cg()
+    inputs = [dy.inputTensor(array) for array in arrays]
+    gradients(inputs, True)
+    for one, other in zip(together, inputs):
+        assert one == pytest.approx(other.gradient(), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.skipif("noise" not in OPS, reason="there is no noise")
+def test_noisy_weights_of_gates():
+    renew_cg()
+    x, h, b = dy.zeros(1), dy.zeros(1), dy.zeros(4)
+    results = [
+        dy.vanilla_lstm_gates(x, h, dy.zeros((4, 1)), dy.zeros((4, 1)), b, weightnoise_std=0.5) for _ in range(400)
+    ]
+    candidates = np.arctanh(np.array([result.npvalue()[3] for result in results], float))
+    assert abs(candidates.mean()) < 0.1
+    assert candidates.std() == pytest.approx(0.5, rel=0.15)

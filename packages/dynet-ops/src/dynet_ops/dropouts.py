@@ -11,6 +11,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
+from dynet_core.noise import take_key
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
@@ -22,7 +23,7 @@ from dynet_kernels.rule import Rule
 
 from .arithmetic import cmult
 from .operands import checked_dimension, checked_expression
-from .random import KEY, keyed, random_bernoulli
+from .random import KEY, random_bernoulli
 
 
 def checked_probability(name: str, p: float) -> float:
@@ -64,10 +65,18 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, float], Expr
             backward=[Step(f"{name}.dx", (dim.total,), gradient_of=0)],
         )
 
+    known: dict[Dim, Signature] = {}
+
     def record(x: Expression, p: float) -> Expression:
-        p = checked_probability(name, p)
+        if p.__class__ is not float or not 0 <= p < 1:
+            p = checked_probability(name, p)
         graph = graph_of(name, (x,))
-        return append(graph, signature_of(x.type.plain), [x.at, *keyed((p, 1 / (1 - p)), graph)])
+        signature = known.get(x.type)
+        if signature is None:
+            signature = known[x.type] = signature_of(x.type.plain)
+        start = take_key(graph)
+        graph.inputs.extend((p, 1 / (1 - p)))
+        return append(graph, signature, (x.at, start, start + 1, start + 2, start + 3))
 
     return record
 

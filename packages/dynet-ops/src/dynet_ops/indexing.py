@@ -20,6 +20,8 @@ def item(x: Expression, key) -> Expression:
     >>> x[-1].value(), x[1:3].value(), x[::2].value()
     (4.0, [2.0, 3.0], [1.0, 3.0])
     """
+    if key.__class__ is int and -(size := x.type.dims[0]) <= key < size:
+        return pick(x, key % size)
     keys = key if isinstance(key, tuple) else (key,)
     if len(keys) > len(x.type.dims):
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")

@@ -131,12 +131,25 @@ def checked_size(name: str, size: int) -> int:
     return size
 
 
+_number = _signature(Dim.of((1,)))
+
+
 def scalarInput(s: float) -> InputExpression:
     """A single number.
 
     >>> scalarInput(2.5).value()
     2.5
     """
+    if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
+        graph = current()
+        nodes, inputs = graph.nodes, graph.inputs
+        node = InputExpression()
+        node.graph = graph
+        node.at = len(nodes)
+        node.type = _number.dim
+        nodes += (_number.at, len(inputs))
+        inputs.append(s)
+        return node
     array = real_array("scalarInput", s)
     if array.size != 1:
         raise ShapeError(f"scalarInput: expected one number, got {array.size}")

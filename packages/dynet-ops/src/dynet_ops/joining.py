@@ -12,11 +12,12 @@ from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.parameter import checked_index
-from dynet_core.record import common_batch, described, many_operands
+from dynet_core.record import common_batch, described, many_operands, two_operands
 from dynet_core.signature import Signature, View
 from dynet_kernels.layout import SELF
 
 from .copying import copies
+from .kinds import by_plain_dims
 from .operands import listed
 
 
@@ -44,10 +45,11 @@ def concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
 
 
 def _concatenate_along(d: int) -> Callable:
-    return many_operands("concatenate", lambda *dims: concatenate_signature(d, [dim.plain for dim in dims]))
+    return many_operands("concatenate", by_plain_dims(lambda *dims: concatenate_signature(d, dims)))
 
 
 _concatenate = [_concatenate_along(d) for d in range(7)]
+_pair = two_operands("concatenate", by_plain_dims(lambda a, b: concatenate_signature(0, (a, b))))
 
 
 def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
@@ -59,6 +61,8 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]
     """
+    if xs.__class__ is list and len(xs) == 2 and d == 0:
+        return _pair(*xs)
     xs = listed("concatenate", xs)
     d = checked_index("concatenate", d)
     if not 0 <= d < len(_concatenate):

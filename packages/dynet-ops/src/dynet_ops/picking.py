@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.errors import OutOfRangeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.parameter import checked_index, checked_indices
@@ -45,6 +45,21 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
     """
+    if dim == 0 and index.__class__ is int:
+        try:
+            signature, result, size = _first[e.type]
+            graph = e.graph
+            nodes = graph.nodes  # type: ignore[union-attr]  # a parameter has no graph: see below
+            place = len(nodes)
+            if 0 <= index < size:  # type: ignore[operator]
+                node = Expression()
+                node.graph = graph
+                node.at = place
+                node.type = result
+                nodes += (signature, e.at, index)
+                return node
+        except (KeyError, AttributeError, StaleExpressionError):
+            pass
     if isinstance(index, (list, tuple, np.ndarray)):
         return pick_batch(e, index, dim)
     shape = checked_expression("pick", e).type.plain
@@ -52,7 +67,14 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
     index = checked_index("pick", index)
     if not 0 <= index < shape.dims[dim]:
         raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
-    return append(graph_of("pick", (e,)), _pick_signature(shape, dim, 0), [e.at, index])
+    node = append(graph_of("pick", (e,)), _pick_signature(shape, dim, 0), [e.at, index])
+    if dim == 0:
+        _first[e.type] = _pick_signature(shape, 0, 0).at, node.type, shape.dims[0]
+    return node
+
+
+_first: dict[Dim, tuple[int, Dim, int]] = {}
+"""Signature, result and size of what is picked along dimension 0: the common case, recorded without detours."""
 
 
 register(

@@ -95,9 +95,9 @@ def finite(name: str, argument: str, value) -> float:
 
 
 def _plain(name: str, value) -> float | None:
-    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiub":
+    if value.__class__ is np.ndarray and value.size == 1 and value.dtype.kind in "fiub":
         value = value.item()
-    if not isinstance(value, (Real, np.floating, np.integer, np.bool_)):
+    if value.__class__ is not int and not isinstance(value, (Real, np.floating, np.integer, np.bool_)):
         return None
     try:
         return float(value)

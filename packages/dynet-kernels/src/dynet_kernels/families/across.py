@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from tvm.tirx.script import builder as T
 
-from .. import tir, vmath
+from .. import tir
+from ..evaluation import Evaluation
 from ..rule import Across
 from ..tir import int64, let, load, store, vector_loop
 from .columns import COMBINE, add_atomically
@@ -43,7 +44,7 @@ class Columns:
         def position_of():
             return tir.wide(T.Cast("int32", row), self.lanes)
 
-        evaluation = vmath.Evaluation([f.result for f in formulas], value_of, position_of, self.lanes)
+        evaluation = Evaluation([f.result for f in formulas], value_of, position_of, self.lanes)
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def write(self, outputs, row, add=None):

@@ -14,12 +14,17 @@ from tvm.tirx.script import builder as T
 
 from .. import layout as at
 from .. import machine, tir
+from ..kernels import SHARD
 from ..layout import SLOT
 from ..tir import int64, let
+from .machine import ARGUMENTS, DEVICE_INDEX, FAILURE, FUNCTIONS, POINTERS
 
 AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z")
-# Where things stand in the integers that a launch function gets beside the context.
-FUNCTIONS, ARGUMENTS, POINTERS, INDEX, FAILURE, DEVICE_SLOTS = range(6)
+
+
+def pairs(kernels) -> list:
+    """Opcode and (symbol, kernel) of a shard's kernels."""
+    return [(opcode, (machine.symbol_of(name), kernel)) for opcode, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
@@ -27,7 +32,7 @@ def device_source(pairs) -> str:
     device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
     functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in pairs}
     # A host function that calls them all: TVM leaves out what nobody calls.
-    functions[ir.GlobalVar("run")] = machine.run_function([pair for _, pair in pairs]).with_attr("target", host)
+    functions[ir.GlobalVar("run")] = machine.run_function(pairs).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
     needless = machine.NEEDLESS_ON_CPU
     with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=needless):
@@ -55,23 +60,26 @@ def extents(function) -> dict[str, object]:
     return {axis: inlined(extent) for axis, extent in found.items()}
 
 
-def launch_module(pairs, name: str):
+def launch_module(shard: int, pairs, name: str):
     """A host function `name(context, device)` that launches rows of the tape as long as they are of these kernels.
 
     It goes on from slot `row`, which it moves on, and stops where the driver refuses a launch.
     """
-    first, count = pairs[0][0], len(pairs)
 
     def body(context, device):
         buffers = machine.Buffers(context)
         slots = tir.buffer_at(device, "int64")
         number = tir.Counter(buffers.slots[SLOT["row"]])
         end = let(buffers.slots[SLOT["tape_count"]])
-        with T.While(machine._belongs(buffers, number.get(), end, first, count)):
+        going = tir.Counter(int64(1))
+        with T.While(T.And(going.get() != int64(0), machine.belongs(buffers, number.get(), end, shard * SHARD, SHARD))):
             _dispatch(buffers, slots, let(number.get()), pairs)
-            number.set(T.if_then_else(slots[FAILURE] == int64(0), number.get() + int64(1), int64(1 << 60)))
-        with tir.when(slots[FAILURE] == int64(0)):
-            T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
+            tir.choose(
+                slots[FAILURE] == int64(0),
+                lambda: number.set(number.get() + int64(1)),
+                lambda: going.set(int64(0)),
+            )
+        T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
 
     return ir.IRModule({ir.GlobalVar(name): machine.function(name, ["context", "device"], body)})
 
@@ -87,7 +95,7 @@ def _dispatch(buffers, slots, number, pairs):
         function = kernel.cuda()
         base, columns = (let(buffers.tape[row + int64(k)]) for k in (at.TAPE_BASE, at.TAPE_COUNT))
         parameters = [let(buffers.table[table + int64(k)]) for k in range(len(kernel.parameters))]
-        numbers = [let(buffers.slots[SLOT["origin"]]), let(slots[INDEX]), base, columns, *parameters]
+        numbers = [let(buffers.slots[SLOT["origin"]]), let(slots[DEVICE_INDEX]), base, columns, *parameters]
         for place, value in enumerate(numbers):
             T.buffer_store(arguments, value, [int64(place)])
         given = dict(zip(function.params, numbers))
@@ -118,9 +126,3 @@ def _dispatch(buffers, slots, number, pairs):
             launch(kernel)
 
     choose(*pairs)
-
-
-def compile_launch(pairs, name: str, target):
-    """Compile the launch function for the host."""
-    with tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=machine.NEEDLESS_ON_CPU):
-        return tvm.compile(launch_module(pairs, name), target=target).mod

@@ -5,6 +5,7 @@
 
 import ctypes
 import functools
+import hashlib
 import os
 import re
 import shutil
@@ -41,23 +42,29 @@ def install():
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     library.emulated_launches.restype = library.emulated_bytes_in_use.restype = ctypes.c_uint64
     compiler.compile = compile
-    compiler.check = lambda: None
+    compiler.name = name
     return library
+
+
+def name():
+    """What the emulated compiler is called: its libraries are kept for as long as its sources stay the same."""
+    files = [HERE / file for file in ("__init__.py", "emulation.h")]
+    return f"emulation {hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()}"
 
 
 def compile(source, arch):
     """A library for this CPU, which the emulated driver takes for a cubin."""
-    source = SHARED.sub(r"static Shared<\1, \3> \2;", source)
+    source = SHARED.sub(r"Shared<\1, \3> \2(__LINE__);", source)
     parts = ['#include "emulation.h"', source]
     for threads, name, parameters in KERNEL.findall(source):
         types = [parameter.strip().rsplit(" ", 1)[0].replace("__restrict__", "") for parameter in parameters.split(",")]
         arguments = ", ".join(f"*({kind}*)a[{place}]" for place, kind in enumerate(types))
-        parts.append(f'extern "C" void emulated_{name}(void** a) {{ {name}({arguments}); }}')
+        parts.append(f'extern "C" UNSEEN void emulated_{name}(void** a) {{ {name}({arguments}); }}')
         parts.append(f'extern "C" const unsigned threads_of_{name} = {threads or 1024};')
     with tempfile.TemporaryDirectory(prefix="cuda-emulation-") as directory:
         code, library = Path(directory) / "kernels.cpp", Path(directory) / "kernels.so"
         code.write_text("\n".join(parts))
-        options = ["-fsanitize=thread", "-fno-threadsafe-statics", "-fno-strict-aliasing", "-ffp-contract=off"]
+        options = ["-fsanitize=thread", "-fno-strict-aliasing", "-ffp-contract=off"]
         # The library of -fsanitize=thread stays out: the emulated driver has its functions.
         object_file = library.with_suffix(".o")
         build([code], object_file, "-c", *options, f"-I{HERE}", f"-I{HERE / 'include'}")

@@ -44,6 +44,7 @@ Word* words;
 size_t top = GAP;
 std::map<uintptr_t, size_t> allocated;
 std::map<size_t, std::vector<uintptr_t>> freed;
+std::map<long, uintptr_t> shared;  // arrays of the block that is running
 uint64_t bytes_in_use;
 
 // What is running.
@@ -100,6 +101,15 @@ uintptr_t take(size_t size) {
   allocated[address] = size;
   bytes_in_use += size;
   return address;
+}
+
+void give_back(uintptr_t address) {
+  auto found = allocated.find(address);
+  size_t size = found->second;
+  for (size_t k = 0; k < size; k += 4) word_at(address + k).live = 0;
+  freed[(size + GAP - 1) / GAP * GAP + GAP].push_back(address);
+  allocated.erase(found);
+  bytes_in_use -= size;
 }
 
 bool all_live(uintptr_t address, size_t size) {
@@ -250,7 +260,11 @@ void emulated_barrier() {
 }
 void emulated_atomic(void* place, size_t size) { note(uintptr_t(place), size, true, true); }
 void emulated_bad_index(long index, long size) { stop("uses index %ld of a shared array of %ld", index, size); }
-void* emulated_shared(size_t size) { return reinterpret_cast<void*>(take(size)); }
+void* emulated_shared(long line, size_t size) {
+  uintptr_t& address = shared[line];
+  if (!address) address = take(size);
+  return reinterpret_cast<void*>(address);
+}
 
 // What -fsanitize=thread announces.
 #define ACCESS(size)                                                                            \
@@ -294,13 +308,8 @@ int cuMemAlloc_v2(uint64_t* address, size_t size) {
 }
 int cuMemFree_v2(uint64_t address) {
   std::lock_guard lock(mutex);
-  auto found = allocated.find(address);
-  if (found == allocated.end()) return INVALID_VALUE;
-  size_t size = found->second;
-  for (size_t k = 0; k < size; k += 4) word_at(address + k).live = 0;
-  freed[(size + GAP - 1) / GAP * GAP + GAP].push_back(address);
-  allocated.erase(found);
-  bytes_in_use -= size;
+  if (!allocated.count(address)) return INVALID_VALUE;
+  give_back(address);
   return 0;
 }
 int cuMemGetInfo_v2(size_t* free, size_t* total) {
@@ -377,6 +386,8 @@ int cuLaunchKernel(void* handle, unsigned gx, unsigned gy, unsigned gz, unsigned
     uint64_t number = backward ? blocks - 1 - k : k;
     at_block = {unsigned(number % gx), unsigned(number / gx % gy), unsigned(number / gx / gy)};
     fine = run_block(backward);
+    for (auto& [line, address] : shared) give_back(address);
+    shared.clear();
   }
   running = false;
   return fine ? 0 : LAUNCH_FAILED;

@@ -20,14 +20,14 @@ dim3 emulated_grid_size() __attribute__((const));
 void emulated_barrier();
 void emulated_atomic(void* place, size_t size);
 void emulated_bad_index(long index, long size) __attribute__((noreturn));
-void* emulated_shared(size_t size);
+void* emulated_shared(long line, size_t size);
 }
 
 #define threadIdx (emulated_thread())
 #define blockIdx (emulated_block())
 #define blockDim (emulated_block_size())
 #define gridDim (emulated_grid_size())
-#define __global__
+#define __global__ __attribute__((noinline))
 #define __device__
 #define __host__
 #define __forceinline__ inline
@@ -35,10 +35,11 @@ void* emulated_shared(size_t size);
 #define __launch_bounds__(...)
 #define __syncthreads() emulated_barrier()
 
-// An array in shared memory.
+// An array in shared memory, known by the line that declares it.
 template <class T, long N>
 struct Shared {
-  T* numbers = static_cast<T*>(emulated_shared(N * sizeof(T)));
+  T* numbers;
+  explicit Shared(long line) : numbers(static_cast<T*>(emulated_shared(line, N * sizeof(T)))) {}
   T& operator[](long index) {
     if (index < 0 || index >= N) emulated_bad_index(index, N);
     return numbers[index];

@@ -10,7 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,9 +121,15 @@ class Library:
 
 @functools.cache
 def _sources() -> str:
-    """A digest of all that emits code."""
+    """A digest of all that emits code, but for what is only for GPUs."""
+    here = Path(__file__).parent
+    return digest_of(sorted({*here.rglob("*.py")} - {*here.glob("cuda/*")}))
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """A digest of what files hold."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

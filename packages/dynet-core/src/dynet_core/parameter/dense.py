@@ -48,7 +48,7 @@ class Parameters(Trained):
 
     def set_value(self, arr) -> None:
         """Replace the values by an array of the same shape."""
-        self._storage.values.array[:] = checked_array("set_value", arr, self.type.dims).ravel(order="F")
+        self._storage.values.write(checked_array("set_value", arr, self.type.dims).ravel(order="F"))
 
     load_array = set_value
 

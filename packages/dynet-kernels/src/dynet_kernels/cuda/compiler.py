@@ -39,32 +39,34 @@ def has_nvrtc() -> bool:
         return False
 
 
-def check() -> None:
-    """Find out whether there is a compiler.
+def name() -> str:
+    """Which compiler `compile` calls.
 
     Raises:
         NoCompilerError: there is none.
     """
-    if not find_nvcc() and not has_nvrtc():
-        raise NoCompilerError
-
-
-def compile(source: str, arch: str) -> bytes:
-    """The cubin of some CUDA C for a kind of GPU, such as `sm_90`."""
-    nvcc = find_nvcc()
-    if nvcc:
-        return _nvcc(nvcc, source, arch)
+    if find_nvcc():
+        return "nvcc"
     if has_nvrtc():
-        return _nvrtc(source, arch)
+        return "nvrtc"
     raise NoCompilerError
 
 
-def _nvcc(nvcc: str, source: str, arch: str) -> bytes:
+def compile(source: str, arch: str) -> bytes:
+    """The cubin of some CUDA C for a kind of GPU, such as `sm_90`.
+
+    Raises:
+        CudaError: it cannot be compiled, or there is no compiler.
+    """
+    return _nvcc(source, arch) if name() == "nvcc" else _nvrtc(source, arch)
+
+
+def _nvcc(source: str, arch: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="dynet-cuda-") as directory:
         code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
         code.write_text(source)
         done = subprocess.run(
-            [nvcc, f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)],
+            [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)],
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -7,6 +7,7 @@ It has the functions of `library.Library`. Addresses are the GPU's; what the pla
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
 FUNCTIONS, ARGUMENTS, POINTERS, DEVICE_INDEX, FAILURE, DEVICE_SLOTS = range(6)  # as codegen has them
 
 
+@functools.cache
+def _codegen() -> str:
+    return library.digest_of([Path(__file__).with_name("codegen.py")])
+
+
 def symbol_of(name: str) -> str:
     """The name of a kernel's device function."""
     return "kernel_" + name.replace(".", "_")
@@ -36,10 +42,11 @@ class Source:
     number: int
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
+    compiler: str
 
     @property
     def key(self) -> str:
-        return f"CUDA {self.arch}\n{library.Shard(self.number, self.kernels).key}"
+        return f"{self.compiler} for {self.arch}\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
 
     def build(self, path: Path) -> None:
         from . import codegen
@@ -56,7 +63,7 @@ class Launcher:
 
     @property
     def key(self) -> str:
-        return f"launcher\n{library.Shard(self.number, self.kernels).key}"
+        return f"launcher\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
 
     def build(self, path: Path) -> None:
         from . import codegen
@@ -107,7 +114,7 @@ class Machine:
                 self._kernels.close(number)
             shards = [self._kernels.shard(number) for number in numbers]
             launchers = library.modules([Launcher(*pair) for pair in zip(numbers, shards)])
-            sources = [Source(number, shard, self.gpu.arch) for number, shard in zip(numbers, shards)]
+            sources = [Source(number, shard, self.gpu.arch, compiler.name()) for number, shard in zip(numbers, shards)]
             loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
             self._grow_functions((numbers[-1] + 1) * SHARD)
             for shard, module in zip(shards, loaded):

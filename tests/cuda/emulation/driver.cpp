@@ -137,13 +137,27 @@ bool comes_before(uint32_t thread, uint16_t its_phase) {
   return thread == thread_in_grid || (in_this_block(thread) && its_phase < uint16_t(phase));
 }
 
-void race(const char* verb, uintptr_t address, const char* other, uint32_t thread) {
+// A write where another thread has written, whose value is known only once it is done: the same value does no harm.
+struct Doubtful {
+  uintptr_t address;
+  uint32_t before, thread;
+} doubtful;
+
+[[noreturn]] void race(const char* verb, uintptr_t address, const char* other, uint32_t thread) {
   stop("%s %p, which thread %u of block %u %s: nothing says which comes first", verb, (void*)address,
        thread % block_threads, thread / block_threads, other);
 }
 
+void settle() {
+  if (!doubtful.address) return;
+  uintptr_t address = doubtful.address;
+  doubtful.address = 0;
+  if (memcmp(reinterpret_cast<void*>(address), &doubtful.before, 4)) race("writes", address, "writes", doubtful.thread);
+}
+
 void note(uintptr_t address, size_t size, bool write, bool atomic) {
   if (!running) return;
+  settle();
   if (!in_region(address)) {
     uintptr_t stack = uintptr_t(current->stack);
     if (address - stack < STACK) return;
@@ -154,8 +168,10 @@ void note(uintptr_t address, size_t size, bool write, bool atomic) {
     if (!word.live)
       stop("%s %zu bytes at %p, outside of all that is allocated", write ? "writes" : "reads", size, (void*)address);
     if (word.write_launch == launch_number && !(atomic && word.atomic) &&
-        !comes_before(word.write_thread, word.write_phase))
-      race(write ? "writes" : "reads", address, "writes", word.write_thread);
+        !comes_before(word.write_thread, word.write_phase)) {
+      if (!write || atomic || word.atomic || size > 4) race(write ? "writes" : "reads", address, "writes", word.write_thread);
+      doubtful = {address, *reinterpret_cast<uint32_t*>(address & ~uintptr_t(3)), word.write_thread};
+    }
     if (!write) {
       bool first = word.read_launch != launch_number ||
                    (in_this_block(word.read_thread) && word.read_phase < uint16_t(phase) && word.many_readers < 2);
@@ -178,6 +194,7 @@ void note(uintptr_t address, size_t size, bool write, bool atomic) {
 void run_fiber() {
   for (;;) {
     entry(entry_arguments);
+    settle();
     current->finished = true;
     if (!_setjmp(current->place)) _longjmp(scheduler, 1);
   }
@@ -196,6 +213,7 @@ bool resume(Fiber& fiber) {
       return true;
     default:
       fiber.started = false;  // what it was doing is lost: it begins anew next time
+      doubtful.address = 0;
       return false;
   }
 }
@@ -256,6 +274,7 @@ Size emulated_block() { return at_block; }
 Size emulated_block_size() { return block; }
 Size emulated_grid_size() { return grid; }
 void emulated_barrier() {
+  settle();
   if (!_setjmp(current->place)) _longjmp(scheduler, 1);
 }
 void emulated_atomic(void* place, size_t size) { note(uintptr_t(place), size, true, true); }
@@ -390,6 +409,7 @@ int cuLaunchKernel(void* handle, unsigned gx, unsigned gy, unsigned gz, unsigned
     shared.clear();
   }
   running = false;
+  doubtful.address = 0;
   return fine ? 0 : LAUNCH_FAILED;
 }
 

@@ -100,6 +100,9 @@ class Library:
         self._places = 0
         self.load_used()
 
+    def synchronize(self) -> None:
+        """Wait until all work is done, which on a CPU it is."""
+
     def load_used(self) -> None:
         """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
         numbers = sorted(self._kernels.used - self._loaded)
@@ -145,14 +148,14 @@ def modules(
     parts: Sequence[Part],
     load: Callable[[bytes], Any] = cache.load_object,
     build: Callable[[Part, Path], None] | None = None,
-    kind: str = "CPU",
+    kind: str | None = "CPU",
 ) -> list:
     """The machine code of parts; what has to be compiled is compiled side by side.
 
     Args:
         load: what makes a module of a file.
         build: writes the file; `build_in_child` if None.
-        kind: what it is for.
+        kind: what it is for, in the message that something is compiled; None: no message.
     """
     target = host_cpu()
     keys = [key_of(part, target) for part in parts]
@@ -163,7 +166,8 @@ def modules(
         return cache.load_or_build(keys[place], lambda path: (build or build_in_child)(parts[place], path), load=load)
 
     if missing:
-        print(f"dynet: compiling kernels for this {kind}, once (some seconds) ...", file=sys.stderr, flush=True)
+        if kind:
+            print(f"dynet: compiling kernels for this {kind}, once (some seconds) ...", file=sys.stderr, flush=True)
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             for place, module in zip(missing, pool.map(built, missing)):
                 found[place] = module

@@ -113,9 +113,9 @@ class Machine:
             for number in numbers:
                 self._kernels.close(number)
             shards = [self._kernels.shard(number) for number in numbers]
-            launchers = library.modules([Launcher(*pair) for pair in zip(numbers, shards)])
             sources = [Source(number, shard, self.gpu.arch, compiler.name()) for number, shard in zip(numbers, shards)]
             loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
+            launchers = library.modules([Launcher(*pair) for pair in zip(numbers, shards)], kind=None)
             self._grow_functions((numbers[-1] + 1) * SHARD)
             for shard, module in zip(shards, loaded):
                 for opcode, (name, kernel) in shard.items():
@@ -130,8 +130,8 @@ class Machine:
         self._functions = (ctypes.c_int64 * size)(*self._functions)
         self._slots[FUNCTIONS] = ctypes.addressof(self._functions)
 
-    def forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
-        """Plan and run records, with new inputs."""
+    def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
+        """Plan records, and take in the inputs that came with them."""
         slots = Context.from_address(context)
         start, first = slots[ARENA_TOP], inputs + 4 * inputs_begin
         slots[ORIGIN] = first - 4 * start  # from where the planner moves the inputs to where they are already
@@ -141,19 +141,37 @@ class Machine:
             slots[ORIGIN] = 0
         if slots[STATUS] == at.READY:
             self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
-            self.run(context)
+
+    def plan_backward(self, context: int, *arguments: int) -> None:
+        self._plans["backward"](context, *arguments)
+
+    def plan_gradient_norm(self, context: int, *arguments: int) -> None:
+        self._plans["gradient_norm"](context, *arguments)
+
+    def plan_update(self, context: int, *arguments: int) -> None:
+        self._plans["update"](context, *arguments)
+
+    def forward(self, context: int, *arguments: int) -> None:
+        self.plan_forward(context, *arguments)
+        self._run_if_ready(context)
 
     def backward(self, context: int, *arguments: int) -> None:
-        self._plan_and_run("backward", context, *arguments)
+        self.plan_backward(context, *arguments)
+        self._run_if_ready(context)
 
     def gradient_norm(self, context: int, *arguments: int) -> None:
-        self._plan_and_run("gradient_norm", context, *arguments)
+        self.plan_gradient_norm(context, *arguments)
+        self._run_if_ready(context)
 
     def update(self, context: int, *arguments: int) -> None:
-        self._plan_and_run("update", context, *arguments)
+        self.plan_update(context, *arguments)
+        self._run_if_ready(context)
 
-    def _plan_and_run(self, plan: str, context: int, *arguments: int) -> None:
-        self._plans[plan](context, *arguments)
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+        self.gpu.synchronize()
+
+    def _run_if_ready(self, context: int) -> None:
         if Context.from_address(context)[STATUS] == at.READY:
             self.run(context)
 

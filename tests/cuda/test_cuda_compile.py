@@ -7,6 +7,7 @@ import pytest
 
 import dynet  # noqa: F401  # fills the table of kernels
 from dynet_kernels.cuda import codegen, compiler
+from dynet_kernels.cuda.driver import CudaError
 from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source, symbol_of
 from dynet_kernels.kernels import KERNELS, SHARD
 
@@ -53,18 +54,32 @@ def test_nvcc_compiles_every_kernel(sources, counts):
         pytest.skip("there is no nvcc on this machine")
     with ThreadPoolExecutor(2) as pool:
         cubins = list(pool.map(lambda source: compiler._nvcc(source, "sm_90"), sources))
-    for source, cubin in zip(sources, cubins):
-        assert cubin[:4] == b"\x7fELF"
-        for name in set(re.findall(r"__global__ void .*?(kernel_\w+)\(", source)):
-            assert name.encode() in cubin
-            counts["kernels"] += 1
+    counts["kernels"] = number_of_kernels(sources, cubins)
     assert counts["kernels"] == len(KERNELS)
 
 
-def test_what_does_not_compile_is_an_error():
-    if not compiler.find_nvcc():
-        pytest.skip("there is no nvcc on this machine")
-    from dynet_kernels.cuda.driver import CudaError
+def number_of_kernels(sources, cubins):
+    """How many kernels cubins have; all of their sources."""
+    found = 0
+    for source, cubin in zip(sources, cubins, strict=True):
+        assert cubin[:4] == b"\x7fELF"
+        for name in set(re.findall(r"__global__ void .*?(kernel_\w+)\(", source)):
+            assert name.encode() in cubin
+            found += 1
+    return found
 
-    with pytest.raises(CudaError, match="(?s)nvcc could not compile the kernels:.*nonsense"):
-        compiler._nvcc("nonsense;", "sm_90")
+
+def test_nvrtc_compiles_every_kernel_without_header_files(sources, counts):
+    if not compiler.find_nvrtc():
+        pytest.skip("the extra dynet-kernels[cuda] is not installed")
+    cubins = [compiler._nvrtc(source, "sm_90") for source in sources]
+    counts["kernels"] = number_of_kernels(sources, cubins)
+    assert counts["kernels"] == len(KERNELS)
+
+
+@pytest.mark.parametrize("name", ["nvcc", "nvrtc"])
+def test_what_does_not_compile_is_an_error(name):
+    if not (compiler.find_nvcc() if name == "nvcc" else compiler.find_nvrtc()):
+        pytest.skip(f"there is no {name} on this machine")
+    with pytest.raises(CudaError, match=f"(?s){name} could not compile the kernels:.*nonsense"):
+        getattr(compiler, f"_{name}")("nonsense;", "sm_90")

@@ -10,7 +10,6 @@ from dynet_kernels.cuda import driver
 
 SIZE = 64
 KERNEL = """
-#include <cuda.h>
 extern "C" __global__ void __launch_bounds__(%d) kernel_planted(float* memory, int64_t* index, int64_t size) {
   int thread = (int)threadIdx.x;
   %s

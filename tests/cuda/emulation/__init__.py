@@ -67,7 +67,7 @@ def compile(source, arch):
         options = ["-fsanitize=thread", "-fno-strict-aliasing", "-ffp-contract=off"]
         # The library of -fsanitize=thread stays out: the emulated driver has its functions.
         object_file = library.with_suffix(".o")
-        build([code], object_file, "-c", *options, f"-I{HERE}", f"-I{HERE / 'include'}")
+        build([code], object_file, "-c", *options, f"-I{HERE}")
         build([object_file], library, "-nodefaultlibs", "-lm", "-lc")
         return library.read_bytes()
 

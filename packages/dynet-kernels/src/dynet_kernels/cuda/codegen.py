@@ -19,6 +19,28 @@ from ..layout import SLOT
 from ..tir import int64, let
 from .machine import ARGUMENTS, DEVICE_INDEX, FAILURE, FUNCTIONS, POINTERS
 
+# In place of what TVM puts before kernels, so that nvrtc needs no header files.
+PRELUDE = """\
+#ifdef __CUDACC_RTC__
+typedef signed char int8_t;
+typedef unsigned char uint8_t;
+typedef short int16_t;
+typedef unsigned short uint16_t;
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+#else
+#include <cstdint>
+#endif
+#define uchar unsigned char
+#define ushort unsigned short
+#define uint unsigned int
+#define CUDART_INF_F __int_as_float(0x7f800000)
+#define CUDART_NAN_F __int_as_float(0x7fffffff)
+#define CUDART_INF __longlong_as_double(0x7ff0000000000000LL)
+#define CUDART_NAN __longlong_as_double(0xfff8000000000000LL)
+"""
 AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z")
 
 
@@ -36,7 +58,8 @@ def device_source(pairs) -> str:
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
     needless = machine.NEEDLESS_ON_CPU
     with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=needless):
-        return tvm.compile(ir.IRModule(functions), target=target).mod.imports[0].inspect_source()
+        source = tvm.compile(ir.IRModule(functions), target=target).mod.imports[0].inspect_source()
+    return PRELUDE + source[source.index('extern "C" __global__') :]
 
 
 def extents(function) -> dict[str, object]:

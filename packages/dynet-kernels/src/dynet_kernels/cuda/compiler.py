@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from .driver import CudaError
 
+# Newer ones first: they know more kinds of GPU.
+NVRTC = [f"libnvrtc.so.{version}" for version in (13, 12)] + [f"nvrtc64_{version}_0.dll" for version in (130, 120)]
+NVRTC_IN_WHEELS = ("*/lib/libnvrtc.so.[0-9]*", "*/bin/nvrtc64_*_0.dll", "*/bin/*/nvrtc64_*_0.dll")
 PATIENCE = 600  # seconds for a shard of kernels, on a busy machine
 
 
@@ -31,12 +35,18 @@ def find_nvcc() -> str | None:
     return found or next((path for home in homes if home and (path := shutil.which("nvcc", path=f"{home}/bin"))), None)
 
 
-def has_nvrtc() -> bool:
-    """Whether Python can call nvrtc."""
-    try:
-        return importlib.util.find_spec("cuda.bindings.nvrtc") is not None
-    except ModuleNotFoundError:
-        return False
+def find_nvrtc() -> str | None:
+    """The library of nvrtc: as the loader finds it, or in NVIDIA's wheels."""
+    spec = importlib.util.find_spec("nvidia")
+    places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+    wheels = [path for place in places for pattern in NVRTC_IN_WHEELS for path in sorted(place.glob(pattern))]
+    for candidate in (*NVRTC, *map(str, wheels)):
+        try:
+            ctypes.CDLL(candidate)
+        except OSError:
+            continue
+        return candidate
+    return None
 
 
 def name() -> str:
@@ -47,7 +57,7 @@ def name() -> str:
     """
     if find_nvcc():
         return "nvcc"
-    if has_nvrtc():
+    if find_nvrtc():
         return "nvrtc"
     raise NoCompilerError
 
@@ -77,33 +87,28 @@ def _nvcc(source: str, arch: str) -> bytes:
 
 
 def _nvrtc(source: str, arch: str) -> bytes:
-    from cuda.bindings import nvrtc  # type: ignore[import-not-found]
+    library = ctypes.CDLL(str(find_nvrtc()))
+    library.nvrtcGetErrorString.restype = ctypes.c_char_p
+    program = ctypes.c_void_p()
 
-    def checked(result):
-        status, *values = result
-        if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            raise CudaError(f"nvrtc: {nvrtc.nvrtcGetErrorString(status)[1].decode()}")
-        return values[0] if values else None
+    def call(function: str, *arguments) -> None:
+        status = getattr(library, f"nvrtc{function}")(*arguments)
+        if status:
+            raise CudaError(f"nvrtc{function}: {library.nvrtcGetErrorString(status).decode()}")
 
-    program = checked(nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], []))
-    options = [f"--gpu-architecture={arch}".encode(), *(f"-I{path}".encode() for path in _nvrtc_headers())]
-    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        log = b" " * checked(nvrtc.nvrtcGetProgramLogSize(program))
-        checked(nvrtc.nvrtcGetProgramLog(program, log))
-        raise CudaError(f"nvrtc could not compile the kernels:\n{log.decode(errors='replace')[-4000:]}")
-    cubin = b" " * checked(nvrtc.nvrtcGetCUBINSize(program))
-    checked(nvrtc.nvrtcGetCUBIN(program, cubin))
-    checked(nvrtc.nvrtcDestroyProgram(program))
-    return cubin
+    def output(kind: str) -> bytes:
+        size = ctypes.c_size_t()
+        call(f"Get{kind}Size", program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value)
+        call(f"Get{kind}", program, text)
+        return text.raw
 
-
-def _nvrtc_headers() -> list[Path]:
-    """Where the headers are that generated code includes; wheels of NVIDIA's put them beside their libraries."""
-    homes = [Path(home) for name in ("CUDA_HOME", "CUDA_PATH") if (home := os.environ.get(name))]
-    spec = importlib.util.find_spec("nvidia")
-    for location in (spec.submodule_search_locations or []) if spec else []:
-        homes += [path.parent for path in Path(location).glob("*/include")]
-    homes.append(Path("/usr/local/cuda"))
-    includes = [home / "include" for home in homes]
-    return [path for include in includes for path in (include, include / "cccl") if path.is_dir()]
+    call("CreateProgram", ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None)
+    try:
+        options = (ctypes.c_char_p * 1)(f"--gpu-architecture={arch}".encode())
+        if library.nvrtcCompileProgram(program, len(options), options):
+            log = output("ProgramLog").decode(errors="replace")
+            raise CudaError(f"nvrtc could not compile the kernels:\n{log[-4000:]}")
+        return output("CUBIN")
+    finally:
+        call("DestroyProgram", ctypes.byref(program))

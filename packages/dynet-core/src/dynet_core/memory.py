@@ -60,10 +60,10 @@ class HostBlock:
 class GpuBlock:
     """Memory for `floats` numbers on a GPU; `address` is the GPU's and counts floats from zero."""
 
-    __slots__ = ("_gpu", "address", "floats")
+    __slots__ = ("address", "floats", "gpu")
 
     def __init__(self, gpu, floats: int, zero: bool = False):
-        self._gpu, self.floats = gpu, floats
+        self.gpu, self.floats = gpu, floats
         self.address = gpu.allocate(4 * floats) // 4
         if zero:
             gpu.fill(4 * self.address, 0, floats)
@@ -72,7 +72,7 @@ class GpuBlock:
     def array(self) -> np.ndarray:
         """A copy of the numbers, not to be written to."""
         copy = np.empty(self.floats, np.float32)
-        self._gpu.download(4 * self.address, copy)
+        self.gpu.download(4 * self.address, copy)
         copy.flags.writeable = False
         return copy
 
@@ -82,7 +82,7 @@ class GpuBlock:
 
     def write(self, values) -> None:
         """Replace all numbers, by an array or one number."""
-        self._gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
+        self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
     def pack(self, pack_into: Callable[..., None], *numbers: float) -> None:
         """Replace all numbers by what a `struct.Struct.pack_into` makes of some."""
@@ -99,7 +99,7 @@ class GpuBlock:
 
     def __del__(self):
         if hasattr(self, "address"):
-            self._gpu.free(4 * self.address)
+            self.gpu.free(4 * self.address)
 
 
 Block = HostBlock | GpuBlock

@@ -132,6 +132,22 @@ def train_task(name: str, steps: int = 1) -> list[float]:
     ]
 
 
+def train_example() -> list[float]:
+    """The losses of the first steps of the example tagger, on sentences of few words."""
+    sys.path.append(str(ROOT / "examples" / "tagger"))
+    tagger = importlib.import_module("model")
+    sentences = [[("bir", "DET"), ("ev", "NOUN"), (".", "PUNCT")], [("ev", "NOUN"), ("bir", "NUM"), ("dir", "VERB")]]
+    network = tagger.Tagger(tagger.Vocabulary.of(sentences))
+    trainer = dy.AdamTrainer(network.parameters)
+    losses = []
+    for _ in range(STEPS):
+        loss = network.loss(sentences)
+        losses.append(loss.value())
+        loss.backward()
+        trainer.update()
+    return losses
+
+
 def check_losses(train: Callable[[], list[float]], gpu: int = 0) -> None:
     """Training has the losses that it has on the CPU."""
     np.testing.assert_allclose(on(gpu, train), on(None, train), rtol=LOSS_TOLERANCE)

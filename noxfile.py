@@ -1,5 +1,6 @@
 """The project's commands; CONTRIBUTING.md says when to use which."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -59,9 +60,18 @@ def package(session, package):
 
 @nox.session
 def cuda(session):
-    """The tests that need an NVIDIA GPU."""
+    """CUDA kernels without a GPU: compiled by nvcc or nvrtc, run by an emulation and compared with the CPU's."""
     session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *group("test"))
-    session.run("pytest", "-m", "cuda", *session.posargs)
+    report = Path(session.create_tmp()) / "cuda.json"
+    report.unlink(missing_ok=True)
+    session.run("pytest", "tests/cuda", *session.posargs, env={"DYNET_CUDA_REPORT": str(report)})
+    counts = json.loads(report.read_text())
+    print(f"cuda: {counts['kernels']} kernels compiled, {counts['compared']} of {counts['samples']} samples compared")
+    for tool, count in (("nvcc", "kernels"), ("g++", "compared")):
+        if not shutil.which(tool):
+            session.warn(f"there is no {tool} on this machine")
+        elif not counts[count]:
+            session.error(f"there is {tool} on this machine, but nothing was {count}")
 
 
 @nox.session

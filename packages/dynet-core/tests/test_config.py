@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from dynet_core import ArgumentError, ArgumentTypeError, DynetParams
+from dynet_core import ArgumentError, ArgumentTypeError, DeviceError, DynetParams, ParameterCollection, device
+from dynet_kernels.cuda import compiler, driver
 
 
 def read(*arguments):
@@ -53,10 +54,75 @@ def test_setters_refuse_what_is_no_setting(value, error):
         DynetParams().set_random_seed(value)
 
 
-def test_a_gpu_that_is_not_there_is_an_error():
-    params = read("--dynet-gpu")
-    with pytest.raises(ArgumentError, match="a GPU was asked for"):
-        params.init()
+ASKING = [
+    (["--dynet-gpu"], 0), (["--dynet-gpus", "1"], 0), (["--dynet-gpu-ids", "2"], 2), (["--dynet-devices", "GPU:3"], 3),
+    (["--dynet-devices", "gpu:0,CPU"], 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, number", ASKING)
+def test_every_way_to_ask_for_a_gpu(arguments, number, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(device, "choose", chosen.append)
+    read(*arguments).init()
+    assert chosen == [number]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dynet-gpus", "0"], ["--dynet-devices", "CPU"], ["--dynet-devices", ""]])
+def test_no_gpu_is_used_unless_asked_for(arguments, monkeypatch):
+    monkeypatch.setattr(device, "choose", None)
+    read(*arguments).init()
+    assert device.name() == "CPU"
+
+
+def test_setters_ask_for_a_gpu_too(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(device, "choose", chosen.append)
+    params = DynetParams()
+    params.set_requested_gpus(1)
+    params.init()
+    assert chosen == [0]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--dynet-gpus", "2"], "2 GPUs were asked for; a process uses one"),
+        (["--dynet-devices", "GPU:0,GPU:1"], "2 GPUs were asked for; a process uses one"),
+        (["--dynet-devices", "GPU"], "--dynet-devices takes devices separated by commas.* got 'GPU'"),
+        (["--dynet-devices", "TPU:0"], "--dynet-devices takes devices separated by commas.* got 'TPU:0'"),
+        (["--dynet-gpu-ids", "x"], "--dynet-gpu-ids takes numbers separated by commas, got 'x'"),
+        (["--dynet-gpu", "--dynet-shared-parameters"], "share parameters on the CPU only"),
+    ],
+)
+def test_what_cannot_be_a_gpu_is_refused(arguments, message, monkeypatch):
+    monkeypatch.setattr(device, "choose", None)
+    with pytest.raises(ArgumentError, match=message):
+        read(*arguments).init()
+
+
+def test_a_missing_driver_is_named(monkeypatch):
+    monkeypatch.setattr(driver, "LIBRARY", "libcuda-that-is-not-there.so")
+    driver._library.cache_clear()
+    driver.gpu_count.cache_clear()
+    with pytest.raises(DeviceError, match="GPU:0 was asked for, but the NVIDIA driver is missing: libcuda-that-is-not"):
+        device._open(0)
+    assert device.name() == "CPU"
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    monkeypatch.setattr(driver, "Gpu", lambda number: None)
+    monkeypatch.setattr(compiler, "find_nvcc", lambda: None)
+    monkeypatch.setattr(compiler, "find_nvrtc", lambda: None)
+    message = r"GPU:0 was asked for, but neither nvcc .* nor nvrtc was found.*pip install 'dynet-kernels\[cuda\]'"
+    with pytest.raises(DeviceError, match=message):
+        device._open(0)
+
+
+def test_a_gpu_comes_before_parameters():
+    ParameterCollection().add_parameters((2,))
+    with pytest.raises(ArgumentError, match="GPU:0 was asked for after parameters had been made"):
+        device.choose(0)
 
 
 PROGRAM = """

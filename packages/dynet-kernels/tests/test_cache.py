@@ -409,7 +409,7 @@ def test_a_directory_that_cannot_be_written_is_still_read(directory, object_file
             import ctypes
             cache.load_runtime()
             code = open(object_file, "rb").read()
-            cache.load(code)
+            cache.load_object(code)
             os.seteuid(int(user))
         else:
             from dynet_kernels import cache

@@ -4,6 +4,7 @@ from .config import DynetParams, init, init_from_params
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
+    DeviceError,
     DynetError,
     FileFormatError,
     GradientError,
@@ -43,8 +44,8 @@ from .profiling import profile
 from .tensor import Tensor
 
 __all__ = [
-    "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DynetError",
-    "DynetParams", "Expression", "FileFormatError", "FromFileInitializer", "GlorotInitializer",
+    "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError",
+    "DynetError", "DynetParams", "Expression", "FileFormatError", "FromFileInitializer", "GlorotInitializer",
     "GradientError", "IdentityInitializer", "InitializerError", "LookupParameters", "Model",
     "NormalInitializer", "NotFiniteError", "NumpyInitializer", "OutOfRangeError", "ParameterCollection",
     "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",

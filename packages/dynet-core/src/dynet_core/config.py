@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import device
 from . import globals as process
 from .errors import ArgumentError, ArgumentTypeError
 from .profiling import profile_program
@@ -100,13 +102,37 @@ class DynetParams:
                 raise ArgumentError(f"--dynet-{flag} takes {expected}, got {text!r}") from None
 
     def init(self) -> None:
-        """Put the settings into force."""
-        if self.gpu or self.requested_gpus or "GPU" in self.devices.upper():
-            raise ArgumentError("a GPU was asked for; this version of the library runs on the CPU only")
+        """Put the settings into force.
+
+        Raises:
+            DeviceError: a GPU is asked for and cannot be used; the message names what is missing.
+        """
+        number = self._wanted_gpu()
+        if number is not None:
+            if self.shared_parameters:
+                raise ArgumentError("processes share parameters on the CPU only, and a GPU was asked for")
+            device.choose(number)
         if self.random_seed:  # 0 asks for a random seed
             process.reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
             profile_program()
+
+    def _wanted_gpu(self) -> int | None:
+        """The number of the GPU that is asked for, if one is."""
+        names = [part.strip().upper() for part in self.devices.split(",") if part.strip()]
+        wrong = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
+        if wrong:
+            raise ArgumentError(f"--dynet-devices takes {FLAGS['devices'][2]}, got {wrong[0]!r}")
+        numbers = [int(part[4:]) for part in names if part != "CPU"]
+        try:
+            ids = [int(part) for part in self.gpu_ids.split(",") if part.strip()]
+        except ValueError:
+            raise ArgumentError(f"--dynet-gpu-ids takes {FLAGS['gpu-ids'][2]}, got {self.gpu_ids!r}") from None
+        if not numbers and (self.gpu or self.requested_gpus or ids):
+            numbers = ids or [0]
+        if max(len(numbers), self.requested_gpus) > 1:
+            raise ArgumentError(f"{max(len(numbers), self.requested_gpus)} GPUs were asked for; a process uses one")
+        return numbers[0] if numbers else None
 
     def set_mem(self, mem: int) -> None:
         """Accepted, and not needed: memory grows with the graph."""
@@ -117,7 +143,7 @@ class DynetParams:
         self.random_seed = _checked("set_random_seed", random_seed, int)
 
     def set_requested_gpus(self, requested_gpus: int) -> None:
-        """Set how many GPUs are wanted."""
+        """Set how many GPUs are wanted: 0 is the CPU, and 1 the most a process uses."""
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:

@@ -12,11 +12,11 @@ from collections import deque
 import numpy as np
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 
-from .memory import Block, floats_at
+from .device import compiled
+from .memory import Block, block, floats_at
 from .signature import TABLE, signature_count
 
 READY = at.READY
@@ -40,20 +40,6 @@ KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
 PACK_SMALL = [struct.Struct(f"{count}q").pack_into for count in range(256)]
-
-_library: library.Library | None = None
-_library_lock = threading.Lock()
-
-
-def compiled() -> library.Library:
-    """The machine, with all kernels that are used by now."""
-    global _library
-    with _library_lock:
-        if _library is None:
-            _library = library.Library(KERNELS)
-        else:
-            _library.load_used()
-        return _library
 
 
 class Rows:
@@ -146,7 +132,7 @@ class Engine:
         self.table_written = self.parameters_version = 0
         self.chunks: list[Block] = []
         self.large = False  # whether `begin` should think about giving memory back
-        self.gradients = Block(0)
+        self.gradients = block(0)
         self.peaks = [0, 0]  # floats that the last graphs used
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
@@ -181,13 +167,13 @@ class Engine:
         self.values = memoryview(self.buffers["value"])
 
     def _new_chunk(self, floats: int) -> None:
-        self.chunks.append(Block(floats))
+        self.chunks.append(block(floats))
         self.large = len(self.chunks) > 1 or floats > KEPT_FLOATS
         self._use(self.chunks[-1])
 
     def _use(self, chunk: Block) -> None:
         """Put the values that come next into a chunk."""
-        self.numbers = memoryview(chunk.array)
+        self.numbers = chunk.direct()
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
         self.slots[SLOT["arena_end"]] = chunk.address + chunk.floats
 
@@ -242,7 +228,7 @@ class Engine:
                     self._plan_anew()
 
     def _grow_gradients(self, floats: int) -> None:
-        self.gradients = Block(floats)
+        self.gradients = block(floats)
         self.slots[SLOT["gradient_start"]] = self.gradients.address
         self.slots[SLOT["gradient_end"]] = self.gradients.address + floats
 

@@ -23,6 +23,10 @@ class OutOfRangeError(DynetError, IndexError):
     """An index outside its dimension, table or batch."""
 
 
+class DeviceError(DynetError, RuntimeError):
+    """A GPU that was asked for and cannot be used: something is missing, which the message names."""
+
+
 class StaleExpressionError(DynetError, RuntimeError):
     """An expression of a graph that is gone, or of another thread's graph."""
 

@@ -1,16 +1,24 @@
-"""Aligned stretches of float32 memory, and addresses counted in floats."""
+"""Stretches of float32 memory, on the host or on a GPU, and addresses counted in floats.
+
+The rest of the library knows memory by this interface only: `block` and `floats_at`, and of a block `address`,
+`floats`, `array` to read it, and `write`, `pack` and `edit` to change it.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from dynet_kernels.layout import CACHE_LINE
 
+from . import device
 
-class Block:
+
+class HostBlock:
     """Memory for `floats` numbers on a cache-line boundary; `address` counts floats from zero.
 
     Args:
@@ -31,10 +39,86 @@ class Block:
         self.array = self._whole[skip : skip + floats]
         self.address = self.array.ctypes.data // 4
 
+    def direct(self) -> memoryview:
+        """The numbers as far as Python can read them without a copy."""
+        return memoryview(self.array)
+
+    def write(self, values) -> None:
+        """Replace all numbers, by an array or one number."""
+        self.array[:] = values
+
+    def pack(self, pack_into: Callable[..., None], *numbers: float) -> None:
+        """Replace all numbers by what a `struct.Struct.pack_into` makes of some."""
+        pack_into(self.array, 0, *numbers)
+
+    @contextmanager
+    def edit(self) -> Iterator[np.ndarray]:
+        """The numbers, to be changed in place."""
+        yield self.array
+
+
+class GpuBlock:
+    """Memory for `floats` numbers on a GPU; `address` is the GPU's and counts floats from zero."""
+
+    __slots__ = ("address", "floats", "gpu")
+
+    def __init__(self, gpu, floats: int, zero: bool = False):
+        self.gpu, self.floats = gpu, floats
+        self.address = gpu.allocate(4 * floats) // 4
+        if zero:
+            gpu.fill(4 * self.address, 0, floats)
+
+    @property
+    def array(self) -> np.ndarray:
+        """A copy of the numbers, not to be written to."""
+        copy = np.empty(self.floats, np.float32)
+        self.gpu.download(4 * self.address, copy)
+        copy.flags.writeable = False
+        return copy
+
+    def direct(self) -> memoryview:
+        """Nothing: Python reads none without a copy."""
+        return memoryview(b"")
+
+    def write(self, values) -> None:
+        """Replace all numbers, by an array or one number."""
+        self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
+
+    def pack(self, pack_into: Callable[..., None], *numbers: float) -> None:
+        """Replace all numbers by what a `struct.Struct.pack_into` makes of some."""
+        packed = np.empty(self.floats, np.float32)
+        pack_into(packed, 0, *numbers)
+        self.write(packed)
+
+    @contextmanager
+    def edit(self) -> Iterator[np.ndarray]:
+        """The numbers, to be changed in place: they are copied to the host and back."""
+        copy = self.array.copy()
+        yield copy
+        self.write(copy)
+
+    def __del__(self):
+        if hasattr(self, "address"):
+            self.gpu.free(4 * self.address)
+
+
+Block = HostBlock | GpuBlock
+
+
+def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
+    """Memory on the device in use; see `HostBlock`."""
+    gpu = device.gpu()
+    return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
+
 
 def floats_at(address: int, count: int) -> np.ndarray:
-    """The `count` floats at an address, as an array over that memory."""
-    return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
+    """The `count` floats at an address, as an array: on the host over that memory, of a GPU's a copy."""
+    gpu = device.gpu()
+    if gpu is None:
+        return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
+    copy = np.empty(count, np.float32)
+    gpu.download(4 * address, copy)
+    return copy
 
 
 def integers_at(address: int, count: int) -> np.ndarray:

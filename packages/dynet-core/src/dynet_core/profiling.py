@@ -17,7 +17,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 from dynet_kernels.library import PHASES
 
-from .engine import compiled
+from .device import compiled
 from .errors import ArgumentError
 from .memory import integers_at
 
@@ -92,7 +92,12 @@ class Profile:
         return call
 
     def _run(self, context: int) -> None:
-        slots, run = integers_at(context, len(SLOT)), self._machine.run
+        slots = integers_at(context, len(SLOT))
+
+        def run(context: int) -> None:
+            self._machine.run(context)
+            self._machine.synchronize()
+
         tape_at, count = int(slots[SLOT["tape"]]), int(slots[SLOT["tape_count"]])
         tape = integers_at(tape_at, count * at.TAPE_ROW).reshape(count, at.TAPE_ROW)
         slots[SLOT["tape_count"]] = 0

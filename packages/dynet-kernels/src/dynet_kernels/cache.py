@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import tvm_ffi
@@ -53,14 +54,18 @@ class _Unwritable(Exception):
 
 
 def load_or_build(
-    key: str, build: Callable[[Path], None], check: Callable[[tvm_ffi.Module], bool] | None = None
-) -> tvm_ffi.Module:
+    key: str,
+    build: Callable[[Path], None],
+    check: Callable[[Any], bool] | None = None,
+    load: Callable[[bytes], Any] | None = None,
+) -> Any:
     """The module stored under `key`, built first if there is none.
 
     Args:
         key: names all that the machine code depends on; letters, digits, `.`, `_` and `-`.
         build: writes an object file to the path it is given.
         check: whether a loaded module is fit for use. A stored one that is not is built again.
+        load: makes a module of what was built, if that is not an object file for this CPU.
 
     Raises:
         CacheError: DYNET_CACHE_DIR is not safe, or a module just built is not fit for use.
@@ -68,19 +73,19 @@ def load_or_build(
     if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
     try:
-        return _load_or_build_in(cache_directory(), key, build, check)
+        return _load_or_build_in(cache_directory(), key, build, check, load or load_object)
     except _Unwritable as problem:
         directory = _temporary_instead(str(problem))
     try:
-        return _load_or_build_in(directory, key, build, check)
+        return _load_or_build_in(directory, key, build, check, load or load_object)
     except _Unwritable as problem:
         raise CacheError(str(problem)) from None
 
 
-def load_stored(key: str) -> tvm_ffi.Module | None:
+def load_stored(key: str, load: Callable[[bytes], Any] | None = None) -> Any:
     """The module stored under `key`, if there is one."""
     machine_code = _read(cache_directory() / f"{key}.o", key)
-    return None if machine_code is None else load(machine_code)
+    return None if machine_code is None else (load or load_object)(machine_code)
 
 
 def cache_directory() -> Path:
@@ -105,7 +110,7 @@ def cache_directory() -> Path:
         return _temporary_instead(f"{directory} cannot be made ({problem.strerror})")
 
 
-def load(machine_code: bytes) -> tvm_ffi.Module:
+def load_object(machine_code: bytes) -> tvm_ffi.Module:
     """Load an object file; its functions stay valid until the process ends."""
     load_runtime()
     # By default the session asks the C++ compiler where its runtime library is; kernels need neither.
@@ -147,7 +152,7 @@ def prune(directory: Path, keep: str) -> None:
             path.unlink()
 
 
-def _load_or_build_in(directory, key, build, check):
+def _load_or_build_in(directory, key, build, check, load):
     path = directory / f"{key}.o"
 
     def load_stored():
@@ -162,10 +167,10 @@ def _load_or_build_in(directory, key, build, check):
         return module
     with _turn(directory / f"{key}.lock", lambda: _read(path, key) is not None):
         module = load_stored()  # another process may have built it meanwhile
-        return _build(path, key, build, check) if module is None else module
+        return _build(path, key, build, check, load) if module is None else module
 
 
-def _build(path, key, build, check):
+def _build(path, key, build, check, load):
     with tempfile.TemporaryDirectory(prefix="dynet-build-", dir=_building_site(path.parent)) as site:
         built = Path(site) / "kernels.o"
         build(built)

@@ -29,11 +29,12 @@ SCALARS = (
     "index_top", "index_end", "tape_count", "tape_end",
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
     # the last plan from a graph's beginning: number of record integers (-1: none), floats of inputs, where the arena
-    # began and ended, length of the tape
-    "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape",
+    # began and ended, lengths of the tape and of the lists of addresses
+    "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape", "kept_index_top",
     "plan",  # a number that changes with every forward plan
     # the last backward plan: of which forward plan (-1: none), from which loss, what for, where and how long
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
+    "backward_index_top",
     "row",  # where the tape is being run
     "self_type", "self",  # the context's own address, in the form in which functions take arguments
     "result_type", "result",

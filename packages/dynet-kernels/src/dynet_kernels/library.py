@@ -10,10 +10,11 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import tvm_ffi
 
@@ -38,10 +39,10 @@ class Shard:
         """Text that two shards share exactly if their machine code would be the same."""
         return "\n".join(f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items())
 
-    def module(self, lanes: int):
+    def build(self, path: Path) -> None:
         from . import machine
 
-        return machine.shard_module(self.number, self.kernels, lanes)
+        write_object(machine.shard_module(self.number, self.kernels, host_cpu().lanes), path)
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,30 @@ class Planner:
     def key(self) -> str:
         return f"planner for {self.places} shards"
 
-    def module(self, lanes: int):
+    def build(self, path: Path) -> None:
         from . import machine
 
-        return machine.planner_module(self.places)
+        write_object(machine.planner_module(self.places), path)
 
 
-Part = Shard | Planner
+class Part(Protocol):
+    """What is compiled by itself and kept in the cache."""
+
+    @property
+    def key(self) -> str:
+        """Text that two parts share exactly if their machine code would be the same."""
+        ...
+
+    def build(self, path: Path) -> None:
+        """Write the object file. May import TVM."""
+        ...
+
+
+def write_object(module, path: Path) -> None:
+    """Compile a module for this CPU into an object file. Imports TVM."""
+    from . import machine
+
+    machine.compile_cpu(module, host_cpu().tvm_target()).write_to_file(str(path))
 
 
 class Library:
@@ -82,15 +100,18 @@ class Library:
         self._places = 0
         self.load_used()
 
+    def synchronize(self) -> None:
+        """Wait until all work is done, which on a CPU it is."""
+
     def load_used(self) -> None:
         """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
         numbers = sorted(self._kernels.used - self._loaded)
         for number in numbers:
             self._kernels.close(number)
-        parts: list[Part] = [Shard(number, self._kernels.shard(number)) for number in numbers]
+        parts: list[Shard | Planner] = [Shard(number, self._kernels.shard(number)) for number in numbers]
         if numbers and numbers[-1] >= self._places:
             parts.append(Planner(-(-(numbers[-1] + 1) // PLACES) * PLACES))
-        for part, module in zip(parts, _modules(parts)):
+        for part, module in zip(parts, modules(parts)):
             if isinstance(part, Shard):
                 run = module.get_function(shard_name(part.number))
                 tvm_ffi.register_global_func(registered_name(part.number), run, override=True)
@@ -103,9 +124,15 @@ class Library:
 
 @functools.cache
 def _sources() -> str:
-    """A digest of all that emits code."""
+    """A digest of all that emits code, but for what is only for GPUs."""
+    here = Path(__file__).parent
+    return digest_of(sorted({*here.rglob("*.py")} - {*here.glob("cuda/*")}))
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """A digest of what files hold."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -117,36 +144,40 @@ def key_of(part: Part, target: CpuTarget) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-def _modules(parts: list[Part]) -> list[tvm_ffi.Module]:
-    """The machine code of parts; what has to be compiled is compiled side by side."""
+def modules(
+    parts: Sequence[Part],
+    load: Callable[[bytes], Any] = cache.load_object,
+    build: Callable[[Part, Path], None] | None = None,
+    kind: str | None = "CPU",
+) -> list:
+    """The machine code of parts; what has to be compiled is compiled side by side.
+
+    Args:
+        load: what makes a module of a file.
+        build: writes the file; `build_in_child` if None.
+        kind: what it is for, in the message that something is compiled; None: no message.
+    """
     target = host_cpu()
     keys = [key_of(part, target) for part in parts]
-    found = [cache.load_stored(key) for key in keys]
+    found = [cache.load_stored(key, load) for key in keys]
     missing = [place for place, module in enumerate(found) if module is None]
 
-    def built(place: int) -> tvm_ffi.Module:
-        return cache.load_or_build(keys[place], lambda path: _compile_in_child(parts[place], path))
+    def built(place: int):
+        return cache.load_or_build(keys[place], lambda path: (build or build_in_child)(parts[place], path), load=load)
 
     if missing:
-        print("dynet: compiling kernels for this CPU, once (some seconds) ...", file=sys.stderr, flush=True)
+        if kind:
+            print(f"dynet: compiling kernels for this {kind}, once (some seconds) ...", file=sys.stderr, flush=True)
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             for place, module in zip(missing, pool.map(built, missing)):
                 found[place] = module
-    return found  # type: ignore[return-value]
+    return found
 
 
-def compile_part(part: Part, path: Path) -> None:
-    """Compile one part of the machine for this CPU into an object file. Imports TVM."""
-    from . import machine
-
-    target = host_cpu()
-    machine.compile_cpu(part.module(target.lanes), target.tvm_target()).write_to_file(str(path))
-
-
-def _compile_in_child(part: Part, path: Path) -> None:
-    """Compile in a process of its own, so that this one need not import TVM."""
+def build_in_child(part: Part, path: Path) -> None:
+    """Build a part in a process of its own, so that this one need not import TVM."""
     if not sys.executable:
-        compile_part(part, path)
+        part.build(path)
         return
     work = json.dumps(sys.path).encode() + b"\n" + pickle.dumps((part, path))
     done = subprocess.run([sys.executable, "-c", CHILD], input=work, capture_output=True)
@@ -157,6 +188,6 @@ def _compile_in_child(part: Part, path: Path) -> None:
 CHILD = """
 import json, pickle, sys
 sys.path[:] = json.loads(sys.stdin.buffer.readline())
-from dynet_kernels import library
-library.compile_part(*pickle.load(sys.stdin.buffer))
+part, path = pickle.load(sys.stdin.buffer)
+part.build(path)
 """

@@ -12,7 +12,7 @@ from tvm.tirx.script import builder as T
 
 from . import layout as at
 from . import planner, tir, update_planner
-from .kernels import SHARD, Kernel, Kernels, registered_name, shard_name
+from .kernels import SHARD, Kernel, registered_name, shard_name
 from .layout import SLOT
 from .tir import int64, let
 
@@ -107,7 +107,7 @@ def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int)
         buffers = Buffers(context)
         number = tir.Counter(buffers.slots[SLOT["row"]])
         end = let(buffers.slots[SLOT["tape_count"]])
-        with T.While(_belongs(buffers, number.get(), end, shard * SHARD, SHARD)):
+        with T.While(belongs(buffers, number.get(), end, shard * SHARD, SHARD)):
             dispatch(buffers, let(number.get()), numbered)
             number.set(number.get() + int64(1))
         T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
@@ -117,7 +117,7 @@ def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int)
     return ir.IRModule(functions)
 
 
-def _belongs(buffers, number, end, first, count):
+def belongs(buffers, number, end, first, count):
     """Whether row `number` is there and its opcode is in first..first + count."""
     place = buffers.tape[number * int64(at.TAPE_ROW)] - int64(first)
     inside = T.And(place >= int64(0), place < int64(count))
@@ -177,16 +177,3 @@ def compile_cpu(module: ir.IRModule, target):
 
     with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
         return tvm.compile(module, target=target).mod
-
-
-def compile_cuda(kernels: Kernels, arch: str = "sm_90"):
-    """Compile `run` for the host and every kernel for the device; its launches come from the tape."""
-    import tvm
-
-    device, host = tvm.target.Target({"kind": "cuda", "arch": arch}), tvm.target.Target({"kind": "llvm"})
-    numbered = [(opcode, (symbol_of(name), kernel)) for opcode, name, kernel in kernels.numbered()]
-    functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in numbered}  # type: ignore
-    functions[ir.GlobalVar("run")] = run_function(numbered).with_attr("target", host)
-    target = tvm.target.Target({"kind": "cuda", "arch": arch}, host={"kind": "llvm"})
-    with target, tvm.transform.PassContext(opt_level=3, config=PASSES):
-        return tvm.compile(ir.IRModule(functions), target=target).mod

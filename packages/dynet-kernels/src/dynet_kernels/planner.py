@@ -429,6 +429,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             plan.slots[SLOT["kept_start"]] = inputs_start
             plan.slots[SLOT["kept_top"]] = top
             plan.slots[SLOT["kept_tape"]] = plan.slots[SLOT["tape_count"]]
+            plan.slots[SLOT["kept_index_top"]] = plan.slots[SLOT["index_top"]]
 
 
 @T.prim_func(s_tir=True, private=True)
@@ -455,6 +456,7 @@ def plan_forward(
             memory[plan.slots[SLOT["arena_top"]] + place] = inputs[inputs_begin + place]
         plan.slots[SLOT["arena_top"]] = plan.slots[SLOT["kept_top"]]
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["kept_tape"]]
+        plan.slots[SLOT["index_top"]] = plan.slots[SLOT["kept_index_top"]]
         plan.slots[SLOT["status"]] = at.READY
     else:
         plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
@@ -595,6 +597,7 @@ def plan_new_backward(plan, loss, size, everything):
             plan.slots[SLOT["backward_everything"]] = everything
             plan.slots[SLOT["backward_start"]] = start
             plan.slots[SLOT["backward_tape_count"]] = plan.slots[SLOT["tape_count"]]
+            plan.slots[SLOT["backward_index_top"]] = plan.slots[SLOT["index_top"]]
 
 
 @T.prim_func(s_tir=True, private=True)
@@ -616,6 +619,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
         and plan.slots[SLOT["backward_start"]] == plan.slots[SLOT["gradient_start"]]
     ):
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["backward_tape_count"]]
+        plan.slots[SLOT["index_top"]] = plan.slots[SLOT["backward_index_top"]]
         plan.slots[SLOT["status"]] = at.READY
         plan.table[at.ZERO_FILL] = plan.slots[SLOT["gradient_start"]]
         plan.table[at.ZERO_FILL + 1] = plan.slots[SLOT["gradient_size"]]

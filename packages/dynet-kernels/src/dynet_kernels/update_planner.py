@@ -96,14 +96,12 @@ def plan_gradient_norm(
 ):
     """Lay out the tape that sums the squared gradients of rows first..last of a trainer's table.
 
-    The sum is the float64 number at `total_at`, an address in floats.
+    They are added to the float64 number at `total_at`, an address in floats.
     """
     plan = T.meta_var(open_buffers(context))
-    total = T.meta_var(tir.buffer_at(total_at * 4, "float64"))
     start_tape(plan)
     count_columns(plan, last, states, dense, T.int64(1))
     if plan.slots[SLOT["status"]] == at.READY:
-        total[0] = T.float64(0)
         for step in T.serial(last - first):
             number: T.let = first + step
             listed: T.let = parameter_field(plan, number, states, at.PARAMETER_TOUCHED)

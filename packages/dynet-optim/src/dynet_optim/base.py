@@ -14,9 +14,10 @@ from operator import index
 
 import numpy as np
 
-from dynet_core.engine import PARAMETER_ROWS, compiled
+from dynet_core.device import compiled
+from dynet_core.engine import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
-from dynet_core.memory import Block
+from dynet_core.memory import Block, block
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
 from dynet_core.parameter.storage import Storage
 from dynet_kernels import layout as at
@@ -85,7 +86,7 @@ class Trainer:
         self._updates = self._recent_updates = self._recent_clips = 0
         self._table = _Table(self.rule)
         self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
-        self._block = Block(self.rule.numbers)
+        self._block = block(self.rule.numbers)
         self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
 
     def whoami(self) -> str:
@@ -212,7 +213,7 @@ class Trainer:
 
     def _apply(self, scale: float) -> None:
         try:
-            self._pack(self._block.array, 0, *self._numbers(scale))
+            self._block.pack(self._pack, *self._numbers(scale))
         except OverflowError:
             raise ArgumentError(f"update: learning rate {self._rate} times {scale} is too large") from None
         self._table.run(self.rule, self._block.address, self._dense)
@@ -332,8 +333,8 @@ class _Table:
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
-        self.sum_block = Block(2)
-        self.sum = memoryview(self.sum_block.array.view(np.float64))
+        self.sum_block = block(2)
+        self.sum = self.sum_block.direct().cast("B").cast("d")
         self.grow_index(1 << 10)
 
     def grow_index(self, size: int) -> None:
@@ -355,7 +356,7 @@ class _Table:
             storage = parameter._storage
             floats = storage.values.floats
             if storage not in self.kept:
-                self.kept[storage] = [Block(floats, zero=True) for _ in range(self.states)]
+                self.kept[storage] = [block(floats, zero=True) for _ in range(self.states)]
             row[at.UPDATE_PARAMETER], row[at.UPDATE_FLOATS] = storage.row, floats
             row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage]]
         self.choose_all()
@@ -382,8 +383,12 @@ class _Table:
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
         """The sum of the squared gradients of all parameters that are trained, or of some."""
         last = self.count if last is None else last
+        if self.sum:
+            self.sum[0] = 0.0
+        else:
+            self.sum_block.write(0)
         self.call(self.machine.gradient_norm, NORM, first, last, self.states, dense, self.sum_block.address)
-        return self.sum[0]
+        return self.sum[0] if self.sum else float(self.sum_block.array.view(np.float64)[0])
 
     def first_not_finite(self, dense: int) -> str:
         """The name of the first parameter whose gradient is not finite."""

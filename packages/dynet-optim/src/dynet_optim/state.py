@@ -16,6 +16,7 @@ from dynet_core import noise
 from dynet_core.errors import FileFormatError
 from dynet_core.files import model_files
 from dynet_core.files.tensors import Tensor
+from dynet_core.memory import Block
 
 if TYPE_CHECKING:
     from .base import Trainer
@@ -30,7 +31,7 @@ def save(trainer: Trainer, fname: Path) -> None:
     numbers = [float(getattr(trainer, name)) for name in NUMBERS]
     values = _as_three([*numbers, seed >> 16, seed & 0xFFFF, drawn, forks])
     own = Tensor(False, _own_name(trainer), (len(values),), values, None)
-    model_files.save([own, *_states(trainer)], fname)
+    model_files.save([own, *(tensor for tensor, _ in _states(trainer))], fname)
 
 
 def populate(trainer: Trainer, fname: Path) -> None:
@@ -38,7 +39,7 @@ def populate(trainer: Trainer, fname: Path) -> None:
     states = _states(trainer)
     tensors = {tensor.name: tensor for tensor in model_files.load_all(fname)}
     own = tensors.pop(_own_name(trainer), None)
-    expected = {state.name: (state.lookup, state.dims) for state in states}
+    expected = {state.name: (state.lookup, state.dims) for state, _ in states}
     if own is None or {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
         raise FileFormatError(f"{fname} is not the state of this {type(trainer).__name__}: its parameters differ")
     if own.dims != (3 * (len(NUMBERS) + 4),) or not np.isfinite(own.values).all():
@@ -49,8 +50,8 @@ def populate(trainer: Trainer, fname: Path) -> None:
         raise FileFormatError(f"{fname}: {own.name} is damaged")
     for name, number in zip(NUMBERS, numbers):
         setattr(trainer, name, type(getattr(trainer, name))(number))
-    for state in states:
-        state.values[:] = tensors[state.name].values
+    for state, block in states:
+        block.write(tensors[state.name].values)
     noise.set_state(int(high) << 16 | int(low), int(drawn), int(forks))
 
 
@@ -58,11 +59,12 @@ def _own_name(trainer: Trainer) -> str:
     return f"/{type(trainer).__name__}"
 
 
-def _states(trainer: Trainer) -> list[Tensor]:
-    """What a trainer keeps of each parameter, as views of its memory."""
+def _states(trainer: Trainer) -> list[tuple[Tensor, Block]]:
+    """What a trainer keeps of each parameter, and where it does."""
     table = trainer._prepared()
     return [
-        Tensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None)  # names may repeat
+        # names may repeat
+        (Tensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
         for place, p in enumerate([*table.parameters, *table.lookups])
         for number, block in enumerate(table.kept[p._storage])
     ]

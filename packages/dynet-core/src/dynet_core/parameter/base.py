@@ -89,22 +89,27 @@ class Trained(Expression):
 
     def zero(self) -> None:
         """Set all values to zero."""
-        self._storage.values.array[:] = 0
+        self._storage.values.write(0)
 
     def scale(self, s: float) -> None:
         """Multiply all values by a number."""
-        self._storage.values.array[:] *= checked_number("scale", s)
+        factor = checked_number("scale", s)
+        with self._storage.values.edit() as values:
+            values *= factor
 
     def scale_gradient(self, s: float) -> None:
         """Multiply the gradient by a number."""
-        self._storage.gradient.array[:] *= checked_number("scale_gradient", s)
+        factor = checked_number("scale_gradient", s)
+        with self._storage.gradient.edit() as gradient:
+            gradient *= factor
 
     def clip_inplace(self, left: float, right: float) -> None:
         """Bring all values into [left, right]."""
         low, high = checked_number("clip_inplace", left), checked_number("clip_inplace", right)
         if low > high:
             raise ArgumentError(f"clip_inplace: left is {low}, right is {high}")
-        np.clip(self._storage.values.array, low, high, out=self._storage.values.array)
+        with self._storage.values.edit() as values:
+            np.clip(values, low, high, out=values)
 
     def is_updated(self) -> bool:
         """Whether trainers change this."""
@@ -158,7 +163,7 @@ class Trained(Expression):
 
     def _take(self, tensor: Tensor) -> None:
         """Replace values and gradient."""
-        self._storage.values.array[:] = tensor.values
+        self._storage.values.write(tensor.values)
         self._storage.set_gradient(tensor.gradient)
 
     def __reduce__(self):

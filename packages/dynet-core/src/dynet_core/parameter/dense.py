@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import dlpack
 from ..dim import Dim
 from ..graph import shape_of
+from ..memory import GpuBlock
 from .base import Trained
 from .checks import checked_array
 from .storage import Storage
@@ -20,7 +22,7 @@ class Parameters(Trained):
     """A tensor that training changes. It is an expression of every graph, and can be an operand itself.
 
     Made by `ParameterCollection.add_parameters`. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) give
-    the memory itself, not a copy: it changes as the parameter does.
+    the memory itself, not a copy: it changes as the parameter does. On a GPU DLPack does; numpy gets a copy.
 
     Args:
         dims: the dimensions.
@@ -48,7 +50,7 @@ class Parameters(Trained):
 
     def set_value(self, arr) -> None:
         """Replace the values by an array of the same shape."""
-        self._storage.values.array[:] = checked_array("set_value", arr, self.type.dims).ravel(order="F")
+        self._storage.values.write(checked_array("set_value", arr, self.type.dims).ravel(order="F"))
 
     load_array = set_value
 
@@ -63,7 +65,13 @@ class Parameters(Trained):
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options):
+        block = self._storage.values
+        if isinstance(block, GpuBlock):
+            return dlpack.capsule(block, shape_of(self.type))
         return self._view().__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
+        block = self._storage.values
+        if isinstance(block, GpuBlock):
+            return dlpack.CUDA, block.gpu.number
         return self._view().__dlpack_device__()

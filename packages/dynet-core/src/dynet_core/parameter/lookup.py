@@ -168,11 +168,13 @@ class LookupParameters(Trained):
             i: which.
             row: an array of its dimensions, or all its values in a list, column by column.
         """
-        target = self._one("init_row", self._storage.values.array, i)
-        values = real_array("init_row", row)
-        if values.shape == (target.size,):
-            values = values.reshape(target.shape, order="F")
-        target[...] = checked_array("init_row", values, target.shape)
+        place = checked_indices("init_row", [i], self.rows, self._name)[0]
+        values, dims = real_array("init_row", row), self._row_dim.dims
+        if values.shape == (self._row_dim.size,):
+            values = values.reshape(dims, order="F")
+        values = checked_array("init_row", values, dims)
+        with self._storage.values.edit() as stored:
+            self._table(stored)[place] = values
 
     def init_from_array(self, arr) -> None:
         """Replace the rows by those of an array of shape (rows, *dims); with fewer rows, only the first."""
@@ -181,7 +183,8 @@ class LookupParameters(Trained):
             values = values[:, np.newaxis]
         if values.shape[1:] != self._row_dim.dims or len(values) > self.rows:
             raise ShapeError(f"init_from_array: the array is {values.shape}, the parameter is {self.shape()}")
-        self._table(self._storage.values.array)[: len(values)] = values
+        with self._storage.values.edit() as stored:
+            self._table(stored)[: len(values)] = values
 
     set_value = load_array = init_from_array
 

@@ -7,7 +7,7 @@ import numpy as np
 from .. import config
 from ..dim import GIVEN_BACK, Dim
 from ..engine import PARAMETER_ROWS, keep_for_graphs
-from ..memory import Block
+from ..memory import Block, block
 
 
 class Identity:
@@ -54,9 +54,9 @@ class Storage:
     def __init__(self, name: str, values: np.ndarray, rows: int = 0):
         self.name = name
         count = values.size
-        self.values = Block(count, shared=config.PARAMS.shared_parameters)
-        self.gradient = Block(count, zero=True)
-        self.values.array[:] = values
+        self.values = block(count, shared=config.PARAMS.shared_parameters)
+        self.gradient = block(count, zero=True)
+        self.values.write(values)
         self.rows = rows
         self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
         self.identity = Identity()
@@ -75,7 +75,7 @@ class Storage:
     def fixed_row(self) -> int:
         """The row for taking part without being trained; gradients that meet there are lost."""
         if self._fixed is None:
-            scratch = Block(self.values.floats)
+            scratch = block(self.values.floats)
             row = self.identity.row(value=self.values.address, gradient=scratch.address, needs=False, name=self.name)
             self._fixed = row, scratch
         return self._fixed[0]
@@ -96,11 +96,12 @@ class Storage:
 
     def gradient_or_none(self) -> np.ndarray | None:
         """The gradient, or None if all of it is zero."""
-        return self.gradient.array if self.gradient.array.any() else None
+        gradient = self.gradient.array
+        return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: np.ndarray | None) -> None:
         """Replace the gradient; None is zero."""
-        self.gradient.array[:] = 0 if gradient is None else gradient
+        self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:
             return
         self.touched[:] = 0

@@ -1,0 +1,236 @@
+"""Everything that needs a GPU, in one run: checks against the CPU, kernels against their floor, training on both.
+
+    python benchmarks/gpu.py                 # all of it, on GPU 0
+    python benchmarks/gpu.py --only checks
+    python tests/cuda/emulation benchmarks/gpu.py --only checks    # without a GPU, by emulation
+
+Prints tables with the card's name and the date, and fails where the GPU computes something else than the CPU. A
+kernel's floor is the time that its bytes take at the measured bandwidth or its operations at the measured rate of
+fused multiply-adds, whichever is longer. Where torch is installed, the same work is timed with it on the same card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import datetime
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import gpu_checks
+import numpy as np
+
+import dynet as dy
+from dynet_core import device
+from dynet_kernels.cuda import compiler, driver
+
+SECONDS = 0.2  # how long one timing repeats its work
+CHAINS, ROUNDS = 8, 4096  # of multiply-adds in each thread that measures their rate
+PEAK = """
+extern "C" __global__ void __launch_bounds__(256) peak(float* memory, float factor) {
+  float x[%d];
+  for (int k = 0; k < %d; k++) x[k] = (float)(threadIdx.x + k);
+  for (int round = 0; round < %d; round++)
+    #pragma unroll
+    for (int k = 0; k < %d; k++) x[k] = x[k] * factor + 1.0f;
+  float total = 0.0f;
+  for (int k = 0; k < %d; k++) total += x[k];
+  memory[blockIdx.x * 256 + threadIdx.x] = total;
+}
+"""
+
+
+def seconds_of(gpu: driver.Gpu, work: Callable[[], None]) -> float:
+    """How long some work takes on the GPU: the mean of many repetitions, after a first that is not counted."""
+    watch = driver.Stopwatch(gpu)
+    work()
+    gpu.synchronize()
+    repeat = 1
+    while True:
+        watch.start()
+        for _ in range(repeat):
+            work()
+        seconds = watch.stop()
+        if seconds > SECONDS:
+            watch.close()
+            return seconds / repeat
+        repeat = max(2 * repeat, int(repeat * SECONDS / max(seconds, 1e-6)))
+
+
+def bandwidth(gpu: driver.Gpu, size: int) -> float:
+    """Bytes a second, read and written together, of a copy within the GPU."""
+    source, target = gpu.allocate(size), gpu.allocate(size)
+    seconds = seconds_of(gpu, lambda: driver.call("cuMemcpyDtoD_v2", target, source, size))
+    gpu.free(source)
+    gpu.free(target)
+    return 2 * size / seconds
+
+
+def flops(gpu: driver.Gpu, blocks: int) -> float:
+    """Float32 operations a second, of multiply-adds in registers."""
+    function = gpu.load(compiler.compile(PEAK % (CHAINS, CHAINS, ROUNDS, CHAINS, CHAINS), gpu.arch)).function("peak")
+    memory = ctypes.c_uint64(gpu.allocate(4 * 256 * blocks))
+    factor = ctypes.c_float(0.5)
+    arguments = (ctypes.c_void_p * 2)(ctypes.addressof(memory), ctypes.addressof(factor))
+    launch = driver._library().cuLaunchKernel
+    launch.argtypes = [ctypes.c_void_p, *[ctypes.c_uint] * 7, *[ctypes.c_void_p] * 3]
+
+    def work() -> None:
+        if status := launch(function, blocks, 1, 1, 256, 1, 1, 0, None, arguments, None):
+            raise driver.CudaError(driver.explain(status))
+
+    seconds = seconds_of(gpu, work)
+    gpu.free(memory.value)
+    return 2 * 256 * blocks * CHAINS * ROUNDS / seconds
+
+
+@dataclass
+class Case:
+    """A graph to time: what it is called, its recording, and the floats and operations of its forward pass."""
+
+    name: str
+    record: Callable[[], dy.Expression]
+    floats: int
+    operations: int
+    torch: Callable | None = None  # the same, from the module torch: returns a function to be timed
+
+
+def cases(n: int) -> Iterator[Case]:
+    """Kernels of each family, on matrices of n x n."""
+    model = dy.ParameterCollection()
+    a, b = (model.add_parameters((n, n)) for _ in range(2))
+    table = model.add_lookup_parameters((n, n))
+    tables = np.random.default_rng(1).integers(0, n, n).tolist()
+
+    def pair(torch):
+        return torch.randn(n, n, device="cuda"), torch.randn(n, n, device="cuda")
+
+    def timed(function):
+        def made(torch):
+            x, y = pair(torch)
+            return lambda: function(torch, x, y)
+
+        return made
+
+    yield Case("tanh", lambda: dy.tanh(a), 2 * n * n, 0, timed(lambda t, x, y: t.tanh(x)))
+    yield Case("x + y", lambda: a + b, 3 * n * n, 0, timed(lambda t, x, y: x + y))
+    yield Case("cmult", lambda: dy.cmult(a, b), 3 * n * n, 0, timed(lambda t, x, y: x * y))
+    yield Case("softmax", lambda: dy.softmax(a), 2 * n * n, 0, timed(lambda t, x, y: t.softmax(x, 0)))
+    yield Case("sum_elems", lambda: dy.sum_elems(a), n * n, 0, timed(lambda t, x, y: x.sum()))
+    yield Case("transpose", lambda: dy.transpose(a), 2 * n * n, 0, timed(lambda t, x, y: x.t().contiguous()))
+    yield Case("lookup_batch", lambda: table.batch(tables), 2 * n * n, 0, timed(lambda t, x, y: x[tables]))
+    yield Case("W * X", lambda: a * b, 3 * n * n, 2 * n**3, timed(lambda t, x, y: x @ y))
+    yield Case("W * x", lambda: a * dy.pick(b, 0), n * n, 2 * n * n, timed(lambda t, x, y: x @ y[0]))
+
+
+def time_kernels(number: int, n: int) -> None:
+    """Print how near kernels come to their floor."""
+    with device.use(number):
+        gpu = device.gpu()
+        assert gpu is not None
+        bytes_a_second, rate = bandwidth(gpu, 64 * n * n), flops(gpu, 4096 if n > 256 else 4)
+        print(f"\nbandwidth {bytes_a_second / 1e9:,.0f} GB/s, {rate / 1e9:,.0f} GFLOP/s; matrices of {n} x {n}\n")
+        print("| graph | pass | microseconds | floor | torch |\n|---|---|---|---|---|")
+        for case in cases(n):
+            dy.renew_cg()
+            result = case.record()
+            result.forward()
+            graph = dy.cg()
+            engine = graph.engine
+            floor = max(4 * case.floats / bytes_a_second, case.operations / rate)
+            forward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_at))
+            theirs = torch_time(case, gpu)
+            print(f"| {case.name} | forward | {forward * 1e6:,.1f} | {floor * 1e6:,.1f} | {theirs} |")
+            if case.name != "sum_elems":
+                result = dy.sum_elems(result) if result.dim()[1] == 1 else dy.sum_batches(dy.sum_elems(result))
+            result.backward()
+            backward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_at))
+            print(f"| {case.name} | backward | {backward * 1e6:,.1f} | | |")
+
+
+def torch_time(case: Case, gpu: driver.Gpu) -> str:
+    """What torch takes on the same card, in microseconds; empty without torch."""
+    try:
+        import torch
+    except ImportError:
+        return ""
+    if case.torch is None or not torch.cuda.is_available():
+        return ""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return f"{seconds_of(gpu, case.torch(torch)) * 1e6:,.1f}"
+
+
+def time_training(number: int, steps: int) -> None:
+    """Print the losses and speed of the tasks on both devices; fails where the losses differ."""
+    print("\n| task | loss on the CPU | on the GPU | steps a second, CPU | GPU |\n|---|---|---|---|---|")
+    wrong = []
+    for name in gpu_checks.TASKS:
+        results = []
+        for where in (None, number):
+            with device.use(where):
+                dy.reset_random_seed(11)
+                task = gpu_checks.importlib.import_module(f"tasks.{name}")
+                step = task.make(dy, task.ROWS[0][1][-1] if steps > 1 else 1, seed=1, **gpu_checks.TASKS[name])
+                loss = step()
+                start = time.perf_counter()
+                losses = [loss] + [step() for _ in range(steps)]
+                results.append((losses, steps / (time.perf_counter() - start)))
+        (cpu, cpu_speed), (gpu, gpu_speed) = results
+        print(f"| {name} | {cpu[-1]:.5f} | {gpu[-1]:.5f} | {cpu_speed:,.1f} | {gpu_speed:,.1f} |")
+        if not np.allclose(cpu, gpu, rtol=gpu_checks.LOSS_TOLERANCE):
+            wrong.append(name)
+    if wrong:
+        sys.exit(f"losses differ by more than {gpu_checks.LOSS_TOLERANCE}: {', '.join(wrong)}")
+
+
+def check_everything(number: int) -> None:
+    """Compare every sample, builder and trainer with the CPU, and say what differs."""
+    checks: dict[str, list[tuple[str, Callable[[], None]]]] = {
+        "samples": [
+            (f"{name} {place}", lambda name=name, place=place: gpu_checks.check_op(name, place, number))
+            for name, place in gpu_checks.samples()
+        ],
+        "builders": [
+            (name, lambda name=name: gpu_checks.check_losses(lambda: gpu_checks.train_builder(name), number))
+            for name in gpu_checks.BUILDERS
+        ],
+        "trainers": [(name, lambda name=name: gpu_checks.check_trainer(name, number)) for name in gpu_checks.TRAINERS],
+    }
+    failed = False
+    for kind, these in checks.items():
+        good = 0
+        for name, check in these:
+            try:
+                check()
+                good += 1
+            except (AssertionError, driver.CudaError) as problem:
+                print(f"{name}: {problem}")
+        print(f"{good} of {len(these)} {kind} are as on the CPU", flush=True)
+        failed |= good < len(these)
+    if failed:
+        sys.exit(1)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gpu", type=int, default=0, help="which GPU")
+    parser.add_argument("--only", choices=["checks", "kernels", "training"], help="one part")
+    parser.add_argument("--size", type=int, default=2048, help="of matrices in the table of kernels")
+    parser.add_argument("--steps", type=int, default=20, help="of training")
+    options = parser.parse_args(arguments)
+    with device.use(options.gpu):
+        gpu = device.gpu()
+        assert gpu is not None
+        print(f"{gpu.name}, {gpu.arch}, {datetime.date.today()}", flush=True)
+    if options.only in (None, "checks"):
+        check_everything(options.gpu)
+    if options.only in (None, "kernels"):
+        time_kernels(options.gpu, options.size)
+    if options.only in (None, "training"):
+        time_training(options.gpu, options.steps)
+
+
+if __name__ == "__main__":
+    main()

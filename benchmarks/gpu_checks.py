@@ -1,0 +1,160 @@
+"""The same work on the CPU and on a GPU, and what the two must agree in. Each check raises AssertionError.
+
+The table of ops, the builders, the trainers and the benchmark's tasks say what the work is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import dynet as dy
+from dynet_core import device
+from dynet_core.op import OPS, Op, Sample
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "packages" / "dynet-ops" / "tests"), str(Path(__file__).parent)]
+
+import op_checks  # noqa: E402
+
+LOSS_TOLERANCE = 1e-4  # relative, of a loss in training
+STEPS = 3
+
+
+def samples() -> list[tuple[str, int]]:
+    """Every sample of the table: the op's name and the sample's number."""
+    return [(name, number) for name, op in OPS.items() for number in range(len(op.samples))]
+
+
+def on(number: int | None, work: Callable):
+    """The result of some work on the CPU (None) or a GPU."""
+    with device.use(number):
+        dy.reset_random_seed(11)
+        return work()
+
+
+def value_and_gradients(op: Op, sample: Sample, leaf) -> list[np.ndarray]:
+    """A node's value, and the gradients of its operands, which are inputs or parameters."""
+    dy.renew_cg()
+    leaves = [leaf(array) for array in op_checks.draw(op, sample)]
+    result = op_checks.record(op, sample, [one.expression for one in leaves])
+    value = op_checks.value_of(result)
+    op_checks.functional(result, op_checks.weights_for(result)).backward(full=leaf is op_checks.Input)
+    return [value, *[one.gradient() for one in leaves]]
+
+
+def assert_near(what: str, actual: np.ndarray, expected: np.ndarray, allowed: float) -> None:
+    """Equal shapes, infinities and NaN, and no difference beyond what is allowed."""
+    assert actual.shape == expected.shape, f"{what} is {actual.shape} on the GPU, {expected.shape} on the CPU"
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(actual[~finite], expected[~finite], err_msg=what)
+    error = op_checks.largest(actual[finite] - expected[finite])
+    assert error <= allowed, f"{what} is off by {error}, {allowed} is allowed"
+
+
+def check_op(name: str, number: int, gpu: int = 0) -> None:
+    """One sample of one op: the value, and the gradients of inputs and of parameters, are those of the CPU."""
+    op = OPS[name]
+    sample = op.samples[number]
+    for leaf in (op_checks.Input, op_checks.Parameter):
+        expected = on(None, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
+        actual = on(gpu, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
+        terms = [] if op.random else [op_checks.summed_terms(op, sample, op_checks.draw(op, sample))]
+        scale = op_checks.largest(expected[0][np.isfinite(expected[0])], *terms)
+        assert_near(f"{name}: value", actual[0], expected[0], 2 * op.tolerance * scale)
+        for place, (one, other) in enumerate(zip(actual[1:], expected[1:])):
+            scale = max(op_checks.SMALLEST_GRADIENT, op_checks.largest(other))
+            assert_near(f"{name}: gradient {place}", one, other, op_checks.GRADIENT_TOLERANCE * scale)
+
+
+BUILDERS: dict[str, Callable] = {
+    name: getattr(dy, name)
+    for name in dy.__all__
+    if name.endswith("Builder") and name not in ("_RNNBuilder", "BiRNNBuilder", "LSTMBuilder")  # another's name
+}
+BUILDERS["VanillaLSTMBuilder, normalised"] = lambda n, i, h, m: dy.VanillaLSTMBuilder(n, i, h, m, ln_lstm=True)
+BUILDERS["BiRNNBuilder"] = lambda n, i, h, m: dy.BiRNNBuilder(n, i, 2 * h, m, dy.VanillaLSTMBuilder)
+
+
+def train_builder(name: str) -> list[float]:
+    """The losses of a few steps of training with dropout and a lookup table."""
+    model = dy.ParameterCollection()
+    table, weight = model.add_lookup_parameters((7, 5)), model.add_parameters((3, 12 if name == "BiRNNBuilder" else 6))
+    builder = BUILDERS[name](2, 5, 6, model)
+    trainer = dy.SimpleSGDTrainer(model)
+    losses = []
+    for step in range(STEPS):
+        dy.renew_cg()
+        words = [table[(word + step) % 7] for word in (3, 1, 4, 1, 5)]
+        outputs = builder.transduce(words) if name == "BiRNNBuilder" else builder.initial_state().transduce(words)
+        loss = dy.esum([dy.pickneglogsoftmax(weight * dy.dropout(y, 0.2), k % 3) for k, y in enumerate(outputs)])
+        losses.append(loss.value())
+        loss.backward()
+        trainer.update()
+    return losses
+
+
+TRAINERS = [name for name in dy.__all__ if name.endswith("Trainer") and name != "Trainer"]
+
+
+def train_with(name: str) -> list[np.ndarray]:
+    """Parameters, one of them a table, after a few updates that clip the gradient."""
+    draw = np.random.default_rng(5)
+    model = dy.ParameterCollection()
+    weight = model.parameters_from_numpy(draw.uniform(-1, 1, (4, 3)))
+    table = model.lookup_parameters_from_numpy(draw.uniform(-1, 1, (6, 3)))
+    trainer = getattr(dy, name)(model)
+    trainer.set_clip_threshold(2.0)
+    for step in range(STEPS):
+        dy.renew_cg()
+        dy.squared_norm(weight * (table[step] + table[5]) + dy.inputVector([1, -2, 3, 5])).backward()
+        trainer.update()
+    return [weight.as_array(), table.as_array()]
+
+
+TASKS = {
+    "tagger": {}, "tagger_char": {}, "treelstm": {"size": 128}, "parser": {"read": True}, "rnnlm": {}, "small": {},
+    "xor": {},
+}  # fmt: skip
+
+
+def train_task(name: str, steps: int = 1) -> list[float]:
+    """The losses of the first steps of one of the benchmark's tasks, and how large its parameters then are."""
+    step = importlib.import_module(f"tasks.{name}").make(dy, 1, seed=1, **TASKS[name])
+    losses = [step() for _ in range(steps)]
+    model = getattr(step, "parameters", None) or dy.ParameterCollection()
+    return losses + [
+        float(np.linalg.norm(p.as_array())) for p in [*model.parameters_list(), *model.lookup_parameters_list()]
+    ]
+
+
+def train_example() -> list[float]:
+    """The losses of the first steps of the example tagger, on sentences of few words."""
+    sys.path.append(str(ROOT / "examples" / "tagger"))
+    tagger = importlib.import_module("model")
+    sentences = [[("bir", "DET"), ("ev", "NOUN"), (".", "PUNCT")], [("ev", "NOUN"), ("bir", "NUM"), ("dir", "VERB")]]
+    network = tagger.Tagger(tagger.Vocabulary.of(sentences))
+    trainer = dy.AdamTrainer(network.parameters)
+    losses = []
+    for _ in range(STEPS):
+        loss = network.loss(sentences)
+        losses.append(loss.value())
+        loss.backward()
+        trainer.update()
+    return losses
+
+
+def check_losses(train: Callable[[], list[float]], gpu: int = 0) -> None:
+    """Training has the losses that it has on the CPU."""
+    np.testing.assert_allclose(on(gpu, train), on(None, train), rtol=LOSS_TOLERANCE)
+
+
+def check_trainer(name: str, gpu: int = 0) -> None:
+    """A trainer's updates are those of the CPU."""
+    expected, actual = (on(number, lambda: train_with(name)) for number in (None, gpu))
+    for one, other in zip(actual, expected):
+        assert_near(name, one, other, 1e-5 * op_checks.largest(other))

@@ -1,0 +1,76 @@
+"""A GPU's memory as a DLPack capsule, which torch, CuPy and others take without a copy."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+
+from .memory import GpuBlock
+
+CUDA = 2  # kDLCUDA
+FLOAT = 2  # kDLFloat
+NAME = b"dltensor"
+
+
+class _Tensor(ctypes.Structure):
+    """DLTensor."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+class _Managed(ctypes.Structure):
+    """DLManagedTensor."""
+
+    _fields_ = [("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+
+
+_kept: dict[int, tuple] = {}  # what capsules refer to, until whoever took one is done with it
+_numbers = itertools.count(1)
+
+
+@ctypes.CFUNCTYPE(None, ctypes.POINTER(_Managed))
+def _delete(managed) -> None:
+    _kept.pop(managed.contents.context, None)
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def _delete_unused(capsule) -> None:
+    """Nobody has taken what is in the capsule: its name is still the first.
+
+    The capsule is being destroyed, so that it comes as an address: a reference to it would destroy it again.
+    """
+    if _is_valid(capsule, NAME):
+        _delete(ctypes.cast(_pointer(capsule, NAME), ctypes.POINTER(_Managed)))
+
+
+_new = ctypes.pythonapi.PyCapsule_New
+_new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
+_is_valid = ctypes.pythonapi.PyCapsule_IsValid
+_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]
+
+
+def capsule(block: GpuBlock, shape: tuple[int, ...]):
+    """The whole of a block, column by column, as a tensor of this shape. It keeps the block alive."""
+    block.gpu.synchronize()  # whoever takes it has streams of their own
+    count = len(shape)
+    shapes = (ctypes.c_int64 * count)(*shape)
+    strides = (ctypes.c_int64 * count)(*(math.prod(shape[:place]) for place in range(count)))
+    number = next(_numbers)
+    tensor = _Tensor(4 * block.address, CUDA, block.gpu.number, count, FLOAT, 32, 1, shapes, strides, 0)
+    managed = _Managed(tensor, number, ctypes.cast(_delete, ctypes.c_void_p))
+    _kept[number] = block, shapes, strides, managed
+    return _new(ctypes.addressof(managed), NAME, ctypes.cast(_delete_unused, ctypes.c_void_p))

@@ -1,0 +1,151 @@
+"""From kernels to CUDA C, and to the host function that launches them. Imports TVM.
+
+A kernel's device function takes what its PrimFunc takes: memory, index, base, count and the kernel's parameters,
+each of eight bytes. The host function reads them from the tape and evaluates the grid, which the kernel's emitter
+states in terms of them.
+"""
+
+from __future__ import annotations
+
+import tvm
+import tvm_ffi
+from tvm import ir, tirx
+from tvm.tirx.script import builder as T
+
+from .. import layout as at
+from .. import machine, tir
+from ..kernels import SHARD
+from ..layout import SLOT
+from ..tir import int64, let
+from .machine import ARGUMENTS, DEVICE_INDEX, FAILURE, FUNCTIONS, POINTERS
+
+# In place of what TVM puts before kernels, so that nvrtc needs no header files.
+PRELUDE = """\
+#ifdef __CUDACC_RTC__
+typedef signed char int8_t;
+typedef unsigned char uint8_t;
+typedef short int16_t;
+typedef unsigned short uint16_t;
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+#else
+#include <cstdint>
+#endif
+#define uchar unsigned char
+#define ushort unsigned short
+#define uint unsigned int
+#define CUDART_INF_F __int_as_float(0x7f800000)
+#define CUDART_NAN_F __int_as_float(0x7fffffff)
+#define CUDART_INF __longlong_as_double(0x7ff0000000000000LL)
+#define CUDART_NAN __longlong_as_double(0xfff8000000000000LL)
+"""
+AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", "threadIdx.z")
+
+
+def pairs(kernels) -> list:
+    """Opcode and (symbol, kernel) of a shard's kernels."""
+    return [(opcode, (machine.symbol_of(name), kernel)) for opcode, (name, kernel) in kernels.items()]
+
+
+def device_source(pairs) -> str:
+    """The CUDA C of kernels, pairs of opcode and (symbol, kernel)."""
+    device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
+    functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in pairs}
+    # A host function that calls them all: TVM leaves out what nobody calls.
+    functions[ir.GlobalVar("run")] = machine.run_function(pairs).with_attr("target", host)
+    target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
+    needless = machine.NEEDLESS_ON_CPU
+    with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=needless):
+        source = tvm.compile(ir.IRModule(functions), target=target).mod.imports[0].inspect_source()
+    return PRELUDE + source[source.index('extern "C" __global__') :]
+
+
+def extents(function) -> dict[str, object]:
+    """How many threads and blocks a kernel wants on each axis, as expressions of its arguments."""
+    values, found = {}, {}
+
+    def bind(node):
+        values[node.var] = node.value
+
+    def attribute(node):
+        if node.attr_key == "thread_extent":
+            found[node.node.thread_tag] = node.value
+
+    tvm_ffi.structural_walk(function.body, ((tirx.Bind, bind), (tirx.AttrStmt, attribute)), order="pre")
+
+    def inlined(expression):
+        return tvm_ffi.structural_map(
+            expression, (tirx.Var, lambda var: inlined(values[var]) if var in values else var)
+        )
+
+    return {axis: inlined(extent) for axis, extent in found.items()}
+
+
+def launch_module(shard: int, pairs, name: str):
+    """A host function `name(context, device)` that launches rows of the tape as long as they are of these kernels.
+
+    It goes on from slot `row`, which it moves on, and stops where the driver refuses a launch.
+    """
+
+    def body(context, device):
+        buffers = machine.Buffers(context)
+        slots = tir.buffer_at(device, "int64")
+        number = tir.Counter(buffers.slots[SLOT["row"]])
+        end = let(buffers.slots[SLOT["tape_count"]])
+        going = tir.Counter(int64(1))
+        with T.While(T.And(going.get() != int64(0), machine.belongs(buffers, number.get(), end, shard * SHARD, SHARD))):
+            _dispatch(buffers, slots, let(number.get()), pairs)
+            tir.choose(
+                slots[FAILURE] == int64(0),
+                lambda: number.set(number.get() + int64(1)),
+                lambda: going.set(int64(0)),
+            )
+        T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
+
+    return ir.IRModule({ir.GlobalVar(name): machine.function(name, ["context", "device"], body)})
+
+
+def _dispatch(buffers, slots, number, pairs):
+    row = let(number * int64(at.TAPE_ROW))
+    opcode = let(buffers.tape[row])
+    table = let(buffers.tape[row + int64(at.TAPE_PARAMETERS)])
+    handle = let(tir.buffer_at(slots[FUNCTIONS], "int64")[opcode])
+    arguments = tir.buffer_at(slots[ARGUMENTS], "int64")
+
+    def launch(kernel):
+        function = kernel.cuda()
+        base, columns = (let(buffers.tape[row + int64(k)]) for k in (at.TAPE_BASE, at.TAPE_COUNT))
+        parameters = [let(buffers.table[table + int64(k)]) for k in range(len(kernel.parameters))]
+        numbers = [let(buffers.slots[SLOT["origin"]]), let(slots[DEVICE_INDEX]), base, columns, *parameters]
+        for place, value in enumerate(numbers):
+            T.buffer_store(arguments, value, [int64(place)])
+        given = dict(zip(function.params, numbers))
+        sizes = {
+            axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: given.get(var, var)))
+            for axis, extent in extents(function).items()
+        }
+        sizes = [let(T.Cast("int64", sizes[axis]) if axis in sizes else int64(1)) for axis in AXES]
+        blocks = let(sizes[0] * sizes[1] * sizes[2])
+        with tir.when(blocks > int64(0)):
+            status = T.call_extern(
+                "int32",
+                "cuLaunchKernel",
+                tir.pointer(handle, "int64"),
+                *[T.Cast("uint32", size) for size in sizes],
+                tirx.const(0, "uint32"),
+                tir.pointer(int64(0), "int64"),
+                tir.pointer(slots[POINTERS], "int64"),
+                tir.pointer(int64(0), "int64"),
+            )
+            T.buffer_store(slots, T.Cast("int64", status), [int64(FAILURE)])
+
+    def choose(one, *rest):
+        code, (_, kernel) = one
+        if rest:
+            tir.choose(opcode == int64(code), lambda: launch(kernel), lambda: choose(*rest))
+        else:
+            launch(kernel)
+
+    choose(*pairs)

@@ -1,0 +1,114 @@
+"""CUDA C to a cubin, by nvcc or, without a toolkit, by the nvrtc of the extra `dynet-kernels[cuda]`."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .driver import CudaError
+
+# Newer ones first: they know more kinds of GPU.
+NVRTC = [f"libnvrtc.so.{version}" for version in (13, 12)] + [f"nvrtc64_{version}_0.dll" for version in (130, 120)]
+NVRTC_IN_WHEELS = ("*/lib/libnvrtc.so.[0-9]*", "*/bin/nvrtc64_*_0.dll", "*/bin/*/nvrtc64_*_0.dll")
+PATIENCE = 600  # seconds for a shard of kernels, on a busy machine
+
+
+class NoCompilerError(CudaError):
+    """There is neither nvcc nor nvrtc."""
+
+    def __init__(self):
+        super().__init__(
+            "neither nvcc (of the CUDA toolkit) nor nvrtc was found, one of which compiles the kernels: "
+            "install the toolkit, or run `pip install 'dynet-kernels[cuda]'`"
+        )
+
+
+def find_nvcc() -> str | None:
+    """The toolkit's compiler: on the path, in CUDA_HOME or CUDA_PATH, or where toolkits usually are."""
+    found = shutil.which("nvcc")
+    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
+    return found or next((path for home in homes if home and (path := shutil.which("nvcc", path=f"{home}/bin"))), None)
+
+
+def find_nvrtc() -> str | None:
+    """The library of nvrtc: as the loader finds it, or in NVIDIA's wheels."""
+    spec = importlib.util.find_spec("nvidia")
+    places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+    wheels = [path for place in places for pattern in NVRTC_IN_WHEELS for path in sorted(place.glob(pattern))]
+    for candidate in (*NVRTC, *map(str, wheels)):
+        try:
+            ctypes.CDLL(candidate)
+        except OSError:
+            continue
+        return candidate
+    return None
+
+
+def name() -> str:
+    """Which compiler `compile` calls.
+
+    Raises:
+        NoCompilerError: there is none.
+    """
+    if find_nvcc():
+        return "nvcc"
+    if find_nvrtc():
+        return "nvrtc"
+    raise NoCompilerError
+
+
+def compile(source: str, arch: str) -> bytes:
+    """The cubin of some CUDA C for a kind of GPU, such as `sm_90`.
+
+    Raises:
+        CudaError: it cannot be compiled, or there is no compiler.
+    """
+    return _nvcc(source, arch) if name() == "nvcc" else _nvrtc(source, arch)
+
+
+def _nvcc(source: str, arch: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="dynet-cuda-") as directory:
+        code, cubin = Path(directory) / "kernels.cu", Path(directory) / "kernels.cubin"
+        code.write_text(source)
+        done = subprocess.run(
+            [str(find_nvcc()), f"-arch={arch}", "--cubin", "-o", str(cubin), str(code)],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        if done.returncode:
+            raise CudaError(f"nvcc could not compile the kernels:\n{done.stderr[-4000:]}")
+        return cubin.read_bytes()
+
+
+def _nvrtc(source: str, arch: str) -> bytes:
+    library = ctypes.CDLL(str(find_nvrtc()))
+    library.nvrtcGetErrorString.restype = ctypes.c_char_p
+    program = ctypes.c_void_p()
+
+    def call(function: str, *arguments) -> None:
+        status = getattr(library, f"nvrtc{function}")(*arguments)
+        if status:
+            raise CudaError(f"nvrtc{function}: {library.nvrtcGetErrorString(status).decode()}")
+
+    def output(kind: str) -> bytes:
+        size = ctypes.c_size_t()
+        call(f"Get{kind}Size", program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value)
+        call(f"Get{kind}", program, text)
+        return text.raw
+
+    call("CreateProgram", ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None)
+    try:
+        options = (ctypes.c_char_p * 1)(f"--gpu-architecture={arch}".encode())
+        if library.nvrtcCompileProgram(program, len(options), options):
+            log = output("ProgramLog").decode(errors="replace")
+            raise CudaError(f"nvrtc could not compile the kernels:\n{log[-4000:]}")
+        return output("CUBIN")
+    finally:
+        call("DestroyProgram", ctypes.byref(program))

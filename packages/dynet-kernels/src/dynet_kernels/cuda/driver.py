@@ -1,0 +1,239 @@
+"""The CUDA driver, through ctypes: memory, modules and launches of one GPU. Needs no CUDA toolkit and no TVM."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+import threading
+
+import numpy as np
+
+LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+COMPUTE_MAJOR, COMPUTE_MINOR, MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
+NO_DEVICE = 100
+OUT_OF_MEMORY = 2
+
+u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
+out = ctypes.POINTER
+SIGNATURES = {
+    "cuInit": (u32,),
+    "cuDriverGetVersion": (out(ctypes.c_int),),
+    "cuDeviceGetCount": (out(ctypes.c_int),),
+    "cuDeviceGet": (out(ctypes.c_int), ctypes.c_int),
+    "cuDeviceGetName": (text, ctypes.c_int, ctypes.c_int),
+    "cuDeviceGetAttribute": (out(ctypes.c_int), ctypes.c_int, ctypes.c_int),
+    "cuDevicePrimaryCtxRetain": (out(handle), ctypes.c_int),
+    "cuCtxSetCurrent": (handle,),
+    "cuCtxSynchronize": (),
+    "cuMemAlloc_v2": (out(u64), size_t),
+    "cuMemFree_v2": (u64,),
+    "cuMemGetInfo_v2": (out(size_t), out(size_t)),
+    "cuMemcpyHtoD_v2": (u64, handle, size_t),
+    "cuMemcpyDtoH_v2": (handle, u64, size_t),
+    "cuMemcpyDtoD_v2": (u64, u64, size_t),
+    "cuMemsetD32_v2": (u64, u32, size_t),
+    "cuModuleLoadData": (out(handle), ctypes.c_char_p),
+    "cuModuleGetFunction": (out(handle), handle, text),
+    "cuEventCreate": (out(handle), u32),
+    "cuEventRecord": (handle, handle),
+    "cuEventSynchronize": (handle,),
+    "cuEventElapsedTime": (out(ctypes.c_float), handle, handle),
+    "cuEventDestroy_v2": (handle,),
+    "cuGetErrorName": (ctypes.c_int, out(text)),
+    "cuGetErrorString": (ctypes.c_int, out(text)),
+}
+
+
+class CudaError(RuntimeError):
+    """What the CUDA driver or compiler says has gone wrong, or is missing."""
+
+
+class NoDriverError(CudaError):
+    """There is no NVIDIA driver, or no GPU that it knows."""
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """The driver's library. Its symbols are for all: compiled code calls `cuLaunchKernel`."""
+    try:
+        library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
+    except OSError as problem:
+        raise NoDriverError(f"the NVIDIA driver is missing: {LIBRARY} cannot be loaded ({problem})") from None
+    for name, arguments in SIGNATURES.items():
+        getattr(library, name).argtypes = arguments
+    return library
+
+
+def explain(status: int) -> str:
+    """What a status means, in the driver's words."""
+    words = []
+    for function in (_library().cuGetErrorName, _library().cuGetErrorString):
+        found = text()
+        function(status, ctypes.byref(found))
+        words.append((found.value or b"unknown").decode(errors="replace"))
+    return ": ".join(words)
+
+
+def call(name: str, *arguments) -> None:
+    """Call a function of the driver.
+
+    Raises:
+        CudaError: it did not succeed.
+    """
+    status = getattr(_library(), name)(*arguments)
+    if status:
+        raise CudaError(f"{name}: {explain(status)} ({status})")
+
+
+def _whole(name: str, *arguments) -> int:
+    found = ctypes.c_int()
+    call(name, ctypes.byref(found), *arguments)
+    return found.value
+
+
+@functools.cache
+def gpu_count() -> int:
+    """How many GPUs the driver knows.
+
+    Raises:
+        NoDriverError: there is no driver, or it knows none.
+    """
+    status = _library().cuInit(0)
+    if status:
+        raise NoDriverError(f"the NVIDIA driver finds no GPU it can use: cuInit says {explain(status)} ({status})")
+    count = _whole("cuDeviceGetCount")
+    if not count:
+        raise NoDriverError("the NVIDIA driver finds no GPU")
+    return count
+
+
+class Gpu:
+    """One GPU. Work on it is done in the order in which it is asked for.
+
+    Args:
+        number: which, as the driver counts them.
+    """
+
+    def __init__(self, number: int = 0):
+        count = gpu_count()
+        if not 0 <= number < count:
+            raise NoDriverError(f"there is no GPU {number}: the NVIDIA driver knows {count}")
+        self.number = number
+        self._owner = os.getpid()
+        self._device = _whole("cuDeviceGet", number)
+        self._context = handle()
+        call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
+        self._thread = threading.local()
+
+    @property
+    def name(self) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        call("cuDeviceGetName", buffer, len(buffer), self._device)
+        return buffer.value.decode(errors="replace")
+
+    @functools.cached_property
+    def arch(self) -> str:
+        """What compilers call this kind of GPU, such as `sm_90`."""
+        major, minor = (_whole("cuDeviceGetAttribute", what, self._device) for what in (COMPUTE_MAJOR, COMPUTE_MINOR))
+        return f"sm_{major}{minor}"
+
+    def enter(self) -> None:
+        """Make this the GPU that the calling thread talks to."""
+        if not hasattr(self._thread, "entered"):
+            if os.getpid() != self._owner:
+                raise CudaError("a forked process cannot go on with its parent's GPU: start it with `spawn`")
+            call("cuCtxSetCurrent", self._context)
+            self._thread.entered = True
+
+    def allocate(self, size: int) -> int:
+        """Memory of `size` bytes; its address."""
+        self.enter()
+        address = u64()
+        status = _library().cuMemAlloc_v2(ctypes.byref(address), max(size, 4))
+        if status == OUT_OF_MEMORY:
+            free, total = size_t(), size_t()
+            call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+            raise MemoryError(f"GPU {self.number} has {free.value} of {total.value} bytes left; {size} are needed")
+        if status:
+            raise CudaError(f"cuMemAlloc: {explain(status)} ({status})")
+        return address.value
+
+    def free(self, address: int) -> None:
+        """Give memory back. A process that is ending, or a forked one, need not."""
+        if os.getpid() == self._owner and not sys.is_finalizing():
+            self.enter()
+            call("cuMemFree_v2", address)
+
+    def upload(self, address: int, values: np.ndarray) -> None:
+        """Copy a contiguous array to the GPU."""
+        self.upload_from(address, values.ctypes.data, values.nbytes)
+
+    def upload_from(self, address: int, source: int, size: int) -> None:
+        """Copy `size` bytes of host memory to the GPU."""
+        if size:
+            self.enter()
+            call("cuMemcpyHtoD_v2", address, source, size)
+
+    def download(self, address: int, values: np.ndarray) -> None:
+        """Fill a contiguous array from the GPU."""
+        if values.nbytes:
+            self.enter()
+            call("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
+
+    def fill(self, address: int, bits: int, words: int) -> None:
+        """Set `words` four-byte words to a pattern."""
+        if words:
+            self.enter()
+            call("cuMemsetD32_v2", address, bits, words)
+
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+        self.enter()
+        call("cuCtxSynchronize")
+
+    def load(self, image: bytes) -> Module:
+        """Load a cubin."""
+        self.enter()
+        module = handle()
+        call("cuModuleLoadData", ctypes.byref(module), image)
+        return Module(module)
+
+
+class Module:
+    """Compiled kernels on a GPU. They stay until the process ends."""
+
+    def __init__(self, module: ctypes.c_void_p):
+        self._module = module
+
+    def function(self, name: str) -> int:
+        """A kernel's handle."""
+        found = handle()
+        call("cuModuleGetFunction", ctypes.byref(found), self._module, name.encode())
+        return found.value or 0
+
+
+class Stopwatch:
+    """Times what a GPU does between `start` and `stop`, by the GPU's own clock."""
+
+    def __init__(self, gpu: Gpu):
+        gpu.enter()
+        self._events = [handle(), handle()]
+        for event in self._events:
+            call("cuEventCreate", ctypes.byref(event), 0)
+
+    def start(self) -> None:
+        call("cuEventRecord", self._events[0], None)
+
+    def stop(self) -> float:
+        """Seconds since `start`."""
+        call("cuEventRecord", self._events[1], None)
+        call("cuEventSynchronize", self._events[1])
+        milliseconds = ctypes.c_float()
+        call("cuEventElapsedTime", ctypes.byref(milliseconds), *self._events)
+        return milliseconds.value / 1000
+
+    def close(self) -> None:
+        for event in self._events:
+            call("cuEventDestroy_v2", event)

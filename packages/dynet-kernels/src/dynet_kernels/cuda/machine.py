@@ -1,0 +1,202 @@
+"""The tape machine of a GPU: graphs are planned on the CPU, and each instruction is one launch.
+
+It has the functions of `library.Library`. Addresses are the GPU's; what the planner itself reads and writes
+(records, tables, touched rows, lists of addresses) stays in the memory of the host.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import layout as at
+from .. import library
+from ..kernels import SHARD, Kernel, Kernels
+from ..layout import SLOT
+from . import compiler, driver
+
+ORIGIN, ARENA_TOP, STATUS = SLOT["origin"], SLOT["arena_top"], SLOT["status"]
+INDEX, INDEX_TOP, TAPE, TAPE_COUNT, ROW = (SLOT[name] for name in ("index", "index_top", "tape", "tape_count", "row"))
+Context = ctypes.c_int64 * len(SLOT)
+MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
+FUNCTIONS, ARGUMENTS, POINTERS, DEVICE_INDEX, FAILURE, DEVICE_SLOTS = range(6)  # as codegen has them
+
+
+@functools.cache
+def _codegen() -> str:
+    return library.digest_of([Path(__file__).with_name("codegen.py")])
+
+
+def symbol_of(name: str) -> str:
+    """The name of a kernel's device function."""
+    return "kernel_" + name.replace(".", "_")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The CUDA C of a shard."""
+
+    number: int
+    kernels: dict[int, tuple[str, Kernel]]
+    arch: str
+    compiler: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.compiler} for {self.arch}\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
+
+    def build(self, path: Path) -> None:
+        from . import codegen
+
+        path.write_text(codegen.device_source(codegen.pairs(self.kernels)))
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """The function of the host that launches a shard's kernels."""
+
+    number: int
+    kernels: dict[int, tuple[str, Kernel]]
+
+    @property
+    def key(self) -> str:
+        return f"launcher\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
+
+    def build(self, path: Path) -> None:
+        from . import codegen
+
+        module = codegen.launch_module(self.number, codegen.pairs(self.kernels), launcher_name(self.number))
+        library.write_object(module, path)
+
+
+def launcher_name(shard: int) -> str:
+    return f"launch_shard_{shard}"
+
+
+def build_cubin(source: Source, path: Path) -> None:
+    """Write the cubin of a shard."""
+    code = path.with_suffix(".cu")
+    library.build_in_child(source, code)
+    path.write_bytes(compiler.compile(code.read_text(), source.arch))
+
+
+class Machine:
+    """Runs tapes on one GPU."""
+
+    def __init__(self, kernels: Kernels, gpu: driver.Gpu):
+        self.gpu = gpu
+        self._kernels = kernels
+        self._launchers: dict[int, object] = {}
+        self._lock = threading.Lock()
+        (planner,) = library.modules([library.Planner(library.PLACES)])
+        self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
+        arguments = 4 + MOST_PARAMETERS
+        self._arguments = (ctypes.c_int64 * arguments)()
+        start = ctypes.addressof(self._arguments)
+        self._pointers = (ctypes.c_void_p * arguments)(*range(start, start + 8 * arguments, 8))
+        self._functions = (ctypes.c_int64 * SHARD)()
+        self._slots = (ctypes.c_int64 * DEVICE_SLOTS)()
+        self._slots[ARGUMENTS], self._slots[POINTERS] = start, ctypes.addressof(self._pointers)
+        self._slots_at = ctypes.addressof(self._slots)
+        self._index_size = 0
+        self.load_used()
+
+    def load_used(self) -> None:
+        """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
+        with self._lock:
+            numbers = sorted(self._kernels.used - set(self._launchers))
+            if not numbers:
+                return
+            for number in numbers:
+                self._kernels.close(number)
+            shards = [self._kernels.shard(number) for number in numbers]
+            sources = [Source(number, shard, self.gpu.arch, compiler.name()) for number, shard in zip(numbers, shards)]
+            loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
+            launchers = library.modules([Launcher(*pair) for pair in zip(numbers, shards)], kind=None)
+            self._grow_functions((numbers[-1] + 1) * SHARD)
+            for shard, module in zip(shards, loaded):
+                for opcode, (name, kernel) in shard.items():
+                    if len(kernel.parameters) > MOST_PARAMETERS:
+                        raise ValueError(f"kernel {name} has more than {MOST_PARAMETERS} parameters")
+                    self._functions[opcode] = module.function(symbol_of(name))
+            for number, module in zip(numbers, launchers):
+                self._launchers[number] = module.get_function(launcher_name(number))
+
+    def _grow_functions(self, size: int) -> None:
+        size = max(size, len(self._functions))
+        self._functions = (ctypes.c_int64 * size)(*self._functions)
+        self._slots[FUNCTIONS] = ctypes.addressof(self._functions)
+
+    def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
+        """Plan records, and take in the inputs that came with them."""
+        slots = Context.from_address(context)
+        start, first = slots[ARENA_TOP], inputs + 4 * inputs_begin
+        slots[ORIGIN] = first - 4 * start  # from where the planner moves the inputs to where they are already
+        try:
+            self._plans["forward"](context, begin, end, inputs, inputs_begin, inputs_end)
+        finally:
+            slots[ORIGIN] = 0
+        if slots[STATUS] == at.READY:
+            self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
+
+    def plan_backward(self, context: int, *arguments: int) -> None:
+        self._plans["backward"](context, *arguments)
+
+    def plan_gradient_norm(self, context: int, *arguments: int) -> None:
+        self._plans["gradient_norm"](context, *arguments)
+
+    def plan_update(self, context: int, *arguments: int) -> None:
+        self._plans["update"](context, *arguments)
+
+    def forward(self, context: int, *arguments: int) -> None:
+        self.plan_forward(context, *arguments)
+        self._run_if_ready(context)
+
+    def backward(self, context: int, *arguments: int) -> None:
+        self.plan_backward(context, *arguments)
+        self._run_if_ready(context)
+
+    def gradient_norm(self, context: int, *arguments: int) -> None:
+        self.plan_gradient_norm(context, *arguments)
+        self._run_if_ready(context)
+
+    def update(self, context: int, *arguments: int) -> None:
+        self.plan_update(context, *arguments)
+        self._run_if_ready(context)
+
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+        self.gpu.synchronize()
+
+    def _run_if_ready(self, context: int) -> None:
+        if Context.from_address(context)[STATUS] == at.READY:
+            self.run(context)
+
+    def run(self, context: int) -> None:
+        """Launch what is on the tape."""
+        slots = Context.from_address(context)
+        with self._lock:
+            self._upload_index(slots[INDEX], slots[INDEX_TOP])
+            slots[ROW] = 0
+            while slots[ROW] < slots[TAPE_COUNT]:
+                opcode = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW]).value
+                self._launchers[opcode // SHARD](context, self._slots_at)  # type: ignore[operator]
+                if self._slots[FAILURE]:
+                    self._fail(slots)
+
+    def _upload_index(self, source: int, count: int) -> None:
+        if count > self._index_size:
+            if self._index_size:
+                self.gpu.free(self._slots[DEVICE_INDEX])
+            self._index_size = max(2 * count, 1 << 14)
+            self._slots[DEVICE_INDEX] = self.gpu.allocate(8 * self._index_size)
+        self.gpu.upload_from(self._slots[DEVICE_INDEX], source, 8 * count)
+
+    def _fail(self, slots) -> None:
+        row = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW])
+        status, self._slots[FAILURE] = self._slots[FAILURE], 0
+        name = next(name for opcode, name, _ in self._kernels.numbered() if opcode == row.value)
+        raise driver.CudaError(f"kernel {name} cannot be launched: {driver.explain(status)} ({status})")

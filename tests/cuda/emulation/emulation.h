@@ -1,0 +1,91 @@
+// What generated CUDA C needs in order to run on the CPU; the driver (driver.cpp) has the definitions.
+//
+// Every access to memory is announced to the driver by the calls that -fsanitize=thread puts before it, so that the
+// driver sees accesses outside of allocated memory and races between threads, whatever the source looks like.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+struct dim3 {
+  unsigned x, y, z;
+};
+
+extern "C" {
+dim3 emulated_thread() __attribute__((const));
+dim3 emulated_block() __attribute__((const));
+dim3 emulated_block_size() __attribute__((const));
+dim3 emulated_grid_size() __attribute__((const));
+void emulated_barrier();
+void emulated_atomic(void* place, size_t size);
+void emulated_bad_index(long index, long size) __attribute__((noreturn));
+void* emulated_shared(long line, size_t size);
+}
+
+#define threadIdx (emulated_thread())
+#define blockIdx (emulated_block())
+#define blockDim (emulated_block_size())
+#define gridDim (emulated_grid_size())
+#define __global__ __attribute__((noinline))
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __restrict__
+#define __launch_bounds__(...)
+#define __syncthreads() emulated_barrier()
+
+// An array in shared memory, known by the line that declares it.
+template <class T, long N>
+struct Shared {
+  T* numbers;
+  explicit Shared(long line) : numbers(static_cast<T*>(emulated_shared(line, N * sizeof(T)))) {}
+  T& operator[](long index) {
+    if (index < 0 || index >= N) emulated_bad_index(index, N);
+    return numbers[index];
+  }
+  operator T*() { return numbers; }
+};
+
+#define UNSEEN __attribute__((no_sanitize_thread, noinline))
+
+template <class T>
+UNSEEN T atomicAdd(T* place, T value) {
+  emulated_atomic(place, sizeof(T));
+  T before = *place;
+  *place = before + value;
+  return before;
+}
+
+template <class T>
+UNSEEN T atomicMax(T* place, T value) {
+  emulated_atomic(place, sizeof(T));
+  T before = *place;
+  if (value > before) *place = value;
+  return before;
+}
+
+template <class T>
+UNSEEN T atomicExch(T* place, T value) {
+  emulated_atomic(place, sizeof(T));
+  T before = *place;
+  *place = value;
+  return before;
+}
+
+template <class A, class B>
+inline auto max(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
+template <class A, class B>
+inline auto min(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
+inline float __fdividef(float a, float b) { return a / b; }
+inline float __expf(float x) { return expf(x); }
+inline float __logf(float x) { return logf(x); }
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
+inline int __float_as_int(float x) { int y; memcpy(&y, &x, 4); return y; }
+inline float __uint_as_float(unsigned x) { float y; memcpy(&y, &x, 4); return y; }
+inline unsigned __float_as_uint(float x) { unsigned y; memcpy(&y, &x, 4); return y; }
+inline double __longlong_as_double(long long x) { double y; memcpy(&y, &x, 8); return y; }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
+inline int __clz(int x) { return x ? __builtin_clz(x) : 32; }
+inline unsigned __umulhi(unsigned a, unsigned b) { return (uint64_t(a) * b) >> 32; }

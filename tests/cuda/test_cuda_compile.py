@@ -1,0 +1,85 @@
+"""Every kernel's CUDA C, compiled for Hopper by nvcc where there is one."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import dynet  # noqa: F401  # fills the table of kernels
+from dynet_kernels.cuda import codegen, compiler
+from dynet_kernels.cuda.driver import CudaError
+from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source, symbol_of
+from dynet_kernels.kernels import KERNELS, SHARD
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """The CUDA C of each shard."""
+    from dynet_kernels import library
+
+    directory = tmp_path_factory.mktemp("sources")
+    shards = [KERNELS.shard(number) for number in range(KERNELS.numbered()[-1][0] // SHARD + 1)]
+
+    def build(number):
+        path = directory / f"{number}.cu"
+        library.build_in_child(Source(number, shards[number], "sm_90", "nvcc"), path)
+        return path.read_text()
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(build, [number for number, shard in enumerate(shards) if shard]))
+
+
+def test_every_kernel_has_a_device_function_of_its_parameters(sources):
+    """The launcher passes arguments by their places: nothing may be left out or exchanged."""
+    found = {
+        name: [word.split()[-1].strip("*") for word in parameters.split(",")]
+        for source in sources
+        for name, parameters in re.findall(r"__global__ void .*?(kernel_\w+)\(([^)]*)\) \{", source)
+    }
+    for name, kernel in KERNELS.items():
+        assert len(kernel.parameters) <= MOST_PARAMETERS
+        expected = ["memory", "index", "base", "count", *kernel.parameters]
+        assert [given.removesuffix("_1") for given in found[symbol_of(name)]] == expected, name
+
+
+def test_every_kernel_says_how_many_threads_it_wants():
+    for name, kernel in KERNELS.items():
+        axes = codegen.extents(kernel.cuda())
+        assert "blockIdx.x" in axes or "threadIdx.x" in axes, name
+        assert set(axes) <= set(codegen.AXES), name
+
+
+def test_nvcc_compiles_every_kernel(sources, counts):
+    if not compiler.find_nvcc():
+        pytest.skip("there is no nvcc on this machine")
+    with ThreadPoolExecutor(2) as pool:
+        cubins = list(pool.map(lambda source: compiler._nvcc(source, "sm_90"), sources))
+    counts["kernels"] = number_of_kernels(sources, cubins)
+    assert counts["kernels"] == len(KERNELS)
+
+
+def number_of_kernels(sources, cubins):
+    """How many kernels cubins have; all of their sources."""
+    found = 0
+    for source, cubin in zip(sources, cubins, strict=True):
+        assert cubin[:4] == b"\x7fELF"
+        for name in set(re.findall(r"__global__ void .*?(kernel_\w+)\(", source)):
+            assert name.encode() in cubin
+            found += 1
+    return found
+
+
+def test_nvrtc_compiles_every_kernel_without_header_files(sources, counts):
+    if not compiler.find_nvrtc():
+        pytest.skip("the extra dynet-kernels[cuda] is not installed")
+    cubins = [compiler._nvrtc(source, "sm_90") for source in sources]
+    counts["kernels"] = number_of_kernels(sources, cubins)
+    assert counts["kernels"] == len(KERNELS)
+
+
+@pytest.mark.parametrize("name", ["nvcc", "nvrtc"])
+def test_what_does_not_compile_is_an_error(name):
+    if not (compiler.find_nvcc() if name == "nvcc" else compiler.find_nvrtc()):
+        pytest.skip(f"there is no {name} on this machine")
+    with pytest.raises(CudaError, match=f"(?s){name} could not compile the kernels:.*nonsense"):
+        getattr(compiler, f"_{name}")("nonsense;", "sm_90")

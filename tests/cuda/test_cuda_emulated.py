@@ -1,0 +1,51 @@
+"""Every op, builder, trainer and task gives on the emulated GPU what it gives on the CPU, in two orders of threads."""
+
+import functools
+import importlib
+
+import emulation
+import gpu_checks
+import pytest
+import synthetic
+
+pytestmark = pytest.mark.usefixtures("emulated")
+ORDERS = ["forward", "backward"]
+WORDS = 200
+
+
+@pytest.mark.parametrize("name", gpu_checks.OPS)
+def test_op(name, counts):
+    numbers = [number for op, number in gpu_checks.samples() if op == name]
+    for number in numbers:
+        for order in ORDERS:
+            with emulation.order(order):
+                gpu_checks.check_op(name, number)
+        counts["compared"] += 1
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", gpu_checks.BUILDERS)
+def test_builder(name, order):
+    with emulation.order(order):
+        gpu_checks.check_losses(lambda: gpu_checks.train_builder(name))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", gpu_checks.TRAINERS)
+def test_trainer(name, order):
+    with emulation.order(order):
+        gpu_checks.check_trainer(name)
+
+
+def test_example():
+    gpu_checks.check_losses(gpu_checks.train_example)
+
+
+@pytest.mark.parametrize("name", gpu_checks.TASKS)
+def test_task(name, monkeypatch):
+    """With fewer words: the emulation takes minutes for a softmax over ten thousand."""
+    task = importlib.import_module(f"tasks.{name}")
+    monkeypatch.setattr(task, "VOCABULARY", WORDS, raising=False)
+    few = functools.partial(synthetic.sentences, count=20, vocabulary=WORDS)
+    monkeypatch.setattr(task, "sentences", few, raising=False)
+    gpu_checks.check_losses(lambda: gpu_checks.train_task(name))

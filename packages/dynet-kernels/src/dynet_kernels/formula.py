@@ -74,31 +74,58 @@ def apply(function: str, *arguments) -> Symbol:
     return Symbol(function, *map(as_symbol, arguments))
 
 
+FUNCTIONS = {"add", "subtract", "multiply", "divide", "negative", "less", "less_equal"}
+"""The names of all functions."""
+
+
 def _function(name: str, meaning: str) -> Callable[..., Symbol]:
     def call(*arguments):
         return apply(name, *arguments)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = meaning
+    FUNCTIONS.add(name)
     return call
 
 
 exp = _function("exp", "e to the power of x.")
 log = _function("log", "The natural logarithm.")
-tanh = _function("tanh", "The hyperbolic tangent.")
+expm1 = _function("expm1", "exp(x) - 1, exact near 0.")
+log1p = _function("log1p", "log(1 + x), exact near 0.")
+power = _function("power", "x to the power of y, as IEEE 754 defines it.")
 logistic = _function("logistic", "1 / (1 + exp(-x)).")
+tanh = _function("tanh", "The hyperbolic tangent.")
+sinh = _function("sinh", "The hyperbolic sine.")
+cosh = _function("cosh", "The hyperbolic cosine.")
+asinh = _function("asinh", "The inverse hyperbolic sine.")
+acosh = _function("acosh", "The inverse hyperbolic cosine; NaN below 1.")
+atanh = _function("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].")
+sin = _function("sin", "The sine; see `trigonometry` for how large x may be.")
+cos = _function("cos", "The cosine; see `trigonometry` for how large x may be.")
+tan = _function("tan", "The tangent; see `trigonometry` for how large x may be.")
+asin = _function("asin", "The inverse sine; NaN outside [-1, 1].")
+acos = _function("acos", "The inverse cosine; NaN outside [-1, 1].")
+atan = _function("atan", "The inverse tangent.")
+erf = _function("erf", "The Gaussian error function.")
+lgamma = _function("lgamma", "log |Gamma(x)|.")
+digamma = _function("digamma", "The derivative of lgamma.")
 sqrt = _function("sqrt", "The square root.")
 absolute = _function("absolute", "|x|.")
 floor = _function("floor", "The largest whole number not above x.")
+ceil = _function("ceil", "The smallest whole number not below x.")
+round = _function("round", "The nearest whole number, halves away from zero.")  # noqa: A001
 minimum = _function("minimum", "The smaller of two values; NaN if either is NaN.")
 maximum = _function("maximum", "The larger of two values; NaN if either is NaN.")
 equal = _function("equal", "A condition: x == y.")
 uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.")
+normal = _function("normal", "A number of the standard normal distribution, from the same three.")
 where = _function("where", "where(condition, x, y): x where the condition holds, else y.")
 place = Symbol("place")
 """The number of an element in its column, as a float32."""
 position = Symbol("position")
 """The same as an integer, for `uniform`."""
+origin = Symbol("origin")
+"""The position 0, for what is decided once for a column."""
 
 
 @dataclass(frozen=True)

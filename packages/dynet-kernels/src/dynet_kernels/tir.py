@@ -99,13 +99,13 @@ def vector_loop(size, lanes, step):
 class Accumulator:
     """A vector that stays in registers across loop iterations."""
 
-    def __init__(self, lanes, value):
-        self.lanes = lanes
-        self.buffer = T.alloc_buffer((lanes,), "float32", scope="local", annotations=ON_STACK)
+    def __init__(self, lanes, value, dtype="float32"):
+        self.type = vector_type(dtype, lanes)
+        self.buffer = T.alloc_buffer((lanes,), dtype, scope="local", annotations=ON_STACK)
         self.set(value)
 
     def get(self):
-        return self.buffer.vload((int64(0),), vector_type("float32", self.lanes))
+        return self.buffer.vload((int64(0),), self.type)
 
     def set(self, value):
         T.add_to_parent(self.buffer.vstore((int64(0),), value))

@@ -1,17 +1,14 @@
 """Elementary functions of float32 expressions of any width: 16 lanes on a CPU, one on a GPU thread.
 
-Every function of `formula` has its namesake here. Polynomial coefficients are those of the Cephes library
-(S. Moshier), and for tanh a rational minimax fit on +-7.9.
+The ground on which `exponential`, `hyperbolic`, `trigonometry`, `gamma` and `random_numbers` build. Polynomial
+coefficients are those of the Cephes library (S. Moshier) here, and minimax fits in relative error there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .formula import Symbol, use_counts
 from .tir import Accumulator, let, vector_type, wide
 
 SMALLEST_NORMAL = 1.17549435e-38
@@ -25,8 +22,37 @@ def number(value, like, dtype="float32"):
     return wide(tirx.const(value, dtype), lanes_of(like))
 
 
-def _as(dtype, x):
+def as_type(dtype, x):
+    """A type as wide as x."""
     return vector_type(dtype, lanes_of(x))
+
+
+def register(value, dtype="float32"):
+    """A value by way of a register: the simplifier must not see long trees of selections."""
+    return let(Accumulator(lanes_of(value), value, dtype).get())
+
+
+def select(condition, x, y):
+    """x where the condition holds, else y, so that selections can follow upon each other."""
+    return register(T.Select(condition, register(x), register(y)))
+
+
+def bits_of(x):
+    return T.reinterpret(as_type("int32", x), x)
+
+
+def from_bits(bits):
+    return T.reinterpret(as_type("float32", bits), bits)
+
+
+def sign_bit(x):
+    """The bit of the sign alone."""
+    return T.bitwise_and(bits_of(x), number(-(1 << 31), x, "int32"))
+
+
+def with_sign(magnitude, x):
+    """A magnitude with the sign of x; a value whose sign is that of x already, zeros included."""
+    return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
 def add(x, y):
@@ -47,8 +73,8 @@ def divide(x, y):
 
 def negative(x):
     """-x, the sign of zero and of NaN included."""
-    bits = T.reinterpret(_as("int32", x), x)
-    return T.reinterpret(_as("float32", x), T.bitwise_xor(bits, number(-(1 << 31), x, "int32")))
+    bits = T.reinterpret(as_type("int32", x), x)
+    return T.reinterpret(as_type("float32", x), T.bitwise_xor(bits, number(-(1 << 31), x, "int32")))
 
 
 def less(x, y):
@@ -86,13 +112,13 @@ def _both(one, other):
 
     Nested selections would do, but keep TVM's simplifier busy for minutes.
     """
-    union = T.bitwise_or(T.reinterpret(_as("int32", one), one), T.reinterpret(_as("int32", other), other))
-    return let(T.reinterpret(_as("float32", one), union))
+    union = T.bitwise_or(T.reinterpret(as_type("int32", one), one), T.reinterpret(as_type("int32", other), other))
+    return let(T.reinterpret(as_type("float32", one), union))
 
 
 def absolute(x):
-    bits = T.reinterpret(_as("int32", x), x)
-    return T.reinterpret(_as("float32", x), T.bitwise_and(bits, number(0x7FFFFFFF, x, "int32")))
+    bits = T.reinterpret(as_type("int32", x), x)
+    return T.reinterpret(as_type("float32", x), T.bitwise_and(bits, number(0x7FFFFFFF, x, "int32")))
 
 
 def sqrt(x):
@@ -101,6 +127,18 @@ def sqrt(x):
 
 def floor(x):
     return T.floor(x)
+
+
+def ceil(x):
+    return T.ceil(x)
+
+
+def round(x):  # noqa: A001
+    """The nearest whole number, halves away from zero."""
+    size = register(absolute(x))
+    whole = register(T.floor(size))
+    up = T.Select(size - whole < number(0.5, x), number(0.0, x), number(1.0, x))
+    return with_sign(register(whole + let(up)), x)
 
 
 def fma(a, b, c):
@@ -122,13 +160,13 @@ def clamp(x, low, high):
     return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
 
 
-def _power_of_two(n):
+def power_of_two(n):
     shifted = T.shift_left(n + number(127, n, "int32"), number(23, n, "int32"))
-    return T.reinterpret(_as("float32", n), shifted)
+    return T.reinterpret(as_type("float32", n), shifted)
 
 
 def exp(x):
-    x = let(clamp(x, -105.0, 89.0))
+    x = register(clamp(register(x), -105.0, 89.0))
     whole = let(T.floor(fma(x, number(1.44269504088896341, x), number(0.5, x))))
     rest = fma(whole, number(-0.693359375, x), x)
     rest = let(fma(whole, number(2.12194440e-4, x), rest))
@@ -144,22 +182,23 @@ def exp(x):
         ),
     )
     value = let(fma(rest * rest, value, rest) + number(1.0, x))
-    exponent = let(T.Cast(_as("int32", whole), whole))
+    exponent = let(T.Cast(as_type("int32", whole), whole))
     half = let(T.shift_right(exponent, number(1, exponent, "int32")))
-    return let(value * _power_of_two(half) * _power_of_two(exponent - half))  # in two: denormals, infinity
+    return register(value * power_of_two(half) * power_of_two(exponent - half))  # in two: denormals, infinity
 
 
 def log(x):
+    x = register(x)
     tiny = x < number(SMALLEST_NORMAL, x)
-    scaled = let(T.Select(tiny, x * number(8388608.0, x), x))  # denormals: times 2^23
-    lift = let(T.Select(tiny, number(23.0, x), number(0.0, x)))
-    bits = let(T.reinterpret(_as("int32", x), T.max(scaled, number(SMALLEST_NORMAL, x))))
+    scaled = register(T.Select(tiny, x * number(8388608.0, x), x))  # denormals: times 2^23
+    lift = register(T.Select(tiny, number(23.0, x), number(0.0, x)))
+    bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, number(SMALLEST_NORMAL, x))))
     exponent = T.shift_right(bits, number(23, bits, "int32")) - number(126, bits, "int32")
     mantissa = T.bitwise_or(T.bitwise_and(bits, number(0x007FFFFF, bits, "int32")), number(0x3F000000, bits, "int32"))
-    mantissa = let(T.reinterpret(_as("float32", x), mantissa))
+    mantissa = register(T.reinterpret(as_type("float32", x), mantissa))
     small = mantissa < number(0.707106781186547524, x)
-    e = let(T.Cast(_as("float32", x), exponent) - lift - T.Select(small, number(1.0, x), number(0.0, x)))
-    m = let(mantissa - number(1.0, x) + T.Select(small, mantissa, number(0.0, x)))
+    e = register(T.Cast(as_type("float32", x), exponent) - lift - T.Select(small, number(1.0, x), number(0.0, x)))
+    m = register(mantissa - number(1.0, x) + T.Select(small, mantissa, number(0.0, x)))
     z = let(m * m)
     value = polynomial(
         m,
@@ -167,47 +206,10 @@ def log(x):
         + (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
     )
     value = fma(e, number(-2.12194440e-4, x), m * z * value) - number(0.5, x) * z
-    value = let(fma(e, number(0.693359375, x), m + value))
-    infinite = let(T.Select(x == number(float("inf"), x), x, value))
-    outside = let(T.Select(x == number(0.0, x), number(float("-inf"), x), number(float("nan"), x)))
-    return let(T.Select(x > number(0.0, x), infinite, outside))
-
-
-def tanh(x):
-    near = let(clamp(x, -7.90531110763549805, 7.90531110763549805))
-    square = let(near * near)
-    above = polynomial(
-        square,
-        (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08)
-        + (1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03),
-    )
-    below = polynomial(square, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03))
-    return let(T.Select(absolute(x) < number(0.0004, x), x, near * above / below))
-
-
-def logistic(x):
-    one = number(1.0, x)
-    return let(one / (one + exp(number(0.0, x) - x)))
-
-
-def uniform(key, other, position):
-    """A number in [0, 1) from two keys (their bits) and a place: a counter-based generator, two rounds of mixing."""
-
-    def unsigned(value):
-        return T.reinterpret(_as("uint32", value), value)
-
-    def const(value):
-        return number(value, position, "uint32")
-
-    def mixed(h):
-        h = let(T.bitwise_xor(h, T.shift_right(h, const(16))) * const(0x85EBCA6B))
-        h = let(T.bitwise_xor(h, T.shift_right(h, const(13))) * const(0xC2B2AE35))
-        return let(T.bitwise_xor(h, T.shift_right(h, const(16))))
-
-    h = mixed(unsigned(position) * const(0x9E3779B1) + unsigned(key))
-    h = mixed(h + unsigned(other))
-    top = T.Cast(_as("int32", position), T.shift_right(h, const(8)))
-    return let(T.Cast(_as("float32", position), top) * number(2.0**-24, position))
+    value = register(fma(e, number(0.693359375, x), m + value))
+    infinite = register(T.Select(x == number(float("inf"), x), x, value))
+    outside = register(T.Select(x == number(0.0, x), number(float("-inf"), x), number(float("nan"), x)))
+    return register(T.Select(x > number(0.0, x), infinite, outside))
 
 
 def horizontal(combine, x):
@@ -242,33 +244,3 @@ def _folded(vectors, share, lanes):
     first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
-
-
-class Evaluation:
-    """Turns the symbols of formulas into code of one width, each symbol once."""
-
-    CONDITIONS = ("less", "less_equal", "equal")  # a vector of bools cannot be named
-
-    def __init__(self, roots: list[Symbol], value_of: Callable, position_of: Callable, lanes: int):
-        self.value_of, self.position_of, self.lanes = value_of, position_of, lanes
-        self.uses, self.known = use_counts(roots), {}
-
-    def __call__(self, symbol: Symbol):
-        if id(symbol) not in self.known:
-            self.known[id(symbol)] = self._emit(symbol)
-        return self.known[id(symbol)]
-
-    def _emit(self, symbol):
-        if symbol.function == "input":
-            return self.value_of(symbol.arguments[0])
-        if symbol.function == "constant":
-            return wide(tirx.const(symbol.arguments[0], "float32"), self.lanes)
-        if symbol.function == "position":
-            return self.position_of()
-        if symbol.function == "place":
-            return let(T.Cast(vector_type("float32", self.lanes), self.position_of()))
-        value = globals()[symbol.function](*map(self, symbol.arguments))
-        named = self.uses.get(id(symbol), 0) > 1 and symbol.function not in self.CONDITIONS
-        if not named:
-            return value
-        return let(Accumulator(self.lanes, value).get())  # through memory: the simplifier must not see the whole tree

@@ -10,6 +10,7 @@ from tvm.tirx.script import builder as T
 
 from .. import rule as rules
 from .. import tir, vmath
+from ..evaluation import Evaluation
 from ..tir import int64, let, load, store, vector_loop
 
 THREADS = 128  # threads that share one column on a GPU
@@ -47,7 +48,7 @@ class Column:
             start = T.Cast("int32", offset)
             return T.Ramp(start, tirx.const(1, "int32"), lanes) if lanes > 1 else start
 
-        evaluation = vmath.Evaluation([f.result for f in formulas], value_of, position_of, lanes)
+        evaluation = Evaluation([f.result for f in formulas], value_of, position_of, lanes)
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def keep(self, reduction, value, offset, mask=None):

@@ -1,0 +1,51 @@
+"""Turns formulas into code: every function of `formula` has its namesake in one of the modules named here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from . import exponential, formula, gamma, hyperbolic, random_numbers, trigonometry, vmath
+from .formula import Symbol, use_counts
+from .tir import Accumulator, let, vector_type, wide
+
+FUNCTIONS = {
+    name: function
+    for module in (vmath, exponential, hyperbolic, gamma, trigonometry, random_numbers)
+    for name, function in vars(module).items()
+    if name in formula.FUNCTIONS
+}
+
+
+class Evaluation:
+    """Turns the symbols of formulas into code of one width, each symbol once."""
+
+    CONDITIONS = ("less", "less_equal", "equal")  # a vector of bools cannot be named
+
+    def __init__(self, roots: list[Symbol], value_of: Callable, position_of: Callable, lanes: int):
+        self.value_of, self.position_of, self.lanes = value_of, position_of, lanes
+        self.uses, self.known = use_counts(roots), {}
+
+    def __call__(self, symbol: Symbol):
+        if id(symbol) not in self.known:
+            self.known[id(symbol)] = self._emit(symbol)
+        return self.known[id(symbol)]
+
+    def _emit(self, symbol):
+        if symbol.function == "input":
+            return self.value_of(symbol.arguments[0])
+        if symbol.function == "constant":
+            return wide(tirx.const(symbol.arguments[0], "float32"), self.lanes)
+        if symbol.function == "position":
+            return self.position_of()
+        if symbol.function == "origin":
+            return wide(tirx.const(0, "int32"), self.lanes)
+        if symbol.function == "place":
+            return let(T.Cast(vector_type("float32", self.lanes), self.position_of()))
+        value = FUNCTIONS[symbol.function](*map(self, symbol.arguments))
+        named = self.uses.get(id(symbol), 0) > 1 and symbol.function not in self.CONDITIONS
+        if not named:
+            return value
+        return let(Accumulator(self.lanes, value).get())  # through memory: the simplifier must not see the whole tree

@@ -1,0 +1,70 @@
+"""Hyperbolic functions and their inverses."""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .exponential import halved, log1p
+from .tir import let
+from .vmath import absolute, clamp, number, polynomial, power_of_two, register, select, sqrt, with_sign
+
+LOG_OF_2 = 0.693147180559945309
+LARGE = 1e8  # above, 1 is nothing beside x
+
+
+def tanh(x):
+    """A rational function up to 9.01, from where on the nearest float32 is 1."""
+    near = let(clamp(x, -9.02, 9.02))
+    square = let(near * near)
+    above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
+    below = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
+    inside = register(clamp(register(near * above / below), -1.0, 1.0))
+    one = with_sign(number(1.0, x), x)
+    return register(T.Select(absolute(x) > number(9.0109, x), one, inside))
+
+
+def quarter_exp(x):
+    """exp(|x|) / 4 and expm1(|x|) / 4: up to the largest that has a hyperbolic sine, none of them overflows."""
+    n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
+    scale = register(power_of_two(n - number(2, n, "int32")))
+    product = register(scale * p)
+    return register(product + scale), register(product + (scale - number(0.25, x)))
+
+
+def sinh(x):
+    _, e = quarter_exp(x)
+    half_of_rest = number(0.5, x) * e / (number(0.25, x) + e)
+    value = register(number(2.0, x) * e + half_of_rest)
+    return with_sign(select(absolute(x) < number(1e-4, x), absolute(x), value), x)
+
+
+def cosh(x):
+    e, _ = quarter_exp(x)
+    return register(number(2.0, x) * e + number(0.125, x) / e)
+
+
+def asinh(x):
+    size = register(absolute(x))
+    inside = register(clamp(size, 0.0, LARGE))
+    square = register(inside * inside)
+    above = register(inside + square / (number(1.0, x) + sqrt(number(1.0, x) + square)))
+    return with_sign(_log1p_of_half(size, above), x)
+
+
+def acosh(x):
+    above = register(clamp(x, -1.0, LARGE) - number(1.0, x))
+    root = register(sqrt(register(above * (number(2.0, x) + above))))
+    value = _log1p_of_half(x, register(above + root))
+    return select(x < number(1.0, x), number(float("nan"), x), value)
+
+
+def _log1p_of_half(x, above):
+    """log1p(above), which is log(2 x) where x is large."""
+    large = number(LARGE, x)
+    value = register(log1p(select(x > large, x, above)))
+    return register(value + select(x > large, number(LOG_OF_2, x), number(0.0, x)))
+
+
+def atanh(x):
+    size = register(absolute(x))
+    return with_sign(number(0.5, x) * log1p(register((size + size) / (number(1.0, x) - size))), x)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from op_checks import check_refused
+from op_checks import check_refused, record
 
 import dynet_ops as dy
 from dynet_core import (
@@ -15,6 +15,7 @@ from dynet_core import (
     Model,
     OutOfRangeError,
     ShapeError,
+    StaleExpressionError,
     renew_cg,
 )
 from dynet_core.graph import current
@@ -229,7 +230,102 @@ WRONG = [
     (lambda: dy.dropout(vector(), "0.5"), ArgumentTypeError, "dropout", "'0.5'"),
     (lambda: dy.dropout(vector(), None), ArgumentTypeError, "dropout", "None"),
     (lambda: dy.dropout(None, 0.5), ArgumentTypeError, "dropout", "None"),
+    (lambda: dy.block_dropout(vector(), 1.0), ArgumentError, "block_dropout", "1.0"),
+    (lambda: dy.block_dropout(vector(), NAN), ArgumentError, "block_dropout", "nan"),
+    (lambda: dy.dropout_batch(vector(), -1), ArgumentError, "dropout_batch", "-1"),
+    (lambda: dy.dropout_batch(vector(), "1"), ArgumentTypeError, "dropout_batch", "'1'"),
+    (lambda: dy.dropout_dim(vector(), 1, 0.5), OutOfRangeError, "dropout_dim", "1", "(3,)"),
+    (lambda: dy.dropout_dim(vector(), -1, 0.5), OutOfRangeError, "dropout_dim", "-1"),
+    (lambda: dy.dropout_dim(vector(), 0.0, 0.5), ArgumentTypeError, "dropout_dim", "0.0"),
+    (lambda: dy.dropout_dim(vector(), 0, 1.5), ArgumentError, "dropout_dim", "1.5"),
+    # numbers as arguments
+    (lambda: dy.elu(vector(), NAN), ArgumentError, "elu", "alpha", "nan"),
+    (lambda: dy.elu(vector(), "1"), ArgumentTypeError, "elu", "alpha", "'1'"),
+    (lambda: dy.elu(vector(), vector()), ArgumentTypeError, "elu", "alpha"),
+    (lambda: dy.silu(vector(), INF), ArgumentError, "silu", "beta", "inf"),
+    (lambda: dy.silu(vector(), None), ArgumentTypeError, "silu", "beta", "None"),
+    (lambda: dy.silu(vector(), 1e39), ArgumentError, "silu", "beta", "1e+39"),
+    (lambda: dy.silu(vector(), 10**400), ArgumentError, "silu", "beta", "1000"),
+    (lambda: dy.scale_gradient(vector(), NAN), ArgumentError, "scale_gradient", "lambd", "nan"),
+    (lambda: dy.scale_gradient(vector(), [1.0, 2.0]), ArgumentTypeError, "scale_gradient", "lambd", "list"),
+    (lambda: dy.floor(vector(), "none"), ArgumentError, "floor", "gradient_mode", "none"),
+    (lambda: dy.ceil(vector(), None), ArgumentTypeError, "ceil", "gradient_mode", "None"),
+    (lambda: dy.round(vector(), 1), ArgumentTypeError, "round", "gradient_mode", "1"),
+    # powers, extremes
+    (lambda: dy.pow(vector(3), vector(4)), ShapeError, "pow", "(3,)", "(4,)"),
+    (lambda: dy.pow(vector(3, 2), vector(3, 3)), ShapeError, "pow", "(3,) x 2", "(3,) x 3"),
+    (lambda: vector() ** None, ArgumentTypeError, "pow", "None"),
+    (lambda: vector() ** "2", ArgumentTypeError, "pow", "'2'"),
+    (lambda: "2" ** vector(), ArgumentTypeError, "**", "'2'"),
+    (lambda: None ** vector(), ArgumentTypeError, "**", "None"),
+    (lambda: vector() ** 1j, ArgumentTypeError, "pow", "1j"),
+    (lambda: vector() ** 10**400, ArgumentError, "pow", "1000"),
+    (lambda: dy.pow(2.0, vector()), ArgumentTypeError, "pow", "2.0"),
+    (lambda: dy.bmin(vector(3), vector(4)), ShapeError, "bmin", "(3,)", "(4,)"),
+    (lambda: dy.bmax(vector(3), 1.0), ArgumentTypeError, "bmax", "1.0"),
+    (lambda: dy.emax([]), ArgumentError, "emax"),
+    (lambda: dy.emax([vector(3), vector(3), vector(4)]), ShapeError, "emax", "(3,)", "(4,)"),
+    (lambda: dy.emax([vector(3, 2), vector(3, 4)]), ShapeError, "emax", "(3,) x 2", "(3,) x 4"),
+    (lambda: dy.logsumexp([vector(), 1.0]), ArgumentTypeError, "logsumexp", "1.0"),
+    (lambda: dy.logsumexp(5), ArgumentTypeError, "logsumexp", "5"),
+    (lambda: dy.logsumexp([vector(3), vector(4)]), ShapeError, "logsumexp", "(3,)", "(4,)"),
+    (lambda: dy.colwise_add(matrix(2, 3), vector(3)), ShapeError, "colwise_add", "(2, 3)", "(3,)"),
+    (lambda: dy.colwise_add(matrix(2, 3), matrix(2, 3)), ShapeError, "colwise_add", "(2, 3)"),
+    (lambda: dy.colwise_add(matrix(1, 3), vector(2)), ShapeError, "colwise_add", "(1, 3)", "(2,)"),
+    (lambda: dy.colwise_add(tensor(), vector(2)), ShapeError, "colwise_add", "(2, 3, 4)"),
+    (lambda: dy.colwise_add(matrix(2, 3, 2), vector(2, 3)), ShapeError, "add", "(2, 3) x 2", "(2,) x 3"),
+    # random tensors
+    (lambda: dy.random_normal(0), ArgumentError, "random_normal", "0"),
+    (lambda: dy.random_normal(None), ArgumentTypeError, "random_normal", "None"),
+    (lambda: dy.random_normal((2,), batch_size=0), ArgumentError, "random_normal", "batch_size"),
+    (lambda: dy.random_normal((2,), NAN), ArgumentError, "random_normal", "mean", "nan"),
+    (lambda: dy.random_normal((2,), 0, -1.0), ArgumentError, "random_normal", "stddev", "-1.0"),
+    (lambda: dy.random_normal((2,), 0, NAN), ArgumentError, "random_normal", "stddev", "nan"),
+    (lambda: dy.random_normal((2,), "0"), ArgumentTypeError, "random_normal", "mean", "'0'"),
+    (lambda: dy.random_uniform((2,), 2, 1), ArgumentError, "random_uniform", "2.0", "1.0"),
+    (lambda: dy.random_uniform((2,), NAN, 1), ArgumentError, "random_uniform", "left", "nan"),
+    (lambda: dy.random_uniform((2,), 0, INF), ArgumentError, "random_uniform", "right", "inf"),
+    (lambda: dy.random_uniform((2,), -3e38, 3e38), ArgumentError, "random_uniform", "right - left", "6e+38"),
+    (lambda: dy.random_uniform((2,), None, 1), ArgumentTypeError, "random_uniform", "left", "None"),
+    (lambda: dy.random_bernoulli((2,), 1.5), ArgumentError, "random_bernoulli", "1.5"),
+    (lambda: dy.random_bernoulli((2,), -0.5), ArgumentError, "random_bernoulli", "-0.5"),
+    (lambda: dy.random_bernoulli((2,), NAN), ArgumentError, "random_bernoulli", "nan"),
+    (lambda: dy.random_bernoulli((2,), 0.5, NAN), ArgumentError, "random_bernoulli", "scale", "nan"),
+    (lambda: dy.random_gumbel((2,), NAN), ArgumentError, "random_gumbel", "mu", "nan"),
+    (lambda: dy.random_gumbel((2,), 0, -1), ArgumentError, "random_gumbel", "beta", "-1.0"),
+    (lambda: dy.noise(vector(), -0.1), ArgumentError, "noise", "stddev", "-0.1"),
+    (lambda: dy.noise(vector(), NAN), ArgumentError, "noise", "stddev", "nan"),
+    (lambda: dy.noise(vector(), None), ArgumentTypeError, "noise", "stddev", "None"),
     # inputs
+    (lambda: dy.one_hot(3, 3), OutOfRangeError, "one_hot", "3"),
+    (lambda: dy.one_hot(3, -1), OutOfRangeError, "one_hot", "-1"),
+    (lambda: dy.one_hot(3, [0, 5]), OutOfRangeError, "one_hot", "5"),
+    (lambda: dy.one_hot(3, []), ArgumentError, "one_hot"),
+    (lambda: dy.one_hot(3, 1.0), ArgumentTypeError, "one_hot", "1.0"),
+    (lambda: dy.one_hot(3, "01"), ArgumentTypeError, "one_hot", "01"),
+    (lambda: dy.one_hot(3, None), ArgumentTypeError, "one_hot", "None"),
+    (lambda: dy.one_hot(0, 0), ArgumentError, "one_hot", "0"),
+    (lambda: dy.one_hot(2.0, 0), ArgumentTypeError, "one_hot", "2.0"),
+    (lambda: dy.sparse_inputTensor(([0], [3]), [1], (2, 3)), OutOfRangeError, "sparse_inputTensor", "3"),
+    (lambda: dy.sparse_inputTensor(([-1], [0]), [1], (2, 3)), OutOfRangeError, "sparse_inputTensor", "-1"),
+    (lambda: dy.sparse_inputTensor(([0],), [1], (2, 3)), ShapeError, "sparse_inputTensor", "(2, 3)"),
+    (lambda: dy.sparse_inputTensor(([0, 1], [0]), [1, 2], (2, 3)), ShapeError, "sparse_inputTensor", "2"),
+    (lambda: dy.sparse_inputTensor(([0], [0.5]), [1], (2, 3)), ArgumentTypeError, "sparse_inputTensor", "0.5"),
+    (lambda: dy.sparse_inputTensor(None, [1], (2, 3)), ArgumentTypeError, "sparse_inputTensor", "None"),
+    (lambda: dy.sparse_inputTensor(([0],), ["1"], (2,)), ArgumentTypeError, "sparse_inputTensor", "'1'"),
+    (lambda: dy.sparse_inputTensor(([0],), [1], None), ArgumentTypeError, "sparse_inputTensor", "None"),
+    (lambda: dy.sparse_inputTensor(([0],), [1], (2,), defval="a"), ArgumentTypeError, "sparse_inputTensor", "'a'"),
+    (lambda: dy.sparse_inputTensor(([0],), [1], (2,), defval=[1, 2]), ShapeError, "sparse_inputTensor", "2"),
+    (lambda: dy.inputTensorTranspose(np.ones((2, 3))), ShapeError, "inputTensorTranspose", "(2, 3)"),
+    (lambda: dy.inputTensorTranspose([1, 2, 3], (2,)), ShapeError, "inputTensorTranspose", "3", "(2,)"),
+    (lambda: dy.inputTensorTranspose([]), ArgumentError, "inputTensorTranspose"),
+    (lambda: dy.inputTensorTranspose("abc", (3,)), ArgumentTypeError, "inputTensorTranspose", "abc"),
+    (lambda: dy.inputTensorTranspose([1, 2], batch_size=0), ArgumentError, "inputTensorTranspose", "batch_size"),
+    (lambda: dy.const_parameter(None), ArgumentTypeError, "const_parameter", "None"),
+    (lambda: dy.const_parameter(vector()), ArgumentTypeError, "const_parameter"),
+    (lambda: dy.to_device(vector(), "GPU:0"), ArgumentError, "to_device", "'GPU:0'", "'CPU'"),
+    (lambda: dy.to_device(vector(), None), ArgumentTypeError, "to_device", "NoneType"),
+    (lambda: dy.to_device(None, "CPU"), ArgumentTypeError, "to_device", "None"),
     (lambda: dy.inputVector([]), ArgumentError, "inputVector"),
     (lambda: dy.inputVector(None), ArgumentTypeError, "inputVector", "None"),
     (lambda: dy.inputVector("123"), ArgumentTypeError, "inputVector", "123"),
@@ -308,15 +404,73 @@ def test_bad_input(row):
     check_refused(call, error, *parts)
 
 
-def unary(op):
-    return len(op.samples[0].shapes) == 1 and not op.samples[0].as_list
+of_each_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+OPERATORS = {"add": "+", "subtract": "-", "cdiv": "/", "matmul": "*"}
+TAKE_NUMBERS = {"add", "subtract", "cdiv", "pow", "matmul"}  # as their second operand
+STEPS_OF = {  # errors may name the op that does the work
+    "concatenate_cols": ["concatenate"],
+    "softmax": ["column_softmax", "transpose"],
+    "log_softmax": ["column_log_softmax"],
+    "max_dim": ["column_max", "transpose"],
+    "min_dim": ["column_min", "transpose"],
+}
 
 
-@pytest.mark.parametrize("op", [op for op in OPS.values() if unary(op)], ids=lambda op: op.name)
-@pytest.mark.parametrize("wrong", [None, 1.0, "x", [1.0], np.ones(3)], ids=lambda wrong: type(wrong).__name__)
+def zeros_for(sample):
+    return [dy.zeros(dims, batch) for dims, batch in sample.shapes]
+
+
+def assert_refused(op, sample, operands, error, *parts):
+    """The call fails with this error, which begins with the op's name, and leaves the graph as it was."""
+    graph = current()
+    nodes, inputs = list(graph.nodes), list(graph.inputs)
+    with pytest.raises(error) as caught:
+        record(op, sample, operands)
+    assert type(caught.value) is error
+    assert str(caught.value).split(":")[0] in [op.name, OPERATORS.get(op.name), *STEPS_OF.get(op.name, [])]
+    for part in parts:
+        assert part in str(caught.value)
+    assert list(graph.nodes) == nodes
+    assert list(graph.inputs) == inputs
+
+
+@of_each_op
+@pytest.mark.parametrize(
+    "wrong", [None, 1.0, 2, "x", 1j, [1.0], np.ones(3), np.array([None])], ids=lambda wrong: type(wrong).__name__
+)
 def test_no_op_takes_what_is_no_expression(op, wrong):
-    with pytest.raises(ArgumentTypeError, match=f"{op.name}: expected an Expression, got {type(wrong).__name__}"):
-        op.record(wrong, **op.samples[0].attributes)
+    renew_cg()
+    for sample in op.samples:
+        for place in range(len(sample.shapes)):
+            if place and op.name in TAKE_NUMBERS and wrong.__class__ in (float, int):
+                continue
+            operands = zeros_for(sample)
+            operands[place] = wrong
+            assert_refused(op, sample, operands, ArgumentTypeError, type(wrong).__name__)
+
+
+@of_each_op
+def test_no_op_takes_an_expression_of_an_old_graph(op):
+    for sample in op.samples:
+        for place in range(len(sample.shapes)):
+            renew_cg()
+            stale = zeros_for(sample)[place]
+            renew_cg()
+            operands = zeros_for(sample)
+            operands[place] = stale
+            assert_refused(op, sample, operands, StaleExpressionError, "graph")
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.samples[0].as_list], ids=lambda op: op.name)
+def test_no_op_takes_nothing_or_something_else_for_a_list(op):
+    renew_cg()
+    attributes = op.samples[0].attributes
+    names = f"^({'|'.join([op.name, *STEPS_OF.get(op.name, [])])}): "
+    with pytest.raises(ArgumentError, match=names):
+        op.record([], **attributes)
+    for wrong in (None, 1.0, "x", np.ones(3), {"x": 1}):
+        with pytest.raises(ArgumentTypeError, match=names):
+            op.record(wrong, **attributes)
 
 
 # An error adds nothing to the graph, whatever the operands --------------------------------------------------

@@ -1,4 +1,4 @@
-"""+ - * / of expressions and plain numbers, on either side."""
+"""+ - * / ** of expressions and plain numbers, on either side."""
 
 import operator
 from fractions import Fraction
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import Model
+from dynet_core import Model, renew_cg
 
 X, Y = np.array([[1.0, -2.0, 4.0], [0.5, 8.0, -1.0]]), np.array([[2.0, 4.0, -8.0], [0.25, 1.0, 2.0]])
 NUMBERS = [
@@ -51,6 +51,43 @@ def test_with_a_number_and_a_parameter(apply):
     dy.sum_elems(apply(p, 2.0) + apply(2.0, p)).backward()
     slope = {"add": 2 + 0 * X, "sub": 0 * X, "mul": 4 + 0 * X, "truediv": 0.5 - 2 / X**2}[apply.__name__]
     np.testing.assert_allclose(p.grad_as_array(), slope, rtol=1e-6)
+
+
+X_POSITIVE = np.abs(X)
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, 2, 3, 0, 0.5, np.float32(2)], ids=lambda n: f"{type(n).__name__} {n}")
+def test_powers_with_a_number(number):
+    plain = float(np.ravel(number)[0]) if isinstance(number, np.ndarray) else float(number)
+    x = dy.inputTensor(X_POSITIVE)
+    for y, again in ((x**number, x**number), (dy.pow(x, number), x**number)):
+        assert y.npvalue() == pytest.approx(X_POSITIVE**plain, rel=2e-6)
+        assert again.npvalue() == pytest.approx(X_POSITIVE**plain, rel=2e-6)
+    renew_cg()
+    x = dy.inputTensor(X_POSITIVE)
+    y = x**number
+    dy.sum_elems(y).backward(full=True)
+    np.testing.assert_allclose(x.gradient(), plain * X_POSITIVE ** (plain - 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("base", [2, 0.5, np.float32(3), np.float64(1.5), np.int64(2), np.array(2.5), 1, 0])
+def test_powers_of_a_number(base):
+    renew_cg()
+    x = dy.inputTensor(X_POSITIVE)
+    y = base**x
+    plain = float(base)
+    assert y.npvalue() == pytest.approx(plain**X_POSITIVE, rel=2e-6)
+    dy.sum_elems(y).backward(full=True)
+    slope = plain**X_POSITIVE * np.log(plain) if plain else 0 * X_POSITIVE
+    np.testing.assert_allclose(x.gradient(), slope, rtol=1e-5)
+
+
+def test_powers_of_expressions():
+    x, y = dy.inputTensor(X_POSITIVE), dy.inputTensor(Y)
+    assert (x**y).npvalue() == pytest.approx(X_POSITIVE**Y, rel=2e-6)
+    assert (x ** dy.scalarInput(1.5)).npvalue() == pytest.approx(X_POSITIVE**1.5, rel=2e-6)
+    x **= 2
+    assert x.npvalue() == pytest.approx(X_POSITIVE**2)
 
 
 def test_negative():

@@ -115,7 +115,7 @@ def changed(op, record):
     """The op with another recording function, which is given all operands in a list."""
 
     def of_operands(*operands, **attributes):
-        as_list = isinstance(operands[0], list)
+        as_list = bool(operands) and isinstance(operands[0], list)
         call = (lambda xs: op.record(xs, **attributes)) if as_list else (lambda xs: op.record(*xs, **attributes))
         return record(call, operands[0] if as_list else list(operands))
 

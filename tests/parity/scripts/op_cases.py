@@ -161,4 +161,5 @@ add("x * x + x", lambda dy, x: dy.cmult(x, x) + x, one(4))
 add("tanh(x) * x", lambda dy, x: dy.cmult(dy.tanh(x), x), many(4))
 add("W * (W * x)", lambda dy, W, x: W * (W * x), one(4, 4), one(4))
 
+import op_cases_math  # noqa: E402, F401  # adds its own
 import op_cases_struct  # noqa: E402, F401  # adds its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,9 @@ class Op:
     `reference` computes it in float64 numpy from arrays of one batch element each (`whole_batch`: from arrays
     whose last axis is the batch). `domain` is where operands' values are drawn from; `prepare` makes an operand of
     such values that tests may use, where not all are good. `differentiable` says which
-    operands have a gradient. `tolerance` is for values, relative to the largest magnitude.
+    operands have a gradient; `differentiated_as` is the function whose gradient it is, where that is deliberately
+    another than `reference`. `elementwise` ops compute each element by itself; for finite operands larger than `limit`
+    they do not follow the reference. `tolerance` is for values, relative to the largest magnitude.
     """
 
     name: str
@@ -38,10 +41,13 @@ class Op:
     domain: tuple[float, float] = (-2.0, 2.0)
     whole_batch: bool = False
     differentiable: bool = True
+    differentiated_as: Callable | None = None
     tolerance: float = 2e-6
     tolerance_reason: str = ""
     random: bool = False
     prepare: Callable | None = None
+    elementwise: bool = False
+    limit: float = math.inf
 
 
 OPS: dict[str, Op] = {}

@@ -2,92 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from numbers import Real
-
 import numpy as np
 
-from dynet_core.errors import ArgumentError, ArgumentTypeError, StaleExpressionError
+from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
 from dynet_core.record import graph_of, two_operands
-from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.kernels import KERNELS
-from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
 
 from .elementwise import negative
 from .kinds import elementwise
 from .matrix import matmul_signature
+from .with_number import number_on_the_right, with_number
 
-
-def _with_number(name: str, operator: str, forward, gradient):
-    """An op of an expression and a plain number, which is a value of the graph and not of the signature."""
-    views = ("y", "x", "c")
-    KERNELS.add(name, Rule(views, {"y": forward}, numbers=("c",)))
-    KERNELS.add(f"{name}.dx", Rule(views, {"dx": gradient}, numbers=("c",)))
-    known = {}
-
-    def signature_of(dim):
-        return Signature(
-            dim.plain,
-            operands=1,
-            attributes=1,
-            constants=1,
-            views=[View(SELF), View(0), constant(0)],
-            forward=[Step(name, (dim.total,))],
-            backward=[Step(f"{name}.dx", (dim.total,), gradient_of=0)],
-        )
-
-    def record(x: Expression, c: float) -> Expression:
-        try:
-            signature = known[x.type]
-            graph = x.graph
-            nodes = graph.nodes  # type: ignore[union-attr]
-            place = len(nodes)
-        except (AttributeError, KeyError, StaleExpressionError):
-            graph = graph_of(operator, (x,))
-            signature = known.get(x.type)
-            if signature is None:
-                signature = known[x.type] = signature_of(x.type)
-            nodes = graph.nodes
-            place = len(nodes)
-        inputs = graph.inputs
-        node = Expression()
-        node.graph = graph
-        node.at = place
-        node.type = signature.dim
-        nodes += (signature.at, x.at, len(inputs))
-        inputs.append(c)
-        return node
-
-    return record
-
-
-_plus = _with_number("plus_number", "+", lambda x, c: x + c, lambda dy: dy)
-_times = _with_number("times_number", "*", lambda x, c: x * c, lambda dy, c: dy * c)
-_from = _with_number("from_number", "-", lambda x, c: c - x, lambda dy: -dy)
-_over = _with_number("over_number", "/", lambda x, c: x / c, lambda dy, c: dy / c)
-_into = _with_number("into_number", "/", lambda x, c: c / x, lambda x, y, dy: -dy * y / x)
-
-
-def _number_on_the_right(name: str, record: Callable) -> Callable:
-    """Records an expression and a number of any type; anything else is refused."""
-
-    def checked(x: Expression, value) -> Expression:
-        return record(x, value if value.__class__ is float else _number(name, value))
-
-    return checked
-
-
-def _number(name: str, value) -> float:
-    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiub":
-        value = value.item()
-    if isinstance(value, (Real, np.floating, np.integer, np.bool_)):
-        try:
-            return float(value)
-        except OverflowError:
-            raise ArgumentError(f"{name}: the number {value!r:.40} is too large") from None
-    raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {type(value).__name__} {value!r:.60}")
+_plus = with_number("plus_number", "+", lambda x, c: x + c, lambda dy: dy)
+_times = with_number("times_number", "*", lambda x, c: x * c, lambda dy, c: dy * c)
+_from = with_number("from_number", "-", lambda x, c: c - x, lambda dy: -dy)
+_over = with_number("over_number", "/", lambda x, c: x / c, lambda dy, c: dy / c)
+_into = with_number("into_number", "/", lambda x, c: c / x, lambda x, y, dy: -dy * y / x)
 
 
 @elementwise(
@@ -95,7 +26,7 @@ def _number(name: str, value) -> float:
     gradients={"a": lambda dy: dy, "b": lambda dy: dy},
     reference=np.add,
     scalars=True,
-    with_number=_number_on_the_right("+", _plus),
+    with_number=number_on_the_right("+", _plus),
     with_float=_plus,
 )
 def add(a: Expression, b: Expression) -> Expression:
@@ -112,7 +43,7 @@ def add(a: Expression, b: Expression) -> Expression:
     gradients={"a": lambda dy: dy, "b": lambda dy: -dy},
     reference=np.subtract,
     scalars=True,
-    with_number=_number_on_the_right("-", lambda x, c: _plus(x, -c)),
+    with_number=number_on_the_right("-", lambda x, c: _plus(x, -c)),
     with_float=lambda x, c: _plus(x, -c),
 )
 def subtract(a: Expression, b: Expression) -> Expression:
@@ -145,7 +76,7 @@ def cmult(x: Expression, y: Expression) -> Expression:
     reference=np.divide,
     domain=(0.5, 2.0),
     scalars=True,
-    with_number=_number_on_the_right("/", _over),
+    with_number=number_on_the_right("/", _over),
     with_float=_over,
 )
 def cdiv(x: Expression, y: Expression) -> Expression:
@@ -157,22 +88,55 @@ def cdiv(x: Expression, y: Expression) -> Expression:
     ...
 
 
+def colwise_add(x: Expression, y: Expression) -> Expression:
+    """A vector added to each column of a matrix, z_ij = x_ij + y_i; a batch of 1 goes with any other.
+
+    Args:
+        x: a matrix of m rows.
+        y: a vector of m elements.
+
+    >>> colwise_add(inputTensor([[1, 2], [3, 4]]), inputVector([10, 20])).npvalue()
+    array([[11., 12.],
+           [23., 24.]], dtype=float32)
+    """
+    graph_of("colwise_add", (x, y))
+    rows = x.type.rows
+    if len(x.type.dims) > 2 or y.type.dims not in ((rows,), (rows, 1)):
+        raise ShapeError(
+            f"colwise_add: x is {x.type!r}, y is {y.type!r}: a matrix and a vector as long as its columns are needed"
+        )
+    return add(x, y)
+
+
+register(
+    colwise_add,
+    reference=lambda x, y: x.reshape(len(y), -1) + y.reshape(-1, 1) if x.ndim > 1 else x + y,
+    samples=[
+        Sample([((3, 5), 1), ((3,), 1)]),
+        Sample([((17, 2), 3), ((17,), 1)]),
+        Sample([((1, 4), 1), ((1,), 2)]),
+        Sample([((33, 3), 2), ((33,), 2)]),
+        Sample([((5,), 2), ((5,), 1)]),
+    ],
+)
+
+
 def _product(a: Expression, b: Expression) -> Expression | None:
     """`*` is the matrix product, except that a single number multiplies every element."""
     matrices = len(a.type.dims) <= 2 and len(b.type.dims) <= 2 and a.type.columns == b.type.rows
     return cmult(a, b) if not matrices and (a.type.size == 1 or b.type.size == 1) else None
 
 
-_matmul = two_operands("*", matmul_signature, _product, _number_on_the_right("*", _times), _times)
+_matmul = two_operands("*", matmul_signature, _product, number_on_the_right("*", _times), _times)
 
 
 def _install() -> None:
     """Give expressions their operators."""
     cls = Expression
-    cls.__add__, cls.__radd__ = add, _number_on_the_right("+", _plus)  # type: ignore[method-assign]
-    cls.__sub__, cls.__rsub__ = subtract, _number_on_the_right("-", _from)  # type: ignore[method-assign]
-    cls.__mul__, cls.__rmul__ = _matmul, _number_on_the_right("*", _times)  # type: ignore[method-assign]
-    cls.__truediv__, cls.__rtruediv__ = cdiv, _number_on_the_right("/", _into)  # type: ignore[method-assign]
+    cls.__add__, cls.__radd__ = add, number_on_the_right("+", _plus)  # type: ignore[method-assign]
+    cls.__sub__, cls.__rsub__ = subtract, number_on_the_right("-", _from)  # type: ignore[method-assign]
+    cls.__mul__, cls.__rmul__ = _matmul, number_on_the_right("*", _times)  # type: ignore[method-assign]
+    cls.__truediv__, cls.__rtruediv__ = cdiv, number_on_the_right("/", _into)  # type: ignore[method-assign]
     cls.__neg__ = negative  # type: ignore[method-assign]
     # numpy scalars on the left leave the operator to the expression instead of making an object array
     cls.__array_ufunc__ = None  # type: ignore[attr-defined]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dynet_core.expression import Expression
@@ -139,3 +141,43 @@ def softsign(x: Expression) -> Expression:
     [0.5, -0.75]
     """
     ...
+
+
+@elementwise(
+    forward=lambda x: f.erf(x),
+    gradients={"x": lambda x, dy: dy * 1.1283791670955126 * f.exp(-x * x)},
+    reference=np.vectorize(math.erf, otypes=[float]),
+)
+def erf(x: Expression) -> Expression:
+    """Gaussian error function of each element, y = 2 / sqrt(pi) times the integral from 0 to x of e^(-t^2) dt.
+
+    >>> erf(inputVector([0.0, 1.0])).npvalue().round(4)
+    array([0.    , 0.8427], dtype=float32)
+    """
+    ...
+
+
+def _lgamma(x: float) -> float:
+    """math.lgamma, with infinity where it refuses."""
+    return math.inf if x <= 0 and x == np.floor(x) else math.lgamma(x)
+
+
+@elementwise(
+    forward=lambda x: f.lgamma(x),
+    gradients={"x": lambda x, dy: dy * f.digamma(x)},
+    reference=np.vectorize(_lgamma, otypes=[float]),
+    domain=(0.2, 6.0),
+)
+def lgamma(x: Expression) -> Expression:
+    """Logarithm of the gamma function of each element, y = log |Gamma(x)|; infinite at 0, -1, -2, ...
+
+    >>> lgamma(inputVector([0.5, 4.0])).npvalue().round(4)
+    array([0.5724, 1.7918], dtype=float32)
+    """
+    ...
+
+
+__all__ = [
+    "abs", "cube", "erf", "exp", "lgamma", "log", "logistic", "negative", "rectify", "softsign", "sqrt", "square",
+    "tanh",
+]  # fmt: skip

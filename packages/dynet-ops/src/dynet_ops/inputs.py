@@ -10,9 +10,10 @@ from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import current, shape_of
-from dynet_core.parameter import LookupParameters, checked_index
+from dynet_core.parameter import LookupParameters, checked_index, checked_indices
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
+from dynet_core.record import graph_of
 from dynet_core.signature import Signature
 from dynet_kernels.layout import INPUT
 
@@ -238,6 +239,112 @@ def constant(dim, val: float, batch_size: int = 1) -> InputExpression:
     return _input(np.full(whole.total, value.item(), np.float32), whole)
 
 
+def one_hot(d: int, idx: int | Sequence[int]) -> InputExpression:
+    """A vector of d zeros with a one at place `idx`; for a list of places, a batch with a vector for each.
+
+    Raises:
+        OutOfRangeError: a place is not in 0..d-1.
+
+    >>> one_hot(3, 1).value()
+    [0.0, 1.0, 0.0]
+    >>> one_hot(3, [0, 2]).dim()
+    ((3,), 2)
+    """
+    (size,) = checked_dims("one_hot", checked_index("one_hot", d))
+    places = [idx] if isinstance(idx, (int, np.integer)) else idx
+    found = checked_indices("one_hot", places, size, f"a vector of {size}")
+    array = np.zeros((size, len(found)), np.float32)
+    array[found, range(len(found))] = 1
+    return _input(array, Dim.of((size,), len(found)))
+
+
+def sparse_inputTensor(
+    idxs: Sequence[Sequence[int]],
+    values: Sequence[float],
+    shape: Sequence[int],
+    batched: bool = False,
+    defval: float = 0.0,
+) -> InputExpression:
+    """A tensor given by the places and values of some of its elements; of several at one place the last counts.
+
+    Args:
+        idxs: a sequence of indices for each dimension, the batch included.
+        values: as many numbers as there are indices in each sequence.
+        shape: the dimensions, the batch included.
+        batched: the last axis is the batch.
+        defval: the value of all other elements.
+
+    Raises:
+        OutOfRangeError: an index is not inside the shape.
+
+    >>> sparse_inputTensor(([0, 1], [1, 2]), [5, 6], (2, 3)).npvalue()
+    array([[0., 5., 0.],
+           [0., 0., 6.]], dtype=float32)
+    """
+    name = "sparse_inputTensor"
+    sizes = checked_dims(name, shape)
+    numbers = _flat(name, values)
+    other = real_array(name, defval)
+    if other.size != 1:
+        raise ShapeError(f"{name}: defval must be one number, got {other.size}")
+    try:
+        axes = list(idxs)
+    except TypeError:
+        raise ArgumentTypeError(
+            f"{name}: idxs must be a sequence of indices for each dimension, not {idxs!r:.60}"
+        ) from None
+    if len(axes) != len(sizes):
+        raise ShapeError(f"{name}: {len(axes)} sequences of indices for a shape of {len(sizes)} dimensions, {sizes}")
+    found = [
+        checked_indices(name, axis, size, f"dimension {k} of {sizes}")
+        for k, (axis, size) in enumerate(zip(axes, sizes))
+    ]
+    if any(len(axis) != numbers.size for axis in found):
+        raise ShapeError(f"{name}: {numbers.size} values for {[len(axis) for axis in found]} indices")
+    array = np.full(sizes, other.item(), np.float32)
+    for *place, value in zip(*found, numbers):
+        array[tuple(place)] = value
+    dims, batch = (sizes[:-1] or (1,), sizes[-1]) if batched else (sizes, 1)
+    return _input(array, Dim.of(dims, batch))
+
+
+def inputTensorTranspose(arr, dim=None, batch_size: int = 1) -> InputExpression:
+    """A tensor from numbers in the order in which they are stored: column by column, batch element by batch element.
+
+    Args:
+        arr: an array of one dimension, or a list.
+        dim: the dimensions; without them, a vector.
+
+    >>> inputTensorTranspose(np.arange(6), (2, 3)).npvalue()
+    array([[0., 2., 4.],
+           [1., 3., 5.]], dtype=float32)
+    """
+    name = "inputTensorTranspose"
+    array, batch = _flat(name, arr), checked_batch(name, batch_size)
+    checked_size(name, array.size)
+    whole = Dim.of(checked_dims(name, max(1, array.size // batch) if dim is None else dim), batch)
+    if array.size != whole.total:
+        raise ShapeError(f"{name}: {array.size} values for a tensor of {whole!r}")
+    return _input(array, whole)
+
+
+def to_device(e: Expression, device_str: str) -> Expression:
+    """e itself: everything is computed on one device, "CPU".
+
+    Raises:
+        ArgumentError: another device is named.
+
+    >>> to_device(inputVector([1, 2]), "CPU").value()
+    [1.0, 2.0]
+    """
+    graph_of("to_device", (e,))
+    if not isinstance(device_str, str):
+        raise ArgumentTypeError(f"to_device: device_str must be a str, not {type(device_str).__name__}")
+    if device_str not in ("CPU", ""):
+        raise ArgumentError(f"to_device: there is no device {device_str!r:.40}; the only one is 'CPU'")
+    return e
+
+
 def lookup(p: LookupParameters, index: int = 0, update: bool = True) -> Expression:
     """Row `index` of a table, as `p[index]`; with update=False it receives no gradient.
 
@@ -265,6 +372,7 @@ def _table(name: str, p) -> LookupParameters:
 
 
 __all__ = [
-    "InputExpression", "const_parameter", "constant", "inputMatrix", "inputTensor", "inputVector", "lookup",
-    "lookup_batch", "matInput", "ones", "parameter", "scalarInput", "vecInput", "zeroes", "zeros",
+    "InputExpression", "const_parameter", "constant", "inputMatrix", "inputTensor", "inputTensorTranspose",
+    "inputVector", "lookup", "lookup_batch", "matInput", "one_hot", "ones", "parameter", "scalarInput",
+    "sparse_inputTensor", "to_device", "vecInput", "zeroes", "zeros",
 ]  # fmt: skip

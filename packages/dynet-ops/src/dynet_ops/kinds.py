@@ -99,6 +99,7 @@ def elementwise(
     scalars: bool = False,
     with_number: Callable | None = None,
     with_float: Callable | None = None,
+    limit: float = math.inf,
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable:
@@ -113,6 +114,7 @@ def elementwise(
         scalars: make kernels of their own for an operand that is one number a column.
         with_number: records an expression and something that is no expression.
         with_float: the same for a plain float.
+        limit: the largest magnitude of an operand for which the result is that of the reference.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -137,6 +139,8 @@ def elementwise(
             record,
             reference=lined_up(reference),
             samples=ONE if len(operands) == 1 else TWO + BROADCAST,
+            elementwise=True,
+            limit=limit,
             domain=domain,
             differentiable=bool(gradients),
             tolerance=tolerance,

@@ -11,8 +11,8 @@ from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_ops.cells import Cell
+from dynet_ops.dropouts import checked_probability
 from dynet_ops.inputs import inputVector
-from dynet_ops.random import checked_probability
 
 from .layers import Layers, expressions
 from .state import RNNState, Run

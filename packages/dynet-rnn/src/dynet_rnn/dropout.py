@@ -7,8 +7,8 @@ from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_ops.arithmetic import cmult
+from dynet_ops.dropouts import checked_probability, dropout
 from dynet_ops.inputs import ones
-from dynet_ops.random import checked_probability, dropout
 
 from .base import _RNNBuilder
 from .state import RNNState, Run

@@ -1,0 +1,79 @@
+"""Inputs given by places, in stored order, and from parameters."""
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import GradientError, Model, renew_cg
+
+
+def test_one_hot():
+    assert dy.one_hot(4, 2).value() == [0.0, 0.0, 1.0, 0.0]
+    assert dy.one_hot(1, 0).value() == 1.0
+    for places in ([1], [1, 0, 1], (2, 0), np.array([0, 2])):
+        y = dy.one_hot(3, places)
+        assert y.dim() == ((3,), len(places))
+        np.testing.assert_array_equal(y.npvalue().reshape(3, -1), np.eye(3)[:, list(places)])
+    assert dy.one_hot(np.int64(3), np.int64(1)).value() == [0.0, 1.0, 0.0]
+
+
+def test_a_one_hot_vector_picks_a_column():
+    W = Model().parameters_from_numpy(np.arange(6.0).reshape(2, 3))
+    y = W * dy.one_hot(3, 2)
+    assert y.value() == [2.0, 5.0]
+    dy.sum_elems(y).backward()
+    np.testing.assert_array_equal(W.grad_as_array(), [[0, 0, 1], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_sparse_input(batched):
+    y = dy.sparse_inputTensor(([0, 1], [1, 2]), [5, 6], (2, 3), batched=batched, defval=-1)
+    assert y.dim() == (((2,), 3) if batched else ((2, 3), 1))
+    np.testing.assert_array_equal(y.npvalue(), [[-1, 5, -1], [-1, -1, 6]])
+
+
+def test_sparse_input_of_vectors_and_tensors():
+    assert dy.sparse_inputTensor([[2]], [1.5], (4,)).value() == [0.0, 0.0, 1.5, 0.0]
+    assert dy.sparse_inputTensor([[1]], [1.5], 3, batched=True).dim() == ((1,), 3)
+    expected = np.zeros((2, 3, 4))
+    expected[1, 2, 3], expected[0, 1, 2] = 1.0, -2.0
+    places = (np.array([1, 0]), np.array([2, 1]), np.array([3, 2]))
+    np.testing.assert_array_equal(dy.sparse_inputTensor(places, np.array([1.0, -2.0]), (2, 3, 4)).npvalue(), expected)
+
+
+def test_the_last_of_several_values_at_one_place_counts():
+    assert dy.sparse_inputTensor(([1, 1],), [5, 6], (2,)).value() == [0.0, 6.0]
+
+
+def test_input_in_stored_order():
+    array = np.arange(24.0)
+    for dims, batch in (((24,), 1), ((4, 6), 1), ((2, 3), 4), ((3,), 8), ((2, 3, 4), 1)):
+        y = dy.inputTensorTranspose(array, dims, batch)
+        assert y.dim() == (dims, batch)
+        np.testing.assert_array_equal(y.npvalue().ravel(order="F"), array)
+    assert dy.inputTensorTranspose(array).dim() == ((24,), 1)
+    assert dy.inputTensorTranspose(array, batch_size=6).dim() == ((4,), 6)
+    assert dy.inputTensorTranspose([1, 2], 2).value() == [1.0, 2.0]
+    matrix = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(dy.inputTensorTranspose(matrix.ravel(), (3, 2)).npvalue(), matrix.T)
+
+
+def test_constant_parameters_are_not_trained():
+    model = Model()
+    p, q = model.parameters_from_numpy([1.0, 2.0]), model.parameters_from_numpy([3.0, 4.0])
+    table = model.lookup_parameters_from_numpy(np.ones((3, 2)))
+    renew_cg()
+    first, second = dy.const_parameter(p, q)
+    dy.dot_product(first, p).backward()
+    dy.sum_elems(dy.cmult(second, first)).backward()
+    np.testing.assert_array_equal(p.grad_as_array(), [1.0, 2.0])
+    np.testing.assert_array_equal(q.grad_as_array(), [0.0, 0.0])
+    assert dy.const_parameter(table).dim() == ((2, 3), 1)
+    with pytest.raises(GradientError):
+        second.gradient()
+
+
+def test_the_only_device():
+    x = dy.inputVector([1.0, 2.0])
+    assert dy.to_device(x, "CPU").value() == [1.0, 2.0]
+    assert dy.to_device(x, "").value() == [1.0, 2.0]

@@ -409,6 +409,7 @@ OPERATORS = {"add": "+", "subtract": "-", "cdiv": "/", "matmul": "*"}
 TAKE_NUMBERS = {"add", "subtract", "cdiv", "pow", "matmul"}  # as their second operand
 STEPS_OF = {  # errors may name the op that does the work
     "concatenate_cols": ["concatenate"],
+    "trace_of_product": ["dot_product"],
     "softmax": ["column_softmax", "transpose"],
     "log_softmax": ["column_log_softmax"],
     "max_dim": ["column_max", "transpose"],

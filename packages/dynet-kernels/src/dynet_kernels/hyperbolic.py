@@ -6,7 +6,19 @@ from tvm.tirx.script import builder as T
 
 from .exponential import halved, log1p
 from .tir import let
-from .vmath import absolute, clamp, number, polynomial, power_of_two, register, select, sqrt, with_sign
+from .vmath import (
+    absolute,
+    clamp,
+    from_bits,
+    number,
+    polynomial,
+    power_of_two,
+    register,
+    select,
+    sign_bit,
+    sqrt,
+    with_sign,
+)
 
 LOG_OF_2 = 0.693147180559945309
 LARGE = 1e8  # above, 1 is nothing beside x
@@ -19,7 +31,7 @@ def tanh(x):
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
     below = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
     inside = register(clamp(register(near * above / below), -1.0, 1.0))
-    one = with_sign(number(1.0, x), x)
+    one = register(from_bits(T.bitwise_or(sign_bit(x), number(0x3F800000, x, "int32"))))
     return register(T.Select(absolute(x) > number(9.0109, x), one, inside))
 
 

@@ -35,7 +35,8 @@ def _hash(key, other, position):
     def unsigned(value):
         return T.Cast(as_type("uint64", value), T.reinterpret(as_type("uint32", value), value))
 
-    h = _mixed(_low(unsigned(position) * _const(0x9E3779B1, position) + unsigned(key)))
+    place = T.Cast(as_type("uint64", position), position)
+    h = _mixed(_low(place * _const(0x9E3779B1, position) + unsigned(key)))
     return _mixed(_low(h + unsigned(other) + _const(GOLDEN, h)))  # mixing alone leaves 0 as it is
 
 

@@ -59,6 +59,6 @@ def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     ...
 
 
-Expression.__pow__, Expression.__rpow__ = pow, _with_base  # type: ignore[attr-defined]
+Expression.__pow__, Expression.__rpow__ = pow, _with_base  # type: ignore[method-assign]
 
 __all__ = ["pow"]

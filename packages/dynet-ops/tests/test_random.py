@@ -155,12 +155,13 @@ def test_the_seed_decides_and_batching_does_not_matter(name):
 
 
 @each_distribution
-def test_recalculation_draws_anew(name):
+def test_a_recalculation_draws_anew(name):
     renew_cg()
     y = DISTRIBUTIONS[name][0]((1000,))
-    first = y.npvalue()
-    np.testing.assert_array_equal(y.npvalue(), first)
-    assert (y.npvalue(recalculate=True) != first).any()
+    values = [y.npvalue(), y.npvalue(), y.npvalue(recalculate=True), y.npvalue()]
+    np.testing.assert_array_equal(values[0], values[1])
+    np.testing.assert_array_equal(values[2], values[3])
+    assert (values[0] == values[2]).mean() < 0.01
 
 
 def test_a_random_tensor_is_an_operand_like_any_other():

@@ -11,7 +11,6 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.noise import take_key
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
@@ -23,7 +22,7 @@ from dynet_kernels.rule import Rule
 
 from .arithmetic import cmult
 from .operands import checked_dimension, checked_expression
-from .random import KEY, random_bernoulli
+from .random import KEY, keyed, random_bernoulli
 
 
 def checked_probability(name: str, p: float) -> float:
@@ -74,9 +73,7 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, float], Expr
         signature = known.get(x.type)
         if signature is None:
             signature = known[x.type] = signature_of(x.type.plain)
-        start = take_key(graph)
-        graph.inputs.extend((p, 1 / (1 - p)))
-        return append(graph, signature, (x.at, start, start + 1, start + 2, start + 3))
+        return append(graph, signature, [x.at, *keyed(graph, p, 1 / (1 - p))])
 
     return record
 

@@ -25,8 +25,8 @@ from .with_number import finite
 KEY = ("seed", "count")
 
 
-def keyed(numbers: tuple[float, ...], graph: Graph) -> list[int]:
-    """Where the key of a new random node and its numbers stand among the inputs of a graph."""
+def keyed(graph: Graph, *numbers: float) -> list[int]:
+    """Where the key of a new random node and its numbers stand among the inputs."""
     start = keys.take_key(graph)
     graph.inputs.extend(numbers)
     return [*range(start, len(graph.inputs))]
@@ -50,7 +50,7 @@ def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
     def record(dims, batch_size, a: float, b: float) -> Expression:
         whole = Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
         graph = current()
-        return append(graph, signature_of(whole), keyed((a, b), graph))
+        return append(graph, signature_of(whole), keyed(graph, a, b))
 
     return record
 
@@ -223,7 +223,7 @@ def noise(x: Expression, stddev: float) -> Expression:
     """
     graph = graph_of("noise", (x,))
     number = _not_negative("noise", "stddev", stddev)
-    return append(graph, _noise_signature(x.type.plain), [x.at, *keyed((number,), graph)])
+    return append(graph, _noise_signature(x.type.plain), [x.at, *keyed(graph, number)])
 
 
 register(

@@ -6,7 +6,16 @@ from networks import assert_close, assert_gradients, differences, expression, va
 
 import dynet_ops as dy
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection, ShapeError, renew_cg, reset_random_seed
+from dynet_core import (
+    ArgumentError,
+    ArgumentTypeError,
+    ParameterCollection,
+    ShapeError,
+    load,
+    renew_cg,
+    reset_random_seed,
+    save,
+)
 
 SIZE, WORDS = 3, {"a": 2, "b": 0, "c": 1, "d": 5, "e": 4, "f": 3}
 CLUSTERS = "x a\nx d\n\ny c\nx f\nz e\ny b\n"  # word numbers x: 2 5 3, y: 1 0, z: 4
@@ -210,3 +219,14 @@ def test_constructors_refuse(tmp_path):
 def test_base_is_only_a_base():
     with pytest.raises(TypeError, match="abstract"):
         rnn.SoftmaxBuilder()
+
+
+def test_saved_and_loaded_without_the_cluster_file(layer, tmp_path):
+    made, _ = layer
+    save(str(tmp_path / "model"), [made])
+    for file in tmp_path.glob("clusters"):
+        file.unlink()
+    (again,) = load(str(tmp_path / "model"), ParameterCollection())
+    x = dy.inputVector([1, 2, 3])
+    assert type(again) is type(made) and again.spec == made.spec
+    assert again.full_log_distribution(x).value() == made.full_log_distribution(x).value()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dynet_core.dim import Dim, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError
@@ -26,7 +27,7 @@ class LayersBuilder:
 
     _collection: str
     _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
-    _run = None  # what `initial_state` began last: it has a `graph` and the parameters' `expressions`
+    _run: Any = None  # what `initial_state` began last: it has a `graph` and the parameters' `expressions`
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         name = self.whoami()

@@ -164,7 +164,7 @@ class RNNState:
             return None  # no inputs
         if len(places) != len(xs) or not run.plain:
             return None
-        return self._record(graph.nodes, places, dim)[-1], self._form.steps(dim)[2].top
+        return self._record(graph.nodes, places, dim)[-1], self._form.steps(dim)[2].top  # type: ignore
 
     def _record(self, nodes: list[int], places: Sequence[int], dim: Dim) -> list[range]:
         """Record all inputs for each layer; where each layer's steps stand."""

@@ -462,7 +462,12 @@ def test_no_op_takes_an_expression_of_an_old_graph(op):
             assert_refused(op, sample, operands, StaleExpressionError, "graph")
 
 
-@pytest.mark.parametrize("op", [op for op in OPS.values() if op.samples[0].as_list], ids=lambda op: op.name)
+def takes_one_list(op):
+    """Whether a list is all that the op takes; after that of vanilla_lstm_gates_concat come other operands."""
+    return op.samples[0].as_list and not op.name.startswith("vanilla_lstm_gates")
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if takes_one_list(op)], ids=lambda op: op.name)
 def test_no_op_takes_nothing_or_something_else_for_a_list(op):
     renew_cg()
     attributes = op.samples[0].attributes

@@ -164,15 +164,20 @@ def test_the_state_of_another_trainer_is_refused(tmp_path):
 def test_a_damaged_state_changes_nothing(place, number, tmp_path):
     training = Training("MomentumSGDTrainer")
     training.steps(0, 3)
-    own, *states = [own_tensor(training), *state._states(training.trainer)]
+    own, *states = [own_tensor(training), *states_of(training)]
     own.values[place] = number
     state.model_files.save([own, *states], tmp_path / "trainer")
     training.steps(3, 4)
-    before = noise.state(), [tensor.values.tolist() for tensor in state._states(training.trainer)], training.values()
+    before = noise.state(), [tensor.values.tolist() for tensor in states_of(training)], training.values()
     with pytest.raises(FileFormatError):
         training.trainer.populate(tmp_path / "trainer")
-    after = noise.state(), [tensor.values.tolist() for tensor in state._states(training.trainer)], training.values()
+    after = noise.state(), [tensor.values.tolist() for tensor in states_of(training)], training.values()
     assert after == before
+
+
+def states_of(training):
+    """The tensors in which a trainer's file holds its states."""
+    return [tensor for tensor, _ in state._states(training.trainer)]
 
 
 def own_tensor(training):

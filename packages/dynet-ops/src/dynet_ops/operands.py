@@ -23,8 +23,7 @@ def checked_dimension(name: str, d: int, dim: Dim) -> int:
 
 def checked_expression(name: str, x) -> Expression:
     """What a user gave as an operand."""
-    if not isinstance(x, Expression):
-        graph_of(name, (x,))
+    graph_of(name, (x,))
     return x
 
 

@@ -88,25 +88,28 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
     return copy_of(result, loops)
 
 
+SWAPPED = (1, 0)
+
+
 @by_plain_dims
 def _swap_signature(dim: Dim) -> Signature:
     """The transpose of a matrix, which one copy always does."""
     if len(dim.dims) > 2:
         raise ArgumentError(f"transpose: dims (1, 0) is no order of the dimensions of x, which is {dim!r}")
-    return _transpose_signature(dim, (1, 0))
+    return _transpose_signature(dim, SWAPPED)
 
 
 _swap = one_operand("transpose", _swap_signature)
 
 
-def transpose(x: Expression, dims: Sequence[int] = (1, 0)) -> Expression:
+def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
     """The transpose of a matrix, or dimensions in another order: dimension i of the result is dims[i] of x.
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
            [2., 4.]], dtype=float32)
     """
-    if dims == (1, 0):
+    if dims is SWAPPED:
         return _swap(x)
     dim = checked_expression("transpose", x).type.plain
     if not isinstance(dims, (tuple, list, np.ndarray)):

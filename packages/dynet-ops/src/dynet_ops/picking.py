@@ -56,7 +56,7 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
                 node.graph = graph
                 node.at = place
                 node.type = result
-                nodes += (signature, e.at, index)
+                nodes += (signature, e.at, index)  # type: ignore[operator]
                 return node
         except (KeyError, AttributeError, StaleExpressionError):
             pass

@@ -183,9 +183,9 @@ class Trainer:
             table.choose_all()
         else:
             table.choose(chosen)
-        block = Block(Shrinking.numbers)
-        block.array[0] = self._collection._weight_decay
-        table.run(Shrinking, block.address, dense=1)
+        numbers = block(Shrinking.numbers)
+        numbers.write(self._collection._weight_decay)
+        table.run(Shrinking, numbers.address, dense=1)
 
     def _prepared(self) -> _Table:
         table = self._table

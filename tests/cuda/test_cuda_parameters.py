@@ -155,3 +155,10 @@ def test_dlpack_is_the_memory_itself():
     assert not _kept
     weight.__dlpack__()  # a capsule that nobody takes
     assert not _kept
+
+
+def test_a_table_is_shared_too():
+    table = dy.ParameterCollection().add_lookup_parameters((4, 2, 3))
+    tensor = tvm_ffi.from_dlpack(table)
+    assert (tuple(tensor.shape), tuple(tensor.strides)) == ((4, 2, 3), (6, 1, 2))
+    assert tensor.data_ptr() == 4 * table._storage.values.address

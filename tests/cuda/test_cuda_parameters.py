@@ -118,7 +118,8 @@ def test_weight_decay_shrinks_parameters():
     model = dy.ParameterCollection()
     weight = model.parameters_from_numpy(VALUES)
     model.set_weight_decay(0.5)
-    model._shrink()
+    dy.sum_elems(weight).backward()
+    dy.SimpleSGDTrainer(model, 0.0).update()
     np.testing.assert_array_equal(weight.as_array(), VALUES / 2)
 
 
@@ -154,3 +155,10 @@ def test_dlpack_is_the_memory_itself():
     assert not _kept
     weight.__dlpack__()  # a capsule that nobody takes
     assert not _kept
+
+
+def test_a_table_is_shared_too():
+    table = dy.ParameterCollection().add_lookup_parameters((4, 2, 3))
+    tensor = tvm_ffi.from_dlpack(table)
+    assert (tuple(tensor.shape), tuple(tensor.strides)) == ((4, 2, 3), (6, 1, 2))
+    assert tensor.data_ptr() == 4 * table._storage.values.address

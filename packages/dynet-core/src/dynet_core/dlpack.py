@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import math
 
 from .memory import GpuBlock
 
@@ -63,14 +62,14 @@ _is_valid = ctypes.pythonapi.PyCapsule_IsValid
 _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]
 
 
-def capsule(block: GpuBlock, shape: tuple[int, ...]):
-    """The whole of a block, column by column, as a tensor of this shape. It keeps the block alive."""
+def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...]):
+    """The whole of a block as a tensor of this shape, with strides in numbers. It keeps the block alive."""
     block.gpu.synchronize()  # whoever takes it has streams of their own
     count = len(shape)
-    shapes = (ctypes.c_int64 * count)(*shape)
-    strides = (ctypes.c_int64 * count)(*(math.prod(shape[:place]) for place in range(count)))
+    integers = ctypes.c_int64 * count
+    both = integers(*shape), integers(*strides)
     number = next(_numbers)
-    tensor = _Tensor(4 * block.address, CUDA, block.gpu.number, count, FLOAT, 32, 1, shapes, strides, 0)
+    tensor = _Tensor(4 * block.address, CUDA, block.gpu.number, count, FLOAT, 32, 1, *both, 0)
     managed = _Managed(tensor, number, ctypes.cast(_delete, ctypes.c_void_p))
-    _kept[number] = block, shapes, strides, managed
+    _kept[number] = block, both, managed
     return _new(ctypes.addressof(managed), NAME, ctypes.cast(_delete_unused, ctypes.c_void_p))

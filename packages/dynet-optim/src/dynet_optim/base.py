@@ -183,9 +183,9 @@ class Trainer:
             table.choose_all()
         else:
             table.choose(chosen)
-        decay = block(Shrinking.numbers)
-        decay.pack(struct.Struct("=f").pack_into, self._collection._weight_decay)
-        table.run(Shrinking, decay.address, dense=1)
+        numbers = block(Shrinking.numbers)
+        numbers.write(self._collection._weight_decay)
+        table.run(Shrinking, numbers.address, dense=1)
 
     def _prepared(self) -> _Table:
         table = self._table

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import dlpack
 from ..errors import ArgumentError, GradientError
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import Tensor
 from ..graph import shape_of
+from ..memory import HostBlock
 from .checks import checked_number
 from .storage import Storage
 
@@ -82,6 +84,24 @@ class Trained(Expression):
 
     def _stored_gradient(self) -> np.ndarray:
         return self._storage.gradient.array
+
+    def _view(self) -> np.ndarray:
+        """The values in the shape that users see."""
+        raise NotImplementedError
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._view(), dtype, order="K", copy=copy)
+
+    def __dlpack__(self, **options):
+        block = self._storage.values
+        if isinstance(block, HostBlock):
+            return self._view().__dlpack__(**options)
+        view = self._view()
+        return dlpack.capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        block = self._storage.values
+        return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
 
     def gradient(self) -> np.ndarray:
         """A copy of the gradient, shaped like `npvalue`."""

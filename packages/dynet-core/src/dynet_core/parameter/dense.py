@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import dlpack
 from ..dim import Dim
 from ..graph import shape_of
-from ..memory import GpuBlock
 from .base import Trained
 from .checks import checked_array
 from .storage import Storage
@@ -60,18 +58,3 @@ class Parameters(Trained):
 
     def _view(self) -> np.ndarray:
         return self._storage.values.array.reshape(shape_of(self.type), order="F")
-
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._view(), dtype, order="K", copy=copy)
-
-    def __dlpack__(self, **options):
-        block = self._storage.values
-        if isinstance(block, GpuBlock):
-            return dlpack.capsule(block, shape_of(self.type))
-        return self._view().__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        block = self._storage.values
-        if isinstance(block, GpuBlock):
-            return dlpack.CUDA, block.gpu.number
-        return self._view().__dlpack_device__()

@@ -194,12 +194,3 @@ class LookupParameters(Trained):
 
     def _view(self) -> np.ndarray:
         return self._table(self._storage.values.array)
-
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._view(), dtype, order="K", copy=copy)
-
-    def __dlpack__(self, **options):
-        return self._view().__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._view().__dlpack_device__()

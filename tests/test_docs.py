@@ -1,0 +1,11 @@
+"""What is generated for the documentation is up to date."""
+
+import runpy
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def test_the_list_of_operations_is_that_of_the_code():
+    made = runpy.run_path(str(DOCS / "make_ops.py"))["text"]()
+    assert (DOCS / "ops.md").read_text() == made, "python docs/make_ops.py writes it anew"

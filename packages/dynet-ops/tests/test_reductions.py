@@ -8,7 +8,6 @@ from op_checks import value_of
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
-from dynet_core.op import OPS
 
 INF = float("inf")
 
@@ -180,7 +179,6 @@ def test_shared_weights_of_gates_get_the_gradients_of_all_steps():
         assert one == pytest.approx(other.gradient(), rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.skipif("noise" not in OPS, reason="there is no noise")
 def test_noisy_weights_of_gates():
     renew_cg()
     x, h, b = dy.zeros(1), dy.zeros(1), dy.zeros(4)

@@ -22,6 +22,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Across, Reduction, Rule
 
 from .copying import copies
+from .operands import checked_flag
 
 Groups = list[tuple[int, bool]]
 """Neighbouring dimensions taken together, innermost first: (how many elements, whether they are reduced)."""
@@ -180,8 +181,7 @@ def reduced(
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     """Dimensions that a user gave, and whether the batch is one of them, as axes."""
-    if not isinstance(b, (bool, np.bool_)):
-        raise ArgumentTypeError(f"{name}: b must be True or False, not {b!r:.40}")
+    b = checked_flag(name, "b", b)
     try:
         found = [checked_index(name, one) for one in (d if np.iterable(d) else (d,))]
     except ArgumentTypeError:

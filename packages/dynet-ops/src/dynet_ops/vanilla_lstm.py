@@ -13,7 +13,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import OPS, Sample, register
+from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, graph_of, many_operands, two_operands
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
@@ -27,6 +27,7 @@ from .losses import checked_real
 from .matrix import gradient_of, is_shared, product_steps, value_of
 from .operands import listed
 from .picking import pickrange
+from .random import noise
 
 _GATES = ("i", "f", "o", "g")
 _SUMS = ("zi", "zf", "zo", "zg")
@@ -139,7 +140,7 @@ def _record(
         raise ArgumentError(f"{name}: weightnoise_std must be at least 0, got {deviation}")
     b, Wx, Wh = [weight.type for weight in weights]
     _checked(name, b, Wx, Wh, h.type, [x.type for x in xs], [mask.type for mask in masks])
-    noisy = [OPS["noise"].record(weight, deviation) for weight in weights] if deviation else weights
+    noisy = [noise(weight, deviation) for weight in weights] if deviation else weights
     if masks:
         mask_x, mask_h = masks
         h, start, masked = cmult(h, mask_h), 0, []

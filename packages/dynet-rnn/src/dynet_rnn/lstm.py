@@ -88,6 +88,12 @@ class VanillaLSTMBuilder(Variational):
         sizes = ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0))
         return [self._norms_in.add_parameters((size,), init=ConstInitializer(start)) for size, start in sizes]
 
+    @property
+    def _outside(self) -> list[Parameters]:
+        """The parameters of normalisations: as in DyNet, they belong to the collection that the builder was given."""
+        own = self.param_collection().name()
+        return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
+
     def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
         if not self._is_computed():
             return super()._loaded(update)

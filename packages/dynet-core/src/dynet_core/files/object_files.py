@@ -149,7 +149,8 @@ def _described(item: Any) -> tuple[meta.Record, list[Tensor]]:
             f"got {type(item).__name__}"
         )
     collection = item.param_collection()
-    return meta.Record(type(item), collection.name(), item.spec), collection._tensors()
+    outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
+    return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
 
 
 def _load_pair(data: str, meta_path: str, params: ParameterCollection) -> list:
@@ -166,16 +167,19 @@ def _objects(data: str, meta_path: str, params: ParameterCollection) -> Iterator
         content = file.read()
     records = meta.read(content, meta_path)
     with model_files.opened(_data_for(data, content), named=data) as reader:
-        entries = _Entries(reader)
+        entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
         for record in records:
             yield _object(record, entries, params)
 
 
 class _Entries:
-    """The entries of a file, taken in order as long as the names agree, else found by name."""
+    """The entries of a file, taken in order as long as the names agree, else found by name.
 
-    def __init__(self, reader: Reader):
-        self.reader, self.next = reader, 0
+    `single` are the names of those that are objects themselves.
+    """
+
+    def __init__(self, reader: Reader, single: set[str]):
+        self.reader, self.next, self.single = reader, 0, single
 
     def one(self, lookup: bool, name: str) -> Entry:
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
@@ -187,6 +191,15 @@ class _Entries:
     def floats(self, name: str) -> int:
         """How many numbers the collection of a name can have."""
         return sum(entry.count for entry in self.reader.with_prefix(name))
+
+    def outside(self, expected: Expected) -> list[Entry]:
+        """What follows a builder of the parameters that it has outside of its collection; DyNet's files lack them."""
+        following = self.reader.entries[self.next : self.next + len(expected)]
+        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
+        if not same or any(entry.name in self.single for entry in following):
+            return []
+        self.next += len(expected)
+        return following
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
         following = self.reader.entries[self.next : self.next + len(expected)]
@@ -203,7 +216,8 @@ def _object(record: meta.Record, entries: _Entries, params: ParameterCollection)
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    with params._all_or_nothing(entries.floats(record.name)):
+    # the normalisation of a builder, which may not be in the file, is never larger than one and a half times the rest
+    with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
         except FileFormatError:
@@ -215,6 +229,8 @@ def _object(record: meta.Record, entries: _Entries, params: ParameterCollection)
         targets = made.param_collection()._everything()
         expected = [target._expected() for target in targets]
         tensors = [reader.read(entry) for entry in entries.all(record.name, expected)]
+        targets += (outside := list(getattr(made, "_outside", ())))
+        tensors += [reader.read(entry) for entry in entries.outside([target._expected() for target in outside])]
         for target, tensor in zip(targets, tensors):
             target._take(tensor)
     return made

@@ -11,7 +11,7 @@ from .dim import Dim
 from .graph import Graph
 from .signature import SIGNATURES, TABLE
 
-KINDS = {at.ALIAS: "part", at.INPUT: "input"}
+KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 
 def _bounds(records: list[int], place: int) -> tuple[int, int, int]:

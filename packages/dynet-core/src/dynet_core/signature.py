@@ -147,11 +147,11 @@ def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
-def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0, passes: bool = True) -> Signature:
+def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0) -> Signature:
     """A node that is a place inside its operand: nothing is computed or copied.
 
     With `scale`, it has one attribute, which counts in units of that many floats. Only where its gradient must
-    be told from the operand's does it have one of its own, which is then added to the operand's, if it `passes`.
+    be told from the operand's does it have one of its own, which is then added to the operand's.
     """
     return Signature(
         dim,
@@ -161,7 +161,20 @@ def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0, passes: 
         kind=at.ALIAS,
         alias_scale=scale,
         alias_offset=offset,
-        passes=passes,
         views=[View(at.SELF), View(0, offset=offset, index=0 if scale else at.NO_INDEX, scale=scale)],
-        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)] if passes else [],
+        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
+    )
+
+
+def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
+    """A node whose values are its operand's, but not its gradient: `backward` makes the operand's of it, or nothing."""
+    return Signature(
+        dim,
+        operands=1,
+        attributes=constants,
+        constants=constants,
+        kind=at.APART,
+        passes=bool(backward),
+        views=[View(at.SELF), View(0), *map(constant, range(constants))],
+        backward=backward,
     )

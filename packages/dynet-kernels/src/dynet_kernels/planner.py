@@ -304,13 +304,8 @@ def start_tape(plan):
 
 
 def has_own_gradient(plan, node, signature, loss, everything):
-    """Whether a node has memory for its gradient.
-
-    An alias adds to its operand's, unless it passes none on or somebody may ask for its own.
-    """
-    asked_for = T.Or(node == loss, everything != 0)
-    shares = T.And(plan.table[signature + at.KIND] == at.ALIAS, plan.table[signature + at.PASSES] != 0)
-    return T.Or(T.Not(shares), asked_for)
+    """Whether a node has memory for its gradient. An alias adds to its operand's, unless somebody may ask for it."""
+    return T.Or(plan.table[signature + at.KIND] != at.ALIAS, T.Or(node == loss, everything != 0))
 
 
 def has_gradient_steps(plan, node, signature, loss, everything):
@@ -384,7 +379,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
                 count += 1
                 indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
                 rows = rows + plan.table[signature + at.FORWARD_COUNT]
-            elif kind == at.ALIAS:
+            elif kind != at.INPUT:
                 base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, plan.value)
                 move = plan.table[signature + at.ALIAS_OFFSET]
                 if plan.table[signature + at.ALIAS_SCALE] != 0:

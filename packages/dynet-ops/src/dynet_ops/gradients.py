@@ -8,8 +8,7 @@ from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of, one_operand
-from dynet_core.signature import Signature, Step, View, constant, copy_step
-from dynet_kernels.layout import SELF
+from dynet_core.signature import Signature, Step, apart
 
 from .kinds import by_plain_dims, op
 from .with_number import finite
@@ -19,16 +18,7 @@ SHAPES = [((1,), 1), ((17,), 1), ((5, 3), 2), ((33,), 3)]
 
 @functools.cache
 def _scaled(dim: Dim) -> Signature:
-    return Signature(
-        dim,
-        name="scale_gradient",
-        operands=1,
-        attributes=1,
-        constants=1,
-        views=[View(SELF), View(0), constant(0)],
-        forward=[copy_step("copy", 0, 2, dim.total)],
-        backward=[Step("times_number.dx", (dim.total,), gradient_of=0)],
-    )
+    return apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
 
 
 def scale_gradient(x: Expression, lambd: float = 1.0) -> Expression:
@@ -54,13 +44,7 @@ register(
 
 @by_plain_dims
 def _flipped(dim: Dim) -> Signature:
-    return Signature(
-        dim,
-        operands=1,
-        views=[View(SELF), View(0)],
-        forward=[copy_step("copy", 0, 2, dim.total)],
-        backward=[Step("negative.dx", (dim.total,), gradient_of=0)],
-    )
+    return apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)])
 
 
 @op(

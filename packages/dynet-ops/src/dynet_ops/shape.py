@@ -13,7 +13,7 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.parameter import checked_index
 from dynet_core.record import append, graph_of, one_operand
-from dynet_core.signature import Signature, alias
+from dynet_core.signature import Signature, alias, apart
 
 from .copying import LOOPS, Loop, copy_of, joined
 from .kinds import by_plain_dims, op
@@ -146,7 +146,7 @@ def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
 
 @by_plain_dims
 def _nobackprop_signature(dim: Dim) -> Signature:
-    return alias(dim, passes=False)
+    return apart(dim)
 
 
 @op(

@@ -5,8 +5,10 @@ The table of ops, the builders, the trainers and the benchmark's tasks say what 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,27 +73,53 @@ def check_op(name: str, number: int, gpu: int = 0) -> None:
             assert_near(f"{name}: gradient {place}", one, other, op_checks.GRADIENT_TOLERANCE * scale)
 
 
-BUILDERS: dict[str, Callable] = {
-    name: getattr(dy, name)
-    for name in dy.__all__
-    if name.endswith("Builder") and name not in ("_RNNBuilder", "BiRNNBuilder", "LSTMBuilder")  # another's name
+INPUT, HIDDEN, CLASSES = 5, 6, 3
+HEADS = [1, 4, 1, 4, -1]  # of the words, where they are a tree
+
+
+def outputs(builder, words: list[dy.Expression]) -> list[dy.Expression]:
+    """The outputs of a network for some words."""
+    if isinstance(builder, dy.BiRNNBuilder):
+        return builder.transduce(words)
+    if isinstance(builder, dy._RNNBuilder):
+        return builder.initial_state().transduce(words)
+    return builder.initial_state().transduce(words, HEADS)
+
+
+def _classes_of_words(model: dy.ParameterCollection) -> dy.ClassFactoredSoftmaxBuilder:
+    with tempfile.TemporaryDirectory() as directory:
+        clusters = Path(directory) / "clusters"
+        clusters.write_text("x a\nx b\ny c\n")
+        return dy.ClassFactoredSoftmaxBuilder(HIDDEN, str(clusters), {"a": 0, "b": 1, "c": 2}, model)
+
+
+LAYERS = {
+    "StandardSoftmaxBuilder": lambda model: dy.StandardSoftmaxBuilder(HIDDEN, CLASSES, model),
+    "ClassFactoredSoftmaxBuilder": _classes_of_words,
 }
-BUILDERS["VanillaLSTMBuilder, normalised"] = lambda n, i, h, m: dy.VanillaLSTMBuilder(n, i, h, m, ln_lstm=True)
-BUILDERS["BiRNNBuilder"] = lambda n, i, h, m: dy.BiRNNBuilder(n, i, 2 * h, m, dy.VanillaLSTMBuilder)
+OTHERS = (*LAYERS, "_RNNBuilder", "BiRNNBuilder", "LSTMBuilder", "SoftmaxBuilder")  # bases, and another's name
+NETWORKS = {
+    name: functools.partial(getattr(dy, name), 2, INPUT, HIDDEN)
+    for name in dy.__all__
+    if name.endswith("Builder") and name not in OTHERS
+}
+NETWORKS["BiRNNBuilder"] = lambda model: dy.BiRNNBuilder(2, INPUT, HIDDEN, model, dy.VanillaLSTMBuilder)
+NETWORKS["VanillaLSTMBuilder, normalised"] = lambda model: dy.VanillaLSTMBuilder(2, INPUT, HIDDEN, model, ln_lstm=True)
+BUILDERS = [*NETWORKS, *LAYERS]
 
 
 def train_builder(name: str) -> list[float]:
-    """The losses of a few steps of training with dropout and a lookup table."""
+    """The losses of a few steps of training a network and a softmax, with dropout and a lookup table."""
     model = dy.ParameterCollection()
-    table, weight = model.add_lookup_parameters((7, 5)), model.add_parameters((3, 12 if name == "BiRNNBuilder" else 6))
-    builder = BUILDERS[name](2, 5, 6, model)
+    table = model.add_lookup_parameters((7, INPUT))
+    network = NETWORKS[name if name in NETWORKS else "VanillaLSTMBuilder"](model)
+    softmax = LAYERS[name if name in LAYERS else "StandardSoftmaxBuilder"](model)
     trainer = dy.SimpleSGDTrainer(model)
     losses = []
     for step in range(STEPS):
         dy.renew_cg()
-        words = [table[(word + step) % 7] for word in (3, 1, 4, 1, 5)]
-        outputs = builder.transduce(words) if name == "BiRNNBuilder" else builder.initial_state().transduce(words)
-        loss = dy.esum([dy.pickneglogsoftmax(weight * dy.dropout(y, 0.2), k % 3) for k, y in enumerate(outputs)])
+        hidden = outputs(network, [table[(word + step) % 7] for word in (3, 1, 4, 1, 5)])
+        loss = dy.esum([softmax.neg_log_softmax(dy.dropout(y, 0.2), k % CLASSES) for k, y in enumerate(hidden)])
         losses.append(loss.value())
         loss.backward()
         trainer.update()

@@ -7,6 +7,7 @@ import datetime
 import importlib.metadata
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from .. import records, tuning
 from ..target import host_cpu
 from .search import Search
 
-SHARES = {"product": 5, "column_gradient": 3, "matrix_gradient": 3, "columns": 3, "norm": 1, "update": 1}
+SHARES = {"norm": 1, "update": 1, "columns": 2, "column_gradient": 3, "matrix_gradient": 3, "product": 6}
 TVM = ("apache-tvm", "apache-tvm-ffi")
 
 
@@ -83,12 +84,14 @@ def main(given: list[str] | None = None) -> None:
     kind = records.kind_of(target)
     found = []
     parameters = records.for_cpu(target)
-    searches = {family: Search(family, target, parameters) for family in dict.fromkeys(chosen.families)}
+    searches = {family: Search(family, target, parameters) for family in SHARES if family in chosen.families}
     progress = Progress(sum(search.steps() for search in searches.values()))
-    seconds, shares = chosen.seconds, sum(SHARES[family] for family in searches)
+    end, shares = time.monotonic() + chosen.seconds, sum(SHARES[family] for family in searches)
     try:
         for family, search in searches.items():
-            parameters, complete = search.run(seconds * SHARES[family] / shares, progress)
+            seconds = (end - time.monotonic()) * SHARES[family] / shares  # what one does not need, the others may use
+            shares -= SHARES[family]
+            parameters, complete = search.run(seconds, progress)
             values, figures = getattr(parameters, family), search.figures(parameters)
             found.append(
                 records.Record(

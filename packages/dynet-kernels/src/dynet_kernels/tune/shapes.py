@@ -154,9 +154,7 @@ def _norm(columns: int, size: int) -> Workload:
 UPDATE = updates.update_rule(
     ("m", "v"),
     ("rate",),
-    p=lambda p, g, m, v, rate: (
-        p - rate * (0.9 * m + 0.1 * g + 0.01) / (f.sqrt(0.999 * v + 0.001 * g * g + 0.01) + 1e-8)
-    ),
+    p=lambda p, g, m, v, rate: p - rate * (0.9 * m + 0.1 * g + 0.01) / (f.sqrt(v) + 1e-8),
     m=lambda g, m: 0.9 * m + 0.1 * g + 0.01,
     v=lambda g, v: 0.999 * v + 0.001 * g * g + 0.01,
 )
@@ -167,7 +165,7 @@ def _update(columns: int, size: int) -> Workload:
     p, g, m, v = (rng.uniform(0.1, 1, (columns, size)).astype(np.float32) for _ in range(4))
     rate, unused = np.full((columns, 1), 0.001, np.float32), np.zeros((columns, 1), np.float32)
     new_m, new_v = 0.9 * np.float64(m) + 0.1 * g + 0.01, 0.999 * np.float64(v) + 0.001 * np.float64(g) * g + 0.01
-    new_p = p - 0.001 * new_m / (np.sqrt(new_v) + 1e-8)
+    new_p = p - 0.001 * new_m / (np.sqrt(np.float64(v)) + 1e-8)
     lists = [array for value in (p, g, m, v, rate) for array in (value, unused)]
     expected = {0: new_p, 2: np.zeros_like(g), 4: new_m, 6: new_v}
     return Workload(f"{columns}x{size}", "update", lists, (size,), expected, float(p.size))

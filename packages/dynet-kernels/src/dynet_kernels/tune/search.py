@@ -69,8 +69,9 @@ def _first_tile(family, registers):
 def _middle_tiles(family, registers):
     first, *_, last = family.tiles
     per = registers * 3 // 4
-    for widths in ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2)):
-        tiles = (first, *((w, min(8, per // w)) for w in widths if w < first[0]), last)
+    choices = [tuple(w for w in widths if w < first[0]) for widths in ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))]
+    for widths in dict.fromkeys(choices):
+        tiles = (first, *((w, min(8, per // w)) for w in widths), last)
         if tiles != family.tiles:
             yield from _valid(family, tiles=tiles)
 

@@ -45,7 +45,7 @@ SHAPES = (
 SMALL = (16, 16, 512, 32)  # many small matrices
 
 
-def _product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
+def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
     w, x, y = _matrices(rows, inner, columns, matrices)
     group = columns // matrices
     each = np.repeat(w, group, axis=0) if matrices > 1 else w
@@ -56,7 +56,7 @@ def _product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload
     return Workload(label, "product", lists, parameters, {2: result}, 2.0 * rows * inner * columns, shared)
 
 
-def _column_gradient(rows: int, inner: int, columns: int) -> Workload:
+def column_gradient(rows: int, inner: int, columns: int) -> Workload:
     w, dx, dy = _matrices(rows, inner, columns)
     result = dx + np.float64(dy) @ w[0].T
     lists, parameters = [w.reshape(1, -1), dx, dy], (rows, inner, 0, 1, 2, 0)
@@ -65,7 +65,7 @@ def _column_gradient(rows: int, inner: int, columns: int) -> Workload:
     return Workload(label, "product.dx", lists, parameters, {1: result}, work, (0,))
 
 
-def _matrix_gradient(rows: int, inner: int, columns: int) -> Workload:
+def matrix_gradient(rows: int, inner: int, columns: int) -> Workload:
     dw, x, dy = _matrices(rows, inner, columns)
     result = dw[0] + np.float64(x).T @ dy
     lists, parameters = [dw.reshape(1, -1), x, dy], (rows, inner, 0, 1, 2, 0)
@@ -123,13 +123,13 @@ def _expected(name: str, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"y": np.tanh(x)} if name == "tanh" else {"dx": v["dx"] + v["dy"] * (1 - v["y"] ** 2)}
 
 
-def _rule(name: str, columns: int, size: int) -> Workload:
-    rule = COLUMNS[name]
+def rule(name: str, columns: int, size: int) -> Workload:
+    chosen = COLUMNS[name]
     rng = np.random.default_rng(1)
     values = {}
-    for view in rule.views:
+    for view in chosen.views:
         for role in (view, "d" + view):
-            shape = (columns, 1 if role in rule.numbers else size)
+            shape = (columns, 1 if role in chosen.numbers else size)
             values[role] = np.full(shape, size, np.float32) if role == "n" else rng.uniform(-1, 1, shape)
     lists = [np.asarray(array, np.float32) for array in values.values()]
     wide = {role: np.float64(array) for role, array in zip(values, lists, strict=True)}
@@ -138,12 +138,12 @@ def _rule(name: str, columns: int, size: int) -> Workload:
 
 
 def _columns() -> list[Workload]:
-    made = [_rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
-    made += [_rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
-    return made + [_rule("tanh", 64, 256), _rule("add", 4, 16384), _rule("multiply.d", 4, 16384)]
+    made = [rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
+    made += [rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
+    return made + [rule("tanh", 64, 256), rule("add", 4, 16384), rule("multiply.d", 4, 16384)]
 
 
-def _norm(columns: int, size: int) -> Workload:
+def norm(columns: int, size: int) -> Workload:
     g = _random(columns, size)
     total = np.zeros((1, 2), np.float32)  # one number of double precision
     expected = {1: np.array([[np.square(np.float64(g)).sum()]])}
@@ -160,7 +160,7 @@ UPDATE = updates.update_rule(
 )
 
 
-def _update(columns: int, size: int) -> Workload:
+def update(columns: int, size: int) -> Workload:
     rng = np.random.default_rng(1)
     p, g, m, v = (rng.uniform(0.1, 1, (columns, size)).astype(np.float32) for _ in range(4))
     rate, unused = np.full((columns, 1), 0.001, np.float32), np.zeros((columns, 1), np.float32)
@@ -172,10 +172,10 @@ def _update(columns: int, size: int) -> Workload:
 
 
 STUDIES = {
-    "product": Study({"product": k.Product()}, lambda: [_product(*s) for s in (*SHAPES, SMALL)]),
-    "column_gradient": Study({"product.dx": k.ColumnGradient()}, lambda: [_column_gradient(*s) for s in SHAPES]),
-    "matrix_gradient": Study({"product.dW": k.MatrixGradient()}, lambda: [_matrix_gradient(*s) for s in SHAPES]),
+    "product": Study({"product": k.Product()}, lambda: [product(*s) for s in (*SHAPES, SMALL)]),
+    "column_gradient": Study({"product.dx": k.ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES]),
+    "matrix_gradient": Study({"product.dW": k.MatrixGradient()}, lambda: [matrix_gradient(*s) for s in SHAPES]),
     "columns": Study(dict(COLUMNS), _columns),
-    "norm": Study({"norm": updates.GradientNorm()}, lambda: [_norm(64, 100), _norm(1, 16384), _norm(1, 1 << 20)]),
-    "update": Study({"update": UPDATE}, lambda: [_update(64, 100), _update(1, 16384), _update(1, 1 << 20)]),
+    "norm": Study({"norm": updates.GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
+    "update": Study({"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
 }

@@ -82,7 +82,7 @@ def main(given: list[str] | None = None) -> None:
     pin(chosen.core)
     target = host_cpu()
     kind = records.kind_of(target)
-    found = []
+    path = None if chosen.dry_run else chosen.output or records.user_file()
     parameters = records.for_cpu(target)
     searches = {family: Search(family, target, parameters) for family in SHARES if family in chosen.families}
     progress = Progress(sum(search.steps() for search in searches.values()))
@@ -93,26 +93,24 @@ def main(given: list[str] | None = None) -> None:
             shares -= SHARES[family]
             parameters, complete = search.run(seconds, progress)
             values, figures = getattr(parameters, family), search.figures(parameters)
-            found.append(
-                records.Record(
-                    family,
-                    kind,
-                    values,
-                    cpu="" if chosen.for_kind else target.identity,
-                    figure=figures,
-                    measured=f"one core of a {_model()}; least times, by turns with the default parameters",
-                    versions={name: importlib.metadata.version(name) for name in TVM},
-                    date=datetime.date.today().isoformat(),
-                )
+            found = records.Record(
+                family,
+                kind,
+                values,
+                cpu="" if chosen.for_kind else target.identity,
+                figure=figures,
+                measured=f"one core of a {_model()}; least times, by turns with the default parameters",
+                versions={name: importlib.metadata.version(name) for name in TVM},
+                date=datetime.date.today().isoformat(),
             )
+            if path:  # at once: a run that is ended early keeps what it found
+                records.write(path, records.merged(records.read(path) if path.exists() else [], [found]))
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
             progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in figures.items()))
     finally:
         progress.close()
-    if not chosen.dry_run:
-        path = chosen.output or records.user_file()
-        records.write(path, records.merged(records.read(path) if path.exists() else [], found))
+    if path:
         print(f"written to {path}")
 
 

@@ -14,7 +14,7 @@ from .shapes import STUDIES, Study
 from .timing import Candidate, Workload
 
 GAIN = 0.985  # a candidate must take less than this share of the best one's time: the rest is noise
-CONFIRM = 0.99  # and less than this when it is timed again, for longer
+LOSS = 1.05  # and no more than this share for any shape
 
 
 @dataclass(frozen=True)
@@ -202,9 +202,12 @@ class Search:
         if not all(candidate.is_right(workload) for workload in workloads):
             self.refused += 1
             return best
-        if timing.ratio(candidate, best, touched) < GAIN and timing.ratio(candidate, best, touched, 25) < CONFIRM:
-            return candidate
-        return best
+        mean, _ = timing.ratio(candidate, best, touched)
+        if mean >= GAIN:
+            return best
+        mean, _ = timing.ratio(candidate, best, touched, 21)  # to make sure, longer, and with all shapes
+        _, largest = timing.ratio(candidate, best, workloads, 15)
+        return candidate if mean < GAIN and largest <= LOSS else best
 
     def figures(self, parameters: tuning.Cpu) -> dict[str, float]:
         """How many times as fast as with default parameters each shape is."""

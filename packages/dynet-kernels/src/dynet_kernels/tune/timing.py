@@ -132,26 +132,27 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 
 
 def ratio(
-    candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 9, hopeless: float = 1.08
-) -> float:
-    """How long a candidate takes over how long the best one does, as the geometric mean over workloads.
+    candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
+) -> tuple[float, float]:
+    """How long a candidate takes over how long the best one does: the geometric mean over workloads, and the largest.
 
     Both run by turns, so that what else the machine does strikes both, and the least time of each counts. A candidate
     that is slower than `hopeless` after a few rounds is given up.
     """
     least = {workload.label: [math.inf, math.inf] for workload in workloads}
     rows = {workload.label: rows_for(best, workload) for workload in workloads}
-    result = math.inf
+    mean = largest = math.inf
     for number in range(rounds):
         for workload in workloads:
             pair = [(0, candidate), (1, best)]
             for place, each in pair if number % 2 else reversed(pair):
                 spent = each.once(workload, rows[workload.label])
                 least[workload.label][place] = min(least[workload.label][place], spent)
-        result = math.exp(sum(math.log(ours / others) for ours, others in least.values()) / len(least))
-        if number >= 2 and result > hopeless:
+        ratios = [ours / others for ours, others in least.values()]
+        mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
+        if number >= 2 and mean > hopeless:
             break
-    return result
+    return mean, largest
 
 
 def speeds(candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int = 15) -> dict[str, list[float]]:

@@ -133,9 +133,17 @@ def metaschedule(case: str):
     function = te.create_prim_func([x, w, y])
     target = tvm.target.Target({**dict(host_cpu().tvm_target().attrs), "kind": "llvm", "num-cores": 1})
     trials = int(os.environ["TRIALS"])
+    builder = meta_schedule.builder.LocalBuilder(max_workers=1, timeout_sec=300)  # its own 30 s are few where much runs
     with tempfile.TemporaryDirectory() as directory:
         database = meta_schedule.tune_tir(
-            function, target, directory, trials, num_trials_per_iter=min(trials, 16), num_tuning_cores=1, seed=1
+            function,
+            target,
+            directory,
+            trials,
+            num_trials_per_iter=min(trials, 16),
+            builder=builder,
+            num_tuning_cores=1,
+            seed=1,
         )
         schedule = meta_schedule.tir_integration.compile_tir(database, function, target)
     compiled = tvm.compile(schedule.mod, target=target)

@@ -1,7 +1,7 @@
 """What tuned parameters bring, one core: against untuned defaults, numpy's OpenBLAS and TVM's MetaSchedule.
 
     python benchmarks/tuning.py --rounds 7    # everything but MetaSchedule
-    python benchmarks/tuning.py --trials 32   # MetaSchedule, too: needs xgboost, psutil, cloudpickle
+    python benchmarks/tuning.py --trials 32   # MetaSchedule, too: needs xgboost, scipy, psutil, cloudpickle
 
 Each competitor is a process of its own, pinned to the same core; they run by turns. A figure is the best over the
 rounds, in CPU time. Products are timed as kernels, the other ops as chains of ten nodes through the API. What is

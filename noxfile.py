@@ -91,6 +91,13 @@ def bench(session):
 
 
 @nox.session
+def tune(session):
+    """Find the fastest kernels for this CPU; what is found is kept in the cache directory."""
+    session.install("-e", "packages/dynet-kernels[tune]")
+    session.run("python", "-m", "dynet_kernels.tune", *session.posargs)
+
+
+@nox.session
 def fuzz(session):
     """100,000 damaged files of each format, and 200 killed saves."""
     session.install("-e", "packages/dynet-kernels", "-e", "packages/dynet-core", *group("test"))

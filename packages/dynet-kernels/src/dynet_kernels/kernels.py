@@ -73,10 +73,6 @@ class Product:
     parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
     key = "product"
 
-    def cpu_tiles(self, lanes):
-        """(columns, vectors of rows): with 32 registers 24 sums fit, with 16 registers 12."""
-        return ((8, 3), (4, 6), (2, 8), (1, 8)) if lanes == 16 else ((4, 3), (2, 4), (1, 8))
-
     def cpu(self, lanes):
         return _family("matmul").product_cpu(self, lanes)
 
@@ -91,10 +87,6 @@ class ColumnGradient:
     parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
     key = "column_gradient"
 
-    def cpu_tiles(self, lanes):
-        """(columns, columns of W)."""
-        return ((4, 4), (1, 8)) if lanes == 16 else ((3, 3), (1, 8))
-
     def cpu(self, lanes):
         return _family("matmul").column_gradient_cpu(self, lanes)
 
@@ -108,10 +100,6 @@ class MatrixGradient:
 
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
     key = "matrix_gradient"
-
-    def cpu_tile(self, lanes):
-        """(columns of W, vectors of rows)."""
-        return (8, 3) if lanes == 16 else (4, 3)
 
     def cpu(self, lanes):
         return _family("matmul").matrix_gradient_cpu(self, lanes)

@@ -12,13 +12,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import tvm_ffi
 
-from . import cache
+from . import cache, records, tuning
 from .kernels import Kernel, Kernels, registered_name, shard_name
 from .target import CpuTarget, host_cpu
 
@@ -29,20 +29,24 @@ PLACES = 64  # shards for which a planner is compiled
 
 @dataclass(frozen=True)
 class Shard:
-    """Kernels that are compiled together, by their opcodes."""
+    """Kernels that are compiled together, by their opcodes, and the parameters with which they are emitted."""
 
     number: int
     kernels: dict[int, tuple[str, Kernel]]
+    parameters: tuning.Cpu = field(default_factory=records.for_host)
 
     @property
     def key(self) -> str:
         """Text that two shards share exactly if their machine code would be the same."""
-        return "\n".join(f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items())
+        kernels = [f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items()]
+        return "\n".join([self.parameters.key, *kernels])
 
     def build(self, path: Path) -> None:
         from . import machine
 
-        write_object(machine.shard_module(self.number, self.kernels, host_cpu().lanes), path)
+        with tuning.using(self.parameters):
+            module = machine.shard_module(self.number, self.kernels, host_cpu().lanes)
+        write_object(module, path)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 def key_of(part: Part, target: CpuTarget) -> str:
-    """What machine code depends on: sources, ops, compiler and CPU."""
+    """What machine code depends on: sources, ops, tuned parameters, compiler and CPU."""
     versions = [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
     facts = "\n".join([_sources(), part.key, *versions, repr(target)])
     return hashlib.sha256(facts.encode()).hexdigest()

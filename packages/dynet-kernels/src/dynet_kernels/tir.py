@@ -96,6 +96,19 @@ def vector_loop(size, lanes, step):
         step(let(size - rest), first_lanes(rest, lanes))
 
 
+def unrolled_loop(size, lanes, vectors, step):
+    """`step(offsets, mask)` for `vectors` full vectors at a time, then for one after the other as in a vector loop."""
+    begin = int64(0)
+    if vectors > 1:
+        blocks = let(T.floordiv(size, int64(vectors * lanes)))
+        with T.serial(int64(0), blocks) as block:
+            start = let(block * int64(vectors * lanes))
+            step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
+        begin = let(blocks * int64(vectors * lanes))
+        size = let(size - begin)
+    vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
+
+
 class Accumulator:
     """A vector that stays in registers across loop iterations."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import layout as at
-from .. import library
+from .. import library, records, tuning
 from ..kernels import SHARD, Kernel, Kernels
 from ..layout import SLOT
 from . import compiler, driver
@@ -46,12 +46,14 @@ class Source:
 
     @property
     def key(self) -> str:
-        return f"{self.compiler} for {self.arch}\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
+        tuned = records.for_cuda(self.arch).key
+        return f"{self.compiler} for {self.arch}\n{tuned}\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        path.write_text(codegen.device_source(codegen.pairs(self.kernels)))
+        with tuning.using(records.for_cuda(self.arch)):
+            path.write_text(codegen.device_source(codegen.pairs(self.kernels)))
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,19 @@ class Launcher:
 
     number: int
     kernels: dict[int, tuple[str, Kernel]]
+    arch: str
 
     @property
     def key(self) -> str:
-        return f"launcher\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
+        return (
+            f"launcher\n{records.for_cuda(self.arch).key}\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
+        )
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        module = codegen.launch_module(self.number, codegen.pairs(self.kernels), launcher_name(self.number))
+        with tuning.using(records.for_cuda(self.arch)):
+            module = codegen.launch_module(self.number, codegen.pairs(self.kernels), launcher_name(self.number))
         library.write_object(module, path)
 
 
@@ -115,7 +121,7 @@ class Machine:
             shards = [self._kernels.shard(number) for number in numbers]
             sources = [Source(number, shard, self.gpu.arch, compiler.name()) for number, shard in zip(numbers, shards)]
             loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
-            launchers = library.modules([Launcher(*pair) for pair in zip(numbers, shards)], kind=None)
+            launchers = library.modules([Launcher(*pair, self.gpu.arch) for pair in zip(numbers, shards)], kind=None)
             self._grow_functions((numbers[-1] + 1) * SHARD)
             for shard, module in zip(shards, loaded):
                 for opcode, (name, kernel) in shard.items():

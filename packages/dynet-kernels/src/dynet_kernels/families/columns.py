@@ -9,11 +9,10 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .. import rule as rules
-from .. import tir, vmath
+from .. import tir, tuning, vmath
 from ..evaluation import Evaluation
-from ..tir import int64, let, load, store, vector_loop
+from ..tir import int64, let, load, store, unrolled_loop
 
-THREADS = 128  # threads that share one column on a GPU
 COMBINE = {
     rules.SUM: (lambda a, b: a + b, 0.0),
     rules.MAXIMUM: (vmath.maximum, float("-inf")),
@@ -56,21 +55,42 @@ class Column:
         if reduction.keep:
             store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
-    def write(self, outputs, offset, lanes, mask=None, add=None):
-        """Evaluate outputs at one place and put them where they belong."""
-        values = self.evaluate(outputs.values(), offset, lanes, mask)
-        for name, value in zip(outputs, values, strict=True):
-            at = let(self.addresses[name] + offset)
-            if name not in self.rule.accumulate:
-                store(self.memory, at, value, mask)
-            elif add:
-                add(self.memory, at, value)
-            else:
-                store(self.memory, at, load(self.memory, at, lanes, mask) + value, mask)
+    def write(self, outputs, offsets, lanes, mask=None, add=None):
+        """Evaluate outputs at some places, and put them where they belong when all are known."""
+        values = [self.evaluate(outputs.values(), offset, lanes, mask) for offset in offsets]
+        for name, parts in zip(outputs, zip(*values), strict=True):
+            for offset, value in zip(offsets, parts, strict=True):
+                at = let(self.addresses[name] + offset)
+                if name not in self.rule.accumulate:
+                    store(self.memory, at, value, mask)
+                elif add:
+                    add(self.memory, at, value)
+                else:
+                    store(self.memory, at, load(self.memory, at, lanes, mask) + value, mask)
+
+
+LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 
 def _outputs(rule, numbers: bool):
     return {name: formula for name, formula in rule.outputs.items() if (name in rule.numbers) == numbers}
+
+
+def _weight(formulas):
+    """About how many instructions formulas take, each symbol once."""
+    symbols, stack = {}, [formula.result for formula in formulas]
+    while stack:
+        symbol = stack.pop()
+        if id(symbol) not in symbols and symbol.function not in ("input", "constant"):
+            symbols[id(symbol)] = symbol.function
+            stack.extend(symbol.arguments)
+    return sum(1 if function in LIGHT else 12 for function in symbols.values())
+
+
+def _at_once(formulas, lanes):
+    """How many vectors to work on at once: code that is heavy gains little, and takes long to compile."""
+    sizes = tuning.cpu(lanes).columns
+    return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
 
 def cpu(rule, lanes):
@@ -82,10 +102,11 @@ def cpu(rule, lanes):
             column = Column(rule, instruction, number)
             for name, reduction in rule.reductions.items():
                 column.reduced[name] = _reduce_vectors(column, reduction, size, lanes)
-            if vectors := _outputs(rule, numbers=False):
-                vector_loop(size, lanes, lambda offset, mask: column.write(vectors, offset, lanes, mask))
+            if outputs := _outputs(rule, numbers=False):
+                vectors = _at_once(outputs.values(), lanes)
+                unrolled_loop(size, lanes, vectors, lambda offsets, mask: column.write(outputs, offsets, lanes, mask))
             if numbers := _outputs(rule, numbers=True):
-                column.write(numbers, int64(0), 1)
+                column.write(numbers, [int64(0)], 1)
 
     return tir.kernel(body, rule.parameters)
 
@@ -93,17 +114,23 @@ def cpu(rule, lanes):
 def _reduce_vectors(column, reduction, size, lanes):
     combine, identity = COMBINE[reduction.combine]
     start = tir.wide(tir.float32(identity), lanes)
-    total = tir.Accumulator(lanes, start)
+    vectors = _at_once([reduction.formula], lanes)
+    chains = min(vectors, tuning.cpu(lanes).columns.chains)
+    totals = [tir.Accumulator(lanes, start) for _ in range(chains)]
 
-    def step(offset, mask):
-        (value,) = column.evaluate([reduction.formula], offset, lanes, mask)
-        column.keep(reduction, value, offset, mask)
-        if mask is not None:
-            value = let(T.Select(mask, value, start))
-        total.set(combine(let(total.get()), value))
+    def step(offsets, mask):
+        values = [column.evaluate([reduction.formula], offset, lanes, mask)[0] for offset in offsets]
+        for number, (offset, value) in enumerate(zip(offsets, values, strict=True)):
+            column.keep(reduction, value, offset, mask)
+            if mask is not None:
+                value = let(T.Select(mask, value, start))
+            total = totals[number % chains]
+            total.set(combine(let(total.get()), value))
 
-    vector_loop(size, lanes, step)
-    return vmath.horizontal(combine, let(total.get()))
+    unrolled_loop(size, lanes, vectors, step)
+    for other in totals[1:]:
+        totals[0].set(combine(let(totals[0].get()), let(other.get())))
+    return vmath.horizontal(combine, let(totals[0].get()))
 
 
 def cuda(rule):
@@ -114,49 +141,56 @@ def cuda(rule):
         vectors, numbers = _outputs(rule, numbers=False), _outputs(rule, numbers=True)
         if not rule.reductions:
             width = size if vectors else int64(1)
-            blocks = T.floordiv(instruction.count * width + int64(255), int64(256))
-            block = instruction.thread("blockIdx.x", blocks)
-            number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
+            number = thread_of_all(instruction, instruction.count * width)
             with tir.when(number < instruction.count * width):
                 column = Column(rule, instruction, let(T.floordiv(number, width)))
                 place = let(T.floormod(number, width))
                 if vectors:
-                    column.write(vectors, place, 1, add=add_atomically)
+                    column.write(vectors, [place], 1, add=add_atomically)
                 if numbers:
                     with tir.when(place == int64(0)):
-                        column.write(numbers, int64(0), 1, add=add_atomically)
+                        column.write(numbers, [int64(0)], 1, add=add_atomically)
             return
 
+        threads = tuning.cuda().threads
         column = Column(rule, instruction, instruction.thread("blockIdx.x", instruction.count))
-        lane = instruction.thread("threadIdx.x", THREADS)
-        shared = T.alloc_buffer((THREADS,), "float32", scope="shared")
-        turns = let(T.floordiv(size - lane + int64(THREADS - 1), int64(THREADS)))
+        lane = instruction.thread("threadIdx.x", threads)
+        shared = T.alloc_buffer((threads,), "float32", scope="shared")
+        turns = let(T.floordiv(size - lane + int64(threads - 1), int64(threads)))
         for name, reduction in rule.reductions.items():
             combine, identity = COMBINE[reduction.combine]
             total = tir.Accumulator(1, tir.float32(identity))
             with T.serial(int64(0), turns) as turn:
-                place = let(lane + turn * int64(THREADS))
+                place = let(lane + turn * int64(threads))
                 (value,) = column.evaluate([reduction.formula], place, 1)
                 column.keep(reduction, value, place)
                 total.set(combine(let(total.get()), value))
             column.reduced[name] = _reduce_block(shared, lane, total.get(), combine)
         if numbers:
             with tir.when(lane == int64(0)):
-                column.write(numbers, int64(0), 1, add=add_atomically)
+                column.write(numbers, [int64(0)], 1, add=add_atomically)
         if vectors:
             with T.serial(int64(0), turns) as turn:
-                column.write(vectors, let(lane + turn * int64(THREADS)), 1, add=add_atomically)
+                column.write(vectors, [let(lane + turn * int64(threads))], 1, add=add_atomically)
 
     return tir.kernel(body, rule.parameters)
 
 
+def thread_of_all(instruction, count):
+    """This thread's number, of at least `count` threads in blocks."""
+    size = tuning.cuda().block
+    block = instruction.thread("blockIdx.x", T.floordiv(count + int64(size - 1), int64(size)))
+    return let(block * int64(size) + instruction.thread("threadIdx.x", size))
+
+
 def _reduce_block(shared, lane, value, combine):
     """All threads' values combined, for every thread. Reads stand outside conditions, where waiting is allowed."""
+    threads = tuning.cuda().threads
     T.buffer_store(shared, value, [lane])
-    width = THREADS // 2
+    width = threads // 2
     while width:
         T.evaluate(T.tvm_storage_sync("shared"))
-        partner = let(shared[T.floormod(lane + int64(width), int64(THREADS))])
+        partner = let(shared[T.floormod(lane + int64(width), int64(threads))])
         combined = let(combine(let(shared[lane]), partner))
         T.evaluate(T.tvm_storage_sync("shared"))
         with tir.when(lane < int64(width)):

@@ -5,22 +5,16 @@ of the columns of `inner` numbers, role of the columns of `rows` numbers, group)
 columns share one matrix; 0 means all of them.
 
 Where a matrix is large, its rows stand far apart in memory; a *panel*, the part that is used again and again, is
-then copied to where it is contiguous first.
+then copied to where it is contiguous first. How large tiles, panels and blocks are stands in `tuning.py`.
 """
 
 from __future__ import annotations
 
 from tvm.tirx.script import builder as T
 
-from .. import tir, vmath
+from .. import tir, tuning, vmath
 from ..tir import int64, let, load, store, vector_loop
 from .columns import add_atomically
-
-PANEL = 128  # vectors a row of which make a panel; with three vectors of 16 it takes half of a small L1 cache
-MANY = 24  # columns from which on a panel pays
-FAR = 128  # rows from which on it does
-BLOCK = 1 << 18  # floats of a matrix that are worked on at once in a gradient of columns: they stay in L2
-CUDA_TILE = 8  # a GPU block computes CUDA_TILE x CUDA_TILE results
 
 
 def tiles(first, end, sizes, emit):
@@ -46,11 +40,11 @@ def row_tiles(rows, lanes, vectors, emit):
 
 
 class Panel:
-    """Scratch memory for `PANEL` rows of some vectors."""
+    """Scratch memory for `height` rows of some vectors."""
 
-    def __init__(self, lanes, vectors):
+    def __init__(self, lanes, vectors, height):
         self.lanes, self.width = lanes, vectors * lanes
-        self.buffer = T.alloc_buffer((PANEL * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
+        self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
 
     def fill(self, memory, count, source, vectors, mask):
         """Copy `vectors` vectors from source(number) for each number below `count`."""
@@ -107,9 +101,10 @@ def product_cpu(kernel, lanes):
                 for v in range(vectors):
                     store(memory, y[j] + int64(v * lanes), sums[j][v].get(), mask)
 
-        vectors_for = dict(kernel.cpu_tiles(lanes))
-        widest, tall = kernel.cpu_tiles(lanes)[0]
-        panel = Panel(lanes, tall)
+        sizes = tuning.cpu(lanes).product
+        vectors_for = dict(sizes.tiles)
+        widest, tall = sizes.tiles[0]
+        panel = Panel(lanes, tall, sizes.panel)
 
         def with_panels(w, first, end):
             def some_rows(row, vectors, mask):
@@ -123,7 +118,7 @@ def product_cpu(kernel, lanes):
 
                     tiles(first, end, (widest, 1), some_columns)
 
-                blocks(inner, PANEL, some_inner)
+                blocks(inner, sizes.panel, some_inner)
 
             row_tiles(rows, lanes, tall, some_rows)
 
@@ -143,7 +138,7 @@ def product_cpu(kernel, lanes):
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
-            far = T.And(end - first >= int64(MANY), T.And(rows >= int64(FAR), inner > int64(0)))
+            far = T.And(end - first >= int64(sizes.many), T.And(rows >= int64(sizes.far), inner > int64(0)))
             tir.choose(far, lambda: with_panels(w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)
@@ -206,7 +201,8 @@ def column_gradient_cpu(kernel, lanes):
                     n = vmath.lanes_of(total)
                     store(memory, at + int64(c), load(memory, at + int64(c), n) + total)
 
-        width_for = dict(kernel.cpu_tiles(lanes))
+        sizes = tuning.cpu(lanes).column_gradient
+        width_for = dict(sizes.tiles)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
@@ -223,7 +219,8 @@ def column_gradient_cpu(kernel, lanes):
 
                 tiles(first, end, list(width_for), some_columns)
 
-            height = let(T.floordiv(T.max(T.floordiv(int64(BLOCK), T.max(inner, int64(1))), int64(256)), int64(lanes)))
+            fitting = T.floordiv(int64(sizes.block), T.max(inner, int64(1)))
+            height = let(T.floordiv(T.max(fitting, int64(256)), int64(lanes)))
             blocks(rows, let(height * int64(lanes)), some_rows)
 
         groups(instruction, group, one_matrix)
@@ -288,12 +285,13 @@ def matrix_gradient_cpu(kernel, lanes):
                         lambda k, width: tile(k, width, row, vectors, mask, start, length),
                     )
 
-                blocks(end - first, PANEL, some_columns)
+                blocks(end - first, sizes.panel, some_columns)
 
             row_tiles(rows, lanes, tall, some_rows)
 
-        width, tall = kernel.cpu_tile(lanes)
-        panel = Panel(lanes, tall)
+        sizes = tuning.cpu(lanes).matrix_gradient
+        width, tall = sizes.tile
+        panel = Panel(lanes, tall, sizes.panel)
         groups(instruction, group, one_matrix)
 
     return tir.kernel(body, kernel.parameters)
@@ -320,7 +318,7 @@ def matrix_gradient_cuda(kernel):
 
 def tiled_product(instruction, rows, columns, inner, left, right, write):
     """write(i, j, sum over k of left(i, k) * right(k, j)), by square blocks through shared memory."""
-    tile = CUDA_TILE
+    tile = tuning.cuda().tile
 
     def across(extent):
         return T.floordiv(extent + int64(tile - 1), int64(tile))

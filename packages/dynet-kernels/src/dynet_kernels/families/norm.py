@@ -9,21 +9,18 @@ from __future__ import annotations
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from .. import tir
+from .. import tir, tuning
 from ..tir import int64, let, load, vector_loop
-
-STRETCHES = 2  # places in which a column is read at once: faster than one where memory is slow
-VECTORS = 2  # read at once in each
-CHAINS = STRETCHES * VECTORS  # independent sums, so that additions need not wait for one another
-THREADS = 128
 
 
 def cpu(kernel, lanes):
     wide = tir.vector_type("float64", lanes)
+    stretches, vectors = tuning.cpu(lanes).norm.stretches, tuning.cpu(lanes).norm.vectors
+    chains = stretches * vectors  # independent sums, so that additions need not wait for one another
 
     def body(instruction):
         (size,) = instruction.parameters
-        sums = T.alloc_buffer((CHAINS * lanes,), "float64", scope="local", annotations=tir.ON_STACK)
+        sums = T.alloc_buffer((chains * lanes,), "float64", scope="local", annotations=tir.ON_STACK)
 
         def chain(number):
             return sums.vload((int64(number * lanes),), wide)
@@ -38,20 +35,20 @@ def cpu(kernel, lanes):
             g = let(T.Cast(wide, g))
             put(number, chain(number) + g * g)
 
-        for number in range(CHAINS):
+        for number in range(chains):
             put(number, tir.wide(tirx.const(0.0, "float64"), lanes))
         with T.serial(int64(0), instruction.count) as column:
             start = instruction.address(int64(0), column)
-            half = let(T.floordiv(size, int64(CHAINS * lanes)) * int64(VECTORS * lanes))
-            with T.serial(int64(0), T.floordiv(half, int64(VECTORS * lanes))) as step:
-                for number in range(CHAINS):
-                    stretch, vector = divmod(number, VECTORS)
-                    begin = start + half * int64(stretch) + int64(vector * lanes)
-                    add(number, let(begin + step * int64(VECTORS * lanes)))
-            rest = let(half * int64(STRETCHES))
+            stretch_size = let(T.floordiv(size, int64(chains * lanes)) * int64(vectors * lanes))
+            with T.serial(int64(0), T.floordiv(stretch_size, int64(vectors * lanes))) as step:
+                for number in range(chains):
+                    stretch, vector = divmod(number, vectors)
+                    begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
+                    add(number, let(begin + step * int64(vectors * lanes)))
+            rest = let(stretch_size * int64(stretches))
             vector_loop(let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask))
         total = let(chain(0))
-        for number in range(1, CHAINS):
+        for number in range(1, chains):
             total = let(total + chain(number))
         put(0, total)
         with T.serial(int64(0), int64(lanes)) as lane:
@@ -71,17 +68,18 @@ def _add_to_total(instruction, value):
 
 def cuda(kernel):
     """A block a column."""
+    threads = tuning.cuda().threads
 
     def body(instruction):
         (size,) = instruction.parameters
         start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
-        lane = instruction.thread("threadIdx.x", THREADS)
-        shared = T.alloc_buffer((THREADS,), "float64", scope="shared")
+        lane = instruction.thread("threadIdx.x", threads)
+        shared = T.alloc_buffer((threads,), "float64", scope="shared")
         T.buffer_store(shared, tirx.const(0.0, "float64"), [lane])
-        with T.serial(int64(0), T.floordiv(size - lane + int64(THREADS - 1), int64(THREADS))) as turn:
-            g = let(T.Cast("float64", instruction.memory[start + lane + turn * int64(THREADS)]))
+        with T.serial(int64(0), T.floordiv(size - lane + int64(threads - 1), int64(threads))) as turn:
+            g = let(T.Cast("float64", instruction.memory[start + lane + turn * int64(threads)]))
             T.buffer_store(shared, shared[lane] + g * g, [lane])
-        width = THREADS // 2
+        width = threads // 2
         while width:
             T.evaluate(T.tvm_storage_sync("shared"))
             with tir.when(lane < int64(width)):

@@ -10,7 +10,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically
+from .columns import add_atomically, thread_of_all
 
 LOOPS = 4
 
@@ -59,9 +59,7 @@ def cuda(kernel):
         target_role, source_role, *p = instruction.parameters
         extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
         size = extents[0] * extents[1] * extents[2] * extents[3]
-        blocks = T.floordiv(instruction.count * size + int64(255), int64(256))
-        block = instruction.thread("blockIdx.x", blocks)
-        number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
+        number = thread_of_all(instruction, instruction.count * size)
         with tir.when(number < instruction.count * size):
             column = let(T.floordiv(number, size))
             rest = let(T.floormod(number, size))

@@ -1,0 +1,127 @@
+"""Tunes kernels for this CPU: `python -m dynet_kernels.tune --help`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from .. import records, tuning
+from ..target import host_cpu
+from .search import Search
+
+SHARES = {"norm": 1, "update": 1, "columns": 2, "column_gradient": 3, "matrix_gradient": 3, "product": 6}
+TVM = ("apache-tvm", "apache-tvm-ffi")
+
+
+def arguments(given: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m dynet_kernels.tune",
+        description="Find the parameters with which kernels are fastest on this CPU (DYNET_CPU asks for a lesser one). "
+        "What is found is kept in your cache directory, and used from the next program on.",
+    )
+    parser.add_argument("--families", nargs="+", choices=tuning.CPU_FAMILIES, default=list(tuning.CPU_FAMILIES))
+    parser.add_argument("--seconds", type=float, default=420, help="time for all families (default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="write the records to this file, not into the cache directory")
+    parser.add_argument("--for-kind", action="store_true", help="records for all CPUs of this kind")
+    parser.add_argument("--dry-run", action="store_true", help="search, print what is found, and write nothing")
+    parser.add_argument("--core", type=int, help="the core to run on (default: the last)")
+    chosen = parser.parse_args(given)
+    if not chosen.seconds > 0:
+        parser.error("--seconds must be more than 0")
+    if chosen.output and not chosen.output.parent.is_dir():
+        parser.error(f"--output: {chosen.output.parent} is not a directory")
+    return chosen
+
+
+def pin(core: int | None) -> None:
+    """Stay on one core, where the system lets us say so."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = os.sched_getaffinity(0)
+        if core is not None and core not in allowed:
+            raise SystemExit(f"--core {core}: this process may run on {', '.join(map(str, sorted(allowed)))}")
+        os.sched_setaffinity(0, {max(allowed) if core is None else core})
+
+
+class Progress:
+    """A bar of tqdm where it is installed (`pip install dynet-kernels[tune]`), else a line a family."""
+
+    def __init__(self, total: int):
+        self.bar, self.last = None, ""
+        with suppress(ImportError):
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, unit="candidate")
+
+    def __call__(self, text: str) -> None:
+        if self.bar is not None:
+            self.bar.set_description(text, refresh=False)
+            self.bar.update()
+        elif text != self.last:
+            print(text, file=sys.stderr, flush=True)
+        self.last = text
+
+    def line(self, text: str) -> None:
+        if self.bar is not None:
+            self.bar.write(text)
+        else:
+            print(text)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def main(given: list[str] | None = None) -> None:
+    chosen = arguments(given)
+    pin(chosen.core)
+    target = host_cpu()
+    kind = records.kind_of(target)
+    path = None if chosen.dry_run else chosen.output or records.user_file()
+    parameters = records.for_cpu(target)
+    searches = {family: Search(family, target, parameters) for family in SHARES if family in chosen.families}
+    progress = Progress(sum(search.steps() for search in searches.values()))
+    end, shares = time.monotonic() + chosen.seconds, sum(SHARES[family] for family in searches)
+    try:
+        for family, search in searches.items():
+            seconds = (end - time.monotonic()) * SHARES[family] / shares  # what one does not need, the others may use
+            shares -= SHARES[family]
+            parameters, complete = search.run(seconds, progress)
+            values, figures = getattr(parameters, family), search.figures(parameters)
+            found = records.Record(
+                family,
+                kind,
+                values,
+                cpu="" if chosen.for_kind else target.identity,
+                figure=figures,
+                measured=f"one core of a {_model()}; least times, by turns with the default parameters",
+                versions={name: importlib.metadata.version(name) for name in TVM},
+                date=datetime.date.today().isoformat(),
+            )
+            if path:  # at once: a run that is ended early keeps what it found
+                records.write(path, records.merged(records.read(path) if path.exists() else [], [found]))
+            tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
+            progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
+            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in figures.items()))
+    finally:
+        progress.close()
+    if path:
+        print(f"written to {path}")
+
+
+def _model() -> str:
+    """What people call this CPU."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    return host_cpu().machine
+
+
+if __name__ == "__main__":
+    main()

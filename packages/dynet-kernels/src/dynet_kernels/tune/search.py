@@ -1,0 +1,219 @@
+"""Chooses the parameters of a family: one after the other is changed, and what is faster is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from .. import records, tuning
+from ..kernels import Kernel
+from ..target import CpuTarget
+from . import timing
+from .shapes import STUDIES, Study
+from .timing import Candidate, Workload
+
+GAIN = 0.985  # a candidate must take less than this share of the best one's time: the rest is noise
+LOSS = 1.05  # and no more than this share for any shape
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction in which parameters are changed.
+
+    Args:
+        name: for people.
+        variants: other parameters of the family, given those that are best so far and the number of registers.
+        touches: whether a workload depends on what is changed, by its columns.
+    """
+
+    name: str
+    variants: Callable[[tuning.Family, int], Iterator[tuning.Family]]
+    touches: Callable[[Workload], bool] = lambda workload: True
+
+
+def _values(name: str, *values: int) -> Callable[[tuning.Family, int], Iterator[tuning.Family]]:
+    def variants(family: tuning.Family, registers: int) -> Iterator[tuning.Family]:
+        for value in values:
+            if value != getattr(family, name):
+                yield from _valid(family, **{name: value})
+
+    return variants
+
+
+def _valid(family: tuning.Family, **changes: object) -> Iterator[tuning.Family]:
+    """The family with these changes, if there may be such."""
+    try:
+        yield replace(family, **changes)
+    except ValueError:
+        return
+
+
+def register_tiles(registers: int, widths: range) -> list[tuning.Tile]:
+    """Tiles whose sums, and one vector of each row, fill the registers but do not overflow them."""
+    return [
+        (width, vectors)
+        for width in widths
+        for vectors in range(1, 9)
+        if registers * 5 // 8 <= width * vectors + vectors <= registers
+    ]
+
+
+def _first_tile(family, registers):
+    for tile in register_tiles(registers, range(4, 15)):
+        smaller = tuple(other for other in family.tiles[1:] if other[0] < tile[0])
+        if tile != family.tiles[0]:
+            yield from _valid(family, tiles=(tile, *smaller))
+
+
+def _middle_tiles(family, registers):
+    first, *_, last = family.tiles
+    per = registers * 3 // 4
+    choices = [tuple(w for w in widths if w < first[0]) for widths in ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))]
+    for widths in dict.fromkeys(choices):
+        tiles = (first, *((w, min(8, per // w)) for w in widths), last)
+        if tiles != family.tiles:
+            yield from _valid(family, tiles=tiles)
+
+
+def _last_tile(family, registers):
+    for vectors in (4, 6, 8, 12, 16):
+        if (1, vectors) != family.tiles[-1]:
+            yield from _valid(family, tiles=(*family.tiles[:-1], (1, vectors)))
+
+
+def _gradient_tile(family, registers):
+    for width in (2, 3, 4, 5, 6):
+        for columns in (2, 3, 4, 5, 6, 8):
+            if registers // 2 <= width * columns + columns + 1 <= registers + 1:
+                tiles = ((width, columns), *(tile for tile in family.tiles[1:] if tile[0] < width))
+                if tiles != family.tiles:
+                    yield from _valid(family, tiles=tiles)
+
+
+def _matrix_tile(family, registers):
+    for tile in register_tiles(registers, range(3, 15)):
+        if tile != family.tile:
+            yield from _valid(family, tile=tile)
+
+
+def _columns_at_once(family, registers):
+    for vectors, chains in ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)):
+        if (vectors, chains) != (family.vectors, family.chains):
+            yield from _valid(family, vectors=vectors, chains=chains)
+
+
+def _norm_at_once(family, registers):
+    for stretches, vectors in ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2)):
+        if (stretches, vectors) != (family.stretches, family.vectors):
+            yield from _valid(family, stretches=stretches, vectors=vectors)
+
+
+def _several(workload: Workload) -> bool:
+    return workload.columns > 1
+
+
+AXES: dict[str, tuple[Axis, ...]] = {
+    "product": (
+        Axis("tile of many columns", _first_tile, lambda w: w.columns >= 8),
+        Axis("tiles of a few columns", _middle_tiles, lambda w: 1 < w.columns and "matrices" not in w.label),
+        Axis("tile of one column", _last_tile, lambda w: w.columns == 1),
+        Axis("panel", _values("panel", 64, 96, 128, 192, 256, 384), lambda w: w.columns >= 16),
+        Axis("columns for a panel", _values("many", 8, 12, 16, 24, 32, 48), lambda w: 8 <= w.columns <= 64),
+        Axis("rows for a panel", _values("far", 64, 128, 256, 512), lambda w: 16 <= w.columns),
+    ),
+    "column_gradient": (
+        Axis("tile of many columns", _gradient_tile, _several),
+        Axis("tile of one column", _last_tile, lambda w: w.columns == 1),
+        Axis("block", _values("block", 1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _several),
+    ),
+    "matrix_gradient": (
+        Axis("tile", _matrix_tile),
+        Axis("panel", _values("panel", 32, 64, 96, 128, 192, 256), lambda w: w.columns >= 32),
+    ),
+    "columns": (
+        Axis("vectors and chains", _columns_at_once),
+        Axis("heaviest formula", _values("heaviest", 4, 16, 40), _several),
+    ),
+    "norm": (Axis("stretches and vectors", _norm_at_once),),
+    "update": (Axis("vectors", _values("vectors", 1, 2, 3, 4)),),
+}
+
+
+class WrongResult(RuntimeError):
+    """Kernels with the default parameters do not compute what numpy does."""
+
+
+class Search:
+    """A search for one family's parameters.
+
+    Args:
+        study: what is timed; the family's own if None.
+        compiled: makes a candidate of kernels, parameters and a CPU.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        target: CpuTarget,
+        start: tuning.Cpu,
+        study: Study | None = None,
+        compiled: Callable[[dict[str, Kernel], tuning.Cpu, CpuTarget], Candidate] = timing.compiled,
+    ):
+        self.family, self.target, self.start = family, target, start
+        self.study = study or STUDIES[family]
+        self._compiled = compiled
+        self.tried, self.refused = 0, 0
+        self.registers = records.KINDS[records.kind_of(target)][1]
+
+    def steps(self) -> int:
+        """About how many candidates there are."""
+        first = getattr(self.start, self.family)
+        return sum(len(list(axis.variants(first, self.registers))) for axis in AXES[self.family])
+
+    def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Cpu, bool]:
+        """The best parameters found within so many seconds, and whether all candidates were tried.
+
+        Args:
+            report: is told of each candidate.
+
+        Raises:
+            WrongResult: kernels with default parameters do not compute what numpy does.
+        """
+        end = time.monotonic() + seconds
+        workloads = self.study.workloads()
+        best = self._compiled(self.study.kernels, self.start, self.target)
+        wrong = [workload.label for workload in workloads if not best.is_right(workload)]
+        if wrong:
+            raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong)}")
+        for axis in AXES[self.family]:
+            touched = [workload for workload in workloads if axis.touches(workload)]
+            for variant in axis.variants(getattr(best.parameters, self.family), self.registers):
+                if time.monotonic() > end:
+                    return best.parameters, False
+                best = self._better(best, variant, workloads, touched)
+                report(f"{self.family}: {axis.name}")
+        return best.parameters, True
+
+    def _better(self, best: Candidate, variant: tuning.Family, workloads: list, touched: list) -> Candidate:
+        parameters = tuning.with_family(best.parameters, self.family, variant)
+        candidate = self._compiled(self.study.kernels, parameters, self.target)
+        self.tried += 1
+        if not all(candidate.is_right(workload) for workload in workloads):
+            self.refused += 1
+            return best
+        mean, _ = timing.ratio(candidate, best, touched)
+        if mean >= GAIN:
+            return best
+        mean, _ = timing.ratio(candidate, best, touched, 21)  # to make sure, longer, and with all shapes
+        _, largest = timing.ratio(candidate, best, workloads, 15)
+        return candidate if mean < GAIN and largest <= LOSS else best
+
+    def figures(self, parameters: tuning.Cpu) -> dict[str, float]:
+        """How many times as fast as with default parameters each shape is."""
+        pair = [
+            self._compiled(self.study.kernels, each, self.target)
+            for each in (tuning.defaults(self.target.lanes), parameters)
+        ]
+        found = timing.speeds(pair, self.study.workloads())
+        return {label: round(tuned / default, 2) for label, (default, tuned) in found.items()}

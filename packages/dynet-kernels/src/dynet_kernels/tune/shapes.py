@@ -1,0 +1,181 @@
+"""What the tuner times: for each family its kernels, and the shapes that programs meet, with numpy's results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import formula as f
+from .. import kernels as k
+from .. import updates
+from ..kernels import Kernel
+from ..rule import Rule, max_over, sum_over
+from .timing import Workload
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is timed of a family."""
+
+    kernels: dict[str, Kernel]
+    workloads: Callable[[], list[Workload]]
+
+
+def _random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+
+
+def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
+    """Matrices column by column, and columns of `inner` and of `rows` numbers."""
+    rng = np.random.default_rng(1)
+    shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
+    return [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
+
+
+def _label(rows: int, inner: int, columns: int, matrices: int) -> str:
+    return f"{rows}x{inner}x{columns}" + (f", {matrices} matrices" if matrices > 1 else "")
+
+
+SHAPES = (
+    (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (100, 64, 32),
+    (400, 200, 64), (512, 512, 512),
+)  # fmt: skip
+SMALL = (16, 16, 512, 32)  # many small matrices
+
+
+def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
+    w, x, y = _matrices(rows, inner, columns, matrices)
+    group = columns // matrices
+    each = np.repeat(w, group, axis=0) if matrices > 1 else w
+    result = np.einsum("ckr,ck->cr", each, x, dtype=np.float64) if matrices > 1 else np.float64(x) @ w[0]
+    lists, shared = ([each.reshape(columns, -1), x, y], ()) if matrices > 1 else ([w.reshape(1, -1), x, y], (0,))
+    parameters = (rows, inner, 0, 1, 2, -1, group if matrices > 1 else 0)
+    label = _label(rows, inner, columns, matrices)
+    return Workload(label, "product", lists, parameters, {2: result}, 2.0 * rows * inner * columns, shared)
+
+
+def column_gradient(rows: int, inner: int, columns: int) -> Workload:
+    w, dx, dy = _matrices(rows, inner, columns)
+    result = dx + np.float64(dy) @ w[0].T
+    lists, parameters = [w.reshape(1, -1), dx, dy], (rows, inner, 0, 1, 2, 0)
+    label = _label(rows, inner, columns, 1)
+    work = 2.0 * rows * inner * columns
+    return Workload(label, "product.dx", lists, parameters, {1: result}, work, (0,))
+
+
+def matrix_gradient(rows: int, inner: int, columns: int) -> Workload:
+    dw, x, dy = _matrices(rows, inner, columns)
+    result = dw[0] + np.float64(x).T @ dy
+    lists, parameters = [dw.reshape(1, -1), x, dy], (rows, inner, 0, 1, 2, 0)
+    label = _label(rows, inner, columns, 1)
+    work = 2.0 * rows * inner * columns
+    return Workload(label, "product.dW", lists, parameters, {0: result.reshape(1, -1)}, work, (0,))
+
+
+SOFTMAX = Rule(
+    ("y", "x"),
+    {"y": lambda y, total: y / total},
+    {"largest": max_over(lambda x: x), "total": sum_over(lambda x, largest: f.exp(x - largest), keep="y")},
+)
+LAYER_NORM = Rule(
+    ("y", "x", "g", "b", "n"),
+    {"y": lambda x, g, b, mean, square, n: g * (x - mean / n) / f.sqrt(square / n) + b},
+    {"mean": sum_over(lambda x: x), "square": sum_over(lambda x, mean, n: (x - mean / n) * (x - mean / n))},
+    numbers=("n",),
+)
+LAYER_NORM_GRADIENT = Rule(
+    ("y", "x", "g"),
+    {"dx": lambda x, dy, g, total, weighted: g * dy - total - x * weighted},
+    {"total": sum_over(lambda g, dy: g * dy), "weighted": sum_over(lambda x, g, dy: x * g * dy)},
+)
+ADD = Rule(("y", "a", "b"), {"y": lambda a, b: a + b})
+MULTIPLY_GRADIENT = Rule(("y", "a", "b"), {"da": lambda dy, b: dy * b, "db": lambda dy, a: dy * a})
+TANH = Rule(("y", "x"), {"y": lambda x: f.tanh(x)})
+TANH_GRADIENT = Rule(("y", "x"), {"dx": lambda y, dy: dy * (1 - y * y)})
+COLUMNS = {
+    "softmax": SOFTMAX,
+    "layer_norm": LAYER_NORM,
+    "layer_norm.dx": LAYER_NORM_GRADIENT,
+    "add": ADD,
+    "multiply.d": MULTIPLY_GRADIENT,
+    "tanh": TANH,
+    "tanh.dx": TANH_GRADIENT,
+}
+
+
+def _expected(name: str, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a rule of COLUMNS computes, in float64."""
+    x = v["x"] if "x" in v else v["a"]
+    if name == "softmax":
+        e = np.exp(x - x.max(1, keepdims=True))
+        return {"y": e / e.sum(1, keepdims=True)}
+    if name == "layer_norm":
+        return {"y": v["g"] * (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True) + v["b"]}
+    if name == "layer_norm.dx":
+        g = v["g"] * v["dy"]
+        return {"dx": v["dx"] + g - g.sum(1, keepdims=True) - x * (x * g).sum(1, keepdims=True)}
+    if name == "add":
+        return {"y": v["a"] + v["b"]}
+    if name == "multiply.d":
+        return {"da": v["da"] + v["dy"] * v["b"], "db": v["db"] + v["dy"] * v["a"]}
+    return {"y": np.tanh(x)} if name == "tanh" else {"dx": v["dx"] + v["dy"] * (1 - v["y"] ** 2)}
+
+
+def rule(name: str, columns: int, size: int) -> Workload:
+    chosen = COLUMNS[name]
+    rng = np.random.default_rng(1)
+    values = {}
+    for view in chosen.views:
+        for role in (view, "d" + view):
+            shape = (columns, 1 if role in chosen.numbers else size)
+            values[role] = np.full(shape, size, np.float32) if role == "n" else rng.uniform(-1, 1, shape)
+    lists = [np.asarray(array, np.float32) for array in values.values()]
+    wide = {role: np.float64(array) for role, array in zip(values, lists, strict=True)}
+    expected = {list(values).index(role): result for role, result in _expected(name, wide).items()}
+    return Workload(f"{name} {columns}x{size}", name, lists, (size,), expected, float(columns * size))
+
+
+def _columns() -> list[Workload]:
+    made = [rule(name, 64, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
+    made += [rule(name, 64, size) for name in ("add", "multiply.d", "tanh.dx") for size in (16, 256)]
+    return made + [rule("tanh", 64, 256), rule("add", 4, 16384), rule("multiply.d", 4, 16384)]
+
+
+def norm(columns: int, size: int) -> Workload:
+    g = _random(columns, size)
+    total = np.zeros((1, 2), np.float32)  # one number of double precision
+    expected = {1: np.array([[np.square(np.float64(g)).sum()]])}
+    return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, float(g.size), (1,), (1,))
+
+
+# The shape of a trainer with two states, as Adam is; these stay away from numbers that are slow because tiny.
+UPDATE = updates.update_rule(
+    ("m", "v"),
+    ("rate",),
+    p=lambda p, g, m, v, rate: p - rate * (0.9 * m + 0.1 * g + 0.01) / (f.sqrt(v) + 1e-8),
+    m=lambda g, m: 0.9 * m + 0.1 * g + 0.01,
+    v=lambda g, v: 0.999 * v + 0.001 * g * g + 0.01,
+)
+
+
+def update(columns: int, size: int) -> Workload:
+    rng = np.random.default_rng(1)
+    p, g, m, v = (rng.uniform(0.1, 1, (columns, size)).astype(np.float32) for _ in range(4))
+    rate, unused = np.full((columns, 1), 0.001, np.float32), np.zeros((columns, 1), np.float32)
+    new_m, new_v = 0.9 * np.float64(m) + 0.1 * g + 0.01, 0.999 * np.float64(v) + 0.001 * np.float64(g) * g + 0.01
+    new_p = p - 0.001 * new_m / (np.sqrt(np.float64(v)) + 1e-8)
+    lists = [array for value in (p, g, m, v, rate) for array in (value, unused)]
+    expected = {0: new_p, 2: np.zeros_like(g), 4: new_m, 6: new_v}
+    return Workload(f"{columns}x{size}", "update", lists, (size,), expected, float(p.size))
+
+
+STUDIES = {
+    "product": Study({"product": k.Product()}, lambda: [product(*s) for s in (*SHAPES, SMALL)]),
+    "column_gradient": Study({"product.dx": k.ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES]),
+    "matrix_gradient": Study({"product.dW": k.MatrixGradient()}, lambda: [matrix_gradient(*s) for s in SHAPES]),
+    "columns": Study(dict(COLUMNS), _columns),
+    "norm": Study({"norm": updates.GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
+    "update": Study({"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
+}

@@ -1,0 +1,168 @@
+"""Compiles kernels with given parameters, and times them as the machine runs them: by rows of a tape."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import layout as at
+from .. import machine, tuning
+from ..kernels import Kernel, shard_name
+from ..layout import SLOT
+from ..target import CpuTarget
+
+ROW_SECONDS = 1e-3  # how long the rows of a tape should take together
+TOLERANCE = 2e-4  # of a result, relative to the largest
+
+
+class Workload:
+    """A kernel and the columns it works on.
+
+    Args:
+        label: the shape, for people.
+        kernel: its name among the kernels of the family.
+        arrays: one (columns, floats) array for each list of addresses; a column of its own for every row.
+        parameters: of the instruction.
+        expected: the arrays that the kernel writes, by list, computed by numpy from what stood in all of them.
+        work: what is done, in floating point operations or in elements.
+        shared: lists in which all columns have the address of the first row.
+        doubles: lists of float64.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        kernel: str,
+        arrays: Sequence[np.ndarray],
+        parameters: Sequence[int],
+        expected: dict[int, np.ndarray],
+        work: float,
+        shared: Iterable[int] = (),
+        doubles: Iterable[int] = (),
+    ):
+        self.label, self.kernel, self.expected, self.work = label, kernel, expected, work
+        self.doubles = frozenset(doubles)
+        self.start = [np.ascontiguousarray(array, np.float32) for array in arrays]
+        self.arrays = [_on_cache_line(array) for array in self.start]
+        self.columns = max(len(array) for array in self.arrays)
+        addresses = []
+        for number, array in enumerate(self.arrays):
+            first, step = array.ctypes.data // 4, array.strides[0] // 4
+            addresses += [first + step * (0 if number in shared else column) for column in range(self.columns)]
+        self.index = np.array(addresses, np.int64)
+        self.table = np.array(parameters, np.int64)
+
+    def reset(self) -> None:
+        """Put back what stood in the arrays before a kernel ran."""
+        for array, start in zip(self.arrays, self.start, strict=True):
+            array[...] = start
+
+    def tape(self, opcode: int, rows: int) -> np.ndarray:
+        """The kernel's instruction, `rows` times."""
+        row = np.zeros(at.TAPE_ROW, np.int64)
+        row[[at.TAPE_OPCODE, at.TAPE_BASE, at.TAPE_COUNT, at.TAPE_PARAMETERS]] = opcode, 0, self.columns, 0
+        return np.tile(row, rows)
+
+
+def _on_cache_line(array: np.ndarray) -> np.ndarray:
+    """A copy that begins where a cache line does."""
+    line = 4 * at.CACHE_LINE
+    room = np.empty(array.nbytes + line, np.uint8)
+    skip = -room.ctypes.data % line
+    copy = room[skip : skip + array.nbytes].view(np.float32).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@dataclass
+class Candidate:
+    """The kernels of a family, compiled with some parameters."""
+
+    parameters: tuning.Cpu
+    run: Callable[[int], None]
+    opcodes: dict[str, int]
+    times: dict[str, list[float]] = field(default_factory=dict)
+
+    def once(self, workload: Workload, rows: int = 1) -> float:
+        """Run a workload so many times; the seconds of this thread."""
+        tape = workload.tape(self.opcodes[workload.kernel], rows)
+        slots = np.zeros(len(SLOT), np.int64)
+        slots[SLOT["tape"]], slots[SLOT["tape_count"]] = tape.ctypes.data, rows
+        slots[SLOT["table"]], slots[SLOT["index"]] = workload.table.ctypes.data, workload.index.ctypes.data
+        address = slots.ctypes.data
+        began = time.thread_time_ns()
+        self.run(address)
+        return (time.thread_time_ns() - began) / 1e9
+
+    def is_right(self, workload: Workload) -> bool:
+        """Whether the kernel writes what numpy computed, and nothing else."""
+        workload.reset()
+        self.once(workload)
+        for number, (array, start) in enumerate(zip(workload.arrays, workload.start, strict=True)):
+            if number not in workload.expected:
+                if not np.array_equal(array, start):
+                    return False
+                continue
+            expected = workload.expected[number]
+            got = array.view(np.float64) if number in workload.doubles else array
+            if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
+                return False
+        return True
+
+
+def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarget) -> Candidate:
+    """Compile kernels with these parameters, in this process."""
+    opcodes = {name: number for number, name in enumerate(kernels)}
+    with tuning.using(parameters):
+        module = machine.shard_module(0, {opcodes[name]: (name, k) for name, k in kernels.items()}, target.lanes)
+    return Candidate(parameters, machine.compile_cpu(module, target.tvm_target())[shard_name(0)], opcodes)
+
+
+def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
+    """How many rows take about so long."""
+    rows = 1
+    workload.reset()
+    while (spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
+        rows *= 4
+    return max(1, min(1 << 16, round(rows * seconds / max(spent, 1e-9))))
+
+
+def ratio(
+    candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
+) -> tuple[float, float]:
+    """How long a candidate takes over how long the best one does: the geometric mean over workloads, and the largest.
+
+    Both run by turns, so that what else the machine does strikes both, and the least time of each counts. A candidate
+    that is slower than `hopeless` after a few rounds is given up.
+    """
+    least = {workload.label: [math.inf, math.inf] for workload in workloads}
+    rows = {workload.label: rows_for(best, workload) for workload in workloads}
+    mean = largest = math.inf
+    for number in range(rounds):
+        for workload in workloads:
+            pair = [(0, candidate), (1, best)]
+            for place, each in pair if number % 2 else reversed(pair):
+                spent = each.once(workload, rows[workload.label])
+                least[workload.label][place] = min(least[workload.label][place], spent)
+        ratios = [ours / others for ours, others in least.values()]
+        mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
+        if number >= 2 and mean > hopeless:
+            break
+    return mean, largest
+
+
+def speeds(candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int = 15) -> dict[str, list[float]]:
+    """The work each candidate does in a second, at best, by workload; they run by turns."""
+    found = {}
+    for workload in workloads:
+        rows = rows_for(candidates[0], workload)
+        least = [math.inf] * len(candidates)
+        for _ in range(rounds):
+            for place, candidate in enumerate(candidates):
+                least[place] = min(least[place], candidate.once(workload, rows))
+        found[workload.label] = [workload.work * rows / seconds for seconds in least]
+    return found

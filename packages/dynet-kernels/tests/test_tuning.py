@@ -1,0 +1,501 @@
+"""Tuned parameters: where records are found, what is refused, and that they change nothing but speed."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dynet_kernels
+from dynet_kernels import kernels, library, records, tuning
+from dynet_kernels.records import Record
+from dynet_kernels.target import CpuTarget, host_cpu
+from dynet_kernels.tune import __main__ as command
+from dynet_kernels.tune import search, shapes, timing
+
+AVX512 = CpuTarget("x86_64-linux", "x86_64-linux native 1", 16)
+AVX2 = CpuTarget("x86_64-linux", "x86_64-linux native 2", 8)
+SSE = CpuTarget("x86_64-linux", "x86_64-linux native 3", 4)
+NEON = CpuTarget("aarch64-darwin", "aarch64-darwin native 4", 4)
+UPDATE = {"family": "update", "target": "avx2", "parameters": {"vectors": 3}}
+
+
+def update(kind, vectors, cpu=""):
+    return Record("update", kind, tuning.Update(vectors), cpu)
+
+
+# Parameters -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("family", tuning.CPU_FAMILIES)
+def test_defaults_survive_json(family, lanes):
+    parameters = getattr(tuning.defaults(lanes), family)
+    assert tuning.from_json(family, json.loads(json.dumps(tuning.to_json(parameters)))) == parameters
+
+
+@pytest.mark.parametrize(
+    "family, values, complaint",
+    [
+        ("update", {"vectors": 0}, "vectors is 0, not a whole number from 1 to 8"),
+        ("update", {"vectors": 2.0}, "vectors is 2.0"),
+        ("update", {"vectors": True}, "vectors is True"),
+        ("update", {"vectors": "2"}, "vectors is '2'"),
+        ("update", {"vectors": None}, "vectors is None"),
+        ("update", {"vector": 2}, "update has no parameter 'vector'"),
+        ("update", [2], "not an object"),
+        ("updates", {}, "there is no family 'updates'"),
+        ("norm", {"stretches": 9}, "stretches is 9"),
+        ("columns", {"chains": 2}, "chains is 2, more than vectors, which is 1"),
+        ("product", {"tiles": []}, "not a list of one to six tiles"),
+        ("product", {"tiles": 8}, "not a list of one to six tiles"),
+        ("product", {"tiles": [[4, 3]]}, "end with 1"),
+        ("product", {"tiles": [[1, 8], [4, 3], [1, 8]]}, "end with 1"),
+        ("product", {"tiles": [[4, 3, 1], [1, 8]]}, "not two whole numbers"),
+        ("product", {"tiles": [[4, "3"], [1, 8]]}, "not two whole numbers"),
+        ("product", {"tiles": [[40, 40], [1, 8]]}, "at most 48"),
+        ("product", {"tiles": [[4, -3], [1, 8]]}, "not two whole numbers"),
+        ("product", {"panel": 1 << 20}, "panel is 1048576"),
+        ("column_gradient", {"block": 1}, "block is 1"),
+        ("matrix_gradient", {"tile": [8]}, "not two whole numbers"),
+        ("cuda", {"threads": 100}, "threads is 100, not a power of two"),
+        ("cuda", {"tile": 64}, "tile is 64"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(family, values, complaint):
+    with pytest.raises(ValueError) as error:
+        tuning.from_json(family, values)
+    assert complaint in str(error.value)
+
+
+def test_parameters_are_in_force_where_they_are_chosen_only():
+    chosen = tuning.with_family(tuning.defaults(8), "update", tuning.Update(4))
+    assert tuning.cpu(8) == tuning.defaults(8)
+    with tuning.using(chosen), tuning.using(tuning.Cuda(tile=16)):
+        assert tuning.cpu(8) is chosen
+        assert tuning.cuda() == tuning.Cuda(tile=16)
+    assert tuning.cpu(8) == tuning.defaults(8)
+    assert tuning.cuda() == tuning.Cuda()
+
+
+def test_parameters_are_part_of_the_key():
+    kernel = {0: ("fill", kernels.Fill())}
+    shards = [library.Shard(0, kernel, tuning.Cpu(update=tuning.Update(n))) for n in (1, 2, 2)]
+    first, second, third = (library.key_of(shard, AVX2) for shard in shards)
+    assert first != second == third
+    assert library.Shard(0, kernel).parameters == records.for_host()
+
+
+# Records --------------------------------------------------------------------------------------------------------------
+
+
+def test_records_survive_a_file(tmp_path):
+    path = tmp_path / "r.json"
+    one = Record(
+        "product", "avx512", tuning.Product(((6, 4), (1, 8))), "cpu", {"8x8": 1.5}, "here", {"tvm": "1"}, "2026-01-01"
+    )
+    records.write(path, [one, update("neon", 3)])
+    assert records.read(path) == [one, update("neon", 3)]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r.json"]
+    records.write(path, records.merged(records.read(path), [update("neon", 4), update("neon", 2, "mine")]))
+    assert records.read(path) == [one, update("neon", 4), update("neon", 2, "mine")]
+
+
+def test_shipped_records_can_be_read():
+    found = {path.stem: records.read(path) for path in records.SHIPPED.glob("*.json")}
+    assert set(found) == {"avx512", "avx2", "neon", "sm_90"}
+    for kind, list_of in found.items():
+        assert {record.target for record in list_of} == {kind}
+        assert [record.family for record in list_of] == (["cuda"] if kind == "sm_90" else list(tuning.CPU_FAMILIES))
+        measured = {record.measured == "not measured" for record in list_of}
+        assert measured == {kind in ("neon", "sm_90")}
+        assert all(bool(record.figure) != (record.measured == "not measured") for record in list_of)
+
+
+@pytest.mark.parametrize(
+    "target, kinds, found",
+    [
+        (AVX512, ("avx2", "avx512", "neon"), "avx512"),
+        (AVX2, ("avx2", "avx512", "neon"), "avx2"),
+        (SSE, ("avx2", "avx512", "neon"), "avx2"),
+        (NEON, ("avx2", "avx512", "neon"), "neon"),
+        (NEON, ("avx2", "avx512"), "avx512"),  # it has as many registers
+        (AVX512, ("avx2",), "avx2"),
+        (AVX512, (), None),
+    ],
+)
+def test_the_nearest_record_is_found(target, kinds, found):
+    record = records.nearest("update", target, [[update(kind, 3) for kind in kinds]])
+    assert (record and record.target) == found
+    assert records.nearest("norm", target, [[update(kind, 3) for kind in kinds]]) is None
+
+
+@pytest.mark.parametrize("capability, found", [("sm_90", 90), ("sm_70", 80), ("sm_120", 90), ("sm_86", 90)])
+def test_the_nearest_gpu_is_found(capability, found):
+    list_of = [Record("cuda", f"sm_{number}", tuning.Cuda(tile=number // 10)) for number in (80, 90)]
+    record = records.nearest("cuda", capability, [list_of])
+    assert record and record.target == f"sm_{found}"
+
+
+def test_own_records_win_on_their_cpu_alone():
+    shipped = [update("avx512", 1), update("avx2", 2)]
+    own = [update("avx512", 3, AVX512.identity), update("avx2", 4)]
+    other = replace(AVX512, identity="another")
+
+    def vectors(target, *lists):
+        record = records.nearest("update", target, lists)
+        return record and record.parameters.vectors
+
+    assert vectors(AVX512, own, shipped) == 3
+    assert vectors(AVX512, shipped, own) == 3
+    assert vectors(other, own, shipped) == 1
+    assert vectors(AVX2, own, shipped) == 4
+    assert vectors(other, own[:1]) is None
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A user's cache directory without records."""
+    directory = tmp_path / "cache"
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(directory))
+    monkeypatch.delenv("DYNET_RECORDS", raising=False)
+    records._for_cpu.cache_clear()
+    yield directory
+    records._for_cpu.cache_clear()
+
+
+def test_a_users_records_win(cache):
+    for target in (AVX512, AVX2):
+        kind = records.kind_of(target)
+        shipped = {record.family: record.parameters for record in records.read(records.SHIPPED / f"{kind}.json")}
+        assert records.for_cpu(target) == tuning.Cpu(**shipped)
+    assert records.user_file().parent == cache
+    records.write(records.user_file(), [update("avx512", 5, AVX512.identity)])
+    records._for_cpu.cache_clear()
+    assert records.for_cpu(AVX512).update == tuning.Update(5)
+    assert records.for_cpu(AVX2).update == tuning.Update(**{"vectors": shipped["update"].vectors})
+
+
+def test_records_can_be_left_aside_or_come_from_a_directory(cache, tmp_path, monkeypatch):
+    records.write(records.user_file(), [update("avx512", 5)])
+    monkeypatch.setenv("DYNET_RECORDS", "off")
+    for target in (AVX512, AVX2, SSE, NEON):
+        assert records.for_cpu(target) == tuning.defaults(target.lanes)
+    directory = tmp_path / "mine"
+    directory.mkdir()
+    records.write(directory / "some.json", [update("avx512", 6)])
+    monkeypatch.setenv("DYNET_RECORDS", str(directory))
+    assert records.for_cpu(AVX512) == tuning.with_family(tuning.defaults(16), "update", tuning.Update(6))
+    monkeypatch.setenv("DYNET_RECORDS", str(tmp_path / "missing"))
+    with pytest.raises(ValueError, match="use off, the name of a directory, or leave it unset"):
+        records.for_cpu(AVX512)
+
+
+MALFORMED = {
+    "not JSON": "import os",
+    "empty": "",
+    "no list": "{}",
+    "a list of numbers": "[1]",
+    "without parameters": '[{"family": "update", "target": "avx2"}]',
+    "an unknown entry": json.dumps([{**UPDATE, "code": "exit()"}]),
+    "an unknown family": json.dumps([{**UPDATE, "family": "__init__"}]),
+    "a family that is no text": json.dumps([{**UPDATE, "family": ["update"]}]),
+    "an unknown target": json.dumps([{**UPDATE, "target": "avx1024"}]),
+    "a target that is no text": json.dumps([{**UPDATE, "target": None}]),
+    "a GPU's target": json.dumps([{**UPDATE, "target": "sm_90"}]),
+    "code for a number": json.dumps([{**UPDATE, "parameters": {"vectors": "__import__('os').abort()"}}]),
+    "a number that is not one": '[{"family": "update", "target": "avx2", "parameters": {"vectors": NaN}}]',
+    "a figure that is no object": json.dumps([{**UPDATE, "figure": [1]}]),
+    "a version that is no text": json.dumps([{**UPDATE, "versions": {"tvm": 1}}]),
+    "a date that is no text": json.dumps([{**UPDATE, "date": 2026}]),
+    "nested too deeply": "[" * 100_000,
+    "too large": " " * (records.LARGEST + 1),
+    "bytes that are no text": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_file_is_passed_over_with_a_warning(content, cache):
+    path = records.user_file()
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError):
+        records.read(path)
+    with pytest.warns(RuntimeWarning) as warned:
+        found = records.for_cpu(AVX2)
+    (warning,) = warned
+    assert str(path) in str(warning.message) and "are not used" in str(warning.message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert records.for_cpu(AVX2) is found  # it is said once
+    path.unlink()
+    records._for_cpu.cache_clear()
+    assert records.for_cpu(AVX2) == found
+
+
+# Kernels --------------------------------------------------------------------------------------------------------------
+
+# Parameters that nobody would choose, at the limits of what is allowed.
+ODD = {
+    "product": [
+        tuning.Product(((3, 2), (1, 1)), panel=8, many=1, far=1),
+        tuning.Product(((14, 2), (5, 3), (2, 1), (1, 16)), panel=11, many=4, far=16),
+        tuning.Product(((1, 3),), many=1 << 20),
+    ],
+    "column_gradient": [
+        tuning.ColumnGradient(((5, 3), (2, 8), (1, 1)), block=1 << 10),
+        tuning.ColumnGradient(((1, 2),), block=1 << 30),
+    ],
+    "matrix_gradient": [tuning.MatrixGradient((1, 1), 8), tuning.MatrixGradient((14, 2), 9)],
+    "columns": [
+        tuning.Columns(8, 8, 1000),
+        tuning.Columns(3, 2, 1000),
+        tuning.Columns(2, 1, 0),
+        tuning.Columns(4, 3, 16),
+    ],
+    "norm": [tuning.Norm(1, 1), tuning.Norm(3, 2), tuning.Norm(4, 8)],
+    "update": [tuning.Update(1), tuning.Update(3), tuning.Update(8)],
+}
+SIZES = (1, 7, 16, 33, 128, 300)
+SMALL = {
+    "product": lambda: [
+        *(shapes.product(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (64, 0, 3), (257, 40, 8))),
+        shapes.product(33, 17, 12, 4),
+    ],
+    "column_gradient": lambda: [shapes.column_gradient(*s) for s in ((1, 1, 1), (37, 19, 5), (700, 9, 29), (8, 33, 8))],
+    "matrix_gradient": lambda: [shapes.matrix_gradient(*s) for s in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (8, 33, 8))],
+    "columns": lambda: [shapes.rule(name, 3, size) for name in shapes.COLUMNS for size in SIZES[1:]],
+    "norm": lambda: [shapes.norm(3, size) for size in (*SIZES, 5000)],
+    "update": lambda: [shapes.update(3, size) for size in SIZES],
+}
+CASES = [(family, parameters) for family, choices in ODD.items() for parameters in (None, *choices)]
+
+
+@pytest.mark.parametrize("family, parameters", CASES)
+def test_any_parameters_give_the_same_results(family, parameters):
+    cpu = host_cpu()
+    chosen = tuning.defaults(cpu.lanes)
+    if parameters:
+        chosen = tuning.with_family(chosen, family, parameters)
+    candidate = timing.compiled(shapes.STUDIES[family].kernels, chosen, cpu)
+    assert [workload.label for workload in SMALL[family]() if not candidate.is_right(workload)] == []
+
+
+def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_last_bit():
+    cpu = host_cpu()
+    chosen = tuning.Cpu(
+        product=tuning.Product(((5, 2), (1, 4)), panel=16, many=8, far=32),
+        matrix_gradient=tuning.MatrixGradient((3, 2), 16),
+        columns=tuning.Columns(4, 1, 1000),
+        update=tuning.Update(4),
+    )
+    for family in ("product", "matrix_gradient", "columns", "update"):
+        both = [
+            timing.compiled(shapes.STUDIES[family].kernels, each, cpu) for each in (tuning.defaults(cpu.lanes), chosen)
+        ]
+        for workload in SMALL[family]():
+            results = []
+            for candidate in both:
+                workload.reset()
+                candidate.once(workload)
+                results.append([array.tobytes() for array in workload.arrays])
+            assert results[0] == results[1], workload.label
+
+
+@pytest.mark.parametrize(
+    "kernel", [kernels.Product(), shapes.SOFTMAX, shapes.ADD, shapes.STUDIES["norm"].kernels["norm"]]
+)
+def test_kernels_for_gpus_take_their_parameters(kernel):
+    default = kernel.cuda()
+    with tuning.using(tuning.Cuda(threads=64, block=512, tile=16)):
+        assert str(kernel.cuda()) != str(default)
+    assert str(kernel.cuda()) == str(default)
+
+
+# The tuner ------------------------------------------------------------------------------------------------------------
+
+TINY = shapes.Study(shapes.STUDIES["update"].kernels, lambda: [shapes.update(2, 100)])
+
+
+def faster_by_the_number(monkeypatch, numbers, largest=1.0):
+    """Let candidates take as long as a table says, by the vectors that they work on."""
+
+    def ratio(candidate, best, workloads, rounds=7):
+        share = numbers[candidate.parameters.update.vectors] / numbers[best.parameters.update.vectors]
+        return share, 1.0 if rounds < 15 else largest
+
+    monkeypatch.setattr(timing, "ratio", ratio)
+
+
+def test_the_fastest_candidate_is_chosen(monkeypatch):
+    faster_by_the_number(monkeypatch, {1: 1.5, 2: 1.0, 3: 0.8, 4: 0.9})
+    cpu = host_cpu()
+    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
+    said = []
+    best, complete = hunt.run(1000, said.append)
+    assert best.update == tuning.Update(3) and complete
+    assert best == tuning.with_family(tuning.defaults(cpu.lanes), "update", tuning.Update(3))
+    assert (hunt.tried, hunt.refused, hunt.steps(), len(said)) == (3, 0, 3, 3)
+
+
+def test_what_is_slower_for_one_shape_is_not_chosen(monkeypatch):
+    faster_by_the_number(monkeypatch, {1: 0.5, 2: 1.0, 3: 0.5, 4: 0.5}, largest=1.2)
+    cpu = host_cpu()
+    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
+    assert hunt.run(1000) == (tuning.defaults(cpu.lanes), True)
+
+
+def wrong(kernels, parameters, target):
+    """Computes one number wrongly, unless the parameters are the default ones."""
+    candidate = timing.compiled(kernels, parameters, target)
+    if parameters == tuning.defaults(target.lanes):
+        return candidate
+    right = candidate.once
+
+    def once(workload, rows=1):
+        seconds = right(workload, rows)
+        workload.arrays[4][1, 99] += 0.01
+        return seconds
+
+    candidate.once = once
+    return candidate
+
+
+def test_what_computes_wrongly_is_refused_however_fast(monkeypatch):
+    faster_by_the_number(monkeypatch, {1: 0.1, 2: 1.0, 3: 0.1, 4: 0.1})
+    cpu = host_cpu()
+    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY, wrong)
+    assert hunt.run(1000) == (tuning.defaults(cpu.lanes), True)
+    assert (hunt.tried, hunt.refused) == (3, 3)
+
+
+def test_a_kernel_may_write_its_results_only():
+    cpu = host_cpu()
+    candidate = timing.compiled(TINY.kernels, tuning.defaults(cpu.lanes), cpu)
+    (workload,) = TINY.workloads()
+    assert candidate.is_right(workload)
+    del workload.expected[0]
+    assert not candidate.is_right(workload)
+
+
+def test_nothing_is_tuned_if_the_defaults_are_wrong():
+    cpu = host_cpu()
+    start = tuning.with_family(tuning.defaults(cpu.lanes), "update", tuning.Update(4))
+    with pytest.raises(search.WrongResult, match="update: kernels compute something wrong for 2x100"):
+        search.Search("update", cpu, start, TINY, wrong).run(1000)
+
+
+def test_the_search_ends_when_its_time_is_up():
+    cpu = host_cpu()
+    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
+    assert hunt.run(0) == (tuning.defaults(cpu.lanes), False)
+    assert hunt.tried == 0
+
+
+@functools.cache
+def workloads_of(family):
+    return shapes.STUDIES[family].workloads()
+
+
+@pytest.mark.parametrize("kind", ["avx512", "avx2", "neon"])
+@pytest.mark.parametrize("family", tuning.CPU_FAMILIES)
+def test_there_is_something_to_search(family, kind):
+    lanes, registers = records.KINDS[kind]
+    target = CpuTarget("aarch64-linux" if kind == "neon" else "x86_64-linux", "", lanes)
+    hunt = search.Search(family, target, tuning.defaults(lanes))
+    assert hunt.registers == registers
+    first = getattr(hunt.start, family)
+    for axis in search.AXES[family]:
+        variants = list(axis.variants(first, registers))
+        assert variants and first not in variants and len(set(variants)) == len(variants), axis.name
+        assert any(axis.touches(workload) for workload in workloads_of(family)), axis.name
+
+
+def test_times_are_those_of_the_work():
+    """A candidate that does all work four times takes more than twice as long, whatever else the machine does."""
+    cpu = host_cpu()
+    pair = [timing.compiled(TINY.kernels, tuning.defaults(cpu.lanes), cpu) for _ in range(2)]
+    slow = pair[0].once
+    pair[0].once = lambda workload, rows=1: sum(slow(workload, rows) for _ in range(4))
+    mean, largest = timing.ratio(*pair, TINY.workloads(), hopeless=100)
+    assert mean == pytest.approx(largest) and mean > 2
+
+
+@pytest.fixture
+def quick(cache, monkeypatch):
+    """The command, which searches little and leaves this process on all its cores."""
+    monkeypatch.setitem(search.STUDIES, "update", TINY)
+    monkeypatch.setattr(command, "pin", lambda core: None)
+    return cache
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_the_command_writes_what_it_finds(bar, quick, monkeypatch, capsys):
+    if bar:
+        pytest.importorskip("tqdm")
+    else:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    command.main(["--families", "update", "--seconds", "100", "--dry-run"])
+    assert not records.user_file().exists()
+    command.main(["--families", "update", "--seconds", "100"])
+    (record,) = records.read(records.user_file())
+    assert (record.family, record.cpu, list(record.figure)) == ("update", host_cpu().identity, ["2x100"])
+    assert record.versions["apache-tvm"] and record.date and "not measured" not in record.measured
+    assert records.for_cpu(host_cpu()).update == record.parameters
+    assert f"written to {records.user_file()}" in capsys.readouterr().out
+
+
+def test_the_command_keeps_other_records_in_a_file(quick, tmp_path):
+    path = tmp_path / "some.json"
+    records.write(path, [update("neon", 4), Record("update", records.kind_of(host_cpu()), tuning.Update(8))])
+    command.main(["--families", "update", "--seconds", "100", "--for-kind", "--output", str(path)])
+    first, second = records.read(path)
+    assert first == update("neon", 4)
+    assert second.cpu == "" and second.figure
+
+
+@pytest.mark.parametrize(
+    "given, complaint",
+    [
+        (["--families", "products"], "invalid choice: 'products'"),
+        (["--seconds", "0"], "--seconds must be more than 0"),
+        (["--seconds", "nan"], "--seconds must be more than 0"),
+        (["--output", "missing/some.json"], "missing is not a directory"),
+    ],
+)
+def test_the_command_refuses_nonsense(given, complaint, capsys):
+    with pytest.raises(SystemExit):
+        command.main(given)
+    assert complaint in capsys.readouterr().err
+
+
+ROUND = """
+import numpy as np
+from dynet_kernels import library, records, tuning
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.target import host_cpu
+assert records.for_host() == tuning.defaults(host_cpu().lanes)
+machine = library.Library(KERNELS)
+print(sorted(machine._loaded))
+"""
+
+
+def test_the_machine_runs_without_records(tmp_path):
+    search_path = os.pathsep.join([str(Path(dynet_kernels.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search_path, "DYNET_CACHE_DIR": str(tmp_path), "DYNET_RECORDS": "off"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ROUND], env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[0]\n"
+
+
+def test_workloads_begin_where_a_cache_line_does():
+    for workload in TINY.workloads():
+        assert all(array.ctypes.data % 64 == 0 for array in workload.arrays)
+        assert np.shape(workload.index) == (len(workload.arrays) * workload.columns,)

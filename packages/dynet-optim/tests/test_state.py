@@ -112,11 +112,11 @@ def test_parameters_of_one_name_are_kept_apart(tmp_path):
     training.steps(0, 1)
     assert other.name() == training.dense.name()
     training.trainer.save(tmp_path / "trainer")
-    kept = [tensor.values.copy() for tensor in state._states(training.trainer)]
+    kept = [tensor.values.copy() for tensor in states_of(training)]
     assert kept[0].tolist() != kept[1].tolist()
     training.steps(1, 2)
     training.trainer.populate(tmp_path / "trainer")
-    np.testing.assert_equal([tensor.values for tensor in state._states(training.trainer)], kept)
+    np.testing.assert_equal([tensor.values for tensor in states_of(training)], kept)
 
 
 def test_the_generator_of_noise_goes_on(tmp_path):

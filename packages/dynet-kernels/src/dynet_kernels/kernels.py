@@ -313,3 +313,4 @@ KERNELS.add("accumulate", Strides(accumulate=True))
 KERNELS.add("product", Product())
 KERNELS.add("product.dx", ColumnGradient())
 KERNELS.add("product.dW", MatrixGradient())
+KERNELS.close(0)  # products take as long to compile as thirty rules: they have a process of their own

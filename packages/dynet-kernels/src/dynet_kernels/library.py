@@ -114,7 +114,7 @@ class Library:
             self._kernels.close(number)
         parts: list[Shard | Planner] = [Shard(number, self._kernels.shard(number)) for number in numbers]
         if numbers and numbers[-1] >= self._places:
-            parts.append(Planner(-(-(numbers[-1] + 1) // PLACES) * PLACES))
+            parts.insert(0, Planner(-(-(numbers[-1] + 1) // PLACES) * PLACES))  # it takes longest
         for part, module in zip(parts, modules(parts)):
             if isinstance(part, Shard):
                 run = module.get_function(shard_name(part.number))

@@ -11,17 +11,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from . import layout as at
-from . import planner, tir, update_planner
+from . import tir
 from .kernels import SHARD, Kernel, registered_name, shard_name
 from .layout import SLOT
 from .tir import int64, let
 
-PLANS = {
-    "forward": planner.plan_forward,
-    "backward": planner.plan_backward,
-    "gradient_norm": update_planner.plan_gradient_norm,
-    "update": update_planner.plan_update,
-}
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes that find nothing to do in kernels of plain loops, and take two thirds of the time to compile them.
 NEEDLESS_ON_CPU = [
@@ -124,6 +118,18 @@ def belongs(buffers, number, end, first, count):
     return T.if_then_else(number < end, inside, tirx.const(False, "bool"))
 
 
+def plans() -> dict:
+    """The planners by what they plan. Importing them takes seconds, which shards need not wait for."""
+    from . import planner, update_planner
+
+    return {
+        "forward": planner.plan_forward,
+        "backward": planner.plan_backward,
+        "gradient_norm": update_planner.plan_gradient_norm,
+        "update": update_planner.plan_update,
+    }
+
+
 def planner_module(shards: int) -> ir.IRModule:
     """The planners and `run` for so many shards, which need not be there before they are called.
 
@@ -142,7 +148,7 @@ def planner_module(shards: int) -> ir.IRModule:
                     T.evaluate(T.call_packed(registered_name(number), context))
 
     functions = {ir.GlobalVar("run"): function("run", ["context"], run_shards)}
-    for direction, plan_function in PLANS.items():
+    for direction, plan_function in plans().items():
         plan = ir.GlobalVar(f"do_plan_{direction}")
         functions[plan] = tir.scalars_on_stack(plan_function)
         parameters = [p.name for p in plan_function.params]

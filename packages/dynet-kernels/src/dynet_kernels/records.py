@@ -118,6 +118,8 @@ def write(path: Path, records: Iterable[Record]) -> None:
     finally:
         with suppress(FileNotFoundError):
             unfinished.unlink()
+    _for_cpu.cache_clear()
+    for_cuda.cache_clear()
 
 
 def _flat(entry: dict) -> str:

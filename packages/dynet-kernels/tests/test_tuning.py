@@ -416,16 +416,6 @@ def test_there_is_something_to_search(family, kind):
         assert any(axis.touches(workload) for workload in workloads_of(family)), axis.name
 
 
-def test_times_are_those_of_the_work():
-    """A candidate that does all work four times takes more than twice as long, whatever else the machine does."""
-    cpu = host_cpu()
-    pair = [timing.compiled(TINY.kernels, tuning.defaults(cpu.lanes), cpu) for _ in range(2)]
-    slow = pair[0].once
-    pair[0].once = lambda workload, rows=1: sum(slow(workload, rows) for _ in range(4))
-    mean, largest = timing.ratio(*pair, TINY.workloads(), hopeless=100)
-    assert mean == pytest.approx(largest) and mean > 2
-
-
 @pytest.fixture
 def quick(cache, monkeypatch):
     """The command, which searches little and leaves this process on all its cores."""

@@ -15,7 +15,7 @@ TRAINERS = [
 
 @pytest.fixture(scope="module")
 def results(both, tmp_path_factory):
-    return both("weight_decay.py", str(tmp_path_factory.mktemp("decay") / "model"))
+    return both("weight_decay.py", str(tmp_path_factory.mktemp("decay") / "model"), *TRAINERS)
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)

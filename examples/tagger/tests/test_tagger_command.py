@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -50,11 +49,7 @@ def test_same_seed_same_run(corpus):
     assert losses(first) == losses(second) != losses(other)
 
 
-def test_the_treebank_is_the_default():
-    try:
-        metadata.distribution("turkish-treebanks")
-    except metadata.PackageNotFoundError:
-        pytest.skip("the package turkish-treebanks is not installed")
+def test_the_treebank_is_the_default(treebank):
     result = run("--limit", 40, "--epochs", 1)
     assert 0 <= accuracy(result) <= 1
     assert result.stdout.startswith("36 sentences to learn from, 4 held out")

@@ -8,15 +8,6 @@ import dynet as dy
 
 DECAY = 0.1
 UPDATES = 16  # 0.9 ** 14 < 0.25, below which DyNet rescales
-TRAINERS = [
-    "SimpleSGDTrainer",
-    "MomentumSGDTrainer",
-    "AdagradTrainer",
-    "AdadeltaTrainer",
-    "RMSPropTrainer",
-    "AdamTrainer",
-    "AmsgradTrainer",
-]
 
 
 def trained(name, file):
@@ -43,7 +34,8 @@ def trained(name, file):
 
 
 def main():
-    results = {name: trained(name, sys.argv[1]) for name in TRAINERS}
+    file, *trainers = sys.argv[1:]
+    results = {name: trained(name, file) for name in trainers}
     report(results)
 
 

@@ -120,11 +120,11 @@ def belongs(buffers, number, end, first, count):
 
 def plans() -> dict:
     """The planners by what they plan. Importing them takes seconds, which shards need not wait for."""
-    from . import planner, update_planner
+    from . import backward_planner, forward_planner, update_planner
 
     return {
-        "forward": planner.plan_forward,
-        "backward": planner.plan_backward,
+        "forward": forward_planner.plan_forward,
+        "backward": backward_planner.plan_backward,
         "gradient_norm": update_planner.plan_gradient_norm,
         "update": update_planner.plan_update,
     }

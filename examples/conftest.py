@@ -1,0 +1,29 @@
+"""What the tests of the examples share."""
+
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+
+@pytest.fixture
+def treebank():
+    """The test needs the package of sentences that the examples learn from."""
+    try:
+        metadata.distribution("turkish-treebanks")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package turkish-treebanks is not installed")
+
+
+@pytest.fixture
+def output_of(request):
+    """Runs the example that the test belongs to; the lines it prints."""
+
+    def run(*arguments):
+        command = [sys.executable, str(request.path.parents[1] / "train.py"), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.splitlines()
+
+    return run

@@ -1,0 +1,175 @@
+"""Plans the forward pass: where values go, and the instructions that compute them, depth by depth."""
+
+from __future__ import annotations
+
+from tvm.script import tirx as T
+
+from . import layout as at
+from . import tir
+from .layout import SLOT
+from .planner import (
+    awaited,
+    column_count,
+    count_sort,
+    depth_of,
+    emit_steps,
+    float_count,
+    open_buffers,
+    operand_count,
+    part_count,
+    part_signature,
+    property_of,
+    same_group,
+    signature_number,
+    start_tape,
+    use_tape,
+)
+
+
+@T.inline
+def same_records(plan, begin, end, inputs):
+    """Whether these records, from a graph's beginning on, are those of the last plan and go to the same place."""
+    slots = T.meta_var(plan.slots)
+    differ = T.int64(0)
+    if (
+        begin != 0
+        or slots[SLOT["kept_end"]] != end
+        or slots[SLOT["kept_inputs"]] != inputs
+        or slots[SLOT["kept_start"]] != slots[SLOT["arena_top"]]
+    ):
+        differ = T.int64(1)
+    place = T.int64(0)
+    while T.And(place < end, differ == 0):
+        for k in T.serial(T.min(T.int64(64), end - place)):
+            differ = differ | T.bitwise_xor(plan.fresh[place + k], plan.kept[place + k])
+        place = place + 64
+    slots[SLOT["wanted"]] = T.if_then_else(differ == 0, T.int64(1), T.int64(0))
+
+
+@T.inline
+def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end):
+    start_tape(plan)
+    plan.slots[SLOT["plan"]] += 1
+    plan.slots[SLOT["kept_end"]] = -1
+    for place in T.serial(end - begin):
+        plan.nodes[begin + place] = plan.fresh[begin + place]
+    inputs_start: T.let = plan.slots[SLOT["arena_top"]]
+    rebase: T.let = inputs_start - inputs_begin
+    top = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
+    position = begin
+    count = T.int64(0)
+    depths = T.int64(0)
+    indices = T.int64(0)
+    rows = T.int64(0)
+    # each node: how deep it is, where its value goes, whether it needs a gradient
+    while position < end:
+        whole: T.let = plan.nodes[position]
+        first: T.let = position + 1 + plan.table[whole + at.VARIADIC]
+        operands: T.let = operand_count(plan, first, whole)
+        attributes: T.let = first + operands
+        for k in T.serial(plan.table[whole + at.CONSTANTS]):
+            plan.nodes[attributes + k] = plan.nodes[attributes + k] + rebase
+        for number in T.serial(part_count(plan, first, whole)):
+            node: T.let = position + number
+            signature: T.let = part_signature(plan, whole, number)
+            kind: T.let = plan.table[signature + at.KIND]
+            plan.part[node] = signature
+            plan.first[node] = first
+            depth = T.int64(0)
+            needs = T.int64(0)
+            if number > 0:
+                depth = plan.depth[node - 1]
+                needs = plan.needs[node - 1]
+            for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
+                awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
+                for k in T.serial(waits):
+                    operand: T.let = plan.nodes[awaited_at + k]
+                    needs = needs | property_of(plan, operand, at.PARAMETER_NEEDS, plan.needs)
+                    if operand >= begin:
+                        depth = T.max(depth, plan.depth[operand])
+            plan.needs[node] = needs * plan.table[signature + at.PASSES]
+            if kind == at.COMPUTED:
+                plan.value[node] = top
+                top = top + float_count(plan, node, signature)
+                plan.depth[node] = depth + 1
+                depths = T.max(depths, depth + 2)
+                plan.starts[count] = node
+                count += 1
+                indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
+                rows = rows + plan.table[signature + at.FORWARD_COUNT]
+            elif kind != at.INPUT:
+                base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, plan.value)
+                move = plan.table[signature + at.ALIAS_OFFSET]
+                if plan.table[signature + at.ALIAS_SCALE] != 0:
+                    move = move + plan.nodes[attributes] * plan.table[signature + at.ALIAS_SCALE]
+                plan.value[node] = base + move
+                plan.depth[node] = depth
+            else:
+                plan.value[node] = plan.nodes[attributes]
+                plan.depth[node] = 0
+        position = attributes + plan.table[whole + at.ATTRIBUTES]
+    if (
+        top > plan.slots[SLOT["arena_end"]]
+        or indices > plan.slots[SLOT["index_end"]]
+        or (rows > plan.slots[SLOT["tape_end"]])
+    ):
+        plan.slots[SLOT["status"]] = at.TOO_SMALL
+        plan.slots[SLOT["needed_floats"]] = top - inputs_start
+        plan.slots[SLOT["needed_index"]] = indices
+        plan.slots[SLOT["needed_tape"]] = rows
+    else:
+        plan.slots[SLOT["arena_top"]] = top
+        for place in T.serial(inputs_end - inputs_begin):
+            memory[inputs_start + place] = inputs[inputs_begin + place]
+        # nodes of one depth and signature stand together
+        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["signatures"]], signature_number)
+        count_sort(plan, plan.sorted, plan.order, count, depths, depth_of)
+        group = T.int64(0)
+        while group < count:
+            node: T.let = plan.order[group]
+            signature: T.let = plan.part[node]
+            last = group + 1
+            while T.if_then_else(last < count, same_group(plan, plan.order[last], node), False):
+                last += 1
+            emit_steps(plan, plan.order, group, last, signature, plan.table[signature + at.FORWARD],
+                       plan.table[signature + at.FORWARD_COUNT], False, T.int64(0))  # fmt: skip
+            group = last
+        if begin == 0:
+            for place in T.serial(end):
+                plan.kept[place] = plan.fresh[place]
+            plan.slots[SLOT["kept_end"]] = end
+            plan.slots[SLOT["kept_inputs"]] = inputs_end - inputs_begin
+            plan.slots[SLOT["kept_start"]] = inputs_start
+            plan.slots[SLOT["kept_top"]] = top
+            plan.slots[SLOT["kept_tape"]] = plan.slots[SLOT["tape_count"]]
+            plan.slots[SLOT["kept_index_top"]] = plan.slots[SLOT["index_top"]]
+
+
+@T.prim_func(s_tir=True, private=True)
+def plan_forward(
+    context: T.int64,
+    begin: T.int64,
+    end: T.int64,
+    inputs_at: T.int64,
+    inputs_begin: T.int64,
+    inputs_end: T.int64,
+):
+    """Lay out the tape of nodes begin..end, and take in the input values that came with them.
+
+    A graph that is the same as the one before, but for the values of its inputs, keeps the tape of that one.
+    """
+    slots = T.meta_var(tir.buffer_at(context, "int64"))
+    use_tape(slots, SLOT["forward_index"], SLOT["forward_tape"], SLOT["forward_index_end"], SLOT["forward_tape_end"])
+    plan = T.meta_var(open_buffers(context))
+    inputs = T.meta_var(tir.buffer_at(inputs_at, "float32"))
+    memory = T.meta_var(tir.buffer_at(plan.slots[SLOT["origin"]], "float32"))
+    same_records(plan, begin, end, inputs_end - inputs_begin)
+    if plan.slots[SLOT["wanted"]] != 0:
+        for place in T.serial(inputs_end - inputs_begin):
+            memory[plan.slots[SLOT["arena_top"]] + place] = inputs[inputs_begin + place]
+        plan.slots[SLOT["arena_top"]] = plan.slots[SLOT["kept_top"]]
+        plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["kept_tape"]]
+        plan.slots[SLOT["index_top"]] = plan.slots[SLOT["kept_index_top"]]
+        plan.slots[SLOT["status"]] = at.READY
+    else:
+        plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)

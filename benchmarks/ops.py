@@ -10,6 +10,7 @@ fall short of what is asked of them (1, or 1.5 for products, softmaxes and convo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -243,7 +244,8 @@ class Worker:
         )  # fmt: skip
 
     def turn(self, *request) -> float | str:
-        print(json.dumps(request), file=self.process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # it died after its last answer: there is no line then
+            print(json.dumps(request), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)

@@ -162,7 +162,7 @@ class DynetParams:
         self.autobatch = int(autobatch)
 
     def set_profiling(self, profiling: int) -> None:
-        """Accepted, and changes nothing."""
+        """Set whether the program is profiled, as by `--dynet-profiling`: not with 0. See `profile`."""
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_cpu_mode(self) -> None:

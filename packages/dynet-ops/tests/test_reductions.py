@@ -1,9 +1,13 @@
 """What samples of the table do not show of reductions, losses and projections: bounds, large scores, modes."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from op_checks import value_of
 
 import dynet_ops as dy
@@ -188,3 +192,36 @@ def test_noisy_weights_of_gates():
     candidates = np.arctanh(np.array([result.npvalue()[3] for result in results], float))
     assert abs(candidates.mean()) < 0.1
     assert candidates.std() == pytest.approx(0.5, rel=0.15)
+
+
+ALTERNATING = [  # an element within rounding of the threshold, which rounds could take in and out for ever
+    [0.01668832, 0.06808373, 0.37027028, -0.12920912, 0.58609134, 0.01668832, 0.04230791, -0.36049914, -0.63292754,
+     0.01668832],
+    [-0.99777067, -0.6594759, 0.15977803, -0.75333023, -0.3261414, 0.41574726, 0.72938234, 0.0162982, 0.3655778,
+     0.0688905, 0.17023581, -0.9385614, 0.0488791],
+    [-0.27775195, -0.13799, 0.6418159, -0.75213444, 0.3613085, 0.6418159, 0.9045887, -0.6992888, 0.9026885,
+     0.31663433, 0.05782675, 0.6324543, -0.52846175, -0.83351976, 0.7795532, 0.7467006, 0.550296, 0.6418159,
+     0.02416314, 0.8755484, -0.30037224, 0.1128899],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scores", ALTERNATING)
+def test_sparsemax_ends_where_an_element_stands_at_the_threshold(scores):
+    """In a process of its own: where it does not end, nothing in this one could stop it."""
+    program = f"import dynet_ops as dy; print(dy.sum_elems(dy.sparsemax(dy.inputVector({scores}))).value())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(1, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=40), st.integers(1, 40), st.integers(0, 39))
+def test_sparsemax_of_any_scores(scores, above, place):
+    """Also of those with an element at the threshold of the `above` largest."""
+    x = np.array(scores, np.float32)
+    largest = np.sort(x)[::-1][:above]
+    x[place % len(x)] = (largest.sum() - 1) / len(largest)
+    y = dy.sparsemax(dy.inputVector(x)).npvalue()
+    z = np.sort(x.astype(np.float64))[::-1]
+    threshold = max((z[: k + 1].sum() - 1) / (k + 1) for k in range(len(z)))
+    np.testing.assert_allclose(y, np.maximum(x - threshold, 0), atol=2e-6 * max(1, abs(x).max()))

@@ -90,7 +90,13 @@ def _sparsemax(column):
             ],
             1,
         )
-        return count, lambda: threshold.set((total - float32(1.0)) / count)
+
+        def move_on():
+            level = let((total - float32(1.0)) / count)
+            with tir.when(level > let(threshold.get())):  # rounding must not bring back what has left
+                threshold.set(level)
+
+        return count, move_on
 
     _rounds(round_)
     t = column.wide(let(threshold.get()))

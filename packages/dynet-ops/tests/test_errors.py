@@ -390,6 +390,11 @@ WRONG = [
     (lambda: dy.lookup_batch(table(), [0.0]), ArgumentTypeError, "lookup_batch", "0.0"),
     (lambda: dy.parameter(None), ArgumentTypeError, "parameter", "None"),
     (lambda: dy.parameter(vector()), ArgumentTypeError, "parameter"),
+    # dimensions that are no ints, and numbers that no float32 can be
+    (lambda: dy.softmax(vector(), None), ArgumentTypeError, "softmax", "None"),  # type: ignore
+    (lambda: dy.softmax(vector(), 0.0), ArgumentTypeError, "softmax"),  # type: ignore
+    (lambda: dy.concatenate([vector(), vector()], 0.0), ArgumentTypeError, "concatenate"),  # type: ignore
+    (lambda: dy.pairwise_rank_loss(vector(), vector(), 1e300), ArgumentError, "pairwise_rank_loss", "1e+300"),
     # what has no gradient, or is no number
     (lambda: vector().backward(), ShapeError, "backward", "(3,)"),
     (lambda: vector(1, 2).backward(), ShapeError, "backward", "(1,) x 2"),

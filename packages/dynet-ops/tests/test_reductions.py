@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from op_checks import value_of
 
 import dynet_ops as dy
-from dynet_core import Model, renew_cg
+from dynet_core import Model, draw, renew_cg
+from dynet_core.graph import current
 
 INF = float("inf")
 
@@ -225,3 +226,17 @@ def test_sparsemax_of_any_scores(scores, above, place):
     z = np.sort(x.astype(np.float64))[::-1]
     threshold = max((z[: k + 1].sum() - 1) / (k + 1) for k in range(len(z)))
     np.testing.assert_allclose(y, np.maximum(x - threshold, 0), atol=2e-6 * max(1, abs(x).max()))
+
+
+def test_a_picture_names_each_reduction_as_it_was_called():
+    renew_cg()
+    x = dy.inputTensor(np.ones((3, 4)))
+    dy.mean_elems(x), dy.mean_dim(dy.reshape(x, (12,)), [0], False)
+    text = draw.dot(current())
+    assert "mean_elems" in text and "mean_dim" in text
+
+
+def test_nan_of_either_sign_is_the_largest_to_kmax_pooling():
+    x = np.array([[1.0, np.nan, 3.0, -np.nan, 2.0]], np.float32)
+    assert np.signbit(x[0, 3])
+    np.testing.assert_array_equal(dy.kmax_pooling(dy.inputTensor(x), 2).npvalue(), [[np.nan, np.nan]])

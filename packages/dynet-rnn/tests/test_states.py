@@ -19,6 +19,7 @@ import dynet_ops as dy
 import dynet_rnn as rnn
 from dynet_core import (
     ArgumentError,
+    Model,
     NotFiniteError,
     StaleExpressionError,
     cg_checkpoint,
@@ -325,3 +326,15 @@ def test_stacked_states():
         assert [h[-1].value() for h in state.h()] == [x.value(), wanted.value()]
         assert [len(s) for s in state.s()] == [2, 1]
     assert states[1].prev() is states[0] and states[0].prev() is stacked and stacked.prev() is None
+
+
+@pytest.mark.parametrize("make", [lambda m: rnn.VanillaLSTMBuilder(1, 3, 4, m, forget_bias=2.0),
+                                  lambda m: rnn.SparseLSTMBuilder(1, 3, 4, m)])  # fmt: skip
+def test_what_a_builder_computes_from_its_parameters_outlives_a_revert(make):
+    renew_cg()
+    builder = make(Model())
+    x = dy.inputVector([1.0, 2.0, 3.0])
+    cg_checkpoint()
+    first = builder.initial_state().add_input(x).output().npvalue()
+    cg_revert()
+    np.testing.assert_array_equal(builder.initial_state().add_input(x).output().npvalue(), first)

@@ -82,6 +82,10 @@ class WatchedGraph(Graph):
         for checkpoint in self.watch.checkpoints:
             checkpoint.arena = None
 
+    def holds(self, place: int) -> bool:
+        """Whether a node of this graph has not been taken back."""
+        return not self.watch.is_taken_back(place)
+
     def replace_input(self, place: int, values: np.ndarray) -> None:
         """Give an input node other values."""
         self._check_place(place)

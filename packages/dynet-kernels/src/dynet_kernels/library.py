@@ -128,9 +128,9 @@ class Library:
 
 @functools.cache
 def _sources() -> str:
-    """A digest of all that emits code, but for what is only for GPUs."""
+    """A digest of all that emits code, but for what is only for GPUs; what searches for parameters emits none."""
     here = Path(__file__).parent
-    return digest_of(sorted({*here.rglob("*.py")} - {*here.glob("cuda/*")}))
+    return digest_of(sorted({*here.rglob("*.py")} - {*here.glob("cuda/*"), *here.glob("tune/*")}))
 
 
 def digest_of(paths: Iterable[Path]) -> str:

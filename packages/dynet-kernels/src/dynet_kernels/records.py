@@ -119,7 +119,7 @@ def write(path: Path, records: Iterable[Record]) -> None:
         with suppress(FileNotFoundError):
             unfinished.unlink()
     _for_cpu.cache_clear()
-    for_cuda.cache_clear()
+    _for_cuda.cache_clear()
 
 
 def _flat(entry: dict) -> str:
@@ -212,10 +212,14 @@ def _for_cpu(target: CpuTarget, setting: str) -> tuning.Cpu:
     return parameters
 
 
-@functools.lru_cache(maxsize=16)
 def for_cuda(capability: str) -> tuning.Cuda:
     """The parameters for a GPU of a capability such as `sm_90`."""
-    record = nearest("cuda", capability, known(os.environ.get("DYNET_RECORDS", "")))
+    return _for_cuda(capability, os.environ.get("DYNET_RECORDS", ""))
+
+
+@functools.lru_cache(maxsize=16)
+def _for_cuda(capability: str, setting: str) -> tuning.Cuda:
+    record = nearest("cuda", capability, known(setting))
     return record.parameters if record else tuning.Cuda()  # type: ignore[return-value]
 
 

@@ -53,13 +53,21 @@ def add_reduction(
 
 @functools.cache
 def column_signature(
-    kernel: str, result: Dim, before: int, size: int, after: int, reduces: bool = True, constants: int = 0
+    kernel: str,
+    result: Dim,
+    before: int,
+    size: int,
+    after: int,
+    reduces: bool = True,
+    constants: int = 0,
+    op: str = "",
 ) -> Signature:
     """The columns of `size` elements along a dimension with `before` elements before it and `after` behind it."""
     across = before > 1
     name, parameters = (kernel + ".across", (size, before)) if across else (kernel, (size,))
     return Signature(
         result,
+        name=op,
         operands=1,
         attributes=constants,
         constants=constants,
@@ -168,8 +176,7 @@ def reduced(
         before, size, after = _around_last(groups)
         last = sum(reduced for _, reduced in groups) == 1
         dim = result if last else Dim.of((before * after,))
-        signature = column_signature(kernel, dim, before, size, after, constants=len(places))
-        signature.name = signature.name or name
+        signature = column_signature(kernel, dim, before, size, after, constants=len(places), op=name)
         x = append(graph, signature, [x.at, *places])
         if last:
             return x

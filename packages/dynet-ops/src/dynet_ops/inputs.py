@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core import device
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
@@ -342,7 +343,7 @@ def inputTensorTranspose(arr, dim=None, batch_size: int = 1) -> InputExpression:
 
 
 def to_device(e: Expression, device_str: str) -> Expression:
-    """e itself: everything is computed on one device, "CPU".
+    """e itself: everything is computed on one device, "CPU" unless a GPU was asked for.
 
     Raises:
         ArgumentError: another device is named.
@@ -353,8 +354,8 @@ def to_device(e: Expression, device_str: str) -> Expression:
     graph_of("to_device", (e,))
     if not isinstance(device_str, str):
         raise ArgumentTypeError(f"to_device: device_str must be a str, not {type(device_str).__name__}")
-    if device_str not in ("CPU", ""):
-        raise ArgumentError(f"to_device: there is no device {device_str!r:.40}; the only one is 'CPU'")
+    if device_str not in (device.name(), ""):
+        raise ArgumentError(f"to_device: {device_str!r:.40} is not the device in use, which is {device.name()!r}")
     return e
 
 

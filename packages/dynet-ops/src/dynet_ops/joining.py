@@ -44,12 +44,14 @@ def concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
     return copies(result, parts)
 
 
-def _concatenate_along(d: int) -> Callable:
-    return many_operands("concatenate", by_plain_dims(lambda *dims: concatenate_signature(d, dims)))
+def _along(d: int) -> Callable:
+    return by_plain_dims(lambda *dims: concatenate_signature(d, dims))
 
 
-_concatenate = [_concatenate_along(d) for d in range(7)]
-_pair = two_operands("concatenate", by_plain_dims(lambda a, b: concatenate_signature(0, (a, b))))
+concatenations = [_along(d) for d in range(7)]
+"""For each dimension, the signature of operands that are joined along it, from their Dims."""
+_concatenate = [many_operands("concatenate", signature_of) for signature_of in concatenations]
+_pair = two_operands("concatenate", concatenations[0])
 
 
 def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
@@ -61,7 +63,7 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]
     """
-    if xs.__class__ is list and len(xs) == 2 and d == 0:
+    if xs.__class__ is list and len(xs) == 2 and d.__class__ is int and d == 0:
         return _pair(*xs)
     xs = listed("concatenate", xs)
     d = checked_index("concatenate", d)
@@ -119,7 +121,7 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
     return copies(result, parts)
 
 
-_to_batch = many_operands("concatenate_to_batch", lambda *dims: _to_batch_signature([dim.plain for dim in dims]))
+_to_batch = many_operands("concatenate_to_batch", by_plain_dims(lambda *dims: _to_batch_signature(dims)))
 
 
 def concatenate_to_batch(xs: Sequence[Expression]) -> Expression:

@@ -23,6 +23,7 @@ from dynet_kernels.rule import Rule, sum_over
 from .copying import repeat
 from .kinds import BROADCAST, TWO, column_layout, columnwise, lined_up
 from .layouts import broadcast
+from .with_number import LARGEST
 
 SMALLEST = 1.17549435e-38  # the smallest normal float32
 
@@ -35,7 +36,7 @@ def checked_real(name: str, what: str, value) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number):
+    if not abs(number) <= LARGEST:
         raise ArgumentError(f"{name}: {what} must be finite, got {value!r:.40}")
     return number
 

@@ -84,7 +84,7 @@ def _layer_norm_signature(*dims: Dim) -> Signature:
     )
 
 
-_layer_norm = many_operands("layer_norm", lambda *dims: _layer_norm_signature(*[dim.plain for dim in dims]))
+_layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 
 
 def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:

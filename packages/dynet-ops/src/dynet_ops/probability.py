@@ -60,7 +60,7 @@ def softmax(x: Expression, d: int = 0) -> Expression:
     array([[0.5, 0.5],
            [0.5, 0.5]], dtype=float32)
     """
-    if not d:
+    if d.__class__ is int and d == 0:
         return column_softmax(x)
     d = checked_dimension("softmax", d, checked_expression("softmax", x).type)
     dim = x.type.plain

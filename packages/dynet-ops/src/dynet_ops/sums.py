@@ -46,7 +46,7 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
 
 
 def _sum_of_any(name: str) -> Callable:
-    record = many_operands(name, lambda *dims: _sum_signature(name, [dim.plain for dim in dims]))
+    record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def of_intricate(xs: Sequence[Expression]) -> Expression:
         try:

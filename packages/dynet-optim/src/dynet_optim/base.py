@@ -86,7 +86,7 @@ class Trainer:
         self._updates = self._recent_updates = self._recent_clips = 0
         self._table = _Table(self.rule)
         self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
-        self._block = block(self.rule.numbers)
+        self._block, self._decay_block = block(self.rule.numbers), block(Shrinking.numbers)
         self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
 
     def whoami(self) -> str:
@@ -183,9 +183,8 @@ class Trainer:
             table.choose_all()
         else:
             table.choose(chosen)
-        numbers = block(Shrinking.numbers)
-        numbers.write(self._collection._weight_decay)
-        table.run(Shrinking, numbers.address, dense=1)
+        self._decay_block.write(self._collection._weight_decay)
+        table.run(Shrinking, self._decay_block.address, dense=1)
 
     def _prepared(self) -> _Table:
         table = self._table

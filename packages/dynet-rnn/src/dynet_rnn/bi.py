@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
-from dynet_core.signature import Signature
-from dynet_ops.joining import concatenate, concatenate_signature
+from dynet_ops.joining import concatenate, concatenations
 
 from .base import _RNNBuilder
 from .state import RNNState
@@ -127,7 +125,7 @@ def _both(forward: RNNState, backward: RNNState, es: list[Expression]) -> list[E
 def _concatenated(graph, fs: tuple[range, Dim], bs: tuple[range, Dim]) -> list[Expression]:
     """What `concatenate` does, without looking at each pair anew."""
     (forward, forward_dim), (backward, backward_dim) = fs, bs
-    signature = _pair(forward_dim, backward_dim)
+    signature = concatenations[0](forward_dim, backward_dim)
     nodes, at, dim = graph.nodes, signature.at, signature.dim
     found = []
     for f, b in zip(forward, reversed(backward)):
@@ -138,8 +136,3 @@ def _concatenated(graph, fs: tuple[range, Dim], bs: tuple[range, Dim]) -> list[E
         nodes += (at, f, b)
         found.append(node)
     return found
-
-
-@functools.cache
-def _pair(f: Dim, b: Dim) -> Signature:
-    return concatenate_signature(0, (f, b))

@@ -74,7 +74,7 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        self._computed: dict[bool, tuple] = {}  # what `_loaded` gave last, and the graph it belongs to
+        self._computed: dict[bool, tuple] = {}  # what `_loaded` gave last, its graph, and where it begins
         super().__init__(layers, input_dim, hidden_dim, model)
         self.spec = (*self.spec, bool(ln_lstm), self._forget_bias)
 
@@ -97,10 +97,12 @@ class VanillaLSTMBuilder(Variational):
     def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
         if not self._is_computed():
             return super()._loaded(update)
-        found, _, graph = self._computed.get(update, (None, None, None))
-        if graph is not current():
+        graph = current()
+        *_, known, first = self._computed.get(update, (None, 0))
+        if known is not graph or not graph.holds(first):
+            first = len(graph.nodes)
             found = [self._expressions(layer, update) for layer in self._parameters]
-            self._computed[update] = found, self._layers(self._shifted(found)), current()
+            self._computed[update] = found, self._layers(self._shifted(found)), graph, first
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:

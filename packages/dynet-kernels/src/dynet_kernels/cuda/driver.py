@@ -11,7 +11,7 @@ import threading
 import numpy as np
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-COMPUTE_MAJOR, COMPUTE_MINOR, MULTIPROCESSORS = 75, 76, 16  # CUdevice_attribute
+COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # CUdevice_attribute
 NO_DEVICE = 100
 OUT_OF_MEMORY = 2
 
@@ -19,7 +19,6 @@ u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t
 out = ctypes.POINTER
 SIGNATURES = {
     "cuInit": (u32,),
-    "cuDriverGetVersion": (out(ctypes.c_int),),
     "cuDeviceGetCount": (out(ctypes.c_int),),
     "cuDeviceGet": (out(ctypes.c_int), ctypes.c_int),
     "cuDeviceGetName": (text, ctypes.c_int, ctypes.c_int),
@@ -141,9 +140,9 @@ class Gpu:
 
     def enter(self) -> None:
         """Make this the GPU that the calling thread talks to."""
+        if os.getpid() != self._owner:
+            raise CudaError("a forked process cannot go on with its parent's GPU: start it with `spawn`")
         if not hasattr(self._thread, "entered"):
-            if os.getpid() != self._owner:
-                raise CudaError("a forked process cannot go on with its parent's GPU: start it with `spawn`")
             call("cuCtxSetCurrent", self._context)
             self._thread.entered = True
 

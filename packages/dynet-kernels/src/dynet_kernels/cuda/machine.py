@@ -26,8 +26,9 @@ FUNCTIONS, ARGUMENTS, POINTERS, DEVICE_INDEX, FAILURE, DEVICE_SLOTS = range(6)  
 
 
 @functools.cache
-def _codegen() -> str:
-    return library.digest_of([Path(__file__).with_name("codegen.py")])
+def _sources() -> str:
+    """A digest of what is only for GPUs; `library` has that of the rest."""
+    return library.digest_of(sorted(Path(__file__).parent.glob("*.py")))
 
 
 def symbol_of(name: str) -> str:
@@ -47,7 +48,7 @@ class Source:
     @property
     def key(self) -> str:
         tuned = records.for_cuda(self.arch).key
-        return f"{self.compiler} for {self.arch}\n{tuned}\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
+        return f"{self.compiler} for {self.arch}\n{tuned}\n{_sources()}\n{library.Shard(self.number, self.kernels).key}"
 
     def build(self, path: Path) -> None:
         from . import codegen
@@ -67,7 +68,7 @@ class Launcher:
     @property
     def key(self) -> str:
         return (
-            f"launcher\n{records.for_cuda(self.arch).key}\n{_codegen()}\n{library.Shard(self.number, self.kernels).key}"
+            f"launcher\n{records.for_cuda(self.arch).key}\n{_sources()}\n{library.Shard(self.number, self.kernels).key}"
         )
 
     def build(self, path: Path) -> None:

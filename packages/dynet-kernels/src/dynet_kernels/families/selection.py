@@ -17,13 +17,15 @@ LOWEST = -(1 << 31)
 
 
 def _key(x):
-    """An int32 for each float32, in the same order; -0 is 0, and NaN lies beyond infinity."""
+    """An int32 for each float32, in the same order; -0 is 0, and NaN, of either sign, lies beyond infinity."""
     lanes = vmath.lanes_of(x)
     bits = let(T.reinterpret(tir.vector_type("int32", lanes), x))
     sign = T.shift_right(bits, vmath.number(31, bits, "int32"))
     key = let(T.bitwise_xor(bits, T.bitwise_and(sign, vmath.number(0x7FFFFFFF, bits, "int32"))))
     minus_zero = vmath.number(-1, bits, "int32")
-    return let(T.Select(key == minus_zero, vmath.number(0, bits, "int32"), key))
+    key = let(T.Select(key == minus_zero, vmath.number(0, bits, "int32"), key))
+    magnitude = let(T.bitwise_and(bits, vmath.number(0x7FFFFFFF, bits, "int32")))
+    return let(T.Select(magnitude > vmath.number(0x7F800000, bits, "int32"), magnitude, key))
 
 
 def _halve(found, step, count_from, number):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -85,7 +85,6 @@ class Candidate:
     parameters: tuning.Cpu
     run: Callable[[int], None]
     opcodes: dict[str, int]
-    times: dict[str, list[float]] = field(default_factory=dict)
 
     def once(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload so many times; the seconds of this thread."""

@@ -22,6 +22,7 @@ from dynet_ops.joining import concatenate, concatenate_to_batch
 from dynet_ops.matrix import affine_transform
 from dynet_ops.picking import pick_batch_elem, pickrange
 from dynet_ops.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
+from dynet_ops.selection import select_rows
 
 
 class SoftmaxBuilder(ABC):
@@ -261,6 +262,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         self._of_clusters = self._add(len(self._clusters), size, bias)
         self._of_words = [self._add(len(words), size, bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
+        listed = {word: place for place, word in enumerate(self._place)}
+        self._order = [listed[word] for word in range(count)]  # where each word stands when clusters follow each other
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
         cluster, number = self._place[c]
@@ -287,13 +290,12 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _log_distribution(self, x: Expression, update: bool) -> Expression:
         of_clusters = log_softmax(_logits(self._of_clusters, x, update))
-        parts: list[Expression] = [of_clusters] * self._count
-        for k, (words, parameters) in enumerate(zip(self._clusters, self._of_words)):
+        parts = []
+        for k, parameters in enumerate(self._of_words):
             of_cluster = pickrange(of_clusters, k, k + 1)
-            within = None if parameters is None else log_softmax(_logits(parameters, x, update)) + of_cluster
-            for number, word in enumerate(words):
-                parts[word] = of_cluster if within is None else pickrange(within, number, number + 1)
-        return concatenate(parts)
+            within = None if parameters is None else log_softmax(_logits(parameters, x, update))
+            parts.append(of_cluster if within is None else within + of_cluster)
+        return select_rows(concatenate(parts), self._order)
 
     def _full_logits(self, x: Expression, update: bool) -> Expression:
         return self._log_distribution(x, update)  # which sums to 1, and so is the softmax's own argument

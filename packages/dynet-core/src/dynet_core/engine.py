@@ -17,25 +17,21 @@ from dynet_kernels.layout import SLOT
 
 from .device import compiled
 from .memory import Block, block, floats_at
-from .signature import TABLE, signature_count
+from .signature import TABLE
 
 READY = at.READY
-PER_RECORD = (
-    "fresh",
-    "kept",
-    "nodes",
-    "depth",
-    "value",
-    "gradient",
-    "needs",
-    "live",
-    "starts",
-    "sorted",
-    "order",
-    "counters",
-    "part",
-    "first",
-)
+PER_RECORD = {
+    "fresh": 1,
+    "kept": 1,
+    "nodes": 1,
+    "node": at.NODE_ROW,
+    "listed": 1,
+    "starts": 1,
+    "sorted": 1,
+    "order": 1,
+    "counters": 1,
+}
+"""Buffers that grow with the number of record integers, and how many integers they hold for each."""
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
@@ -136,6 +132,8 @@ class Engine:
         self.peaks = [0, 0]  # floats that the last graphs used
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
+        self._grow("before", at.MOST_NUMBERED * at.WORDS)
+        self._grow("stage", at.MOST_NUMBERED)
         for direction in ("forward", "backward"):
             self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
             self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=at.TAPE_ROW)
@@ -159,12 +157,12 @@ class Engine:
             self.slots[SLOT[end]] = size
 
     def _grow_records(self, size: int) -> None:
-        for name in PER_RECORD:
-            self._grow(name, size)
+        for name, width in PER_RECORD.items():
+            self._grow(name, size, width=width)
         self.records = size
         self._plan_anew()
         self.packed = memoryview(self.buffers["fresh"])
-        self.values = memoryview(self.buffers["value"])
+        self.nodes = memoryview(self.buffers["node"])
 
     def _new_chunk(self, floats: int) -> None:
         self.chunks.append(block(floats))
@@ -217,7 +215,7 @@ class Engine:
         self.slots[ARENA_TOP] = self.numbers_at
 
     def _shrink_records(self) -> None:
-        if self.records * 8 * len(PER_RECORD) > KEPT_FLOATS * 4:
+        if self.records * 8 * sum(PER_RECORD.values()) > KEPT_FLOATS * 4:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
         for direction in ("forward", "backward"):
@@ -235,7 +233,7 @@ class Engine:
     def _prepare(self, records: int) -> None:
         """Bring buffers and shared tables up to date."""
         if self.table_written != len(TABLE):
-            end, count = len(TABLE), signature_count()
+            end = len(TABLE)
             if end > len(self.buffers["table"]):
                 self._grow("table", 2 * end)
             if self.shards != len(KERNELS.used):
@@ -243,13 +241,12 @@ class Engine:
                 self.machine = compiled()
             self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
             self.table_written = end
-            self.slots[SLOT["signatures"]] = count
         if self.parameters_version != PARAMETER_ROWS.version:
             self.parameters_version = PARAMETER_ROWS.version
             self.rows = PARAMETER_ROWS.buffer  # held: the planner reads it
             self.slots[SLOT["parameters"]] = self.rows.ctypes.data
             self._plan_anew()
-        room = max(records, self.slots[SLOT["signatures"]]) + 2
+        room = records + 2
         if room > self.records:
             self._grow_records(2 * room)
 

@@ -151,13 +151,13 @@ class Graph:
         """The first number of a node's value."""
         if self.done < len(self.nodes):
             self.forward()
-        return self.engine.number(self.engine.values[place])
+        return self.engine.number(self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE])
 
     def values(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
         if self.done < len(self.nodes):
             self.forward()
-        return floats_at(self.engine.values[place], count)
+        return floats_at(self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE], count)
 
     def backward(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
@@ -175,13 +175,13 @@ class Graph:
                 "gradient: this expression is a part of another one, as which it is differentiated; "
                 "backward(full=True) tells their gradients apart"
             )
-        buffers = self.engine.buffers
-        if place > self.differentiated or not buffers["live"][place]:
+        row = place * at.NODE_ROW
+        if place > self.differentiated or not self.engine.nodes[row + at.NODE_LIVE]:
             return np.zeros(count, np.float32)
-        return floats_at(int(buffers["gradient"][place]), count)
+        return floats_at(self.engine.nodes[row + at.NODE_GRADIENT], count)
 
     def _is_alias(self, place: int) -> bool:
-        return TABLE[int(self.engine.buffers["part"][place]) + at.KIND] == at.ALIAS
+        return TABLE[self.engine.nodes[place * at.NODE_ROW + at.NODE_PART] + at.KIND] == at.ALIAS
 
     def take(self, values) -> int:
         """Keep input values; where they begin among the inputs."""

@@ -75,7 +75,8 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
         node.graph = graph
         node.at = place
         node.type = dim
-        nodes += (signature, x.at)
+        nodes.append(signature)
+        nodes.append(x.at)
         return node
 
     return record
@@ -139,7 +140,9 @@ def two_operands(
         node.graph = graph
         node.at = place
         node.type = dim
-        nodes += (signature, a.at, b.at)
+        nodes.append(signature)
+        nodes.append(a.at)
+        nodes.append(b.at)
         return node
 
     return record

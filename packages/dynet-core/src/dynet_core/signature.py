@@ -15,7 +15,6 @@ from .dim import Dim
 TABLE: list[int] = [0] * at.TABLE_HEAD  # every signature, one after the other
 SIGNATURES: dict[int, Signature] = {}  # by where they stand in the table
 _lock = threading.Lock()
-_count = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,6 @@ class Signature:
         backward: Sequence[Step] = (),
         deferred: Sequence[Step] = (),
     ):
-        global _count
         self.dim, self.name, self.parts, self.repeats = dim, name, tuple(parts), repeats
         each = variadic if each is None else each
         waits_from, waits_to = waits or (0, at.TO_THE_END)
@@ -116,7 +114,7 @@ class Signature:
             parts_at = self.at + steps_at
             steps_at += len(parts)
             row = [
-                _count, kind, dim.total if size is None else size, size_each, 0 if each else columns,
+                0, 0, kind, dim.total if size is None else size, size_each, 0 if each else columns,
                 columns if each else 0, operands,
                 int(variadic), attributes, constants, alias_scale, alias_offset, int(passes), waits_from,
                 waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
@@ -134,12 +132,6 @@ class Signature:
             row += [part.at for part in parts]
             TABLE.extend(row + parameters)
             SIGNATURES[self.at] = self
-            _count += 1
-
-
-def signature_count() -> int:
-    """How many signatures there are."""
-    return _count
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:

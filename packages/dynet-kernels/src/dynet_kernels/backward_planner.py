@@ -7,7 +7,9 @@ from tvm.script import tirx as T
 from . import layout as at
 from . import tir
 from .layout import SLOT
+from .levels import find_depths
 from .planner import (
+    Stretch,
     awaited,
     column_count,
     count_sort,
@@ -15,15 +17,19 @@ from .planner import (
     emit_fill,
     emit_steps,
     float_count,
+    is_later_part,
+    local_of,
+    node_at,
     open_buffers,
     operand_count,
-    part_count,
     property_of,
     same_group,
-    signature_number,
     start_tape,
     use_tape,
 )
+
+WANTED = 1  # NODE_LIVE: the node has room for a gradient
+PASSED_ON = 3  # and the loss depends on it, so that its steps have to run
 
 
 def has_own_gradient(plan, node, signature, loss, everything):
@@ -52,78 +58,94 @@ def touch_rows(plan, node, signature, first, operand):
 
 
 @T.inline
+def revive(plan, operand, passed, everything):
+    """Note that a node has room for a gradient, and is passed on if `passed` and it needs one."""
+    row: T.let = operand * at.NODE_ROW
+    wanted: T.let = WANTED | ((plan.node[row + at.NODE_NEEDS] | everything) * passed)
+    plan.node[row + at.NODE_LIVE] = plan.node[row + at.NODE_LIVE] | wanted
+
+
+@T.inline
+def place_gradient(plan, node, signature, first, loss, everything, top):
+    """Where a node's gradient goes; one of its own begins at `top`."""
+    gradient = top
+    if T.Not(has_own_gradient(plan, node, signature, loss, everything)):
+        gradient = property_of(plan, plan.nodes[first], at.PARAMETER_GRADIENT, at.NODE_GRADIENT)
+        gradient = gradient + plan.table[signature + at.ALIAS_OFFSET]
+        if plan.table[signature + at.ALIAS_SCALE] != 0:
+            gradient = gradient + plan.nodes[first + 1] * plan.table[signature + at.ALIAS_SCALE]
+    plan.node[node * at.NODE_ROW + at.NODE_GRADIENT] = gradient
+
+
+@T.inline
 def plan_new_backward(plan, loss, size, everything):
     start_tape(plan)
     plan.slots[SLOT["backward_plan"]] = -1
-    position = T.int64(0)
-    visited = T.int64(0)
-    depths = T.int64(0)
-    # each node up to the loss: its depth in the whole graph
-    while position <= loss:
-        whole: T.let = plan.nodes[position]
-        first: T.let = plan.first[position]
-        operands: T.let = operand_count(plan, first, whole)
-        for number in T.serial(part_count(plan, first, whole)):
-            node: T.let = position + number
-            signature: T.let = plan.part[node]
-            depth = T.int64(0)
-            if number > 0:
-                depth = plan.depth[node - 1]
-            for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
-                awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
-                for k in T.serial(waits):
-                    operand: T.let = plan.nodes[awaited_at + k]
-                    if operand >= 0:
-                        depth = T.max(depth, plan.depth[operand])
-            if has_gradient_steps(plan, node, signature, loss, everything):
-                depth += 1
-            plan.depth[node] = depth
-            depths = T.max(depths, depth + 1)
-            plan.live[node] = 0
-            plan.starts[visited] = node
-            visited += 1
-        position = first + operands + plan.table[whole + at.ATTRIBUTES]
-    # 3: the loss depends on it and it has steps to do; 1: only has room for a gradient
-    plan.live[loss] = 3
-    count = T.int64(0)
+    listed = plan.slots[SLOT["listed_count"]]
+    while plan.listed[listed - 1] > loss:
+        listed = listed - 1
+    known: T.let = T.And(
+        T.And(plan.slots[SLOT["levels"]] != 0, everything == 0),
+        plan.table[node_at(plan, loss, at.NODE_PART) + at.KIND] != at.ALIAS,
+    )
+    if T.Not(known):
+        # nodes that were planned by turns, or that pass on gradients though they compute nothing
+        find_depths(
+            plan,
+            0,
+            listed,
+            0,
+            lambda plan, node, signature: has_gradient_steps(plan, node, signature, loss, everything),
+        )
+        plan.slots[SLOT["levels"]] = 0
+        plan.slots[SLOT["kept_levels"]] = 0
+    for place in T.serial(listed):
+        plan.node[plan.listed[place] * at.NODE_ROW + at.NODE_LIVE] = 0
+    plan.node[loss * at.NODE_ROW + at.NODE_LIVE] = PASSED_ON
     indices = T.int64(0)
     rows = T.int64(2)
-    for back in T.serial(visited):
-        node: T.let = plan.starts[visited - 1 - back]
-        if plan.live[node] != 0:
-            signature: T.let = plan.part[node]
-            first: T.let = plan.first[node]
+    for back in T.serial(listed):
+        node: T.let = plan.listed[listed - 1 - back]
+        live: T.let = node_at(plan, node, at.NODE_LIVE)
+        if live != 0:
+            signature: T.let = node_at(plan, node, at.NODE_PART)
+            first: T.let = node_at(plan, node, at.NODE_FIRST)
             operands: T.let = operand_count(plan, first, signature)
-            passed: T.let = T.if_then_else(plan.live[node] == 3, plan.table[signature + at.PASSES] * 2, T.int64(0))
+            passed: T.let = T.if_then_else(live == PASSED_ON, plan.table[signature + at.PASSES] * 2, T.int64(0))
             for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
                 awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
                 for k in T.serial(waits):
                     operand: T.let = plan.nodes[awaited_at + k]
                     if operand >= 0:
-                        plan.live[operand] = plan.live[operand] | 1 | ((plan.needs[operand] | everything) * passed)
-            if node > first - 1 - plan.table[signature + at.VARIADIC]:
-                plan.live[node - 1] = plan.live[node - 1] | 1 | ((plan.needs[node - 1] | everything) * passed)
-            if plan.live[node] == 3 and has_gradient_steps(plan, node, signature, loss, everything):
-                count += 1
+                        revive(plan, operand, passed, everything)
+            if is_later_part(plan, node, first):
+                revive(plan, node - 1, passed, everything)
+            if T.And(live == PASSED_ON, has_gradient_steps(plan, node, signature, loss, everything)):
                 indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
                 rows = rows + plan.table[signature + at.BACKWARD_COUNT] + plan.table[signature + at.DEFERRED_COUNT]
-    # where gradients go
+    # where gradients go; `starts` are the nodes that have instructions; touched rows of lookup tables are noted
     start: T.let = plan.slots[SLOT["gradient_start"]]
     top = start
-    for place in T.serial(visited):
-        node: T.let = plan.starts[place]
-        if plan.live[node] != 0:
-            signature: T.let = plan.part[node]
+    count = T.int64(0)
+    touching = T.int64(0)
+    for place in T.serial(listed):
+        node: T.let = plan.listed[place]
+        live: T.let = node_at(plan, node, at.NODE_LIVE)
+        if live != 0:
+            signature: T.let = node_at(plan, node, at.NODE_PART)
+            first: T.let = node_at(plan, node, at.NODE_FIRST)
+            place_gradient(plan, node, signature, first, loss, everything, top)
             if has_own_gradient(plan, node, signature, loss, everything):
-                plan.gradient[node] = top
                 top = top + float_count(plan, node, signature)
-            else:
-                first: T.let = plan.first[node]
-                base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_GRADIENT, plan.gradient)
-                move = plan.table[signature + at.ALIAS_OFFSET]
-                if plan.table[signature + at.ALIAS_SCALE] != 0:
-                    move = move + plan.nodes[first + 1] * plan.table[signature + at.ALIAS_SCALE]
-                plan.gradient[node] = base + move
+            if live == PASSED_ON:
+                operand: T.let = plan.nodes[first]
+                if T.if_then_else(plan.table[signature + at.OPERANDS] == 1, operand < 0, False):
+                    touch_rows(plan, node, signature, first, operand)
+                    row: T.let = (-1 - operand) * at.PARAMETER_ROW
+                    touching = touching | plan.parameters[row + at.PARAMETER_TOUCHED]
+                if has_gradient_steps(plan, node, signature, loss, everything):
+                    plan.starts[count] = node
+                    count += 1
     if (
         top > plan.slots[SLOT["gradient_end"]]
         or indices > plan.slots[SLOT["index_end"]]
@@ -135,52 +157,35 @@ def plan_new_backward(plan, loss, size, everything):
         plan.slots[SLOT["needed_tape"]] = rows
     else:
         plan.slots[SLOT["gradient_size"]] = top - start
-        # `starts` shrinks to the live nodes that have instructions; touched rows of lookup tables are noted
-        count = 0
-        listed = T.int64(0)
-        for place in T.serial(visited):
-            node: T.let = plan.starts[place]
-            if plan.live[node] == 3:
-                signature: T.let = plan.part[node]
-                first: T.let = plan.first[node]
-                operand: T.let = plan.nodes[first]
-                if T.if_then_else(
-                    plan.table[signature + at.OPERANDS] == 1,
-                    operand < 0,
-                    False,
-                ):
-                    touch_rows(plan, node, signature, first, operand)
-                    listed = listed | plan.parameters[(-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_TOUCHED]
-                if has_gradient_steps(plan, node, signature, loss, everything):
-                    plan.starts[count] = node
-                    count += 1
-        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["signatures"]], signature_number)
-        count_sort(plan, plan.sorted, plan.order, count, depths, depth_of)
+        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["numbered"]], local_of)
+        count_sort(plan, plan.sorted, plan.order, count, plan.slots[SLOT["depths"]], depth_of)
         emit_fill(plan, at.ZERO_FILL, start, top - start, 0)
-        emit_fill(plan, at.SEED_FILL, plan.gradient[loss], size, 1)
+        emit_fill(plan, at.SEED_FILL, node_at(plan, loss, at.NODE_GRADIENT), size, 1)
         last = count
         while last > 0:
             node: T.let = plan.order[last - 1]
-            signature: T.let = plan.part[node]
+            signature: T.let = node_at(plan, node, at.NODE_PART)
             group = last - 1
             while T.if_then_else(group > 0, same_group(plan, plan.order[group - 1], node), False):
                 group = group - 1
             if plan.table[signature + at.BACKWARD_COUNT] != 0:
-                emit_steps(plan, plan.order, group, last, signature, plan.table[signature + at.BACKWARD],
+                order = T.meta_var(Stretch(plan.order, group))
+                emit_steps(plan, order, last - group, signature, plan.table[signature + at.BACKWARD],
                            plan.table[signature + at.BACKWARD_COUNT], True, everything)  # fmt: skip
             last = group
         # gradients of shared matrices: all columns of the whole graph at once
         group = T.int64(0)
         while group < count:
-            signature: T.let = plan.part[plan.sorted[group]]
+            signature: T.let = node_at(plan, plan.sorted[group], at.NODE_PART)
             stop = group + 1
-            while T.if_then_else(stop < count, plan.part[plan.sorted[stop]] == signature, False):
+            while T.if_then_else(stop < count, node_at(plan, plan.sorted[stop], at.NODE_PART) == signature, False):
                 stop += 1
             if plan.table[signature + at.DEFERRED_COUNT] != 0:
-                emit_steps(plan, plan.sorted, group, stop, signature, plan.table[signature + at.DEFERRED],
+                together = T.meta_var(Stretch(plan.sorted, group))
+                emit_steps(plan, together, stop - group, signature, plan.table[signature + at.DEFERRED],
                            plan.table[signature + at.DEFERRED_COUNT], True, everything)  # fmt: skip
             group = stop
-        if listed == 0:
+        if touching == 0:
             plan.slots[SLOT["backward_plan"]] = plan.slots[SLOT["plan"]]
             plan.slots[SLOT["backward_loss"]] = loss
             plan.slots[SLOT["backward_everything"]] = everything
@@ -212,7 +217,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
         plan.slots[SLOT["status"]] = at.READY
         plan.table[at.ZERO_FILL] = plan.slots[SLOT["gradient_start"]]
         plan.table[at.ZERO_FILL + 1] = plan.slots[SLOT["gradient_size"]]
-        plan.table[at.SEED_FILL] = plan.gradient[loss]
+        plan.table[at.SEED_FILL] = node_at(plan, loss, at.NODE_GRADIENT)
         plan.table[at.SEED_FILL + 1] = size
     else:
         plan_new_backward(plan, loss, size, everything)

@@ -7,20 +7,23 @@ from tvm.script import tirx as T
 from . import layout as at
 from . import tir
 from .layout import SLOT
+from .levels import find_depths
 from .planner import (
+    Stretch,
     awaited,
     column_count,
     count_sort,
     depth_of,
     emit_steps,
     float_count,
+    local_of,
+    node_at,
     open_buffers,
     operand_count,
     part_count,
     part_signature,
     property_of,
     same_group,
-    signature_number,
     start_tape,
     use_tape,
 )
@@ -47,21 +50,54 @@ def same_records(plan, begin, end, inputs):
 
 
 @T.inline
+def unlist(plan, begin):
+    """Forget the nodes from `begin` on that were listed before, as after a revert."""
+    count = plan.slots[SLOT["listed_count"]]
+    if begin == 0:
+        count = T.int64(0)
+    while T.if_then_else(count > 0, plan.listed[count - 1] >= begin, False):
+        count = count - 1
+    plan.slots[SLOT["listed_count"]] = count
+
+
+@T.inline
+def place_node(plan, node, signature, first, operands, top):
+    """Where a node's value goes. Only one that is computed takes memory, which begins at `top`."""
+    kind: T.let = plan.table[signature + at.KIND]
+    value = top
+    if kind == at.INPUT:
+        value = plan.nodes[first + operands]
+    elif kind != at.COMPUTED:
+        value = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, at.NODE_VALUE)
+        value = value + plan.table[signature + at.ALIAS_OFFSET]
+        if plan.table[signature + at.ALIAS_SCALE] != 0:
+            value = value + plan.nodes[first + operands] * plan.table[signature + at.ALIAS_SCALE]
+    plan.node[node * at.NODE_ROW + at.NODE_VALUE] = value
+
+
+def is_computed(plan, node, signature):
+    return plan.table[signature + at.KIND] == at.COMPUTED
+
+
+@T.inline
 def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end):
     start_tape(plan)
     plan.slots[SLOT["plan"]] += 1
     plan.slots[SLOT["kept_end"]] = -1
+    plan.slots[SLOT["levels"]] = T.if_then_else(begin == 0, T.int64(1), T.int64(0))
+    unlist(plan, begin)
     for place in T.serial(end - begin):
         plan.nodes[begin + place] = plan.fresh[begin + place]
     inputs_start: T.let = plan.slots[SLOT["arena_top"]]
     rebase: T.let = inputs_start - inputs_begin
     top = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
+    listed_before: T.let = plan.slots[SLOT["listed_count"]]
+    listed = listed_before
     position = begin
     count = T.int64(0)
-    depths = T.int64(0)
     indices = T.int64(0)
     rows = T.int64(0)
-    # each node: how deep it is, where its value goes, whether it needs a gradient
+    # each node: where its value goes, and whether it needs a gradient
     while position < end:
         whole: T.let = plan.nodes[position]
         first: T.let = position + 1 + plan.table[whole + at.VARIADIC]
@@ -72,42 +108,30 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         for number in T.serial(part_count(plan, first, whole)):
             node: T.let = position + number
             signature: T.let = part_signature(plan, whole, number)
-            kind: T.let = plan.table[signature + at.KIND]
-            plan.part[node] = signature
-            plan.first[node] = first
-            depth = T.int64(0)
+            row: T.let = node * at.NODE_ROW
+            plan.node[row + at.NODE_PART] = signature
+            plan.node[row + at.NODE_FIRST] = first
             needs = T.int64(0)
             if number > 0:
-                depth = plan.depth[node - 1]
-                needs = plan.needs[node - 1]
+                needs = node_at(plan, node - 1, at.NODE_NEEDS)
             for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
                 awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
                 for k in T.serial(waits):
-                    operand: T.let = plan.nodes[awaited_at + k]
-                    needs = needs | property_of(plan, operand, at.PARAMETER_NEEDS, plan.needs)
-                    if operand >= begin:
-                        depth = T.max(depth, plan.depth[operand])
-            plan.needs[node] = needs * plan.table[signature + at.PASSES]
-            if kind == at.COMPUTED:
-                plan.value[node] = top
+                    needs = needs | property_of(plan, plan.nodes[awaited_at + k], at.PARAMETER_NEEDS, at.NODE_NEEDS)
+            plan.node[row + at.NODE_NEEDS] = needs * plan.table[signature + at.PASSES]
+            plan.listed[listed] = node
+            listed = listed + 1
+            place_node(plan, node, signature, first, operands, top)
+            if is_computed(plan, node, signature):
                 top = top + float_count(plan, node, signature)
-                plan.depth[node] = depth + 1
-                depths = T.max(depths, depth + 2)
                 plan.starts[count] = node
                 count += 1
                 indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
                 rows = rows + plan.table[signature + at.FORWARD_COUNT]
-            elif kind != at.INPUT:
-                base: T.let = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, plan.value)
-                move = plan.table[signature + at.ALIAS_OFFSET]
-                if plan.table[signature + at.ALIAS_SCALE] != 0:
-                    move = move + plan.nodes[attributes] * plan.table[signature + at.ALIAS_SCALE]
-                plan.value[node] = base + move
-                plan.depth[node] = depth
-            else:
-                plan.value[node] = plan.nodes[attributes]
-                plan.depth[node] = 0
+            elif plan.table[signature + at.KIND] == at.APART:
+                plan.slots[SLOT["levels"]] = 0
         position = attributes + plan.table[whole + at.ATTRIBUTES]
+    plan.slots[SLOT["listed_count"]] = listed
     if (
         top > plan.slots[SLOT["arena_end"]]
         or indices > plan.slots[SLOT["index_end"]]
@@ -121,17 +145,19 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         plan.slots[SLOT["arena_top"]] = top
         for place in T.serial(inputs_end - inputs_begin):
             memory[inputs_start + place] = inputs[inputs_begin + place]
+        find_depths(plan, listed_before, listed, begin, is_computed)
         # nodes of one depth and signature stand together
-        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["signatures"]], signature_number)
-        count_sort(plan, plan.sorted, plan.order, count, depths, depth_of)
+        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["numbered"]], local_of)
+        count_sort(plan, plan.sorted, plan.order, count, plan.slots[SLOT["depths"]], depth_of)
         group = T.int64(0)
         while group < count:
             node: T.let = plan.order[group]
-            signature: T.let = plan.part[node]
+            signature: T.let = node_at(plan, node, at.NODE_PART)
             last = group + 1
             while T.if_then_else(last < count, same_group(plan, plan.order[last], node), False):
                 last += 1
-            emit_steps(plan, plan.order, group, last, signature, plan.table[signature + at.FORWARD],
+            order = T.meta_var(Stretch(plan.order, group))
+            emit_steps(plan, order, last - group, signature, plan.table[signature + at.FORWARD],
                        plan.table[signature + at.FORWARD_COUNT], False, T.int64(0))  # fmt: skip
             group = last
         if begin == 0:
@@ -143,6 +169,8 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             plan.slots[SLOT["kept_top"]] = top
             plan.slots[SLOT["kept_tape"]] = plan.slots[SLOT["tape_count"]]
             plan.slots[SLOT["kept_index_top"]] = plan.slots[SLOT["index_top"]]
+            plan.slots[SLOT["kept_listed"]] = listed
+            plan.slots[SLOT["kept_levels"]] = plan.slots[SLOT["levels"]]
 
 
 @T.prim_func(s_tir=True, private=True)
@@ -168,6 +196,8 @@ def plan_forward(
         for place in T.serial(inputs_end - inputs_begin):
             memory[plan.slots[SLOT["arena_top"]] + place] = inputs[inputs_begin + place]
         plan.slots[SLOT["arena_top"]] = plan.slots[SLOT["kept_top"]]
+        plan.slots[SLOT["listed_count"]] = plan.slots[SLOT["kept_listed"]]
+        plan.slots[SLOT["levels"]] = plan.slots[SLOT["kept_levels"]]
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["kept_tape"]]
         plan.slots[SLOT["index_top"]] = plan.slots[SLOT["kept_index_top"]]
         plan.slots[SLOT["status"]] = at.READY

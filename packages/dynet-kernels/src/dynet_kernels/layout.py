@@ -15,14 +15,15 @@ from __future__ import annotations
 BUFFERS = (
     "fresh", "table", "parameters",  # what Python writes: records, signatures, rows of parameters
     "kept", "nodes",  # the records of the last graph planned from its beginning, and with their constants found
-    "depth", "value", "gradient", "needs", "live", "starts", "sorted", "order", "counters",  # one per record integer
-    "part", "first",  # of each node: the signature that it runs by, and where the operands of its record begin
+    "node",  # a row for each record integer: what is known of the node that goes by it
+    "listed",  # the nodes of the graph as they were recorded
+    "starts", "sorted", "order", "counters",  # nodes that are being planned, and their order; one per record integer
+    "before", "stage",  # of signatures by their number in a plan: which ones go before, and when they run (`levels.py`)
     "index", "tape",  # what the kernels read: those of the direction that is run
     "forward_index", "forward_tape", "backward_index", "backward_tape",
 )  # fmt: skip
 SCALARS = (
     "origin",  # always 0: addresses count floats from there
-    "signatures",  # how many there are
     "arena_top", "arena_end",  # free stretch of the value arena, in floats
     "gradient_start", "gradient_end",  # the gradient arena, in floats
     "gradient_size",  # floats of it in use
@@ -32,6 +33,10 @@ SCALARS = (
     # began and ended, lengths of the tape and of the lists of addresses
     "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape", "kept_index_top",
     "plan",  # a number that changes with every forward plan
+    "listed_count", "kept_listed",  # nodes of the graph; those of the last plan from its beginning
+    "depths",  # how many different depths its nodes may have
+    "levels", "kept_levels",  # whether the depths of the graph, and of that plan, are those of one numbering
+    "numbering", "numbered",  # a number that changes with every numbering, and how many signatures it found
     # the last backward plan: of which forward plan (-1: none), from which loss, what for, where and how long
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top",
@@ -56,12 +61,20 @@ PARAMETER_ROW = 6
 # how many of them the planner found to be one column, and where each tensor of the trainer's state stands.
 UPDATE_PARAMETER, UPDATE_CHOSEN, UPDATE_FLOATS, UPDATE_COLUMN, UPDATE_STATES = range(5)
 
-# The head of a signature.
+# One row of `node`: the signature that it runs by, where the operands of its record begin, how deep it is, where value
+# and gradient stand, whether it needs a gradient, and (`backward_planner.py`) whether the loss depends on it.
+NODE_PART, NODE_FIRST, NODE_DEPTH, NODE_VALUE, NODE_GRADIENT, NODE_NEEDS, NODE_LIVE, NODE_STAGE = range(8)
+NODE_ROW = 8
+
+MOST_NUMBERED = 256  # signatures in one plan that are put into stages; of more, nodes are ordered by depth alone
+WORDS = MOST_NUMBERED // 64  # of one row of `before`
+
+# The head of a signature. LOCAL is its number in the numbering that STAMP says.
 (
-    NUMBER, KIND, SIZE, SIZE_EACH, COLUMNS, COLUMNS_EACH, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS, ALIAS_SCALE,
-    ALIAS_OFFSET, PASSES, WAITS_FROM, WAITS_COUNT, WAITS_EACH, PARTS, PARTS_KNOWN, PARTS_REPEAT, VIEWS,
+    STAMP, LOCAL, KIND, SIZE, SIZE_EACH, COLUMNS, COLUMNS_EACH, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS,
+    ALIAS_SCALE, ALIAS_OFFSET, PASSES, WAITS_FROM, WAITS_COUNT, WAITS_EACH, PARTS, PARTS_KNOWN, PARTS_REPEAT, VIEWS,
     FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, HEAD,
-) = range(27)  # fmt: skip
+) = range(28)  # fmt: skip
 COMPUTED, ALIAS, INPUT, APART = range(4)  # KIND; APART is an alias whose gradient is always its own
 
 TO_THE_END = -1  # WAITS_COUNT: all operands from WAITS_FROM on

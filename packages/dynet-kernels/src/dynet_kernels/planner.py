@@ -23,6 +23,16 @@ def open_buffers(context):
     return plan
 
 
+class Stretch:
+    """A buffer from some place on."""
+
+    def __init__(self, buffer, first):
+        self.buffer, self.first = buffer, first
+
+    def __getitem__(self, place):
+        return self.buffer[self.first + place]
+
+
 @T.inline
 def count_sort(plan, source, target, count, keys, key_of):
     """Stable counting sort of `count` nodes by key_of(plan, node) < keys."""
@@ -39,22 +49,36 @@ def count_sort(plan, source, target, count, keys, key_of):
         plan.counters[key] += 1
 
 
-def signature_number(plan, node):
-    return plan.table[plan.part[node] + at.NUMBER]
+def node_at(plan, node, field):
+    """What is known of a node: a field of its row."""
+    return plan.node[node * at.NODE_ROW + field]
+
+
+def local_of(plan, node):
+    """The number of a node's signature in the present numbering."""
+    return plan.table[node_at(plan, node, at.NODE_PART) + at.LOCAL]
 
 
 def depth_of(plan, node):
-    return plan.depth[node]
+    return node_at(plan, node, at.NODE_DEPTH)
 
 
 def same_group(plan, node, other):
-    return T.And(plan.part[node] == plan.part[other], plan.depth[node] == plan.depth[other])
+    return T.And(
+        node_at(plan, node, at.NODE_PART) == node_at(plan, other, at.NODE_PART),
+        depth_of(plan, node) == depth_of(plan, other),
+    )
 
 
-def property_of(plan, operand, field, per_node):
+def is_later_part(plan, node, operands):
+    """Whether a node is a part of its record, and not the first; `operands` is where the record's operands begin."""
+    return node > operands - 1 - plan.table[node_at(plan, node, at.NODE_PART) + at.VARIADIC]
+
+
+def property_of(plan, operand, field, node_field):
     """A property of an operand, which is a parameter or an earlier node."""
     row = (-1 - operand) * at.PARAMETER_ROW + field
-    return tir.let(T.if_then_else(operand < 0, plan.parameters[row], per_node[operand]))
+    return tir.let(T.if_then_else(operand < 0, plan.parameters[row], node_at(plan, operand, node_field)))
 
 
 def operand_count(plan, first, signature):
@@ -102,7 +126,8 @@ def awaited(plan, first, signature, operands, turn):
 
 def with_each(plan, node, number, number_each):
     """A number, and another for each operand that shares EACH."""
-    return number + T.if_then_else(number_each != 0, number_each * each_count(plan, plan.first[node]), T.int64(0))
+    each = number_each * each_count(plan, node_at(plan, node, at.NODE_FIRST))
+    return number + T.if_then_else(number_each != 0, each, T.int64(0))
 
 
 def column_count(plan, node, signature):
@@ -117,8 +142,29 @@ def float_count(plan, node, signature):
 
 
 @T.inline
-def write_view(plan, node, signature, view, list_at, value, gradient, attributes, columns, count, with_gradients):
-    """Write where one view's columns stand, and their gradients `count` entries further on."""
+def write_operands(plan, order, count, list_at, source, offset, with_gradients):
+    """Write where one operand of each node stands: a column each, at no stride."""
+    for place in T.serial(count):
+        operand: T.let = plan.nodes[node_at(plan, order[place], at.NODE_FIRST) + source]
+        plan.index[list_at + place] = offset + property_of(plan, operand, at.PARAMETER_VALUE, at.NODE_VALUE)
+        if with_gradients:
+            gradient: T.let = property_of(plan, operand, at.PARAMETER_GRADIENT, at.NODE_GRADIENT)
+            plan.index[list_at + count + place] = offset + gradient
+
+
+@T.inline
+def write_themselves(plan, order, count, list_at, offset, with_gradients):
+    """Write where each node stands: a column each, at no stride."""
+    for place in T.serial(count):
+        node: T.let = order[place]
+        plan.index[list_at + place] = offset + node_at(plan, node, at.NODE_VALUE)
+        if with_gradients:
+            plan.index[list_at + count + place] = offset + node_at(plan, node, at.NODE_GRADIENT)
+
+
+@T.inline
+def write_columns(plan, view, list_at, value, gradient, attributes, columns, count, with_gradients):
+    """Write where one view's columns of one node stand, and their gradients `count` entries further on."""
     stride: T.let = plan.table[view + at.VIEW_STRIDE]
     period: T.let = plan.table[view + at.VIEW_PERIOD]
     index: T.let = plan.table[view + at.VIEW_INDEX]
@@ -149,59 +195,74 @@ def write_each(plan, node, view, list_at, count, with_gradients):
     offset: T.let = plan.table[view + at.VIEW_OFFSET]
     stride: T.let = plan.table[view + at.VIEW_STRIDE]
     period: T.let = plan.table[view + at.VIEW_PERIOD]
-    operands: T.let = plan.first[node]
+    operands: T.let = node_at(plan, node, at.NODE_FIRST)
     first: T.let = first_each(plan, operands)
     for k in T.serial(each_count(plan, operands)):
         operand: T.let = plan.nodes[first + k]
-        value: T.let = property_of(plan, operand, at.PARAMETER_VALUE, plan.value) + offset
+        value: T.let = offset + property_of(plan, operand, at.PARAMETER_VALUE, at.NODE_VALUE)
         for column in T.serial(period):
             plan.index[list_at + k * period + column] = value + column * stride
         if with_gradients:
-            gradient: T.let = property_of(plan, operand, at.PARAMETER_GRADIENT, plan.gradient) + offset
+            gradient: T.let = offset + property_of(plan, operand, at.PARAMETER_GRADIENT, at.NODE_GRADIENT)
             for column in T.serial(period):
                 plan.index[list_at + count + k * period + column] = gradient + column * stride
 
 
 @T.inline
-def write_block(plan, order, first, last, signature, count, with_gradients):
-    """Write the address lists of nodes order[first:last]: a list of values and one of gradients for each view."""
+def write_view(plan, order, nodes, signature, view, list_at, count, with_gradients):
+    """Write one view of `nodes` nodes that have `count` columns together."""
+    source: T.let = plan.table[view + at.VIEW_SOURCE]
+    offset: T.let = plan.table[view + at.VIEW_OFFSET]
+    begin = T.int64(0)
+    for place in T.serial(nodes):
+        node: T.let = order[place]
+        columns: T.let = column_count(plan, node, signature)
+        operands: T.let = node_at(plan, node, at.NODE_FIRST)
+        if source == at.EACH:
+            write_each(plan, node, view, list_at + begin, count, with_gradients)
+        else:
+            value = offset
+            gradient = offset
+            if source >= 0:
+                operand: T.let = plan.nodes[operands + source]
+                value = value + property_of(plan, operand, at.PARAMETER_VALUE, at.NODE_VALUE)
+                if with_gradients:
+                    gradient = gradient + property_of(plan, operand, at.PARAMETER_GRADIENT, at.NODE_GRADIENT)
+            elif source != at.NOWHERE:
+                holder = node
+                if source == at.BEFORE:
+                    holder = node - 1
+                elif source == at.FIRST:
+                    holder = operands - 2
+                    move: T.let = (node - operands + 1) * plan.table[view + at.VIEW_INDEX_SCALE]
+                    value = value + move
+                    gradient = gradient + move
+                value = value + node_at(plan, holder, at.NODE_VALUE)
+                if with_gradients:
+                    gradient = gradient + node_at(plan, holder, at.NODE_GRADIENT)
+            attributes: T.let = operands + operand_count(plan, operands, signature)
+            write_columns(plan, view, list_at + begin, value, gradient, attributes, columns, count, with_gradients)
+        begin = begin + columns
+
+
+@T.inline
+def write_block(plan, order, nodes, signature, count, with_gradients):
+    """Write the address lists of `nodes` nodes: a list of values and one of gradients for each view."""
     base: T.let = plan.slots[SLOT["index_top"]]
     views: T.let = plan.table[signature + at.VIEWS]
-    begin = T.int64(0)
-    for place in T.serial(last - first):
-        node: T.let = order[first + place]
-        columns: T.let = column_count(plan, node, signature)
-        operands: T.let = plan.first[node]
-        attributes: T.let = operands + operand_count(plan, operands, signature)
-        for number in T.serial(views):
-            view: T.let = signature + at.HEAD + number * at.VIEW_ROW
-            source: T.let = plan.table[view + at.VIEW_SOURCE]
-            list_at: T.let = base + begin + 2 * number * count
-            if source == at.EACH:
-                write_each(plan, node, view, list_at, count, with_gradients)
+    one_each: T.let = T.And(plan.table[signature + at.COLUMNS] == 1, plan.table[signature + at.COLUMNS_EACH] == 0)
+    for number in T.serial(views):
+        view: T.let = signature + at.HEAD + number * at.VIEW_ROW
+        source: T.let = plan.table[view + at.VIEW_SOURCE]
+        list_at: T.let = base + 2 * number * count
+        plain: T.let = T.And(one_each, T.And(source >= at.SELF, plan.table[view + at.VIEW_INDEX] == at.NO_INDEX))
+        if plain:
+            if source >= 0:
+                write_operands(plan, order, nodes, list_at, source, plan.table[view + at.VIEW_OFFSET], with_gradients)
             else:
-                value = plan.table[view + at.VIEW_OFFSET]
-                gradient = plan.table[view + at.VIEW_OFFSET]
-                if source >= 0:
-                    operand: T.let = plan.nodes[operands + source]
-                    value = value + property_of(plan, operand, at.PARAMETER_VALUE, plan.value)
-                    if with_gradients:
-                        gradient = gradient + property_of(plan, operand, at.PARAMETER_GRADIENT, plan.gradient)
-                elif source != at.NOWHERE:
-                    holder = node
-                    if source == at.BEFORE:
-                        holder = node - 1
-                    elif source == at.FIRST:
-                        holder = operands - 2
-                        move: T.let = (node - operands + 1) * plan.table[view + at.VIEW_INDEX_SCALE]
-                        value = value + move
-                        gradient = gradient + move
-                    value = value + plan.value[holder]
-                    if with_gradients:
-                        gradient = gradient + plan.gradient[holder]
-                write_view(plan, node, signature, view, list_at, value, gradient, attributes, columns, count,
-                           with_gradients)  # fmt: skip
-        begin = begin + columns
+                write_themselves(plan, order, nodes, list_at, plan.table[view + at.VIEW_OFFSET], with_gradients)
+        else:
+            write_view(plan, order, nodes, signature, view, list_at, count, with_gradients)
     plan.slots[SLOT["index_top"]] = base + count * 2 * views
 
 
@@ -217,43 +278,44 @@ def emit(plan, opcode, base, count, parameters):
 
 
 @T.inline
-def operand_needs(plan, order, first, last, operand, everything):
-    """Whether of order[first:last] an operand needs a gradient: number `operand`, any that shares EACH, or any."""
+def operand_needs(plan, order, count, operand, everything):
+    """Whether of order[:count] an operand needs a gradient: number `operand`, any that shares EACH, or any."""
     result = everything
-    for place in T.serial(last - first):
-        if result == 0:
-            node: T.let = order[first + place]
-            operands: T.let = plan.first[node]
-            if operand >= 0:
-                result = property_of(plan, plan.nodes[operands + operand], at.PARAMETER_NEEDS, plan.needs)
-            elif operand == at.BEFORE_OPERAND:
-                result = plan.needs[node - 1]
-            elif operand == at.EACH_OPERAND:
-                each: T.let = first_each(plan, operands)
-                for k in T.serial(each_count(plan, operands)):
-                    result = result | property_of(plan, plan.nodes[each + k], at.PARAMETER_NEEDS, plan.needs)
-            else:
-                result = plan.needs[node]
+    place = T.int64(0)
+    while T.And(place < count, result == 0):
+        node: T.let = order[place]
+        operands: T.let = node_at(plan, node, at.NODE_FIRST)
+        if operand >= 0:
+            result = property_of(plan, plan.nodes[operands + operand], at.PARAMETER_NEEDS, at.NODE_NEEDS)
+        elif operand == at.BEFORE_OPERAND:
+            result = node_at(plan, node - 1, at.NODE_NEEDS)
+        elif operand == at.EACH_OPERAND:
+            each: T.let = first_each(plan, operands)
+            for k in T.serial(each_count(plan, operands)):
+                result = result | property_of(plan, plan.nodes[each + k], at.PARAMETER_NEEDS, at.NODE_NEEDS)
+        else:
+            result = node_at(plan, node, at.NODE_NEEDS)
+        place = place + 1
     plan.slots[SLOT["wanted"]] = result
 
 
 @T.inline
-def emit_steps(plan, order, first, last, signature, steps, step_count, with_gradients, everything):
-    """Write one block of addresses and the instructions a signature wants for it."""
+def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything):
+    """Write one block of addresses and the instructions a signature wants for the nodes order[:nodes]."""
     base: T.let = plan.slots[SLOT["index_top"]]
     count = T.int64(0)
     if plan.table[signature + at.COLUMNS_EACH] != 0:
-        for place in T.serial(last - first):
-            count = count + column_count(plan, order[first + place], signature)
+        for place in T.serial(nodes):
+            count = count + column_count(plan, order[place], signature)
     else:
-        count = (last - first) * plan.table[signature + at.COLUMNS]
-    write_block(plan, order, first, last, signature, count, with_gradients)
+        count = nodes * plan.table[signature + at.COLUMNS]
+    write_block(plan, order, nodes, signature, count, with_gradients)
     for number in T.serial(step_count):
         step: T.let = signature + steps + number * at.STEP_ROW
         operand: T.let = plan.table[step + at.STEP_OPERAND]
         wanted = T.int64(1)
         if operand != at.NO_OPERAND:
-            operand_needs(plan, order, first, last, operand, everything)
+            operand_needs(plan, order, nodes, operand, everything)
             wanted = plan.slots[SLOT["wanted"]]
         if wanted != 0:
             emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS])

@@ -49,16 +49,19 @@ class Product:
         panel: columns of W that are copied to where they are contiguous, and used again and again.
         many: columns of x from which on a panel pays.
         far: rows of W from which on it does.
+        large: floats of W from which on it does for any columns that more than one tile takes: so it is read once.
     """
 
     tiles: tuple[Tile, ...] = ((4, 3), (2, 4), (1, 8))
     panel: int = 128
     many: int = 24
     far: int = 128
+    large: int = 1 << 19
 
     def __post_init__(self):
         _tiles(self, "tiles")
         _between(self, panel=(8, ON_STACK // (16 * self.tiles[0][1])), many=(1, 1 << 20), far=(1, 1 << 20))
+        _between(self, large=(1 << 10, 1 << 40))
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,23 @@ class ColumnGradient:
     Args:
         tiles: (columns of dy, columns of W) whose sums stay in registers.
         block: floats of W that are worked on at once, so that they stay in the cache.
+        many: columns of dy from which on parts of W are transposed, to be worked on as in a product.
+        tile: (columns of dy, vectors of columns of W) whose sums stay in registers then.
+        panel: rows of W that are transposed at once; in whole vectors.
     """
 
     tiles: tuple[Tile, ...] = ((3, 3), (1, 8))
     block: int = 1 << 18
+    many: int = 24
+    tile: Tile = (4, 3)
+    panel: int = 128
 
     def __post_init__(self):
         _tiles(self, "tiles")
-        _between(self, block=(1 << 10, 1 << 30))
+        object.__setattr__(self, "tile", _tile("tile", self.tile, 48))
+        _between(self, block=(1 << 10, 1 << 30), many=(1, 1 << 20), panel=(16, ON_STACK // (16 * self.tile[1])))
+        if self.panel % 16:
+            raise ValueError(f"panel is {self.panel}, not a multiple of 16")
 
 
 @dataclass(frozen=True)

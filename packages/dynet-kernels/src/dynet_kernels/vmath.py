@@ -244,3 +244,18 @@ def _folded(vectors, share, lanes):
     first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
+
+
+def transposed(vectors):
+    """As many vectors as they have lanes, taken as the rows of a square: its columns."""
+    vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
+    move = lanes // 2
+    while move:  # squares of `move` lanes beside the diagonal change places
+        for first in [place for place in range(lanes) if not place & move]:
+            pair = [vectors[first], vectors[first + move]]
+            upper = [lanes + k - move if k & move else k for k in range(lanes)]
+            lower = [lanes + k if k & move else k + move for k in range(lanes)]
+            for place, order in ((first, upper), (first + move, lower)):
+                vectors[place] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
+        move //= 2
+    return vectors

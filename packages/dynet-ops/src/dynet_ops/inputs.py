@@ -113,7 +113,8 @@ def inputVector(v: Sequence[float]) -> InputExpression:
     node.graph = graph
     node.at = len(nodes)
     node.type = dim
-    nodes += (signature, start)
+    nodes.append(signature)
+    nodes.append(start)
     return node
 
 
@@ -148,7 +149,8 @@ def scalarInput(s: float) -> InputExpression:
         node.graph = graph
         node.at = len(nodes)
         node.type = _number.dim
-        nodes += (_number.at, len(inputs))
+        nodes.append(_number.at)
+        nodes.append(len(inputs))
         inputs.append(s)
         return node
     array = real_array("scalarInput", s)

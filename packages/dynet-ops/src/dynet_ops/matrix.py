@@ -184,32 +184,33 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
             b, W, x, V, y = exprs
             signature, dim, x_dim, bias, V_dim, y_dim = _five[W.type]
             graph = x.graph
-            if (
-                x.type is x_dim
-                and y.type is y_dim
-                and V.type is V_dim
-                and b.type is bias
-                and y.graph is graph
-                and b.graph is W.graph is V.graph is None
-            ):
+            if x.type is x_dim and y.type is y_dim and V.type is V_dim and b.type is bias and y.graph is graph:
                 nodes = graph.nodes  # type: ignore[union-attr]
                 node = Expression()
                 node.graph = graph
                 node.at = len(nodes)
                 node.type = dim
-                nodes += (signature, b.at, W.at, x.at, V.at, y.at)
+                nodes.append(signature)
+                nodes.append(b.at)
+                nodes.append(W.at)
+                nodes.append(x.at)
+                nodes.append(V.at)
+                nodes.append(y.at)
                 return node
         else:
             b, W, x = exprs
             signature, dim, bias = _three[W.type][x.type]
             graph = x.graph
-            if b.type is bias and b.graph is None and W.graph is None:
+            if b.type is bias:
                 nodes = graph.nodes  # type: ignore[union-attr]
                 node = Expression()
                 node.graph = graph
                 node.at = len(nodes)
                 node.type = dim
-                nodes += (signature, b.at, W.at, x.at)
+                nodes.append(signature)
+                nodes.append(b.at)
+                nodes.append(W.at)
+                nodes.append(x.at)
                 return node
     except (AttributeError, KeyError, TypeError, ValueError, StaleExpressionError):
         pass
@@ -221,17 +222,21 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
         return exprs[0]
     node = _affine(exprs)
     graph = graph_of("affine_transform", (node,))
-    if len(exprs) == 3:
-        b, W, x = exprs
+    b, W, x, *rest = exprs
+    if not (is_shared(b.type) and is_shared(W.type)):
+        return node
+    if not rest:
         _three.setdefault(W.type, {})[x.type] = graph.nodes[node.at], node.type, b.type
-    elif len(exprs) == 5:
-        b, W, x, V, y = exprs
+    elif len(rest) == 2 and is_shared(rest[0].type):
+        V, y = rest
         _five[W.type] = graph.nodes[node.at], node.type, x.type, b.type, V.type, y.type
     return node
 
 
 _three: dict[Dim, dict[Dim, tuple[int, Dim, Dim]]] = {}
-"""Signature, result and bias of b + W x by W and x: the common case, recorded without detours."""
+"""Signature, result and bias of b + W x by W and x: the common case, recorded without detours.
+
+Only what has a Dim of its own stands here, as W and b, and so is a parameter: none of these belongs to a graph."""
 _five: dict[Dim, tuple[int, Dim, Dim, Dim, Dim, Dim]] = {}
 """The same of the last b + W x + V y by W, with the other operands' shapes; each parameter has a Dim of its own."""
 

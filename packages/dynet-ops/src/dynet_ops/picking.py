@@ -56,7 +56,9 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
                 node.graph = graph
                 node.at = place
                 node.type = result
-                nodes += (signature, e.at, index)  # type: ignore[operator]
+                nodes.append(signature)
+                nodes.append(e.at)
+                nodes.append(index)
                 return node
         except (KeyError, AttributeError, StaleExpressionError):
             pass

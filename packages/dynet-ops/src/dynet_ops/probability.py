@@ -203,7 +203,9 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     node.graph = graph
     node.at = place
     node.type = result
-    nodes += (signature, x.at, v)
+    nodes.append(signature)
+    nodes.append(x.at)
+    nodes.append(v)
     return node
 
 

@@ -60,7 +60,9 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
         node.graph = graph
         node.at = place
         node.type = signature.dim
-        nodes += (signature.at, x.at, len(inputs))
+        nodes.append(signature.at)
+        nodes.append(x.at)
+        nodes.append(len(inputs))
         inputs.append(c)
         return node
 

@@ -94,7 +94,9 @@ class LookupParameters(Trained):
         node.graph = graph
         node.at = len(nodes)
         node.type = self._row_dim
-        nodes += (self._signature, self._operand if update else self._fixed_operand(), index)
+        nodes.append(self._signature)
+        nodes.append(self._operand if update else self._fixed_operand())
+        nodes.append(index)
         return node
 
     __getitem__ = lookup  # type: ignore

@@ -30,7 +30,9 @@ def tiles(first, end, sizes, emit):
 def row_tiles(rows, lanes, vectors, emit):
     """Cover `rows` with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask)."""
     whole = let(T.floordiv(rows, int64(lanes)))
-    sizes = [vectors >> k for k in range(vectors.bit_length()) if vectors >> k]
+    sizes = [vectors]
+    while sizes[-1] > 1:
+        sizes.append((sizes[-1] + 1) // 2)
     tiles(int64(0), whole, sizes, lambda start, size: emit(let(start * int64(lanes)), size, None))
     if lanes == 1:
         return
@@ -54,6 +56,21 @@ class Panel:
                 value = load(memory, let(at + int64(v * self.lanes)), self.lanes, mask)
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
 
+    def fill_transposed(self, memory, count, source, vectors):
+        """The same where number `k` of each vector comes from source(place of k among the columns) + number."""
+        with T.serial(int64(0), T.floordiv(count, int64(self.lanes))) as block:
+            self._fill_squares(memory, let(block * int64(self.lanes)), source, vectors, None)
+        if self.lanes > 1:
+            rest = let(T.floormod(count, int64(self.lanes)))
+            with tir.when(rest > int64(0)):
+                self._fill_squares(memory, let(count - rest), source, vectors, tir.first_lanes(rest, self.lanes))
+
+    def _fill_squares(self, memory, number, source, vectors, mask):
+        for v in range(vectors):
+            rows = [load(memory, let(source(v * self.lanes + k) + number), self.lanes, mask) for k in range(self.lanes)]
+            for k, column in enumerate(vmath.transposed(rows)):
+                store(self.buffer, let((number + int64(k)) * int64(self.width) + int64(v * self.lanes)), column)
+
     def vector(self, number, v):
         """Vector v of a row; what was masked is of no meaning."""
         return load(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), self.lanes)
@@ -75,52 +92,72 @@ def groups(instruction, group, emit):
         emit(first, let(first + width))
 
 
+class Sums:
+    """target[j] = start[j] + M source[j] on a CPU, where M is a matrix or its transpose: `height` numbers a column.
+
+    The roles are of lists of addresses; a start role of -1 starts from zero.
+    """
+
+    def __init__(self, instruction, lanes, source_role, target_role, height):
+        self.instruction, self.memory, self.lanes, self.height = instruction, instruction.memory, lanes, height
+        self.source_role, self.target_role = source_role, target_role
+
+    def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role):
+        """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values."""
+        source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
+        target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
+        zero = tir.wide(tir.float32(0.0), self.lanes)
+        sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
+        with tir.when(start_role >= int64(0)):
+            for j, number in enumerate(columns):
+                start = let(self.instruction.address(start_role, number) + row)
+                for v in range(vectors):
+                    sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, mask))
+        with T.serial(int64(0), length) as k:
+            matrix = [vector_of(k, v) for v in range(vectors)]
+            for j in range(len(columns)):
+                scalar = let(tir.wide(self.memory[source[j] + k], self.lanes))
+                for v in range(vectors):
+                    sums[j][v].set(vmath.fma(matrix[v], scalar, sums[j][v].get()))
+        for j in range(len(columns)):
+            for v in range(vectors):
+                store(self.memory, target[j] + int64(v * self.lanes), sums[j][v].get(), mask)
+
+    def by_panels(self, fill, tile, height, depth, first, end, start_role):
+        """Columns first..end by a tile of (columns, vectors), from a panel of `height` columns of M, of which there are
+        `depth`: fill(panel, row, vectors, mask, k, length) fills it."""
+        width, tall = tile
+        panel = Panel(self.lanes, tall, height)
+
+        def some_rows(row, vectors, mask):
+            def some_depth(k, length):
+                fill(panel, row, vectors, mask, k, length)
+                so_far = let(T.Select(k == int64(0), start_role, self.target_role))
+
+                def some_columns(start, count):
+                    columns = [let(start + int64(j)) for j in range(count)]
+                    self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
+
+                tiles(first, end, dict.fromkeys((width, (width + 1) // 2, 1)), some_columns)
+
+            blocks(depth, height, some_depth)
+
+        row_tiles(self.height, self.lanes, tall, some_rows)
+
+
 def product_cpu(kernel, lanes):
     def body(instruction):
         rows, inner, w_role, x_role, y_role, start_role, group = instruction.parameters
         memory = instruction.memory
-
-        def tile(vector_of, columns, row, vectors, mask, first, length, start_role):
-            """Some rows of columns of y, to which `length` columns of W are added: vector_of(k, v) are their values."""
-            x = [let(instruction.address(x_role, j) + first) for j in columns]
-            y = [let(instruction.address(y_role, j) + row) for j in columns]
-            zero = tir.wide(tir.float32(0.0), lanes)
-            sums = [[tir.Accumulator(lanes, zero) for _ in range(vectors)] for _ in columns]
-            with tir.when(start_role >= int64(0)):
-                for j, number in enumerate(columns):
-                    start = let(instruction.address(start_role, number) + row)
-                    for v in range(vectors):
-                        sums[j][v].set(load(memory, start + int64(v * lanes), lanes, mask))
-            with T.serial(int64(0), length) as k:
-                matrix = [vector_of(k, v) for v in range(vectors)]
-                for j in range(len(columns)):
-                    scalar = let(tir.wide(memory[x[j] + k], lanes))
-                    for v in range(vectors):
-                        sums[j][v].set(vmath.fma(matrix[v], scalar, sums[j][v].get()))
-            for j in range(len(columns)):
-                for v in range(vectors):
-                    store(memory, y[j] + int64(v * lanes), sums[j][v].get(), mask)
-
         sizes = tuning.cpu(lanes).product
         vectors_for = dict(sizes.tiles)
-        widest, tall = sizes.tiles[0]
-        panel = Panel(lanes, tall, sizes.panel)
+        sums = Sums(instruction, lanes, x_role, y_role, rows)
 
         def with_panels(w, first, end):
-            def some_rows(row, vectors, mask):
-                def some_inner(k, length):
-                    panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
-                    so_far = let(T.Select(k == int64(0), start_role, y_role))
+            def fill(panel, row, vectors, mask, k, length):
+                panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
 
-                    def some_columns(start, width):
-                        columns = [let(start + int64(j)) for j in range(width)]
-                        tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
-
-                    tiles(first, end, (widest, 1), some_columns)
-
-                blocks(inner, sizes.panel, some_inner)
-
-            row_tiles(rows, lanes, tall, some_rows)
+            sums.by_panels(fill, sizes.tiles[0], sizes.panel, inner, first, end, start_role)
 
         def in_place(w, first, end):
             def some_columns(start, width):
@@ -130,7 +167,7 @@ def product_cpu(kernel, lanes):
                     def vector_of(k, v):
                         return load(memory, w + k * rows + row + int64(v * lanes), lanes, mask)
 
-                    tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
+                    sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
 
                 row_tiles(rows, lanes, vectors_for[width], some_rows)
 
@@ -138,8 +175,10 @@ def product_cpu(kernel, lanes):
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
-            far = T.And(end - first >= int64(sizes.many), T.And(rows >= int64(sizes.far), inner > int64(0)))
-            tir.choose(far, lambda: with_panels(w, first, end), lambda: in_place(w, first, end))
+            far = T.And(end - first >= int64(sizes.many), rows >= int64(sizes.far))
+            large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
+            pays = T.And(inner > int64(0), T.Or(far, large))
+            tir.choose(pays, lambda: with_panels(w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)
 
@@ -204,9 +243,7 @@ def column_gradient_cpu(kernel, lanes):
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
 
-        def one_matrix(first, end):
-            w = instruction.address(w_role, first)
-
+        def in_place(w, first, end):
             def some_rows(first_row, height):
                 def some_columns(start, n):
                     columns = [let(start + int64(j)) for j in range(n)]
@@ -222,6 +259,22 @@ def column_gradient_cpu(kernel, lanes):
             fitting = T.floordiv(int64(sizes.block), T.max(inner, int64(1)))
             height = let(T.floordiv(T.max(fitting, int64(256)), int64(lanes)))
             blocks(rows, let(height * int64(lanes)), some_rows)
+
+        def with_panels(w, first, end):
+            def fill(panel, row, vectors, mask, k, length):
+                def column(number):
+                    place = row + int64(number)
+                    return w + (T.min(place, inner - int64(1)) if mask is not None else place) * rows + k
+
+                panel.fill_transposed(memory, length, column, vectors)
+
+            sums = Sums(instruction, lanes, dy_role, dx_role, inner)
+            sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, dx_role)
+
+        def one_matrix(first, end):
+            w = instruction.address(w_role, first)
+            pays = end - first >= int64(sizes.many)
+            tir.choose(pays, lambda: with_panels(w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)
 

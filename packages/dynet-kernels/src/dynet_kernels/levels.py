@@ -1,0 +1,127 @@
+"""When nodes run: a number for each, its depth, by which those that are ready together stand together.
+
+Nodes of one signature and depth become one instruction, so the fewer depths the nodes of a signature have, the better.
+Therefore signatures are put into *stages* first: a signature that follows, over any number of edges, on fewer others
+runs earlier. Signatures that follow on each other, as those of a recurrent network, follow on the same ones and share a
+stage, in which their nodes are ordered by how many others of the stage come before. So the output layer of a
+recurrent network is one instruction for all steps, and its matrix is read once.
+"""
+
+from __future__ import annotations
+
+from tvm.script import tirx as T
+
+from . import layout as at
+from .layout import SLOT
+from .planner import awaited, is_later_part, local_of, node_at, operand_count
+
+
+@T.inline
+def goes_before(plan, earlier, later):
+    """Note that nodes of one signature, by number, are operands of nodes of another."""
+    if T.max(earlier, later) < at.MOST_NUMBERED:
+        word: T.let = later * at.WORDS + T.shift_right(earlier, T.int64(6))
+        bit: T.let = T.shift_left(T.int64(1), T.bitwise_and(earlier, T.int64(63)))
+        plan.before[word] = T.bitwise_or(plan.before[word], bit)
+
+
+@T.inline
+def number_signature(plan, signature):
+    """Give a signature its number in the present numbering, unless it has one."""
+    if plan.table[signature + at.STAMP] != plan.slots[SLOT["numbering"]]:
+        number: T.let = plan.slots[SLOT["numbered"]]
+        plan.table[signature + at.STAMP] = plan.slots[SLOT["numbering"]]
+        plan.table[signature + at.LOCAL] = number
+        plan.slots[SLOT["numbered"]] = number + 1
+        if number < at.MOST_NUMBERED:
+            for word in T.serial(at.WORDS):
+                plan.before[number * at.WORDS + word] = 0
+            goes_before(plan, number, number)
+
+
+@T.inline
+def find_stages(plan):
+    """Each signature's stage: how many signatures go before it, over any number of edges, itself among them."""
+    count: T.let = plan.slots[SLOT["numbered"]]
+    words: T.let = T.floordiv(count + 63, 64)
+    if count <= at.MOST_NUMBERED:
+        for via in T.serial(count):
+            word: T.let = T.shift_right(via, T.int64(6))
+            bit: T.let = T.bitwise_and(via, T.int64(63))
+            for number in T.serial(count):
+                if T.bitwise_and(T.shift_right(plan.before[number * at.WORDS + word], bit), T.int64(1)) != 0:
+                    for k in T.serial(words):
+                        plan.before[number * at.WORDS + k] = T.bitwise_or(
+                            plan.before[number * at.WORDS + k], plan.before[via * at.WORDS + k]
+                        )
+        for number in T.serial(count):
+            stage = T.int64(0)
+            for k in T.serial(words):
+                stage = stage + T.popcount(plan.before[number * at.WORDS + k])
+            plan.stage[number] = stage
+    for stage in T.serial(count + 1):
+        plan.counters[stage] = 0
+
+
+@T.inline
+def find_depths(plan, first, last, begin, counts):
+    """The depth of the nodes listed[first:last], whose operands before `begin` are there already.
+
+    counts(plan, node, signature) says whether a node has instructions, and so a depth of its own; what has none
+    goes with its operands.
+    """
+    plan.slots[SLOT["numbering"]] += 1
+    plan.slots[SLOT["numbered"]] = 0
+    for place in T.serial(last - first):
+        node: T.let = plan.listed[first + place]
+        signature: T.let = node_at(plan, node, at.NODE_PART)
+        operands: T.let = node_at(plan, node, at.NODE_FIRST)
+        number_signature(plan, signature)
+        number: T.let = plan.table[signature + at.LOCAL]
+        if is_later_part(plan, node, operands):
+            goes_before(plan, local_of(plan, node - 1), number)
+        for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
+            awaited_at, waits = T.meta_var(
+                awaited(plan, operands, signature, operand_count(plan, operands, signature), turn)
+            )
+            for k in T.serial(waits):
+                operand: T.let = plan.nodes[awaited_at + k]
+                if operand >= begin:
+                    goes_before(plan, local_of(plan, operand), number)
+    find_stages(plan)
+    # depths within a stage, and how many each stage has
+    for place in T.serial(last - first):
+        node: T.let = plan.listed[first + place]
+        signature: T.let = node_at(plan, node, at.NODE_PART)
+        operands: T.let = node_at(plan, node, at.NODE_FIRST)
+        number: T.let = plan.table[signature + at.LOCAL]
+        stage: T.let = T.if_then_else(plan.slots[SLOT["numbered"]] <= at.MOST_NUMBERED, plan.stage[number], T.int64(0))
+        depth = T.int64(0)
+        if is_later_part(plan, node, operands):
+            if node_at(plan, node - 1, at.NODE_STAGE) == stage:
+                depth = node_at(plan, node - 1, at.NODE_DEPTH)
+        for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
+            awaited_at, waits = T.meta_var(
+                awaited(plan, operands, signature, operand_count(plan, operands, signature), turn)
+            )
+            for k in T.serial(waits):
+                operand: T.let = plan.nodes[awaited_at + k]
+                if operand >= begin:
+                    if node_at(plan, operand, at.NODE_STAGE) == stage:
+                        depth = T.max(depth, node_at(plan, operand, at.NODE_DEPTH))
+        if counts(plan, node, signature):
+            depth = depth + 1
+        plan.node[node * at.NODE_ROW + at.NODE_STAGE] = stage
+        plan.node[node * at.NODE_ROW + at.NODE_DEPTH] = depth
+        plan.counters[stage] = T.max(plan.counters[stage], depth + 1)
+    # one numbering for all stages
+    depths = T.int64(0)
+    for stage in T.serial(plan.slots[SLOT["numbered"]] + 1):
+        begins: T.let = depths
+        depths = depths + plan.counters[stage]
+        plan.counters[stage] = begins
+    plan.slots[SLOT["depths"]] = depths
+    for place in T.serial(last - first):
+        node: T.let = plan.listed[first + place]
+        stage: T.let = node_at(plan, node, at.NODE_STAGE)
+        plan.node[node * at.NODE_ROW + at.NODE_DEPTH] += plan.counters[stage]

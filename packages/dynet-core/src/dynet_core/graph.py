@@ -176,7 +176,7 @@ class Graph:
                 "backward(full=True) tells their gradients apart"
             )
         row = place * at.NODE_ROW
-        if place > self.differentiated or not self.engine.nodes[row + at.NODE_LIVE]:
+        if place > self.differentiated or not self.engine.nodes[row + at.NODE_LIVE] & at.TOUCHED:
             return np.zeros(count, np.float32)
         return floats_at(self.engine.nodes[row + at.NODE_GRADIENT], count)
 

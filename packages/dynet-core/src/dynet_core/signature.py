@@ -15,6 +15,7 @@ from .dim import Dim
 TABLE: list[int] = [0] * at.TABLE_HEAD  # every signature, one after the other
 SIGNATURES: dict[int, Signature] = {}  # by where they stand in the table
 _lock = threading.Lock()
+MOST_CHECKED = 1 << 12  # columns of a step
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,32 @@ class Signature:
                 kernel = KERNELS[step.kernel]
                 if len(step.parameters) != len(kernel.parameters):
                     raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
-                row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters)]
+                covered = _covered(kernel, step, views, columns, each)
+                row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters), covered]
                 parameters += step.parameters
             row += [part.at for part in parts]
             TABLE.extend(row + parameters)
             SIGNATURES[self.at] = self
+
+
+def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool) -> int:
+    """How many floats of an operand's gradient a step makes from the first on, each once and without a gap.
+
+    `for_each`: there are as many columns for each of the operands that share EACH, so that others meet several.
+    """
+    found = kernel.covers(step.parameters)
+    if found is None:
+        return 0
+    role, size = found
+    view = views[role // 2]
+    each = view.source == at.EACH
+    operand = view.source >= 0 and view.source == step.gradient_of and not for_each
+    if not (each or operand) or view.offset or view.index != at.NO_INDEX:
+        return 0
+    count, period = (view.period, 0) if each else (columns, view.period)
+    places = range(count) if count <= MOST_CHECKED else ()
+    starts = [c * view.stride if not period else c % period * view.stride + c // period * view.outer for c in places]
+    return size * count if sorted(starts) == list(range(0, size * count, size)) else 0
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:

@@ -86,6 +86,8 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
     plan.slots[SLOT["kept_end"]] = -1
     plan.slots[SLOT["levels"]] = T.if_then_else(begin == 0, T.int64(1), T.int64(0))
     unlist(plan, begin)
+    if begin == 0:
+        plan.slots[SLOT["dirty"]] = 0
     for place in T.serial(end - begin):
         plan.nodes[begin + place] = plan.fresh[begin + place]
     inputs_start: T.let = plan.slots[SLOT["arena_top"]]
@@ -110,6 +112,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             signature: T.let = part_signature(plan, whole, number)
             row: T.let = node * at.NODE_ROW
             plan.node[row + at.NODE_PART] = signature
+            plan.node[row + at.NODE_LIVE] = 0
             plan.node[row + at.NODE_FIRST] = first
             needs = T.int64(0)
             if number > 0:
@@ -158,7 +161,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
                 last += 1
             order = T.meta_var(Stretch(plan.order, group))
             emit_steps(plan, order, last - group, signature, plan.table[signature + at.FORWARD],
-                       plan.table[signature + at.FORWARD_COUNT], False, T.int64(0))  # fmt: skip
+                       plan.table[signature + at.FORWARD_COUNT], False, T.int64(0), T.int64(0))  # fmt: skip
             group = last
         if begin == 0:
             for place in T.serial(end):

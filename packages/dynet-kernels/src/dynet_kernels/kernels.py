@@ -14,8 +14,21 @@ class Kernel(Protocol):
     def parameters(self) -> tuple[str, ...]: ...
     @property
     def key(self) -> str: ...
+    def covers(self, parameters: tuple[int, ...]) -> Covered | None: ...
     def cpu(self, lanes: int): ...
     def cuda(self): ...
+
+
+Covered = tuple[int, int]
+"""A list of addresses, and how many neighbouring numbers a kernel adds to each of its columns, on a CPU: where an
+instruction is fresh, it sets them. A kernel of which `covers` is None adds whatever the instruction says."""
+
+
+class Adds:
+    """A kernel that never sets what it could add to."""
+
+    def covers(self, parameters: tuple[int, ...]) -> Covered | None:
+        return None
 
 
 def _family(name: str):
@@ -31,7 +44,7 @@ WINDOW = (
 
 
 @dataclass(frozen=True)
-class Fill:
+class Fill(Adds):
     """Sets a stretch of memory to one number."""
 
     parameters = ("start", "size", "number")
@@ -42,6 +55,20 @@ class Fill:
 
     def cuda(self):
         return _family("fill").cuda(self)
+
+
+@dataclass(frozen=True)
+class Clear(Adds):
+    """Sets stretches of memory to 0: one column each, whose addresses are where it begins and how long it is."""
+
+    parameters = ()
+    key = "clear"
+
+    def cpu(self, lanes):
+        return _family("fill").clear_cpu(self, lanes)
+
+    def cuda(self):
+        return _family("fill").clear_cuda(self)
 
 
 @dataclass(frozen=True)
@@ -59,6 +86,16 @@ class Strides:
     def key(self):
         return repr(self)
 
+    def covers(self, parameters):
+        """All of a column's target, if the loops go over it without a gap."""
+        target, _, *numbers = parameters
+        size = 1
+        for extent, stride in zip(numbers[:4], numbers[4:8], strict=True):
+            if extent > 1 and stride != size:
+                return None
+            size *= extent
+        return (target, size) if self.accumulate else None
+
     def cpu(self, lanes):
         return _family("strides").cpu(self, lanes)
 
@@ -67,7 +104,25 @@ class Strides:
 
 
 @dataclass(frozen=True)
-class Product:
+class Sum(Adds):
+    """y = the sum of the x of all neighbouring columns that share y, times a number if `scaled`; see families.sums."""
+
+    scaled: bool
+    parameters = ("size",)
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        return _family("sums").cpu(self, lanes)
+
+    def cuda(self):
+        return _family("sums").cuda(self)
+
+
+@dataclass(frozen=True)
+class Product(Adds):
     """y[j] = start[j] + W x[j]; a start role of -1 starts from zero."""
 
     parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
@@ -87,6 +142,9 @@ class ColumnGradient:
     parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
     key = "column_gradient"
 
+    def covers(self, parameters):
+        return parameters[3], parameters[1]
+
     def cpu(self, lanes):
         return _family("matmul").column_gradient_cpu(self, lanes)
 
@@ -95,7 +153,7 @@ class ColumnGradient:
 
 
 @dataclass(frozen=True)
-class MatrixGradient:
+class MatrixGradient(Adds):
     """dW += sum over j of dy[j] x[j]'."""
 
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
@@ -109,7 +167,7 @@ class MatrixGradient:
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(Adds):
     """Copies what a window sees at each of its places over an image, or (backward) adds it back to the image."""
 
     backward: bool = False
@@ -127,7 +185,7 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class LargestInWindow:
+class LargestInWindow(Adds):
     """The largest number that a window sees at each of its places over an image, and where it stands."""
 
     parameters = ("y", "image", "places", *WINDOW)
@@ -141,7 +199,7 @@ class LargestInWindow:
 
 
 @dataclass(frozen=True)
-class LargestInOrder:
+class LargestInOrder(Adds):
     """The `number` largest numbers of each column in their order, and where they stand; see families.selection."""
 
     parameters = ("size", "number", "y", "x", "places")
@@ -155,7 +213,7 @@ class LargestInOrder:
 
 
 @dataclass(frozen=True)
-class Scatter:
+class Scatter(Adds):
     """target[places[i]] += source[i] for each i < size; the places are integers."""
 
     parameters = ("size", "target", "source", "places")
@@ -169,7 +227,7 @@ class Scatter:
 
 
 @dataclass(frozen=True)
-class Invert:
+class Invert(Adds):
     """Replaces a matrix by its inverse; see families.linalg."""
 
     parameters = ("order", "matrix", "work", "group")
@@ -183,7 +241,7 @@ class Invert:
 
 
 @dataclass(frozen=True)
-class Scan:
+class Scan(Adds):
     """Running sums of a column; `backward` adds those from the end, their gradient. See families.scan."""
 
     backward: bool
@@ -201,7 +259,7 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Simplex:
+class Simplex(Adds):
     """Projections onto probabilities: "sparsemax" or "constrained_softmax". See families.simplex."""
 
     function: str
@@ -219,7 +277,7 @@ class Simplex:
 
 
 @dataclass(frozen=True)
-class Toeplitz:
+class Toeplitz(Adds):
     """y[k] += sum over i of a[i] b[offset + k + step i]. See families.toeplitz."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
@@ -308,6 +366,7 @@ def registered_name(shard: int) -> str:
 
 KERNELS = Kernels()
 KERNELS.use(KERNELS.add("fill", Fill()))
+KERNELS.add("clear_stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 KERNELS.add("product", Product())

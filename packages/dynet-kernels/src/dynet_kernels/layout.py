@@ -26,7 +26,9 @@ SCALARS = (
     "origin",  # always 0: addresses count floats from there
     "arena_top", "arena_end",  # free stretch of the value arena, in floats
     "gradient_start", "gradient_end",  # the gradient arena, in floats
-    "gradient_size",  # floats of it in use
+    "gradient_top",  # how far it is in use
+    "never_fresh",  # 1 where kernels can only add
+    "fresh_steps",  # of the steps of a group, a bit each: whether they set what they make
     "index_top", "index_end", "tape_count", "tape_end",
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
     # the last plan from a graph's beginning: number of record integers (-1: none), floats of inputs, where the arena
@@ -38,6 +40,9 @@ SCALARS = (
     "levels", "kept_levels",  # whether the depths of the graph, and of that plan, are those of one numbering
     "numbering", "numbered",  # a number that changes with every numbering, and how many signatures it found
     # the last backward plan: of which forward plan (-1: none), from which loss, what for, where and how long
+    "live_count",  # nodes that have gradient steps to run
+    "touching",  # not 0 if rows of lookup tables are to be noted
+    "dirty",  # whether LIVE of some nodes is that of an earlier backward plan
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top",
     "row",  # where the tape is being run
@@ -62,9 +67,13 @@ PARAMETER_ROW = 6
 UPDATE_PARAMETER, UPDATE_CHOSEN, UPDATE_FLOATS, UPDATE_COLUMN, UPDATE_STATES = range(5)
 
 # One row of `node`: the signature that it runs by, where the operands of its record begin, how deep it is, where value
-# and gradient stand, whether it needs a gradient, and (`backward_planner.py`) whether the loss depends on it.
+# and gradient stand, whether it needs a gradient, and (`backward_planner.py`) how the loss depends on it.
 NODE_PART, NODE_FIRST, NODE_DEPTH, NODE_VALUE, NODE_GRADIENT, NODE_NEEDS, NODE_LIVE, NODE_STAGE = range(8)
 NODE_ROW = 8
+
+# NODE_LIVE: there is room for a gradient; the loss depends on the node, so that its steps have to run; something is in
+# its gradient; a step that is being looked at would be the first to write there.
+WANTED, PASSED_ON, TOUCHED, CONSIDERED = 1, 2, 4, 8
 
 MOST_NUMBERED = 256  # signatures in one plan that are put into stages; of more, nodes are ordered by depth alone
 WORDS = MOST_NUMBERED // 64  # of one row of `before`
@@ -89,18 +98,19 @@ VIEW_ROW = 8
 SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
 NO_INDEX = -1
 
-# One step: opcode, the operand whose gradient it makes, where its parameters stand in the table.
-STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS = range(3)
-STEP_ROW = 3
+# One step: opcode, the operand whose gradient it makes, where its parameters stand in the table, and how many floats of
+# that gradient it may set instead of adding to them, from the first on without a gap (0: none).
+STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS, STEP_COVERS = range(4)
+STEP_ROW = 4
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
-# One row of the tape.
-TAPE_OPCODE, TAPE_BASE, TAPE_COUNT, TAPE_PARAMETERS = range(4)
-TAPE_ROW = 4
+# One row of the tape. FRESH is 1 if what the kernel adds to is of no meaning yet: it sets it then.
+TAPE_OPCODE, TAPE_BASE, TAPE_COUNT, TAPE_PARAMETERS, TAPE_FRESH = range(5)
+TAPE_ROW = 5
 
-# The head of the table holds parameters the planner itself writes: (start, size, number) of two fills.
-ZERO_FILL, SEED_FILL, TABLE_HEAD = 0, 3, 8
-FILL = 0  # the opcode of the fill kernel
+# The head of the table holds parameters the planner itself writes: (start, size, number) of a fill.
+SEED_FILL, TABLE_HEAD = 0, 8
+FILL, CLEAR = 0, 1  # opcodes of kernels that the planner itself asks for
 
 CACHE_LINE = 16  # floats; every node begins on one
 

@@ -54,7 +54,7 @@ def run_function(kernels):
     def body(context):
         buffers = Buffers(context)
         with T.serial(int64(0), buffers.slots[SLOT["tape_count"]]) as number:
-            dispatch(buffers, number, kernels)
+            dispatch(buffers, number, [(opcode, (*pair, False)) for opcode, pair in kernels])
 
     return function("run", ["context"], body)
 
@@ -71,31 +71,35 @@ class Buffers:
 
 
 def dispatch(buffers, number, kernels):
-    """Run row `number` of the tape by one of `kernels`, pairs of opcode and (symbol, kernel)."""
+    """Run row `number` of the tape by one of `kernels`: pairs of opcode and (symbol, kernel, whether it may set)."""
     row = let(number * int64(at.TAPE_ROW))
     opcode = let(buffers.tape[row])
     parameters = let(buffers.tape[row + int64(at.TAPE_PARAMETERS)])
 
-    def launch(symbol, kernel):
+    def launch(symbol, kernel, may_set):
         numbers = [buffers.table[parameters + int64(k)] for k in range(len(kernel.parameters))]
-        base, count = (buffers.tape[row + int64(k)] for k in (at.TAPE_BASE, at.TAPE_COUNT))
-        call(symbol, buffers.memory, buffers.index, base, count, *numbers)
+        known = [at.TAPE_BASE, at.TAPE_COUNT] + [at.TAPE_FRESH] * may_set
+        told = [buffers.tape[row + int64(k)] for k in known]
+        call(symbol, buffers.memory, buffers.index, *told, *numbers)
 
     def choose(first, *rest):
-        code, pair = first
+        code, known = first
         if rest:
-            tir.choose(opcode == int64(code), lambda: launch(*pair), lambda: choose(*rest))
+            tir.choose(opcode == int64(code), lambda: launch(*known), lambda: choose(*rest))
         else:
             with tir.when(opcode == int64(code)):
-                launch(*pair)
+                launch(*known)
 
     choose(*kernels)
 
 
 def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
     """The kernels of one shard, and a function that runs rows of the tape for as long as they belong to it."""
-    numbered = [(opcode, (symbol_of(name), kernel)) for opcode, (name, kernel) in kernels.items()]
-    functions = {symbol: kernel.cpu(lanes) for _, (symbol, kernel) in numbered}
+    functions, numbered = {}, []
+    for opcode, (name, kernel) in kernels.items():
+        symbol, emitted = symbol_of(name), kernel.cpu(lanes)
+        functions[symbol] = emitted
+        numbered.append((opcode, (symbol, kernel, len(emitted.params) > 4 + len(kernel.parameters))))
 
     def body(context):
         buffers = Buffers(context)

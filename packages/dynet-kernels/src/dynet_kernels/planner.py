@@ -124,6 +124,11 @@ def awaited(plan, first, signature, operands, turn):
     )
 
 
+def size_of(plan, node, signature):
+    """How many floats a node holds."""
+    return tir.let(with_each(plan, node, plan.table[signature + at.SIZE], plan.table[signature + at.SIZE_EACH]))
+
+
 def with_each(plan, node, number, number_each):
     """A number, and another for each operand that shares EACH."""
     each = number_each * each_count(plan, node_at(plan, node, at.NODE_FIRST))
@@ -137,8 +142,7 @@ def column_count(plan, node, signature):
 
 def float_count(plan, node, signature):
     """How many floats a node holds, in whole cache lines."""
-    size = with_each(plan, node, plan.table[signature + at.SIZE], plan.table[signature + at.SIZE_EACH])
-    return tir.let(T.floordiv(size + 15, 16) * 16)
+    return tir.let(T.floordiv(size_of(plan, node, signature) + 15, 16) * 16)
 
 
 @T.inline
@@ -267,13 +271,14 @@ def write_block(plan, order, nodes, signature, count, with_gradients):
 
 
 @T.inline
-def emit(plan, opcode, base, count, parameters):
+def emit(plan, opcode, base, count, parameters, fresh):
     """Write one row of the tape."""
     row: T.let = plan.slots[SLOT["tape_count"]] * at.TAPE_ROW
     plan.tape[row + at.TAPE_OPCODE] = opcode
     plan.tape[row + at.TAPE_BASE] = base
     plan.tape[row + at.TAPE_COUNT] = count
     plan.tape[row + at.TAPE_PARAMETERS] = parameters
+    plan.tape[row + at.TAPE_FRESH] = fresh
     plan.slots[SLOT["tape_count"]] += 1
 
 
@@ -300,8 +305,11 @@ def operand_needs(plan, order, count, operand, everything):
 
 
 @T.inline
-def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything):
-    """Write one block of addresses and the instructions a signature wants for the nodes order[:nodes]."""
+def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything, fresh):
+    """Write one block of addresses and the instructions a signature wants for the nodes order[:nodes].
+
+    Bit k of `fresh` says that what step k adds to is of no meaning yet.
+    """
     base: T.let = plan.slots[SLOT["index_top"]]
     count = T.int64(0)
     if plan.table[signature + at.COLUMNS_EACH] != 0:
@@ -318,7 +326,8 @@ def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients,
             operand_needs(plan, order, nodes, operand, everything)
             wanted = plan.slots[SLOT["wanted"]]
         if wanted != 0:
-            emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS])
+            bit: T.let = T.bitwise_and(T.shift_right(fresh, number), T.int64(1))
+            emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS], bit)
 
 
 @T.inline
@@ -327,7 +336,17 @@ def emit_fill(plan, parameters, start, size, number):
     plan.table[parameters] = start
     plan.table[parameters + 1] = size
     plan.table[parameters + 2] = number
-    emit(plan, at.FILL, 0, 1, parameters)
+    emit(plan, at.FILL, 0, 1, parameters, 0)
+
+
+@T.inline
+def emit_clear(plan, start, size):
+    """Set a stretch of memory to 0."""
+    base: T.let = plan.slots[SLOT["index_top"]]
+    plan.index[base] = start
+    plan.index[base + 1] = size
+    emit(plan, at.CLEAR, base, 1, 0, 0)
+    plan.slots[SLOT["index_top"]] = base + 2
 
 
 @T.inline

@@ -92,6 +92,15 @@ class Rule:
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
+    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int] | None:
+        """The gradient that the rule makes, if it is one: see `kernels.Covered`."""
+        if len(self.outputs) != 1:
+            return None
+        (name,) = self.outputs
+        if name not in self.accumulate or name in self.views or name in self.reads:
+            return None
+        return self.role_of(name), 1 if name in self.numbers else parameters[0]
+
     def cpu(self, lanes: int):
         """The kernel for an LLVM target."""
         from .families import columns
@@ -120,6 +129,10 @@ class Across:
     def key(self) -> str:
         """Text that tells this kernel from every other, for the cache of compiled kernels."""
         return f"across({self.rule.key})"
+
+    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int] | None:
+        """Nothing: the columns of several instructions may lie between each other."""
+        return None
 
     def cpu(self, lanes: int):
         """The kernel for an LLVM target."""

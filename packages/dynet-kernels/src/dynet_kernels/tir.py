@@ -142,13 +142,15 @@ class Counter:
 class Instruction:
     """What a kernel body sees: memory, its columns and its parameters.
 
-    `count` columns are worked on at once; list `role` holds one address, in floats, for each of them.
+    `count` columns are worked on at once; list `role` holds one address, in floats, for each of them. `fresh` is 1 if
+    what the kernel adds to is of no meaning yet; a GPU's is always 0.
     """
 
     memory: object
     index: object
     base: object
     count: object
+    fresh: object
     parameters: list
     scope: ExitStack
 
@@ -160,14 +162,22 @@ class Instruction:
         return let(self.index[self.base + role * self.count + column], "at")  # type: ignore
 
 
-def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...]):
-    """Build the private PrimFunc of one kernel from `body(instruction)`."""
+def added_to(instruction: Instruction, buffer, start, lanes, mask=None):
+    """What stands where a kernel adds to: 0 if that is of no meaning yet."""
+    fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
+    return let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
+
+
+def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False):
+    """Build the private PrimFunc of one kernel from `body(instruction)`; one that `may_set` is told what is fresh."""
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("kernel")
             memory = T.arg("memory", T.handle("float32"))
             index = T.arg("index", T.handle("int64"))
-            base, count, *numbers = [T.arg(name, T.int64()) for name in ("base", "count", *parameters)]
+            base, count = T.arg("base", T.int64()), T.arg("count", T.int64())
+            fresh = T.arg("fresh", T.int64()) if may_set else int64(0)
+            numbers = [T.arg(name, T.int64()) for name in parameters]
             with ExitStack() as scope:
                 body(
                     Instruction(
@@ -175,6 +185,7 @@ def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...]):
                         T.decl_buffer((UNBOUNDED,), "int64", data=index),
                         base,
                         count,
+                        fresh,
                         numbers,
                         scope,
                     )

@@ -71,7 +71,7 @@ def emit_columns(plan, opcode, number, states, columns, whole, width, list_end):
     plan.table[place + at.UPDATE_COLUMN] = width
     if whole != 0:
         plan.table[place + at.UPDATE_COLUMN] = plan.table[place + at.UPDATE_FLOATS]
-    emit(plan, opcode, plan.slots[SLOT["index_top"]], columns, place + at.UPDATE_COLUMN)
+    emit(plan, opcode, plan.slots[SLOT["index_top"]], columns, place + at.UPDATE_COLUMN, 0)
     plan.slots[SLOT["index_top"]] = list_end
 
 

@@ -9,8 +9,10 @@ from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of, many_operands, one_operand
-from dynet_core.signature import Signature, Step, View
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels.kernels import KERNELS, Sum
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
+from dynet_kernels.rule import Rule
 
 from .copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
 from .kinds import by_plain_dims, lined_up, op
@@ -18,16 +20,25 @@ from .layouts import broadcast, strides_of
 from .operands import checked_expression, listed
 
 
+KERNELS.add("sum", Sum(scaled=False))
+KERNELS.add("sum.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
+KERNELS.add("scaled_sum", Sum(scaled=True))
+KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n}, constants=("n",)))
+
+
 @functools.cache
-def _equal_sum_signature(dim: Dim) -> Signature:
-    loops = collapsed([(dim.total, 1, 1)])
+def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
+    """Operands of one shape, whose sum is taken times a number if `scaled`."""
+    kernel = "scaled_sum" if scaled else "sum"
     return Signature(
         dim,
         variadic=True,
+        attributes=int(scaled),
+        constants=int(scaled),
         columns=1,
-        views=[View(SELF), View(EACH, period=1)],
-        forward=[Step("clear", (dim.total,)), Step("accumulate", copy_parameters(0, 2, loops))],
-        backward=[Step("accumulate", copy_parameters(3, 1, loops), gradient_of=ANY_OPERAND)],
+        views=[View(SELF), View(EACH, period=1), *[constant(0)] * scaled],
+        forward=[Step(kernel, (dim.total,))],
+        backward=[Step(f"{kernel}.dx", (dim.total,), gradient_of=ANY_OPERAND)],
     )
 
 
@@ -61,16 +72,20 @@ def _sum_of_any(name: str) -> Callable:
 _sums = {name: _sum_of_any(name) for name in ("esum", "average")}
 
 
-def _sum(name: str, xs: Sequence[Expression]) -> Expression:
+def _sum(name: str, xs: Sequence[Expression], scale: float | None = None) -> Expression:
     graph, dim = checked_expression(name, xs[0]).graph, xs[0].type
     places = []
     for x in xs:
         if not isinstance(x, Expression) or x.type is not dim or x.graph is not graph or graph is None:
-            return _sums[name](xs)
+            total = _sums[name](xs)
+            return total if scale is None else total * scale
         places.append(x.at)
     if graph.nodes is graph:
         graph_of(name, xs)  # says that it is gone
-    return append(graph, _equal_sum_signature(dim.plain), [len(places), *places])
+    signature = _equal_sum_signature(dim.plain, scale is not None)
+    if scale is not None:
+        return append(graph, signature, [len(places), *places, graph.take((scale,))])
+    return append(graph, signature, [len(places), *places])
 
 
 def esum(xs: Sequence[Expression]) -> Expression:
@@ -89,7 +104,7 @@ def average(xs: Sequence[Expression]) -> Expression:
     [2.0, 3.0]
     """
     xs = listed("average", xs)
-    return _sum("average", xs) * (1.0 / len(xs))
+    return _sum("average", xs, 1.0 / len(xs))
 
 
 _SUM_SAMPLES = [

@@ -18,7 +18,7 @@ from ..kernels import SHARD, Kernel, Kernels
 from ..layout import SLOT
 from . import compiler, driver
 
-ORIGIN, ARENA_TOP, STATUS = SLOT["origin"], SLOT["arena_top"], SLOT["status"]
+ORIGIN, ARENA_TOP, STATUS, NEVER_FRESH = (SLOT[name] for name in ("origin", "arena_top", "status", "never_fresh"))
 INDEX, INDEX_TOP, TAPE, TAPE_COUNT, ROW = (SLOT[name] for name in ("index", "index_top", "tape", "tape_count", "row"))
 Context = ctypes.c_int64 * len(SLOT)
 MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
@@ -150,6 +150,7 @@ class Machine:
             self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
 
     def plan_backward(self, context: int, *arguments: int) -> None:
+        Context.from_address(context)[NEVER_FRESH] = 1
         self._plans["backward"](context, *arguments)
 
     def plan_gradient_norm(self, context: int, *arguments: int) -> None:

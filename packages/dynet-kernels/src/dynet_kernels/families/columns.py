@@ -66,7 +66,7 @@ class Column:
                 elif add:
                     add(self.memory, at, value)
                 else:
-                    store(self.memory, at, load(self.memory, at, lanes, mask) + value, mask)
+                    store(self.memory, at, tir.added_to(self.instruction, self.memory, at, lanes, mask) + value, mask)
 
 
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
@@ -108,7 +108,7 @@ def cpu(rule, lanes):
             if numbers := _outputs(rule, numbers=True):
                 column.write(numbers, [int64(0)], 1)
 
-    return tir.kernel(body, rule.parameters)
+    return tir.kernel(body, rule.parameters, may_set=True)
 
 
 def _reduce_vectors(column, reduction, size, lanes):

@@ -1,4 +1,4 @@
-"""Sets a stretch of memory to one number. Parameters: (start, size, number)."""
+"""Sets stretches of memory to one number. Parameters: (start, size, number), or none where lists say it."""
 
 from __future__ import annotations
 
@@ -24,5 +24,28 @@ def cuda(kernel):
         place = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
         with tir.when(place < size):
             store(instruction.memory, start + place, T.Cast("float32", number))
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def clear_cpu(kernel, lanes):
+    def body(instruction):
+        zero = tir.wide(tir.float32(0.0), lanes)
+        with T.serial(int64(0), instruction.count) as number:
+            start, size = (instruction.address(int64(role), number) for role in range(2))
+            vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, start + offset, zero, mask))  # noqa: B023
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def clear_cuda(kernel):
+    """A block a stretch."""
+
+    def body(instruction):
+        number = instruction.thread("blockIdx.x", instruction.count)
+        lane = instruction.thread("threadIdx.x", 256)
+        start, size = (instruction.address(int64(role), number) for role in range(2))
+        with T.serial(int64(0), let(T.floordiv(size - lane + int64(255), int64(256)))) as turn:
+            store(instruction.memory, start + lane + turn * int64(256), tir.float32(0.0))
 
     return tir.kernel(body, kernel.parameters)

@@ -233,12 +233,16 @@ def column_gradient_cpu(kernel, lanes):
                         sums[j][c].set(vmath.fma(matrix[c], vector, sums[j][c].get()))
 
             vector_loop(height, lanes, step)
+            adds = T.Or(instruction.fresh == int64(0), first_row > int64(0))
             for j in range(len(columns)):
                 at = let(dx[j] + k)
                 totals = vmath.horizontal_sums([let(total.get()) for total in sums[j]])
                 for c, total in totals.items():
-                    n = vmath.lanes_of(total)
-                    store(memory, at + int64(c), load(memory, at + int64(c), n) + total)
+                    lane_count = vmath.lanes_of(total)
+                    so_far = load(memory, at + int64(c), lane_count)
+                    nothing = tir.wide(tir.float32(0.0), lane_count)
+                    so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
+                    store(memory, at + int64(c), so_far + total)
 
         sizes = tuning.cpu(lanes).column_gradient
         width_for = dict(sizes.tiles)
@@ -269,7 +273,8 @@ def column_gradient_cpu(kernel, lanes):
                 panel.fill_transposed(memory, length, column, vectors)
 
             sums = Sums(instruction, lanes, dy_role, dx_role, inner)
-            sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, dx_role)
+            start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
+            sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, start_role)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
@@ -278,7 +283,7 @@ def column_gradient_cpu(kernel, lanes):
 
         groups(instruction, group, one_matrix)
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, may_set=True)
 
 
 def column_gradient_cuda(kernel):

@@ -23,7 +23,9 @@ def cpu(kernel, lanes):
 
         def put(at, value, mask=None):
             width = lanes if mask is not None else value.ty.dtype.lanes
-            store(memory, at, load(memory, at, width, mask) + value if kernel.accumulate else value, mask)
+            if kernel.accumulate:
+                value = tir.added_to(instruction, memory, at, width, mask) + value
+            store(memory, at, value, mask)
 
         def inner(target, source):
             def vectors():
@@ -50,7 +52,7 @@ def cpu(kernel, lanes):
                             let(source + l * sources[3] + k * sources[2] + j * sources[1]),
                         )
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, may_set=True)
 
 
 def cuda(kernel):

@@ -1,0 +1,86 @@
+"""Sums of columns: y is the sum of the columns x of all neighbouring columns that share it, times a number if `scaled`.
+
+Parameters: (size of a column). Lists: y, x and the number.
+"""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import int64, let, load, store
+from .columns import thread_of_all
+from .matmul import row_tiles
+
+Y, X, NUMBER = 0, 2, 4
+VECTORS = 4  # of a column that are added up at once
+
+
+def _scaled(kernel, instruction, first, total, lanes):
+    if not kernel.scaled:
+        return total
+    return total * tir.wide(load(instruction.memory, instruction.address(int64(NUMBER), first), 1), lanes)
+
+
+def _end_of_run(instruction, first):
+    """The column after the last one that shares y with column `first`."""
+    y = instruction.address(int64(Y), first)
+    end = tir.Counter(first + int64(1))
+
+    def same():
+        inside = end.get() < instruction.count
+        other = instruction.index[instruction.base + int64(Y) * instruction.count + end.get()]
+        return T.if_then_else(inside, other == y, T.bool(False))
+
+    with T.While(same()):
+        end.set(end.get() + int64(1))
+    return let(end.get())
+
+
+def cpu(kernel, lanes):
+    def body(instruction):
+        (size,) = instruction.parameters
+        memory = instruction.memory
+        column = tir.Counter(int64(0))
+        with T.While(column.get() < instruction.count):
+            first = let(column.get())
+            y = instruction.address(int64(Y), first)
+            end = _end_of_run(instruction, first)
+
+            def some(place, vectors, mask):
+                zero = tir.wide(tir.float32(0.0), lanes)
+                totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
+                with T.serial(int64(0), let(end - first)) as number:
+                    x = let(instruction.address(int64(X), let(first + number)) + place)
+                    for v, total in enumerate(totals):
+                        total.set(total.get() + load(memory, x + int64(v * lanes), lanes, mask))
+                for v, total in enumerate(totals):
+                    value = _scaled(kernel, instruction, first, total.get(), lanes)
+                    store(memory, y + place + int64(v * lanes), value, mask)
+
+            row_tiles(size, lanes, VECTORS, some)
+            column.set(end)
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def cuda(kernel):
+    """A thread for each number of y, by the first of the columns that share it."""
+
+    def body(instruction):
+        (size,) = instruction.parameters
+        memory = instruction.memory
+        number = thread_of_all(instruction, instruction.count * size)
+        with tir.when(number < instruction.count * size):
+            column = let(T.floordiv(number, size))
+            place = let(T.floormod(number, size))
+            y = instruction.address(int64(Y), column)
+            before = instruction.address(int64(Y), let(T.max(column - int64(1), int64(0))))
+            with tir.when(T.Or(column == int64(0), before != y)):
+                total = tir.Accumulator(1, tir.float32(0.0))
+                with T.serial(int64(0), let(_end_of_run(instruction, column) - column)) as step:
+                    x = instruction.address(int64(X), let(column + step))
+                    total.set(total.get() + load(memory, let(x + place), 1))
+                store(memory, let(y + place), _scaled(kernel, instruction, column, total.get(), 1))
+
+    return tir.kernel(body, kernel.parameters)

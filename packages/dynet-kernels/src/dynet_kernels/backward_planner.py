@@ -107,6 +107,12 @@ def touch(plan, node, loss, everything):
 
 
 @T.inline
+def touch_operand(plan, operand, _, loss, everything):
+    """`touch` as a visit."""
+    touch(plan, operand, loss, everything)
+
+
+@T.inline
 def touch_operands(plan, node, signature, loss, everything):
     """The same for all that the steps of a node may add to."""
     first: T.let = node_at(plan, node, at.NODE_FIRST)
@@ -137,7 +143,7 @@ def consider(plan, operand, covers, loss, everything):
 
 
 @T.inline
-def settle(plan, operand, fresh):
+def settle(plan, operand, fresh, _, everything):
     """Give an operand that was considered memory if the step is fresh; else forget about it."""
     if operand >= 0:
         if is_live(plan, operand, at.CONSIDERED):
@@ -148,16 +154,16 @@ def settle(plan, operand, fresh):
 
 
 @T.inline
-def operands_of_step(plan, order, nodes, operand, visit):
-    """visit(an operand) for each that a step of a group makes the gradient of: number `operand`, or those of EACH."""
+def operands_of_step(plan, order, nodes, operand, visit, number, loss, everything):
+    """Visit each operand that a step of a group makes the gradient of: number `operand`, or those of EACH."""
     for place in T.serial(nodes):
         first: T.let = node_at(plan, order[place], at.NODE_FIRST)
         if operand >= 0:
-            visit(plan.nodes[first + operand])
+            visit(plan, plan.nodes[first + operand], number, loss, everything)
         else:
             each: T.let = first_each(plan, first)
             for k in T.serial(each_count(plan, first)):
-                visit(plan.nodes[each + k])
+                visit(plan, plan.nodes[each + k], number, loss, everything)
 
 
 @T.inline
@@ -182,14 +188,14 @@ def make_ready(plan, order, nodes, signature, loss, everything):
             fresh = T.int64(0)
             if T.And(covers != 0, plan.slots[SLOT["never_fresh"]] == 0):
                 plan.slots[SLOT["wanted"]] = 1
-                operands_of_step(plan, order, nodes, operand, lambda one: consider(plan, one, covers, loss, everything))
+                operands_of_step(plan, order, nodes, operand, consider, covers, loss, everything)
                 fresh = plan.slots[SLOT["wanted"]]
-                operands_of_step(plan, order, nodes, operand, lambda one: settle(plan, one, fresh))
+                operands_of_step(plan, order, nodes, operand, settle, fresh, loss, everything)
             fresh_bits = T.bitwise_or(fresh_bits, T.shift_left(fresh, number))
             if fresh == 0:
                 begin: T.let = plan.slots[SLOT["gradient_top"]]
                 if operand >= 0:
-                    operands_of_step(plan, order, nodes, operand, lambda one: touch(plan, one, loss, everything))
+                    operands_of_step(plan, order, nodes, operand, touch_operand, fresh, loss, everything)
                 else:
                     for place in T.serial(nodes):
                         touch_operands(plan, order[place], signature, loss, everything)
@@ -323,13 +329,8 @@ def plan_new_backward(plan, loss, size, everything):
     )
     if T.Not(known):
         # nodes that were planned by turns, or that pass on gradients though they compute nothing
-        find_depths(
-            plan,
-            0,
-            listed,
-            0,
-            lambda plan, node, signature: has_gradient_steps(plan, node, signature, loss, everything),
-        )
+        counts = T.meta_var(lambda plan, node, signature: has_gradient_steps(plan, node, signature, loss, everything))
+        find_depths(plan, 0, listed, 0, counts)
         plan.slots[SLOT["levels"]] = 0
         plan.slots[SLOT["kept_levels"]] = 0
     find_live(plan, loss, everything, listed)

@@ -19,7 +19,6 @@ from .kinds import by_plain_dims, lined_up, op
 from .layouts import broadcast, strides_of
 from .operands import checked_expression, listed
 
-
 KERNELS.add("sum", Sum(scaled=False))
 KERNELS.add("sum.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 KERNELS.add("scaled_sum", Sum(scaled=True))

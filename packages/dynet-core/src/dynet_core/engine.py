@@ -120,6 +120,7 @@ class Engine:
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
         self.shards = 0
+        self.last_count, self.last_pack = 0, PACK_SMALL[0]
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
@@ -281,7 +282,12 @@ class Engine:
         inputs_at, inputs_end = inputs.buffer_info()
         while True:
             count = end - begin
-            pack = PACK_SMALL[count] if count < len(PACK_SMALL) else struct.Struct(f"{count}q").pack_into
+            if count < len(PACK_SMALL):
+                pack = PACK_SMALL[count]
+            else:
+                if count != self.last_count:  # graphs often have the size of the one before
+                    self.last_count, self.last_pack = count, struct.Struct(f"{count}q").pack_into
+                pack = self.last_pack
             pack(self.packed, 8 * begin, *new)
             self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
             if self.slots[STATUS] == READY:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
+from dynet_core.graph import current
 from dynet_core.op import Sample, register
-from dynet_core.record import append, graph_of, many_operands, one_operand
+from dynet_core.record import append, many_operands, one_operand
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS, Sum
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
@@ -72,16 +73,18 @@ _sums = {name: _sum_of_any(name) for name in ("esum", "average")}
 
 
 def _sum(name: str, xs: Sequence[Expression], scale: float | None = None) -> Expression:
-    graph, dim = checked_expression(name, xs[0]).graph, xs[0].type
+    graph, dim = current(), checked_expression(name, xs[0]).type.plain
     places = []
     for x in xs:
-        if not isinstance(x, Expression) or x.type is not dim or x.graph is not graph or graph is None:
+        if (
+            not isinstance(x, Expression)
+            or (x.type is not dim and x.type.plain is not dim)
+            or (x.graph is not graph and x.graph is not None)
+        ):
             total = _sums[name](xs)
             return total if scale is None else total * scale
         places.append(x.at)
-    if graph.nodes is graph:
-        graph_of(name, xs)  # says that it is gone
-    signature = _equal_sum_signature(dim.plain, scale is not None)
+    signature = _equal_sum_signature(dim, scale is not None)
     if scale is not None:
         return append(graph, signature, [len(places), *places, graph.take((scale,))])
     return append(graph, signature, [len(places), *places])

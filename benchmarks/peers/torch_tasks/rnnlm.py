@@ -8,7 +8,7 @@ from peers.padding import Padded
 from synthetic import VOCABULARY
 from tasks.rnnlm import EMBEDDING, END, HIDDEN, examples
 
-from .training import Lookup, lstm, training_steps, weight
+from .training import Lookup, lstm, trained, training_steps, weight
 
 
 def make(initial, minibatch, seed):
@@ -26,4 +26,4 @@ def make(initial, minibatch, seed):
             states = states.index_select(0, torch.from_numpy(padded.forward))
         return F.cross_entropy(F.linear(states, W, b), torch.from_numpy(targets), reduction="sum")
 
-    return training_steps([*network.parameters(), W, b], [words], examples(minibatch, seed), loss_of)
+    return training_steps([*trained(network), W, b], [words], examples(minibatch, seed), loss_of)

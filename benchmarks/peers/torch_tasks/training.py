@@ -54,14 +54,19 @@ def weight(values: np.ndarray) -> nn.Parameter:
 
 
 def lstm(initial, inputs: int, hidden: int) -> nn.LSTM:
-    """An LSTM; torch's gates are in the order i, f, g, o, and it has a second bias."""
+    """An LSTM; torch's gates are in the order i, f, g, o, and its second bias stays zero."""
     network = nn.LSTM(inputs, hidden)
     Wx, Wh, b = (torch.from_numpy(np.concatenate([*np.split(w, 4)[:2], w[3 * hidden :], w[2 * hidden : 3 * hidden]]))
                  for w in initial.lstm(inputs, hidden))  # fmt: skip
     with torch.no_grad():
         for parameter, value in zip(network.parameters(), (Wx, Wh, b, torch.zeros_like(b))):
             parameter.copy_(value)
+    network.bias_hh_l0.requires_grad_(False)
     return network
+
+
+def trained(network: nn.LSTM) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 class BothWays:
@@ -75,7 +80,7 @@ class BothWays:
         self.forward, self.backward = lstm(initial, inputs, hidden), lstm(initial, inputs, hidden)
 
     def parameters(self) -> list[nn.Parameter]:
-        return [*self.forward.parameters(), *self.backward.parameters()]
+        return [*trained(self.forward), *trained(self.backward)]
 
     def run(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
         """The flat outputs for flat inputs in the two orders."""

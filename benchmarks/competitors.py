@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from worker import has_task
@@ -23,6 +23,7 @@ SEED = 1
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 REFERENCE_MEMORY = "4096"
+LITTLE_MEMORY = "4"
 """Megabytes for real DyNet, which cannot grow its memory while it batches."""
 PYTHONS = {"dynet": "DYNET_REFERENCE_PYTHON", "torch": "TORCH_PYTHON", "jax": "JAX_PYTHON"}
 """The variables that name the interpreters of peers."""
@@ -76,6 +77,19 @@ def find_competitors(kinds: Iterable[str] = tuple(PYTHONS)) -> list[Competitor]:
         else:
             found.append(Competitor({"jax": "JAX"}.get(kind, kind), command, kind))
     return [*found, OURS]
+
+
+def with_little_memory(competitors: Iterable[Competitor]) -> list[Competitor]:
+    """The competitors, where real DyNet takes memory as it needs it, so that it can be seen how much that is.
+
+    DyNet takes what it is told to when it is imported. Told to take little it grows, 16 MiB at a time for each of its
+    pools; but not while it batches, so automatic batching is left out.
+    """
+    return [
+        replace(one, flags=[LITTLE_MEMORY if flag == REFERENCE_MEMORY else flag for flag in one.flags])
+        for one in competitors
+        if "--dynet-autobatch" not in one.flags
+    ]
 
 
 class Worker:

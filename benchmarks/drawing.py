@@ -35,10 +35,12 @@ def draw(results: Sequence[Result], path: Path, title: str) -> None:
         if points:
             axes.scatter(*zip(*points), marker=MARKS[name], s=24, color=COLOURS[name], label=name, zorder=3)
     for place, ratio in zip(places, ratios):
-        axes.annotate(f"{ratio:.2f}", (ratio, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(
+            f"{ratio:.2f}", (max(ratio, 1), place), (6, 0), textcoords="offset points", va="center", fontsize=8
+        )
     axes.axvline(1, color="#444444", linewidth=0.8, zorder=2)
     axes.set_yticks(places, [f"{row.row.name}, {row.row.minibatch}" for row in rows], fontsize=9)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 1.1 * max([1.0, *ratios]))
     axes.set_xlabel("speed; 1 is the best peer")
     axes.set_title(title, fontsize=9)

@@ -1,6 +1,7 @@
 """The project's commands; CONTRIBUTING.md says when to use which."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -32,13 +33,13 @@ def siblings_of(package):
     return found
 
 
-def reference_python(session):
-    """The Python of an environment of its own that holds the original DyNet: both are `import dynet`."""
-    environment = ROOT / ".nox" / "reference"
+def python_with(session, name):
+    """The Python of an environment of its own that holds a dependency group of peers, as the original DyNet."""
+    environment = ROOT / ".nox" / name
     python = environment / "bin" / "python"
     if not python.exists():
         session.run_install(sys.executable, "-m", "virtualenv", "--quiet", str(environment), external=True)
-    session.run_install(str(python), "-m", "pip", "install", "--quiet", *group("reference"), external=True, silent=True)
+    session.run_install(str(python), "-m", "pip", "install", "--quiet", *group(name), external=True, silent=True)
     return str(python)
 
 
@@ -78,15 +79,19 @@ def cuda(session):
 def parity(session):
     """The same scripts under the original DyNet and under this one."""
     session.install("-r", "requirements.txt", *group("test"))
-    session.env["DYNET_REFERENCE_PYTHON"] = reference_python(session)
+    session.env["DYNET_REFERENCE_PYTHON"] = python_with(session, "reference")
     session.run("pytest", "tests/parity", *session.posargs)
 
 
 @nox.session
 def bench(session):
-    """Speed against the original DyNet."""
-    session.install("-r", "requirements.txt")
-    session.env["DYNET_REFERENCE_PYTHON"] = reference_python(session)
+    """Speed against the original DyNet, torch and JAX; with --quick, DyNet alone."""
+    session.install("-r", "requirements.txt", *group("bench"))
+    peers = {"DYNET_REFERENCE_PYTHON": "reference", "TORCH_PYTHON": "torch", "JAX_PYTHON": "jax"}
+    if "--quick" in session.posargs:
+        peers = {"DYNET_REFERENCE_PYTHON": "reference"}
+    for variable, name in peers.items():
+        session.env[variable] = os.environ.get(variable) or python_with(session, name)
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

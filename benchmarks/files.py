@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import run as benchmark
+import competitors as benchmark
 
 SHAPES = [(1000, 1000)] * 4 + [(500, 2000)]
 

@@ -19,10 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import gpu_checks
 import numpy as np
 
 import dynet as dy
+import gpu_checks
 from dynet_core import device
 from dynet_kernels.cuda import compiler, driver
 
@@ -172,7 +172,8 @@ def time_training(number: int, steps: int) -> None:
             with device.use(where):
                 dy.reset_random_seed(11)
                 task = gpu_checks.importlib.import_module(f"tasks.{name}")
-                step = task.make(dy, task.ROWS[0][1][-1] if steps > 1 else 1, seed=1, **gpu_checks.TASKS[name])
+                minibatch = task.ROWS[0][1][-1] if steps > 1 else 1
+                step = task.make(dy, minibatch, seed=1, **gpu_checks.TASKS[name]).train
                 loss = step()
                 start = time.perf_counter()
                 losses = [loss] + [step() for _ in range(steps)]

@@ -152,9 +152,9 @@ TASKS = {
 
 def train_task(name: str, steps: int = 1) -> list[float]:
     """The losses of the first steps of one of the benchmark's tasks, and how large its parameters then are."""
-    step = importlib.import_module(f"tasks.{name}").make(dy, 1, seed=1, **TASKS[name])
-    losses = [step() for _ in range(steps)]
-    model = getattr(step, "parameters", None) or dy.ParameterCollection()
+    work = importlib.import_module(f"tasks.{name}").make(dy, 1, seed=1, **TASKS[name])
+    losses = [work.train() for _ in range(steps)]
+    model = work.parameters or dy.ParameterCollection()
     return losses + [
         float(np.linalg.norm(p.as_array())) for p in [*model.parameters_list(), *model.lookup_parameters_list()]
     ]

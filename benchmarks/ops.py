@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import run as benchmark
+import competitors as benchmark
 
 NODES, SETS = 200, 20
 SIZES, BATCHES = (16, 256, 4096), (1, 32)

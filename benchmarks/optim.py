@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 
-import run as benchmark
+import competitors as benchmark
 
 ROW_SIZE, TABLE_ROWS, USED_ROWS = 128, 100_000, 64
 

@@ -1,179 +1,140 @@
-"""Times every task under real DyNet and this project, one core, CPU time, and prints one table.
+"""Times every task under real DyNet, torch, JAX and this project, one core, CPU time, and prints one table.
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/run.py --tasks tagger xor --rounds 3
 
-Each competitor is a process of its own that stays for all rounds of a row; rounds are interleaved (A B C
-A B C), so that a change of the machine's speed meets all alike. A figure is the median over the rounds.
+TORCH_PYTHON and JAX_PYTHON name interpreters that have these. Each competitor is a process of its own that stays for
+all rounds of a row; rounds are interleaved (A B C A B C), so that a change of the machine's speed meets all alike. A
+figure is the median over the rounds. What JAX takes to compile is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
-import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-TASKS = ("small", "xor", "tagger", "tagger_char", "treelstm", "parser", "rnnlm")
-SEED = 1
+import guard
+import memory
+import phases
+from competitors import (
+    PYTHONS,
+    TASKS,
+    Competitor,
+    Row,
+    Worker,
+    cpu_model,
+    find_competitors,
+    measure,
+    report_failures,
+    rows_of,
+)
+
 SAME_LOSS = 1e-4
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-REFERENCE_MEMORY = "4096"
-"""Megabytes for real DyNet, which cannot grow its memory while it batches."""
 
 
 @dataclass
-class Competitor:
-    name: str
-    command: list[str]
-    flags: list[str] = field(default_factory=list)
+class Result:
+    """What a row's measurement gave: speeds by competitor, None where there is none."""
 
+    row: Row
+    speeds: dict[str, float | None]
+    losses: list[float]  # of the competitors that draw the same initial values
 
-@dataclass
-class Row:
-    """One line of the table: a task's variant at a number of sentences a graph."""
+    def ratio(self, theirs: str = "") -> float | None:
+        """This project's speed, the last, against the best of the others, or of those whose name begins so."""
+        *others, ours = self.speeds.items()
+        best = max((speed for name, speed in others if speed and name.startswith(theirs)), default=None)
+        return ours[1] / best if ours[1] and best else None
 
-    task: str
-    name: str
-    minibatch: int
-
-
-class Worker:
-    """A competitor at work on a row: `worker.py` in a process that waits for its turns.
-
-    What goes wrong there ends up in `failure`, and the worker takes no further turns.
-    """
-
-    def __init__(self, competitor: Competitor, row: Row, core: int):
-        self.loss: float | None = None
-        self.speeds: list[float] = []
-        self.failure: str | None = None
-        self.errors = tempfile.TemporaryFile("w+")
-        arguments = [row.task, row.name, str(row.minibatch), str(SEED), str(core)]
-        self.process = subprocess.Popen(
-            [*competitor.command, str(HERE / "worker.py"), *arguments, *competitor.flags],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env={**os.environ, **ONE_THREAD},
-        )
-
-    def begin(self) -> None:
-        self.loss = self.answer().get("loss")
-
-    def turn(self, seconds: float) -> float | None:
-        """Sentences a second over that much CPU time."""
-        if self.failure:
-            return None
-        with contextlib.suppress(BrokenPipeError):  # the answer will say so
-            self.process.stdin.write(f"{seconds}\n")
-            self.process.stdin.flush()
-        answer = self.answer()
-        return answer["sentences"] / answer["seconds"] if answer else None
-
-    def answer(self) -> dict:
-        line = self.process.stdout.readline()
-        if line:
-            return json.loads(line)
-        code = self.process.wait()
-        self.errors.seek(0)
-        self.failure = (self.errors.read().strip().splitlines() or [f"exit code {code}"])[-1]
-        return {}
-
-    def end(self) -> None:
-        self.process.communicate()
-        self.errors.close()
+    def agrees(self) -> bool:
+        losses = self.losses
+        return not losses or max(losses) - min(losses) <= SAME_LOSS * abs(losses[0])
 
 
 def main() -> None:
     options = read_options()
-    competitors = find_competitors()
-    rows = [
-        Row(task, name, minibatch)
-        for task in options.tasks
-        for name, minibatches, _ in importlib.import_module(f"tasks.{task}").ROWS
-        for minibatch in minibatches
-    ]
-    print(f"{cpu_model()}, one core, CPU time; sentences/s (small: graphs, xor: examples)")
+    competitors = find_competitors(options.peers)
+    rows = rows_of(options.tasks)
+    if options.memory:
+        memory.print_table(rows, competitors)
+        return
+    if options.phases:
+        phases.print_table(rows, options.rounds, options.seconds)
+        return
+    work = "infer" if options.inference else "train"
+    print(f"{cpu_model()}, one core, CPU time; {work}; sentences/s (small: graphs, xor: examples)")
     print(line_of("task", "mb", [competitor.name for competitor in competitors], "ratio", "first loss"))
-    differing = []
+    results = []
     for row in rows:
-        workers = measure(row, competitors, options.rounds, options.seconds)
-        speeds = [statistics.median(worker.speeds) if worker.speeds else None for worker in workers]
-        losses = [worker.loss for worker in workers if worker.loss is not None]
-        cells = [number(speed) for speed in speeds]
-        firsts = " ".join(f"{loss:.6g}" for loss in losses)
-        print(line_of(row.name, row.minibatch, cells, ratio(speeds), firsts), flush=True)
-        for competitor, worker in zip(competitors, workers):
-            if worker.failure:
-                print(f"{row.name} at {row.minibatch}, {competitor.name}: {worker.failure}", file=sys.stderr)
-        if not agree(losses):
-            differing.append(f"{row.name} at {row.minibatch}")
-    if differing:
+        results.append(timed(row, competitors, options.rounds, options.seconds, work))
+        print(line_of_result(results[-1]), flush=True)
+    if differing := [str(result.row) for result in results if not result.agrees()]:
         sys.exit(f"first losses differ by more than {SAME_LOSS:g} of their size: {', '.join(differing)}")
+    if options.draw:
+        import drawing
+
+        drawing.draw(results, options.draw, f"{cpu_model()}, one core; {work}")
+    if options.record:
+        guard.record({str(result.row): result.ratio("DyNet") for result in results}, options.recorded, cpu_model())
+    if options.quick:
+        guard_results(results, competitors, options)
+
+
+def timed(row: Row, competitors: list[Competitor], rounds: int, seconds: float, work: str = "train") -> Result:
+    workers: list[Worker] = measure(row, competitors, rounds, seconds, [work])
+    report_failures(row, competitors, workers)
+    losses = [
+        worker.loss
+        for competitor, worker in zip(competitors, workers)
+        if competitor.kind == "dynet" and worker.loss is not None
+    ]
+    speeds = {competitor.name: worker.speed() for competitor, worker in zip(competitors, workers)}
+    return Result(row, speeds, losses)
+
+
+def guard_results(results: list[Result], competitors: list[Competitor], options: argparse.Namespace) -> None:
+    """Fail where this project has fallen behind what is recorded."""
+    rows = {str(result.row): result.row for result in results}
+
+    def measure_again(name: str) -> float | None:
+        return timed(rows[name], competitors, 7, 2.5 * options.seconds).ratio("DyNet")
+
+    ratios = {str(result.row): result.ratio("DyNet") for result in results}
+    if fallen := guard.check(ratios, guard.load(options.recorded, cpu_model()), measure_again):
+        sys.exit("\n".join(fallen))
 
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS))
-    parser.add_argument("--rounds", type=int, default=3, help="rounds to take the median of (default: 3)")
-    parser.add_argument("--seconds", type=float, help="CPU time of one measurement (default: 1, quick: 0.2)")
-    parser.add_argument("--quick", action="store_true", help="short measurements, for a first look")
+    add = parser.add_argument
+    add("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS))
+    add("--peers", nargs="*", choices=list(PYTHONS), metavar="PEER", help="of dynet, torch, jax (default: all)")
+    add("--rounds", type=int, default=3, help="rounds to take the median of (default: 3)")
+    add("--seconds", type=float, help="CPU time of one measurement (default: 1, quick: 0.2)")
+    add("--inference", action="store_true", help="build and run forwards only, and read the loss")
+    add("--draw", metavar="FILE.svg", type=Path, help="draw the table too")
+    add("--record", action="store_true", help="keep the ratios to DyNet, for --quick")
+    add("--quick", action="store_true", help="short turns against DyNet alone; fail where a ratio fell by 15 %%")
+    add("--recorded", metavar="FILE", type=Path, default=guard.RECORDED, help="where ratios are kept")
+    add("--phases", action="store_true", help="print where this project's time goes instead")
+    add("--memory", action="store_true", help="print peaks of memory instead")
     options = parser.parse_args()
+    if options.quick and options.record:
+        parser.error("--quick measures too briefly for --record")
+    if options.inference and (options.quick or options.record):
+        parser.error("what is recorded is training: --inference goes with neither --quick nor --record")
     options.seconds = options.seconds or (0.2 if options.quick else 1.0)
+    if options.peers is None:
+        options.peers = ["dynet"] if options.quick else list(PYTHONS)
     return options
 
 
-def find_competitors() -> list[Competitor]:
-    reference = os.environ.get("DYNET_REFERENCE_PYTHON")
-    ours = Competitor("this project", [sys.executable])
-    if not reference:
-        print("DYNET_REFERENCE_PYTHON is not set: no comparison with real DyNet", file=sys.stderr)
-        return [ours]
-    real = [reference, "-E"]  # lest PYTHONPATH lead it to our `dynet`
-    memory = ["--dynet-mem", REFERENCE_MEMORY]
-    return [
-        Competitor("DyNet", real, memory),
-        Competitor("DyNet autobatch", real, [*memory, "--dynet-autobatch", "1"]),
-        ours,
-    ]
-
-
-def measure(row: Row, competitors: list[Competitor], rounds: int, seconds: float) -> list[Worker]:
-    """The competitors' workers after their turns, which they took one after another, round by round."""
-    core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    workers = [Worker(competitor, row, core) for competitor in competitors]
-    for worker in workers:
-        worker.begin()
-        worker.turn(seconds / 3)  # caches warm up; not counted
-    for _ in range(rounds):
-        for worker in workers:
-            speed = worker.turn(seconds)
-            if speed is not None:
-                worker.speeds.append(speed)
-    for worker in workers:
-        worker.end()
-    return workers
-
-
-def ratio(speeds: list[float | None]) -> str:
-    """This project's speed, the last, against the best of the others."""
-    *others, ours = speeds
-    best = max((speed for speed in others if speed), default=None)
-    return f"{ours / best:.2f}" if ours and best else "-"
-
-
-def agree(losses: list[float]) -> bool:
-    return not losses or max(losses) - min(losses) <= SAME_LOSS * abs(losses[0])
+def line_of_result(result: Result) -> str:
+    ratio = result.ratio()
+    firsts = " ".join(f"{loss:.6g}" for loss in result.losses)
+    cells = [number(speed) for speed in result.speeds.values()]
+    return line_of(result.row.name, result.row.minibatch, cells, f"{ratio:.2f}" if ratio else "-", firsts)
 
 
 def line_of(name: str, minibatch: int | str, cells: list[str], ratio: str, firsts: str) -> str:
@@ -184,15 +145,6 @@ def number(speed: float | None) -> str:
     if speed is None:
         return "-"
     return f"{speed:,.0f}" if speed >= 100 else f"{speed:.1f}"
-
-
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

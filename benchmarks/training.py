@@ -1,18 +1,42 @@
-"""The training step that the tasks share."""
+"""What can be asked of a task, and the training step that the tasks share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 
-def training_step(dy, parameters, batches: Iterator[list], loss_of: Callable) -> Callable[[], float]:
-    """A step: the next minibatch's graph forwards and backwards, an update by Adam; returns the loss.
+@dataclass
+class Steps:
+    """A task at work. Each call takes the next minibatch.
 
-    `loss_of` builds the loss of a minibatch as one scalar expression.
+    `train` builds a graph, runs it forwards and backwards and updates; `infer` builds and runs it forwards; both
+    return the loss. `build` only builds, and returns the loss's expression; peers that build no graphs have none.
+    `prepare` does what must not be timed: compilation.
     """
+
+    train: Callable[[], float]
+    infer: Callable[[], float]
+    build: Callable[[], Any] | None = None
+    trainer: Any = None
+    prepare: Callable[[], Any] | None = None
+    parameters: Any = None  # DyNet 2.1's trainers do not keep their parameters alive
+
+
+def training_steps(dy, parameters, batches: Iterator[list], loss_of: Callable) -> Steps:
+    """Steps with Adam. `loss_of` builds the loss of a minibatch as one scalar expression."""
     trainer = dy.AdamTrainer(parameters)
 
-    def step() -> float:
+    def build():
+        dy.renew_cg()
+        return loss_of(next(batches))
+
+    def infer() -> float:
+        dy.renew_cg()
+        return loss_of(next(batches)).scalar_value()
+
+    def train() -> float:
         dy.renew_cg()
         loss = loss_of(next(batches))
         value = loss.scalar_value()
@@ -20,5 +44,4 @@ def training_step(dy, parameters, batches: Iterator[list], loss_of: Callable) ->
         trainer.update()
         return value
 
-    step.parameters = parameters  # DyNet 2.1's trainers do not keep their parameters alive
-    return step
+    return Steps(train, infer, build, trainer, parameters=parameters)

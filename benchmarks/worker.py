@@ -1,9 +1,13 @@
 """One competitor at one row of the table, in a process of its own that waits to be asked.
 
-    python worker.py TASK ROW MINIBATCH SEED CORE [--dynet-...]
+    python worker.py '{"kind": "dynet", "task": "tagger", "row": "tagger", "minibatch": 1, "seed": 1}' [--dynet-...]
 
-Answers in JSON, a line each, on the stdout it was started with: first the first step's loss, then for every
-number of seconds it reads the sentences done in that much CPU time.
+More that may be said: `work` ("train", or "infer", "build", "phases"), the `core` to stay on, `initial`, a file of
+initial values for a peer (see `peers.initial.save`).
+
+Answers in JSON, a line each, on the stdout it was started with: first with the first step's loss, then to each request
+`{"seconds": 1}` or `{"steps": 10}` with the sentences done, the CPU time they took, and the peak of its memory above
+what it took once the library had been imported, in KiB.
 """
 
 from __future__ import annotations
@@ -14,39 +18,96 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from phases import Split
+
+MODULES = {"dynet": "tasks", "torch": "peers.torch_tasks", "jax": "peers.jax_tasks"}
 
 
 def main() -> None:
-    task, row, minibatch, seed, core = sys.argv[1:6]
+    order = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not mix with the answers
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core)})
+    if "core" in order and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {order["core"]})
+    library = importlib.import_module(order["kind"])
+    imported = Memory()
 
-    import dynet
-
-    module = importlib.import_module(f"tasks.{task}")
-    options = next(options for name, _, options in module.ROWS if name == row)
-    step = module.make(dynet, int(minibatch), int(seed), **options)
-    print(json.dumps({"loss": step()}), file=answers)
+    steps = made(library, order)
+    if steps is None:
+        print(json.dumps({"absent": True}), file=answers)
+        return
+    work = order.get("work", "train")
+    if steps.prepare:
+        steps.prepare(work)
+    step = Split(steps) if work == "phases" else getattr(steps, work)
+    loss = step()
+    print(json.dumps({"loss": None if work == "build" else loss}), file=answers)
     for line in sys.stdin:
-        steps, seconds = run(step, float(line))
-        print(json.dumps({"sentences": steps * int(minibatch), "seconds": seconds}), file=answers)
+        count, seconds = run(step, **json.loads(line))
+        answer = {"sentences": count * order["minibatch"], "seconds": seconds, "memory": imported.peak_above()}
+        if work == "phases":
+            answer["phases"] = step.take()
+        print(json.dumps(answer), file=answers)
 
 
-def run(step: Callable[[], float], seconds: float) -> tuple[int, float]:
-    """Steps until that much CPU time has passed; the steps done and the time they took."""
-    steps, chunk = 0, 1
+def made(library, order: dict):
+    """The steps of a task, by DyNet's file or a peer's; None where the peer leaves out this row."""
+    minibatch, seed = order["minibatch"], order["seed"]
+    options = next(options for name, _, options in task_of(order).ROWS if name == order["row"])
+    if order["kind"] == "dynet":
+        return task_of(order).make(library, minibatch, seed, **options)
+    peer = importlib.import_module(f"{MODULES[order['kind']]}.{order['task']}")
+    from peers import initial  # needs numpy, which must not count as the task's memory
+
+    values = initial.load(order["initial"]) if "initial" in order else initial.Drawn(seed)
+    return peer.make(values, minibatch, seed, **options)
+
+
+def task_of(order: dict):
+    return importlib.import_module(f"tasks.{order['task']}")
+
+
+def has_task(kind: str, task: str) -> bool:
+    """Whether there is a file for it."""
+    return (Path(__file__).parent / MODULES[kind].replace(".", "/") / f"{task}.py").exists()
+
+
+def run(step: Callable, seconds: float = 0.0, steps: int = 0) -> tuple[int, float]:
+    """Some steps, or as many as it takes until that much CPU time has passed: how many, and the time they took."""
+    done, chunk = 0, steps or 1
     start = time.process_time()
     while True:
         for _ in range(chunk):
             step()
-        steps += chunk
+        done += chunk
         spent = time.process_time() - start
-        if spent >= seconds:
-            return steps, spent
+        if steps or spent >= seconds:
+            return done, spent
         if spent < seconds / 20:
             chunk *= 2  # the clock is read rarely enough to cost nothing
+
+
+class Memory:
+    """This process's memory at one moment, and the peak from then on. It is known on Linux alone."""
+
+    STATUS = Path("/proc/self/status")
+
+    def __init__(self):
+        self.before = self._kibibytes("VmRSS")
+        if self.before is not None:
+            Path("/proc/self/clear_refs").write_text("5")  # forget the peak
+
+    def peak_above(self) -> int | None:
+        return None if self.before is None else self._kibibytes("VmHWM") - self.before
+
+    def _kibibytes(self, name: str) -> int | None:
+        try:
+            lines = self.STATUS.read_text().splitlines()
+        except OSError:
+            return None
+        return int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Tasks: `ROWS` lists (name, sentences per graph, options); `make` gives a training step as a callable."""
+"""Tasks: `ROWS` lists (name, sentences per graph, options); `make` gives its steps, `examples` the minibatches."""

@@ -7,10 +7,16 @@ kind follows the right transitions and reads nothing but the loss.
 import random
 
 from synthetic import SHIFT, VOCABULARY, arc_hybrid_transitions, minibatches, sentences
-from training import training_step
+from training import training_steps
 
 ROWS = [("parser, scores read", (1,), {"read": True}), ("parser, blind", (1, 10, 64), {"read": False})]
 EMBEDDING, HIDDEN, MLP, TRANSITIONS = 128, 128, 64, 3
+
+
+def examples(minibatch, seed):
+    rng = random.Random(seed)
+    pool = [(sentence, arc_hybrid_transitions(len(sentence), rng)) for sentence in sentences(rng)]
+    return minibatches(pool, minibatch, rng)
 
 
 def make(dy, minibatch, seed, read):
@@ -23,9 +29,7 @@ def make(dy, minibatch, seed, read):
     b = parameters.add_parameters(MLP)
     V = parameters.add_parameters((TRANSITIONS, MLP))
     c = parameters.add_parameters(TRANSITIONS)
-    rng = random.Random(seed)
-    pool = [(sentence, arc_hybrid_transitions(len(sentence), rng)) for sentence in sentences(rng)]
-    batches = minibatches(pool, minibatch, rng)
+    batches = examples(minibatch, seed)
 
     def losses_of(sentence, transitions):
         waiting = reader.transduce([words[word] for word in sentence])[::-1]
@@ -45,4 +49,4 @@ def make(dy, minibatch, seed, read):
     def loss_of(batch):
         return dy.esum([loss for example in batch for loss in losses_of(*example)])
 
-    return training_step(dy, parameters, batches, loss_of)
+    return training_steps(dy, parameters, batches, loss_of)

@@ -3,11 +3,16 @@
 import random
 
 from synthetic import VOCABULARY, minibatches_by_length, sentences
-from training import training_step
+from training import training_steps
 
 ROWS = [("rnnlm", (1, 16, 64), {})]
 EMBEDDING, HIDDEN = 128, 256
 END = 0
+
+
+def examples(minibatch, seed):
+    rng = random.Random(seed)
+    return minibatches_by_length(sentences(rng), minibatch, rng)
 
 
 def make(dy, minibatch, seed):
@@ -17,8 +22,7 @@ def make(dy, minibatch, seed):
     lstm = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
     W = parameters.add_parameters((VOCABULARY, HIDDEN))
     b = parameters.add_parameters(VOCABULARY)
-    rng = random.Random(seed)
-    batches = minibatches_by_length(sentences(rng), minibatch, rng)
+    batches = examples(minibatch, seed)
 
     def loss_of(batch):
         # Shorter sentences are padded with END; the mask keeps the padding out of the loss.
@@ -38,4 +42,4 @@ def make(dy, minibatch, seed):
             previous = column
         return dy.sum_batches(dy.esum(losses))
 
-    return training_step(dy, parameters, batches, loss_of)
+    return training_steps(dy, parameters, batches, loss_of)

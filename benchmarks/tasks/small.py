@@ -1,13 +1,18 @@
 """The smallest useful graph, three nodes: what a program pays for each graph it evaluates."""
 
+from training import Steps
+
 ROWS = [("small", (1,), {})]
+NUMBERS = [0.1, 0.2, 0.3]
 
 
 def make(dy, minibatch, seed):
-    numbers = [0.1, 0.2, 0.3]
-
-    def step():
+    def build():
         dy.renew_cg()
-        return dy.sum_elems(dy.tanh(dy.inputVector(numbers))).scalar_value()
+        return dy.sum_elems(dy.tanh(dy.inputVector(NUMBERS)))
 
-    return step
+    def run():
+        dy.renew_cg()
+        return dy.sum_elems(dy.tanh(dy.inputVector(NUMBERS))).scalar_value()
+
+    return Steps(run, run, build)

@@ -3,10 +3,16 @@
 import random
 
 from synthetic import VOCABULARY, minibatches, sentences
-from training import training_step
+from training import training_steps
 
 ROWS = [("tagger", (1, 10, 64), {})]
 EMBEDDING, HIDDEN, MLP, TAGS = 128, 50, 32, 9
+
+
+def examples(minibatch, seed):
+    rng = random.Random(seed)
+    pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
+    return minibatches(pool, minibatch, rng)
 
 
 def make(dy, minibatch, seed):
@@ -17,9 +23,7 @@ def make(dy, minibatch, seed):
     backward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
     H = parameters.add_parameters((MLP, 2 * HIDDEN))
     O = parameters.add_parameters((TAGS, MLP))  # noqa: E741
-    rng = random.Random(seed)
-    pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
-    batches = minibatches(pool, minibatch, rng)
+    batches = examples(minibatch, seed)
 
     def losses_of(sentence):
         vectors = [words[word] for word, _ in sentence]
@@ -32,4 +36,4 @@ def make(dy, minibatch, seed):
     def loss_of(batch):
         return dy.esum([loss for sentence in batch for loss in losses_of(sentence)])
 
-    return training_step(dy, parameters, batches, loss_of)
+    return training_steps(dy, parameters, batches, loss_of)

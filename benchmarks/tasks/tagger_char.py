@@ -3,13 +3,22 @@
 import random
 
 from synthetic import VOCABULARY, minibatches, sentences, zipf
-from training import training_step
+from training import training_steps
 
 ROWS = [("tagger_char", (1, 10, 64), {})]
 EMBEDDING, CHAR_EMBEDDING, HIDDEN, MLP, TAGS = 128, 20, 50, 32, 9
 CHARACTERS = 60
 FREQUENT = 1_000
 """Words below this rank, about three quarters of a text, have a vector of their own."""
+
+
+def examples(minibatch, seed):
+    """The letters of each word, and minibatches."""
+    rng = random.Random(seed)
+    char = zipf(CHARACTERS)
+    spelling = [[char(rng) for _ in range(rng.randint(3, 9))] for _ in range(VOCABULARY)]
+    pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
+    return spelling, minibatches(pool, minibatch, rng)
 
 
 def make(dy, minibatch, seed):
@@ -23,11 +32,7 @@ def make(dy, minibatch, seed):
     backward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
     H = parameters.add_parameters((MLP, 2 * HIDDEN))
     O = parameters.add_parameters((TAGS, MLP))  # noqa: E741
-    rng = random.Random(seed)
-    char = zipf(CHARACTERS)
-    spelling = [[char(rng) for _ in range(rng.randint(3, 9))] for _ in range(VOCABULARY)]
-    pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
-    batches = minibatches(pool, minibatch, rng)
+    spelling, batches = examples(minibatch, seed)
 
     def vector(word):
         if word < FREQUENT:
@@ -51,4 +56,4 @@ def make(dy, minibatch, seed):
     def loss_of(batch):
         return dy.esum([loss for sentence in batch for loss in losses_of(sentence)])
 
-    return training_step(dy, parameters, batches, loss_of)
+    return training_steps(dy, parameters, batches, loss_of)

@@ -3,10 +3,16 @@
 import random
 
 from synthetic import VOCABULARY, binary_tree, minibatches, sentences
-from training import training_step
+from training import training_steps
 
 ROWS = [("treelstm 128", (1, 10, 64), {"size": 128}), ("treelstm 256", (1, 10, 64), {"size": 256})]
 CLASSES = 5
+
+
+def examples(minibatch, seed):
+    rng = random.Random(seed)
+    pool = [labelled(binary_tree(sentence, rng), rng) for sentence in sentences(rng)]
+    return minibatches(pool, minibatch, rng)
 
 
 def make(dy, minibatch, seed, size):
@@ -16,9 +22,7 @@ def make(dy, minibatch, seed, size):
     leaf = Leaf(dy, parameters, size)
     join = Join(dy, parameters, size)
     classes = parameters.add_parameters((CLASSES, size))
-    rng = random.Random(seed)
-    pool = [labelled(binary_tree(sentence, rng), rng) for sentence in sentences(rng)]
-    batches = minibatches(pool, minibatch, rng)
+    batches = examples(minibatch, seed)
 
     def read(node, losses):
         label, *parts = node
@@ -35,7 +39,7 @@ def make(dy, minibatch, seed, size):
             read(tree, losses)
         return dy.esum(losses)
 
-    return training_step(dy, parameters, batches, loss_of)
+    return training_steps(dy, parameters, batches, loss_of)
 
 
 def labelled(tree, rng):

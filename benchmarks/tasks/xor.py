@@ -3,10 +3,15 @@
 import random
 
 from synthetic import minibatches
-from training import training_step
+from training import training_steps
 
 ROWS = [("xor", (1, 64), {})]
 HIDDEN = 8
+
+
+def examples(minibatch, seed):
+    table = [([x, y], float(x != y)) for x in (0.0, 1.0) for y in (0.0, 1.0)]
+    return minibatches(table * 64, minibatch, random.Random(seed))
 
 
 def make(dy, minibatch, seed):
@@ -16,8 +21,7 @@ def make(dy, minibatch, seed):
     b = parameters.add_parameters(HIDDEN)
     V = parameters.add_parameters((1, HIDDEN))
     c = parameters.add_parameters(1)
-    table = [([x, y], float(x != y)) for x in (0.0, 1.0) for y in (0.0, 1.0)]
-    batches = minibatches(table * 64, minibatch, random.Random(seed))
+    batches = examples(minibatch, seed)
 
     def loss_of(batch):
         losses = []
@@ -27,4 +31,4 @@ def make(dy, minibatch, seed):
             losses.append(dy.squared_distance(guess, dy.scalarInput(answer)))
         return dy.esum(losses)
 
-    return training_step(dy, parameters, batches, loss_of)
+    return training_steps(dy, parameters, batches, loss_of)

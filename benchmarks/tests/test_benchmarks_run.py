@@ -1,6 +1,5 @@
 """Every task runs under this interpreter's DyNet, and the command prints its table."""
 
-import importlib
 import json
 import math
 import os
@@ -10,27 +9,50 @@ from pathlib import Path
 
 import pytest
 
+from competitors import TASKS, core, rows_of
+from phases import PARTS
+
 BENCHMARKS = Path(__file__).resolve().parents[1]
-TASKS = ("small", "xor", "tagger", "tagger_char", "treelstm", "parser", "rnnlm")
-ROWS = [(task, row[0]) for task in TASKS for row in importlib.import_module(f"tasks.{task}").ROWS]
+ROWS = {row.name: row for row in reversed(rows_of(TASKS))}  # each with its smallest minibatch
 
 
-@pytest.mark.parametrize("task, name", ROWS)
-def test_worker_answers(task, name):
-    minibatch = next(row for row in importlib.import_module(f"tasks.{task}").ROWS if row[0] == name)[1][0]
-    core = str(min(os.sched_getaffinity(0)))
-    command = [sys.executable, str(BENCHMARKS / "worker.py"), task, name, str(minibatch), "1", core]
-    result = subprocess.run(command, input="0.01\n0.01\n", capture_output=True, text=True, timeout=300)
+def work(row, requests, **more):
+    """What `worker.py` answers to some requests."""
+    order = {"kind": "dynet", "task": row.task, "row": row.name, "minibatch": row.minibatch, "seed": 1, **more}
+    command = [sys.executable, str(BENCHMARKS / "worker.py"), json.dumps({**order, "core": core()})]
+    lines = "".join(json.dumps(request) + "\n" for request in requests)
+    result = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    first, *turns = map(json.loads, result.stdout.splitlines())
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=str)
+def test_worker_answers(row):
+    first, timed, counted = work(row, [{"seconds": 0.01}, {"steps": 3}])
     assert math.isfinite(first["loss"]) and first["loss"] > 0
-    assert len(turns) == 2
-    assert all(turn["sentences"] >= 1 and turn["seconds"] >= 0.01 for turn in turns)
+    assert timed["sentences"] >= 1 and timed["seconds"] >= 0.01
+    assert counted["sentences"] == 3 and counted["memory"] is None or counted["memory"] > 0
+
+
+def test_worker_only_infers_or_builds():
+    trained, inferred, built = ([first["loss"], turn] for first, turn in (
+        work(ROWS["xor"], [{"steps": 5}], work=kind) for kind in ("train", "infer", "build")
+    ))  # fmt: skip
+    assert inferred[0] == trained[0] and built[0] is None
+    assert inferred[1]["sentences"] == built[1]["sentences"] == 5
+
+
+def test_phases_add_up():
+    _, turn = work(ROWS["treelstm 128"], [{"seconds": 0.1}], work="phases")
+    assert list(turn["phases"]) == list(PARTS)
+    assert all(seconds > 0 for seconds in turn["phases"].values())
+    assert sum(turn["phases"].values()) == pytest.approx(turn["seconds"], rel=0.3)
 
 
 def run(*arguments, **environment):
     command = [sys.executable, str(BENCHMARKS / "run.py"), *arguments]
-    environment = {**os.environ, "DYNET_REFERENCE_PYTHON": "", **environment}
+    peers = dict.fromkeys(("DYNET_REFERENCE_PYTHON", "TORCH_PYTHON", "JAX_PYTHON"), "")
+    environment = {**os.environ, **peers, **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
 

@@ -4,8 +4,9 @@ import functools
 import importlib
 
 import emulation
-import gpu_checks
 import pytest
+
+import gpu_checks
 import synthetic
 
 pytestmark = pytest.mark.usefixtures("emulated")

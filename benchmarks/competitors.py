@@ -1,0 +1,190 @@
+"""Who competes, at what, and how: processes that take turns on one core."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from worker import has_task
+
+HERE = Path(__file__).resolve().parent
+TASKS = ("small", "xor", "tagger", "tagger_char", "treelstm", "parser", "rnnlm")
+SEED = 1
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+REFERENCE_MEMORY = "4096"
+LITTLE_MEMORY = "4"
+"""Megabytes for real DyNet, which cannot grow its memory while it batches."""
+PYTHONS = {"dynet": "DYNET_REFERENCE_PYTHON", "torch": "TORCH_PYTHON", "jax": "JAX_PYTHON"}
+"""The variables that name the interpreters of peers."""
+
+
+@dataclass
+class Competitor:
+    name: str
+    command: list[str]
+    kind: str = "dynet"
+    flags: list[str] = field(default_factory=list)
+
+
+OURS = Competitor("this project", [sys.executable])
+
+
+@dataclass
+class Row:
+    """One line of the table: a task's variant at a number of sentences a graph."""
+
+    task: str
+    name: str
+    minibatch: int
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.minibatch}"
+
+
+def rows_of(tasks: Iterable[str]) -> list[Row]:
+    return [
+        Row(task, name, minibatch)
+        for task in tasks
+        for name, minibatches, _ in importlib.import_module(f"tasks.{task}").ROWS
+        for minibatch in minibatches
+    ]
+
+
+def find_competitors(kinds: Iterable[str] = tuple(PYTHONS)) -> list[Competitor]:
+    """The peers of some kinds whose interpreters are named, and this project as the last."""
+    found = []
+    for kind in kinds:
+        python = os.environ.get(PYTHONS[kind])
+        if not python:
+            print(f"{PYTHONS[kind]} is not set: no comparison with {kind}", file=sys.stderr)
+            continue
+        command = [python, "-E"]  # lest PYTHONPATH lead it to our `dynet`
+        if kind == "dynet":
+            memory = ["--dynet-mem", REFERENCE_MEMORY]
+            found.append(Competitor("DyNet", command, kind, memory))
+            found.append(Competitor("DyNet autobatch", command, kind, [*memory, "--dynet-autobatch", "1"]))
+        else:
+            found.append(Competitor({"jax": "JAX"}.get(kind, kind), command, kind))
+    return [*found, OURS]
+
+
+def with_little_memory(competitors: Iterable[Competitor]) -> list[Competitor]:
+    """The competitors, where real DyNet takes memory as it needs it, so that it can be seen how much that is.
+
+    DyNet takes what it is told to when it is imported. Told to take little it grows, 16 MiB at a time for each of its
+    pools; but not while it batches, so automatic batching is left out.
+    """
+    return [
+        replace(one, flags=[LITTLE_MEMORY if flag == REFERENCE_MEMORY else flag for flag in one.flags])
+        for one in competitors
+        if "--dynet-autobatch" not in one.flags
+    ]
+
+
+class Worker:
+    """A competitor at work on a row: `worker.py` in a process that waits for its turns.
+
+    What goes wrong there ends up in `failure`, and the worker takes no further turns. One whose task has no file for
+    its kind takes none at all.
+    """
+
+    def __init__(self, competitor: Competitor, row: Row, core: int, **more):
+        self.loss: float | None = None
+        self.turns: list[dict] = []
+        self.failure: str | None = None
+        self.present = has_task(competitor.kind, row.task)
+        if not self.present:
+            return
+        order = {"kind": competitor.kind, "task": row.task, "row": row.name, "minibatch": row.minibatch}
+        order |= {"seed": SEED, "core": core, **more}
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [*competitor.command, str(HERE / "worker.py"), json.dumps(order), *competitor.flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**os.environ, **ONE_THREAD},
+        )
+
+    def begin(self) -> None:
+        if self.present:
+            answer = self.answer()
+            self.loss = answer.get("loss")
+            self.present = not answer.get("absent")
+
+    def turn(self, **request) -> dict | None:
+        """The answer to a request for a number of `seconds` or `steps`."""
+        if self.failure or not self.present:
+            return None
+        with contextlib.suppress(BrokenPipeError):  # the answer will say so
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        return self.answer() or None
+
+    def answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        code = self.process.wait()
+        self.errors.seek(0)
+        self.failure = (self.errors.read().strip().splitlines() or [f"exit code {code}"])[-1]
+        return {}
+
+    def end(self) -> None:
+        if hasattr(self, "process"):
+            self.process.communicate()
+            self.errors.close()
+
+    def speed(self) -> float | None:
+        """Sentences a second: the median of all turns."""
+        return statistics.median(turn["sentences"] / turn["seconds"] for turn in self.turns) if self.turns else None
+
+
+def measure(
+    row: Row, competitors: list[Competitor], rounds: int, seconds: float, works: Iterable[str] = ("train",)
+) -> list[Worker]:
+    """Workers, for each kind of work and competitor, after their turns, taken one after another, round by round."""
+    workers = [Worker(competitor, row, core(), work=work) for work in works for competitor in competitors]
+    for worker in workers:
+        worker.begin()
+        worker.turn(seconds=seconds / 3)  # caches warm up; not counted
+    for _ in range(rounds):
+        for worker in workers:
+            turn = worker.turn(seconds=seconds)
+            if turn is not None:
+                worker.turns.append(turn)
+    for worker in workers:
+        worker.end()
+    return workers
+
+
+def report_failures(row: Row, competitors: list[Competitor], workers: list[Worker]) -> None:
+    for competitor, worker in zip(competitors, workers):
+        if worker.failure:
+            print(f"{row}, {competitor.name}: {worker.failure}", file=sys.stderr)
+
+
+def core() -> int:
+    """The core on which all compete."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+def cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

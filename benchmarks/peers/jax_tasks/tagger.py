@@ -1,0 +1,61 @@
+"""The tagger in JAX: sentences padded for the LSTMs, and the scores of all words in one product."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from peers.padding import Padded
+from synthetic import VOCABULARY
+from tasks.tagger import EMBEDDING, HIDDEN, MLP, TAGS, examples
+
+from .training import cross_entropy, lstm, rounded, run_lstm, training_steps, used_rows
+
+
+def make(initial, minibatch, seed):
+    lookups = {"words": initial.lookup(VOCABULARY, EMBEDDING)}
+    dense = {
+        "forward": lstm(initial, EMBEDDING, HIDDEN),
+        "backward": lstm(initial, EMBEDDING, HIDDEN),
+        "H": initial.parameter(MLP, 2 * HIDDEN),
+        "O": initial.parameter(TAGS, MLP),
+    }
+
+    def arrays_of(batch):
+        lengths = [len(sentence) for sentence in batch]
+        padded = Padded(lengths, rounded(max(lengths)))
+        numbers, tags = np.array([pair for sentence in batch for pair in sentence]).T
+        size = padded.rows * padded.columns
+        used, places = used_rows(numbers, size, VOCABULARY)
+        return {
+            "used": {"words": used},
+            **both_orders(padded, places),
+            "tags": padded.spread(tags, padded.forward).reshape(-1).astype(np.int32),
+        }
+
+    def loss_of(dense, rows, batch):
+        read = read_both_ways(dense["forward"], dense["backward"], rows["words"], batch)
+        hidden = jnp.tanh(read @ dense["H"].T)
+        return cross_entropy(hidden @ dense["O"].T, batch["tags"], batch["counts"])
+
+    return training_steps(dense, lookups, lambda: examples(minibatch, seed), minibatch, arrays_of, loss_of)
+
+
+def both_orders(padded: Padded, places: np.ndarray) -> dict[str, np.ndarray]:
+    """Places of vectors in both orders, where the second order has each item of the first, and what counts."""
+    back = np.zeros(padded.rows * padded.columns, np.int32)
+    counts = np.zeros(back.size, np.float32)
+    back[padded.forward] = padded.backward
+    counts[padded.forward] = 1
+    return {
+        "places": padded.spread(places, padded.forward).astype(np.int32),
+        "reversed": padded.spread(places, padded.backward).astype(np.int32),
+        "back": back,
+        "counts": counts,
+    }
+
+
+def read_both_ways(forward, backward, vectors, batch):
+    """The outputs of both LSTMs side by side, one row for each item in the first order."""
+    before = run_lstm(forward, vectors[batch["places"]])
+    after = run_lstm(backward, vectors[batch["reversed"]])
+    size = before.shape[0] * before.shape[1]
+    return jnp.concatenate([before.reshape(size, -1), after.reshape(size, -1)[batch["back"]]], axis=1)

@@ -1,0 +1,97 @@
+"""The TreeLSTM in torch, level by level: all nodes of a minibatch whose parts are known are computed at once.
+
+A level's states are put in the order in which higher levels take them and split once; what a level takes is
+joined once. So every state is copied twice, however many levels there are.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from synthetic import VOCABULARY
+from tasks.treelstm import CLASSES, examples
+
+from .training import Lookup, training_steps, weight
+
+ROOT = 1 << 30  # as the level that takes a node
+
+
+class Node:
+    __slots__ = ("label", "parts", "taken_by", "place")  # the level that takes it, and its place among what that takes
+
+
+def levels_of(batch) -> list[list[Node]]:
+    """The nodes by the height above their lowest leaf, in the order in which higher levels take them."""
+    levels: list[list[Node]] = []
+
+    def read(tree) -> tuple[Node, int]:
+        node, height = Node(), 0
+        node.label, *parts = tree
+        node.taken_by = ROOT
+        if len(parts) == 2:
+            (left, left_height), (right, right_height) = read(parts[0]), read(parts[1])
+            height = 1 + max(left_height, right_height)
+            left.taken_by = right.taken_by = height
+            parts = [left, right]
+        node.parts = parts
+        while len(levels) <= height:
+            levels.append([])
+        levels[height].append(node)
+        return node, height
+
+    for tree in batch:
+        read(tree)
+    taken = dict.fromkeys([*range(len(levels)), ROOT], 0)
+    for level in levels:
+        level.sort(key=lambda node: node.taken_by)
+        for node in level:
+            node.place = taken[node.taken_by]
+            taken[node.taken_by] += 1
+    return levels
+
+
+def make(initial, minibatch, seed, size):
+    words = Lookup(initial.lookup(VOCABULARY, size))
+    gates = [(initial.parameter(size, size), initial.parameter(size)) for _ in "iou"]
+    leaf_W, leaf_b = (weight(np.concatenate(parts)) for parts in zip(*gates))
+    gates = [(initial.parameter(size, size), initial.parameter(size, size), initial.parameter(size)) for _ in "iolru"]
+    left_W, right_W, join_b = (np.concatenate(parts) for parts in zip(*gates))
+    join_W, join_b = weight(np.concatenate([left_W, right_W], 1)), weight(join_b)
+    classes = weight(initial.parameter(CLASSES, size))
+
+    def read_leaves(level):
+        numbers = np.array([node.parts[0] for node in level])
+        io, u = F.linear(words(words.use(numbers)), leaf_W, leaf_b).split([2 * size, size], 1)
+        i, o = torch.sigmoid(io).chunk(2, 1)
+        c = i * torch.tanh(u)
+        return o * torch.tanh(c), c
+
+    def join(level, hs, cs):
+        places = torch.tensor([part.place for node in level for part in node.parts])
+        h = torch.cat(hs).index_select(0, places).view(-1, 2 * size)
+        c = torch.cat(cs).index_select(0, places).view(-1, 2, size)
+        iolr, u = F.linear(h, join_W, join_b).split([4 * size, size], 1)
+        i, o, kept = torch.sigmoid(iolr).split([size, size, 2 * size], 1)
+        c = torch.addcmul((kept.view(-1, 2, size) * c).sum(1), i, torch.tanh(u))
+        return o * torch.tanh(c), c
+
+    def loss_of(batch):
+        levels = levels_of(batch)
+        taken = {number: ([], []) for number in [*range(len(levels)), ROOT]}
+        states = []
+        for number, level in enumerate(levels):
+            h, c = join(level, *taken[number]) if number else read_leaves(level)
+            states.append(h)
+            groups = {taker: len(list(nodes)) for taker, nodes in groupby(level, lambda node: node.taken_by)}
+            for kind, state in enumerate((h, c)):
+                for taker, part in zip(groups, state.split(list(groups.values()))):
+                    taken[taker][kind].append(part)
+        labels = torch.tensor([node.label for level in levels for node in level])
+        return F.cross_entropy(F.linear(torch.cat(states), classes), labels, reduction="sum")
+
+    parameters = [leaf_W, leaf_b, join_W, join_b, classes]
+    return training_steps(parameters, [words], examples(minibatch, seed), loss_of)

@@ -1,0 +1,102 @@
+"""Where a training step's time goes in this project: building, planning, running forwards and backwards, updating.
+
+The compiled machine's functions plan and run in one call; here they are called one after the other, and a clock is
+read in between: the thread's CPU time, less what reading it takes. `build` is `renew_cg` and the user's own code with
+all ops that it records; `rest` is what `value`, `backward` and `update` do around the compiled calls. The column
+`whole` is the step without any clock, in turns with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import time
+from collections.abc import Callable
+
+clock = time.thread_time_ns
+PARTS = ("build", "plan", "forward", "backward", "update", "rest")
+
+
+class Split:
+    """A training step that keeps account of its parts, in seconds."""
+
+    def __init__(self, steps):
+        from dynet_core.device import compiled
+        from dynet_kernels.library import PHASES
+
+        steps.train()  # the first loads kernels, and the machine's functions with them
+        self.steps = steps
+        self.machine = compiled()
+        self.times = dict.fromkeys(PARTS, 0)
+        self.reading = int(statistics.median(-clock() + clock() for _ in range(1000)))
+        for phase in PHASES:
+            part = "update" if phase == "gradient_norm" else phase
+            setattr(self.machine, phase, self.timed(getattr(self.machine, f"plan_{phase}"), part))
+
+    def timed(self, plan: Callable, part: str) -> Callable:
+        """What plans and runs a phase, with a clock in between."""
+        from dynet_kernels.layout import READY, SLOT
+
+        times, run, reading = self.times, self.machine.run, self.reading
+        status_at: dict[int, ctypes.c_int64] = {}
+
+        def call(context: int, *arguments) -> None:
+            if context not in status_at:
+                status_at[context] = ctypes.c_int64.from_address(context + 8 * SLOT["status"])
+            start = clock()
+            plan(context, *arguments)
+            planned = clock()
+            times["plan"] += planned - start - reading
+            if status_at[context].value == READY:
+                run(context)
+                times[part] += clock() - planned - reading
+                self.readings += 1
+            self.readings += 2
+
+        return call
+
+    def __call__(self) -> float:
+        times, steps, reading = self.times, self.steps, self.reading
+        self.readings, inside = 0, self.inside()
+        start = clock()
+        loss = steps.build()
+        built = clock()
+        times["build"] += built - start - reading * (1 + self.readings) - (self.inside() - inside)
+        self.readings, inside = 0, self.inside()
+        start = clock()
+        value = loss.scalar_value()
+        if steps.trainer:
+            loss.backward()
+            steps.trainer.update()
+        end = clock()
+        times["rest"] += end - start - reading * (1 + self.readings) - (self.inside() - inside)
+        return value
+
+    def inside(self) -> int:
+        """What compiled calls have taken so far."""
+        times = self.times
+        return times["plan"] + times["forward"] + times["backward"] + times["update"]
+
+    def take(self) -> dict[str, float]:
+        """The parts' seconds since the last call."""
+        taken = {part: nanoseconds / 1e9 for part, nanoseconds in self.times.items()}
+        self.times.update(dict.fromkeys(PARTS, 0))
+        return taken
+
+
+def print_table(rows, rounds: int, seconds: float) -> None:
+    from competitors import OURS, cpu_model, measure, report_failures
+
+    print(f"{cpu_model()}, one core; microseconds of CPU time a sentence; whole: without reading clocks")
+    print(f"{'task':20} {'mb':>3} " + " ".join(f"{part:>9}" for part in (*PARTS, "sum", "whole")))
+    for row in rows:
+        workers = measure(row, [OURS], rounds, seconds, ("train", "phases"))
+        report_failures(row, [OURS, OURS], workers)
+        plain, split = workers
+        if plain.failure or split.failure:
+            continue
+        cells = [
+            1e6 * statistics.median(turn["phases"][part] / turn["sentences"] for turn in split.turns) for part in PARTS
+        ]
+        cells += [sum(cells), 1e6 / plain.speed()]
+        print(f"{row.name:20} {row.minibatch:>3} " + " ".join(f"{cell:>9,.1f}" for cell in cells), flush=True)

@@ -1,0 +1,72 @@
+"""What has fallen behind the recorded ratios is named, once measuring again shows the same."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import guard
+
+BENCHMARKS = Path(__file__).resolve().parents[1]
+RECORDED = {"tagger at 1": 4.0, "xor at 1": 0.5}
+
+
+def never(name):
+    raise AssertionError(f"{name} is measured again")
+
+
+def test_rows_as_recorded_pass():
+    assert guard.check({"tagger at 1": 3.5, "xor at 1": 0.9, "small at 1": 0.1}, RECORDED, never) == []
+
+
+def test_a_fall_is_named_with_its_figures():
+    assert guard.check({"tagger at 1": 3.3, "xor at 1": 0.5}, RECORDED, lambda name: 3.2) == [
+        "tagger at 1: the ratio to DyNet is 3.20, recorded is 4.00, at least 3.40"
+    ]
+
+
+def test_a_busy_moment_is_forgiven():
+    again = iter([3.0, 3.9])
+    assert guard.check({"tagger at 1": 2.0}, RECORDED, lambda name: next(again)) == []
+
+
+def test_a_row_that_fails_has_fallen():
+    (line,) = guard.check({"xor at 1": None}, RECORDED, lambda name: None)
+    assert "could not be measured" in line
+
+
+def test_records_are_kept(tmp_path, capsys):
+    path = tmp_path / "recorded.json"
+    assert guard.load(path, "this CPU") == {}
+    assert "does not exist" in capsys.readouterr().err
+    guard.record({"a at 1": 1.234, "b at 1": 2.0}, path, "this CPU")
+    guard.record({"b at 1": 3.0, "c at 1": None}, path, "this CPU")
+    assert guard.load(path, "this CPU") == {"a at 1": 1.23, "b at 1": 3.0}
+    assert capsys.readouterr().err == ""
+    guard.load(path, "that CPU")
+    assert "recorded ratios are of this CPU, this is that CPU" in capsys.readouterr().err
+
+
+FAKE = """#!{python}
+import json, sys
+order = json.loads(sys.argv[3])
+print(json.dumps({{"loss": None}}), flush=True)
+for line in sys.stdin:
+    print(json.dumps({{"sentences": 1000, "seconds": 1.0}}), flush=True)
+"""
+
+
+@pytest.mark.parametrize("recorded, code", [(0.01, 0), (1e6, 1)])
+def test_the_command_fails_where_a_ratio_fell(tmp_path, monkeypatch, recorded, code):
+    fake, path = tmp_path / "python", tmp_path / "recorded.json"
+    fake.write_text(FAKE.format(python=sys.executable))
+    fake.chmod(0o755)
+    monkeypatch.setenv("DYNET_REFERENCE_PYTHON", str(fake))
+    path.write_text(json.dumps({"cpu": "", "ratios": {"small at 1": recorded}}))
+    options = ["--tasks", "small", "--seconds", "0.01", "--rounds", "1", "--quick", "--recorded", str(path)]
+    command = [sys.executable, str(BENCHMARKS / "run.py"), *options]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == code, result.stderr
+    assert ("small at 1: the ratio to DyNet is" in result.stderr) == bool(code)

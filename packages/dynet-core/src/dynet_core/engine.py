@@ -27,6 +27,8 @@ PER_RECORD = {
     "node": at.NODE_ROW,
     "listed": 1,
     "starts": 1,
+    "numbers": 1,
+    "depths": 1,
     "sorted": 1,
     "order": 1,
     "counters": 1,
@@ -135,6 +137,7 @@ class Engine:
         self._grow("table", 1 << 12)
         self._grow("before", at.MOST_NUMBERED * at.WORDS)
         self._grow("stage", at.MOST_NUMBERED)
+        self._grow("begins", at.MOST_NUMBERED + 1)
         for direction in ("forward", "backward"):
             self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
             self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=at.TAPE_ROW)

@@ -7,12 +7,11 @@ from tvm.script import tirx as T
 from . import layout as at
 from . import tir
 from .layout import SLOT
-from .levels import find_depths
+from .levels import find_depths, note_edges, start_numbering
 from .planner import (
     Stretch,
     awaited,
     column_count,
-    count_sort,
     depth_of,
     each_count,
     emit_clear,
@@ -21,12 +20,12 @@ from .planner import (
     first_each,
     float_count,
     is_later_part,
-    local_of,
     node_at,
     open_buffers,
     operand_count,
     operand_needs,
     property_of,
+    put_in_order,
     same_group,
     size_of,
     start_tape,
@@ -207,7 +206,7 @@ def make_ready(plan, order, nodes, signature, loss, everything):
 def find_live(plan, loss, everything, listed):
     """Find the nodes through which the loss depends on parameters; how many of them have steps to run.
 
-    These stand at the end of starts[:listed], in the order in which they were recorded.
+    These become `starts`, the last ones first.
     """
     if plan.slots[SLOT["dirty"]] != 0:
         for place in T.serial(plan.slots[SLOT["listed_count"]]):
@@ -238,11 +237,13 @@ def find_live(plan, loss, everything, listed):
                 indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
                 indices = indices + 2 * plan.table[signature + at.BACKWARD_COUNT]
                 rows = rows + 2 * plan.table[signature + at.BACKWARD_COUNT] + plan.table[signature + at.DEFERRED_COUNT]
+                plan.starts[count] = node
+                plan.numbers[count] = plan.table[signature + at.LOCAL]
+                plan.depths[count] = depth_of(plan, node)
                 count += 1
-                plan.starts[listed - count] = node
     plan.slots[SLOT["needed_index"]] = indices + 2
     plan.slots[SLOT["needed_tape"]] = rows + 2
-    plan.slots[SLOT["live_count"]] = count
+    plan.slots[SLOT["starts_count"]] = count
 
 
 @T.inline
@@ -266,10 +267,8 @@ def note_touched_rows(plan, listed):
 def plan_steps(plan, loss, size, everything, listed):
     """Write the tape, group by group of nodes that share depth and signature, from the loss backwards."""
     note_touched_rows(plan, listed)
-    count: T.let = plan.slots[SLOT["live_count"]]
-    starts = T.meta_var(Stretch(plan.starts, listed - count))
-    count_sort(plan, starts, plan.sorted, count, plan.slots[SLOT["numbered"]], local_of)
-    count_sort(plan, plan.sorted, plan.order, count, plan.slots[SLOT["depths"]], depth_of)
+    count: T.let = plan.slots[SLOT["starts_count"]]
+    put_in_order(plan)
     plan.slots[SLOT["gradient_top"]] = plan.slots[SLOT["gradient_start"]]
     take_memory(plan, loss, node_at(plan, loss, at.NODE_PART))
     clear_from(plan, plan.slots[SLOT["gradient_start"]])
@@ -329,6 +328,10 @@ def plan_new_backward(plan, loss, size, everything):
     )
     if T.Not(known):
         # nodes that were planned by turns, or that pass on gradients though they compute nothing
+        start_numbering(plan)
+        for place in T.serial(listed):
+            node: T.let = plan.listed[place]
+            note_edges(plan, node, node_at(plan, node, at.NODE_PART), node_at(plan, node, at.NODE_FIRST), 0)
         counts = T.meta_var(lambda plan, node, signature: has_gradient_steps(plan, node, signature, loss, everything))
         find_depths(plan, 0, listed, 0, counts)
         plan.slots[SLOT["levels"]] = 0

@@ -7,22 +7,20 @@ from tvm.script import tirx as T
 from . import layout as at
 from . import tir
 from .layout import SLOT
-from .levels import find_depths
+from .levels import find_depths, note_edges, start_numbering
 from .planner import (
     Stretch,
     awaited,
     column_count,
-    count_sort,
-    depth_of,
     emit_steps,
     float_count,
-    local_of,
     node_at,
     open_buffers,
     operand_count,
     part_count,
     part_signature,
     property_of,
+    put_in_order,
     same_group,
     start_tape,
     use_tape,
@@ -95,8 +93,8 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
     top = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
     listed_before: T.let = plan.slots[SLOT["listed_count"]]
     listed = listed_before
+    start_numbering(plan)
     position = begin
-    count = T.int64(0)
     indices = T.int64(0)
     rows = T.int64(0)
     # each node: where its value goes, and whether it needs a gradient
@@ -124,11 +122,10 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             plan.node[row + at.NODE_NEEDS] = needs * plan.table[signature + at.PASSES]
             plan.listed[listed] = node
             listed = listed + 1
+            note_edges(plan, node, signature, first, begin)
             place_node(plan, node, signature, first, operands, top)
             if is_computed(plan, node, signature):
                 top = top + float_count(plan, node, signature)
-                plan.starts[count] = node
-                count += 1
                 indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
                 rows = rows + plan.table[signature + at.FORWARD_COUNT]
             elif plan.table[signature + at.KIND] == at.APART:
@@ -150,8 +147,8 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             memory[inputs_start + place] = inputs[inputs_begin + place]
         find_depths(plan, listed_before, listed, begin, is_computed)
         # nodes of one depth and signature stand together
-        count_sort(plan, plan.starts, plan.sorted, count, plan.slots[SLOT["numbered"]], local_of)
-        count_sort(plan, plan.sorted, plan.order, count, plan.slots[SLOT["depths"]], depth_of)
+        put_in_order(plan)
+        count: T.let = plan.slots[SLOT["starts_count"]]
         group = T.int64(0)
         while group < count:
             node: T.let = plan.order[group]

@@ -17,8 +17,10 @@ BUFFERS = (
     "kept", "nodes",  # the records of the last graph planned from its beginning, and with their constants found
     "node",  # a row for each record integer: what is known of the node that goes by it
     "listed",  # the nodes of the graph as they were recorded
-    "starts", "sorted", "order", "counters",  # nodes that are being planned, and their order; one per record integer
+    # nodes that are being planned, the numbers of their signatures and their depths, and orders; one per record integer
+    "starts", "numbers", "depths", "sorted", "order", "counters",
     "before", "stage",  # of signatures by their number in a plan: which ones go before, and when they run (`levels.py`)
+    "begins",  # of each stage: the depth of its first nodes
     "index", "tape",  # what the kernels read: those of the direction that is run
     "forward_index", "forward_tape", "backward_index", "backward_tape",
 )  # fmt: skip
@@ -36,11 +38,11 @@ SCALARS = (
     "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape", "kept_index_top",
     "plan",  # a number that changes with every forward plan
     "listed_count", "kept_listed",  # nodes of the graph; those of the last plan from its beginning
-    "depths",  # how many different depths its nodes may have
+    "deepest",  # one more than the largest depth
     "levels", "kept_levels",  # whether the depths of the graph, and of that plan, are those of one numbering
     "numbering", "numbered",  # a number that changes with every numbering, and how many signatures it found
     # the last backward plan: of which forward plan (-1: none), from which loss, what for, where and how long
-    "live_count",  # nodes that have gradient steps to run
+    "starts_count",  # how many nodes `starts` are
     "touching",  # not 0 if rows of lookup tables are to be noted
     "dirty",  # whether LIVE of some nodes is that of an earlier backward plan
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
@@ -66,8 +68,8 @@ PARAMETER_ROW = 6
 # how many of them the planner found to be one column, and where each tensor of the trainer's state stands.
 UPDATE_PARAMETER, UPDATE_CHOSEN, UPDATE_FLOATS, UPDATE_COLUMN, UPDATE_STATES = range(5)
 
-# One row of `node`: the signature that it runs by, where the operands of its record begin, how deep it is, where value
-# and gradient stand, whether it needs a gradient, and (`backward_planner.py`) how the loss depends on it.
+# One row of `node`: the signature that it runs by, where the operands of its record begin, how deep it is in its stage,
+# where value and gradient stand, whether it needs a gradient, how the loss depends on it, and its stage.
 NODE_PART, NODE_FIRST, NODE_DEPTH, NODE_VALUE, NODE_GRADIENT, NODE_NEEDS, NODE_LIVE, NODE_STAGE = range(8)
 NODE_ROW = 8
 

@@ -59,43 +59,51 @@ def find_stages(plan):
             for k in T.serial(words):
                 stage = stage + T.popcount(plan.before[number * at.WORDS + k])
             plan.stage[number] = stage
-    for stage in T.serial(count + 1):
-        plan.counters[stage] = 0
+
+
+@T.inline
+def start_numbering(plan):
+    """Begin to give signatures numbers."""
+    plan.slots[SLOT["numbering"]] += 1
+    plan.slots[SLOT["numbered"]] = 0
+
+
+@T.inline
+def note_edges(plan, node, signature, operands, begin):
+    """Note which signatures go before a node's: those of operands that are not there already, as before `begin`."""
+    number_signature(plan, signature)
+    number: T.let = plan.table[signature + at.LOCAL]
+    if is_later_part(plan, node, operands):
+        goes_before(plan, local_of(plan, node - 1), number)
+    for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
+        awaited_at, waits = T.meta_var(
+            awaited(plan, operands, signature, operand_count(plan, operands, signature), turn)
+        )
+        for k in T.serial(waits):
+            operand: T.let = plan.nodes[awaited_at + k]
+            if operand >= begin:
+                goes_before(plan, local_of(plan, operand), number)
 
 
 @T.inline
 def find_depths(plan, first, last, begin, counts):
-    """The depth of the nodes listed[first:last], whose operands before `begin` are there already.
+    """The stage of the nodes listed[first:last], whose edges are noted, and their depth in it.
 
     counts(plan, node, signature) says whether a node has instructions, and so a depth of its own; what has none
-    goes with its operands.
+    goes with its operands. Those that count become `starts`, with their numbers and depths.
     """
-    plan.slots[SLOT["numbering"]] += 1
-    plan.slots[SLOT["numbered"]] = 0
-    for place in T.serial(last - first):
-        node: T.let = plan.listed[first + place]
-        signature: T.let = node_at(plan, node, at.NODE_PART)
-        operands: T.let = node_at(plan, node, at.NODE_FIRST)
-        number_signature(plan, signature)
-        number: T.let = plan.table[signature + at.LOCAL]
-        if is_later_part(plan, node, operands):
-            goes_before(plan, local_of(plan, node - 1), number)
-        for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
-            awaited_at, waits = T.meta_var(
-                awaited(plan, operands, signature, operand_count(plan, operands, signature), turn)
-            )
-            for k in T.serial(waits):
-                operand: T.let = plan.nodes[awaited_at + k]
-                if operand >= begin:
-                    goes_before(plan, local_of(plan, operand), number)
     find_stages(plan)
-    # depths within a stage, and how many each stage has
+    staged: T.let = plan.slots[SLOT["numbered"]] <= at.MOST_NUMBERED
+    stages: T.let = T.if_then_else(staged, plan.slots[SLOT["numbered"]] + 1, T.int64(1))
+    for stage in T.serial(stages):
+        plan.begins[stage] = 0
+    count = T.int64(0)
     for place in T.serial(last - first):
         node: T.let = plan.listed[first + place]
         signature: T.let = node_at(plan, node, at.NODE_PART)
         operands: T.let = node_at(plan, node, at.NODE_FIRST)
         number: T.let = plan.table[signature + at.LOCAL]
-        stage: T.let = T.if_then_else(plan.slots[SLOT["numbered"]] <= at.MOST_NUMBERED, plan.stage[number], T.int64(0))
+        stage: T.let = T.if_then_else(staged, plan.stage[number], T.int64(0))
         depth = T.int64(0)
         if is_later_part(plan, node, operands):
             if node_at(plan, node - 1, at.NODE_STAGE) == stage:
@@ -111,17 +119,21 @@ def find_depths(plan, first, last, begin, counts):
                         depth = T.max(depth, node_at(plan, operand, at.NODE_DEPTH))
         if counts(plan, node, signature):
             depth = depth + 1
+            plan.starts[count] = node
+            plan.numbers[count] = number
+            plan.depths[count] = depth
+            plan.order[count] = stage
+            count += 1
         plan.node[node * at.NODE_ROW + at.NODE_STAGE] = stage
         plan.node[node * at.NODE_ROW + at.NODE_DEPTH] = depth
-        plan.counters[stage] = T.max(plan.counters[stage], depth + 1)
+        plan.begins[stage] = T.max(plan.begins[stage], depth + 1)
+    plan.slots[SLOT["starts_count"]] = count
     # one numbering for all stages
-    depths = T.int64(0)
-    for stage in T.serial(plan.slots[SLOT["numbered"]] + 1):
-        begins: T.let = depths
-        depths = depths + plan.counters[stage]
-        plan.counters[stage] = begins
-    plan.slots[SLOT["depths"]] = depths
-    for place in T.serial(last - first):
-        node: T.let = plan.listed[first + place]
-        stage: T.let = node_at(plan, node, at.NODE_STAGE)
-        plan.node[node * at.NODE_ROW + at.NODE_DEPTH] += plan.counters[stage]
+    deepest = T.int64(0)
+    for stage in T.serial(stages):
+        size: T.let = plan.begins[stage]
+        plan.begins[stage] = deepest
+        deepest = deepest + size
+    plan.slots[SLOT["deepest"]] = deepest
+    for place in T.serial(count):
+        plan.depths[place] += plan.begins[plan.order[place]]

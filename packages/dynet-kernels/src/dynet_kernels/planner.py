@@ -33,20 +33,40 @@ class Stretch:
         return self.buffer[self.first + place]
 
 
+class Places:
+    """The numbers from 0 on."""
+
+    def __getitem__(self, place):
+        return place
+
+
 @T.inline
 def count_sort(plan, source, target, count, keys, key_of):
-    """Stable counting sort of `count` nodes by key_of(plan, node) < keys."""
+    """Stable counting sort of `count` places by key_of[place] < keys."""
     for key in T.serial(keys + 1):
         plan.counters[key] = 0
-    for place in T.serial(count):
-        plan.counters[key_of(plan, source[place]) + 1] += 1
+    for k in T.serial(count):
+        plan.counters[key_of[source[k]] + 1] += 1
     for key in T.serial(keys):
         plan.counters[key + 1] += plan.counters[key]
-    for place in T.serial(count):
-        node: T.let = source[place]
-        key: T.let = key_of(plan, node)
-        target[plan.counters[key]] = node
+    for k in T.serial(count):
+        place: T.let = source[k]
+        key: T.let = key_of[place]
+        target[plan.counters[key]] = place
         plan.counters[key] += 1
+
+
+@T.inline
+def put_in_order(plan):
+    """Make `sorted` the nodes of `starts` by signature, and `order` the same by depth first."""
+    count: T.let = plan.slots[SLOT["starts_count"]]
+    places = T.meta_var(Places())
+    count_sort(plan, places, plan.sorted, count, plan.slots[SLOT["numbered"]], plan.numbers)
+    count_sort(plan, plan.sorted, plan.order, count, plan.slots[SLOT["deepest"]], plan.depths)
+    for k in T.serial(count):
+        plan.sorted[k] = plan.starts[plan.sorted[k]]
+    for k in T.serial(count):
+        plan.order[k] = plan.starts[plan.order[k]]
 
 
 def node_at(plan, node, field):
@@ -60,7 +80,7 @@ def local_of(plan, node):
 
 
 def depth_of(plan, node):
-    return node_at(plan, node, at.NODE_DEPTH)
+    return node_at(plan, node, at.NODE_DEPTH) + plan.begins[node_at(plan, node, at.NODE_STAGE)]
 
 
 def same_group(plan, node, other):

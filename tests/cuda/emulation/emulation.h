@@ -18,6 +18,7 @@ dim3 emulated_block() __attribute__((const));
 dim3 emulated_block_size() __attribute__((const));
 dim3 emulated_grid_size() __attribute__((const));
 void emulated_barrier();
+uint64_t emulated_exchange(uint64_t value, unsigned other);
 void emulated_atomic(void* place, size_t size);
 void emulated_bad_index(long index, long size) __attribute__((noreturn));
 void* emulated_shared(long line, size_t size);
@@ -71,6 +72,16 @@ UNSEEN T atomicExch(T* place, T value) {
   T before = *place;
   *place = value;
   return before;
+}
+
+// The number of the thread in this warp whose own number differs in the bits `other`.
+template <class T>
+UNSEEN T __shfl_xor_sync(unsigned, T value, int other) {
+  uint64_t bits = 0;
+  memcpy(&bits, &value, sizeof(T));
+  bits = emulated_exchange(bits, other);
+  memcpy(&value, &bits, sizeof(T));
+  return value;
 }
 
 template <class A, class B>

@@ -7,6 +7,8 @@ import pytest
 import dynet as dy
 from dynet_core import device
 
+MANY = 65_536 + 9  # one more matrix than a grid's second and third axis allow, and some
+
 
 @pytest.fixture(autouse=True)
 def on_the_gpu(emulated):
@@ -16,6 +18,27 @@ def on_the_gpu(emulated):
 
 def batched(array):
     return dy.inputTensor(array, batched=True)
+
+
+def test_more_products_than_a_grid_is_wide():
+    rng = np.random.default_rng(1)
+    w, x = rng.random((2, 1, MANY), np.float32), rng.random((1, MANY), np.float32)
+    dy.renew_cg()
+    left, right = batched(w), batched(x)
+    y = left * right
+    np.testing.assert_allclose(y.npvalue(), w[:, 0] * x, rtol=1e-6)
+    dy.sum_batches(dy.sum_elems(y)).backward(full=True)
+    np.testing.assert_allclose(left.gradient()[:, 0], np.broadcast_to(x, (2, MANY)), rtol=1e-6)
+    np.testing.assert_allclose(right.gradient()[0], w[:, 0].sum(0), rtol=1e-6)
+
+
+def test_more_columns_than_a_grid_is_wide():
+    """One matrix, with more blocks of columns than the second axis allows."""
+    columns = 8 * MANY
+    x = np.arange(columns, dtype=np.float32)
+    dy.renew_cg()
+    y = dy.inputTensor([[2.0], [-1.0]]) * dy.inputTensor(x[np.newaxis])
+    np.testing.assert_array_equal(y.npvalue(), [2 * x, -x])
 
 
 @pytest.mark.parametrize("order", ["forward", "backward"])

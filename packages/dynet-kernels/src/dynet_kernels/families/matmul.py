@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, tuning, vmath
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically
+from .threads import add_atomically, settled, wait
 
 
 def tiles(first, end, sizes, emit):
@@ -159,16 +159,13 @@ def product_cuda(kernel):
                 lambda: store(memory, at, total),
             )
 
-        width = let(T.Select(group == int64(0), instruction.count, group))
-        first = let(instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width)
         tiled_product(
             instruction,
-            rows,
-            width,
-            inner,
-            left=lambda i, k: memory[instruction.address(w_role, first) + i + k * rows],
-            right=lambda k, j: memory[instruction.address(x_role, first + j) + k],
-            write=lambda i, j, total: write(i, let(first + j), total),
+            group,
+            lambda width: (rows, width, inner),
+            left=lambda first, i, k: memory[instruction.address(w_role, first) + i + k * rows],
+            right=lambda first, k, j: memory[instruction.address(x_role, first + j) + k],
+            write=lambda first, i, j, total: write(i, let(first + j), total),
         )
 
     return tir.kernel(body, kernel.parameters)
@@ -232,16 +229,13 @@ def column_gradient_cuda(kernel):
     def body(instruction):
         rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        width = let(T.Select(group == int64(0), instruction.count, group))
-        first = let(instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width)
         tiled_product(
             instruction,
-            inner,
-            width,
-            rows,
-            left=lambda i, k: memory[instruction.address(w_role, first) + k + i * rows],
-            right=lambda k, j: memory[instruction.address(dy_role, first + j) + k],
-            write=lambda i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
+            group,
+            lambda width: (inner, width, rows),
+            left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * rows],
+            right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
+            write=lambda first, i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
         )
 
     return tir.kernel(body, kernel.parameters)
@@ -301,32 +295,45 @@ def matrix_gradient_cuda(kernel):
     def body(instruction):
         rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        width = let(T.Select(group == int64(0), instruction.count, group))
-        first = let(instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width)
         tiled_product(
             instruction,
-            rows,
-            inner,
-            width,
-            left=lambda i, k: memory[instruction.address(dy_role, first + k) + i],
-            right=lambda k, j: memory[instruction.address(x_role, first + k) + j],
-            write=lambda i, j, total: add_atomically(memory, instruction.address(dw_role, first) + i + j * rows, total),
+            group,
+            lambda width: (rows, inner, width),
+            left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
+            right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
+            write=lambda first, i, j, total: add_atomically(
+                memory, instruction.address(dw_role, first) + i + j * rows, total
+            ),
         )
 
     return tir.kernel(body, kernel.parameters)
 
 
-def tiled_product(instruction, rows, columns, inner, left, right, write):
-    """write(i, j, sum over k of left(i, k) * right(k, j)), by square blocks through shared memory."""
+def tiled_product(instruction, group, extents, left, right, write):
+    """A product for each matrix, by square blocks through shared memory.
+
+    Args:
+        group: how many columns share one matrix; 0 means all of them. `first` is the first of them.
+        extents: of the number of columns that share a matrix: (rows, columns, inner).
+        left, right: left(first, i, k) and right(first, k, j), the factors.
+        write: write(first, i, j, sum over k of left * right).
+    """
     tile = tuning.cuda().tile
 
     def across(extent):
-        return T.floordiv(extent + int64(tile - 1), int64(tile))
+        return let(T.floordiv(extent + int64(tile - 1), int64(tile)))
 
-    block_row = instruction.thread("blockIdx.x", across(rows))
-    block_column = instruction.thread("blockIdx.y", across(columns))
+    width = let(T.Select(group == int64(0), instruction.count, group))
+    rows, columns, inner = extents(width)
+    blocks_down, blocks_across = across(rows), across(columns)
+    # Blocks stand on one axis: the others end at 65535.
+    blocks = blocks_down * blocks_across * T.floordiv(instruction.count, width)
+    block = instruction.thread("blockIdx.x", blocks)
     row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
-    i, j = let(block_row * int64(tile) + row), let(block_column * int64(tile) + column)
+    i = settled(T.truncmod(block, blocks_down) * int64(tile) + row)
+    block = settled(T.truncdiv(block, blocks_down))
+    j = settled(T.truncmod(block, blocks_across) * int64(tile) + column)
+    first = settled(T.truncdiv(block, blocks_across) * width)
     a = T.alloc_buffer((tile, tile), "float32", scope="shared")
     b = T.alloc_buffer((tile, tile), "float32", scope="shared")
     zero = tir.float32(0.0)
@@ -342,11 +349,11 @@ def tiled_product(instruction, rows, columns, inner, left, right, write):
     with T.serial(int64(0), across(inner)) as step:
         k_left = let(step * int64(tile) + column)
         k_right = let(step * int64(tile) + row)
-        fill(a, T.And(i < rows, k_left < inner), lambda: left(i, k_left))
-        fill(b, T.And(j < columns, k_right < inner), lambda: right(k_right, j))
-        T.evaluate(T.tvm_storage_sync("shared"))
+        fill(a, T.And(i < rows, k_left < inner), lambda: left(first, i, k_left))
+        fill(b, T.And(j < columns, k_right < inner), lambda: right(first, k_right, j))
+        wait()
         for k in range(tile):
             total.set(vmath.fma(a[k, row], b[column, k], total.get()))
-        T.evaluate(T.tvm_storage_sync("shared"))
+        wait()
     with tir.when(T.And(i < rows, j < columns)):
-        write(i, j, total.get())
+        write(first, i, j, total.get())

@@ -7,7 +7,7 @@ import pytest
 import dynet as dy
 from dynet_core import device
 
-MANY = 65_536 + 9  # one more matrix than a grid's second and third axis allow, and some
+MANY = 65_536 + 9  # more matrices than the second and third axis of a grid allow
 
 
 @pytest.fixture(autouse=True)

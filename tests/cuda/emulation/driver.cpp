@@ -56,7 +56,7 @@ uint32_t thread_in_block, thread_in_grid, block_threads;
 const char* kernel_name = "";
 std::string trouble;
 bool running;
-uint64_t launches;
+uint64_t launches, uploaded;
 
 enum State { GOING, AT_BARRIER, EXCHANGING, FINISHED };
 struct Fiber {
@@ -342,6 +342,7 @@ void __tsan_init() {}
 
 // The driver, as far as it is used.
 uint64_t emulated_launches() { return launches; }
+uint64_t emulated_bytes_uploaded() { return uploaded; }
 uint64_t emulated_bytes_in_use() { return bytes_in_use; }
 int cuInit(unsigned) {
   prepare();
@@ -377,6 +378,7 @@ int cuMemcpyHtoD_v2(uint64_t target, const void* source, size_t size) {
   std::lock_guard lock(mutex);
   if (!all_live(target, size)) return INVALID_VALUE;
   memcpy(reinterpret_cast<void*>(target), source, size);
+  uploaded += size;
   return 0;
 }
 int cuMemcpyDtoH_v2(void* target, uint64_t source, size_t size) {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from . import compiler, driver
 
 ORIGIN, ARENA_TOP, STATUS = SLOT["origin"], SLOT["arena_top"], SLOT["status"]
 INDEX, INDEX_TOP, TAPE, TAPE_COUNT, ROW = (SLOT[name] for name in ("index", "index_top", "tape", "tape_count", "row"))
+COPIES, FORWARD_INDEX, BACKWARD_INDEX = (SLOT[name] for name in ("copies", "forward_index", "backward_index"))
+FORWARD_PLAN = (SLOT["plan"],)  # what tells a plan's lists of addresses from all others of the same context
+BACKWARD_PLAN = tuple(SLOT[f"backward_{name}"] for name in ("plan", "loss", "everything", "start"))
+MOST_COPIES = 16  # of lists of addresses that a GPU keeps: those of a few threads, forwards and backwards
 Context = ctypes.c_int64 * len(SLOT)
 MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
 FUNCTIONS, ARGUMENTS, POINTERS, DEVICE_INDEX, FAILURE, DEVICE_SLOTS = range(6)  # as codegen has them
@@ -79,6 +84,15 @@ class Launcher:
         library.write_object(module, path)
 
 
+@dataclass
+class Copy:
+    """Lists of addresses on the GPU: where, how many there is room for, and of which plan they are."""
+
+    address: int = 0
+    size: int = 0
+    plan: tuple[int, ...] | None = None
+
+
 def launcher_name(shard: int) -> str:
     return f"launch_shard_{shard}"
 
@@ -108,7 +122,8 @@ class Machine:
         self._slots = (ctypes.c_int64 * DEVICE_SLOTS)()
         self._slots[ARGUMENTS], self._slots[POINTERS] = start, ctypes.addressof(self._pointers)
         self._slots_at = ctypes.addressof(self._slots)
-        self._index_size = 0
+        self._copies: dict[tuple[int, ...], Copy] = {}  # by context and direction; those used last come last
+        self._numbers = itertools.count(1)
         self.load_used()
 
     def load_used(self) -> None:
@@ -186,7 +201,7 @@ class Machine:
         """Launch what is on the tape."""
         slots = Context.from_address(context)
         with self._lock:
-            self._upload_index(slots[INDEX], slots[INDEX_TOP])
+            self._slots[DEVICE_INDEX] = self._uploaded(slots)
             slots[ROW] = 0
             while slots[ROW] < slots[TAPE_COUNT]:
                 opcode = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW]).value
@@ -194,13 +209,38 @@ class Machine:
                 if self._slots[FAILURE]:
                     self._fail(slots)
 
-    def _upload_index(self, source: int, count: int) -> None:
-        if count > self._index_size:
-            if self._index_size:
-                self.gpu.free(self._slots[DEVICE_INDEX])
-            self._index_size = max(2 * count, 1 << 14)
-            self._slots[DEVICE_INDEX] = self.gpu.allocate(8 * self._index_size)
-        self.gpu.upload_from(self._slots[DEVICE_INDEX], source, 8 * count)
+    def _uploaded(self, slots) -> int:
+        """Where on the GPU the lists of addresses are. A plan that is run again has its lists there already."""
+        owner, plan = self._plan_of(slots)
+        copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
+        if plan is None or copy.plan != plan:
+            count = slots[INDEX_TOP]
+            copy.plan = None
+            if count > copy.size:
+                self._give_back(copy)
+                size = max(2 * count, 1 << 10)
+                copy.address, copy.size = self.gpu.allocate(8 * size), size
+            self.gpu.upload_from(copy.address, slots[INDEX], 8 * count)
+            copy.plan = plan
+        while len(self._copies) > MOST_COPIES:
+            self._give_back(self._copies.pop(next(iter(self._copies))))
+        return copy.address
+
+    def _plan_of(self, slots) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """Whose lists of addresses are to be used, and of which plan; None where nothing says that they are the same."""
+        if slots[INDEX] == slots[FORWARD_INDEX]:
+            plan = FORWARD_PLAN
+        elif slots[INDEX] == slots[BACKWARD_INDEX] and slots[BACKWARD_PLAN[0]] >= 0:
+            plan = BACKWARD_PLAN
+        else:
+            return (0,), None
+        slots[COPIES] = slots[COPIES] or next(self._numbers)
+        return (slots[COPIES], slots[INDEX] == slots[FORWARD_INDEX]), tuple(slots[slot] for slot in plan)
+
+    def _give_back(self, copy: Copy) -> None:
+        if copy.size:
+            self.gpu.free(copy.address)
+        copy.size = 0
 
     def _fail(self, slots) -> None:
         row = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW])

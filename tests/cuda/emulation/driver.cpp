@@ -56,7 +56,7 @@ uint32_t thread_in_block, thread_in_grid, block_threads;
 const char* kernel_name = "";
 std::string trouble;
 bool running;
-uint64_t launches, uploaded;
+uint64_t launches, uploaded, downloaded;
 
 enum State { GOING, AT_BARRIER, EXCHANGING, FINISHED };
 struct Fiber {
@@ -343,6 +343,7 @@ void __tsan_init() {}
 // The driver, as far as it is used.
 uint64_t emulated_launches() { return launches; }
 uint64_t emulated_bytes_uploaded() { return uploaded; }
+uint64_t emulated_bytes_downloaded() { return downloaded; }
 uint64_t emulated_bytes_in_use() { return bytes_in_use; }
 int cuInit(unsigned) {
   prepare();
@@ -385,6 +386,7 @@ int cuMemcpyDtoH_v2(void* target, uint64_t source, size_t size) {
   std::lock_guard lock(mutex);
   if (!all_live(source, size)) return INVALID_VALUE;
   memcpy(target, reinterpret_cast<void*>(source), size);
+  downloaded += size;
   return 0;
 }
 int cuMemcpyDtoD_v2(uint64_t target, uint64_t source, size_t size) {

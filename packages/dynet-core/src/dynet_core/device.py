@@ -34,21 +34,22 @@ def name() -> str:
 
 def compiled() -> library.Library | Machine:
     """The machine of the device in use, with all kernels that are used by now."""
+    return machine_of(_gpu)
+
+
+def machine_of(gpu: Gpu | None) -> library.Library | Machine:
+    """The machine of a GPU or of the CPU (None), with all kernels that are used by now."""
     with _lock:
-        key = None if _gpu is None else _gpu.number
-        if key not in _machines:
-            _machines[key] = _machine()
-        else:
+        key = None if gpu is None else gpu.number
+        if key in _machines:
             _machines[key].load_used()
+        elif gpu is None:
+            _machines[key] = library.Library(KERNELS)
+        else:
+            from dynet_kernels.cuda.machine import Machine
+
+            _machines[key] = Machine(KERNELS, gpu)
         return _machines[key]
-
-
-def _machine() -> library.Library | Machine:
-    if _gpu is None:
-        return library.Library(KERNELS)
-    from dynet_kernels.cuda.machine import Machine
-
-    return Machine(KERNELS, _gpu)
 
 
 def _open(number: int) -> Gpu:

@@ -155,6 +155,20 @@ class LargestInOrder:
 
 
 @dataclass(frozen=True)
+class FallingOrder:
+    """The numbers of each column in falling order, and what is found beside them in the same order."""
+
+    parameters = ("size", "y", "places", "x", "found")
+    key = "falling_order"
+
+    def cpu(self, lanes):
+        return _family("selection").falling_cpu(self)
+
+    def cuda(self):
+        return _family("selection").falling_cuda(self)
+
+
+@dataclass(frozen=True)
 class Scatter:
     """target[places[i]] += source[i] for each i < size; the places are integers."""
 

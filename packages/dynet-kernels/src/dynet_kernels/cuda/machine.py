@@ -227,7 +227,7 @@ class Machine:
         return copy.address
 
     def _plan_of(self, slots) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """Whose lists of addresses are to be used, and of which plan; None where nothing says that they are the same."""
+        """Whose lists of addresses are to be used, and of which plan: None where nothing tells it from another."""
         if slots[INDEX] == slots[FORWARD_INDEX]:
             plan = FORWARD_PLAN
         elif slots[INDEX] == slots[BACKWARD_INDEX] and slots[BACKWARD_PLAN[0]] >= 0:

@@ -123,6 +123,42 @@ def largest_cuda(kernel):
     return tir.kernel(body, kernel.parameters)
 
 
+def _put_by_rank(instruction, column, number):
+    """Write one number of a column, and what is found beside it, to the place that it has in falling order."""
+    size, *roles = instruction.parameters
+    memory = instruction.memory
+    y, places, x, found = (instruction.address(role, column) for role in roles)
+    value = load(memory, let(x + number), 1)
+    key = _key(value)
+    rank = tir.Counter(int64(0))
+    with T.serial(int64(0), size) as other:
+        its_key = _key(load(memory, let(x + other), 1))
+        before = T.Or(its_key > key, T.And(its_key == key, other < number))
+        rank.set(rank.get() + T.Cast("int64", before))
+    store(memory, let(y + rank.get()), value)
+    store(memory, let(places + rank.get()), load(memory, let(found + number), 1))
+
+
+def falling_cpu(kernel):
+    def body(instruction):
+        with T.serial(int64(0), instruction.count) as column:
+            with T.serial(int64(0), instruction.parameters[0]) as number:
+                _put_by_rank(instruction, column, number)
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def falling_cuda(kernel):
+    """A thread a number."""
+
+    def body(instruction):
+        size = instruction.parameters[0]
+        with thread_each(instruction, instruction.count * size) as thread:
+            _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
+
+    return tir.kernel(body, kernel.parameters)
+
+
 def _place(memory, at):
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, at, 1))))
 

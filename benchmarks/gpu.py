@@ -186,7 +186,7 @@ def time_training(number: int, steps: int) -> None:
 
 
 def check_everything(number: int) -> None:
-    """Compare every sample, builder and trainer with the CPU, and say what differs."""
+    """Compare every sample, builder, trainer and example with the CPU, and say what differs."""
     checks: dict[str, list[tuple[str, Callable[[], None]]]] = {
         "samples": [
             (f"{name} {place}", lambda name=name, place=place: gpu_checks.check_op(name, place, number))
@@ -197,6 +197,10 @@ def check_everything(number: int) -> None:
             for name in gpu_checks.BUILDERS
         ],
         "trainers": [(name, lambda name=name: gpu_checks.check_trainer(name, number)) for name in gpu_checks.TRAINERS],
+        "examples": [
+            (name, lambda name=name: gpu_checks.check_losses(lambda: gpu_checks.train_example(name), number))
+            for name in gpu_checks.EXAMPLES
+        ],
     }
     failed = False
     for kind, these in checks.items():

@@ -33,6 +33,10 @@ struct Size {
   unsigned x, y, z;
 };
 
+struct Offer {
+  uint64_t numbers[6];
+};
+
 struct Word {
   uint32_t write_launch, write_thread, read_launch, read_thread;
   uint16_t write_phase, read_phase;
@@ -72,7 +76,7 @@ Fiber* current;
 jmp_buf scheduler;
 void (*entry)(void**);
 void** entry_arguments;
-uint64_t offered[2][MOST_THREADS];  // what threads give to the others of their warp, by turns
+Offer offered[2][MOST_THREADS];  // what threads give to the others of their warp, by turns
 
 void prepare() {
   if (region) return;
@@ -306,14 +310,15 @@ void emulated_barrier() {
   settle();
   pause(AT_BARRIER);
 }
-uint64_t emulated_exchange(uint64_t value, unsigned other) {
+const Offer* emulated_exchange(const Offer* own, unsigned* lane) {
   settle();
   // Two turns are enough: none begins the next but one before all have taken what this one offers.
-  uint64_t* offers = offered[current->exchanges++ % 2];
+  Offer* offers = offered[current->exchanges++ % 2];
   unsigned thread = thread_in_block;
-  offers[thread] = value;
+  offers[thread] = *own;
   pause(EXCHANGING);
-  return offers[thread ^ other];
+  *lane = thread % WARP;
+  return offers + thread / WARP * WARP;
 }
 void emulated_atomic(void* place, size_t size) { note(uintptr_t(place), size, true, true); }
 void emulated_bad_index(long index, long size) { stop("uses index %ld of a shared array of %ld", index, size); }

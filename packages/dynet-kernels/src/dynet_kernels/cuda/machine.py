@@ -17,7 +17,7 @@ from .. import layout as at
 from .. import library, records, tuning
 from ..kernels import SHARD, Kernel, Kernels
 from ..layout import SLOT
-from . import compiler, driver
+from . import compiler, driver, precision
 
 ORIGIN, ARENA_TOP, STATUS = SLOT["origin"], SLOT["arena_top"], SLOT["status"]
 INDEX, INDEX_TOP, TAPE, TAPE_COUNT, ROW = (SLOT[name] for name in ("index", "index_top", "tape", "tape_count", "row"))
@@ -41,6 +41,12 @@ def symbol_of(name: str) -> str:
     return "kernel_" + name.replace(".", "_")
 
 
+def _key_of(part: Source | Launcher) -> str:
+    """What the CUDA C of a shard and its grids depend on."""
+    tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.number, part.kernels)
+    return f"{tuned}, tf32={part.tf32}\n{_sources()}\n{shard.key}"
+
+
 @dataclass(frozen=True)
 class Source:
     """The CUDA C of a shard."""
@@ -49,16 +55,16 @@ class Source:
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
     compiler: str
+    tf32: bool = False
 
     @property
     def key(self) -> str:
-        tuned = records.for_cuda(self.arch).key
-        return f"{self.compiler} for {self.arch}\n{tuned}\n{_sources()}\n{library.Shard(self.number, self.kernels).key}"
+        return f"{self.compiler} for {self.arch}\n{_key_of(self)}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        with tuning.using(records.for_cuda(self.arch)):
+        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             path.write_text(codegen.device_source(codegen.pairs(self.kernels)))
 
 
@@ -69,17 +75,16 @@ class Launcher:
     number: int
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
+    tf32: bool = False
 
     @property
     def key(self) -> str:
-        return (
-            f"launcher\n{records.for_cuda(self.arch).key}\n{_sources()}\n{library.Shard(self.number, self.kernels).key}"
-        )
+        return f"launcher\n{_key_of(self)}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        with tuning.using(records.for_cuda(self.arch)):
+        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             module = codegen.launch_module(self.number, codegen.pairs(self.kernels), launcher_name(self.number))
         library.write_object(module, path)
 
@@ -105,10 +110,14 @@ def build_cubin(source: Source, path: Path) -> None:
 
 
 class Machine:
-    """Runs tapes on one GPU."""
+    """Runs tapes on one GPU.
 
-    def __init__(self, kernels: Kernels, gpu: driver.Gpu):
-        self.gpu = gpu
+    Args:
+        tf32: whether products round their factors to TF32.
+    """
+
+    def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
+        self.gpu, self.tf32 = gpu, tf32
         self._kernels = kernels
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
@@ -135,9 +144,14 @@ class Machine:
             for number in numbers:
                 self._kernels.close(number)
             shards = [self._kernels.shard(number) for number in numbers]
-            sources = [Source(number, shard, self.gpu.arch, compiler.name()) for number, shard in zip(numbers, shards)]
+            sources = [
+                Source(number, shard, self.gpu.arch, compiler.name(), self.tf32)
+                for number, shard in zip(numbers, shards)
+            ]
             loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
-            launchers = library.modules([Launcher(*pair, self.gpu.arch) for pair in zip(numbers, shards)], kind=None)
+            launchers = library.modules(
+                [Launcher(*pair, self.gpu.arch, self.tf32) for pair in zip(numbers, shards)], kind=None
+            )
             self._grow_functions((numbers[-1] + 1) * SHARD)
             for shard, module in zip(shards, loaded):
                 for opcode, (name, kernel) in shard.items():

@@ -13,8 +13,10 @@ from __future__ import annotations
 from tvm.tirx.script import builder as T
 
 from .. import tir, tuning, vmath
+from ..cuda import precision
 from ..tir import int64, let, load, store, vector_loop
-from .threads import add_atomically, settled, wait
+from . import tensor_cores
+from .threads import add_atomically, block_of_products, wait
 
 
 def tiles(first, end, sizes, emit):
@@ -313,27 +315,18 @@ def tiled_product(instruction, group, extents, left, right, write):
     """A product for each matrix, by square blocks through shared memory.
 
     Args:
-        group: how many columns share one matrix; 0 means all of them. `first` is the first of them.
-        extents: of the number of columns that share a matrix: (rows, columns, inner).
+        group, extents: see `threads.block_of_products`. `first` is the first of the columns that share a matrix.
         left, right: left(first, i, k) and right(first, k, j), the factors.
         write: write(first, i, j, sum over k of left * right).
     """
+    if precision.tf32():
+        tensor_cores.product(instruction, group, extents, left, right, write)
+        return
     tile = tuning.cuda().tile
-
-    def across(extent):
-        return let(T.floordiv(extent + int64(tile - 1), int64(tile)))
-
-    width = let(T.Select(group == int64(0), instruction.count, group))
-    rows, columns, inner = extents(width)
-    blocks_down, blocks_across = across(rows), across(columns)
-    # Blocks stand on one axis: the others end at 65535.
-    blocks = blocks_down * blocks_across * T.floordiv(instruction.count, width)
-    block = instruction.thread("blockIdx.x", blocks)
+    found = block_of_products(instruction, group, extents, tile, tile)
+    (rows, columns, inner), first, first_row, first_column = found
     row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
-    i = settled(T.truncmod(block, blocks_down) * int64(tile) + row)
-    block = settled(T.truncdiv(block, blocks_down))
-    j = settled(T.truncmod(block, blocks_across) * int64(tile) + column)
-    first = settled(T.truncdiv(block, blocks_across) * width)
+    i, j = let(first_row + row), let(first_column + column)
     a = T.alloc_buffer((tile, tile), "float32", scope="shared")
     b = T.alloc_buffer((tile, tile), "float32", scope="shared")
     zero = tir.float32(0.0)
@@ -346,7 +339,7 @@ def tiled_product(instruction, group, extents, left, right, write):
             lambda: T.buffer_store(shared, zero, [column, row]),
         )
 
-    with T.serial(int64(0), across(inner)) as step:
+    with T.serial(int64(0), T.floordiv(inner + int64(tile - 1), int64(tile))) as step:
         k_left = let(step * int64(tile) + column)
         k_right = let(step * int64(tile) + row)
         fill(a, T.And(i < rows, k_left < inner), lambda: left(first, i, k_left))

@@ -23,6 +23,29 @@ def thread_each(instruction, count, size=None):
         yield number
 
 
+def block_of_products(instruction, group, extents, height, width):
+    """Blocks of `height` x `width` results for each matrix: what this block works on.
+
+    Args:
+        group: how many columns share one matrix; 0 means all of them.
+        extents: of the number of columns that share a matrix: (rows, columns, inner).
+
+    Returns:
+        Those extents, the first of the columns that share the matrix, and where this block begins in it.
+    """
+    sharing = let(T.Select(group == int64(0), instruction.count, group))
+    rows, columns, inner = extents(sharing)
+    down = let(T.floordiv(rows + int64(height - 1), int64(height)))
+    across = let(T.floordiv(columns + int64(width - 1), int64(width)))
+    # Blocks stand on one axis: the others end at 65535.
+    block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, sharing))
+    first_row = settled(T.truncmod(block, down) * int64(height))
+    block = settled(T.truncdiv(block, down))
+    first_column = settled(T.truncmod(block, across) * int64(width))
+    first = settled(T.truncdiv(block, across) * sharing)
+    return (rows, columns, inner), first, first_row, first_column
+
+
 @contextmanager
 def share_of(lane, threads, size):
     """The numbers below `size` that are this thread's, of `threads` that share them, one after the other."""

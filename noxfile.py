@@ -82,6 +82,8 @@ def cuda(session):
             session.warn(f"there is no {tool} on this machine")
         elif not counts[count]:
             session.error(f"there is {tool} on this machine, but nothing was {count}")
+    if shutil.which("g++") and not session.posargs and counts["compared"] < 0.99 * counts["samples"]:
+        session.error("fewer than 99 % of the samples were compared")
 
 
 @nox.session

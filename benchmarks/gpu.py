@@ -125,9 +125,9 @@ def cases(n: int) -> Iterator[Case]:
     yield Case("W * x", lambda: a * dy.pick(b, 0), n * n, 2 * n * n, timed(lambda t, x, y: x @ y[0]))
 
 
-def time_kernels(number: int, n: int) -> None:
+def time_kernels(number: int, n: int, tf32: bool) -> None:
     """Print how near kernels come to their floor."""
-    with device.use(number):
+    with device.use(number, tf32):
         gpu = device.gpu()
         assert gpu is not None
         bytes_a_second, rate = bandwidth(gpu, 64 * n * n), flops(gpu, 4096 if n > 256 else 4)
@@ -141,7 +141,7 @@ def time_kernels(number: int, n: int) -> None:
             engine = graph.engine
             floor = max(4 * case.floats / bytes_a_second, case.operations / rate)
             forward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_at))
-            theirs = torch_time(case, gpu)
+            theirs = torch_time(case, gpu, tf32)
             print(f"| {case.name} | forward | {forward * 1e6:,.1f} | {floor * 1e6:,.1f} | {theirs} |")
             if case.name != "sum_elems":
                 result = dy.sum_elems(result) if result.dim()[1] == 1 else dy.sum_batches(dy.sum_elems(result))
@@ -150,7 +150,7 @@ def time_kernels(number: int, n: int) -> None:
             print(f"| {case.name} | backward | {backward * 1e6:,.1f} | | |")
 
 
-def torch_time(case: Case, gpu: driver.Gpu) -> str:
+def torch_time(case: Case, gpu: driver.Gpu, tf32: bool) -> str:
     """What torch takes on the same card, in microseconds; empty without torch."""
     try:
         import torch
@@ -158,7 +158,7 @@ def torch_time(case: Case, gpu: driver.Gpu) -> str:
         return ""
     if case.torch is None or not torch.cuda.is_available():
         return ""
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
     return f"{seconds_of(gpu, case.torch(torch)) * 1e6:,.1f}"
 
 
@@ -222,6 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--gpu", type=int, default=0, help="which GPU")
     parser.add_argument("--only", choices=["checks", "kernels", "training"], help="one part")
     parser.add_argument("--size", type=int, default=2048, help="of matrices in the table of kernels")
+    parser.add_argument("--tf32", action="store_true", help="products on tensor cores, in the table of kernels")
     parser.add_argument("--steps", type=int, default=20, help="of training")
     options = parser.parse_args(arguments)
     with device.use(options.gpu):
@@ -231,7 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.only in (None, "checks"):
         check_everything(options.gpu)
     if options.only in (None, "kernels"):
-        time_kernels(options.gpu, options.size)
+        time_kernels(options.gpu, options.size, options.tf32)
     if options.only in (None, "training"):
         time_training(options.gpu, options.steps)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import gpu_checks
 import numpy as np
+import torch_tasks
 
 import dynet as dy
 from dynet_core import device
@@ -162,9 +163,25 @@ def torch_time(case: Case, gpu: driver.Gpu, tf32: bool) -> str:
     return f"{seconds_of(gpu, case.torch(torch)) * 1e6:,.1f}"
 
 
+def torch_speed(name: str, minibatch: int, steps: int, number: int) -> str:
+    """How many steps a second torch makes of a task on the same card; empty without torch or where it has none."""
+    try:
+        import torch
+    except ImportError:
+        return ""
+    if name not in torch_tasks.TASKS or not torch.cuda.is_available():
+        return ""
+    step = torch_tasks.TASKS[name](torch, minibatch, 1, f"cuda:{number}")
+    step()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return f"{steps / (time.perf_counter() - start):,.1f}"
+
+
 def time_training(number: int, steps: int) -> None:
     """Print the losses and speed of the tasks on both devices; fails where the losses differ."""
-    print("\n| task | loss on the CPU | on the GPU | steps a second, CPU | GPU |\n|---|---|---|---|---|")
+    print("\n| task | loss on the CPU | on the GPU | steps a second, CPU | GPU | torch |\n|---|---|---|---|---|---|")
     wrong = []
     for name in gpu_checks.TASKS:
         results = []
@@ -172,13 +189,17 @@ def time_training(number: int, steps: int) -> None:
             with device.use(where):
                 dy.reset_random_seed(11)
                 task = gpu_checks.importlib.import_module(f"tasks.{name}")
-                step = task.make(dy, task.ROWS[0][1][-1] if steps > 1 else 1, seed=1, **gpu_checks.TASKS[name])
+                minibatch = task.ROWS[0][1][-1] if steps > 1 else 1
+                step = task.make(dy, minibatch, seed=1, **gpu_checks.TASKS[name])
                 loss = step()
                 start = time.perf_counter()
                 losses = [loss] + [step() for _ in range(steps)]
                 results.append((losses, steps / (time.perf_counter() - start)))
         (cpu, cpu_speed), (gpu, gpu_speed) = results
-        print(f"| {name} | {cpu[-1]:.5f} | {gpu[-1]:.5f} | {cpu_speed:,.1f} | {gpu_speed:,.1f} |")
+        theirs = torch_speed(name, minibatch, steps, number)
+        print(
+            f"| {name} | {cpu[-1]:.5f} | {gpu[-1]:.5f} | {cpu_speed:,.1f} | {gpu_speed:,.1f} | {theirs} |", flush=True
+        )
         if not np.allclose(cpu, gpu, rtol=gpu_checks.LOSS_TOLERANCE):
             wrong.append(name)
     if wrong:

@@ -14,6 +14,7 @@ from .threads import WARP, block_of_products, settled, share_of, wait
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # of what a block works on at once
 DOWN, ACROSS = 2, 2  # products of 16 x 8 that a warp makes
+APART = 8  # more floats in a row of shared memory: then four rows of a fragment lie in banks of their own
 # Defined ahead of kernels; d += a b for factors of 16 x 8 and 8 x 8, by the 32 threads of a warp together.
 SOURCE = """\
 #ifdef __CUDACC__
@@ -44,8 +45,8 @@ def product(instruction, group, extents, left, right, write):
     # this warp's part of the block, and in it this thread's part of each product
     top = settled(T.floormod(warp, int64(2)) * int64(16 * DOWN) + g)
     side = settled(T.floordiv(warp, int64(2)) * int64(8 * ACROSS))
-    a = T.alloc_buffer((INNER, ROWS), "float32", scope="shared")
-    b = T.alloc_buffer((INNER, COLUMNS), "float32", scope="shared")
+    a = T.alloc_buffer((INNER, ROWS + APART), "float32", scope="shared")
+    b = T.alloc_buffer((INNER, COLUMNS + APART), "float32", scope="shared")
     sums = T.alloc_buffer((4 * DOWN * ACROSS,), "float32", scope="local", annotations=tir.ON_STACK)
     for place in range(4 * DOWN * ACROSS):
         T.buffer_store(sums, tir.float32(0.0), [int64(place)])

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import KERNELS, FallingOrder, Kernel, LargestInOrder
+from dynet_kernels.kernels import KERNELS, FallingOrder, LargestInOrder
 from dynet_kernels.layout import SLOT
 
 from . import device, dlpack
 from .memory import GpuBlock
 from .tensor import Tensor
 
-COPY = KERNELS["copy"]
+KERNELS.add("largest_in_order", LargestInOrder())
+KERNELS.add("falling_order", FallingOrder())
 Layout = list[tuple[int, int, int]]  # loops of (extent, stride in the target, stride in the source), innermost first
 
 
@@ -57,11 +58,11 @@ class GpuTensor(Tensor):
         starts = num * np.arange(columns)
         y, places = (block.address + starts for block in found)
         x = source.address + size * np.arange(columns)
-        tape.add("largest_in_order", LargestInOrder(), (size, num, 0, 1, 2), [y, x, places])
+        tape.add("largest_in_order", (size, num, 0, 1, 2), [y, x, places])
         if num > 1:
             ordered = [tape.scratch(columns * num) for _ in range(2)]
             lists = [block.address + starts for block in (*ordered, *found)]
-            tape.add("falling_order", FallingOrder(), (num, 0, 1, 2, 3), lists)
+            tape.add("falling_order", (num, 0, 1, 2, 3), lists)
             found = ordered
         values = GpuBlock(self._block.gpu, columns * num)
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)  # int64: the upper half of each is 0
@@ -114,11 +115,10 @@ class Tape:
         self._blocks.append(GpuBlock(self._gpu, floats))
         return self._blocks[-1]
 
-    def add(self, name: str, kernel: Kernel, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
+    def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
         """Run a kernel on columns whose addresses the lists hold."""
-        opcode = KERNELS.use(KERNELS.add(name, kernel))
         base = sum(len(each) for each in self._lists)
-        self._rows += [opcode, base, len(lists[0]), len(self._table)]
+        self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table)]
         self._table += parameters
         self._lists += lists
 
@@ -126,7 +126,7 @@ class Tape:
         """Copy from one block to another, in up to four loops."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
-        self.add("copy", COPY, (0, 1, *itertools.chain(*zip(*loops))), lists)
+        self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
         """Run all of them."""

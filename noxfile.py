@@ -46,8 +46,18 @@ def python_with(session, name):
 @nox.session
 def tests(session):
     """The whole test-suite in one environment."""
+    run_all_tests(session)
+
+
+@nox.session
+def untuned(session):
+    """The whole test-suite with default parameters: records of tuning change speed only."""
+    run_all_tests(session, DYNET_RECORDS="off")
+
+
+def run_all_tests(session, **environment):
     session.install("-r", "requirements.txt", *group("test", "examples"))
-    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs)
+    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs, env=environment)
 
 
 @nox.session
@@ -73,6 +83,8 @@ def cuda(session):
             session.warn(f"there is no {tool} on this machine")
         elif not counts[count]:
             session.error(f"there is {tool} on this machine, but nothing was {count}")
+    if shutil.which("g++") and not session.posargs and counts["compared"] < 0.99 * counts["samples"]:
+        session.error("fewer than 99 % of the samples were compared")
 
 
 @nox.session
@@ -100,6 +112,13 @@ def tune(session):
     """Find the fastest kernels for this CPU; what is found is kept in the cache directory."""
     session.install("-e", "packages/dynet-kernels[tune]")
     session.run("python", "-m", "dynet_kernels.tune", *session.posargs)
+
+
+@nox.session
+def tuning_table(session):
+    """What tuned kernels are against default ones, OpenBLAS and MetaSchedule: the table of docs/tuning.md."""
+    session.install("-r", "requirements.txt", *group("metaschedule"))
+    session.run("python", "benchmarks/tuning.py", *(session.posargs or ["--trials", "32"]))
 
 
 @nox.session

@@ -23,6 +23,7 @@ import numpy as np
 
 import dynet as dy
 import gpu_checks
+import gpu_torch
 from dynet_core import device
 from dynet_kernels.cuda import compiler, driver
 
@@ -125,9 +126,9 @@ def cases(n: int) -> Iterator[Case]:
     yield Case("W * x", lambda: a * dy.pick(b, 0), n * n, 2 * n * n, timed(lambda t, x, y: x @ y[0]))
 
 
-def time_kernels(number: int, n: int) -> None:
+def time_kernels(number: int, n: int, tf32: bool) -> None:
     """Print how near kernels come to their floor."""
-    with device.use(number):
+    with device.use(number, tf32):
         gpu = device.gpu()
         assert gpu is not None
         bytes_a_second, rate = bandwidth(gpu, 64 * n * n), flops(gpu, 4096 if n > 256 else 4)
@@ -141,7 +142,7 @@ def time_kernels(number: int, n: int) -> None:
             engine = graph.engine
             floor = max(4 * case.floats / bytes_a_second, case.operations / rate)
             forward = seconds_of(gpu, lambda engine=engine: engine.machine.run(engine.context_at))
-            theirs = torch_time(case, gpu)
+            theirs = torch_time(case, gpu, tf32)
             print(f"| {case.name} | forward | {forward * 1e6:,.1f} | {floor * 1e6:,.1f} | {theirs} |")
             if case.name != "sum_elems":
                 result = dy.sum_elems(result) if result.dim()[1] == 1 else dy.sum_batches(dy.sum_elems(result))
@@ -150,7 +151,7 @@ def time_kernels(number: int, n: int) -> None:
             print(f"| {case.name} | backward | {backward * 1e6:,.1f} | | |")
 
 
-def torch_time(case: Case, gpu: driver.Gpu) -> str:
+def torch_time(case: Case, gpu: driver.Gpu, tf32: bool) -> str:
     """What torch takes on the same card, in microseconds; empty without torch."""
     try:
         import torch
@@ -158,13 +159,29 @@ def torch_time(case: Case, gpu: driver.Gpu) -> str:
         return ""
     if case.torch is None or not torch.cuda.is_available():
         return ""
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
     return f"{seconds_of(gpu, case.torch(torch)) * 1e6:,.1f}"
+
+
+def torch_speed(name: str, minibatch: int, steps: int, number: int) -> str:
+    """How many steps a second torch makes of a task on the same card; empty without torch or where it has none."""
+    try:
+        import torch
+    except ImportError:
+        return ""
+    if name not in gpu_torch.TASKS or not torch.cuda.is_available():
+        return ""
+    step = gpu_torch.TASKS[name](torch, minibatch, 1, f"cuda:{number}")
+    step()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return f"{steps / (time.perf_counter() - start):,.1f}"
 
 
 def time_training(number: int, steps: int) -> None:
     """Print the losses and speed of the tasks on both devices; fails where the losses differ."""
-    print("\n| task | loss on the CPU | on the GPU | steps a second, CPU | GPU |\n|---|---|---|---|---|")
+    print("\n| task | loss on the CPU | on the GPU | steps a second, CPU | GPU | torch |\n|---|---|---|---|---|---|")
     wrong = []
     for name in gpu_checks.TASKS:
         results = []
@@ -179,7 +196,10 @@ def time_training(number: int, steps: int) -> None:
                 losses = [loss] + [step() for _ in range(steps)]
                 results.append((losses, steps / (time.perf_counter() - start)))
         (cpu, cpu_speed), (gpu, gpu_speed) = results
-        print(f"| {name} | {cpu[-1]:.5f} | {gpu[-1]:.5f} | {cpu_speed:,.1f} | {gpu_speed:,.1f} |")
+        theirs = torch_speed(name, minibatch, steps, number)
+        print(
+            f"| {name} | {cpu[-1]:.5f} | {gpu[-1]:.5f} | {cpu_speed:,.1f} | {gpu_speed:,.1f} | {theirs} |", flush=True
+        )
         if not np.allclose(cpu, gpu, rtol=gpu_checks.LOSS_TOLERANCE):
             wrong.append(name)
     if wrong:
@@ -187,7 +207,7 @@ def time_training(number: int, steps: int) -> None:
 
 
 def check_everything(number: int) -> None:
-    """Compare every sample, builder and trainer with the CPU, and say what differs."""
+    """Compare every sample, builder, trainer and example with the CPU, and say what differs."""
     checks: dict[str, list[tuple[str, Callable[[], None]]]] = {
         "samples": [
             (f"{name} {place}", lambda name=name, place=place: gpu_checks.check_op(name, place, number))
@@ -198,6 +218,10 @@ def check_everything(number: int) -> None:
             for name in gpu_checks.BUILDERS
         ],
         "trainers": [(name, lambda name=name: gpu_checks.check_trainer(name, number)) for name in gpu_checks.TRAINERS],
+        "examples": [
+            (name, lambda name=name: gpu_checks.check_losses(lambda: gpu_checks.train_example(name), number))
+            for name in gpu_checks.EXAMPLES
+        ],
     }
     failed = False
     for kind, these in checks.items():
@@ -219,6 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--gpu", type=int, default=0, help="which GPU")
     parser.add_argument("--only", choices=["checks", "kernels", "training"], help="one part")
     parser.add_argument("--size", type=int, default=2048, help="of matrices in the table of kernels")
+    parser.add_argument("--tf32", action="store_true", help="products on tensor cores, in the table of kernels")
     parser.add_argument("--steps", type=int, default=20, help="of training")
     options = parser.parse_args(arguments)
     with device.use(options.gpu):
@@ -228,7 +253,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.only in (None, "checks"):
         check_everything(options.gpu)
     if options.only in (None, "kernels"):
-        time_kernels(options.gpu, options.size)
+        time_kernels(options.gpu, options.size, options.tf32)
     if options.only in (None, "training"):
         time_training(options.gpu, options.steps)
 

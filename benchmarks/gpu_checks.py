@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable
@@ -160,16 +161,54 @@ def train_task(name: str, steps: int = 1) -> list[float]:
     ]
 
 
-def train_example() -> list[float]:
-    """The losses of the first steps of the example tagger, on sentences of few words."""
-    sys.path.append(str(ROOT / "examples" / "tagger"))
-    tagger = importlib.import_module("model")
-    sentences = [[("bir", "DET"), ("ev", "NOUN"), (".", "PUNCT")], [("ev", "NOUN"), ("bir", "NUM"), ("dir", "VERB")]]
+TREES = [
+    [("bir", "DET", 1, "det"), ("ev", "NOUN", -1, "root"), (".", "PUNCT", 1, "punct")],
+    [("ev", "NOUN", 2, "nsubj"), ("bir", "NUM", 0, "nummod"), ("dir", "VERB", -1, "root")],
+]  # words of two sentences, their tags, heads and relations
+
+
+@functools.cache
+def _example(file: str):
+    """A module of the examples."""
+    path = ROOT / "examples" / file
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(f"example_{path.parent.name}_{path.stem}", path)
+    assert spec and spec.loader
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _tagger():
+    tagger, sentences = _example("tagger/model.py"), [[word[:2] for word in tree] for tree in TREES]
     network = tagger.Tagger(tagger.Vocabulary.of(sentences))
-    trainer = dy.AdamTrainer(network.parameters)
+    return network.parameters, lambda: network.loss(sentences)
+
+
+def _language_model():
+    example, sentences = _example("language_model/train.py"), [[2, 3, 4, 0], [3, 2, 1, 0]]
+    model = example.LanguageModel(5)
+    return model.parameters, lambda: model.loss(sentences, example.DROPOUT)
+
+
+def _tree_lstm():
+    word = _example("treebank.py").Word
+    sentences = [[word(*each) for each in tree] for tree in TREES]
+    model = _example("tree_lstm/train.py").RelationModel(sentences)
+    return model.parameters, lambda: model.loss(sentences)
+
+
+EXAMPLES = {"tagger": _tagger, "language_model": _language_model, "tree_lstm": _tree_lstm}
+
+
+def train_example(name: str) -> list[float]:
+    """The losses of the first steps of an example, on sentences of few words."""
+    parameters, loss_of = EXAMPLES[name]()
+    trainer = dy.AdamTrainer(parameters)
     losses = []
     for _ in range(STEPS):
-        loss = network.loss(sentences)
+        loss = loss_of()
         losses.append(loss.value())
         loss.backward()
         trainer.update()

@@ -1,7 +1,7 @@
 """What tuned parameters bring, one core: against untuned defaults, numpy's OpenBLAS and TVM's MetaSchedule.
 
+    nox -s tuning_table                       # everything, in an environment that has what MetaSchedule needs
     python benchmarks/tuning.py --rounds 7    # everything but MetaSchedule
-    python benchmarks/tuning.py --trials 32   # MetaSchedule, too: needs xgboost, scipy, psutil, cloudpickle
 
 Each competitor is a process of its own, pinned to the same core; they run by turns. A figure is the best over the
 rounds, in CPU time. Products are timed as kernels, the other ops as chains of ten nodes through the API. What is
@@ -43,9 +43,10 @@ class Competitor:
     def start(self, core: int) -> None:
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **self.environment}
         environment = {name: value for name, value in environment.items() if value}
+        self.log = tempfile.TemporaryFile("w+")  # MetaSchedule says much
         self.process = subprocess.Popen(
             [sys.executable, __file__, "work", self.kind, str(core)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment,
         )  # fmt: skip
 
     def rate(self, case: str, seconds: float) -> float | None:
@@ -55,13 +56,18 @@ class Competitor:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise SystemExit(f"{self.name} ended while it ran {case}")
+            self.process.wait()
+            self.log.seek(0)
+            raise SystemExit(f"{self.name} ended while it ran {case}:\n{self.log.read()[-4000:]}")
         return json.loads(answer)
 
     def stop(self) -> None:
         if self.process.stdin:
             self.process.stdin.close()
         self.process.wait()
+        for file in (self.process.stdout, self.log):
+            if file:
+                file.close()
 
 
 def best(run, seconds: float) -> float:

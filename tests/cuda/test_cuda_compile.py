@@ -1,4 +1,7 @@
-"""Every kernel's CUDA C, compiled for Hopper by nvcc where there is one."""
+"""Every kernel's CUDA C, compiled for Hopper by nvcc where there is one.
+
+These tests come before those that load the emulated driver: nvrtc does not bear it in its process.
+"""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import dynet  # noqa: F401  # fills the table of kernels
+import dynet_core.gpu_tensor  # noqa: F401  # with those that only a GPU needs, too
 from dynet_kernels.cuda import codegen, compiler
 from dynet_kernels.cuda.driver import CudaError
 from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source, symbol_of
@@ -75,6 +79,18 @@ def test_nvrtc_compiles_every_kernel_without_header_files(sources, counts):
     cubins = [compiler._nvrtc(source, "sm_90") for source in sources]
     counts["kernels"] = number_of_kernels(sources, cubins)
     assert counts["kernels"] == len(KERNELS)
+
+
+@pytest.mark.parametrize("name", ["nvcc", "nvrtc"])
+def test_products_for_tensor_cores_compile(name, tmp_path):
+    if not (compiler.find_nvcc() if name == "nvcc" else compiler.find_nvrtc()):
+        pytest.skip(f"there is no {name} on this machine")
+    Source(0, KERNELS.shard(0), "sm_90", name, tf32=True).build(tmp_path / "source.cu")
+    source = (tmp_path / "source.cu").read_text()
+    for kernel in ("product", "product_dx", "product_dW"):
+        body = source[source.index(f"kernel_{kernel}(") :]
+        assert "multiply_tf32(" in body
+    assert getattr(compiler, f"_{name}")(source, "sm_90")[:4] == b"\x7fELF"
 
 
 @pytest.mark.parametrize("name", ["nvcc", "nvrtc"])

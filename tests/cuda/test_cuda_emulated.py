@@ -38,8 +38,13 @@ def test_trainer(name, order):
         gpu_checks.check_trainer(name)
 
 
-def test_example():
-    gpu_checks.check_losses(gpu_checks.train_example)
+@pytest.mark.parametrize("name", gpu_checks.EXAMPLES)
+def test_example(name):
+    gpu_checks.check_losses(lambda: gpu_checks.train_example(name))
+
+
+def test_every_example_is_there():
+    assert {path.parent.name for path in gpu_checks.ROOT.glob("examples/*/train.py")} == set(gpu_checks.EXAMPLES)
 
 
 @pytest.mark.parametrize("name", gpu_checks.TASKS)

@@ -120,6 +120,26 @@ def test_a_barrier_that_some_threads_never_reach_is_found():
         run("if (thread < 32) __syncthreads();")
 
 
+@both_orders
+def test_threads_of_a_warp_exchange_numbers(order):
+    body = "float x = memory[thread]; for (int k = 16; k; k /= 2) x += __shfl_xor_sync(~0u, x, k); memory[thread] = x;"
+    assert run(body, order=order) == [sum(range(32))] * 32 + [sum(range(32, 64))] * 32
+
+
+@both_orders
+def test_an_exchange_is_no_barrier(order):
+    body = "memory[thread] = 1.0f; __shfl_xor_sync(~0u, 0, 1); float seen = memory[thread ^ 1]; memory[thread] = seen;"
+    with pytest.raises(driver.CudaError, match="which comes first"):
+        run(body, order=order)
+
+
+@pytest.mark.parametrize("instead", ["", "__syncthreads();"])
+def test_an_exchange_that_some_threads_never_reach_is_found(instead):
+    with pytest.raises(driver.CudaError, match="16 of the 32 threads of a warp of block .* wait for the others"):
+        run(f"if ((thread & 31) < 16) __shfl_xor_sync(~0u, thread, 1); else {{{instead}}}")
+    assert run("memory[thread] = memory[thread] + 1.0f;") == list(range(1, SIZE + 1))
+
+
 def test_a_good_kernel_runs_after_a_bad_one():
     with pytest.raises(driver.CudaError):
         run("if (thread == 63) memory[size] = 1.0f; __syncthreads();")

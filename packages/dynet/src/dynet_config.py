@@ -20,11 +20,13 @@ def set(
     shared_parameters=None,
     requested_gpus=None,
     gpu=None,
+    tf32=None,
     lstm_builder=None,
 ):  # noqa: A001
     """Set what is given; the rest stays as it is.
 
     Args:
+        tf32: whether products on a GPU may round their factors to TF32: about a thousandth of them, for speed.
         lstm_builder: what LSTMBuilder means, "coupled" or "vanilla", as DYNET_LSTM_BUILDER in the environment.
     """
     given = {name: value for name, value in locals().items() if value is not None}

@@ -40,7 +40,8 @@ def install():
         path = Path(directory) / "libcuda.so.1"
         build([HERE / "driver.cpp"], path, f"-Wl,-soname,{driver.LIBRARY}", "-O2", "-ldl", "-U_FORTIFY_SOURCE")
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-    library.emulated_launches.restype = library.emulated_bytes_in_use.restype = ctypes.c_uint64
+    for number in ("launches", "bytes_in_use", "bytes_uploaded", "bytes_downloaded"):
+        getattr(library, f"emulated_{number}").restype = ctypes.c_uint64
     compiler.compile = compile
     compiler.name = name
     return library

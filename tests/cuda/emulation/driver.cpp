@@ -18,6 +18,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <string>
@@ -26,10 +27,14 @@
 namespace {
 
 enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500, LAUNCH_FAILED = 719 };
-constexpr size_t REGION = size_t(8) << 30, GAP = 256, STACK = 64 << 10, MOST_THREADS = 1024;
+constexpr size_t REGION = size_t(8) << 30, GAP = 256, STACK = 64 << 10, MOST_THREADS = 1024, WARP = 32;
 
 struct Size {
   unsigned x, y, z;
+};
+
+struct Offer {
+  uint64_t numbers[6];
 };
 
 struct Word {
@@ -55,19 +60,23 @@ uint32_t thread_in_block, thread_in_grid, block_threads;
 const char* kernel_name = "";
 std::string trouble;
 bool running;
-uint64_t launches;
+uint64_t launches, uploaded, downloaded;
 
+enum State { GOING, AT_BARRIER, EXCHANGING, FINISHED };
 struct Fiber {
   ucontext_t start;
   jmp_buf place;
   char* stack;
-  bool started, finished;
+  bool started;
+  State state;
+  unsigned exchanges;  // with the others of its warp, so far
 };
 std::vector<Fiber> fibers;
 Fiber* current;
 jmp_buf scheduler;
 void (*entry)(void**);
 void** entry_arguments;
+Offer offered[2][MOST_THREADS];  // what threads give to the others of their warp, by turns
 
 void prepare() {
   if (region) return;
@@ -191,12 +200,17 @@ void note(uintptr_t address, size_t size, bool write, bool atomic) {
   }
 }
 
+// Let other threads run, and go on when the scheduler says so.
+void pause(State state) {
+  current->state = state;
+  if (!_setjmp(current->place)) _longjmp(scheduler, 1);
+}
+
 void run_fiber() {
   for (;;) {
     entry(entry_arguments);
     settle();
-    current->finished = true;
-    if (!_setjmp(current->place)) _longjmp(scheduler, 1);
+    pause(FINISHED);
   }
 }
 
@@ -219,7 +233,8 @@ bool resume(Fiber& fiber) {
 }
 
 void begin(Fiber& fiber) {
-  fiber.finished = false;
+  fiber.state = GOING;
+  fiber.exchanges = 0;
   if (fiber.started) return;
   if (!fiber.stack) fiber.stack = static_cast<char*>(malloc(STACK));
   getcontext(&fiber.start);
@@ -228,34 +243,52 @@ void begin(Fiber& fiber) {
   makecontext(&fiber.start, run_fiber, 0);
 }
 
-bool run_block(bool backward) {
-  phase = 0;
-  for (unsigned k = 0; k < block_threads; k++) begin(fibers[k]);
+bool wait_in_vain(unsigned waiting, unsigned threads, const char* of) {
+  char text[256];
+  snprintf(text, sizeof text, "%s: %u of the %u threads of %sblock (%u, %u, %u) wait for the others, which never come",
+           kernel_name, waiting, threads, of, at_block.x, at_block.y, at_block.z);
+  trouble = text;
+  return false;
+}
+
+// Run the threads of a warp until each waits for the block or is done. Those that exchange numbers wait for the warp.
+bool run_warp(unsigned first, unsigned threads, bool backward) {
   for (;;) {
-    unsigned waiting = 0;
-    for (unsigned k = 0; k < block_threads; k++) {
-      thread_in_block = backward ? block_threads - 1 - k : k;
+    unsigned exchanging = 0;
+    for (unsigned k = 0; k < threads; k++) {
+      thread_in_block = first + (backward ? threads - 1 - k : k);
       at_thread = {thread_in_block % block.x, thread_in_block / block.x % block.y, thread_in_block / block.x / block.y};
       thread_in_grid = (at_block.x + grid.x * (at_block.y + grid.y * at_block.z)) * block_threads + thread_in_block;
       Fiber& fiber = fibers[thread_in_block];
-      if (fiber.finished) continue;
-      if (!resume(fiber)) {
-        for (unsigned j = 0; j < block_threads; j++) fibers[j].started = false;
-        return false;
-      }
-      waiting += !fiber.finished;
+      if (fiber.state == AT_BARRIER || fiber.state == FINISHED) continue;
+      if (!resume(fiber)) return false;
+      exchanging += fiber.state == EXCHANGING;
     }
-    if (!waiting) return true;
-    if (waiting != block_threads) {
-      char text[256];
-      snprintf(text, sizeof text, "%s: %u of the %u threads of block (%u, %u, %u) wait for the others, which never come",
-               kernel_name, waiting, block_threads, at_block.x, at_block.y, at_block.z);
-      trouble = text;
-      for (unsigned j = 0; j < block_threads; j++) fibers[j].started = false;
-      return false;
+    if (!exchanging) return true;
+    if (exchanging != WARP) return wait_in_vain(exchanging, WARP, "a warp of ");
+  }
+}
+
+bool run_block(bool backward) {
+  phase = 0;
+  for (unsigned k = 0; k < block_threads; k++) begin(fibers[k]);
+  bool fine = true;
+  while (fine) {
+    for (unsigned k = 0; fine && k < block_threads; k += WARP) {
+      unsigned first = backward ? (block_threads - 1 - k) / WARP * WARP : k;
+      fine = run_warp(first, std::min<unsigned>(WARP, block_threads - first), backward);
     }
+    unsigned waiting = 0;
+    for (unsigned k = 0; k < block_threads; k++) {
+      waiting += fibers[k].state == AT_BARRIER;
+      if (fibers[k].state == AT_BARRIER) fibers[k].state = GOING;
+    }
+    if (fine && !waiting) return true;
+    if (fine && waiting != block_threads) fine = wait_in_vain(waiting, block_threads, "");
     phase++;
   }
+  for (unsigned k = 0; k < block_threads; k++) fibers[k].started = false;
+  return false;
 }
 
 struct Function {
@@ -275,7 +308,17 @@ Size emulated_block_size() { return block; }
 Size emulated_grid_size() { return grid; }
 void emulated_barrier() {
   settle();
-  if (!_setjmp(current->place)) _longjmp(scheduler, 1);
+  pause(AT_BARRIER);
+}
+const Offer* emulated_exchange(const Offer* own, unsigned* lane) {
+  settle();
+  // Two turns are enough: none begins the next but one before all have taken what this one offers.
+  Offer* offers = offered[current->exchanges++ % 2];
+  unsigned thread = thread_in_block;
+  offers[thread] = *own;
+  pause(EXCHANGING);
+  *lane = thread % WARP;
+  return offers + thread / WARP * WARP;
 }
 void emulated_atomic(void* place, size_t size) { note(uintptr_t(place), size, true, true); }
 void emulated_bad_index(long index, long size) { stop("uses index %ld of a shared array of %ld", index, size); }
@@ -304,6 +347,8 @@ void __tsan_init() {}
 
 // The driver, as far as it is used.
 uint64_t emulated_launches() { return launches; }
+uint64_t emulated_bytes_uploaded() { return uploaded; }
+uint64_t emulated_bytes_downloaded() { return downloaded; }
 uint64_t emulated_bytes_in_use() { return bytes_in_use; }
 int cuInit(unsigned) {
   prepare();
@@ -339,12 +384,14 @@ int cuMemcpyHtoD_v2(uint64_t target, const void* source, size_t size) {
   std::lock_guard lock(mutex);
   if (!all_live(target, size)) return INVALID_VALUE;
   memcpy(reinterpret_cast<void*>(target), source, size);
+  uploaded += size;
   return 0;
 }
 int cuMemcpyDtoH_v2(void* target, uint64_t source, size_t size) {
   std::lock_guard lock(mutex);
   if (!all_live(source, size)) return INVALID_VALUE;
   memcpy(target, reinterpret_cast<void*>(source), size);
+  downloaded += size;
   return 0;
 }
 int cuMemcpyDtoD_v2(uint64_t target, uint64_t source, size_t size) {

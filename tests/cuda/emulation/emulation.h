@@ -12,12 +12,17 @@ struct dim3 {
   unsigned x, y, z;
 };
 
+struct Offer {
+  uint64_t numbers[6];
+};
+
 extern "C" {
 dim3 emulated_thread() __attribute__((const));
 dim3 emulated_block() __attribute__((const));
 dim3 emulated_block_size() __attribute__((const));
 dim3 emulated_grid_size() __attribute__((const));
 void emulated_barrier();
+const Offer* emulated_exchange(const Offer* own, unsigned* lane);  // what all of the warp offer
 void emulated_atomic(void* place, size_t size);
 void emulated_bad_index(long index, long size) __attribute__((noreturn));
 void* emulated_shared(long line, size_t size);
@@ -71,6 +76,51 @@ UNSEEN T atomicExch(T* place, T value) {
   T before = *place;
   *place = value;
   return before;
+}
+
+// The number of the thread in this warp whose own number differs in the bits `other`.
+template <class T>
+UNSEEN T __shfl_xor_sync(unsigned, T value, int other) {
+  Offer own{};
+  unsigned lane;
+  memcpy(own.numbers, &value, sizeof(T));
+  const Offer* offers = emulated_exchange(&own, &lane);
+  memcpy(&value, offers[lane ^ other].numbers, sizeof(T));
+  return value;
+}
+
+// To the nearest number of ten bits of mantissa, away from zero from the middle on.
+inline float rounded_to_tf32(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  if ((bits & 0x7f800000) != 0x7f800000) bits = (bits + 0x1000) & ~0x1fffu;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+UNSEEN inline float float_of(uint64_t bits) {
+  float x;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+// mma.m16n8k8: d += a b. Thread 4 g + t offers a(g, t), a(g + 8, t), a(g, t + 4), a(g + 8, t + 4), b(t, g), b(t + 4, g).
+UNSEEN inline int multiply_tf32(float* d, float a0, float a1, float a2, float a3, float b0, float b1) {
+  Offer own{};
+  float given[6] = {a0, a1, a2, a3, b0, b1};
+  for (int k = 0; k < 6; k++) {
+    float x = rounded_to_tf32(given[k]);
+    memcpy(&own.numbers[k], &x, 4);
+  }
+  unsigned lane;
+  const Offer* offers = emulated_exchange(&own, &lane);
+  for (int place = 0; place < 4; place++)
+    for (unsigned k = 0; k < 8; k++) {
+      unsigned column = lane % 4 * 2 + place % 2;
+      const Offer &left = offers[lane / 4 * 4 + k % 4], &right = offers[column * 4 + k % 4];
+      d[place] += float_of(left.numbers[place / 2 + k / 4 * 2]) * float_of(right.numbers[4 + k / 4]);
+    }
+  return 0;
 }
 
 template <class A, class B>

@@ -44,6 +44,7 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
     "gpu": ("gpu", None, ""),
+    "tf32": ("tf32", None, ""),
     "viz": ("viz", None, ""),
     "shared-parameters": ("shared_parameters", None, ""),
 }
@@ -65,7 +66,7 @@ class DynetParams:
         self.autobatch = 0
         self.profiling = 0
         self.requested_gpus = 0
-        self.gpu = self.viz = self.shared_parameters = False
+        self.gpu = self.tf32 = self.viz = self.shared_parameters = False
         self.gpu_ids = self.devices = ""
         self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")  # what LSTMBuilder means: coupled or vanilla
 
@@ -112,6 +113,8 @@ class DynetParams:
             if self.shared_parameters:
                 raise ArgumentError("processes share parameters on the CPU only, and a GPU was asked for")
             device.choose(number)
+            if self.tf32:
+                device.allow_tf32()
         if self.random_seed:  # 0 asks for a random seed
             process.reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
@@ -145,6 +148,10 @@ class DynetParams:
     def set_requested_gpus(self, requested_gpus: int) -> None:
         """Set how many GPUs are wanted: 0 is the CPU, and 1 the most a process uses."""
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
+
+    def set_tf32(self, tf32: bool) -> None:
+        """Say whether products on a GPU may round their factors to TF32, for tensor cores; a CPU never does."""
+        self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
         """Say whether forked processes train the same parameters."""

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.machine import Machine
 
 _lock = threading.Lock()
-_machines: dict[int | None, library.Library | Machine] = {}
+_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
+_tf32 = False
 
 
 def gpu() -> Gpu | None:
@@ -34,21 +35,22 @@ def name() -> str:
 
 def compiled() -> library.Library | Machine:
     """The machine of the device in use, with all kernels that are used by now."""
+    return machine_of(_gpu)
+
+
+def machine_of(gpu: Gpu | None) -> library.Library | Machine:
+    """The machine of a GPU or of the CPU (None), with all kernels that are used by now."""
     with _lock:
-        key = None if _gpu is None else _gpu.number
-        if key not in _machines:
-            _machines[key] = _machine()
-        else:
+        key = None if gpu is None else (gpu.number, _tf32)
+        if key in _machines:
             _machines[key].load_used()
+        elif gpu is None:
+            _machines[key] = library.Library(KERNELS)
+        else:
+            from dynet_kernels.cuda.machine import Machine
+
+            _machines[key] = Machine(KERNELS, gpu, _tf32)
         return _machines[key]
-
-
-def _machine() -> library.Library | Machine:
-    if _gpu is None:
-        return library.Library(KERNELS)
-    from dynet_kernels.cuda.machine import Machine
-
-    return Machine(KERNELS, _gpu)
 
 
 def _open(number: int) -> Gpu:
@@ -87,20 +89,36 @@ def choose(number: int) -> None:
     _forget_graph()
 
 
+def allow_tf32(allowed: bool = True) -> None:
+    """Say whether products on the GPU may round their factors to TF32 from now on.
+
+    Raises:
+        DeviceError: the GPU in use has no TF32.
+    """
+    global _tf32
+    if allowed and _gpu is not None:
+        from dynet_kernels.cuda.precision import FIRST
+
+        if int(_gpu.arch.removeprefix("sm_")) < FIRST:
+            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and it takes sm_{FIRST} or later")
+    _tf32 = allowed
+    _forget_graph()
+
+
 @contextmanager
-def use(number: int | None) -> Iterator[None]:
+def use(number: int | None, tf32: bool = False) -> Iterator[None]:
     """Use a GPU, or the CPU (None), for the length of a `with` block, in a graph of its own.
 
     For tests and measurements: parameters made elsewhere must not be used within.
     """
-    global _gpu
-    before = _gpu
+    global _gpu, _tf32
+    before = _gpu, _tf32
     _gpu = None if number is None else _open(number)
-    _forget_graph()
     try:
+        allow_tf32(tf32)
         yield
     finally:
-        _gpu = before
+        _gpu, _tf32 = before
         _forget_graph()
 
 

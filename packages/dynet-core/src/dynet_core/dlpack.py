@@ -8,7 +8,7 @@ import itertools
 from .memory import GpuBlock
 
 CUDA = 2  # kDLCUDA
-FLOAT = 2  # kDLFloat
+INTEGER, FLOAT = 0, 2  # kDLInt, kDLFloat
 NAME = b"dltensor"
 
 
@@ -62,14 +62,15 @@ _is_valid = ctypes.pythonapi.PyCapsule_IsValid
 _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]
 
 
-def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...]):
+def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
     """The whole of a block as a tensor of this shape, with strides in numbers. It keeps the block alive."""
     block.gpu.synchronize()  # whoever takes it has streams of their own
     count = len(shape)
-    integers = ctypes.c_int64 * count
-    both = integers(*shape), integers(*strides)
+    numbers = ctypes.c_int64 * count
+    both = numbers(*shape), numbers(*strides)
+    kind, bits = (INTEGER, 64) if int64 else (FLOAT, 32)
     number = next(_numbers)
-    tensor = _Tensor(4 * block.address, CUDA, block.gpu.number, count, FLOAT, 32, 1, *both, 0)
+    tensor = _Tensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *both, 0)
     managed = _Managed(tensor, number, ctypes.cast(_delete, ctypes.c_void_p))
     _kept[number] = block, both, managed
     return _new(ctypes.addressof(managed), NAME, ctypes.cast(_delete_unused, ctypes.c_void_p))

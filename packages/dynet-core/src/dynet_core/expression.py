@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import device
 from .dim import Dim
 from .errors import ShapeError
 from .graph import shape_of
+from .memory import copy_on_gpu
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -71,6 +73,13 @@ class Expression:
             self.graph.forward(recalculate=True)
         return self.graph.values(self.at, self.type.total)
 
+    def _address(self, recalculate: bool) -> int:
+        """Where the numbers of the value are."""
+        assert self.graph is not None
+        if recalculate:
+            self.graph.forward(recalculate=True)
+        return self.graph.address(self.at)
+
     def forward(self, recalculate: bool = False) -> None:
         """Compute the graph up to here; with `recalculate`, compute all of it again with the inputs' new values."""
         if self.graph is not None:
@@ -87,13 +96,18 @@ class Expression:
         return self._stored(recalculate).reshape(shape_of(self.type), order="F").copy(order="F")
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
-        """The value as a `Tensor`, which can find its largest elements and draw samples.
+        """The value as a `Tensor`, which can find its largest elements and draw samples. On a GPU it stays there.
 
         >>> import dynet as dy
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
         array([1])
         """
-        return Tensor(self.npvalue(recalculate), len(self.type.dims))
+        dims, gpu = self.type.dims, device.gpu()
+        if gpu is None:
+            return Tensor(self.npvalue(recalculate), len(dims))
+        from .gpu_tensor import GpuTensor
+
+        return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), self.type.total), shape_of(self.type), len(dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
         """The value of an expression that is a single number.

@@ -159,6 +159,12 @@ class Graph:
             self.forward()
         return floats_at(self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE], count)
 
+    def address(self, place: int) -> int:
+        """Where a node's value is; valid until the next node is computed."""
+        if self.done < len(self.nodes):
+            self.forward()
+        return self.engine.values[place]
+
     def backward(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
         self.forward()

@@ -111,6 +111,13 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
 
 
+def copy_on_gpu(gpu, address: int, count: int) -> GpuBlock:
+    """A block with the `count` floats that are at an address of a GPU."""
+    copied = GpuBlock(gpu, count)
+    gpu.copy(4 * copied.address, 4 * address, 4 * count)
+    return copied
+
+
 def floats_at(address: int, count: int) -> np.ndarray:
     """The `count` floats at an address, as an array: on the host over that memory, of a GPU's a copy."""
     gpu = device.gpu()

@@ -11,7 +11,8 @@ from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 class Tensor:
     """The value of an expression, as it was when `Expression.tensor_value` was called.
 
-    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give its memory itself, not a copy.
+    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give its memory itself, not a copy. Of a GPU's memory numpy
+    gets a copy.
 
     Args:
         array: of shape dim, with the batch, if it is larger than 1, as the last axis.
@@ -66,10 +67,8 @@ class Tensor:
         >>> values.as_numpy(), indices.as_numpy()
         (array([5., 5., 2.], dtype=float32), array([1, 3, 2]))
         """
-        dim, num = self._checked("topk", dim, num)
+        dim, num = self._checked_topk(dim, num)
         size = self._array.shape[dim]
-        if num > size:
-            raise OutOfRangeError(f"topk: num is {num}, dimension {dim} of {self!r} has {size}")
         rising = np.argsort(np.flip(self._array, dim), dim, kind="stable")
         indices = np.take(size - 1 - np.flip(rising, dim), range(num), dim)
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
@@ -91,7 +90,7 @@ class Tensor:
             OutOfRangeError: there is no such dimension.
         """
         dim, num = self._checked("categorical_sample_log_prob", dim, num)
-        logs = np.moveaxis(self._array, dim, -1).astype(np.float64)[..., np.newaxis, :]
+        logs = np.moveaxis(self._values(), dim, -1).astype(np.float64)[..., np.newaxis, :]
         if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
@@ -99,8 +98,23 @@ class Tensor:
         shape = (*logs.shape[:-2], num, logs.shape[-1])
         return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
 
+    def _values(self) -> np.ndarray:
+        """The values on the host, not to be changed."""
+        return self._array
+
     def _like(self, array: np.ndarray) -> Tensor:
+        """A tensor of the same dimensions, as far as they are counted, on the same device."""
         return Tensor(array, self._dims)
+
+    def _axes(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    def _checked_topk(self, dim: int, num: int) -> tuple[int, int]:
+        dim, num = self._checked("topk", dim, num)
+        size = self._axes()[dim]
+        if num > size:
+            raise OutOfRangeError(f"topk: num is {num}, dimension {dim} of {self!r} has {size}")
+        return dim, num
 
     def _checked(self, name: str, dim: int, num: int) -> tuple[int, int]:
         for what, value in (("dim", dim), ("num", num)):
@@ -113,7 +127,7 @@ class Tensor:
         return int(dim), int(num)
 
     def __repr__(self) -> str:
-        dims, batch = self._array.shape[: self._dims], self._array.shape[self._dims :]
+        dims, batch = self._axes()[: self._dims], self._axes()[self._dims :]
         return f"tensor {dims}" + (f" x {batch[0]}" if batch else "")
 
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:

@@ -101,6 +101,11 @@ class WatchedGraph(Graph):
         self._check_place(place)
         return super().values(place, count)
 
+    def address(self, place: int) -> int:
+        """Where a node's value is."""
+        self._check_place(place)
+        return super().address(place)
+
     def backward(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
         self._check_place(place)

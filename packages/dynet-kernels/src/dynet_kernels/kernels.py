@@ -213,6 +213,20 @@ class LargestInOrder(Adds):
 
 
 @dataclass(frozen=True)
+class FallingOrder(Adds):
+    """The numbers of each column in falling order, and what is found beside them in the same order."""
+
+    parameters = ("size", "y", "places", "x", "found")
+    key = "falling_order"
+
+    def cpu(self, lanes):
+        return _family("selection").falling_cpu(self)
+
+    def cuda(self):
+        return _family("selection").falling_cuda(self)
+
+
+@dataclass(frozen=True)
 class Scatter(Adds):
     """target[places[i]] += source[i] for each i < size; the places are integers."""
 

@@ -36,7 +36,7 @@ SCALARS = (
     # the last plan from a graph's beginning: number of record integers (-1: none), floats of inputs, where the arena
     # began and ended, lengths of the tape and of the lists of addresses
     "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape", "kept_index_top",
-    "plan",  # a number that changes with every forward plan
+    "plan",  # a number that changes with every forward plan, and so whenever its lists of addresses do
     "listed_count", "kept_listed",  # nodes of the graph; those of the last plan from its beginning
     "deepest",  # one more than the largest depth
     "levels", "kept_levels",  # whether the depths of the graph, and of that plan, are those of one numbering
@@ -48,6 +48,7 @@ SCALARS = (
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top",
     "row",  # where the tape is being run
+    "copies",  # by what number a GPU's machine knows the copies of this context's lists of addresses; 0: by none yet
     "self_type", "self",  # the context's own address, in the form in which functions take arguments
     "result_type", "result",
     "wanted", "status", "needed_floats", "needed_index", "needed_tape",

@@ -34,6 +34,9 @@ class Constant(Expression):
     def _stored(self, recalculate: bool) -> np.ndarray:
         return self._source._stored(recalculate)
 
+    def _address(self, recalculate: bool) -> int:
+        return self._source._address(recalculate)
+
     def _stored_gradient(self) -> np.ndarray:
         return np.zeros(self.type.total, np.float32)
 
@@ -81,6 +84,9 @@ class Trained(Expression):
 
     def _stored(self, recalculate: bool) -> np.ndarray:
         return self._storage.values.array
+
+    def _address(self, recalculate: bool) -> int:
+        return self._storage.values.address
 
     def _stored_gradient(self) -> np.ndarray:
         return self._storage.gradient.array

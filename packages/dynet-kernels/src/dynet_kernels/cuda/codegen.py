@@ -14,9 +14,11 @@ from tvm.tirx.script import builder as T
 
 from .. import layout as at
 from .. import machine, tir
+from ..families import tensor_cores
 from ..kernels import SHARD
 from ..layout import SLOT
 from ..tir import int64, let
+from . import precision
 from .machine import ARGUMENTS, DEVICE_INDEX, FAILURE, FUNCTIONS, POINTERS
 
 # In place of what TVM puts before kernels, so that nvrtc needs no header files.
@@ -59,7 +61,7 @@ def device_source(pairs) -> str:
     needless = machine.NEEDLESS_ON_CPU
     with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=needless):
         source = tvm.compile(ir.IRModule(functions), target=target).mod.imports[0].inspect_source()
-    return PRELUDE + source[source.index('extern "C" __global__') :]
+    return PRELUDE + (tensor_cores.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 
 
 def extents(function) -> dict[str, object]:

@@ -181,6 +181,12 @@ class Gpu:
             self.enter()
             call("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
 
+    def copy(self, address: int, source: int, size: int) -> None:
+        """Copy `size` bytes within the GPU."""
+        if size:
+            self.enter()
+            call("cuMemcpyDtoD_v2", address, source, size)
+
     def fill(self, address: int, bits: int, words: int) -> None:
         """Set `words` four-byte words to a pattern."""
         if words:

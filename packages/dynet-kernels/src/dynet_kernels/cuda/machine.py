@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,14 @@ from .. import layout as at
 from .. import library, records, tuning
 from ..kernels import SHARD, Kernel, Kernels
 from ..layout import SLOT
-from . import compiler, driver
+from . import compiler, driver, precision
 
 ORIGIN, ARENA_TOP, STATUS, NEVER_FRESH = (SLOT[name] for name in ("origin", "arena_top", "status", "never_fresh"))
 INDEX, INDEX_TOP, TAPE, TAPE_COUNT, ROW = (SLOT[name] for name in ("index", "index_top", "tape", "tape_count", "row"))
+COPIES, FORWARD_INDEX, BACKWARD_INDEX = (SLOT[name] for name in ("copies", "forward_index", "backward_index"))
+FORWARD_PLAN = (SLOT["plan"],)  # what tells a plan's lists of addresses from all others of the same context
+BACKWARD_PLAN = tuple(SLOT[f"backward_{name}"] for name in ("plan", "loss", "everything", "start"))
+MOST_COPIES = 16  # of lists of addresses that a GPU keeps: those of a few threads, forwards and backwards
 Context = ctypes.c_int64 * len(SLOT)
 MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
 FUNCTIONS, ARGUMENTS, POINTERS, DEVICE_INDEX, FAILURE, DEVICE_SLOTS = range(6)  # as codegen has them
@@ -36,6 +41,12 @@ def symbol_of(name: str) -> str:
     return "kernel_" + name.replace(".", "_")
 
 
+def _key_of(part: Source | Launcher) -> str:
+    """What the CUDA C of a shard and its grids depend on."""
+    tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.number, part.kernels)
+    return f"{tuned}, tf32={part.tf32}\n{_sources()}\n{shard.key}"
+
+
 @dataclass(frozen=True)
 class Source:
     """The CUDA C of a shard."""
@@ -44,16 +55,16 @@ class Source:
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
     compiler: str
+    tf32: bool = False
 
     @property
     def key(self) -> str:
-        tuned = records.for_cuda(self.arch).key
-        return f"{self.compiler} for {self.arch}\n{tuned}\n{_sources()}\n{library.Shard(self.number, self.kernels).key}"
+        return f"{self.compiler} for {self.arch}\n{_key_of(self)}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        with tuning.using(records.for_cuda(self.arch)):
+        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             path.write_text(codegen.device_source(codegen.pairs(self.kernels)))
 
 
@@ -64,19 +75,27 @@ class Launcher:
     number: int
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
+    tf32: bool = False
 
     @property
     def key(self) -> str:
-        return (
-            f"launcher\n{records.for_cuda(self.arch).key}\n{_sources()}\n{library.Shard(self.number, self.kernels).key}"
-        )
+        return f"launcher\n{_key_of(self)}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        with tuning.using(records.for_cuda(self.arch)):
+        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             module = codegen.launch_module(self.number, codegen.pairs(self.kernels), launcher_name(self.number))
         library.write_object(module, path)
+
+
+@dataclass
+class Copy:
+    """Lists of addresses on the GPU: where, how many there is room for, and of which plan they are."""
+
+    address: int = 0
+    size: int = 0
+    plan: tuple[int, ...] | None = None
 
 
 def launcher_name(shard: int) -> str:
@@ -91,10 +110,14 @@ def build_cubin(source: Source, path: Path) -> None:
 
 
 class Machine:
-    """Runs tapes on one GPU."""
+    """Runs tapes on one GPU.
 
-    def __init__(self, kernels: Kernels, gpu: driver.Gpu):
-        self.gpu = gpu
+    Args:
+        tf32: whether products round their factors to TF32.
+    """
+
+    def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
+        self.gpu, self.tf32 = gpu, tf32
         self._kernels = kernels
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
@@ -108,7 +131,8 @@ class Machine:
         self._slots = (ctypes.c_int64 * DEVICE_SLOTS)()
         self._slots[ARGUMENTS], self._slots[POINTERS] = start, ctypes.addressof(self._pointers)
         self._slots_at = ctypes.addressof(self._slots)
-        self._index_size = 0
+        self._copies: dict[tuple[int, ...], Copy] = {}  # by context and direction; those used last come last
+        self._numbers = itertools.count(1)
         self.load_used()
 
     def load_used(self) -> None:
@@ -120,9 +144,14 @@ class Machine:
             for number in numbers:
                 self._kernels.close(number)
             shards = [self._kernels.shard(number) for number in numbers]
-            sources = [Source(number, shard, self.gpu.arch, compiler.name()) for number, shard in zip(numbers, shards)]
+            sources = [
+                Source(number, shard, self.gpu.arch, compiler.name(), self.tf32)
+                for number, shard in zip(numbers, shards)
+            ]
             loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
-            launchers = library.modules([Launcher(*pair, self.gpu.arch) for pair in zip(numbers, shards)], kind=None)
+            launchers = library.modules(
+                [Launcher(*pair, self.gpu.arch, self.tf32) for pair in zip(numbers, shards)], kind=None
+            )
             self._grow_functions((numbers[-1] + 1) * SHARD)
             for shard, module in zip(shards, loaded):
                 for opcode, (name, kernel) in shard.items():
@@ -187,7 +216,7 @@ class Machine:
         """Launch what is on the tape."""
         slots = Context.from_address(context)
         with self._lock:
-            self._upload_index(slots[INDEX], slots[INDEX_TOP])
+            self._slots[DEVICE_INDEX] = self._uploaded(slots)
             slots[ROW] = 0
             while slots[ROW] < slots[TAPE_COUNT]:
                 opcode = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW]).value
@@ -195,13 +224,38 @@ class Machine:
                 if self._slots[FAILURE]:
                     self._fail(slots)
 
-    def _upload_index(self, source: int, count: int) -> None:
-        if count > self._index_size:
-            if self._index_size:
-                self.gpu.free(self._slots[DEVICE_INDEX])
-            self._index_size = max(2 * count, 1 << 14)
-            self._slots[DEVICE_INDEX] = self.gpu.allocate(8 * self._index_size)
-        self.gpu.upload_from(self._slots[DEVICE_INDEX], source, 8 * count)
+    def _uploaded(self, slots) -> int:
+        """Where on the GPU the lists of addresses are. A plan that is run again has its lists there already."""
+        owner, plan = self._plan_of(slots)
+        copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
+        if plan is None or copy.plan != plan:
+            count = slots[INDEX_TOP]
+            copy.plan = None
+            if count > copy.size:
+                self._give_back(copy)
+                size = max(2 * count, 1 << 10)
+                copy.address, copy.size = self.gpu.allocate(8 * size), size
+            self.gpu.upload_from(copy.address, slots[INDEX], 8 * count)
+            copy.plan = plan
+        while len(self._copies) > MOST_COPIES:
+            self._give_back(self._copies.pop(next(iter(self._copies))))
+        return copy.address
+
+    def _plan_of(self, slots) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """Whose lists of addresses are to be used, and of which plan: None where nothing tells it from another."""
+        if slots[INDEX] == slots[FORWARD_INDEX]:
+            plan = FORWARD_PLAN
+        elif slots[INDEX] == slots[BACKWARD_INDEX] and slots[BACKWARD_PLAN[0]] >= 0:
+            plan = BACKWARD_PLAN
+        else:
+            return (0,), None
+        slots[COPIES] = slots[COPIES] or next(self._numbers)
+        return (slots[COPIES], slots[INDEX] == slots[FORWARD_INDEX]), tuple(slots[slot] for slot in plan)
+
+    def _give_back(self, copy: Copy) -> None:
+        if copy.size:
+            self.gpu.free(copy.address)
+        copy.size = 0
 
     def _fail(self, slots) -> None:
         row = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW])

@@ -11,7 +11,8 @@ from .. import tir
 from ..evaluation import Evaluation
 from ..rule import Across
 from ..tir import int64, let, load, store, vector_loop
-from .columns import COMBINE, add_atomically
+from .columns import COMBINE
+from .threads import add_atomically, thread_each
 
 
 class Columns:
@@ -100,10 +101,7 @@ def cuda(rule):
 
     def body(instruction):
         size, width = instruction.parameters
-        blocks = T.floordiv(instruction.count * width + int64(255), int64(256))
-        block = instruction.thread("blockIdx.x", blocks)
-        number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
-        with tir.when(number < instruction.count * width):
+        with thread_each(instruction, instruction.count * width) as number:
             column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
             Columns(rule, instruction, column, offset, 1).run(size, add_atomically)
 

@@ -12,6 +12,7 @@ from .. import rule as rules
 from .. import tir, tuning, vmath
 from ..evaluation import Evaluation
 from ..tir import int64, let, load, store, unrolled_loop
+from .threads import WARP, Sums, add_atomically, settled, share_of, thread_each
 
 COMBINE = {
     rules.SUM: (lambda a, b: a + b, 0.0),
@@ -134,74 +135,53 @@ def _reduce_vectors(column, reduction, size, lanes):
 
 
 def cuda(rule):
-    """A thread an element; with reductions, a block a column."""
+    """A thread an element; with reductions, a block a column, or a warp where the column is small."""
 
     def body(instruction):
         (size,) = instruction.parameters
         vectors, numbers = _outputs(rule, numbers=False), _outputs(rule, numbers=True)
-        if not rule.reductions:
-            width = size if vectors else int64(1)
-            number = thread_of_all(instruction, instruction.count * width)
-            with tir.when(number < instruction.count * width):
-                column = Column(rule, instruction, let(T.floordiv(number, width)))
-                place = let(T.floormod(number, width))
-                if vectors:
-                    column.write(vectors, [place], 1, add=add_atomically)
-                if numbers:
-                    with tir.when(place == int64(0)):
-                        column.write(numbers, [int64(0)], 1, add=add_atomically)
+        if rule.reductions:
+            _reduce_with_threads(rule, instruction, size, vectors, numbers)
             return
-
-        threads = tuning.cuda().threads
-        column = Column(rule, instruction, instruction.thread("blockIdx.x", instruction.count))
-        lane = instruction.thread("threadIdx.x", threads)
-        shared = T.alloc_buffer((threads,), "float32", scope="shared")
-        turns = let(T.floordiv(size - lane + int64(threads - 1), int64(threads)))
-        for name, reduction in rule.reductions.items():
-            combine, identity = COMBINE[reduction.combine]
-            total = tir.Accumulator(1, tir.float32(identity))
-            with T.serial(int64(0), turns) as turn:
-                place = let(lane + turn * int64(threads))
-                (value,) = column.evaluate([reduction.formula], place, 1)
-                column.keep(reduction, value, place)
-                total.set(combine(let(total.get()), value))
-            column.reduced[name] = _reduce_block(shared, lane, total.get(), combine)
-        if numbers:
-            with tir.when(lane == int64(0)):
-                column.write(numbers, [int64(0)], 1, add=add_atomically)
-        if vectors:
-            with T.serial(int64(0), turns) as turn:
-                column.write(vectors, [let(lane + turn * int64(threads))], 1, add=add_atomically)
+        width = size if vectors else int64(1)
+        with thread_each(instruction, instruction.count * width) as number:
+            column = Column(rule, instruction, let(T.floordiv(number, width)))
+            place = let(T.floormod(number, width))
+            if vectors:
+                column.write(vectors, [place], 1, add=add_atomically)
+            if numbers:
+                with tir.when(place == int64(0)):
+                    column.write(numbers, [int64(0)], 1, add=add_atomically)
 
     return tir.kernel(body, rule.parameters)
 
 
-def thread_of_all(instruction, count):
-    """This thread's number, of at least `count` threads in blocks."""
-    size = tuning.cuda().block
-    block = instruction.thread("blockIdx.x", T.floordiv(count + int64(size - 1), int64(size)))
-    return let(block * int64(size) + instruction.thread("threadIdx.x", size))
-
-
-def _reduce_block(shared, lane, value, combine):
-    """All threads' values combined, for every thread. Reads stand outside conditions, where waiting is allowed."""
+def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     threads = tuning.cuda().threads
-    T.buffer_store(shared, value, [lane])
-    width = threads // 2
-    while width:
-        T.evaluate(T.tvm_storage_sync("shared"))
-        partner = let(shared[T.floormod(lane + int64(width), int64(threads))])
-        combined = let(combine(let(shared[lane]), partner))
-        T.evaluate(T.tvm_storage_sync("shared"))
-        with tir.when(lane < int64(width)):
-            T.buffer_store(shared, combined, [lane])
-        width //= 2
-    T.evaluate(T.tvm_storage_sync("shared"))
-    total = let(shared[0])
-    T.evaluate(T.tvm_storage_sync("shared"))
-    return total
-
-
-def add_atomically(memory, at, value):
-    """Several columns may feed one gradient, so threads meet there."""
-    T.evaluate(T.call_extern("float32", "atomicAdd", T.address_of(memory[at]), value))
+    warps = threads // WARP
+    small = let(size <= int64(threads))  # then each warp has a column of its own
+    blocks = T.Select(small, T.floordiv(instruction.count + int64(warps - 1), int64(warps)), instruction.count)
+    block = instruction.thread("blockIdx.x", blocks)
+    thread = instruction.thread("threadIdx.x", threads)
+    sums = Sums(thread, threads)
+    number = settled(T.Select(small, block * int64(warps) + sums.warp, block))
+    lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
+    first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
+    # A warp without a column has an empty one: all threads must come to where they wait for each other.
+    there = let(number < instruction.count)
+    size = settled(T.Select(there, size, int64(0)))
+    column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))
+    for name, reduction in rule.reductions.items():
+        combine, identity = COMBINE[reduction.combine]
+        total = tir.Accumulator(1, tir.float32(identity))
+        with share_of(lane, sharing, size) as place:
+            (value,) = column.evaluate([reduction.formula], place, 1)
+            column.keep(reduction, value, place)
+            total.set(combine(let(total.get()), value))
+        column.reduced[name] = sums.of_warps(first, together, let(total.get()), combine)
+    if numbers:
+        with tir.when(T.And(there, lane == int64(0))):
+            column.write(numbers, [int64(0)], 1, add=add_atomically)
+    if vectors:
+        with share_of(lane, sharing, size) as place:
+            column.write(vectors, [place], 1, add=add_atomically)

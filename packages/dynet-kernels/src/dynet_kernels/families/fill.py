@@ -5,7 +5,8 @@ from __future__ import annotations
 from tvm.tirx.script import builder as T
 
 from .. import tir
-from ..tir import int64, let, store, vector_loop
+from ..tir import let, store, vector_loop
+from .threads import thread_each
 
 
 def cpu(kernel, lanes):
@@ -20,9 +21,7 @@ def cpu(kernel, lanes):
 def cuda(kernel):
     def body(instruction):
         start, size, number = instruction.parameters
-        block = instruction.thread("blockIdx.x", T.floordiv(size + int64(255), int64(256)))
-        place = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
-        with tir.when(place < size):
+        with thread_each(instruction, size) as place:
             store(instruction.memory, start + place, T.Cast("float32", number))
 
     return tir.kernel(body, kernel.parameters)

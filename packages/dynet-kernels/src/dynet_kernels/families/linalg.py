@@ -12,6 +12,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, vmath
 from ..tir import int64, let, load, store, vector_loop
+from .threads import share_of, wait
 
 COLUMNS = 4  # changed at once on a CPU
 THREADS = 128
@@ -128,13 +129,10 @@ def cuda(kernel):
         matrix, work = instruction.address(matrix_role, first), instruction.address(work_role, first)
         saved = let(work + order + order)
 
-        def wait():
-            T.evaluate(T.tvm_storage_sync("shared"))
-
         def each(size, emit):
             """emit(number) for the numbers below `size` that are this thread's."""
-            with T.serial(int64(0), T.floordiv(size - lane + int64(THREADS - 1), int64(THREADS))) as turn:
-                emit(let(lane + turn * int64(THREADS)))
+            with share_of(lane, int64(THREADS), size) as number:
+                emit(number)
 
         def exchange(one, other):
             each(order, lambda number: _exchange(memory, one(number), other(number)))

@@ -13,8 +13,10 @@ from __future__ import annotations
 from tvm.tirx.script import builder as T
 
 from .. import tir, tuning, vmath
+from ..cuda import precision
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically
+from . import tensor_cores
+from .threads import add_atomically, block_of_products, wait
 
 
 def tiles(first, end, sizes, emit):
@@ -198,16 +200,13 @@ def product_cuda(kernel):
                 lambda: store(memory, at, total),
             )
 
-        width = let(T.Select(group == int64(0), instruction.count, group))
-        first = let(instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width)
         tiled_product(
             instruction,
-            rows,
-            width,
-            inner,
-            left=lambda i, k: memory[instruction.address(w_role, first) + i + k * rows],
-            right=lambda k, j: memory[instruction.address(x_role, first + j) + k],
-            write=lambda i, j, total: write(i, let(first + j), total),
+            group,
+            lambda width: (rows, width, inner),
+            left=lambda first, i, k: memory[instruction.address(w_role, first) + i + k * rows],
+            right=lambda first, k, j: memory[instruction.address(x_role, first + j) + k],
+            write=lambda first, i, j, total: write(i, let(first + j), total),
         )
 
     return tir.kernel(body, kernel.parameters)
@@ -290,16 +289,13 @@ def column_gradient_cuda(kernel):
     def body(instruction):
         rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        width = let(T.Select(group == int64(0), instruction.count, group))
-        first = let(instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width)
         tiled_product(
             instruction,
-            inner,
-            width,
-            rows,
-            left=lambda i, k: memory[instruction.address(w_role, first) + k + i * rows],
-            right=lambda k, j: memory[instruction.address(dy_role, first + j) + k],
-            write=lambda i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
+            group,
+            lambda width: (inner, width, rows),
+            left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * rows],
+            right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
+            write=lambda first, i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
         )
 
     return tir.kernel(body, kernel.parameters)
@@ -359,32 +355,36 @@ def matrix_gradient_cuda(kernel):
     def body(instruction):
         rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        width = let(T.Select(group == int64(0), instruction.count, group))
-        first = let(instruction.thread("blockIdx.z", T.floordiv(instruction.count, width)) * width)
         tiled_product(
             instruction,
-            rows,
-            inner,
-            width,
-            left=lambda i, k: memory[instruction.address(dy_role, first + k) + i],
-            right=lambda k, j: memory[instruction.address(x_role, first + k) + j],
-            write=lambda i, j, total: add_atomically(memory, instruction.address(dw_role, first) + i + j * rows, total),
+            group,
+            lambda width: (rows, inner, width),
+            left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
+            right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
+            write=lambda first, i, j, total: add_atomically(
+                memory, instruction.address(dw_role, first) + i + j * rows, total
+            ),
         )
 
     return tir.kernel(body, kernel.parameters)
 
 
-def tiled_product(instruction, rows, columns, inner, left, right, write):
-    """write(i, j, sum over k of left(i, k) * right(k, j)), by square blocks through shared memory."""
+def tiled_product(instruction, group, extents, left, right, write):
+    """A product for each matrix, by square blocks through shared memory.
+
+    Args:
+        group, extents: see `threads.block_of_products`. `first` is the first of the columns that share a matrix.
+        left, right: left(first, i, k) and right(first, k, j), the factors.
+        write: write(first, i, j, sum over k of left * right).
+    """
+    if precision.tf32():
+        tensor_cores.product(instruction, group, extents, left, right, write)
+        return
     tile = tuning.cuda().tile
-
-    def across(extent):
-        return T.floordiv(extent + int64(tile - 1), int64(tile))
-
-    block_row = instruction.thread("blockIdx.x", across(rows))
-    block_column = instruction.thread("blockIdx.y", across(columns))
+    found = block_of_products(instruction, group, extents, tile, tile)
+    (rows, columns, inner), first, first_row, first_column = found
     row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
-    i, j = let(block_row * int64(tile) + row), let(block_column * int64(tile) + column)
+    i, j = let(first_row + row), let(first_column + column)
     a = T.alloc_buffer((tile, tile), "float32", scope="shared")
     b = T.alloc_buffer((tile, tile), "float32", scope="shared")
     zero = tir.float32(0.0)
@@ -397,14 +397,14 @@ def tiled_product(instruction, rows, columns, inner, left, right, write):
             lambda: T.buffer_store(shared, zero, [column, row]),
         )
 
-    with T.serial(int64(0), across(inner)) as step:
+    with T.serial(int64(0), T.floordiv(inner + int64(tile - 1), int64(tile))) as step:
         k_left = let(step * int64(tile) + column)
         k_right = let(step * int64(tile) + row)
-        fill(a, T.And(i < rows, k_left < inner), lambda: left(i, k_left))
-        fill(b, T.And(j < columns, k_right < inner), lambda: right(k_right, j))
-        T.evaluate(T.tvm_storage_sync("shared"))
+        fill(a, T.And(i < rows, k_left < inner), lambda: left(first, i, k_left))
+        fill(b, T.And(j < columns, k_right < inner), lambda: right(first, k_right, j))
+        wait()
         for k in range(tile):
             total.set(vmath.fma(a[k, row], b[column, k], total.get()))
-        T.evaluate(T.tvm_storage_sync("shared"))
+        wait()
     with tir.when(T.And(i < rows, j < columns)):
-        write(i, j, total.get())
+        write(first, i, j, total.get())

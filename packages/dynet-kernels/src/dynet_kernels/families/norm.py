@@ -11,6 +11,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, tuning
 from ..tir import int64, let, load, vector_loop
+from .threads import Sums, share_of
 
 
 def cpu(kernel, lanes):
@@ -74,19 +75,13 @@ def cuda(kernel):
         (size,) = instruction.parameters
         start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
         lane = instruction.thread("threadIdx.x", threads)
-        shared = T.alloc_buffer((threads,), "float64", scope="shared")
-        T.buffer_store(shared, tirx.const(0.0, "float64"), [lane])
-        with T.serial(int64(0), T.floordiv(size - lane + int64(threads - 1), int64(threads))) as turn:
-            g = let(T.Cast("float64", instruction.memory[start + lane + turn * int64(threads)]))
-            T.buffer_store(shared, shared[lane] + g * g, [lane])
-        width = threads // 2
-        while width:
-            T.evaluate(T.tvm_storage_sync("shared"))
-            with tir.when(lane < int64(width)):
-                T.buffer_store(shared, shared[lane] + shared[lane + int64(width)], [lane])
-            width //= 2
+        total = tir.Accumulator(1, tirx.const(0.0, "float64"), "float64")
+        with share_of(lane, int64(threads), size) as place:
+            g = let(T.Cast("float64", instruction.memory[start + place]))
+            total.set(total.get() + g * g)
+        whole = Sums(lane, threads, "float64").of_block(let(total.get()), lambda a, b: a + b)
         with tir.when(lane == int64(0)):
-            place = T.address_of(_total(instruction)[int64(0)])
-            T.evaluate(T.call_extern("float64", "atomicAdd", place, shared[int64(0)]))
+            target = T.address_of(_total(instruction)[int64(0)])
+            T.evaluate(T.call_extern("float64", "atomicAdd", target, whole))
 
     return tir.kernel(body, kernel.parameters)

@@ -9,7 +9,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically
+from .threads import add_atomically, thread_each
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
@@ -54,10 +54,7 @@ def cuda(kernel):
 
     def body(instruction):
         width = instruction.parameters[3]
-        blocks = T.floordiv(instruction.count * width + int64(255), int64(256))
-        block = instruction.thread("blockIdx.x", blocks)
-        number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
-        with tir.when(number < instruction.count * width):
+        with thread_each(instruction, instruction.count * width) as number:
             column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
             _run(kernel, instruction, column, offset, 1, add=add_atomically)
 

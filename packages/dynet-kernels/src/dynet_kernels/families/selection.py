@@ -10,7 +10,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, vmath
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically
+from .threads import Sums, add_atomically, share_of, thread_each
 
 THREADS = 128
 LOWEST = -(1 << 31)
@@ -98,16 +98,15 @@ def largest_cuda(kernel):
         memory = instruction.memory
         column = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", THREADS)
-        shared = T.alloc_buffer((THREADS,), "int64", scope="shared")
-        turns = let(T.floordiv(size - lane + int64(THREADS - 1), int64(THREADS)))
+        sums = Sums(lane, THREADS, "int64")
         x = instruction.address(x_role, column)
 
         def count_from(limit):
             total = tir.Counter(int64(0))
-            with T.serial(int64(0), turns) as turn:
-                key = _key(load(memory, let(x + lane + turn * int64(THREADS)), 1))
+            with share_of(lane, int64(THREADS), size) as place:
+                key = _key(load(memory, let(x + place), 1))
                 total.set(total.get() + T.Cast("int64", key >= limit))
-            return _sum_of_block(shared, lane, total.get())
+            return sums.of_block(let(total.get()), lambda a, b: a + b)
 
         found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
         with T.serial(int64(0), int64(32)):
@@ -124,21 +123,40 @@ def largest_cuda(kernel):
     return tir.kernel(body, kernel.parameters)
 
 
-def _sum_of_block(shared, lane, value):
-    """The sum of all threads' numbers, for every thread."""
-    T.buffer_store(shared, value, [lane])
-    width = THREADS // 2
-    while width:
-        T.evaluate(T.tvm_storage_sync("shared"))
-        both = let(shared[lane] + shared[T.floormod(lane + int64(width), int64(THREADS))])
-        T.evaluate(T.tvm_storage_sync("shared"))
-        with tir.when(lane < int64(width)):
-            T.buffer_store(shared, both, [lane])
-        width //= 2
-    T.evaluate(T.tvm_storage_sync("shared"))
-    total = let(shared[0])
-    T.evaluate(T.tvm_storage_sync("shared"))
-    return total
+def _put_by_rank(instruction, column, number):
+    """Write one number of a column, and what is found beside it, to the place that it has in falling order."""
+    size, *roles = instruction.parameters
+    memory = instruction.memory
+    y, places, x, found = (instruction.address(role, column) for role in roles)
+    value = load(memory, let(x + number), 1)
+    key = _key(value)
+    rank = tir.Counter(int64(0))
+    with T.serial(int64(0), size) as other:
+        its_key = _key(load(memory, let(x + other), 1))
+        before = T.Or(its_key > key, T.And(its_key == key, other < number))
+        rank.set(rank.get() + T.Cast("int64", before))
+    store(memory, let(y + rank.get()), value)
+    store(memory, let(places + rank.get()), load(memory, let(found + number), 1))
+
+
+def falling_cpu(kernel):
+    def body(instruction):
+        with T.serial(int64(0), instruction.count) as column:
+            with T.serial(int64(0), instruction.parameters[0]) as number:
+                _put_by_rank(instruction, column, number)
+
+    return tir.kernel(body, kernel.parameters)
+
+
+def falling_cuda(kernel):
+    """A thread a number."""
+
+    def body(instruction):
+        size = instruction.parameters[0]
+        with thread_each(instruction, instruction.count * size) as thread:
+            _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
+
+    return tir.kernel(body, kernel.parameters)
 
 
 def _place(memory, at):
@@ -165,9 +183,7 @@ def scatter_cuda(kernel):
     def body(instruction):
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
-        block = instruction.thread("blockIdx.x", T.floordiv(instruction.count * size + int64(255), int64(256)))
-        thread = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
-        with tir.when(thread < instruction.count * size):
+        with thread_each(instruction, instruction.count * size) as thread:
             column, number = let(T.floordiv(thread, size)), let(T.floormod(thread, size))
             at = let(
                 instruction.address(target_role, column)

@@ -12,7 +12,9 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, vmath
 from ..tir import float32, int64, let, load, store, vector_loop
+from .threads import thread_each
 
+THREADS = 64  # of a block on a GPU: few, since each has a whole column to do
 LARGEST = 3.4e38  # above every x - log(u) but those of bounds of 0
 
 
@@ -173,10 +175,7 @@ def cuda(kernel):
     views, emit = EMITTERS[kernel.function]
 
     def body(instruction):
-        blocks = T.floordiv(instruction.count + int64(63), int64(64))
-        block = instruction.thread("blockIdx.x", blocks)
-        number = let(block * int64(64) + instruction.thread("threadIdx.x", 64))
-        with tir.when(number < instruction.count):
+        with thread_each(instruction, instruction.count, THREADS) as number:
             emit(_Column(instruction, number, views, 1))
 
     return tir.kernel(body, kernel.parameters)

@@ -10,7 +10,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically, thread_of_all
+from .threads import add_atomically, thread_each
 
 LOOPS = 4
 
@@ -61,8 +61,7 @@ def cuda(kernel):
         target_role, source_role, *p = instruction.parameters
         extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
         size = extents[0] * extents[1] * extents[2] * extents[3]
-        number = thread_of_all(instruction, instruction.count * size)
-        with tir.when(number < instruction.count * size):
+        with thread_each(instruction, instruction.count * size) as number:
             column = let(T.floordiv(number, size))
             rest = let(T.floormod(number, size))
             target = instruction.address(target_role, column)

@@ -9,8 +9,8 @@ from tvm.tirx.script import builder as T
 
 from .. import tir
 from ..tir import int64, let, load, store
-from .columns import thread_of_all
 from .matmul import row_tiles
+from .threads import thread_of_all
 
 Y, X, NUMBER = 0, 2, 4
 VECTORS = 4  # of a column that are added up at once

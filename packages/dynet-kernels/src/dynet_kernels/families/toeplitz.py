@@ -11,7 +11,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, vmath
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically
+from .threads import add_atomically, thread_each
 
 OUTPUTS = 8  # vectors of y that are made together
 INPUTS = 4  # elements of a, a vector's length apart, that are read together: they share all vectors of b but three
@@ -89,10 +89,7 @@ def cuda(kernel):
     def body(instruction):
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
-        blocks = T.floordiv(instruction.count * size + int64(255), int64(256))
-        block = instruction.thread("blockIdx.x", blocks)
-        number = let(block * int64(256) + instruction.thread("threadIdx.x", 256))
-        with tir.when(number < instruction.count * size):
+        with thread_each(instruction, instruction.count * size) as number:
             column, k = let(T.floordiv(number, size)), let(T.floormod(number, size))
             a = instruction.address(a_role, column)
             b = let(instruction.address(b_role, column) + offset + k)

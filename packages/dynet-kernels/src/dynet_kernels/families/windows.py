@@ -14,9 +14,7 @@ from tvm.tirx.script import builder as T
 from .. import tir
 from ..kernels import WINDOW
 from ..tir import int64, let, load, store, vector_loop
-from .columns import add_atomically
-
-THREADS = 256
+from .threads import add_atomically, thread_each
 
 
 def _geometry(parameters):
@@ -113,10 +111,7 @@ def copy_cuda(kernel):
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         size = let(g.places * g.window_height * g.window_width * g.channels)
-        blocks = T.floordiv(instruction.count * size + int64(THREADS - 1), int64(THREADS))
-        block = instruction.thread("blockIdx.x", blocks)
-        thread = let(block * int64(THREADS) + instruction.thread("threadIdx.x", THREADS))
-        with tir.when(thread < instruction.count * size):
+        with thread_each(instruction, instruction.count * size) as thread:
             column = let(T.floordiv(thread, size))
             rest = let(T.floormod(thread, size))
             seen = let(instruction.address(windows_role, column) + rest)
@@ -199,10 +194,7 @@ def largest_cuda(kernel):
         y_role, image_role, places_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         size = let(g.places * g.channels)
-        blocks = T.floordiv(instruction.count * size + int64(THREADS - 1), int64(THREADS))
-        block = instruction.thread("blockIdx.x", blocks)
-        thread = let(block * int64(THREADS) + instruction.thread("threadIdx.x", THREADS))
-        with tir.when(thread < instruction.count * size):
+        with thread_each(instruction, instruction.count * size) as thread:
             column = let(T.floordiv(thread, size))
             y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
             extents = (g.result_height, g.result_width, g.channels)

@@ -1,0 +1,19 @@
+"""What the GPU's benchmark compares with torch trains the same networks."""
+
+import importlib
+
+import pytest
+
+import gpu_torch
+
+
+@pytest.mark.parametrize("name", gpu_torch.TASKS)
+def test_the_same_loss_before_training(name):
+    """With random weights every word or tag is about as likely as any other, in both."""
+    torch = pytest.importorskip("torch")
+    import dynet as dy
+
+    theirs = gpu_torch.TASKS[name](torch, 4, 1, "cpu")
+    ours = importlib.import_module(f"tasks.{name}").make(dy, 4, seed=1)
+    for _ in range(2):
+        assert theirs() == pytest.approx(ours(), rel=0.1)

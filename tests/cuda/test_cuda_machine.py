@@ -1,0 +1,90 @@
+"""What the machine of a GPU uploads, and what it leaves where it is."""
+
+import numpy as np
+import pytest
+
+import dynet as dy
+from dynet_core import device
+from dynet_kernels.cuda import machine
+
+X = [1.0, 2.0, 3.0]
+
+
+@pytest.fixture(autouse=True)
+def on_the_gpu(emulated):
+    with device.use(0):
+        yield
+
+
+@pytest.fixture
+def weight():
+    return dy.ParameterCollection().parameters_from_numpy(np.arange(9).reshape(3, 3))
+
+
+def graph(weight, x, layers=2):
+    """The value of a small network."""
+    dy.renew_cg()
+    y = dy.inputVector(x)
+    for _ in range(layers):
+        y = dy.tanh(weight * y)
+    return dy.sum_elems(y)
+
+
+def uploaded(emulated, work):
+    """How many bytes some work copies to the GPU, and what it returns."""
+    before = emulated.emulated_bytes_uploaded()
+    result = work()
+    return emulated.emulated_bytes_uploaded() - before, result
+
+
+def test_a_graph_that_repeats_uploads_its_inputs_alone(emulated, weight):
+    def step(x):
+        loss = graph(weight, x)
+        loss.backward()
+        return loss.value()
+
+    step(X)
+    again, value = uploaded(emulated, lambda: step(X))
+    assert again == 4 * len(X)
+    other, different = uploaded(emulated, lambda: step([0.0, 0.0, 0.1]))
+    assert other == 4 * len(X) and different != value
+
+
+def test_another_graph_uploads_its_addresses(emulated, weight):
+    graph(weight, X).value()
+    for layers in (3, 2, 3):
+        count, value = uploaded(emulated, lambda layers=layers: graph(weight, X, layers).value())
+        assert count > 4 * len(X)
+        y = np.array(X)
+        for _ in range(layers):
+            y = np.tanh(np.arange(9).reshape(3, 3) @ y)
+        assert value == pytest.approx(y.sum(), rel=1e-5)
+
+
+def test_what_is_computed_from_another_loss_has_other_addresses(weight):
+    """The forward plan stays the same."""
+    for place in (0, 1, 0):
+        dy.renew_cg()
+        x = dy.inputVector(X)
+        losses = [dy.sum_elems(x), dy.squared_norm(x)]
+        losses[1].value()
+        losses[place].backward(full=True)
+        np.testing.assert_array_equal(x.gradient(), [[1, 1, 1], [2, 4, 6]][place])
+
+
+def test_tables_whose_rows_are_noted_are_planned_anew():
+    table = dy.ParameterCollection().lookup_parameters_from_numpy(np.eye(3))
+    for row in (1, 1, 2):
+        dy.renew_cg()
+        dy.sum_elems(table[row]).backward()
+    np.testing.assert_array_equal(table.grad_as_array(), [[0, 0, 0], [2, 2, 2], [1, 1, 1]])
+
+
+def test_copies_of_what_has_not_been_used_for_long_are_given_back(emulated, weight, monkeypatch):
+    monkeypatch.setattr(machine, "MOST_COPIES", 3)
+    values = []
+    for _ in range(5):
+        with device.use(0):  # buffers of its own
+            values.append(graph(weight, X).value())
+    assert len(device.compiled()._copies) <= 3
+    assert len(set(values)) == 1

@@ -1,0 +1,81 @@
+"""Products of factors rounded to TF32, where that is asked for, on the emulated GPU."""
+
+import emulation
+import numpy as np
+import pytest
+
+import dynet as dy
+from dynet_core import device
+from dynet_core.config import DynetParams
+
+SHAPES = [(1, 1, 1), (16, 8, 8), (33, 9, 17), (64, 16, 32), (70, 33, 65)]  # rows, inner, columns
+
+
+def rounded(x):
+    """To ten bits of mantissa, away from zero from the middle on."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x1000) & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
+
+
+def product_and_gradients(w, x, start, weights):
+    """W x + start, and the gradients of W and x for a weighted sum."""
+    dy.renew_cg()
+    left, right = dy.inputTensor(w), dy.inputTensor(x)
+    y = dy.colwise_add(left * right, dy.inputVector(start))
+    dy.sum_elems(dy.cmult(y, dy.inputTensor(weights))).backward(full=True)
+    return [y.npvalue().reshape(weights.shape), left.gradient().reshape(w.shape), right.gradient().reshape(x.shape)]
+
+
+@pytest.mark.parametrize("order", ["forward", "backward"])
+@pytest.mark.parametrize("rows, inner, columns", SHAPES)
+def test_factors_are_rounded_and_sums_are_not(emulated, rows, inner, columns, order):
+    rng = np.random.default_rng(rows)
+    w, x, weights = (rng.normal(size=s).astype(np.float32) for s in ((rows, inner), (inner, columns), (rows, columns)))
+    start = rng.normal(size=rows).astype(np.float32)
+    with device.use(0, tf32=True), emulation.order(order):
+        found = product_and_gradients(w, x, start, weights)
+    a, b, d = rounded(w), rounded(x), rounded(weights)
+    for actual, expected in zip(found, [a @ b + start[:, None], d @ b.T, a.T @ d]):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    with device.use(0), emulation.order(order):
+        exact = product_and_gradients(w, x, start, weights)
+    for actual, expected in zip(found, exact):
+        assert np.abs(actual - expected).max() <= 2e-3 * np.sqrt(inner + columns + rows) * np.abs(expected).max()
+    assert any((actual != expected).any() for actual, expected in zip(found, exact)), "nothing was rounded"
+
+
+def test_each_matrix_of_a_batch_has_its_product(emulated):
+    rng = np.random.default_rng(1)
+    w, x = rng.normal(size=(20, 5, 3)).astype(np.float32), rng.normal(size=(5, 2, 3)).astype(np.float32)
+    with device.use(0, tf32=True):
+        dy.renew_cg()
+        y = (dy.inputTensor(w, batched=True) * dy.inputTensor(x, batched=True)).npvalue()
+    np.testing.assert_allclose(y, np.einsum("ikb,kjb->ijb", rounded(w), rounded(x)), rtol=1e-4, atol=1e-5)
+
+
+def test_products_are_exact_unless_asked_otherwise(emulated):
+    x = np.float32(1 + 2**-12)
+    for tf32, expected in ((False, x), (True, 1.0)):
+        with device.use(0, tf32=tf32):
+            assert (dy.inputTensor([[1.0]]) * dy.inputTensor([[x]])).value() == expected
+    with device.use(None, tf32=True):
+        assert (dy.inputTensor([[1.0]]) * dy.inputTensor([[x]])).value() == x
+
+
+def test_an_older_gpu_is_refused(emulated, monkeypatch):
+    monkeypatch.setitem(vars(device._open(0)), "arch", "sm_75")
+    with pytest.raises(dy.DeviceError, match="TF32 was asked for, but GPU:0 is sm_75, and it takes sm_80 or later"):
+        with device.use(0, tf32=True):
+            pass
+    assert device.name() == "CPU"
+
+
+def test_the_command_line_asks_for_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr(device, "choose", asked.append)
+    monkeypatch.setattr(device, "allow_tf32", lambda: asked.append("tf32"))
+    for arguments in (["--dynet-tf32"], ["--dynet-gpu"], ["--dynet-gpu", "--dynet-tf32"]):
+        params = DynetParams()
+        params.read(arguments)
+        params.init()
+    assert asked == [0, 0, "tf32"]

@@ -163,7 +163,7 @@ class Graph:
         """Where a node's value is; valid until the next node is computed."""
         if self.done < len(self.nodes):
             self.forward()
-        return self.engine.values[place]
+        return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
 
     def backward(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""

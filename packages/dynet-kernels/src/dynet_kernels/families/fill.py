@@ -5,8 +5,8 @@ from __future__ import annotations
 from tvm.tirx.script import builder as T
 
 from .. import tir
-from ..tir import let, store, vector_loop
-from .threads import thread_each
+from ..tir import int64, let, store, vector_loop
+from .threads import share_of, thread_each
 
 
 def cpu(kernel, lanes):
@@ -44,7 +44,7 @@ def clear_cuda(kernel):
         number = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", 256)
         start, size = (instruction.address(int64(role), number) for role in range(2))
-        with T.serial(int64(0), let(T.floordiv(size - lane + int64(255), int64(256)))) as turn:
-            store(instruction.memory, start + lane + turn * int64(256), tir.float32(0.0))
+        with share_of(lane, int64(256), size) as place:
+            store(instruction.memory, let(start + place), tir.float32(0.0))
 
     return tir.kernel(body, kernel.parameters)

@@ -10,7 +10,7 @@ from tvm.tirx.script import builder as T
 from .. import tir
 from ..tir import int64, let, load, store
 from .matmul import row_tiles
-from .threads import thread_of_all
+from .threads import thread_each
 
 Y, X, NUMBER = 0, 2, 4
 VECTORS = 4  # of a column that are added up at once
@@ -70,8 +70,7 @@ def cuda(kernel):
     def body(instruction):
         (size,) = instruction.parameters
         memory = instruction.memory
-        number = thread_of_all(instruction, instruction.count * size)
-        with tir.when(number < instruction.count * size):
+        with thread_each(instruction, instruction.count * size) as number:
             column = let(T.floordiv(number, size))
             place = let(T.floormod(number, size))
             y = instruction.address(int64(Y), column)

@@ -26,6 +26,7 @@ PER_RECORD = {
     "nodes": 1,
     "node": at.NODE_ROW,
     "listed": 1,
+    "aliases": 1,
     "starts": 1,
     "numbers": 1,
     "depths": 1,

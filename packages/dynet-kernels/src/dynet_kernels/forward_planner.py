@@ -59,18 +59,22 @@ def unlist(plan, begin):
 
 
 @T.inline
-def place_node(plan, node, signature, first, operands, top):
-    """Where a node's value goes. Only one that is computed takes memory, which begins at `top`."""
-    kind: T.let = plan.table[signature + at.KIND]
-    value = top
-    if kind == at.INPUT:
-        value = plan.nodes[first + operands]
-    elif kind != at.COMPUTED:
-        value = property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, at.NODE_VALUE)
-        value = value + plan.table[signature + at.ALIAS_OFFSET]
+def place_nodes(plan, begins, aliases):
+    """Where values go: nodes that run together stand together in memory, from `begins` on; parts of nodes in these."""
+    top = begins
+    for k in T.serial(plan.slots[SLOT["starts_count"]]):
+        node: T.let = plan.order[k]
+        plan.node[node * at.NODE_ROW + at.NODE_VALUE] = top
+        top = top + float_count(plan, node, node_at(plan, node, at.NODE_PART))
+    for k in T.serial(aliases):
+        node: T.let = plan.aliases[k]
+        signature: T.let = node_at(plan, node, at.NODE_PART)
+        first: T.let = node_at(plan, node, at.NODE_FIRST)
+        value = plan.table[signature + at.ALIAS_OFFSET]
+        value = value + property_of(plan, plan.nodes[first], at.PARAMETER_VALUE, at.NODE_VALUE)
         if plan.table[signature + at.ALIAS_SCALE] != 0:
-            value = value + plan.nodes[first + operands] * plan.table[signature + at.ALIAS_SCALE]
-    plan.node[node * at.NODE_ROW + at.NODE_VALUE] = value
+            value = value + plan.nodes[first + 1] * plan.table[signature + at.ALIAS_SCALE]
+        plan.node[node * at.NODE_ROW + at.NODE_VALUE] = value
 
 
 def is_computed(plan, node, signature):
@@ -90,14 +94,16 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         plan.nodes[begin + place] = plan.fresh[begin + place]
     inputs_start: T.let = plan.slots[SLOT["arena_top"]]
     rebase: T.let = inputs_start - inputs_begin
-    top = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
+    values_start: T.let = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
+    top = values_start
+    aliases = T.int64(0)
     listed_before: T.let = plan.slots[SLOT["listed_count"]]
     listed = listed_before
     start_numbering(plan)
     position = begin
     indices = T.int64(0)
     rows = T.int64(0)
-    # each node: where its value goes, and whether it needs a gradient
+    # each node: how much memory it takes, and whether it needs a gradient
     while position < end:
         whole: T.let = plan.nodes[position]
         first: T.let = position + 1 + plan.table[whole + at.VARIADIC]
@@ -123,13 +129,18 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             plan.listed[listed] = node
             listed = listed + 1
             note_edges(plan, node, signature, first, begin)
-            place_node(plan, node, signature, first, operands, top)
+            kind: T.let = plan.table[signature + at.KIND]
             if is_computed(plan, node, signature):
                 top = top + float_count(plan, node, signature)
                 indices = indices + 2 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
                 rows = rows + plan.table[signature + at.FORWARD_COUNT]
-            elif plan.table[signature + at.KIND] == at.APART:
-                plan.slots[SLOT["levels"]] = 0
+            elif kind == at.INPUT:
+                plan.node[row + at.NODE_VALUE] = plan.nodes[attributes]
+            else:
+                plan.aliases[aliases] = node
+                aliases = aliases + 1
+                if kind == at.APART:
+                    plan.slots[SLOT["levels"]] = 0
         position = attributes + plan.table[whole + at.ATTRIBUTES]
     plan.slots[SLOT["listed_count"]] = listed
     if (
@@ -148,6 +159,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         find_depths(plan, listed_before, listed, begin, is_computed)
         # nodes of one depth and signature stand together
         put_in_order(plan)
+        place_nodes(plan, values_start, aliases)
         count: T.let = plan.slots[SLOT["starts_count"]]
         group = T.int64(0)
         while group < count:

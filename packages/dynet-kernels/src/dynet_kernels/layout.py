@@ -16,7 +16,7 @@ BUFFERS = (
     "fresh", "table", "parameters",  # what Python writes: records, signatures, rows of parameters
     "kept", "nodes",  # the records of the last graph planned from its beginning, and with their constants found
     "node",  # a row for each record integer: what is known of the node that goes by it
-    "listed",  # the nodes of the graph as they were recorded
+    "listed", "aliases",  # the nodes of the graph as they were recorded; of the part being planned, those in others
     # nodes that are being planned, the numbers of their signatures and their depths, and orders; one per record integer
     "starts", "numbers", "depths", "sorted", "order", "counters",
     "before", "stage",  # of signatures by their number in a plan: which ones go before, and when they run (`levels.py`)

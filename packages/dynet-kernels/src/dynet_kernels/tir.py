@@ -85,6 +85,14 @@ def store(buffer, start, value, mask=None):
         T.add_to_parent(buffer.vstore((start,), value))
 
 
+def prefetch(buffer, start, size):
+    """Have `size` floats that will be read soon brought into the second cache."""
+    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # to be read, kept for some time, no code
+    with T.serial(int64(0), T.floordiv(size + int64(15), int64(16))) as line:
+        place = T.address_of(buffer[start + line * int64(16)])
+        T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", place, *how))
+
+
 def vector_loop(size, lanes, step):
     """`step(offset, mask)` for every full vector, then once under a mask for the rest."""
     with T.serial(int64(0), T.floordiv(size, int64(lanes))) as block:

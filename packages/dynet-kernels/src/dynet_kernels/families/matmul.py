@@ -138,6 +138,12 @@ class Sums:
 
                 def some_columns(start, count):
                     columns = [let(start + int64(j)) for j in range(count)]
+                    with tir.when(row == int64(0)):  # what comes next, for all rows
+                        for j in range(count):
+                            column = let(T.min(start + int64(count + j), end - int64(1)))
+                            tir.prefetch(
+                                self.memory, let(self.instruction.address(self.source_role, column) + k), length
+                            )
                     self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
 
                 tiles(first, end, dict.fromkeys((width, (width + 1) // 2, 1)), some_columns)
@@ -331,6 +337,11 @@ def matrix_gradient_cpu(kernel, lanes):
             def some_rows(row, vectors, mask):
                 def some_columns(number, length):
                     start = let(first + number)
+                    with tir.when(row == int64(0)):  # what comes next, for all rows
+                        with T.serial(int64(0), T.min(length, end - start - length)) as j:
+                            column = let(start + length + j)
+                            tir.prefetch(memory, instruction.address(x_role, column), inner)
+                            tir.prefetch(memory, instruction.address(dy_role, column), rows)
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
                     tiles(
                         int64(0),

@@ -91,6 +91,12 @@ def _gradient_tile(family, registers):
                     yield from _valid(family, tiles=tiles)
 
 
+def _panel_tile(family, registers):
+    for tile in register_tiles(registers, range(4, 15)):
+        if tile != family.tile:
+            yield from _valid(family, tile=tile)
+
+
 def _matrix_tile(family, registers):
     for tile in register_tiles(registers, range(3, 15)):
         if tile != family.tile:
@@ -125,6 +131,9 @@ AXES: dict[str, tuple[Axis, ...]] = {
     "column_gradient": (
         Axis("tile of many columns", _gradient_tile, _several),
         Axis("tile of one column", _last_tile, lambda w: w.columns == 1),
+        Axis("tile in a panel", _panel_tile, lambda w: w.columns >= 16),
+        Axis("columns for a panel", _values("many", 8, 12, 16, 24, 32, 48), lambda w: 8 <= w.columns <= 64),
+        Axis("panel", _values("panel", 64, 96, 128, 192, 256), lambda w: w.columns >= 16),
         Axis("block", _values("block", 1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _several),
     ),
     "matrix_gradient": (

@@ -86,6 +86,15 @@ def blocks(count, size, emit):
         emit(first, let(T.min(size, count - first)))
 
 
+MANY_ROWS = 1024
+CHUNK = 512  # columns that are worked on together, so that what belongs to them stays in the second cache
+
+
+def by_chunks(emit, w, first, end):
+    """emit(w, first, end) for so many columns after the others."""
+    blocks(end - first, CHUNK, lambda start, length: emit(w, let(first + start), let(first + start + length)))
+
+
 def groups(instruction, group, emit):
     """For each matrix: emit(first column, end)."""
     width = let(T.Select(group == int64(0), instruction.count, group))
@@ -125,32 +134,37 @@ class Sums:
             for v in range(vectors):
                 store(self.memory, target[j] + int64(v * self.lanes), sums[j][v].get(), mask)
 
-    def by_panels(self, fill, tile, height, depth, first, end, start_role):
-        """Columns first..end by a tile of (columns, vectors), from a panel of `height` columns of M, of which there are
-        `depth`: fill(panel, row, vectors, mask, k, length) fills it."""
+    def by_panels(self, fill, tile, height, depth, first, end, start_role, row_first):
+        """Columns first..end by a tile of (columns, vectors), from panels of `height` of M's columns.
+
+        There are `depth` of these; fill(panel, row, vectors, mask, k, length) fills a panel. `row_first`: all of a few
+        rows before others, so that they are written once; else all rows from a few columns of M, so that what belongs
+        to these in the source is read once.
+        """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)
 
-        def some_rows(row, vectors, mask):
-            def some_depth(k, length):
-                fill(panel, row, vectors, mask, k, length)
-                so_far = let(T.Select(k == int64(0), start_role, self.target_role))
+        def one_panel(row, vectors, mask, k, length):
+            fill(panel, row, vectors, mask, k, length)
+            so_far = let(T.Select(k == int64(0), start_role, self.target_role))
 
-                def some_columns(start, count):
-                    columns = [let(start + int64(j)) for j in range(count)]
-                    with tir.when(row == int64(0)):  # what comes next, for all rows
-                        for j in range(count):
-                            column = let(T.min(start + int64(count + j), end - int64(1)))
-                            tir.prefetch(
-                                self.memory, let(self.instruction.address(self.source_role, column) + k), length
-                            )
-                    self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
+            def some_columns(start, count):
+                columns = [let(start + int64(j)) for j in range(count)]
+                with tir.when(row == int64(0)):  # what comes next, for all rows
+                    for j in range(count):
+                        column = let(T.min(start + int64(count + j), end - int64(1)))
+                        tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
+                self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
 
-                tiles(first, end, dict.fromkeys((width, (width + 1) // 2, 1)), some_columns)
+            tiles(first, end, dict.fromkeys((width, (width + 1) // 2, 1)), some_columns)
 
-            blocks(depth, height, some_depth)
+        def rows_of(emit):
+            row_tiles(self.height, self.lanes, tall, emit)
 
-        row_tiles(self.height, self.lanes, tall, some_rows)
+        if row_first:
+            rows_of(lambda *rows: blocks(depth, height, lambda k, length: one_panel(*rows, k, length)))
+        else:
+            blocks(depth, height, lambda k, length: rows_of(lambda *rows: one_panel(*rows, k, length)))
 
 
 def product_cpu(kernel, lanes):
@@ -165,7 +179,7 @@ def product_cpu(kernel, lanes):
             def fill(panel, row, vectors, mask, k, length):
                 panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
 
-            sums.by_panels(fill, sizes.tiles[0], sizes.panel, inner, first, end, start_role)
+            sums.by_panels(fill, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
         def in_place(w, first, end):
             def some_columns(start, width):
@@ -186,7 +200,7 @@ def product_cpu(kernel, lanes):
             far = T.And(end - first >= int64(sizes.many), rows >= int64(sizes.far))
             large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
             pays = T.And(inner > int64(0), T.Or(far, large))
-            tir.choose(pays, lambda: with_panels(w, first, end), lambda: in_place(w, first, end))
+            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)
 
@@ -279,12 +293,12 @@ def column_gradient_cpu(kernel, lanes):
 
             sums = Sums(instruction, lanes, dy_role, dx_role, inner)
             start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
-            sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, start_role)
+            sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
             pays = end - first >= int64(sizes.many)
-            tir.choose(pays, lambda: with_panels(w, first, end), lambda: in_place(w, first, end))
+            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)
 
@@ -313,8 +327,21 @@ def matrix_gradient_cpu(kernel, lanes):
         memory = instruction.memory
 
         def one_matrix(first, end):
-            dw = instruction.address(dw_role, first)
+            by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
 
+        def bring_next(start, length, end, row, vectors):
+            """What the next columns need: for all rows at once, unless there are so many that it would not stay."""
+            many = rows > int64(MANY_ROWS)
+            with T.serial(int64(0), T.min(length, end - start - length)) as j:
+                column = let(start + length + j)
+                with tir.when(row == int64(0)):
+                    tir.prefetch(memory, instruction.address(x_role, column), inner)
+                with tir.when(T.Or(many, row == int64(0))):
+                    dy = instruction.address(dy_role, column)
+                    size = T.Select(many, int64(vectors * lanes), rows)
+                    tir.prefetch(memory, let(dy + T.Select(many, row, int64(0))), let(size))
+
+        def some_of_matrix(dw, first, end):
             def tile(k, width, row, vectors, mask, start, length):
                 def at(c, v):
                     return dw + (k + int64(c)) * rows + row + int64(v * lanes)
@@ -337,11 +364,7 @@ def matrix_gradient_cpu(kernel, lanes):
             def some_rows(row, vectors, mask):
                 def some_columns(number, length):
                     start = let(first + number)
-                    with tir.when(row == int64(0)):  # what comes next, for all rows
-                        with T.serial(int64(0), T.min(length, end - start - length)) as j:
-                            column = let(start + length + j)
-                            tir.prefetch(memory, instruction.address(x_role, column), inner)
-                            tir.prefetch(memory, instruction.address(dy_role, column), rows)
+                    bring_next(start, length, end, row, vectors)
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
                     tiles(
                         int64(0),

@@ -170,10 +170,14 @@ class Instruction:
         return let(self.index[self.base + role * self.count + column], "at")  # type: ignore
 
 
-def added_to(instruction: Instruction, buffer, start, lanes, mask=None):
-    """What stands where a kernel adds to: 0 if that is of no meaning yet."""
-    fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
-    return let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
+def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
+    """Add to what stands in memory, or set it if that is of no meaning yet."""
+    lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
+    choose(
+        instruction.fresh != int64(0),  # type: ignore
+        lambda: store(buffer, start, value, mask),
+        lambda: store(buffer, start, load(buffer, start, lanes, mask) + value, mask),
+    )
 
 
 def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False):

@@ -165,6 +165,20 @@ def power_of_two(n):
     return T.reinterpret(as_type("float32", n), shifted)
 
 
+AVX512 = 16  # lanes; no other target has as many
+
+
+def scaled(value, whole):
+    """value 2^whole, where that may be denormal or infinite."""
+    if lanes_of(value) == AVX512:
+        everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
+        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
+    exponent = let(T.Cast(as_type("int32", whole), whole))
+    half = let(T.shift_right(exponent, number(1, exponent, "int32")))
+    return value * power_of_two(half) * power_of_two(exponent - half)  # in two steps, since one may not do
+
+
 def exp(x):
     x = register(clamp(register(x), -105.0, 89.0))
     whole = let(T.floor(fma(x, number(1.44269504088896341, x), number(0.5, x))))
@@ -181,10 +195,7 @@ def exp(x):
             5.0000001201e-1,
         ),
     )
-    value = let(fma(rest * rest, value, rest) + number(1.0, x))
-    exponent = let(T.Cast(as_type("int32", whole), whole))
-    half = let(T.shift_right(exponent, number(1, exponent, "int32")))
-    return register(value * power_of_two(half) * power_of_two(exponent - half))  # in two: denormals, infinity
+    return register(scaled(let(fma(rest * rest, value, rest) + number(1.0, x)), whole))
 
 
 def log(x):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -139,6 +140,7 @@ KERNELS.add(
 KERNELS.add("pickneglogsoftmax.dpicked", Rule(_VIEWS, {"dpicked": lambda dy: -dy}, numbers=_NUMBERS))
 
 
+@functools.cache
 def _signature(dim: Dim, many: bool) -> Signature:
     if dim.columns != 1:
         raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")

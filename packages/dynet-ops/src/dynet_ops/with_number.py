@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from numbers import Real
 
@@ -31,9 +32,10 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
     KERNELS.add(f"{name}.dx", Rule(views, {"dx": gradient}, numbers=("c",)))
     known = {}
 
+    @functools.cache
     def signature_of(dim):
         return Signature(
-            dim.plain,
+            dim,
             operands=1,
             attributes=1,
             constants=1,
@@ -52,7 +54,7 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
             graph = graph_of(operator, (x,))
             signature = known.get(x.type)
             if signature is None:
-                signature = known[x.type] = signature_of(x.type)
+                signature = known[x.type] = signature_of(x.type.plain)
             nodes = graph.nodes
             place = len(nodes)
         inputs = graph.inputs

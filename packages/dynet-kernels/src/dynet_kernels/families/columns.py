@@ -33,9 +33,9 @@ class Column:
         for name in sorted(rule.reads & rule.numbers):
             self.reduced[name] = load(self.memory, self.addresses[name], 1)
 
-    def evaluate(self, formulas, offset, lanes, mask=None):
-        """The values of formulas at one place of the column."""
-        loaded = {}
+    def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
+        """The values of formulas at one place of the column; `loaded` are those of views that are known there."""
+        loaded = {} if loaded is None else loaded
 
         def value_of(name):
             if name in self.reduced:
@@ -56,9 +56,9 @@ class Column:
         if reduction.keep:
             store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
-    def write(self, outputs, offsets, lanes, mask=None, add=None):
+    def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
         """Evaluate outputs at some places, and put them where they belong when all are known."""
-        values = [self.evaluate(outputs.values(), offset, lanes, mask) for offset in offsets]
+        values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
                 at = let(self.addresses[name] + offset)
@@ -67,7 +67,7 @@ class Column:
                 elif add:
                     add(self.memory, at, value)
                 else:
-                    store(self.memory, at, tir.added_to(self.instruction, self.memory, at, lanes, mask) + value, mask)
+                    tir.add_or_set(self.instruction, self.memory, at, value, mask)
 
 
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
@@ -101,15 +101,48 @@ def cpu(rule, lanes):
         (size,) = instruction.parameters
         with T.serial(int64(0), instruction.count) as number:
             column = Column(rule, instruction, number)
-            for name, reduction in rule.reductions.items():
-                column.reduced[name] = _reduce_vectors(column, reduction, size, lanes)
-            if outputs := _outputs(rule, numbers=False):
-                vectors = _at_once(outputs.values(), lanes)
-                unrolled_loop(size, lanes, vectors, lambda offsets, mask: column.write(outputs, offsets, lanes, mask))
-            if numbers := _outputs(rule, numbers=True):
-                column.write(numbers, [int64(0)], 1)
+            if rule.reductions:
+                # What fits into a vector stays there: to read what was written just before under a mask is slow.
+                tir.choose(
+                    size <= int64(lanes),
+                    lambda: _in_one_vector(column, size, lanes),  # noqa: B023
+                    lambda: _in_vectors(column, size, lanes),  # noqa: B023
+                )
+            else:
+                _in_vectors(column, size, lanes)
 
     return tir.kernel(body, rule.parameters, may_set=True)
+
+
+def _in_vectors(column, size, lanes):
+    rule = column.rule
+    for name, reduction in rule.reductions.items():
+        column.reduced[name] = _reduce_vectors(column, reduction, size, lanes)
+    if outputs := _outputs(rule, numbers=False):
+        vectors = _at_once(outputs.values(), lanes)
+        unrolled_loop(size, lanes, vectors, lambda offsets, mask: column.write(outputs, offsets, lanes, mask))
+    if numbers := _outputs(rule, numbers=True):
+        column.write(numbers, [int64(0)], 1)
+
+
+def _in_one_vector(column, size, lanes):
+    rule, loaded = column.rule, {}
+    mask = tir.first_lanes(size, lanes) if lanes > 1 else None
+    reduced = dict(column.reduced)
+    for name, reduction in rule.reductions.items():
+        combine, identity = COMBINE[reduction.combine]
+        (value,) = column.evaluate([reduction.formula], int64(0), lanes, mask, loaded)
+        column.keep(reduction, value, int64(0), mask)
+        if reduction.keep:
+            loaded[reduction.keep] = value
+        if mask is not None:
+            value = let(T.Select(mask, value, tir.wide(tir.float32(identity), lanes)))
+        column.reduced[name] = vmath.horizontal(combine, value)
+    if outputs := _outputs(rule, numbers=False):
+        column.write(outputs, [int64(0)], lanes, mask, loaded=loaded)
+    if numbers := _outputs(rule, numbers=True):
+        column.write(numbers, [int64(0)], 1)
+    column.reduced = reduced
 
 
 def _reduce_vectors(column, reduction, size, lanes):

@@ -22,10 +22,10 @@ def cpu(kernel, lanes):
         extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
 
         def put(at, value, mask=None):
-            width = lanes if mask is not None else value.ty.dtype.lanes
             if kernel.accumulate:
-                value = tir.added_to(instruction, memory, at, width, mask) + value
-            store(memory, at, value, mask)
+                tir.add_or_set(instruction, memory, at, value, mask)
+            else:
+                store(memory, at, value, mask)
 
         def inner(target, source):
             def vectors():

@@ -196,6 +196,12 @@ class Graph:
         results = [self.case.call(dy, *sets[node % SETS]) for node in range(NODES)]
         return dy.sum_batches(dy.sum_elems(dy.esum(results)))
 
+    def batch(self) -> int:
+        """The batch size of a result: in some ops DyNet computes the first element only."""
+        self.dy.renew_cg()
+        operands = [p if copies == 1 else self.dy.reshape(p, dims, copies) for p, dims, copies in self.sets[0]]
+        return self.case.call(self.dy, *operands).dim()[1]
+
     def seconds(self, budget: float) -> float:
         """The mean time of forward and backward."""
         spent, count, clock = 0, 0, time.thread_time_ns
@@ -211,7 +217,8 @@ class Graph:
 
 
 def work(core: str) -> None:
-    """One competitor: answers each line (case, size, batch, seconds) with the mean time, or why there is none."""
+    """One competitor: answers each line (case, size, batch, seconds) with the mean time and the result's batch size, or
+    why there are none."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not mix with the answers
     if hasattr(os, "sched_setaffinity"):
@@ -224,7 +231,8 @@ def work(core: str) -> None:
         try:
             if (name, size, batch) not in graphs:
                 graphs = {(name, size, batch): Graph(dynet, CASES[name], size, batch)}
-            answer = graphs[name, size, batch].seconds(seconds)
+            graph = graphs[name, size, batch]
+            answer = [graph.seconds(seconds), graph.batch()]
         except Exception as error:  # an op that one of the libraries refuses
             answer = f"{type(error).__name__}: {error}"
         print(json.dumps(answer), file=answers)
@@ -243,7 +251,7 @@ class Worker:
             env={**os.environ, **benchmark.ONE_THREAD},
         )  # fmt: skip
 
-    def turn(self, *request) -> float | str:
+    def turn(self, *request) -> list | str:
         with contextlib.suppress(BrokenPipeError):  # it died after its last answer: there is no line then
             print(json.dumps(request), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
@@ -290,16 +298,18 @@ def main() -> None:
 
 
 def verdict(turns: list[list], wanted: float) -> tuple[str, str]:
-    """The ratio as text, and what is wrong with it."""
+    """The ratio as text, and what is wrong with it, from what each competitor answered in its turns."""
     *theirs, ours = [
-        next((t for t in times if isinstance(t, str)), None) or statistics.median(times) for times in zip(*turns)
+        next((answer for answer in answers if isinstance(answer, str)), None)
+        or (statistics.median(time for time, _ in answers), answers[0][1])
+        for answers in zip(*turns)
     ]
     if isinstance(ours, str):
         return "fails", ours
-    able = [time for time in theirs if not isinstance(time, str)]
+    able = [found[0] for found in theirs if not isinstance(found, str) and found[1] == ours[1]]
     if not able:
         return "alone", ""
-    ratio = min(able) / ours
+    ratio = min(able) / ours[0]
     return f"{ratio:.2f}", f"{ratio:.2f}, wanted {wanted:g}" if ratio < wanted else ""
 
 

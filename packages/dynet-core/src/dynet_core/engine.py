@@ -38,7 +38,7 @@ PER_RECORD = {
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
-PACK_SMALL = [struct.Struct(f"{count}q").pack_into for count in range(256)]
+PACK_SMALL = [struct.Struct(f"{count}n").pack for count in range(256)]  # quicker than pack_into, the copy included
 
 
 class Rows:
@@ -166,7 +166,7 @@ class Engine:
             self._grow(name, size, width=width)
         self.records = size
         self._plan_anew()
-        self.packed = memoryview(self.buffers["fresh"])
+        self.packed = memoryview(self.buffers["fresh"]).cast("B")
         self.nodes = memoryview(self.buffers["node"])
 
     def _new_chunk(self, floats: int) -> None:
@@ -290,9 +290,9 @@ class Engine:
                 pack = PACK_SMALL[count]
             else:
                 if count != self.last_count:  # graphs often have the size of the one before
-                    self.last_count, self.last_pack = count, struct.Struct(f"{count}q").pack_into
+                    self.last_count, self.last_pack = count, struct.Struct(f"{count}n").pack
                 pack = self.last_pack
-            pack(self.packed, 8 * begin, *new)
+            self.packed[8 * begin : 8 * end] = pack(*new)
             self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
             if self.slots[STATUS] == READY:
                 return

@@ -173,11 +173,9 @@ class Instruction:
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
     """Add to what stands in memory, or set it if that is of no meaning yet."""
     lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
-    choose(
-        instruction.fresh != int64(0),  # type: ignore
-        lambda: store(buffer, start, value, mask),
-        lambda: store(buffer, start, load(buffer, start, lanes, mask) + value, mask),
-    )
+    fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
+    so_far = let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
+    store(buffer, start, so_far + value, mask)
 
 
 def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False):

@@ -99,17 +99,16 @@ def cpu(rule, lanes):
 
     def body(instruction):
         (size,) = instruction.parameters
-        with T.serial(int64(0), instruction.count) as number:
-            column = Column(rule, instruction, number)
-            if rule.reductions:
-                # What fits into a vector stays there: to read what was written just before under a mask is slow.
-                tir.choose(
-                    size <= int64(lanes),
-                    lambda: _in_one_vector(column, size, lanes),  # noqa: B023
-                    lambda: _in_vectors(column, size, lanes),  # noqa: B023
-                )
-            else:
-                _in_vectors(column, size, lanes)
+
+        def each(run):
+            with T.serial(int64(0), instruction.count) as number:
+                run(Column(rule, instruction, number), size, lanes)
+
+        if rule.reductions:
+            # What fits into a vector stays there: to read what was written just before under a mask is slow.
+            tir.choose(size <= int64(lanes), lambda: each(_in_one_vector), lambda: each(_in_vectors))
+        else:
+            each(_in_vectors)
 
     return tir.kernel(body, rule.parameters, may_set=True)
 
@@ -128,7 +127,6 @@ def _in_vectors(column, size, lanes):
 def _in_one_vector(column, size, lanes):
     rule, loaded = column.rule, {}
     mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-    reduced = dict(column.reduced)
     for name, reduction in rule.reductions.items():
         combine, identity = COMBINE[reduction.combine]
         (value,) = column.evaluate([reduction.formula], int64(0), lanes, mask, loaded)
@@ -142,7 +140,6 @@ def _in_one_vector(column, size, lanes):
         column.write(outputs, [int64(0)], lanes, mask, loaded=loaded)
     if numbers := _outputs(rule, numbers=True):
         column.write(numbers, [int64(0)], 1)
-    column.reduced = reduced
 
 
 def _reduce_vectors(column, reduction, size, lanes):

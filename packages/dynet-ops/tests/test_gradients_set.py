@@ -1,0 +1,114 @@
+"""Gradients that their first step sets: the memory may hold anything before, and the result is as if it had been 0."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dynet_ops as dy
+from dynet_core import Model, renew_cg
+from dynet_core.graph import current
+from dynet_kernels.layout import SLOT
+
+ROWS = 6
+ONE = [dy.tanh, lambda x: x, lambda x: x * 0.5, lambda x: -x, dy.nobackprop, dy.flip_gradient]
+TWO = [
+    lambda x, y: x + y,
+    dy.cmult,
+    lambda x, y: dy.pickrange(dy.concatenate([x, y]), ROWS // 2, ROWS // 2 + ROWS),
+    lambda x, y: dy.esum([x, y, x]),
+    lambda x, y: dy.average([y, x]),
+    lambda x, y: x * dy.pick(y, 2),
+    lambda x, y: dy.softmax(x) - y,
+]
+
+
+def spoil_memory():
+    """Leave NaN wherever gradients have been and will be."""
+    engine = current().engine
+    if engine.gradients.floats:
+        engine.gradients.write(np.nan)
+
+
+def gradients(build, xs, W, only_adding, full):
+    """The gradients of inputs and of a matrix, and what some nodes tell."""
+    renew_cg()
+    engine = current().engine
+    engine._plan_anew()
+    W.scale_gradient(0)
+    inputs = [dy.inputTensor(x) for x in xs]
+    nodes = build(inputs, W)
+    loss = dy.sum_elems(dy.esum([dy.square(node) for node in nodes[-3:]]))
+    loss.forward()
+    engine.slots[SLOT["never_fresh"]] = int(only_adding)
+    try:
+        spoil_memory()
+        loss.backward(full=full)
+    finally:
+        engine.slots[SLOT["never_fresh"]] = 0
+    told = [node.gradient() for node in (*inputs, *nodes)] if full else []
+    return [W.grad_as_array(), *told]
+
+
+@pytest.fixture(scope="module")
+def W():
+    return Model().parameters_from_numpy(np.random.default_rng(1).uniform(-0.5, 0.5, (ROWS, ROWS)))
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(ONE), st.integers(0, 99)),
+        st.tuples(st.sampled_from(TWO), st.integers(0, 99), st.integers(0, 99)),
+        st.tuples(st.none(), st.integers(0, 99)),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(steps, st.booleans())
+def test_any_graph_has_the_gradients_of_one_that_only_adds(W, steps, full):
+    xs = np.random.default_rng(2).uniform(-1, 1, (2, ROWS))
+
+    def build(inputs, W):
+        nodes = [W * x for x in inputs]
+        for function, *places in steps:
+            operands = [nodes[place % len(nodes)] for place in places]
+            nodes.append(function(*operands) if function else W * operands[0])
+        return nodes
+
+    gradients(build, xs, W, True, full)  # so that there is memory to spoil
+    wanted = gradients(build, xs, W, True, full)
+    for given_, expected in zip(gradients(build, xs, W, False, full), wanted, strict=True):
+        np.testing.assert_array_equal(given_, expected)
+
+
+def test_an_operand_that_two_nodes_of_a_group_share_gets_both():
+    renew_cg()
+    spoil_memory()
+    x = dy.square(dy.inputVector([0.5, 1.0]))
+    loss = dy.sum_elems(dy.tanh(x) + dy.tanh(x))
+    loss.backward(full=True)
+    np.testing.assert_allclose(x.gradient(), 2 * (1 - np.tanh([0.25, 1.0]) ** 2), rtol=1e-5)
+
+
+def test_a_node_that_nothing_is_added_to_has_no_gradient():
+    """floor passes none on: what stands before it has zeros, not what memory held."""
+    renew_cg()
+    x = dy.square(dy.inputVector([1.5, 2.5]))
+    loss = dy.sum_elems(dy.floor(x) + dy.inputVector([1.0, 1.0]))
+    loss.forward()
+    spoil_memory()
+    loss.backward(full=True)
+    np.testing.assert_array_equal(x.gradient(), [0.0, 0.0])
+
+
+def test_a_part_of_a_node_leaves_the_rest_at_zero():
+    renew_cg()
+    x = dy.square(dy.inputVector([1.0, 2.0, 3.0]))
+    loss = dy.pick(x, 1) * 3.0
+    loss.forward()
+    spoil_memory()
+    loss.backward(full=True)
+    np.testing.assert_array_equal(x.gradient(), [0.0, 3.0, 0.0])

@@ -156,15 +156,34 @@ def _refuse(name: str, *operands) -> Expression:
 
 def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Expression]], Expression]:
     """The recording function of an op of a fixed number of operands that is known only at the call."""
-    known: dict[tuple[Dim, ...], Signature] = {}
+    known: dict[tuple[Dim, ...], tuple[int, Dim]] = {}
 
     def record(operands: Sequence[Expression]) -> Expression:
-        graph = graph_of(name, operands)
-        key = tuple([x.type for x in operands])
-        signature = known.get(key)
-        if signature is None:
-            signature = known[key] = _named(name, signature_of(*key))
-        return append(graph, signature, [x.at for x in operands])
+        try:
+            signature, dim = known[tuple([x.type for x in operands])]
+            graph = None
+            for x in operands:
+                other = x.graph
+                if other is not graph and other is not None:  # None: a parameter
+                    graph = other if graph is None else graph_of(name, operands)
+            nodes = graph.nodes  # type: ignore[union-attr]
+            place = len(nodes)
+        except (KeyError, AttributeError, StaleExpressionError):
+            graph = graph_of(name, operands)
+            key = tuple([x.type for x in operands])
+            if key not in known:
+                new = _named(name, signature_of(*key))
+                known[key] = new.at, new.dim
+            signature, dim = known[key]
+            nodes = graph.nodes
+            place = len(nodes)
+        node = Expression()
+        node.graph = graph
+        node.at = place
+        node.type = dim
+        nodes.append(signature)
+        nodes.extend([x.at for x in operands])
+        return node
 
     return record
 

@@ -27,6 +27,9 @@ def as_type(dtype, x):
     return vector_type(dtype, lanes_of(x))
 
 
+AVX512 = 16  # lanes; no other target has as many
+
+
 def register(value, dtype="float32"):
     """A value by way of a register: the simplifier must not see long trees of selections."""
     return let(Accumulator(lanes_of(value), value, dtype).get())
@@ -125,6 +128,24 @@ def sqrt(x):
     return T.sqrt(x)
 
 
+def over_root(x, y, c):
+    """Where the CPU guesses roots and reciprocals, with a step of Newton's method for each: 6 cycles, not 40."""
+    if lanes_of(x) != AVX512:
+        return x / (T.sqrt(y) + c)
+    y = register(clamp(register(y), SMALLEST_NORMAL, 3e38))
+    guess = register(_guessed("rsqrt14", y))
+    root = register(y * guess)
+    lacks = fma(-root, guess * number(0.5, x), number(0.5, x))
+    divisor = register(fma(root, lacks, root) + c)
+    guess = register(_guessed("rcp14", divisor))
+    return x * register(fma(guess, fma(-divisor, guess, number(1.0, x)), guess))
+
+
+def _guessed(function, x):
+    """A result of which the first 14 bits are right."""
+    return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
+
+
 def floor(x):
     return T.floor(x)
 
@@ -163,9 +184,6 @@ def clamp(x, low, high):
 def power_of_two(n):
     shifted = T.shift_left(n + number(127, n, "int32"), number(23, n, "int32"))
     return T.reinterpret(as_type("float32", n), shifted)
-
-
-AVX512 = 16  # lanes; no other target has as many
 
 
 def scaled(value, whole):

@@ -9,7 +9,7 @@ from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.op import Sample, register
-from dynet_core.record import append, many_operands, one_operand
+from dynet_core.record import many_operands, one_operand
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS, Sum
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
@@ -74,20 +74,20 @@ _sums = {name: _sum_of_any(name) for name in ("esum", "average")}
 
 def _sum(name: str, xs: Sequence[Expression], scale: float | None = None) -> Expression:
     graph, dim = current(), checked_expression(name, xs[0]).type.plain
-    places = []
-    for x in xs:
-        if (
-            not isinstance(x, Expression)
-            or (x.type is not dim and x.type.plain is not dim)
-            or (x.graph is not graph and x.graph is not None)
-        ):
-            total = _sums[name](xs)
-            return total if scale is None else total * scale
-        places.append(x.at)
-    signature = _equal_sum_signature(dim, scale is not None)
-    if scale is not None:
-        return append(graph, signature, [len(places), *places, graph.take((scale,))])
-    return append(graph, signature, [len(places), *places])
+    try:
+        places = [x.at for x in xs if x.type.plain is dim and (x.graph is graph or x.graph is None)]
+    except AttributeError:
+        places = []
+    if len(places) != len(xs):  # broadcast, or an error
+        total = _sums[name](xs)
+        return total if scale is None else total * scale
+    node = Expression()
+    node.graph = graph
+    node.at = len(graph.nodes)
+    node.type = dim
+    attributes = () if scale is None else (graph.take((scale,)),)
+    graph.nodes += (_equal_sum_signature(dim, scale is not None).at, len(places), *places, *attributes)
+    return node
 
 
 def esum(xs: Sequence[Expression]) -> Expression:

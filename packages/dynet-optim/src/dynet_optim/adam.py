@@ -62,7 +62,7 @@ class AdamTrainer(Trainer):
         m=mean,
         v=variance,
         p=lambda p, g, m, v, rate, scale, beta_1, beta_2, eps: (
-            p - mean(m, g, scale, beta_1) / (formula.sqrt(variance(v, g, scale, beta_2)) + eps) * rate
+            p - formula.over_root(mean(m, g, scale, beta_1), variance(v, g, scale, beta_2), eps) * rate
         ),
     )
 
@@ -119,8 +119,7 @@ class AmsgradTrainer(AdamTrainer):
         largest=lambda g, v, largest, scale, beta_2: formula.maximum(largest, variance(v, g, scale, beta_2)),
         p=lambda p, g, m, v, largest, rate, scale, beta_1, beta_2, eps: (
             p
-            - mean(m, g, scale, beta_1)
-            / (formula.sqrt(formula.maximum(largest, variance(v, g, scale, beta_2))) + eps)
+            - formula.over_root(mean(m, g, scale, beta_1), formula.maximum(largest, variance(v, g, scale, beta_2)), eps)
             * rate
         ),
     )

@@ -132,11 +132,13 @@ def over_root(x, y, c):
     """Where the CPU guesses roots and reciprocals, with a step of Newton's method for each: 6 cycles, not 40."""
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
-    y = register(clamp(register(y), SMALLEST_NORMAL, 3e38))
-    guess = register(_guessed("rsqrt14", y))
-    root = register(y * guess)
+    y = register(y)
+    inside = register(clamp(y, SMALLEST_NORMAL, 3e38))
+    guess = register(_guessed("rsqrt14", inside))
+    root = register(inside * guess)
     lacks = fma(-root, guess * number(0.5, x), number(0.5, x))
-    divisor = register(fma(root, lacks, root) + c)
+    root = register(fma(root, lacks, root))
+    divisor = register(select(y == number(0.0, x), number(0.0, x), root) + c)
     guess = register(_guessed("rcp14", divisor))
     return x * register(fma(guess, fma(-divisor, guess, number(1.0, x)), guess))
 

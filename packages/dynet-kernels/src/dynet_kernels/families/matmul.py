@@ -59,19 +59,16 @@ class Panel:
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
 
     def fill_transposed(self, memory, count, source, vectors):
-        """The same where number `k` of each vector comes from source(place of k among the columns) + number."""
-        with T.serial(int64(0), T.floordiv(count, int64(self.lanes))) as block:
-            self._fill_squares(memory, let(block * int64(self.lanes)), source, vectors, None)
-        if self.lanes > 1:
-            rest = let(T.floormod(count, int64(self.lanes)))
-            with tir.when(rest > int64(0)):
-                self._fill_squares(memory, let(count - rest), source, vectors, tir.first_lanes(rest, self.lanes))
-
-    def _fill_squares(self, memory, number, source, vectors, mask):
-        for v in range(vectors):
-            rows = [load(memory, let(source(v * self.lanes + k) + number), self.lanes, mask) for k in range(self.lanes)]
-            for k, column in enumerate(vmath.transposed(rows)):
-                store(self.buffer, let((number + int64(k)) * int64(self.width) + int64(v * self.lanes)), column)
+        """The same where number `k` of each row comes from source(k) + the row's number."""
+        lanes = int64(self.lanes)
+        with T.serial(int64(0), int64(vectors)) as v:
+            with T.serial(int64(0), T.floordiv(count + lanes - int64(1), lanes)) as block:
+                number = let(block * lanes)
+                mask = tir.first_lanes(T.min(lanes, count - number), self.lanes) if self.lanes > 1 else None
+                columns = [let(source(let(v * lanes + int64(k))) + number) for k in range(self.lanes)]
+                rows = vmath.transposed([load(memory, column, self.lanes, mask) for column in columns])
+                for k, row in enumerate(rows):
+                    store(self.buffer, let((number + int64(k)) * int64(self.width) + v * lanes), row)
 
     def vector(self, number, v):
         """Vector v of a row; what was masked is of no meaning."""
@@ -151,12 +148,12 @@ class Sums:
             def some_columns(start, count):
                 columns = [let(start + int64(j)) for j in range(count)]
                 with tir.when(row == int64(0)):  # what comes next, for all rows
-                    for j in range(count):
-                        column = let(T.min(start + int64(count + j), end - int64(1)))
+                    with T.serial(int64(0), int64(count)) as j:
+                        column = let(T.min(start + int64(count) + j, end - int64(1)))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
                 self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
 
-            tiles(first, end, dict.fromkeys((width, (width + 1) // 2, 1)), some_columns)
+            tiles(first, end, dict.fromkeys((width, 1)), some_columns)
 
         def rows_of(emit):
             row_tiles(self.height, self.lanes, tall, emit)
@@ -286,7 +283,7 @@ def column_gradient_cpu(kernel, lanes):
         def with_panels(w, first, end):
             def fill(panel, row, vectors, mask, k, length):
                 def column(number):
-                    place = row + int64(number)
+                    place = row + number
                     return w + (T.min(place, inner - int64(1)) if mask is not None else place) * rows + k
 
                 panel.fill_transposed(memory, length, column, vectors)

@@ -1,0 +1,27 @@
+"""Adam's steps are right for gradients of any size, though a CPU may guess roots and quotients before it refines them."""
+
+import numpy as np
+import pytest
+
+import dynet_core as dy
+from dynet_optim import AdamTrainer, AmsgradTrainer
+
+GRADIENTS = np.concatenate([[0.0], *(sign * 10.0 ** np.arange(-30, 16) for sign in (1, -1))]).astype(np.float32)
+
+
+@pytest.mark.parametrize("trainer", [AdamTrainer, AmsgradTrainer])
+@pytest.mark.parametrize("eps", [1e-8, 1e-3, 1e-20])
+def test_the_first_step(trainer, eps):
+    model = dy.ParameterCollection()
+    p = model.parameters_from_numpy(np.zeros(len(GRADIENTS)))
+    p._storage.set_gradient(GRADIENTS)
+    optimizer = trainer(model, alpha=0.5, eps=eps)
+    optimizer.set_clip_threshold(0)
+    optimizer.update()
+    one, beta_1, beta_2 = np.float32(1), np.float32(0.9), np.float32(0.999)
+    m, v = GRADIENTS * (one - beta_1), GRADIENTS * GRADIENTS * (one - beta_2)
+    rate = 0.5 * np.sqrt(1 - float(beta_2)) / (1 - float(beta_1))
+    expected = -rate * m.astype(np.float64) / (np.sqrt(v.astype(np.float64)) + eps)
+    usual = (v == 0) | (v > 1e-36)  # squares that are no normal numbers keep few digits
+    np.testing.assert_allclose(p.as_array()[usual], expected[usual], rtol=2e-6, atol=1e-37)
+    assert np.isfinite(p.as_array()).all()

@@ -1,4 +1,4 @@
-"""Adam's steps are right for gradients of any size, though a CPU may guess roots and quotients before it refines them."""
+"""Adam's steps are right for gradients of any size, where a CPU guesses roots and quotients and then refines them."""
 
 import numpy as np
 import pytest

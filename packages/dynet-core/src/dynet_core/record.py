@@ -178,7 +178,7 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
             nodes = graph.nodes
             place = len(nodes)
         node = Expression()
-        node.graph = graph
+        node.graph = graph  # type: ignore
         node.at = place
         node.type = dim
         nodes.append(signature)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Kernel(Protocol):
@@ -15,8 +15,8 @@ class Kernel(Protocol):
     @property
     def key(self) -> str: ...
     def covers(self, parameters: tuple[int, ...]) -> Covered | None: ...
-    def cpu(self, lanes: int): ...
-    def cuda(self): ...
+    def cpu(self, lanes: int) -> Any: ...
+    def cuda(self) -> Any: ...
 
 
 Covered = tuple[int, int]

@@ -155,13 +155,21 @@ class Sums:
 
             tiles(first, end, dict.fromkeys((width, 1)), some_columns)
 
-        def rows_of(emit):
+        def all_rows(emit):
             row_tiles(self.height, self.lanes, tall, emit)
 
         if row_first:
-            rows_of(lambda *rows: blocks(depth, height, lambda k, length: one_panel(*rows, k, length)))
+            all_rows(
+                lambda row, vectors, mask: blocks(
+                    depth, height, lambda k, length: one_panel(row, vectors, mask, k, length)
+                )
+            )
         else:
-            blocks(depth, height, lambda k, length: rows_of(lambda *rows: one_panel(*rows, k, length)))
+            blocks(
+                depth,
+                height,
+                lambda k, length: all_rows(lambda row, vectors, mask: one_panel(row, vectors, mask, k, length)),
+            )
 
 
 def product_cpu(kernel, lanes):

@@ -96,19 +96,31 @@ def _at_once(formulas, lanes):
 
 def cpu(rule, lanes):
     """One column after the other, in vectors."""
+    few = lanes // 4
 
     def body(instruction):
         (size,) = instruction.parameters
 
-        def each(run):
+        def each(run, *arguments):
             with T.serial(int64(0), instruction.count) as number:
-                run(Column(rule, instruction, number), size, lanes)
+                run(Column(rule, instruction, number), *arguments)
 
-        if rule.reductions:
-            # What fits into a vector stays there: to read what was written just before under a mask is slow.
-            tir.choose(size <= int64(lanes), lambda: each(_in_one_vector), lambda: each(_in_vectors))
+        def any_size():
+            if rule.reductions:
+                # What fits into a vector stays there: to read what was written just before under a mask is slow.
+                mask = tir.first_lanes(size, lanes) if lanes > 1 else None
+                tir.choose(
+                    size <= int64(lanes),
+                    lambda: each(_in_one_vector, lanes, mask),
+                    lambda: each(_in_vectors, size, lanes),
+                )
+            else:
+                each(_in_vectors, size, lanes)
+
+        if few >= 4:  # columns of a small matrix, whose neighbours a masked vector would reach over
+            tir.choose(size == int64(few), lambda: each(_in_one_vector, few, None), any_size)
         else:
-            each(_in_vectors)
+            any_size()
 
     return tir.kernel(body, rule.parameters, may_set=True)
 
@@ -124,9 +136,8 @@ def _in_vectors(column, size, lanes):
         column.write(numbers, [int64(0)], 1)
 
 
-def _in_one_vector(column, size, lanes):
+def _in_one_vector(column, lanes, mask):
     rule, loaded = column.rule, {}
-    mask = tir.first_lanes(size, lanes) if lanes > 1 else None
     for name, reduction in rule.reductions.items():
         combine, identity = COMBINE[reduction.combine]
         (value,) = column.evaluate([reduction.formula], int64(0), lanes, mask, loaded)

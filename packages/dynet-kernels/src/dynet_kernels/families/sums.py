@@ -9,7 +9,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir
 from ..tir import int64, let, load, store
-from .matmul import row_tiles
+from .panels import row_tiles
 from .threads import thread_each
 
 Y, X, NUMBER = 0, 2, 4

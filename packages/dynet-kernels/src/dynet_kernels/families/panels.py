@@ -1,0 +1,164 @@
+"""How products go over rows and columns on a CPU: tiles of sums in registers, panels of the matrix, chunks of columns.
+
+Where a matrix is large, its rows stand far apart in memory; a *panel*, the part that is used again and again, is
+copied to where it is contiguous first. How large tiles and panels are stands in `tuning.py`.
+"""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir, vmath
+from ..tir import int64, let, load, store
+
+
+def tiles(first, end, sizes, emit):
+    """Cover first..end with tiles, the largest first: emit(start, size)."""
+    start = first
+    for size in sizes:
+        turns = let(T.floordiv(end - start, int64(size)))
+        with T.serial(int64(0), turns) as turn:
+            emit(let(start + turn * int64(size)), size)
+        start = let(start + turns * int64(size))
+
+
+def row_tiles(rows, lanes, vectors, emit):
+    """Cover `rows` with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask)."""
+    whole = let(T.floordiv(rows, int64(lanes)))
+    sizes = [vectors]
+    while sizes[-1] > 1:
+        sizes.append((sizes[-1] + 1) // 2)
+    tiles(int64(0), whole, sizes, lambda start, size: emit(let(start * int64(lanes)), size, None))
+    if lanes == 1:
+        return
+    rest = let(rows - whole * int64(lanes))
+    with tir.when(rest > int64(0)):
+        emit(let(whole * int64(lanes)), 1, tir.first_lanes(rest, lanes))
+
+
+class Panel:
+    """Scratch memory for `height` rows of some vectors."""
+
+    def __init__(self, lanes, vectors, height):
+        self.lanes, self.width = lanes, vectors * lanes
+        self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
+
+    def fill(self, memory, count, source, vectors, mask):
+        """Copy `vectors` vectors from source(number) for each number below `count`."""
+        with T.serial(int64(0), count) as number:
+            at = let(source(number))
+            for v in range(vectors):
+                value = load(memory, let(at + int64(v * self.lanes)), self.lanes, mask)
+                store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
+
+    def fill_transposed(self, memory, count, source, vectors):
+        """The same where number `k` of each row comes from source(k) + the row's number."""
+        lanes = int64(self.lanes)
+        with T.serial(int64(0), int64(vectors)) as v:
+            with T.serial(int64(0), T.floordiv(count + lanes - int64(1), lanes)) as block:
+                number = let(block * lanes)
+                mask = tir.first_lanes(T.min(lanes, count - number), self.lanes) if self.lanes > 1 else None
+                columns = [let(source(let(v * lanes + int64(k))) + number) for k in range(self.lanes)]
+                rows = vmath.transposed([load(memory, column, self.lanes, mask) for column in columns])
+                for k, row in enumerate(rows):
+                    store(self.buffer, let((number + int64(k)) * int64(self.width) + v * lanes), row)
+
+    def vector(self, number, v):
+        """Vector v of a row; what was masked is of no meaning."""
+        return load(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), self.lanes)
+
+
+def blocks(count, size, emit):
+    """Cover `count` with blocks of at most `size`: emit(first, length)."""
+    size = int64(size)
+    with T.serial(int64(0), T.floordiv(count + size - int64(1), size)) as block:
+        first = let(block * size)
+        emit(first, let(T.min(size, count - first)))
+
+
+CHUNK = 512  # columns that are worked on together, so that what belongs to them stays in the second cache
+
+
+def by_chunks(emit, w, first, end):
+    """emit(w, first, end) for so many columns after the others."""
+    blocks(end - first, CHUNK, lambda start, length: emit(w, let(first + start), let(first + start + length)))
+
+
+def groups(instruction, group, emit):
+    """For each matrix: emit(first column, end)."""
+    width = let(T.Select(group == int64(0), instruction.count, group))
+    with T.serial(int64(0), T.floordiv(instruction.count, width)) as number:
+        first = let(number * width)
+        emit(first, let(first + width))
+
+
+class Sums:
+    """target[j] = start[j] + M source[j] on a CPU, where M is a matrix or its transpose: `height` numbers a column.
+
+    The roles are of lists of addresses; a start role of -1 starts from zero.
+    """
+
+    def __init__(self, instruction, lanes, source_role, target_role, height):
+        self.instruction, self.memory, self.lanes, self.height = instruction, instruction.memory, lanes, height
+        self.source_role, self.target_role = source_role, target_role
+
+    def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role):
+        """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values."""
+        source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
+        target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
+        zero = tir.wide(tir.float32(0.0), self.lanes)
+        sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
+        with tir.when(start_role >= int64(0)):
+            for j, number in enumerate(columns):
+                start = let(self.instruction.address(start_role, number) + row)
+                for v in range(vectors):
+                    sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, mask))
+        with T.serial(int64(0), length) as k:
+            matrix = [vector_of(k, v) for v in range(vectors)]
+            for j in range(len(columns)):
+                scalar = let(tir.wide(self.memory[source[j] + k], self.lanes))
+                for v in range(vectors):
+                    sums[j][v].set(vmath.fma(matrix[v], scalar, sums[j][v].get()))
+        for j in range(len(columns)):
+            for v in range(vectors):
+                store(self.memory, target[j] + int64(v * self.lanes), sums[j][v].get(), mask)
+
+    def by_panels(self, fill, tile, height, depth, first, end, start_role, row_first):
+        """Columns first..end by a tile of (columns, vectors), from panels of `height` of M's columns.
+
+        There are `depth` of these; fill(panel, row, vectors, mask, k, length) fills a panel. `row_first`: all of a few
+        rows before others, so that they are written once; else all rows from a few columns of M, so that what belongs
+        to these in the source is read once.
+        """
+        width, tall = tile
+        panel = Panel(self.lanes, tall, height)
+
+        def one_panel(row, vectors, mask, k, length):
+            fill(panel, row, vectors, mask, k, length)
+            so_far = let(T.Select(k == int64(0), start_role, self.target_role))
+
+            def some_columns(start, count):
+                columns = [let(start + int64(j)) for j in range(count)]
+                with tir.when(row == int64(0)):  # what comes next, for all rows
+                    with T.serial(int64(0), int64(count)) as j:
+                        column = let(T.min(start + int64(count) + j, end - int64(1)))
+                        tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
+                self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
+
+            tiles(first, end, dict.fromkeys((width, 1)), some_columns)
+
+        def all_rows(emit):
+            row_tiles(self.height, self.lanes, tall, emit)
+
+        if row_first:
+            all_rows(
+                lambda row, vectors, mask: blocks(
+                    depth, height, lambda k, length: one_panel(row, vectors, mask, k, length)
+                )
+            )
+        else:
+            blocks(
+                depth,
+                height,
+                lambda k, length: all_rows(lambda row, vectors, mask: one_panel(row, vectors, mask, k, length)),
+            )

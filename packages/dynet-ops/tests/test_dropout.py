@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from op_checks import value_of
 
 import dynet_ops as dy
 from dynet_core import Model, cg_checkpoint, cg_revert, renew_cg, reset_random_seed
+from dynet_ops.testing import value_of
 
 
 def dropped(seed, count=1, size=1000, p=0.3, beside=0):

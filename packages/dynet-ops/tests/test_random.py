@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 import pytest
-from op_checks import value_of
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg, reset_random_seed
+from dynet_ops.testing import value_of
 
 COUNT = 200_000
 SIGMAS = 5.0

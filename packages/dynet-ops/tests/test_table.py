@@ -22,6 +22,7 @@ from dynet_ops.testing import (
     check_minibatch,
     check_op,
     check_operand_used_twice,
+    check_operands_of_many_nodes,
     check_value,
     draw,
     expected_gradients,
@@ -57,6 +58,12 @@ def test_gradients(op, sample):
 @every_sample
 def test_operand_used_twice(op, sample):
     check_operand_used_twice(op, sample)
+
+
+@every_sample
+@pytest.mark.parametrize("leaf", KINDS)
+def test_nodes_that_run_together_and_share_operands(op, sample, leaf):
+    check_operands_of_many_nodes(op, sample, leaf)
 
 
 @every_sample

@@ -262,6 +262,22 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
         assert_same([value_of(result), *[leaf.gradient() for leaf in these]], expected)
 
 
+def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
+    """Nodes that run together and share their operands: all add to one gradient."""
+    sets = [draw(op, sample, seed) for seed in (0, 2)]
+    chosen = np.random.default_rng(4).integers(0, len(sets), count)
+    renew_cg()
+    leaves = [[leaf(array) for array in arrays] for arrays in sets]
+    results = [record(op, sample, [each.expression for each in leaves[number]]) for number in chosen]
+    weights = [weights_for(result, seed) / np.float32(count) for seed, result in enumerate(results)]
+    dy.esum([functional(*pair) for pair in zip(results, weights)]).backward(full=leaf is Input)
+    together = [[each.gradient() for each in these] for these in leaves]
+    for number, arrays in enumerate(sets):
+        total = np.sum([w for w, place in zip(weights, chosen) if place == number], axis=0, dtype=np.float32)
+        for gradient, expected in zip(together[number], run(op, sample, arrays, total)[1:]):
+            assert_gradient(gradient, expected)
+
+
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
     """A minibatch gives what its elements give one by one; `batched` says which operands have one."""
     rng = np.random.default_rng(3)
@@ -316,6 +332,7 @@ def check_sample(op: Op, sample: Sample) -> None:
         check_value(op, sample, leaf)
     check_gradients(op, sample)
     check_operand_used_twice(op, sample)
+    check_operands_of_many_nodes(op, sample)
     check_batching(op, sample)
     if not op.whole_batch:
         for batched in batched_operands(len(sample.shapes)):

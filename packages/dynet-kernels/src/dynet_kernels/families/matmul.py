@@ -145,7 +145,7 @@ def column_gradient_cpu(kernel, lanes):
 
                 panel.fill_transposed(memory, length, column, vectors)
 
-            sums = Sums(instruction, lanes, dy_role, dx_role, inner)
+            sums = Sums(instruction, lanes, dy_role, dx_role, inner, shared=True)
             start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
             sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 

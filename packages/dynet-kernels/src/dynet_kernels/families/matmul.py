@@ -151,7 +151,8 @@ def column_gradient_cpu(kernel, lanes):
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
-            pays = end - first >= int64(sizes.many)
+            # masked vectors are slow to read again where the next column has the same target
+            pays = T.And(end - first >= int64(sizes.many), inner > int64(lanes // 2))
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)

@@ -18,11 +18,10 @@ import numpy as np
 import dynet as dy
 from dynet_core import device
 from dynet_core.op import OPS, Op, Sample
+from dynet_ops import testing
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "packages" / "dynet-ops" / "tests"), str(Path(__file__).parent)]
-
-import op_checks  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent))
 
 LOSS_TOLERANCE = 1e-4  # relative, of a loss in training
 STEPS = 3
@@ -43,10 +42,10 @@ def on(number: int | None, work: Callable):
 def value_and_gradients(op: Op, sample: Sample, leaf) -> list[np.ndarray]:
     """A node's value, and the gradients of its operands, which are inputs or parameters."""
     dy.renew_cg()
-    leaves = [leaf(array) for array in op_checks.draw(op, sample)]
-    result = op_checks.record(op, sample, [one.expression for one in leaves])
-    value = op_checks.value_of(result)
-    op_checks.functional(result, op_checks.weights_for(result)).backward(full=leaf is op_checks.Input)
+    leaves = [leaf(array) for array in testing.draw(op, sample)]
+    result = testing.record(op, sample, [one.expression for one in leaves])
+    value = testing.value_of(result)
+    testing.functional(result, testing.weights_for(result)).backward(full=leaf is testing.Input)
     return [value, *[one.gradient() for one in leaves]]
 
 
@@ -55,7 +54,7 @@ def assert_near(what: str, actual: np.ndarray, expected: np.ndarray, allowed: fl
     assert actual.shape == expected.shape, f"{what} is {actual.shape} on the GPU, {expected.shape} on the CPU"
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(actual[~finite], expected[~finite], err_msg=what)
-    error = op_checks.largest(actual[finite] - expected[finite])
+    error = testing.largest(actual[finite] - expected[finite])
     assert error <= allowed, f"{what} is off by {error}, {allowed} is allowed"
 
 
@@ -63,15 +62,15 @@ def check_op(name: str, number: int, gpu: int = 0) -> None:
     """One sample of one op: the value, and the gradients of inputs and of parameters, are those of the CPU."""
     op = OPS[name]
     sample = op.samples[number]
-    for leaf in (op_checks.Input, op_checks.Parameter):
+    for leaf in (testing.Input, testing.Parameter):
         expected = on(None, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
         actual = on(gpu, lambda leaf=leaf: value_and_gradients(op, sample, leaf))
-        terms = [] if op.random else [op_checks.summed_terms(op, sample, op_checks.draw(op, sample))]
-        scale = op_checks.largest(expected[0][np.isfinite(expected[0])], *terms)
+        terms = [] if op.random else [testing.summed_terms(op, sample, testing.draw(op, sample))]
+        scale = testing.largest(expected[0][np.isfinite(expected[0])], *terms)
         assert_near(f"{name}: value", actual[0], expected[0], 2 * op.tolerance * scale)
         for place, (one, other) in enumerate(zip(actual[1:], expected[1:])):
-            scale = max(op_checks.SMALLEST_GRADIENT, op_checks.largest(other))
-            assert_near(f"{name}: gradient {place}", one, other, op_checks.GRADIENT_TOLERANCE * scale)
+            scale = max(testing.SMALLEST_GRADIENT, testing.largest(other))
+            assert_near(f"{name}: gradient {place}", one, other, testing.GRADIENT_TOLERANCE * scale)
 
 
 INPUT, HIDDEN, CLASSES = 5, 6, 3
@@ -224,4 +223,4 @@ def check_trainer(name: str, gpu: int = 0) -> None:
     """A trainer's updates are those of the CPU."""
     expected, actual = (on(number, lambda: train_with(name)) for number in (None, gpu))
     for one, other in zip(actual, expected):
-        assert_near(name, one, other, 1e-5 * op_checks.largest(other))
+        assert_near(name, one, other, 1e-5 * testing.largest(other))

@@ -65,6 +65,31 @@ def depth(n: int) -> Dims:
     return (cube(n)[2],)
 
 
+def height(n: int) -> Dims:
+    return cube(n)[:1]
+
+
+def plane(n: int) -> Dims:
+    return cube(n)[:2]
+
+
+def quarter(n: int) -> Dims:
+    """A cell, whose gates are n numbers."""
+    return (n // 4,)
+
+
+def half_side(n: int) -> Dims:
+    return (math.isqrt(n) // 2,)
+
+
+def gates(n: int) -> Dims:
+    return (4 * math.isqrt(n),)
+
+
+def gate_weights(n: int) -> Dims:
+    return (4 * math.isqrt(n), math.isqrt(n))
+
+
 @dataclass(frozen=True)
 class Case:
     """One op: how it is called, the shapes of its operands by the number of elements, and what is asked of it.
@@ -88,6 +113,16 @@ def listed(name: str) -> Callable:
     return lambda dy, *xs: getattr(dy, name)(list(xs))
 
 
+def by_batch(name: str) -> Callable:
+    """With an index for each batch element."""
+    return lambda dy, x: getattr(dy, name)(x, [1] * x.dim()[1])
+
+
+def plus(name: str, *arguments) -> Callable:
+    """x and a tensor of its shape that has no operands itself."""
+    return lambda dy, x: x + getattr(dy, name)(x.dim()[0], *arguments, batch_size=x.dim()[1])
+
+
 CASES: dict[str, Case] = {
     name: Case(named(name))
     for name in (
@@ -102,7 +137,16 @@ CASES |= {
     for name in ("dot_product", "squared_distance", "l1_distance", "huber_distance", "pairwise_rank_loss")
 }
 CASES |= {name: Case(listed(name), (vector, vector, vector)) for name in ("esum", "average", "emax", "logsumexp")}
-CASES |= {name: Case(listed(name), (vector, vector)) for name in ("concatenate", "concatenate_cols")}
+CASES |= {
+    name: Case(listed(name), (vector, vector)) for name in ("concatenate", "concatenate_cols", "concatenate_to_batch")
+}
+CASES |= {
+    f"x + {name}": Case(plus(name, *arguments))
+    for name, *arguments in (
+        ("constant", 0.5), ("ones",), ("random_normal",), ("random_uniform", 0.0, 1.0), ("random_bernoulli", 0.5),
+        ("random_gumbel",),
+    )
+}  # fmt: skip
 CASES |= {
     "acosh": Case(named("acosh"), low=1.1, high=2.0),
     "+": Case(lambda dy, x, y: x + y, (vector, vector)),
@@ -116,6 +160,9 @@ CASES |= {
     "transpose": Case(named("transpose"), (square,)),
     "reshape": Case(lambda dy, x: dy.reshape(x, (2, x.dim()[0][0] // 2), x.dim()[1])),
     "pick": Case(named("pick", 1)),
+    "pick_batch": Case(by_batch("pick_batch")),
+    "pick_batch_elem": Case(named("pick_batch_elem", 0)),
+    "pick_batch_elems": Case(lambda dy, x: dy.pick_batch_elems(x, range(0, x.dim()[1], 2))),
     "pickrange": Case(named("pick_range", 2, 12)),
     "select_rows": Case(named("select_rows", [1, 3]), (square,)),
     "select_cols": Case(named("select_cols", [1, 3]), (square,)),
@@ -124,6 +171,8 @@ CASES |= {
     "mean_dim": Case(named("mean_dim", [1], False), (square,)),
     "std_dim": Case(named("std_dim", [1], False), (square,)),
     "moment_elems": Case(named("moment_elems", 3)),
+    "moment_dim": Case(named("moment_dim", [1], 3, False), (square,)),
+    "moment_batches": Case(named("moment_batches", 3)),
     "logsumexp_dim": Case(named("logsumexp_dim", 0), (square,), wanted=1.5),
     "fold_rows": Case(named("fold_rows", 2), (square,)),
     "kmh_ngram": Case(named("kmh_ngram", 2), (square,)),
@@ -131,8 +180,13 @@ CASES |= {
     "softmax of a matrix": Case(named("softmax"), (square,), wanted=1.5),
     "log_softmax": Case(named("log_softmax"), wanted=1.5),
     "pickneglogsoftmax": Case(named("pickneglogsoftmax", 1), wanted=1.5),
+    "pickneglogsoftmax_batch": Case(by_batch("pickneglogsoftmax_batch"), wanted=1.5),
+    "constrained_softmax": Case(named("constrained_softmax"), (vector, vector), wanted=1.5),
     "sparsemax": Case(named("sparsemax")),
+    "argmax": Case(named("argmax", "straight_through_gradient")),
     "hinge": Case(named("hinge", 1)),
+    "hinge_batch": Case(by_batch("hinge_batch")),
+    "hinge_dim": Case(lambda dy, x: dy.hinge_dim(x, [1] * x.dim()[0][1]), (square,)),
     "poisson_loss": Case(named("poisson_loss", 3), (number,)),
     "dropout": Case(named("dropout", 0.5)),
     "block_dropout": Case(named("block_dropout", 0.5)),
@@ -147,12 +201,22 @@ CASES |= {
     "W * X": Case(lambda dy, W, X: W * X, (square, square), wanted=1.5, single=(0,)),
     "affine_transform": Case(listed("affine_transform"), (side, square, side), wanted=1.5, single=(0, 1)),
     "contract3d_1d": Case(named("contract3d_1d"), (cube, depth), wanted=1.5, single=(0,)),
-    "contract3d_1d_1d": Case(
-        lambda dy, x, y, z: dy.contract3d_1d_1d(x, y, z),
-        (cube, depth, lambda n: (cube(n)[1],)),
-        wanted=1.5,
-        single=(0, 1, 2),
+    "contract3d_1d_bias": Case(named("contract3d_1d_bias"), (cube, depth, plane), wanted=1.5, single=(0, 2)),
+    "contract3d_1d_1d": Case(named("contract3d_1d_1d"), (cube, depth, height), wanted=1.5, single=(0, 1, 2)),
+    "contract3d_1d_1d_bias": Case(
+        named("contract3d_1d_1d_bias"), (cube, depth, height, height), wanted=1.5, single=(0, 1, 2, 3)
     ),
+    "vanilla_lstm_gates": Case(
+        named("vanilla_lstm_gates"), (side, side, gate_weights, gate_weights, gates), wanted=1.5, single=(2, 3, 4)
+    ),
+    "vanilla_lstm_gates_concat": Case(
+        lambda dy, x, y, *others: dy.vanilla_lstm_gates_concat([x, y], *others),
+        (half_side, half_side, side, gate_weights, gate_weights, gates),
+        wanted=1.5,
+        single=(3, 4, 5),
+    ),
+    "vanilla_lstm_c": Case(named("vanilla_lstm_c"), (quarter, vector)),
+    "vanilla_lstm_h": Case(named("vanilla_lstm_h"), (quarter, vector)),
     "inverse": Case(lambda dy, x: dy.inverse(x), (square,), single=(0,)),
     "logdet": Case(lambda dy, x: dy.logdet(x), (square,), single=(0,)),
     "trace_of_product": Case(named("trace_of_product"), (square, square), single=(0, 1)),

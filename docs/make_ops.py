@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import dynet_ops
-from dynet_core.op import OPS
+from dynet_core.op import OPS, Op
 
 FILE = Path(__file__).with_name("ops.md")
 HEAD = """# Operations
@@ -35,6 +35,11 @@ def signature_of(function) -> str:
     return str(inspect.Signature(bare))
 
 
+def passes_none_on(op: Op) -> bool:
+    """Whether an op has operands, which get no gradient."""
+    return bool(op.samples[0].shapes) and not op.differentiable
+
+
 def text() -> str:
     lines = [HEAD]
     for module, names in sorted(sections().items()):
@@ -43,7 +48,7 @@ def text() -> str:
         for name in names:
             function = getattr(dynet_ops, name)
             summary = (function.__doc__ or "").splitlines()[0].replace("|", "\\|")
-            mark = "" if name in OPS and OPS[name].differentiable or name not in OPS else " (no gradient)"
+            mark = " (no gradient)" if name in OPS and passes_none_on(OPS[name]) else ""
             lines.append(f"| `{name}{signature_of(function)}` | {summary}{mark} |")
         lines.append("")
     return "\n".join(lines)

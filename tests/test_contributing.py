@@ -4,10 +4,38 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def run_examples(file):
+    command = [sys.executable, "-m", "doctest", str(file)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
 def test_examples_of_contributing():
-    command = [sys.executable, "-m", "doctest", "CONTRIBUTING.md"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = run_examples(ROOT / "CONTRIBUTING.md")
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "op"),
+    [
+        ("* (1 - f.logistic(1.702 * x))", "* (1 + f.logistic(1.702 * x))", "quick_gelu"),
+        ("3 * x * x * dy", "2 * x * x * dy", "sum_of_cubes"),
+        ("3 * x * x * dy", "3 * x * x", "sum_of_cubes"),
+    ],
+)
+def test_a_wrong_gradient_of_an_example_is_caught(right, wrong, op, tmp_path):
+    assert TEXT.count(right) == 1
+    file = tmp_path / "examples.md"
+    file.write_text(TEXT.replace(right, wrong), encoding="utf-8")
+    done = run_examples(file)
+    assert done.returncode
+    assert done.stdout.count("\nFailed example:") == 1, done.stdout
+    assert f"{op} of Sample" in done.stdout
+    assert "gradient is off" in done.stdout

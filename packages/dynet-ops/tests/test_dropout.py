@@ -6,21 +6,17 @@ import sys
 
 import numpy as np
 import pytest
-from op_checks import value_of
 
 import dynet_ops as dy
 from dynet_core import Model, cg_checkpoint, cg_revert, renew_cg, reset_random_seed
+from dynet_ops.testing import value_of
 
 
-def dropped(seed, count=1, size=1000, p=0.3, beside=0):
-    """The values of dropout nodes on ones, with other nodes between and after them."""
+def dropped(seed, count=1, size=1000, p=0.3):
+    """The values of dropout nodes on ones."""
     renew_cg()
     reset_random_seed(seed)
-    nodes = []
-    for _ in range(count):
-        nodes.append(dy.dropout(dy.constant((size,), 1.0), p))
-        for _ in range(beside):
-            dy.dropout(dy.constant((size,), 1.0), 0.0)  # takes no part in what the others draw
+    nodes = [dy.dropout(dy.constant((size,), 1.0), p) for _ in range(count)]
     return [node.npvalue() for node in nodes]
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from op_checks import check_refused, record
+from op_checks import check_refused
 
 import dynet_ops as dy
 from dynet_core import (
@@ -21,6 +21,7 @@ from dynet_core import (
 )
 from dynet_core.graph import current
 from dynet_core.op import OPS
+from dynet_ops.testing import record
 
 NAN, INF = math.nan, math.inf
 

@@ -2,9 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_checks import Computed, Input, Parameter, check_gradients, check_minibatch, check_value
 
 from dynet_core.op import OPS, Sample
+from dynet_ops.testing import Computed, Input, Parameter, check_gradients, check_minibatch, check_value
 
 few = settings(deadline=None, max_examples=60, derandomize=True)
 sizes = st.sampled_from([1, 1, 2, 3])

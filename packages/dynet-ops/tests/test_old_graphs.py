@@ -4,12 +4,12 @@ import threading
 
 import numpy as np
 import pytest
-from op_checks import Input, draw
 
 import dynet_ops as dy
 from dynet_core import StaleExpressionError, renew_cg
 from dynet_core.graph import current
 from dynet_core.op import OPS
+from dynet_ops.testing import Input, draw
 
 STALE_USES = {
     "value": lambda x: x.value(),

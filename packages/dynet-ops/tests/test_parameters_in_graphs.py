@@ -5,6 +5,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import ArgumentTypeError, GradientError, Model, renew_cg
+from dynet_ops.testing import functional, value_of, weights_for
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +150,31 @@ def test_rows_of_matrices():
     assert dy.lookup_batch(table, [3, 1]).npvalue().tolist() == np.moveaxis(values[[3, 1]], 0, -1).tolist()
     dy.sum_elems(dy.cmult(table[2], dy.inputTensor(values[1]))).backward()
     assert table.grad_as_array()[2].tolist() == values[1].tolist()
+
+
+@pytest.mark.parametrize("update", [True, False])
+@pytest.mark.parametrize("dims", [(1,), (17,), (5, 3), (1, 4, 2)])
+def test_rows_batches_and_the_whole_in_one_graph(dims, update):
+    """Shapes and values, the gradient of the table, and with full=True that of each expression."""
+    values = np.random.default_rng(0).uniform(-1, 1, (6, *dims)).astype(np.float32)
+    table = Model().lookup_parameters_from_numpy(values)
+    expected = np.zeros(values.shape)
+    made = []
+    for rows in ([0], [5], [2, 2, 4], [1], [5, 0], [2], [0, 1, 2, 3, 4]):
+        x = dy.lookup(table, rows[0], update) if len(rows) == 1 else dy.lookup_batch(table, rows, update)
+        assert x.dim() == (dims, len(rows))
+        np.testing.assert_array_equal(value_of(x), np.moveaxis(values[rows], 0, -1))
+        made.append((x, weights_for(x, seed=len(made))))
+        np.add.at(expected, rows, np.moveaxis(made[-1][1], -1, 0))
+    whole = dy.parameter(table, update)
+    assert whole.dim() == ((*dims, 6), 1)
+    np.testing.assert_array_equal(whole.npvalue(), np.moveaxis(values, 0, -1))
+    weights = weights_for(whole)
+    expected += np.moveaxis(weights[..., 0], -1, 0)
+    dy.esum([functional(x, w) for x, w in [*made, (whole, weights)]]).backward(full=True)
+    np.testing.assert_allclose(table.grad_as_array(), expected * update, rtol=1e-6)
+    for x, w in made:
+        np.testing.assert_array_equal(x.gradient().reshape(w.shape), w)
 
 
 def test_a_large_table_costs_what_is_used():

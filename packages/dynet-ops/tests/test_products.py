@@ -53,3 +53,22 @@ def check(rows, inner, columns, bias, seed):
     close(X.grad_as_array().reshape(inner, columns), w.T @ dy64, rows + 1)
     if bias:
         close(b.grad_as_array(), dy64.sum(1), columns + 1)
+
+
+@pytest.mark.parametrize(("rows", "inner"), [(4, 4), (5, 9), (16, 16), (33, 17), (256, 128), (300, 40)])
+@pytest.mark.parametrize("count", [2, 15, 16, 17, 33, 700])
+@pytest.mark.parametrize("passed_on", [False, True])
+def test_gradients_of_vectors_that_many_products_share(rows, inner, count, passed_on):
+    """Neighbouring columns of one product, and columns far apart, add to one gradient."""
+    rng = np.random.default_rng(count)
+    model = Model()
+    W = model.parameters_from_numpy(rng.uniform(-1, 1, (rows, inner)))
+    vectors = [model.parameters_from_numpy(rng.uniform(-1, 1, inner)) for _ in range(3)]
+    weights = rng.uniform(-1, 1, (count, rows)).astype(np.float32)
+    chosen = rng.integers(0, len(vectors), count)
+    renew_cg()
+    xs = [dy.negative(dy.negative(x)) if passed_on else x for x in vectors]
+    dy.esum([dy.dot_product(W * xs[k], dy.inputVector(w)) for k, w in zip(chosen, weights)]).backward()
+    for number, x in enumerate(vectors):
+        expected = W.as_array().T.astype(float) @ weights[chosen == number].sum(0, dtype=float)
+        np.testing.assert_allclose(x.grad_as_array(), expected, rtol=1e-4, atol=1e-4)

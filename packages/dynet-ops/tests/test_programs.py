@@ -5,11 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_checks import Computed, Input, Parameter, functional, largest, record, reference, value_of, weights_of_shape
 
 import dynet_ops as dy
 from dynet_core import renew_cg
 from dynet_core.op import OPS, Sample
+from dynet_ops.testing import (
+    Computed,
+    Input,
+    Parameter,
+    functional,
+    largest,
+    record,
+    reference,
+    value_of,
+    weights_of_shape,
+)
 
 LEAVES = (Input, Parameter, Computed)
 UNARY = ("tanh", "logistic", "softsign", "negative", "square", "softmax", "log_softmax")

@@ -4,13 +4,15 @@ Bounds are those that chance passes once in a million runs; the seeds are fixed,
 """
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from op_checks import value_of
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg, reset_random_seed
+from dynet_ops.testing import value_of
 
 COUNT = 200_000
 SIGMAS = 5.0
@@ -155,6 +157,29 @@ def test_the_seed_decides_and_batching_does_not_matter(name):
 
 
 @each_distribution
+def test_only_random_nodes_recorded_before_matter(name):
+    """They count, whatever they are: the node recorded after one of them is the second."""
+    record = DISTRIBUTIONS[name][0]
+
+    def draw(between):
+        reset_random_seed(14)
+        values = []
+        for k in range(6):
+            renew_cg()
+            between(k)
+            node = record((37,))
+            between(k + 1)
+            values.append(value_of(node))
+        return values
+
+    expected = draw(lambda k: None)
+    np.testing.assert_equal(draw(lambda k: dy.tanh(dy.ones((5, k + 1))).value()), expected)
+    for between in (lambda k: record((3,)), lambda k: dy.dropout(dy.ones((9,)), 0.0)):
+        second, fifth, *_ = draw(between)
+        np.testing.assert_equal([second, fifth], [expected[1], expected[4]])
+
+
+@each_distribution
 def test_a_recalculation_draws_anew(name):
     renew_cg()
     y = DISTRIBUTIONS[name][0]((1000,))
@@ -179,6 +204,90 @@ def test_noise_passes_the_gradient_on():
     p = Model().parameters_from_numpy(np.zeros(100))
     dy.sum_elems(dy.noise(p, 3.0) * 2.0).backward()
     np.testing.assert_array_equal(p.grad_as_array(), np.full(100, 2.0))
+
+
+# Threads --------------------------------------------------------------------------------------------------------
+# A node draws by the seed and by its number among the random nodes that the process has recorded since.
+
+
+def recorded_in_turn(record, threads, count=12):
+    """Values of random graphs that threads record one after the other, and compute whenever they run."""
+    reset_random_seed(15)
+    turns = [threading.Event() for _ in range(count + 1)]
+    turns[0].set()
+
+    def work(first):
+        values = {}
+        for k in range(first, count, threads):
+            assert turns[k].wait(timeout=60)
+            renew_cg()
+            nodes = [record((500,)), record((5, 7), 3), dy.tanh(record((500,)))]
+            turns[k + 1].set()
+            values[k] = [value_of(node) for node in nodes]
+        return values
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = {k: values for part in pool.map(work, range(threads)) for k, values in part.items()}
+    return [found[k] for k in range(count)]
+
+
+@each_distribution
+def test_the_thread_that_computes_does_not_matter(name):
+    record = DISTRIBUTIONS[name][0]
+    expected = recorded_in_turn(record, 1)
+    for threads in (2, 3, 8):
+        np.testing.assert_equal(recorded_in_turn(record, threads), expected)
+
+
+@each_distribution
+def test_threads_that_record_side_by_side_share_out_the_numbers_of_one(name):
+    """Which thread gets which of them depends on timing, but each is drawn once."""
+    record = DISTRIBUTIONS[name][0]
+
+    def draw(threads, count=240):
+        reset_random_seed(16)
+        together = threading.Barrier(threads, timeout=60)
+
+        def work(_):
+            together.wait()
+            values = []
+            for _ in range(count // threads // 5):
+                renew_cg()
+                values += [value_of(node).ravel().tolist() for node in [record((4,)) for _ in range(5)]]
+            return values
+
+        with ThreadPoolExecutor(threads) as pool:
+            return sorted(row for rows in pool.map(work, range(threads)) for row in rows)
+
+    expected = draw(1)
+    for threads in (2, 4, 8):
+        assert draw(threads) == expected
+
+
+def test_graphs_of_other_threads_do_not_matter():
+    def draw():
+        reset_random_seed(17)
+        values = []
+        for _ in range(30):
+            renew_cg()
+            values += [value_of(node) for node in (dy.random_normal((100,)), dy.dropout(dy.ones((100,)), 0.5))]
+        return values
+
+    expected = draw()
+    done = threading.Event()
+
+    def work(_):
+        while not done.is_set():
+            renew_cg()
+            dy.sum_elems(dy.tanh(dy.inputVector([0.5] * 100))).backward()
+
+    with ThreadPoolExecutor(3) as pool:
+        working = pool.map(work, range(3))
+        try:
+            np.testing.assert_equal(draw(), expected)
+        finally:
+            done.set()
+        list(working)
 
 
 # Dropout that decides for several elements at once ----------------------------------------------------------------

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_checks import value_of
 
 import dynet_ops as dy
 from dynet_core import Model, draw, renew_cg
 from dynet_core.graph import current
+from dynet_ops.testing import value_of
 
 INF = float("inf")
 

@@ -8,14 +8,21 @@ import types
 
 import numpy as np
 import pytest
-from op_checks import (
+
+import dynet_core
+import dynet_ops as dy
+from dynet_core.op import OPS
+from dynet_ops.testing import (
+    KINDS,
     Computed,
     Input,
-    Parameter,
+    batched_operands,
     check_batching,
     check_gradients,
     check_minibatch,
+    check_op,
     check_operand_used_twice,
+    check_operands_of_many_nodes,
     check_value,
     draw,
     expected_gradients,
@@ -23,10 +30,6 @@ from op_checks import (
     reference,
     weights_of_shape,
 )
-
-import dynet_core
-import dynet_ops as dy
-from dynet_core.op import OPS
 
 SAMPLES = [
     pytest.param(op, sample, id=f"{name}-{number}")
@@ -43,27 +46,24 @@ def test_there_are_at_least_four_samples(op):
 
 @every_sample
 def test_value(op, sample):
-    for leaf in (Input, Parameter, Computed):
+    for leaf in KINDS:
         check_value(op, sample, leaf)
-
-
-def one_unlike_the_others(kind, rest, count):
-    return [[kind if k == place else rest for k in range(count)] for place in range(count)]
 
 
 @every_sample
 def test_gradients(op, sample):
-    count = len(sample.shapes)
-    kinds = [[kind] * count for kind in (Input, Parameter, Computed)]
-    if count > 1:
-        for kind, rest in itertools.permutations((Input, Parameter, Computed), 2):
-            kinds += one_unlike_the_others(kind, rest, count)
-    check_gradients(op, sample, *kinds)
+    check_gradients(op, sample)
 
 
 @every_sample
 def test_operand_used_twice(op, sample):
     check_operand_used_twice(op, sample)
+
+
+@every_sample
+@pytest.mark.parametrize("leaf", KINDS)
+def test_nodes_that_run_together_and_share_operands(op, sample, leaf):
+    check_operands_of_many_nodes(op, sample, leaf)
 
 
 @every_sample
@@ -76,11 +76,8 @@ PER_ELEMENT = [parameter for parameter in SAMPLES if not parameter.values[0].who
 
 @pytest.mark.parametrize(("op", "sample"), PER_ELEMENT)
 def test_a_minibatch_is_its_elements(op, sample):
-    count = len(sample.shapes)
-    choices = itertools.product([True, False], repeat=count) if count < 3 else one_unlike_the_others(True, False, count)
-    for batched in choices:
-        if any(batched):
-            check_minibatch(op, sample, batched)
+    for batched in batched_operands(len(sample.shapes)):
+        check_minibatch(op, sample, batched)
 
 
 # The examples of docstrings ---------------------------------------------------------------------------------
@@ -189,3 +186,21 @@ def test_an_element_that_runs_apart_is_caught():
     disturbed = changed(op, lambda call, operands: call(operands) * (1.0 + 1e-4 * next(count)))
     with pytest.raises(AssertionError):
         check_batching(disturbed, sample)
+
+
+@pytest.mark.parametrize(
+    ("message", "record"),
+    [
+        ("value is off", lambda call, operands: call(operands) * 1.001),
+        ("gradient is off", lambda call, operands: with_gradient_times(call(operands), 1.001)),
+        (  # no sample has this shape: a minibatch does, whose elements are right
+            "Not equal",
+            lambda call, operands: call(operands) * (1.001 if operands[0].dim() == ((1,), 3) else 1.0),
+        ),
+    ],
+)
+def test_check_op_says_what_is_wrong(monkeypatch, message, record):
+    check_op(dy.tanh)
+    monkeypatch.setitem(OPS, "tanh", changed(OPS["tanh"], record))
+    with pytest.raises(AssertionError, match=f"(?s)tanh of Sample.*{message}"):
+        check_op(dy.tanh)

@@ -38,6 +38,8 @@ for x in (one(3, 2), many(3, 2)):
     add("std_dim 0 of 7", lambda dy, x: dy.std_dim(x, [0], False, 7), x, defect="n is ignored")
     add("cumsum 1", named("cumsum", d=1), x)
     add("max_dim 1", named("max_dim", d=1), x)
+    add("min_dim", named("min_dim"), x)
+    add("min_dim 1", named("min_dim", d=1), x)
     add("softmax 1", named("softmax", d=1), x)
 for x in (one(5), many(5)):
     for mode in ("zero_gradient", "straight_through_gradient"):

@@ -22,6 +22,10 @@ add("select_rows", named("select_rows", rs=[3, 1]), one(4))
 add("kmax_pooling", named("kmax_pooling", k=2, d=0), one(7))
 add("pick from a tensor", named("pick", index=2, dim=1), one(2, 3, 4))
 add("pick_range of columns", lambda dy, x: dy.pick_range(x, 1, 3, 1), one(3, 4))
+for x in (many(4), many(3, 2)):
+    add("pick_batch_elem", named("pick_batch_elem", v=2), x)
+    add("pick_batch_elems", named("pick_batch_elems", vs=[2, 0, 2]), x)
+    add("pick_batch_elems, one", named("pick_batch_elems", vs=[1]), x)
 add("pick_batch along columns", lambda dy, x: dy.pick_batch(x, [0, 3, 1], 1), many(2, 4))
 
 for stride in ([1, 1], [2, 1], [2, 3]):
@@ -50,3 +54,12 @@ for x, y in ((one(2, 3, 4), one(4)), (one(2, 3, 4), many(4)), (many(2, 3, 4), on
     add("contract3d_1d_bias", named("contract3d_1d_bias"), x, y, one(2, 3))
 add("contract3d_1d_1d", named("contract3d_1d_1d"), one(2, 3, 4), one(4), one(3))
 add("contract3d_1d_1d_bias", named("contract3d_1d_1d_bias"), one(2, 3, 4), one(4), one(3), one(2))
+
+
+def gradients_of_contract3d_1d(dy, x, y):
+    """Without the value, to which DyNet 2.1 adds what its memory held."""
+    z = dy.contract3d_1d(x, y)
+    return z - dy.nobackprop(z)
+
+
+add("contract3d_1d, gradients", gradients_of_contract3d_1d, one(2, 3, 4), one(4))

@@ -1,5 +1,6 @@
-"""Calls of selection, convolution and contraction that DyNet 2.1 answers wrongly, or refuses."""
+"""Calls of inputs, selection, convolution and contraction that DyNet 2.1 answers wrongly, or refuses."""
 
+import numpy as np
 from report import listed, numbers, report
 
 import dynet as dy
@@ -13,6 +14,20 @@ def tensor(*shape, batched=False):
     return dy.inputTensor(array(*shape), batched=batched)
 
 
+def gradients_of_rounding(op, repetitions=5):
+    """The gradients in both modes, which only the mode should decide."""
+    found = []
+    for mode in ("zero_gradient", "straight_through_gradient"):
+        for _ in range(repetitions):
+            parameter = dy.ParameterCollection().parameters_from_numpy(array(3))
+            dy.renew_cg()
+            loss = dy.sum_elems(op(parameter, mode))
+            loss.forward()
+            loss.backward()
+            found.append(np.array(parameter.grad_as_array()))
+    return dy.inputTensor(np.array(found))
+
+
 CALLS = {
     "kmax_pooling": lambda: dy.kmax_pooling(dy.inputTensor([3.0, 1.0, 2.0, 3.0, 5.0]), 2, 0),
     "filter1d_narrow": lambda: dy.filter1d_narrow(tensor(2, 3, 2, batched=True), tensor(2, 2)),
@@ -22,6 +37,13 @@ CALLS = {
     "logdet": lambda: dy.logdet(dy.square(tensor(1, 1, 3, batched=True))),
     "trace_of_product": lambda: dy.trace_of_product(tensor(2, 2, 3, batched=True), tensor(2, 2)),
     "contract3d_1d_1d": lambda: dy.contract3d_1d_1d(tensor(2, 3, 4), tensor(4, 2, batched=True), tensor(3)),
+    "to_device": lambda: dy.to_device(tensor(4), "CPU"),
+    "matInput": lambda: dy.matInput(2, 3),
+    "inputMatrix": lambda: dy.inputMatrix([1, 2, 3, 4, 5, 6], (2, 3)),
+    "floor": lambda: gradients_of_rounding(dy.floor),
+    "ceil": lambda: gradients_of_rounding(dy.ceil),
+    "round": lambda: gradients_of_rounding(dy.round),
+    "softsign": lambda: dy.softsign(tensor(2, 3)),
 }
 
 

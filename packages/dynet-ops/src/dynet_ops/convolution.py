@@ -372,6 +372,7 @@ def _filter1d_reference(x, y):
         Sample([((17, 5), 2), ((17, 2, 9), 2)]),
         Sample([((2, 9), 1), ((2, 9, 3), 1)]),
         Sample([((4,), 1), ((4, 1, 5), 1)]),
+        Sample([((3, 5), 2), ((3, 5), 2)]),
     ],
 )
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:

@@ -115,6 +115,8 @@ register(
         Sample([((2,), 2)]),
         Sample([((38, 2), 2)], {"nrows": 1}),
         Sample([((14, 2, 3), 2)], {"nrows": 7}),
+        Sample([((1, 5), 2)], {"nrows": 1}),
+        Sample([((9, 1), 1)], {"nrows": 3}),
     ],
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfMemoryError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import current, shape_of
+from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
@@ -401,6 +402,110 @@ def _table(name: str, p) -> LookupParameters:
         raise ArgumentTypeError(f"{name}: expected LookupParameters, got {type(p).__name__}")
     return p
 
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+
+def _enter(function: Callable, reference: Callable, *attributes: dict) -> None:
+    """Enter an input in the table: an op without operands, whose reference says what is given, the batch last."""
+    samples = [Sample([], each) for each in attributes]
+    register(function, reference=reference, whole_batch=True, differentiable=False, samples=samples)
+
+
+def _stored(values, dim, batch_size: int = 1) -> np.ndarray:
+    return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
+
+
+def _with_batch(array, batched: bool = False) -> np.ndarray:
+    array = np.atleast_1d(array)
+    return array.reshape(*(array.shape[:-1] or (1,)), array.shape[-1]) if batched else array[..., None]
+
+
+def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
+    separate = isinstance(arr, list) and isinstance(arr[0], np.ndarray)
+    return np.stack(arr, axis=-1) if separate else _with_batch(arr, batched)
+
+
+def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float = 0.0) -> np.ndarray:
+    array = np.full(shape, defval)
+    array[tuple(idxs)] = values
+    return _with_batch(array, batched)
+
+
+_NUMBERS = np.arange(-15.0, 15.0) / 8
+_enter(
+    inputTensor,
+    _tensor_reference,
+    {"arr": 2.5},
+    {"arr": [[1, 2.5, 3], [4, 5, -6]]},
+    {"arr": _NUMBERS[:7], "batched": True},
+    {"arr": _NUMBERS.reshape(5, 1, 6), "batched": True},
+    {"arr": [_NUMBERS.reshape(3, 10), -_NUMBERS.reshape(3, 10)]},
+    {"arr": _NUMBERS.reshape(1, 5, 2, 3).T},
+)
+_enter(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
+_enter(vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130})
+_enter(
+    matInput,
+    lambda d1, d2: np.zeros((d1, d2, 1)),
+    {"d1": 1, "d2": 1},
+    {"d1": 1, "d2": 7},
+    {"d1": 5, "d2": 1},
+    {"d1": 33, "d2": 3},
+)
+_enter(
+    inputVector,
+    lambda v: np.reshape(v, (-1, 1)),
+    {"v": [1]},
+    {"v": [1, -2.5, 3]},
+    {"v": (4, 5)},
+    {"v": _NUMBERS},
+)
+_enter(
+    inputMatrix,
+    lambda v, d: _stored(v, d),
+    {"v": [1], "d": (1, 1)},
+    {"v": [1, 2.5, 3, 4, 5, 6], "d": (2, 3)},
+    {"v": _NUMBERS, "d": [5, 1, 6]},
+    {"v": _NUMBERS[:17], "d": (17,)},
+)
+_SHAPES = {"dim": 1}, {"dim": (17,)}, {"dim": (5, 3), "batch_size": 2}, {"dim": [2, 1, 4], "batch_size": 3}
+_enter(zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES)
+_enter(ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES)
+_enter(
+    constant,
+    lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
+    *[{"val": val, **shape} for val, shape in zip((2.5, -3, 0, np.float32(0.5)), _SHAPES)],
+)
+_enter(
+    one_hot,
+    lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
+    {"d": 1, "idx": 0},
+    {"d": 17, "idx": 16},
+    {"d": 5, "idx": [2, 0, 2]},
+    {"d": 3, "idx": np.array([1])},
+)
+_enter(
+    sparse_inputTensor,
+    _sparse_reference,
+    {"idxs": ([0],), "values": [2.5], "shape": (1,)},
+    {"idxs": ([4, 0],), "values": [1, 2], "shape": (5,), "batched": True},
+    {"idxs": ([0, 1, 2], [4, 0, 3]), "values": [1, -2.5, 3], "shape": (3, 5), "defval": -0.5},
+    {"idxs": ([0, 0], [1, 2], [2, 0]), "values": [1, 2], "shape": (1, 3, 3), "batched": True},
+)
+_enter(
+    inputTensorTranspose,
+    lambda arr, dim=None, batch_size=1: _stored(arr, len(arr) // batch_size if dim is None else dim, batch_size),
+    {"arr": [1]},
+    {"arr": _NUMBERS[:17]},
+    {"arr": _NUMBERS, "batch_size": 6},
+    {"arr": _NUMBERS, "dim": (5, 1, 2), "batch_size": 3},
+)
+register(
+    to_device,
+    reference=lambda e, device_str: e,
+    samples=[Sample([shape], {"device_str": ""}) for shape in (((1,), 1), ((17,), 1), ((5, 3), 2), ((1, 4), 3))],
+)
 
 __all__ = [
     "InputExpression", "const_parameter", "constant", "inputMatrix", "inputTensor", "inputTensorTranspose",

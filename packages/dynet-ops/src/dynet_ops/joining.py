@@ -97,6 +97,8 @@ register(
         Sample([((2, 3), 1), ((4, 3), 2)], as_list=True),
         Sample([((2, 3), 2), ((2, 1), 1)], {"d": 1}, as_list=True),
         Sample([((2,), 1)], as_list=True),
+        Sample([((3,), 2), ((3,), 2)], as_list=True),
+        Sample([((2, 5), 1), ((2, 5), 1), ((2, 5), 1)], {"d": 1}, as_list=True),
     ],
 )
 register(

@@ -147,6 +147,8 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
         Sample([((33, 9), 2), ((9, 13), 1)]),
         Sample([((5, 7), 3), ((7,), 3)]),
         Sample([((100, 21), 1), ((21, 9), 1)]),
+        Sample([((5, 5), 1), ((5, 5), 1)]),
+        Sample([((17, 17), 3), ((17, 17), 3)]),
     ],
 )
 def matmul(a: Expression, b: Expression) -> Expression:
@@ -255,6 +257,8 @@ register(
         Sample([((17,), 1), ((17, 16), 1), ((16, 3), 1)], as_list=True),
         Sample([((5, 3), 2), ((5, 4), 1), ((4, 3), 2), ((5, 2), 2), ((2, 3), 1)], as_list=True),
         Sample([((33,), 2), ((33, 9), 1), ((9,), 2), ((33, 20), 1), ((20,), 1)], as_list=True),
+        Sample([((5,), 2), ((5, 5), 1), ((5,), 2), ((5, 5), 1), ((5,), 2)], as_list=True),
+        Sample([((17, 17), 1), ((17, 17), 1), ((17, 17), 1)], as_list=True),
     ],
 )
 

@@ -111,6 +111,8 @@ register(
         Sample([((7,), 3), ((7,), 1), ((7,), 1)]),
         Sample([((17, 2), 1), ((17, 2), 2), ((17, 2), 1)]),
         Sample([((33,), 4), ((33,), 4), ((33,), 4)]),
+        Sample([((7, 1), 2), ((7, 1), 2), ((7, 1), 1)]),
+        Sample([((1, 5), 1), ((1, 5), 1), ((1, 5), 1)]),
     ],
 )
 
@@ -165,6 +167,7 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
         Sample([((33,), 2), ((1,), 1)]),
         Sample([((17, 2, 3), 4), ((1,), 4)]),
         Sample([((1,), 2), ((1,), 1)]),
+        Sample([((1,), 1), ((1,), 1)]),
     ],
 )
 def weight_norm(w: Expression, g: Expression) -> Expression:

@@ -145,13 +145,14 @@ def column_gradient_cpu(kernel, lanes):
 
                 panel.fill_transposed(memory, length, column, vectors)
 
-            sums = Sums(instruction, lanes, dy_role, dx_role, inner)
+            sums = Sums(instruction, lanes, dy_role, dx_role, inner, shared=True)
             start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
             sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
-            pays = end - first >= int64(sizes.many)
+            # masked vectors are slow to read again where the next column has the same target
+            pays = T.And(end - first >= int64(sizes.many), inner > int64(lanes // 2))
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)

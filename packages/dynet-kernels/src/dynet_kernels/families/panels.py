@@ -95,12 +95,13 @@ def groups(instruction, group, emit):
 class Sums:
     """target[j] = start[j] + M source[j] on a CPU, where M is a matrix or its transpose: `height` numbers a column.
 
-    The roles are of lists of addresses; a start role of -1 starts from zero.
+    The roles are of lists of addresses; a start role of -1 starts from zero. `shared`: several columns may have one
+    target, which is then the start, if there is one.
     """
 
-    def __init__(self, instruction, lanes, source_role, target_role, height):
+    def __init__(self, instruction, lanes, source_role, target_role, height, shared=False):
         self.instruction, self.memory, self.lanes, self.height = instruction, instruction.memory, lanes, height
-        self.source_role, self.target_role = source_role, target_role
+        self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role):
         """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values."""
@@ -108,11 +109,12 @@ class Sums:
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
         zero = tir.wide(tir.float32(0.0), self.lanes)
         sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
-        with tir.when(start_role >= int64(0)):
-            for j, number in enumerate(columns):
-                start = let(self.instruction.address(start_role, number) + row)
-                for v in range(vectors):
-                    sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, mask))
+        if not self.shared:
+            with tir.when(start_role >= int64(0)):
+                for j, number in enumerate(columns):
+                    start = let(self.instruction.address(start_role, number) + row)
+                    for v in range(vectors):
+                        sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, mask))
         with T.serial(int64(0), length) as k:
             matrix = [vector_of(k, v) for v in range(vectors)]
             for j in range(len(columns)):
@@ -121,7 +123,11 @@ class Sums:
                     sums[j][v].set(vmath.fma(matrix[v], scalar, sums[j][v].get()))
         for j in range(len(columns)):
             for v in range(vectors):
-                store(self.memory, target[j] + int64(v * self.lanes), sums[j][v].get(), mask)
+                at, total = target[j] + int64(v * self.lanes), sums[j][v].get()
+                if self.shared:  # what other columns have added is read only now
+                    adds = tir.wide(start_role >= int64(0), self.lanes)
+                    total = total + T.Select(adds, load(self.memory, at, self.lanes, mask), zero)
+                store(self.memory, at, total, mask)
 
     def by_panels(self, fill, tile, height, depth, first, end, start_role, row_first):
         """Columns first..end by a tile of (columns, vectors), from panels of `height` of M's columns.

@@ -1,0 +1,339 @@
+"""Checks of ops on samples of the table, against their float64 references. Each raises AssertionError.
+
+`check_op` makes all checks of an op of one's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+import dynet_ops as dy
+from dynet_core import Model, renew_cg
+from dynet_core.expression import Expression
+from dynet_core.op import OPS, Op, Sample
+
+GRADIENT_TOLERANCE = 1e-4
+SMALLEST_GRADIENT = 1e-2  # below this, the tolerance stays as it is: larger terms have cancelled
+STEP = 1e-5  # of central differences, in float64
+
+
+def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
+    """An operand for each shape of a sample; the batch is the last axis."""
+    rng = np.random.default_rng(seed)
+    return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
+
+
+def drawn(op: Op, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
+    array = rng.uniform(*op.domain, shape).astype(np.float32)
+    return op.prepare(array) if op.prepare else array
+
+
+def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """What the op should give, in float64."""
+    arrays = [np.asarray(array, np.float64) for array in arrays]
+    if op.whole_batch:
+        return op.reference(*arrays, **sample.attributes)
+    batch = max(array.shape[-1] for array in arrays)
+    return np.stack(
+        [
+            op.reference(*[array[..., b % array.shape[-1]] for array in arrays], **sample.attributes)
+            for b in range(batch)
+        ],
+        axis=-1,
+    )
+
+
+def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
+    if sample.as_list:
+        return op.record(list(operands), **sample.attributes)
+    return op.record(*operands, **sample.attributes)
+
+
+class Input:
+    """An operand that comes from outside the graph."""
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        self.expression = dy.inputTensor(array, batched=True)
+
+    def gradient(self) -> np.ndarray:
+        return self.expression.gradient().reshape(self.array.shape)
+
+
+class Parameter:
+    """An operand that is a parameter, reshaped to a batch where it has one."""
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        *dims, batch = array.shape
+        values = array.ravel(order="F") if batch > 1 else array[..., 0]
+        self.parameter = Model().parameters_from_numpy(values)
+        self.expression = self.parameter if batch == 1 else dy.reshape(self.parameter, dims, batch)
+
+    def gradient(self) -> np.ndarray:
+        return self.parameter.grad_as_array().reshape(self.array.shape, order="F")
+
+
+class Computed(Parameter):
+    """An operand that was computed from a parameter, and passes its gradient on."""
+
+    def __init__(self, array: np.ndarray):
+        super().__init__(array)
+        self.expression = dy.negative(dy.negative(self.expression))
+
+
+KINDS = (Input, Parameter, Computed)
+
+
+def value_of(expression: Expression) -> np.ndarray:
+    """The value with the batch as its last axis."""
+    dims, batch = expression.dim()
+    return expression.npvalue().reshape(*dims, batch)
+
+
+def largest(*arrays) -> float:
+    return max([0.0, *[float(np.abs(array).max(initial=0)) for array in arrays]])
+
+
+def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The result with all operands positive: how large the terms of a sum are that may cancel."""
+    with np.errstate(all="ignore"):
+        terms = reference(op, sample, [np.abs(array) for array in arrays])
+    return terms[np.isfinite(terms)]
+
+
+def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
+    """The result has the reference's shape and values."""
+    renew_cg()
+    arrays = draw(op, sample)
+    expected = reference(op, sample, arrays)
+    result = record(op, sample, [leaf(array).expression for array in arrays])
+    *dims, batch = expected.shape
+    assert result.dim() == (tuple(dims), batch)
+    error = largest(value_of(result) - expected)
+    allowed = op.tolerance * largest(expected, summed_terms(op, sample, arrays))
+    assert error <= allowed, f"value is off by {error}"
+
+
+def functional(result: Expression, weights: np.ndarray) -> Expression:
+    """A random linear functional of a result."""
+    return dy.sum_batches(dy.dot_product(result, dy.inputTensor(weights, batched=True)))
+
+
+def numeric_gradient(function: Callable, array: np.ndarray) -> np.ndarray:
+    """Central differences in float64."""
+    array = array.astype(np.float64)
+    gradient = np.empty_like(array)
+    for place in np.ndindex(array.shape):
+        middle = array[place]
+        array[place] = middle + STEP
+        above = function(array)
+        array[place] = middle - STEP
+        gradient[place] = (above - function(array)) / (2 * STEP)
+        array[place] = middle
+    return gradient
+
+
+def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0.5, 1.5, shape).astype(np.float32)
+
+
+def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
+    dims, batch = result.dim()
+    return weights_of_shape((*dims, batch), seed)
+
+
+_expected: dict[tuple, list[np.ndarray]] = {}  # many checks of one sample want the same
+
+
+def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
+    """Central differences of the weighted result for every operand."""
+    if not op.differentiable:
+        return [np.zeros(array.shape) for array in arrays]
+    key = op.reference, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
+    if key not in _expected:
+        _expected[key] = [_differences(op, sample, arrays, weights, [place]) for place in range(len(arrays))]
+    return _expected[key]
+
+
+def _differences(
+    op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
+) -> np.ndarray:
+    """Central differences for one array that is the operand in several places at once."""
+    op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
+
+    def function(array):
+        changed = [array if place in places else other for place, other in enumerate(arrays)]
+        return (weights * reference(op, sample, changed)).sum()
+
+    return numeric_gradient(function, arrays[places[0]])
+
+
+def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
+    error = largest(actual - expected)
+    assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
+
+
+def kinds_of_operands(count: int) -> list[list[type]]:
+    """Operands that are all inputs, all parameters, all computed, or one unlike the others."""
+    kinds = [[kind] * count for kind in KINDS]
+    if count > 1:
+        for kind, rest in itertools.permutations(KINDS, 2):
+            kinds += one_unlike_the_others(kind, rest, count)
+    return kinds
+
+
+def one_unlike_the_others(kind, rest, count: int) -> list[list]:
+    return [[kind if k == place else rest for k in range(count)] for place in range(count)]
+
+
+def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
+    """Every operand's gradient is that of the reference; each list of kinds says what the operands are.
+
+    Of an op without operands, which is an input itself, it is the result's own gradient that is checked.
+    """
+    arrays = draw(op, sample)
+    expected = None
+    for leaves_of in kinds or kinds_of_operands(len(arrays)):
+        renew_cg()
+        leaves = [leaf(array) for leaf, array in zip(leaves_of, arrays)]
+        result = record(op, sample, [leaf.expression for leaf in leaves])
+        weights = weights_for(result)
+        if expected is None:
+            expected = expected_gradients(op, sample, arrays, weights)
+        functional(result, weights).backward(full=Input in leaves_of or not leaves)
+        for leaf, gradient in zip(leaves, expected):
+            assert_gradient(leaf.gradient(), gradient)
+        if not leaves:
+            assert_gradient(result.gradient().reshape(weights.shape), weights)
+
+
+def check_operand_used_twice(op: Op, sample: Sample) -> None:
+    """One expression in every place that has its shape, and in two nodes: all uses add up."""
+    arrays = draw(op, sample)
+    first = {array.shape: array for array in reversed(arrays)}
+    arrays = [first[array.shape] for array in arrays]
+    renew_cg()
+    leaves = {shape: Computed(array) for shape, array in first.items()}
+    operands = [leaves[array.shape].expression for array in arrays]
+    one, other = record(op, sample, operands), record(op, sample, operands)
+    weights, more = weights_for(one), weights_for(other, seed=2)
+    (functional(one, weights) + functional(other, more)).backward()
+    for shape, leaf in leaves.items():
+        places = [place for place, array in enumerate(arrays) if array.shape == shape]
+        if op.differentiable:
+            assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + more, places))
+        else:
+            assert_gradient(leaf.gradient(), np.zeros(shape))
+
+
+def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
+    """Value and gradients of one node in a graph of its own."""
+    renew_cg()
+    leaves = [Input(array) for array in arrays]
+    result = record(op, sample, [leaf.expression for leaf in leaves])
+    functional(result, weights_for(result) if weights is None else weights).backward(full=True)
+    return [value_of(result), *[leaf.gradient() for leaf in leaves]]
+
+
+def assert_same(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
+    """Equal up to the rounding of sums in another order."""
+    for one, other in zip(actual, expected, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6 * largest(other))
+
+
+def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
+    """Nodes that run together give what each gives alone."""
+    sets = [draw(op, sample, seed) for seed in range(copies)]
+    alone = [run(op, sample, arrays) for arrays in sets]
+    renew_cg()
+    leaves = [[Input(array) for array in arrays] for arrays in sets]
+    others = [dy.tanh(leaf.expression) for leaf in leaves[0]]  # something between and beside them
+    results = [record(op, sample, [leaf.expression for leaf in these]) for these in leaves]
+    losses = [functional(result, weights_for(result)) for result in results]
+    losses += [dy.sum_batches(dy.sum_elems(other)) * 0.0 for other in others]
+    dy.esum(losses).backward(full=True)
+    for result, these, expected in zip(results, leaves, alone):
+        assert_same([value_of(result), *[leaf.gradient() for leaf in these]], expected)
+
+
+def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
+    """Nodes that run together and share their operands: all add to one gradient."""
+    sets = [draw(op, sample, seed) for seed in (0, 2)]
+    chosen = np.random.default_rng(4).integers(0, len(sets), count)
+    renew_cg()
+    leaves = [[leaf(array) for array in arrays] for arrays in sets]
+    results = [record(op, sample, [each.expression for each in leaves[number]]) for number in chosen]
+    weights = [weights_for(result, seed) / np.float32(count) for seed, result in enumerate(results)]
+    dy.esum([functional(*pair) for pair in zip(results, weights)]).backward(full=leaf is Input)
+    together = [[each.gradient() for each in these] for these in leaves]
+    for number, arrays in enumerate(sets):
+        total = np.sum([w for w, place in zip(weights, chosen) if place == number], axis=0, dtype=np.float32)
+        for gradient, expected in zip(together[number], run(op, sample, arrays, total)[1:]):
+            assert_gradient(gradient, expected)
+
+
+def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
+    """A minibatch gives what its elements give one by one; `batched` says which operands have one."""
+    rng = np.random.default_rng(3)
+    arrays = [
+        drawn(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in zip(sample.shapes, batched)
+    ]
+    actual = run(op, sample, arrays)
+    weights = weights_of_shape(actual[0].shape)
+    singles = []
+    for b in range(batch):
+        parts = [array[..., b : b + 1] if array.shape[-1] > 1 else array for array in arrays]
+        singles.append(run(op, sample, parts, weights[..., b : b + 1]))
+    expected = []
+    for whole, parts in zip(actual, zip(*singles)):
+        expected.append(np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else sum(parts))
+    assert_same(actual, expected)
+
+
+def batched_operands(count: int) -> list[Sequence[bool]]:
+    """Which operands have a batch, the others having none: all choices; of many operands, one unlike the others."""
+    if count <= 4:
+        return [batched for batched in itertools.product([True, False], repeat=count) if any(batched)]
+    return [[True] * count, *one_unlike_the_others(True, False, count), *one_unlike_the_others(False, True, count)]
+
+
+def check_op(function: Callable) -> None:
+    """Check an op as those of this package are checked, on all samples of its row in the table.
+
+    Values are compared with the reference, gradients with its central differences: of operands that are inputs,
+    parameters or computed, also where one expression is several operands, or the operand of several nodes. Nodes that
+    run together must give what each gives alone, and a minibatch what its elements give one by one.
+
+    Args:
+        function: what `elementwise`, `columnwise`, `op` or `register` gave back.
+
+    Raises:
+        AssertionError: one of them fails.
+
+    >>> check_op(dy.tanh)
+    """
+    op = OPS[function.__name__]
+    for sample in op.samples:
+        try:
+            check_sample(op, sample)
+        except AssertionError as error:
+            raise AssertionError(f"{op.name} of {sample}: {error}") from error
+
+
+def check_sample(op: Op, sample: Sample) -> None:
+    """All that `check_op` checks, on one sample."""
+    for leaf in KINDS:
+        check_value(op, sample, leaf)
+    check_gradients(op, sample)
+    check_operand_used_twice(op, sample)
+    check_operands_of_many_nodes(op, sample)
+    check_batching(op, sample)
+    if not op.whole_batch:
+        for batched in batched_operands(len(sample.shapes)):
+            check_minibatch(op, sample, batched)

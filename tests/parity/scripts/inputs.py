@@ -1,0 +1,116 @@
+"""Values from outside the graph, from parameters and from generators: shapes, values, gradients, moments."""
+
+import numpy as np
+from report import listed, numbers, report
+
+import dynet as dy
+
+COUNT = 40_000
+
+
+INPUTS = {
+    "vecInput": lambda: dy.vecInput(3),
+    "zeroes": lambda: dy.zeroes((2, 3)),
+    "zeroes, batched": lambda: dy.zeroes((2, 3), batch_size=4),
+    "zeros, batched": lambda: dy.zeros((4,), batch_size=2),
+    "ones": lambda: dy.ones((2, 3)),
+    "ones, batched": lambda: dy.ones((2, 3), batch_size=4),
+    "constant": lambda: dy.constant((2, 3), 1.5),
+    "constant, batched": lambda: dy.constant((4,), -2.5, batch_size=3),
+}
+SETTABLE = {
+    "vecInput, set": lambda: (dy.vecInput(3), [1.0, 2.5, -3.0]),
+    "scalarInput, set": lambda: (dy.scalarInput(0.5), 2.0),
+}
+LOOKUPS = {
+    "lookup": lambda table: dy.lookup(table, 2),
+    "lookup by default": lambda table: dy.lookup(table),
+    "lookup without update": lambda table: dy.lookup(table, 2, False),
+    "table[i]": lambda table: table[3],
+    "lookup_batch": lambda table: dy.lookup_batch(table, [3, 0]),
+    "lookup_batch repeated": lambda table: dy.lookup_batch(table, [1, 4, 1, 1]),
+    "lookup_batch of one": lambda table: dy.lookup_batch(table, [2]),
+    "lookup_batch without update": lambda table: dy.lookup_batch(table, [1, 4], False),
+}
+RANDOM = {
+    "normal": lambda: dy.random_normal((COUNT // 4, 2), batch_size=2),
+    "normal of another mean": lambda: dy.random_normal((COUNT,), 3.0, 0.5),
+    "uniform": lambda: dy.random_uniform((COUNT // 4, 2), -1.0, 3.0, batch_size=2),
+    "bernoulli": lambda: dy.random_bernoulli((COUNT,), 0.3, 2.0),
+    "gumbel": lambda: dy.random_gumbel((COUNT // 4, 2), batch_size=2),
+    "noise": lambda: dy.noise(dy.constant((COUNT,), 1.0), 2.0),
+    "dropout": lambda: dy.dropout(dy.constant((COUNT,), 1.0), 0.3),
+    "dropout_batch": lambda: dy.dropout_batch(dy.constant((1,), 1.0, batch_size=COUNT), 0.3),
+}
+
+
+def read(expression):
+    dims, batch = expression.dim()
+    return {"dims": list(dims), "batch": batch, "value": listed(expression)}
+
+
+def looked_up(lookup, dims):
+    """What comes from a table, and the gradient that the table gets."""
+    table = dy.ParameterCollection().lookup_parameters_from_numpy(numbers((5, *dims), 3))
+    dy.renew_cg()
+    x = lookup(table)
+    found = read(x)
+    shape = (*found["dims"], found["batch"]) if found["batch"] > 1 else tuple(found["dims"])
+    weights = dy.inputTensor(numbers(shape, 4), batched=found["batch"] > 1)
+    loss = dy.sum_batches(dy.sum_elems(dy.cmult(x, weights) + dy.cmult(x, x)))
+    loss.forward()
+    loss.backward()
+    return {**found, "gradient": np.asarray(table.grad_as_array(), dtype=float).tolist()}
+
+
+def constant_parameter():
+    """A parameter used with and without a gradient."""
+    parameter = dy.ParameterCollection().parameters_from_numpy(numbers((2, 3), 5))
+    dy.renew_cg()
+    x = dy.const_parameter(parameter)
+    loss = dy.sum_elems(dy.cmult(x, parameter))
+    loss.forward()
+    loss.backward()
+    return {**read(x), "gradient": np.asarray(parameter.grad_as_array(), dtype=float).tolist()}
+
+
+def moments(expression):
+    """What is the same for all numbers of one distribution, nearly."""
+    dims, batch = expression.dim()
+    x = np.asarray(expression.npvalue(), dtype=float).ravel()
+    return {
+        "dims": list(dims),
+        "batch": batch,
+        "mean": float(x.mean()),
+        "deviation": float(x.std()),
+        "skewness": float(((x - x.mean()) ** 3).mean() / x.std() ** 3),
+        "quantiles": np.quantile(x, [0.1, 0.25, 0.5, 0.75, 0.9]).tolist(),
+        "zeros": float((x == 0).mean()),
+    }
+
+
+def main():
+    results = {}
+    for name, build in INPUTS.items():
+        dy.renew_cg()
+        results[name] = read(build())
+    for name, build in SETTABLE.items():
+        dy.renew_cg()
+        x, values = build()
+        y = x * 2.0
+        before = listed(y)
+        x.set(values)
+        results[name] = {"before": before, "after": np.asarray(y.npvalue(recalculate=True), dtype=float).tolist()}
+    for name, lookup in LOOKUPS.items():
+        for dims in ((1,), (3,), (2, 3)):
+            results[f"{name}, {dims}"] = looked_up(lookup, dims)
+    results["const_parameter"] = constant_parameter()
+    dy.reset_random_seed(1)
+    for name, draw in RANDOM.items():
+        dy.renew_cg()
+        results[f"random: {name}"] = moments(draw())
+    report(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -124,12 +124,13 @@ class Signature:
                 row += view.row()
             parameters_at = self.at + steps_at
             parameters: list[int] = []
-            for step in [step for group in groups for step in group]:
+            for number, step in [(number, step) for number, group in enumerate(groups) for step in group]:
                 kernel = KERNELS[step.kernel]
                 if len(step.parameters) != len(kernel.parameters):
                     raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
                 covered = _covered(kernel, step, views, columns, each)
                 row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters), covered]
+                row += [_shared(kernel, step, views, columns, each, number == 2), kernel.work(step.parameters)]
                 parameters += step.parameters
             row += [part.at for part in parts]
             TABLE.extend(row + parameters)
@@ -154,6 +155,44 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
     places = range(count) if count <= MOST_CHECKED else ()
     starts = [c * view.stride if not period else c % period * view.stride + c // period * view.outer for c in places]
     return size * count if sorted(starts) == list(range(0, size * count, size)) else 0
+
+
+def _shared(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
+    """Whether threads may share a step: by rows always, by columns where no two of them write to the same.
+
+    `deferred`: nodes that do not run together otherwise do so here, parts of one record among them.
+    """
+    targets = kernel.targets(step.parameters)
+    if targets is None:
+        return at.BY_ROWS if kernel.work(step.parameters) else at.ALONE
+    shared = at.BY_COLUMNS
+    for role, size in targets:
+        view = views[role // 2]
+        if not _apart(view, size, columns, for_each):
+            return at.ALONE
+        if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
+            continue  # each node has its own
+        given = at.EACH_OPERAND if view.source == at.EACH else view.source
+        if given != step.gradient_of or deferred:
+            return at.ALONE
+        shared = at.IF_DISTINCT
+    return shared
+
+
+def _apart(view: View, size: int, columns: int, for_each: bool) -> bool:
+    """Whether `size` numbers from where each column of a view stands are that column's alone, within one node."""
+    if view.source == at.NOWHERE or view.index_step:
+        return False
+    if for_each and view.source != at.EACH:  # columns without end
+        inner = not view.period or view.stride * (view.period - 1) + size <= view.outer
+        return view.stride >= size and inner
+    count, period = (view.period, 0) if view.source == at.EACH else (columns, view.period)
+    if count > MOST_CHECKED:
+        return not period and view.stride >= size
+    starts = sorted(
+        c * view.stride if not period else c % period * view.stride + c // period * view.outer for c in range(count)
+    )
+    return all(other - one >= size for one, other in zip(starts, starts[1:]))
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:

@@ -153,6 +153,21 @@ def settle(plan, operand, fresh, _, everything):
 
 
 @T.inline
+def meet(plan, operand, _, loss, everything):
+    """Find out whether an operand has a gradient of its own, and is met for the first time."""
+    if operand < 0:
+        plan.slots[SLOT["wanted"]] = 0
+    else:
+        signature: T.let = node_at(plan, operand, at.NODE_PART)
+        if T.And(
+            T.Not(is_live(plan, operand, at.CONSIDERED)), has_own_gradient(plan, operand, signature, loss, everything)
+        ):
+            plan.node[operand * at.NODE_ROW + at.NODE_LIVE] += at.CONSIDERED
+        else:
+            plan.slots[SLOT["wanted"]] = 0
+
+
+@T.inline
 def operands_of_step(plan, order, nodes, operand, visit, number, loss, everything):
     """Visit each operand that a step of a group makes the gradient of: number `operand`, or those of EACH."""
     for place in T.serial(nodes):
@@ -176,6 +191,7 @@ def clear_from(plan, begin):
 def make_ready(plan, order, nodes, signature, loss, everything):
     """See that there is memory for all that the steps of a group add to, and that it is 0 where they do not set it."""
     fresh_bits = T.int64(0)
+    distinct_bits = T.int64(0)
     for number in T.serial(plan.table[signature + at.BACKWARD_COUNT]):
         step: T.let = signature + plan.table[signature + at.BACKWARD] + number * at.STEP_ROW
         operand: T.let = plan.table[step + at.STEP_OPERAND]
@@ -191,6 +207,16 @@ def make_ready(plan, order, nodes, signature, loss, everything):
                 fresh = plan.slots[SLOT["wanted"]]
                 operands_of_step(plan, order, nodes, operand, settle, fresh, loss, everything)
             fresh_bits = T.bitwise_or(fresh_bits, T.shift_left(fresh, number))
+            distinct = fresh
+            if T.And(fresh == 0, plan.table[step + at.STEP_SHARED] == at.IF_DISTINCT):
+                columns: T.let = T.max(plan.table[signature + at.COLUMNS], plan.table[signature + at.COLUMNS_EACH])
+                work: T.let = nodes * columns * plan.table[step + at.STEP_WORK]
+                if work >= plan.sharing[at.SHARING_INSTRUCTION]:
+                    plan.slots[SLOT["wanted"]] = 1
+                    operands_of_step(plan, order, nodes, operand, meet, covers, loss, everything)
+                    distinct = plan.slots[SLOT["wanted"]]
+                    operands_of_step(plan, order, nodes, operand, settle, T.int64(0), loss, everything)
+            distinct_bits = T.bitwise_or(distinct_bits, T.shift_left(distinct, number))
             if fresh == 0:
                 begin: T.let = plan.slots[SLOT["gradient_top"]]
                 if operand >= 0:
@@ -200,6 +226,7 @@ def make_ready(plan, order, nodes, signature, loss, everything):
                         touch_operands(plan, order[place], signature, loss, everything)
                 clear_from(plan, begin)
     plan.slots[SLOT["fresh_steps"]] = fresh_bits
+    plan.slots[SLOT["distinct_steps"]] = distinct_bits
 
 
 @T.inline
@@ -288,8 +315,9 @@ def plan_steps(plan, loss, size, everything, listed):
         if plan.table[signature + at.BACKWARD_COUNT] != 0:
             make_ready(plan, order, last - group, signature, loss, everything)
             fresh: T.let = plan.slots[SLOT["fresh_steps"]]
+            distinct: T.let = plan.slots[SLOT["distinct_steps"]]
             emit_steps(plan, order, last - group, signature, plan.table[signature + at.BACKWARD],
-                       plan.table[signature + at.BACKWARD_COUNT], True, everything, fresh)  # fmt: skip
+                       plan.table[signature + at.BACKWARD_COUNT], True, everything, fresh, distinct)  # fmt: skip
         last = group
     # gradients of shared matrices: all columns of the whole graph at once
     group = T.int64(0)
@@ -301,7 +329,7 @@ def plan_steps(plan, loss, size, everything, listed):
         if plan.table[signature + at.DEFERRED_COUNT] != 0:
             together = T.meta_var(Stretch(plan.sorted, group))
             emit_steps(plan, together, stop - group, signature, plan.table[signature + at.DEFERRED],
-                       plan.table[signature + at.DEFERRED_COUNT], True, everything, T.int64(0))  # fmt: skip
+                       plan.table[signature + at.DEFERRED_COUNT], True, everything, T.int64(0), T.int64(0))  # fmt: skip
         group = stop
     if plan.slots[SLOT["gradient_top"]] > plan.slots[SLOT["gradient_end"]]:
         plan.slots[SLOT["status"]] = at.TOO_SMALL
@@ -313,6 +341,7 @@ def plan_steps(plan, loss, size, everything, listed):
         plan.slots[SLOT["backward_start"]] = plan.slots[SLOT["gradient_start"]]
         plan.slots[SLOT["backward_tape_count"]] = plan.slots[SLOT["tape_count"]]
         plan.slots[SLOT["backward_index_top"]] = plan.slots[SLOT["index_top"]]
+        plan.slots[SLOT["backward_shared_work"]] = plan.slots[SLOT["shared_work"]]
 
 
 @T.inline
@@ -367,6 +396,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
     ):
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["backward_tape_count"]]
         plan.slots[SLOT["index_top"]] = plan.slots[SLOT["backward_index_top"]]
+        plan.slots[SLOT["shared_work"]] = plan.slots[SLOT["backward_shared_work"]]
         plan.slots[SLOT["status"]] = at.READY
         plan.table[at.SEED_FILL] = node_at(plan, loss, at.NODE_GRADIENT)
         plan.table[at.SEED_FILL + 1] = size

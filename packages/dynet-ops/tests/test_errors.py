@@ -13,6 +13,7 @@ from dynet_core import (
     ArgumentTypeError,
     GradientError,
     Model,
+    OutOfMemoryError,
     OutOfRangeError,
     ShapeError,
     StaleExpressionError,
@@ -403,6 +404,90 @@ WRONG = [
 ]
 
 
+HUGE = 10**30
+WRONG += [
+    # what does not fit into memory, or into the integers that the planner counts with
+    (lambda: dy.conv2d(dy.zeros((4, 4, 1)), dy.zeros((2, 2, 1, 1)), [HUGE, 1]), ArgumentError, "conv2d", str(HUGE)),
+    (lambda: dy.maxpooling2d(dy.zeros((4, 4, 1)), [2, 2], [2**63, 1]), ArgumentError, "maxpooling2d", str(2**63)),
+    (lambda: dy.maxpooling2d(dy.zeros((4, 4, 1)), [2**64, 3], [1, 1], False), ArgumentError, "maxpooling2d"),
+    (lambda: dy.random_normal(10**19), ShapeError, "random_normal", str(10**19)),
+    (lambda: dy.random_uniform((2**62, 4), 0, 1), ShapeError, "random_uniform", str(2**62)),
+    (lambda: dy.random_gumbel(3, batch_size=HUGE), ArgumentError, "random_gumbel", str(HUGE)),
+    (lambda: dy.vecInput(HUGE), ShapeError, "vecInput", str(HUGE)),
+    (lambda: dy.zeros((10**6,) * 3), ShapeError, "zeros", "1000000"),
+    (lambda: dy.moment_elems(vector(), HUGE), ArgumentError, "moment_elems", str(HUGE)),
+    (lambda: dy.moment_batches(vector(3, 2), 2**24 + 1), ArgumentError, "moment_batches", str(2**24 + 1)),
+    # yes and no
+    (lambda: dy.inputTensor([[1.0]], batched="no"), ArgumentTypeError, "inputTensor", "batched", "'no'"),
+    (lambda: dy.inputTensor([[1.0]], batched=None), ArgumentTypeError, "inputTensor", "batched", "None"),
+    (lambda: dy.sparse_inputTensor([[0]], [1.0], (2,), 7), ArgumentTypeError, "sparse_inputTensor", "batched", "7"),
+    (lambda: dy.lookup(table(), 0, update="no"), ArgumentTypeError, "lookup", "update", "'no'"),
+    (lambda: dy.lookup_batch(table(), [0], update=None), ArgumentTypeError, "lookup", "update", "None"),
+    (lambda: table().set_updated("no"), ArgumentTypeError, "set_updated", "'no'"),
+    (lambda: vector(1).value(recalculate="no"), ArgumentTypeError, "recalculate", "'no'"),
+    (lambda: vector(1).npvalue(recalculate=None), ArgumentTypeError, "recalculate", "None"),
+    (lambda: vector(1).forward("no"), ArgumentTypeError, "recalculate", "'no'"),
+    (lambda: vector(1).backward(full="no"), ArgumentTypeError, "backward", "full", "'no'"),
+    (lambda: vector(1).backward(None), ArgumentTypeError, "backward", "full", "None"),
+    (lambda: renew_cg("no"), ArgumentTypeError, "renew_cg", "immediate_compute", "'no'"),
+    (lambda: renew_cg(check_validity=2), ArgumentTypeError, "renew_cg", "check_validity", "2"),
+    # a truth value is no size and no number
+    (lambda: dy.zeros(True), ArgumentTypeError, "zeros", "True"),
+    (lambda: dy.zeros((2,), True), ArgumentTypeError, "zeros", "batch_size", "True"),
+    (lambda: dy.matInput(True, 2), ArgumentTypeError, "matInput", "True"),
+    (lambda: dy.reshape(vector(6), (True, 6)), ArgumentTypeError, "reshape", "True"),
+    (lambda: dy.reshape(vector(6), (2, 3), True), ArgumentTypeError, "reshape", "batch_size", "True"),
+    (lambda: dy.random_bernoulli(3, True), ArgumentTypeError, "random_bernoulli", "True"),
+    (lambda: dy.elu(vector(), True), ArgumentTypeError, "elu", "True"),
+    (lambda: dy.scale_gradient(vector(), np.True_), ArgumentTypeError, "scale_gradient", "True"),
+    # the op that was called is named, not the one that does the work
+    (lambda: dy.zeros(0), ArgumentError, "zeros: ", "0"),
+    (lambda: dy.ones((2, 0)), ArgumentError, "ones: ", "0"),
+    (lambda: dy.softmax(None), ArgumentTypeError, "softmax: ", "None"),
+    (lambda: dy.log_softmax("x"), ArgumentTypeError, "log_softmax: ", "'x'"),
+    (lambda: dy.pow(2, 3), ArgumentTypeError, "pow: ", "2"),
+    (lambda: dy.pow("x", 2), ArgumentTypeError, "pow: ", "'x'"),
+    (lambda: dy.pick(vector(3, 2), [0, 5]), OutOfRangeError, "pick: ", "5"),
+    (lambda: dy.pick_range(vector(), 2, 5), OutOfRangeError, "pick_range: ", "5"),
+    (lambda: dy.concatenate_cols([vector(3), vector(2)]), ShapeError, "concatenate_cols: ", "(3,)", "(2,)"),
+    (lambda: dy.colwise_add(matrix(2, 3, 2), vector(2, 3)), ShapeError, "colwise_add: ", "x 2", "x 3"),
+]
+
+
+def test_numbers_of_any_type_are_taken_whether_or_not_a_list_is_the_first_of_its_length():
+    for values in ([Decimal(1), 2], [2, Decimal(1)]) * 2:
+        assert dy.inputVector(values).value() == [float(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: dy.vecInput(7), lambda: dy.matInput(7, 1), lambda: dy.zeros(7), lambda: dy.one_hot(7, 0)]
+)
+def test_inputs_for_which_there_is_no_memory(monkeypatch, call):
+    def refuse(*_):
+        raise MemoryError
+
+    renew_cg()
+    monkeypatch.setattr(np, "full", refuse)
+    with pytest.raises(OutOfMemoryError, match="(vecInput|matInput|zeros|one_hot): .* memory for .*7"):
+        call()
+
+
+def test_memory_that_there_is_not_ends_one_graph_only(monkeypatch):
+    from dynet_core import memory
+
+    def refuse(*_):
+        raise MemoryError
+
+    renew_cg()
+    y = dy.random_normal((1000, 1000), batch_size=50)
+    with monkeypatch.context() as patched:
+        patched.setattr(memory, "HostBlock", refuse)
+        with pytest.raises(OutOfMemoryError, match="not enough memory for"):
+            y.npvalue()
+    renew_cg()
+    assert dy.square(dy.scalarInput(3.0)).value() == 9.0
+
+
 @pytest.mark.parametrize("row", WRONG, ids=lambda row: f"{WRONG.index(row)}-{row[2]}")
 def test_bad_input(row):
     call, error, *parts = row
@@ -413,10 +498,9 @@ of_each_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 OPERATORS = {"add": "+", "subtract": "-", "cdiv": "/", "matmul": "*"}
 TAKE_NUMBERS = {"add", "subtract", "cdiv", "pow", "matmul"}  # as their second operand
 STEPS_OF = {  # errors may name the op that does the work
-    "concatenate_cols": ["concatenate"],
     "trace_of_product": ["dot_product"],
-    "softmax": ["column_softmax", "transpose"],
-    "log_softmax": ["column_log_softmax"],
+    "column_softmax": ["softmax"],
+    "column_log_softmax": ["log_softmax"],
     "max_dim": ["column_max", "transpose"],
     "min_dim": ["column_min", "transpose"],
 }

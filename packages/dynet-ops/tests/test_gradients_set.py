@@ -11,7 +11,15 @@ from dynet_core.graph import current
 from dynet_kernels.layout import SLOT
 
 ROWS = 6
-ONE = [dy.tanh, lambda x: x, lambda x: x * 0.5, lambda x: -x, dy.nobackprop, dy.flip_gradient]
+ONE = [
+    dy.tanh,
+    lambda x: x,
+    lambda x: x * 0.5,
+    lambda x: -x,
+    dy.nobackprop,
+    dy.flip_gradient,
+    lambda x: dy.concatenate([dy.pickrange(x, 0, ROWS // 2), dy.strided_select(x, [1], [0], [ROWS // 2])]),
+]
 TWO = [
     lambda x, y: x + y,
     dy.cmult,
@@ -104,11 +112,12 @@ def test_a_node_that_nothing_is_added_to_has_no_gradient():
     np.testing.assert_array_equal(x.gradient(), [0.0, 0.0])
 
 
-def test_a_part_of_a_node_leaves_the_rest_at_zero():
+@pytest.mark.parametrize("place", range(3))
+def test_a_part_of_a_node_leaves_the_rest_at_zero(place):
     renew_cg()
     x = dy.square(dy.inputVector([1.0, 2.0, 3.0]))
-    loss = dy.pick(x, 1) * 3.0
+    loss = dy.pick(x, place) * 3.0
     loss.forward()
     spoil_memory()
     loss.backward(full=True)
-    np.testing.assert_array_equal(x.gradient(), [0.0, 3.0, 0.0])
+    np.testing.assert_array_equal(x.gradient(), 3.0 * (np.arange(3) == place))

@@ -110,3 +110,10 @@ def test_gradients_of_powers_at_zero():
     assert gradients(lambda x: x**4, [0.0, -1.0]) == ([0.0, 1.0], [[0.0, -4.0]])
     assert gradients(lambda x: x**0, [0.0, -1.0]) == ([1.0, 1.0], [[0.0, 0.0]])
     assert gradients(dy.pow, [0.0, 0.0], [2.0, 1.0]) == ([0.0, 0.0], [[0.0, 1.0], [0.0, 0.0]])
+
+
+def test_a_nan_is_the_largest_as_numpy_has_it():
+    columns = [[1.0, 3.0, 2.0], [1.0, np.nan, 3.0], [np.nan, 3.0, np.nan]]
+    y = dy.argmax(dy.inputTensor(np.transpose(columns)), "zero_gradient").npvalue()
+    np.testing.assert_array_equal(y.argmax(0), np.argmax(columns, axis=1))
+    np.testing.assert_array_equal(y.sum(0), 1.0)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from .errors import ArgumentError, ArgumentTypeError, ShapeError
 
 MAX_DIMS = 7
+MAX_TOTAL = 1 << 40  # numbers in one expression
 _lock = threading.Lock()
 GIVEN_BACK: deque[Dim] = deque()
 """Dims that `own` gave and that are used no more, not in any graph either. Finalizers, which may run while the lock is
@@ -42,6 +43,8 @@ class Dim:
         if known is None:
             if len(dims) > MAX_DIMS:
                 raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")
+            if math.prod(dims) * batch > MAX_TOTAL:
+                raise ShapeError(f"an expression holds at most {MAX_TOTAL} numbers, not {dims} x {batch}")
             with _lock:
                 known = cls._known.setdefault((dims, batch), cls(dims, batch))
         return known
@@ -80,25 +83,33 @@ class Dim:
         return Dim.of, (self.dims, self.batch)
 
 
+def _whole(number) -> int:
+    if isinstance(number, bool):
+        raise TypeError
+    return operator.index(number)
+
+
 def checked_dims(name: str, dims: int | Sequence[int]) -> tuple[int, ...]:
     """Sizes that a user gave, as a tuple of positive ints."""
     try:
-        sizes = (operator.index(dims),) if hasattr(dims, "__index__") else tuple(map(operator.index, dims))
+        sizes = (_whole(dims),) if hasattr(dims, "__index__") else tuple(map(_whole, dims))
     except TypeError:
-        raise ArgumentTypeError(f"{name}: dimensions are ints or a tuple of ints, not {dims!r}") from None
+        raise ArgumentTypeError(f"{name}: dimensions are ints or a tuple of ints, not {dims!r:.60}") from None
     if not sizes or min(sizes) < 1:
         raise ArgumentError(f"{name}: every dimension must be at least 1, got {sizes}")
     if len(sizes) > MAX_DIMS:
         raise ShapeError(f"{name}: {len(sizes)} dimensions, at most {MAX_DIMS} are possible: {sizes}")
+    if math.prod(sizes) > MAX_TOTAL:
+        raise ShapeError(f"{name}: an expression holds at most {MAX_TOTAL} numbers, not {sizes}")
     return sizes
 
 
 def checked_batch(name: str, batch_size: int) -> int:
     """A batch size that a user gave."""
     try:
-        batch = operator.index(batch_size)
+        batch = _whole(batch_size)
     except TypeError:
-        raise ArgumentTypeError(f"{name}: batch_size must be an int, not {batch_size!r}") from None
-    if batch < 1:
-        raise ArgumentError(f"{name}: batch_size must be at least 1, got {batch}")
+        raise ArgumentTypeError(f"{name}: batch_size must be an int, not {batch_size!r:.40}") from None
+    if not 1 <= batch <= MAX_TOTAL:
+        raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")
     return batch

@@ -27,6 +27,10 @@ class DeviceError(DynetError, RuntimeError):
     """A GPU that was asked for and cannot be used: something is missing, which the message names."""
 
 
+class OutOfMemoryError(DynetError, MemoryError):
+    """Numbers for which there is not enough memory."""
+
+
 class StaleExpressionError(DynetError, RuntimeError):
     """An expression of a graph that is gone, or of another thread's graph."""
 

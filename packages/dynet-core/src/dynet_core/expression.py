@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import device
+from .checks import checked_flag
 from .dim import Dim
 from .errors import ShapeError
 from .graph import shape_of
@@ -69,15 +70,15 @@ class Expression:
     def _stored(self, recalculate: bool) -> np.ndarray:
         """The numbers of the value, as a view in stored order."""
         assert self.graph is not None
-        if recalculate:
-            self.graph.forward(recalculate=True)
+        if recalculate is not False:
+            self.graph.forward(recalculate)
         return self.graph.values(self.at, self.type.total)
 
     def _address(self, recalculate: bool) -> int:
         """Where the numbers of the value are."""
         assert self.graph is not None
-        if recalculate:
-            self.graph.forward(recalculate=True)
+        if recalculate is not False:
+            self.graph.forward(recalculate)
         return self.graph.address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
@@ -118,7 +119,7 @@ class Expression:
         if self.type.total != 1:
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
         graph = self.graph
-        if graph is None or recalculate:
+        if graph is None or recalculate is not False:
             return float(self._stored(recalculate)[0])
         return graph.number(self.at)
 
@@ -164,7 +165,7 @@ class Expression:
         if self.graph is None:
             self._stored_gradient()[:] += 1
         else:
-            self.graph.backward(self.at, 1, full)
+            self.graph.backward(self.at, 1, full is not False and checked_flag("backward", "full", full))
 
     def _stored_gradient(self) -> np.ndarray:
         raise NotImplementedError

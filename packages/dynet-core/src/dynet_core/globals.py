@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import draw, graph, noise, random_stream, watched
+from .checks import checked_flag
 
 
 def renew_cg(
@@ -15,6 +16,10 @@ def renew_cg(
         check_validity: raise NotFiniteError, which names the node, when one is infinite or NaN.
         autobatching: accepted, and changes nothing: batching is always on.
     """
+    if immediate_compute is not False:
+        immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
+    if check_validity is not False:
+        check_validity = checked_flag("renew_cg", "check_validity", check_validity)
     fresh = graph.renew()
     if immediate_compute or check_validity:
         watched.watch_from_the_start(fresh, immediate_compute, check_validity)

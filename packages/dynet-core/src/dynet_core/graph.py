@@ -12,6 +12,7 @@ import numpy as np
 
 from dynet_kernels import layout as at
 
+from .checks import checked_flag
 from .dim import Dim
 from .engine import Engine
 from .errors import GradientError, StaleExpressionError
@@ -120,7 +121,7 @@ class Graph:
 
     def forward(self, recalculate: bool = False) -> None:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
-        if recalculate:
+        if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
         end = len(self.nodes)
         if self.done < end:

@@ -266,7 +266,8 @@ class FromFileInitializer(PyInitializer):
     fname: str | bytes | os.PathLike[str]
 
     def __post_init__(self) -> None:
-        os.fspath(self.fname)
+        if not isinstance(self.fname, (str, bytes, os.PathLike)):
+            raise ArgumentTypeError(f"FromFileInitializer: fname must be a path but got {self.fname!r:.40}")
 
     def draw(self, dim: tuple[int, ...]) -> np.ndarray:
         with open(self.fname, "rb") as file:

@@ -16,6 +16,7 @@ import numpy as np
 from dynet_kernels.layout import CACHE_LINE
 
 from . import device
+from .errors import OutOfMemoryError
 
 
 class HostBlock:
@@ -108,7 +109,12 @@ Block = HostBlock | GpuBlock
 def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     """Memory on the device in use; see `HostBlock`."""
     gpu = device.gpu()
-    return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
+    if gpu is not None:
+        return GpuBlock(gpu, floats, zero)
+    try:
+        return HostBlock(floats, zero, shared)
+    except MemoryError:
+        raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers") from None
 
 
 def copy_on_gpu(gpu, address: int, count: int) -> GpuBlock:

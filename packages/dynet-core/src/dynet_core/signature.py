@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import COMPUTED
 
 from .dim import Dim
+from .errors import ShapeError
 
 TABLE: list[int] = [0] * at.TABLE_HEAD  # every signature, one after the other
 SIGNATURES: dict[int, Signature] = {}  # by where they stand in the table
@@ -133,7 +135,10 @@ class Signature:
                 row += [_shared(kernel, step, views, columns, each, number == 2), kernel.work(step.parameters)]
                 parameters += step.parameters
             row += [part.at for part in parts]
-            TABLE.extend(row + parameters)
+            try:
+                TABLE.extend(array.array("q", row + parameters))
+            except OverflowError:  # it would spoil the table for all
+                raise ShapeError(f"{name or 'op'}: sizes or strides are too large for {dim!r}") from None
             SIGNATURES[self.at] = self
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.record import graph_of, two_operands
+from dynet_core.record import common_batch, graph_of, two_operands
 
 from .elementwise import negative
 from .kinds import elementwise
@@ -100,6 +100,7 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
            [23., 24.]], dtype=float32)
     """
     graph_of("colwise_add", (x, y))
+    common_batch("colwise_add", (x.type, y.type))
     rows = x.type.rows
     if len(x.type.dims) > 2 or y.type.dims not in ((rows,), (rows, 1)):
         raise ShapeError(

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dynet_core.checks import checked_flag, checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
-from dynet_core.parameter import checked_index
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS
@@ -22,7 +22,6 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Across, Reduction, Rule
 
 from .copying import copies
-from .operands import checked_flag
 
 Groups = list[tuple[int, bool]]
 """Neighbouring dimensions taken together, innermost first: (how many elements, whether they are reduced)."""

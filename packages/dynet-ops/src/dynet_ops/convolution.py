@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.checks import checked_flag
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
@@ -24,7 +25,7 @@ from dynet_kernels.rule import Rule, sum_over
 from .kinds import by_plain_dims, op
 from .layouts import column_view
 from .matrix import NOTHING, gradient_of, value_of
-from .operands import checked_expression, checked_flag, checked_pair
+from .operands import checked_expression, checked_pair
 
 _VIEWS = ("y", "windows", "f", "b")
 KERNELS.add("windows", Windows())

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.parameter import checked_index, checked_indices
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f

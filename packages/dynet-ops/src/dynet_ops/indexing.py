@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dynet_core.checks import checked_index
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
-from dynet_core.parameter import checked_index
 from dynet_core.record import graph_of
 
 from .picking import pick, pickrange

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynet_core import device
+from dynet_core.checks import checked_flag, checked_index, checked_indices
 from dynet_core.dim import Dim, checked_batch, checked_dims
-from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfMemoryError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import current, shape_of
-from dynet_core.parameter import LookupParameters, checked_index, checked_indices
+from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.record import graph_of
@@ -102,12 +103,14 @@ def inputVector(v: Sequence[float]) -> InputExpression:
     nodes, inputs = graph.nodes, graph.inputs
     start = len(inputs)
     try:
-        signature, dim = _vectors[len(v)]
         inputs.extend(v)
-    except (KeyError, TypeError, OverflowError):
+    except (TypeError, OverflowError):  # no numbers, or large ones
         del inputs[start:]
-        dim = Dim.of((checked_size("inputVector", len(v)),))
         inputs.frombytes(_flat("inputVector", v).tobytes())
+    try:
+        signature, dim = _vectors[len(v)]
+    except KeyError:
+        dim = Dim.of((checked_size("inputVector", len(v)),))
         signature, dim = _vectors[len(v)] = _signature(dim).at, dim
     node = InputExpression()
     node.graph = graph
@@ -168,7 +171,7 @@ def vecInput(dim: int) -> InputExpression:
     [3.0, 4.0]
     """
     (size,) = checked_dims("vecInput", checked_index("vecInput", dim))
-    return _input(np.zeros(size, np.float32), Dim.of((size,)))
+    return _input(_filled("vecInput", (size,), 0.0), Dim.of((size,)))
 
 
 def matInput(d1: int, d2: int) -> InputExpression:
@@ -181,7 +184,7 @@ def matInput(d1: int, d2: int) -> InputExpression:
            [2., 4.]], dtype=float32)
     """
     dims = checked_dims("matInput", (d1, d2))
-    return _input(np.zeros(dims, np.float32), Dim.of(dims))
+    return _input(_filled("matInput", dims, 0.0), Dim.of(dims))
 
 
 def inputMatrix(v: Sequence[float], d: Sequence[int]) -> InputExpression:
@@ -217,6 +220,7 @@ def inputTensor(arr, batched: bool = False) -> InputExpression:
     array = real_array("inputTensor", arr)
     checked_size("inputTensor", array.size)
     shape = array.shape or (1,)
+    batched = batched is True or checked_flag("inputTensor", "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     return _input(array, Dim.of(checked_dims("inputTensor", dims), batch))
 
@@ -227,7 +231,7 @@ def zeros(dim, batch_size: int = 1) -> InputExpression:
     >>> zeros((2,)).value()
     [0.0, 0.0]
     """
-    return constant(dim, 0.0, batch_size)
+    return _constant("zeros", dim, 0.0, batch_size)
 
 
 zeroes = zeros
@@ -239,7 +243,7 @@ def ones(dim, batch_size: int = 1) -> InputExpression:
     >>> ones((2,)).value()
     [1.0, 1.0]
     """
-    return constant(dim, 1.0, batch_size)
+    return _constant("ones", dim, 1.0, batch_size)
 
 
 def constant(dim, val: float, batch_size: int = 1) -> InputExpression:
@@ -248,11 +252,22 @@ def constant(dim, val: float, batch_size: int = 1) -> InputExpression:
     >>> constant((2,), 3).value()
     [3.0, 3.0]
     """
-    whole = Dim.of(checked_dims("constant", dim), checked_batch("constant", batch_size))
-    value = real_array("constant", val)
+    return _constant("constant", dim, val, batch_size)
+
+
+def _constant(name: str, dim, val, batch_size: int) -> InputExpression:
+    whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
+    value = real_array(name, val)
     if value.size != 1:
-        raise ShapeError(f"constant: expected one number, got {value.size}")
-    return _input(np.full(whole.total, value.item(), np.float32), whole)
+        raise ShapeError(f"{name}: expected one number, got {value.size}")
+    return _input(_filled(name, (whole.total,), value.item()), whole)
+
+
+def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
+    try:
+        return np.full(shape, value, np.float32)
+    except MemoryError:
+        raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 
 
 def one_hot(d: int, idx: int | Sequence[int]) -> InputExpression:
@@ -269,7 +284,7 @@ def one_hot(d: int, idx: int | Sequence[int]) -> InputExpression:
     (size,) = checked_dims("one_hot", checked_index("one_hot", d))
     places = [idx] if isinstance(idx, (int, np.integer)) else idx
     found = checked_indices("one_hot", places, size, f"a vector of {size}")
-    array = np.zeros((size, len(found)), np.float32)
+    array = _filled("one_hot", (size, len(found)), 0.0)
     array[found, range(len(found))] = 1
     return _input(array, Dim.of((size,), len(found)))
 
@@ -317,10 +332,10 @@ def sparse_inputTensor(
     ]
     if any(len(axis) != numbers.size for axis in found):
         raise ShapeError(f"{name}: {numbers.size} values for {[len(axis) for axis in found]} indices")
-    array = np.full(sizes, other.item(), np.float32)
+    array = _filled(name, sizes, other.item())
     for *place, value in zip(*found, numbers):
         array[tuple(place)] = value
-    dims, batch = (sizes[:-1] or (1,), sizes[-1]) if batched else (sizes, 1)
+    dims, batch = (sizes[:-1] or (1,), sizes[-1]) if checked_flag(name, "batched", batched) else (sizes, 1)
     return _input(array, Dim.of(dims, batch))
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.parameter import checked_index
 from dynet_core.record import common_batch, described, many_operands, two_operands
 from dynet_core.signature import Signature, View
 from dynet_kernels.layout import SELF
@@ -21,13 +21,13 @@ from .kinds import by_plain_dims
 from .operands import listed
 
 
-def concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
+def concatenate_signature(d: int, dims: Sequence[Dim], name: str = "concatenate") -> Signature:
     rank = max(d + 1, *[len(dim.dims) for dim in dims])
     padded = [dim.dims + (1,) * (rank - len(dim.dims)) for dim in dims]
     first = padded[0]
     if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
-        raise ShapeError(f"concatenate: dimensions other than {d} differ: operands are {described(dims)}")
-    batch = common_batch("concatenate", dims)
+        raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
+    batch = common_batch(name, dims)
     length = sum(sizes[d] for sizes in padded)
     result = Dim.of((*first[:d], length, *first[d + 1 :]), batch)
     before, after = math.prod(first[:d]), math.prod(first[d + 1 :])
@@ -44,14 +44,15 @@ def concatenate_signature(d: int, dims: Sequence[Dim]) -> Signature:
     return copies(result, parts)
 
 
-def _along(d: int) -> Callable:
-    return by_plain_dims(lambda *dims: concatenate_signature(d, dims))
+def _along(d: int, name: str = "concatenate") -> Callable:
+    return by_plain_dims(lambda *dims: concatenate_signature(d, dims, name))
 
 
 concatenations = [_along(d) for d in range(7)]
 """For each dimension, the signature of operands that are joined along it, from their Dims."""
 _concatenate = [many_operands("concatenate", signature_of) for signature_of in concatenations]
 _pair = two_operands("concatenate", concatenations[0])
+_columns = many_operands("concatenate_cols", _along(1, "concatenate_cols"))
 
 
 def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
@@ -79,7 +80,7 @@ def concatenate_cols(xs: Sequence[Expression]) -> Expression:
     array([[1., 3.],
            [2., 4.]], dtype=float32)
     """
-    return _concatenate[1](listed("concatenate_cols", xs))
+    return _columns(listed("concatenate_cols", xs))
 
 
 def _join(arrays, d):

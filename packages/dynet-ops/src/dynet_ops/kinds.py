@@ -236,6 +236,7 @@ def columnwise(
     gradient_reductions: dict[str, Reduction] | None = None,
     number: bool = False,
     whole: bool = False,
+    called: str = "",
     domain: tuple[float, float] = (-2.0, 2.0),
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
@@ -248,6 +249,7 @@ def columnwise(
         reductions, gradient_reductions: numbers of a column by name, which formulas may read.
         number: the result is one number a column.
         whole: a column is a whole batch element instead of its first dimension.
+        called: what errors call it, if it is a part of another op.
         reference: the same in numpy, on one batch element.
     """
 
@@ -284,9 +286,9 @@ def columnwise(
             )
 
         if len(operands) == 1:
-            record, samples = one_operand(name, signature_of), ONE
+            record, samples = one_operand(called or name, signature_of), ONE
         else:
-            record, samples = two_operands(name, signature_of), TWO
+            record, samples = two_operands(called or name, signature_of), TWO
         return finished(
             function,
             record,

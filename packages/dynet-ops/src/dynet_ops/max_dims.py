@@ -68,6 +68,13 @@ register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), samples=ONE_
 
 # ------------------------------------------------------------------------------------------ where the largest is
 
+
+def _place_of_peak(x, peak):
+    """The place of an element that is the largest, or NaN; infinity for others."""
+    is_number = x >= float("-inf")
+    return f.where(is_number, f.where(f.equal(x, peak), f.place, float("inf")), f.place)
+
+
 KERNELS.add(
     "argmax",
     Rule(
@@ -75,7 +82,7 @@ KERNELS.add(
         {"y": lambda first: f.where(f.equal(f.place, first), 1, 0)},
         {
             "peak": max_over(lambda x: x),
-            "first": min_over(lambda x, peak: f.where(f.equal(x, peak), f.place, float("inf"))),
+            "first": min_over(_place_of_peak),
         },
     ),
 )
@@ -105,7 +112,7 @@ _MODES = {"zero_gradient": _recorder(False), "straight_through_gradient": _recor
 
 
 def argmax(x: Expression, gradient_mode: str) -> Expression:
-    """1 where each column has its largest element, 0 elsewhere; of equals, the first counts.
+    """1 where each column has its largest element, 0 elsewhere; the first of equals. A NaN is larger than all else.
 
     Args:
         x: a vector, or anything else column by column.

@@ -6,50 +6,56 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.rule import sum_over
 
 from .axes import add_reduction, along_axes, checked_axes, checked_count, reduced
 from .operands import checked_expression
 from .reduce_dims import AXES_SAMPLES, BATCH_SAMPLES, ELEMENTS_SAMPLES, SUM, elements_along
 
-COMPILED_WITH_THE_OTHERS = (2, 3, 4)  # orders of moments; the kernels of others are made at their first use
+SMALL = (2, 3, 4)  # orders of moments that have kernels of their own, without a power
+LARGEST_ORDER = 1 << 24  # beyond, not every whole number is a float32
 
 
 def _power(x, r: int):
-    """x to a whole power, by repeated squaring."""
-    if r == 0:
-        return 1.0
-    half = _power(x, r // 2) if r > 1 else 1.0
-    return (half * half if r > 1 else 1.0) * (x if r % 2 else 1.0)
+    """x to a small power."""
+    return x if r == 1 else _power(x, r - 1) * x
 
 
-def _moment_kernel(r: int) -> str:
-    """The rule that makes the moment of order r; share is 1 / n."""
-    if r == 1:
-        return "mean"
-    name = f"moment{r}"
-    if name not in KERNELS:
-        add_reduction(
-            name,
-            {"total": sum_over(lambda x: _power(x, r))},
-            lambda total, share: total * share,
-            lambda x, dy, share: _power(x, r - 1) * (dy * (r * share)),
-            constants=("share",),
-        )
-    return name
+def _add_small(order: int) -> None:
+    add_reduction(
+        f"moment{order}",
+        {"total": sum_over(lambda x: _power(x, order))},
+        lambda total, share: total * share,
+        lambda x, dy, share: _power(x, order - 1) * (dy * (order * share)),
+        constants=("share",),
+    )
 
 
-for order in COMPILED_WITH_THE_OTHERS:
-    _moment_kernel(order)
+for order in SMALL:
+    _add_small(order)
+add_reduction(
+    "moment",
+    {"total": sum_over(lambda x, r: f.power(x, r))},
+    lambda total, share: total * share,
+    lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share)),
+    constants=("share", "r"),
+)
 
 
 def _moment(name: str, x: Expression, axes: Sequence[int], r: int, n: int = 0) -> Expression:
-    kernel = _moment_kernel(checked_count(name, "r", r, 1))
-    return reduced(name, kernel, x, axes, [1 / (n or elements_along(x.type, axes))], following=SUM)
+    r = checked_count(name, "r", r, 1)
+    if r > LARGEST_ORDER:
+        raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
+    share = 1 / (n or elements_along(x.type, axes))
+    if r == 1:
+        return reduced(name, "mean", x, axes, [share], following=SUM)
+    if r in SMALL:
+        return reduced(name, f"moment{r}", x, axes, [share], following=SUM)
+    return reduced(name, "moment", x, axes, [share, r], following=SUM)
 
 
 def moment_dim(x: Expression, d: Sequence[int], r: int, b: bool = False, n: int = 0) -> Expression:
@@ -58,7 +64,7 @@ def moment_dim(x: Expression, d: Sequence[int], r: int, b: bool = False, n: int 
     Args:
         x: any expression.
         d: the dimensions, which disappear.
-        r: the order, at least 1.
+        r: the order, from 1 to 2^24.
         b: whether it is taken over the batch, too.
         n: what to divide by, where some elements are masked by zeros; 0 for the number of elements.
 

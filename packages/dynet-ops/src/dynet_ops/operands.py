@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dynet_core.dim import Dim
+from dynet_core.checks import checked_index
+from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
-from dynet_core.parameter import checked_index
 from dynet_core.record import graph_of
 
 
@@ -46,8 +46,8 @@ def checked_size(name: str, what: str, value) -> int:
     size = None if isinstance(value, (bool, np.bool_)) else getattr(value, "__index__", None)
     if size is None:
         raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
-    if size() < 1:
-        raise ArgumentError(f"{name}: {what} must be at least 1, got {size()}")
+    if not 1 <= size() <= MAX_TOTAL:
+        raise ArgumentError(f"{name}: {what} must be in 1..{MAX_TOTAL}, got {size()}")
     return size()
 
 
@@ -59,10 +59,3 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
     rows, columns = (checked_size(name, what, value) for value in values)
     return rows, columns
-
-
-def checked_flag(name: str, what: str, value) -> bool:
-    """Yes or no, as a user gave it."""
-    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
-        raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}")
-    return bool(value)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.parameter import checked_index, checked_indices
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, alias
 from dynet_kernels.layout import SELF
@@ -63,7 +63,7 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
         except (KeyError, AttributeError, StaleExpressionError):
             pass
     if isinstance(index, (list, tuple, np.ndarray)):
-        return pick_batch(e, index, dim)
+        return _pick_each("pick", e, index, dim)
     shape = checked_expression("pick", e).type.plain
     dim = checked_dimension("pick", dim, shape)
     index = checked_index("pick", index)
@@ -98,15 +98,26 @@ def pickrange(x: Expression, v: int, u: int, d: int = 0) -> Expression:
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
     """
-    shape = checked_expression("pickrange", x).type.plain
-    d = checked_dimension("pickrange", d, shape)
-    v, u = checked_index("pickrange", v), checked_index("pickrange", u)
+    return _pick_stretch("pickrange", x, v, u, d)
+
+
+def pick_range(x: Expression, v: int, u: int, d: int = 0) -> Expression:
+    """Elements v up to but not including u along dimension d: DyNet 2.1's name of `pickrange`.
+
+    >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
+    [2.0, 3.0]
+    """
+    return _pick_stretch("pick_range", x, v, u, d)
+
+
+def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expression:
+    shape = checked_expression(name, x).type.plain
+    d = checked_dimension(name, d, shape)
+    v, u = checked_index(name, v), checked_index(name, u)
     if not 0 <= v < u <= shape.dims[d]:
-        raise OutOfRangeError(f"pickrange: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
-    return append(graph_of("pickrange", (x,)), _pick_signature(shape, d, u - v), [x.at, v])
+        raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
+    return append(graph_of(name, (x,)), _pick_signature(shape, d, u - v), [x.at, v])
 
-
-pick_range = pickrange
 
 register(
     pickrange,
@@ -213,16 +224,20 @@ def pick_batch(e: Expression, indices: Sequence[int], dim: int = 0) -> Expressio
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
     array([[1., 4.]], dtype=float32)
     """
-    shape = checked_expression("pick_batch", e).type.plain
-    dim = checked_dimension("pick_batch", dim, shape)
-    found = checked_indices("pick_batch", indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
+    return _pick_each("pick_batch", e, indices, dim)
+
+
+def _pick_each(name: str, e: Expression, indices: Sequence[int], dim: int) -> Expression:
+    shape = checked_expression(name, e).type.plain
+    dim = checked_dimension(name, dim, shape)
+    found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
     if len(found) != shape.batch:
         if shape.batch == 1:
             e = repeat(e, Dim.of(shape.dims, len(found)))
             shape = e.type
         else:
-            raise ShapeError(f"pick_batch: {len(found)} indices for a batch of {shape.batch}")
-    return append(graph_of("pick_batch", (e,)), _pick_batch_signature(shape, dim), [e.at, *found])
+            raise ShapeError(f"{name}: {len(found)} indices for a batch of {shape.batch}")
+    return append(graph_of(name, (e,)), _pick_batch_signature(shape, dim), [e.at, *found])
 
 
 register(

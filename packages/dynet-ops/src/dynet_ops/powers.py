@@ -9,6 +9,7 @@ from dynet_kernels import formula as f
 
 from .elementwise import cube, square
 from .kinds import elementwise
+from .operands import checked_expression
 from .with_number import number_of, with_number
 
 _to_number = with_number(
@@ -27,6 +28,7 @@ _EASY = {2.0: square, 3.0: cube}
 
 
 def _with_number(x: Expression, exponent) -> Expression:
+    checked_expression("pow", x)
     number = number_of("pow", exponent)
     return _EASY[number](x) if number in _EASY else _to_number(x, number)
 

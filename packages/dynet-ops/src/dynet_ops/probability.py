@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.parameter import checked_index, checked_indices
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -38,6 +38,7 @@ def _softmax_reference(x):
     formula=lambda y, total: y * (1 / total),
     gradient_reductions={"dot": sum_over(lambda y, dy: y * dy)},
     gradients={"x": lambda y, dy, dot: (dy - dot) * y},
+    called="softmax",
     reference=_softmax_reference,
 )
 def column_softmax(x: Expression) -> Expression:
@@ -88,6 +89,7 @@ register(
     formula=lambda x, peak, total: x - peak - f.log(total),
     gradient_reductions={"total": sum_over(lambda dy: dy)},
     gradients={"x": lambda y, dy, total: dy - f.exp(y) * total},
+    called="log_softmax",
     reference=lambda x: np.log(_softmax_reference(x)),
 )
 def column_log_softmax(x: Expression) -> Expression:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dynet_core.checks import checked_index
 from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.parameter import checked_index
 from dynet_core.record import append, graph_of, one_operand
 from dynet_core.signature import Signature, alias, apart
 

@@ -90,7 +90,7 @@ def number_of(name: str, value) -> float:
 
 def finite(name: str, argument: str, value) -> float:
     """A finite number that a user gave as an argument of an op."""
-    number = _plain(f"{name}: {argument}", value)
+    number = None if isinstance(value, (bool, np.bool_)) else _plain(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")
     if not abs(number) <= LARGEST:

@@ -14,6 +14,7 @@ from operator import index
 
 import numpy as np
 
+from dynet_core.checks import checked_flag
 from dynet_core.device import compiled
 from dynet_core.engine import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
@@ -258,7 +259,7 @@ class Trainer:
         They do by default, and cost as the rows used do. Trainers that remember gradients (all but SGD) would
         move the other rows too: with False they do.
         """
-        self._dense = int(not su)
+        self._dense = int(not checked_flag("set_sparse_updates", "su", su))
 
     def save(self, fname: state.Path) -> None:
         """Write to a file what training has come to, for `populate`: with the collection's own file, all of it.

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from ..checks import checked_flag
 from ..errors import ArgumentTypeError
 from ..signature import copy_step as copy_step
 from .base import Trained
-from .checks import checked_index, checked_indices
 from .collection import Model, ParameterCollection
 from .dense import Parameters
 from .lookup import LookupParameters
 
 __all__ = [
-    "LookupParameters", "Model", "ParameterCollection", "Parameters", "checked_index", "checked_indices",
-    "const_parameter", "parameter",
+    "LookupParameters", "Model", "ParameterCollection", "Parameters", "const_parameter", "parameter",
 ]  # fmt: skip
 
 
@@ -31,9 +28,7 @@ def parameter(p: Parameters | LookupParameters, update=True, *more) -> Any:
     """
     if isinstance(update, Trained) or more:
         return [_checked("parameter", each).expr() for each in (p, update, *more)]
-    if not isinstance(update, (bool, int, np.bool_)):
-        raise ArgumentTypeError(f"parameter: update must be a bool, not {type(update).__name__} {update!r:.40}")
-    return _checked("parameter", p).expr(bool(update))
+    return _checked("parameter", p).expr(checked_flag("parameter", "update", update))
 
 
 def const_parameter(p: Parameters | LookupParameters, *more) -> Any:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import dlpack
+from ..checks import checked_flag, checked_number
 from ..errors import ArgumentError, GradientError
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import Tensor
 from ..graph import shape_of
 from ..memory import HostBlock
-from .checks import checked_number
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Trained(Expression):
 
     def set_updated(self, b: bool) -> None:
         """Say whether trainers change this."""
-        self._updated = bool(b)
+        self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 
     # Files

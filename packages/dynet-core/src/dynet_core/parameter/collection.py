@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from .. import config
+from ..checks import checked_number
 from ..dim import checked_dims
 from ..errors import ArgumentError, FileFormatError
 from ..files import model_files, object_files
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from .base import Path, Trained
-from .checks import checked_number
 from .dense import Parameters
 from .lookup import LookupParameters
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import checked_array
 from ..dim import Dim
 from ..graph import shape_of
 from .base import Trained
-from .checks import checked_array
 from .storage import Storage
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import checked_array, checked_flag, checked_index, checked_indices, real_array
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
@@ -15,7 +16,6 @@ from ..graph import current, thread
 from ..record import append
 from ..signature import Signature, View, alias, copy_step
 from .base import Trained
-from .checks import checked_array, checked_index, checked_indices, real_array
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class LookupParameters(Trained):
             index = checked_index("lookup", index)
         if not 0 <= index < self.rows:
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
+        operand = self._operand if update is True else self._operand_for(update)
         try:
             graph = thread.graph
         except AttributeError:
@@ -95,7 +96,7 @@ class LookupParameters(Trained):
         node.at = len(nodes)
         node.type = self._row_dim
         nodes.append(self._signature)
-        nodes.append(self._operand if update else self._fixed_operand())
+        nodes.append(operand)
         nodes.append(index)
         return node
 
@@ -109,11 +110,12 @@ class LookupParameters(Trained):
         """
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
         signature = _batch_signature(self.type, len(indices))
-        return append(current(), signature, [self._operand if update else self._fixed_operand(), *indices])
+        return append(current(), signature, [self._operand_for(update), *indices])
 
-    def _fixed_operand(self) -> int:
-        """The operand that stands for this table when it is not to be trained."""
-        return -1 - self._storage.fixed_row()
+    def _operand_for(self, update: bool) -> int:
+        """The operand that stands for this table when it is, or is not, to be trained."""
+        trained = update is True or checked_flag("lookup", "update", update)
+        return self._operand if trained else -1 - self._storage.fixed_row()
 
     def shape(self) -> tuple[int, ...]:
         """The number of rows, then the dimensions of a row."""

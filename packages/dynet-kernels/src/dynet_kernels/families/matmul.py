@@ -227,7 +227,7 @@ def matrix_gradient_cpu(kernel, lanes):
                     tiles(
                         int64(0),
                         inner,
-                        (width, 1),
+                        dict.fromkeys((width, (width + 1) // 2, 1)),
                         lambda k, width: tile(k, width, row, vectors, mask, start, length),
                     )
 

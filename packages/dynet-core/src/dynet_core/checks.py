@@ -1,4 +1,4 @@
-"""Checks of what users give: indices, numbers and arrays."""
+"""Checks of what users give: indices, numbers, flags and arrays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import operator
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 
 
 def checked_index(name: str, index) -> int:
@@ -34,6 +34,13 @@ def checked_indices(name: str, indices, size: int, of: str) -> list[int]:
         wrong = next(index for index in found if not 0 <= index < size)
         raise OutOfRangeError(f"{name}: index {wrong} is out of range for {of}, which has {size}")
     return found
+
+
+def checked_flag(name: str, what: str, value) -> bool:
+    """Yes or no, as a user gave it."""
+    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+        raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}")
+    return bool(value)
 
 
 def checked_number(name: str, value) -> float:

@@ -121,6 +121,7 @@ class Signature:
                 columns if each else 0, operands,
                 int(variadic), attributes, constants, alias_scale, alias_offset, int(passes), waits_from,
                 waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
+                int(not any(_changes_own_gradient(step, views) for step in [*backward, *deferred])),
             ]  # fmt: skip
             for view in views:
                 row += view.row()
@@ -133,6 +134,7 @@ class Signature:
                 covered = _covered(kernel, step, views, columns, each)
                 row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters), covered]
                 row += [_shared(kernel, step, views, columns, each, number == 2), kernel.work(step.parameters)]
+                row += [int(covered != 0 and _lends(kernel, step, views, columns))]
                 parameters += step.parameters
             row += [part.at for part in parts]
             try:
@@ -150,16 +152,47 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
     found = kernel.covers(step.parameters)
     if found is None:
         return 0
-    role, size = found
+    role, size, _ = found
     view = views[role // 2]
     each = view.source == at.EACH
     operand = view.source >= 0 and view.source == step.gradient_of and not for_each
     if not (each or operand) or view.offset or view.index != at.NO_INDEX:
         return 0
-    count, period = (view.period, 0) if each else (columns, view.period)
-    places = range(count) if count <= MOST_CHECKED else ()
-    starts = [c * view.stride if not period else c % period * view.stride + c // period * view.outer for c in places]
+    count = view.period if each else columns
+    starts = [_start(view, c) for c in range(count)] if count <= MOST_CHECKED else []
     return size * count if sorted(starts) == list(range(0, size * count, size)) else 0
+
+
+def _start(view: View, column: int) -> int:
+    """Where a column of a view begins, from the operand on that it belongs to."""
+    if view.source == at.EACH:
+        return column % view.period * view.stride
+    if not view.period:
+        return column * view.stride
+    return column % view.period * view.stride + column // view.period * view.outer
+
+
+def _lends(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
+    """Whether a step that makes all of its operands' gradients copies the node's own to each, number by number."""
+    target, _, source = kernel.covers(step.parameters)
+    if source is None or _changes_own_gradient(step, views):
+        return False
+    given, own = views[target // 2], views[source // 2]
+    if own.source != at.SELF or source % 2 == 0 or own.offset or own.index != at.NO_INDEX:
+        return False
+    count = 2 * given.period if given.source == at.EACH else columns
+    return all(_start(own, c) == _start(given, c) for c in range(count))
+
+
+def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
+    """Whether a step writes to the gradient of the node itself."""
+    kernel = KERNELS[step.kernel]
+    targets = kernel.targets(step.parameters)
+    if targets is None:
+        roles = [role for name, role in zip(kernel.parameters, step.parameters) if name in kernel.written]
+    else:
+        roles = [role for role, _ in targets]
+    return any(role % 2 and role > 0 and views[role // 2].source == at.SELF for role in roles)
 
 
 def _shared(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:

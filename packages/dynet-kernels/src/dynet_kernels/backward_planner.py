@@ -67,7 +67,8 @@ def revive(plan, operand, passed, everything):
     """Note that a node has room for a gradient, and is passed on if `passed` and it needs one."""
     row: T.let = operand * at.NODE_ROW
     wanted: T.let = at.WANTED | ((plan.node[row + at.NODE_NEEDS] | everything) * passed)
-    plan.node[row + at.NODE_LIVE] = plan.node[row + at.NODE_LIVE] | wanted
+    twice: T.let = T.bitwise_and(plan.node[row + at.NODE_LIVE], T.int64(at.WANTED)) * (at.TWICE // at.WANTED)
+    plan.node[row + at.NODE_LIVE] = plan.node[row + at.NODE_LIVE] | wanted | twice
 
 
 @T.inline
@@ -168,6 +169,33 @@ def meet(plan, operand, _, loss, everything):
 
 
 @T.inline
+def ask_to_borrow(plan, operand, covers, loss, everything):
+    """Find out whether an operand's gradient can be the node's own: nothing else is ever added to it."""
+    if operand < 0:
+        plan.slots[SLOT["wanted"]] = 0
+    else:
+        signature: T.let = node_at(plan, operand, at.NODE_PART)
+        begin: T.let = node_at(plan, operand, at.NODE_FIRST) - 1 - plan.table[signature + at.VARIADIC]
+        taken: T.let = T.bitwise_and(node_at(plan, operand, at.NODE_LIVE), T.int64(at.TOUCHED | at.TWICE))
+        if T.Or(
+            T.Or(taken != 0, T.Or(begin != operand, plan.table[plan.nodes[begin] + at.PARTS_KNOWN] != 0)),
+            T.Or(
+                T.Or(size_of(plan, operand, signature) != covers, plan.table[signature + at.BORROWS] == 0),
+                T.Not(has_own_gradient(plan, operand, signature, loss, everything)),
+            ),
+        ):
+            plan.slots[SLOT["wanted"]] = 0
+
+
+@T.inline
+def borrow(plan, operand, gradient, _, everything):
+    """Let a node's gradient be one that stands somewhere already."""
+    row: T.let = operand * at.NODE_ROW
+    plan.node[row + at.NODE_GRADIENT] = gradient
+    plan.node[row + at.NODE_LIVE] = T.bitwise_or(plan.node[row + at.NODE_LIVE], T.int64(at.TOUCHED))
+
+
+@T.inline
 def operands_of_step(plan, order, nodes, operand, visit, number, loss, everything):
     """Visit each operand that a step of a group makes the gradient of: number `operand`, or those of EACH."""
     for place in T.serial(nodes):
@@ -192,6 +220,7 @@ def make_ready(plan, order, nodes, signature, loss, everything):
     """See that there is memory for all that the steps of a group add to, and that it is 0 where they do not set it."""
     fresh_bits = T.int64(0)
     distinct_bits = T.int64(0)
+    lent_bits = T.int64(0)
     for number in T.serial(plan.table[signature + at.BACKWARD_COUNT]):
         step: T.let = signature + plan.table[signature + at.BACKWARD] + number * at.STEP_ROW
         operand: T.let = plan.table[step + at.STEP_OPERAND]
@@ -199,7 +228,19 @@ def make_ready(plan, order, nodes, signature, loss, everything):
         plan.slots[SLOT["wanted"]] = 1
         if operand != at.NO_OPERAND:
             operand_needs(plan, order, nodes, operand, everything)
-        if plan.slots[SLOT["wanted"]] != 0:
+        lends = T.int64(0)
+        may_set: T.let = T.And(plan.slots[SLOT["wanted"]] != 0, plan.slots[SLOT["never_fresh"]] == 0)
+        if T.And(may_set, plan.table[step + at.STEP_LENDS] != 0):
+            operands_of_step(plan, order, nodes, operand, ask_to_borrow, covers, loss, everything)
+            lends = plan.slots[SLOT["wanted"]]
+            plan.slots[SLOT["wanted"]] = 1
+        lent_bits = T.bitwise_or(lent_bits, T.shift_left(lends, number))
+        if lends != 0:
+            for place in T.serial(nodes):
+                gradient: T.let = node_at(plan, order[place], at.NODE_GRADIENT)
+                one = T.meta_var(Stretch(order.buffer, order.first + place))
+                operands_of_step(plan, one, T.int64(1), operand, borrow, gradient, loss, everything)
+        elif plan.slots[SLOT["wanted"]] != 0:
             fresh = T.int64(0)
             if T.And(covers != 0, plan.slots[SLOT["never_fresh"]] == 0):
                 plan.slots[SLOT["wanted"]] = 1
@@ -227,6 +268,7 @@ def make_ready(plan, order, nodes, signature, loss, everything):
                 clear_from(plan, begin)
     plan.slots[SLOT["fresh_steps"]] = fresh_bits
     plan.slots[SLOT["distinct_steps"]] = distinct_bits
+    plan.slots[SLOT["lent_steps"]] = lent_bits
 
 
 @T.inline
@@ -316,8 +358,9 @@ def plan_steps(plan, loss, size, everything, listed):
             make_ready(plan, order, last - group, signature, loss, everything)
             fresh: T.let = plan.slots[SLOT["fresh_steps"]]
             distinct: T.let = plan.slots[SLOT["distinct_steps"]]
+            lent: T.let = plan.slots[SLOT["lent_steps"]]
             emit_steps(plan, order, last - group, signature, plan.table[signature + at.BACKWARD],
-                       plan.table[signature + at.BACKWARD_COUNT], True, everything, fresh, distinct)  # fmt: skip
+                       plan.table[signature + at.BACKWARD_COUNT], True, everything, fresh, distinct, lent)  # fmt: skip
         last = group
     # gradients of shared matrices: all columns of the whole graph at once
     group = T.int64(0)
@@ -329,7 +372,8 @@ def plan_steps(plan, loss, size, everything, listed):
         if plan.table[signature + at.DEFERRED_COUNT] != 0:
             together = T.meta_var(Stretch(plan.sorted, group))
             emit_steps(plan, together, stop - group, signature, plan.table[signature + at.DEFERRED],
-                       plan.table[signature + at.DEFERRED_COUNT], True, everything, T.int64(0), T.int64(0))  # fmt: skip
+                       plan.table[signature + at.DEFERRED_COUNT], True, everything, T.int64(0), T.int64(0),
+                       T.int64(0))  # fmt: skip
         group = stop
     if plan.slots[SLOT["gradient_top"]] > plan.slots[SLOT["gradient_end"]]:
         plan.slots[SLOT["status"]] = at.TOO_SMALL

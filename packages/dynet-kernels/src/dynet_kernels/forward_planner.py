@@ -171,7 +171,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             order = T.meta_var(Stretch(plan.order, group))
             emit_steps(plan, order, last - group, signature, plan.table[signature + at.FORWARD],
                        plan.table[signature + at.FORWARD_COUNT], False, T.int64(0), T.int64(0),
-                       T.int64(0))  # fmt: skip
+                       T.int64(0), T.int64(0))  # fmt: skip
             group = last
         if begin == 0:
             for place in T.serial(end):

@@ -21,11 +21,12 @@ class Kernel(Protocol):
     def cuda(self) -> Any: ...
 
 
-Covered = tuple[int, int]
+Covered = tuple[int, int, int | None]
 """A list of addresses, and how many neighbouring numbers a kernel adds to each of its columns, on a CPU: where an
-instruction is fresh, it sets them. A kernel of which `covers` is None adds whatever the instruction says."""
+instruction is fresh, it sets them. A kernel of which `covers` is None adds whatever the instruction says. The third is
+the list whose columns it adds as they are, if it does no more."""
 
-Targets = tuple[Covered, ...] | None
+Targets = tuple[tuple[int, int], ...] | None
 """All that a kernel writes for a column: lists of addresses, and within how many numbers from there on. Where no two
 columns write to the same, threads can share its instructions by columns. None: they share them by rows of the result,
 which is always possible. `work` is about how many picoseconds a column takes on one of them, 0 if they cannot share it.
@@ -43,7 +44,12 @@ class Adds:
 
 
 class Alone:
-    """A kernel whose instructions threads do not share."""
+    """A kernel whose instructions threads do not share.
+
+    `written` are those of its parameters that say where it writes.
+    """
+
+    written: tuple[str, ...] = ()
 
     def work(self, parameters: tuple[int, ...]) -> int:
         return 0
@@ -53,7 +59,12 @@ class Alone:
 
 
 class ByRows:
-    """A kernel whose instructions threads share by rows of the result: of a product, if it does not say otherwise."""
+    """A kernel whose instructions threads share by rows of the result: of a product, if it does not say otherwise.
+
+    `written` are those of its parameters that say where it writes.
+    """
+
+    written: tuple[str, ...] = ()
 
     def work(self, parameters: tuple[int, ...]) -> int:
         rows, inner, *_ = parameters
@@ -69,7 +80,7 @@ class ByColumns:
     def work(self, parameters: tuple[int, ...]) -> int:
         return NUMBER * sum(size for _, size in self.targets(parameters))
 
-    def targets(self, parameters: tuple[int, ...]) -> tuple[Covered, ...]:
+    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         raise NotImplementedError
 
 
@@ -130,13 +141,14 @@ class Strides(ByColumns):
 
     def covers(self, parameters):
         """All of a column's target, if the loops go over it without a gap."""
-        target, _, *numbers = parameters
-        size = 1
-        for extent, stride in zip(numbers[:4], numbers[4:8], strict=True):
+        target, source, *numbers = parameters
+        size, same = 1, True
+        for extent, stride, other in zip(numbers[:4], numbers[4:8], numbers[8:], strict=True):
             if extent > 1 and stride != size:
                 return None
+            same = same and (extent == 1 or other == stride)
             size *= extent
-        return (target, size) if self.accumulate else None
+        return (target, size, source if same else None) if self.accumulate else None
 
     def targets(self, parameters):
         target, _, *numbers = parameters
@@ -177,6 +189,7 @@ class Product(Adds, ByRows):
     """y[j] = start[j] + W x[j]; a start role of -1 starts from zero."""
 
     parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
+    written = ("y",)
     key = "product"
 
     def cpu(self, lanes):
@@ -191,10 +204,11 @@ class ColumnGradient(ByRows):
     """dx[j] += W' dy[j]."""
 
     parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
+    written = ("dx",)
     key = "column_gradient"
 
     def covers(self, parameters):
-        return parameters[3], parameters[1]
+        return parameters[3], parameters[1], None
 
     def cpu(self, lanes):
         return _family("matmul").column_gradient_cpu(self, lanes)
@@ -208,6 +222,7 @@ class MatrixGradient(Adds, ByRows):
     """dW += sum over j of dy[j] x[j]'."""
 
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
+    written = ("dmatrix",)
     key = "matrix_gradient"
 
     def cpu(self, lanes):
@@ -310,6 +325,7 @@ class Scatter(Adds, Alone):
     """target[places[i]] += source[i] for each i < size; the places are integers."""
 
     parameters = ("size", "target", "source", "places")
+    written = ("target",)
     key = "scatter"
 
     def cpu(self, lanes):
@@ -324,6 +340,7 @@ class Invert(Adds, Alone):
     """Replaces a matrix by its inverse; see families.linalg."""
 
     parameters = ("order", "matrix", "work", "group")
+    written = ("matrix", "work")
     key = "invert"
 
     def cpu(self, lanes):

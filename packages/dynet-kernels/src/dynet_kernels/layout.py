@@ -42,8 +42,9 @@ SCALARS = (
     "gradient_start", "gradient_end",  # the gradient arena, in floats
     "gradient_top",  # how far it is in use
     "never_fresh",  # 1 where kernels can only add
-    # of the steps of a group, a bit each: whether they set what they make, whether no columns make the same
-    "fresh_steps", "distinct_steps",
+    # of the steps of a group, a bit each: whether they set what they make, whether no columns make the same, whether
+    # their operands borrow the gradient instead
+    "fresh_steps", "distinct_steps", "lent_steps",
     "shared_work",  # of the instructions on the tape that threads share, in picoseconds
     "index_top", "index_end", "tape_end",
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
@@ -87,8 +88,8 @@ NODE_PART, NODE_FIRST, NODE_DEPTH, NODE_VALUE, NODE_GRADIENT, NODE_NEEDS, NODE_L
 NODE_ROW = 8
 
 # NODE_LIVE: there is room for a gradient; the loss depends on the node, so that its steps have to run; something is in
-# its gradient; a step that is being looked at would be the first to write there.
-WANTED, PASSED_ON, TOUCHED, CONSIDERED = 1, 2, 4, 8
+# its gradient; a step that is being looked at would be the first to write there; more than one node has it as operand.
+WANTED, PASSED_ON, TOUCHED, CONSIDERED, TWICE = 1, 2, 4, 8, 16
 
 MOST_NUMBERED = 256  # signatures in one plan that are put into stages; of more, nodes are ordered by depth alone
 WORDS = MOST_NUMBERED // 64  # of one row of `before`
@@ -97,8 +98,9 @@ WORDS = MOST_NUMBERED // 64  # of one row of `before`
 (
     STAMP, LOCAL, KIND, SIZE, SIZE_EACH, COLUMNS, COLUMNS_EACH, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS,
     ALIAS_SCALE, ALIAS_OFFSET, PASSES, WAITS_FROM, WAITS_COUNT, WAITS_EACH, PARTS, PARTS_KNOWN, PARTS_REPEAT, VIEWS,
-    FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, HEAD,
-) = range(28)  # fmt: skip
+    FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, BORROWS, HEAD,
+) = range(29)  # fmt: skip
+# BORROWS: whether steps leave the node's own gradient as it is, so that it may be that of another node, too.
 COMPUTED, ALIAS, INPUT, APART = range(4)  # KIND; APART is an alias whose gradient is always its own
 
 TO_THE_END = -1  # WAITS_COUNT: all operands from WAITS_FROM on
@@ -115,9 +117,9 @@ NO_INDEX = -1
 
 # One step: opcode, the operand whose gradient it makes, where its parameters stand in the table, how many floats of
 # that gradient it may set instead of adding to them, from the first on without a gap (0: none), how threads may
-# share it, and about how many picoseconds a column takes then.
-STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS, STEP_COVERS, STEP_SHARED, STEP_WORK = range(6)
-STEP_ROW = 6
+# share it, about how many picoseconds a column takes then, and whether what it sets is the node's gradient as it is.
+STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS, STEP_COVERS, STEP_SHARED, STEP_WORK, STEP_LENDS = range(7)
+STEP_ROW = 7
 # STEP_SHARED: not at all, by columns, by rows of the result; by columns if no two nodes of the group have the operand
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT = range(4)
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4

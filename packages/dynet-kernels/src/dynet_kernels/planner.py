@@ -344,11 +344,11 @@ def step_way(plan, step, distinct):
 
 
 @T.inline
-def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything, fresh, distinct):
+def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything, fresh, distinct, lent):
     """Write one block of addresses and the instructions a signature wants for the nodes order[:nodes].
 
     Bit k of `fresh` says that what step k adds to is of no meaning yet; of `distinct`, that no two nodes add to the
-    same.
+    same; of `lent`, that there is nothing to do.
     """
     base: T.let = plan.slots[SLOT["index_top"]]
     count = T.int64(0)
@@ -365,7 +365,7 @@ def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients,
         if operand != at.NO_OPERAND:
             operand_needs(plan, order, nodes, operand, everything)
             wanted = plan.slots[SLOT["wanted"]]
-        if wanted != 0:
+        if T.And(wanted != 0, bit_of(lent, number) == 0):
             bit: T.let = bit_of(fresh, number)
             way = T.meta_var(step_way(plan, step, bit_of(distinct, number)))
             work: T.let = count * plan.table[step + at.STEP_WORK]

@@ -93,14 +93,17 @@ class Rule(ByColumns):
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
-    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int] | None:
+    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
         """The gradient that the rule makes, if it is one: see `kernels.Covered`."""
         if len(self.outputs) != 1:
             return None
-        (name,) = self.outputs
+        ((name, formula),) = self.outputs.items()
         if name not in self.accumulate or name in self.views or name in self.reads:
             return None
-        return self.role_of(name), 1 if name in self.numbers else parameters[0]
+        result, copied = formula.result, None
+        if result.function == "input" and (name in self.numbers) == (result.arguments[0] in self.numbers):
+            copied = self.role_of(result.arguments[0])
+        return self.role_of(name), 1 if name in self.numbers else parameters[0], copied
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         """All that a column writes: see `kernels.Targets`."""
@@ -139,7 +142,7 @@ class Across(ByColumns):
         """Text that tells this kernel from every other, for the cache of compiled kernels."""
         return f"across({self.rule.key})"
 
-    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int] | None:
+    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
         """Nothing: the columns of several instructions may lie between each other."""
         return None
 

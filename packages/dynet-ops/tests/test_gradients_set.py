@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from op_checks import Computed, draw, record
 
 import dynet_ops as dy
-from dynet_core import Model, renew_cg
+from dynet_core import Model, renew_cg, reset_random_seed
 from dynet_core.graph import current
+from dynet_core.op import OPS
 from dynet_kernels.layout import SLOT
 
 ROWS = 6
@@ -121,3 +123,72 @@ def test_a_part_of_a_node_leaves_the_rest_at_zero(place):
     spoil_memory()
     loss.backward(full=True)
     np.testing.assert_array_equal(x.gradient(), 3.0 * (np.arange(3) == place))
+
+
+def instructions_of_backward(build):
+    """How many instructions the backward pass takes."""
+    renew_cg()
+    loss = build()
+    loss.backward(full=True)
+    return current().engine.slots[SLOT["tape_count"]]
+
+
+def test_what_only_a_sum_uses_has_the_gradient_of_the_sum():
+    def a_sum(used):
+        xs = [dy.square(dy.inputVector([k, 1.0, 2.0])) for k in range(3)]
+        loss = dy.sum_elems(dy.tanh(dy.esum(xs)))
+        return loss + dy.sum_elems(dy.exp(xs[1])) if used else loss
+
+    # clear and seed the loss, then sum_elems, tanh, and all squares at once
+    assert instructions_of_backward(lambda: a_sum(False)) == 5
+    # exp, too, and the sum, whose operands cannot all borrow, after a clear
+    assert instructions_of_backward(lambda: a_sum(True)) == 8
+    renew_cg()
+    x, z = dy.square(dy.inputVector([0.5, 1.0])), dy.square(dy.inputVector([1.5, 2.0]))
+    y = x + z
+    loss = dy.sum_elems(dy.cube(y))
+    loss.forward()
+    spoil_memory()
+    loss.backward(full=True)
+    for node in (x, y, z):
+        np.testing.assert_allclose(node.gradient(), 3 * y.npvalue() ** 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("again", [lambda x, y: y + x, lambda x, y: y + dy.pick(x, 1), lambda x, y: dy.esum([y, x, x])])
+def test_what_a_sum_and_others_use_has_a_gradient_of_its_own(again):
+    renew_cg()
+    x = dy.square(dy.inputVector([0.5, 1.0]))
+    y = dy.cube(x + dy.inputVector([1.0, 2.0]))
+    loss = dy.sum_elems(again(x, y))
+    gradients = {}
+    for only_adding in (1, 0):
+        current().engine._plan_anew()
+        current().engine.slots[SLOT["never_fresh"]] = only_adding
+        loss.backward(full=True)
+        gradients[only_adding] = [node.gradient() for node in (x, y)]
+    np.testing.assert_array_equal(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.differentiable], ids=lambda op: op.name)
+def test_the_result_of_any_op_can_have_the_gradient_of_a_sum(op):
+    for sample in op.samples:
+        found = []
+        for only_adding in (1, 0):
+            renew_cg()
+            reset_random_seed(1)
+            operands = [Computed(array) for array in draw(op, sample)]
+            y = record(op, sample, [operand.expression for operand in operands])
+            dims, batch = y.dim()
+            weights = np.arange(1.0, np.prod(dims) * batch + 1).reshape((*dims, batch), order="F")
+            z = y + dy.inputTensor(weights, batched=True)
+            loss = dy.sum_batches(dy.sum_elems(dy.sin(z)))
+            loss.forward()
+            current().engine.slots[SLOT["never_fresh"]] = only_adding
+            try:
+                spoil_memory()
+                loss.backward(full=True)
+            finally:
+                current().engine.slots[SLOT["never_fresh"]] = 0
+            found.append([each.gradient() for each in (y, z)] + [operand.gradient() for operand in operands])
+        for given_, expected in zip(*found, strict=True):
+            np.testing.assert_array_equal(given_, expected)

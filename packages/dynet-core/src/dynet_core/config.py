@@ -11,6 +11,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dynet_kernels import sharing
+from dynet_kernels.layout import MOST_THREADS
+
 from . import device
 from . import globals as process
 from .errors import ArgumentError, ArgumentTypeError
@@ -19,6 +22,13 @@ from .profiling import profile_program
 
 def _whole(text: str) -> int:
     return int(text, 10)
+
+
+def _threads(text: str) -> int:
+    number = _whole(text)
+    if not 1 <= number <= MOST_THREADS:
+        raise ValueError
+    return number
 
 
 def _decay(text: str) -> float:
@@ -40,6 +50,7 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "autobatch": ("autobatch", _whole, "0 or 1"),
     "autobatch-strategy": ("autobatch", _whole, "a whole number"),
     "profiling": ("profiling", _whole, "a whole number"),
+    "threads": ("threads", _threads, f"a whole number from 1 to {MOST_THREADS}"),
     "gpus": ("requested_gpus", _whole, "a whole number"),
     "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
@@ -65,6 +76,7 @@ class DynetParams:
         self.weight_decay = 0.0
         self.autobatch = 0
         self.profiling = 0
+        self.threads = 0
         self.requested_gpus = 0
         self.gpu = self.tf32 = self.viz = self.shared_parameters = False
         self.gpu_ids = self.devices = ""
@@ -115,6 +127,8 @@ class DynetParams:
             device.choose(number)
             if self.tf32:
                 device.allow_tf32()
+        if self.threads:  # 0 leaves it at what this process may use
+            sharing.use(self.threads)
         if self.random_seed:  # 0 asks for a random seed
             process.reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
@@ -144,6 +158,16 @@ class DynetParams:
     def set_random_seed(self, random_seed: int) -> None:
         """Set the seed of initial values, dropout and noise."""
         self.random_seed = _checked("set_random_seed", random_seed, int)
+
+    def set_threads(self, threads: int) -> None:
+        """Set how many threads share the work of large graphs on the CPU: 0 is one for each core of this process.
+
+        Results are the same for any number.
+        """
+        found = _checked("set_threads", threads, int)
+        if found > MOST_THREADS:
+            raise ArgumentError(f"set_threads: expected a number of at most {MOST_THREADS}, got {found}")
+        self.threads = found
 
     def set_requested_gpus(self, requested_gpus: int) -> None:
         """Set how many GPUs are wanted: 0 is the CPU, and 1 the most a process uses."""

@@ -12,6 +12,7 @@ from collections import deque
 import numpy as np
 
 from dynet_kernels import layout as at
+from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 
@@ -128,6 +129,7 @@ class Engine:
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
+        self.slots[SLOT["sharing"]] = sharing.address()
         self.buffers: dict[str, np.ndarray] = {}
         self.table_written = self.parameters_version = 0
         self.chunks: list[Block] = []
@@ -136,6 +138,7 @@ class Engine:
         self.peaks = [0, 0]  # floats that the last graphs used
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
+        self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
         self._grow("before", at.MOST_NUMBERED * at.WORDS)
         self._grow("stage", at.MOST_NUMBERED)
         self._grow("begins", at.MOST_NUMBERED + 1)

@@ -118,7 +118,7 @@ class Tape:
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
         """Run a kernel on columns whose addresses the lists hold."""
         base = sum(len(each) for each in self._lists)
-        self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0]
+        self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists
 

@@ -121,17 +121,20 @@ class Signature:
                 columns if each else 0, operands,
                 int(variadic), attributes, constants, alias_scale, alias_offset, int(passes), waits_from,
                 waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
+                int(not any(_changes_own_gradient(step, views) for step in [*backward, *deferred])),
             ]  # fmt: skip
             for view in views:
                 row += view.row()
             parameters_at = self.at + steps_at
             parameters: list[int] = []
-            for step in [step for group in groups for step in group]:
+            for number, step in [(number, step) for number, group in enumerate(groups) for step in group]:
                 kernel = KERNELS[step.kernel]
                 if len(step.parameters) != len(kernel.parameters):
                     raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
                 covered = _covered(kernel, step, views, columns, each)
                 row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters), covered]
+                row += [_shared(kernel, step, views, columns, each, number == 2), kernel.work(step.parameters)]
+                row += [int(covered != 0 and _lends(kernel, step, views, columns))]
                 parameters += step.parameters
             row += [part.at for part in parts]
             try:
@@ -149,16 +152,85 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
     found = kernel.covers(step.parameters)
     if found is None:
         return 0
-    role, size = found
+    role, size, _ = found
     view = views[role // 2]
     each = view.source == at.EACH
     operand = view.source >= 0 and view.source == step.gradient_of and not for_each
     if not (each or operand) or view.offset or view.index != at.NO_INDEX:
         return 0
-    count, period = (view.period, 0) if each else (columns, view.period)
-    places = range(count) if count <= MOST_CHECKED else ()
-    starts = [c * view.stride if not period else c % period * view.stride + c // period * view.outer for c in places]
+    count = view.period if each else columns
+    starts = [_start(view, c) for c in range(count)] if count <= MOST_CHECKED else []
     return size * count if sorted(starts) == list(range(0, size * count, size)) else 0
+
+
+def _start(view: View, column: int) -> int:
+    """Where a column of a view begins, from the operand on that it belongs to."""
+    if view.source == at.EACH:
+        return column % view.period * view.stride
+    if not view.period:
+        return column * view.stride
+    return column % view.period * view.stride + column // view.period * view.outer
+
+
+def _lends(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
+    """Whether a step that makes all of its operands' gradients copies the node's own to each, number by number."""
+    target, _, source = kernel.covers(step.parameters)
+    if source is None or _changes_own_gradient(step, views):
+        return False
+    given, own = views[target // 2], views[source // 2]
+    if own.source != at.SELF or source % 2 == 0 or own.offset or own.index != at.NO_INDEX:
+        return False
+    count = 2 * given.period if given.source == at.EACH else columns
+    return all(_start(own, c) == _start(given, c) for c in range(count))
+
+
+def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
+    """Whether a step writes to the gradient of the node itself."""
+    kernel = KERNELS[step.kernel]
+    targets = kernel.targets(step.parameters)
+    if targets is None:
+        roles = [role for name, role in zip(kernel.parameters, step.parameters) if name in kernel.written]
+    else:
+        roles = [role for role, _ in targets]
+    return any(role % 2 and role > 0 and views[role // 2].source == at.SELF for role in roles)
+
+
+def _shared(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
+    """Whether threads may share a step: by rows always, by columns where no two of them write to the same.
+
+    `deferred`: nodes that do not run together otherwise do so here, parts of one record among them.
+    """
+    targets = kernel.targets(step.parameters)
+    if targets is None:
+        return at.BY_ROWS if kernel.work(step.parameters) else at.ALONE
+    shared = at.BY_COLUMNS
+    for role, size in targets:
+        view = views[role // 2]
+        if not _apart(view, size, columns, for_each):
+            return at.ALONE
+        if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
+            continue  # each node has its own
+        given = at.EACH_OPERAND if view.source == at.EACH else view.source
+        if given != step.gradient_of or deferred:
+            return at.ALONE
+        shared = at.IF_DISTINCT
+    return shared
+
+
+def _apart(view: View, size: int, columns: int, for_each: bool) -> bool:
+    """Whether `size` numbers from where each column of a view stands are that column's alone, within one node."""
+    if view.source == at.NOWHERE or view.index_step:
+        return False
+    if for_each and view.source != at.EACH:  # columns without end
+        inner = not view.period or view.stride * (view.period - 1) + size <= view.outer
+        return view.stride >= size and inner
+    count, period = (view.period, 0) if view.source == at.EACH else (columns, view.period)
+    if count > MOST_CHECKED:
+        return not period and view.stride >= size
+    starts = sorted(
+        c * view.stride if not period else c % period * view.stride + c // period * view.outer for c in range(count)
+    )
+    return all(other - one >= size for one, other in zip(starts, starts[1:]))
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:

@@ -67,7 +67,8 @@ def revive(plan, operand, passed, everything):
     """Note that a node has room for a gradient, and is passed on if `passed` and it needs one."""
     row: T.let = operand * at.NODE_ROW
     wanted: T.let = at.WANTED | ((plan.node[row + at.NODE_NEEDS] | everything) * passed)
-    plan.node[row + at.NODE_LIVE] = plan.node[row + at.NODE_LIVE] | wanted
+    twice: T.let = T.bitwise_and(plan.node[row + at.NODE_LIVE], T.int64(at.WANTED)) * (at.TWICE // at.WANTED)
+    plan.node[row + at.NODE_LIVE] = plan.node[row + at.NODE_LIVE] | wanted | twice
 
 
 @T.inline
@@ -153,6 +154,48 @@ def settle(plan, operand, fresh, _, everything):
 
 
 @T.inline
+def meet(plan, operand, _, loss, everything):
+    """Find out whether an operand has a gradient of its own, and is met for the first time."""
+    if operand < 0:
+        plan.slots[SLOT["wanted"]] = 0
+    else:
+        signature: T.let = node_at(plan, operand, at.NODE_PART)
+        if T.And(
+            T.Not(is_live(plan, operand, at.CONSIDERED)), has_own_gradient(plan, operand, signature, loss, everything)
+        ):
+            plan.node[operand * at.NODE_ROW + at.NODE_LIVE] += at.CONSIDERED
+        else:
+            plan.slots[SLOT["wanted"]] = 0
+
+
+@T.inline
+def ask_to_borrow(plan, operand, covers, loss, everything):
+    """Find out whether an operand's gradient can be the node's own: nothing else is ever added to it."""
+    if operand < 0:
+        plan.slots[SLOT["wanted"]] = 0
+    else:
+        signature: T.let = node_at(plan, operand, at.NODE_PART)
+        begin: T.let = node_at(plan, operand, at.NODE_FIRST) - 1 - plan.table[signature + at.VARIADIC]
+        taken: T.let = T.bitwise_and(node_at(plan, operand, at.NODE_LIVE), T.int64(at.TOUCHED | at.TWICE))
+        if T.Or(
+            T.Or(taken != 0, T.Or(begin != operand, plan.table[plan.nodes[begin] + at.PARTS_KNOWN] != 0)),
+            T.Or(
+                T.Or(size_of(plan, operand, signature) != covers, plan.table[signature + at.BORROWS] == 0),
+                T.Not(has_own_gradient(plan, operand, signature, loss, everything)),
+            ),
+        ):
+            plan.slots[SLOT["wanted"]] = 0
+
+
+@T.inline
+def borrow(plan, operand, gradient, _, everything):
+    """Let a node's gradient be one that stands somewhere already."""
+    row: T.let = operand * at.NODE_ROW
+    plan.node[row + at.NODE_GRADIENT] = gradient
+    plan.node[row + at.NODE_LIVE] = T.bitwise_or(plan.node[row + at.NODE_LIVE], T.int64(at.TOUCHED))
+
+
+@T.inline
 def operands_of_step(plan, order, nodes, operand, visit, number, loss, everything):
     """Visit each operand that a step of a group makes the gradient of: number `operand`, or those of EACH."""
     for place in T.serial(nodes):
@@ -176,6 +219,8 @@ def clear_from(plan, begin):
 def make_ready(plan, order, nodes, signature, loss, everything):
     """See that there is memory for all that the steps of a group add to, and that it is 0 where they do not set it."""
     fresh_bits = T.int64(0)
+    distinct_bits = T.int64(0)
+    lent_bits = T.int64(0)
     for number in T.serial(plan.table[signature + at.BACKWARD_COUNT]):
         step: T.let = signature + plan.table[signature + at.BACKWARD] + number * at.STEP_ROW
         operand: T.let = plan.table[step + at.STEP_OPERAND]
@@ -183,7 +228,19 @@ def make_ready(plan, order, nodes, signature, loss, everything):
         plan.slots[SLOT["wanted"]] = 1
         if operand != at.NO_OPERAND:
             operand_needs(plan, order, nodes, operand, everything)
-        if plan.slots[SLOT["wanted"]] != 0:
+        lends = T.int64(0)
+        may_set: T.let = T.And(plan.slots[SLOT["wanted"]] != 0, plan.slots[SLOT["never_fresh"]] == 0)
+        if T.And(may_set, plan.table[step + at.STEP_LENDS] != 0):
+            operands_of_step(plan, order, nodes, operand, ask_to_borrow, covers, loss, everything)
+            lends = plan.slots[SLOT["wanted"]]
+            plan.slots[SLOT["wanted"]] = 1
+        lent_bits = T.bitwise_or(lent_bits, T.shift_left(lends, number))
+        if lends != 0:
+            for place in T.serial(nodes):
+                gradient: T.let = node_at(plan, order[place], at.NODE_GRADIENT)
+                one = T.meta_var(Stretch(order.buffer, order.first + place))
+                operands_of_step(plan, one, T.int64(1), operand, borrow, gradient, loss, everything)
+        elif plan.slots[SLOT["wanted"]] != 0:
             fresh = T.int64(0)
             if T.And(covers != 0, plan.slots[SLOT["never_fresh"]] == 0):
                 plan.slots[SLOT["wanted"]] = 1
@@ -191,6 +248,16 @@ def make_ready(plan, order, nodes, signature, loss, everything):
                 fresh = plan.slots[SLOT["wanted"]]
                 operands_of_step(plan, order, nodes, operand, settle, fresh, loss, everything)
             fresh_bits = T.bitwise_or(fresh_bits, T.shift_left(fresh, number))
+            distinct = fresh
+            if T.And(fresh == 0, plan.table[step + at.STEP_SHARED] == at.IF_DISTINCT):
+                columns: T.let = T.max(plan.table[signature + at.COLUMNS], plan.table[signature + at.COLUMNS_EACH])
+                work: T.let = nodes * columns * plan.table[step + at.STEP_WORK]
+                if work >= plan.sharing[at.SHARING_INSTRUCTION]:
+                    plan.slots[SLOT["wanted"]] = 1
+                    operands_of_step(plan, order, nodes, operand, meet, covers, loss, everything)
+                    distinct = plan.slots[SLOT["wanted"]]
+                    operands_of_step(plan, order, nodes, operand, settle, T.int64(0), loss, everything)
+            distinct_bits = T.bitwise_or(distinct_bits, T.shift_left(distinct, number))
             if fresh == 0:
                 begin: T.let = plan.slots[SLOT["gradient_top"]]
                 if operand >= 0:
@@ -200,6 +267,8 @@ def make_ready(plan, order, nodes, signature, loss, everything):
                         touch_operands(plan, order[place], signature, loss, everything)
                 clear_from(plan, begin)
     plan.slots[SLOT["fresh_steps"]] = fresh_bits
+    plan.slots[SLOT["distinct_steps"]] = distinct_bits
+    plan.slots[SLOT["lent_steps"]] = lent_bits
 
 
 @T.inline
@@ -288,8 +357,10 @@ def plan_steps(plan, loss, size, everything, listed):
         if plan.table[signature + at.BACKWARD_COUNT] != 0:
             make_ready(plan, order, last - group, signature, loss, everything)
             fresh: T.let = plan.slots[SLOT["fresh_steps"]]
+            distinct: T.let = plan.slots[SLOT["distinct_steps"]]
+            lent: T.let = plan.slots[SLOT["lent_steps"]]
             emit_steps(plan, order, last - group, signature, plan.table[signature + at.BACKWARD],
-                       plan.table[signature + at.BACKWARD_COUNT], True, everything, fresh)  # fmt: skip
+                       plan.table[signature + at.BACKWARD_COUNT], True, everything, fresh, distinct, lent)  # fmt: skip
         last = group
     # gradients of shared matrices: all columns of the whole graph at once
     group = T.int64(0)
@@ -301,7 +372,8 @@ def plan_steps(plan, loss, size, everything, listed):
         if plan.table[signature + at.DEFERRED_COUNT] != 0:
             together = T.meta_var(Stretch(plan.sorted, group))
             emit_steps(plan, together, stop - group, signature, plan.table[signature + at.DEFERRED],
-                       plan.table[signature + at.DEFERRED_COUNT], True, everything, T.int64(0))  # fmt: skip
+                       plan.table[signature + at.DEFERRED_COUNT], True, everything, T.int64(0), T.int64(0),
+                       T.int64(0))  # fmt: skip
         group = stop
     if plan.slots[SLOT["gradient_top"]] > plan.slots[SLOT["gradient_end"]]:
         plan.slots[SLOT["status"]] = at.TOO_SMALL
@@ -313,6 +385,7 @@ def plan_steps(plan, loss, size, everything, listed):
         plan.slots[SLOT["backward_start"]] = plan.slots[SLOT["gradient_start"]]
         plan.slots[SLOT["backward_tape_count"]] = plan.slots[SLOT["tape_count"]]
         plan.slots[SLOT["backward_index_top"]] = plan.slots[SLOT["index_top"]]
+        plan.slots[SLOT["backward_shared_work"]] = plan.slots[SLOT["shared_work"]]
 
 
 @T.inline
@@ -367,6 +440,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
     ):
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["backward_tape_count"]]
         plan.slots[SLOT["index_top"]] = plan.slots[SLOT["backward_index_top"]]
+        plan.slots[SLOT["shared_work"]] = plan.slots[SLOT["backward_shared_work"]]
         plan.slots[SLOT["status"]] = at.READY
         plan.table[at.SEED_FILL] = node_at(plan, loss, at.NODE_GRADIENT)
         plan.table[at.SEED_FILL + 1] = size

@@ -170,7 +170,8 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
                 last += 1
             order = T.meta_var(Stretch(plan.order, group))
             emit_steps(plan, order, last - group, signature, plan.table[signature + at.FORWARD],
-                       plan.table[signature + at.FORWARD_COUNT], False, T.int64(0), T.int64(0))  # fmt: skip
+                       plan.table[signature + at.FORWARD_COUNT], False, T.int64(0), T.int64(0),
+                       T.int64(0), T.int64(0))  # fmt: skip
             group = last
         if begin == 0:
             for place in T.serial(end):
@@ -181,6 +182,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             plan.slots[SLOT["kept_top"]] = top
             plan.slots[SLOT["kept_tape"]] = plan.slots[SLOT["tape_count"]]
             plan.slots[SLOT["kept_index_top"]] = plan.slots[SLOT["index_top"]]
+            plan.slots[SLOT["kept_shared_work"]] = plan.slots[SLOT["shared_work"]]
             plan.slots[SLOT["kept_listed"]] = listed
             plan.slots[SLOT["kept_levels"]] = plan.slots[SLOT["levels"]]
 
@@ -212,6 +214,7 @@ def plan_forward(
         plan.slots[SLOT["levels"]] = plan.slots[SLOT["kept_levels"]]
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["kept_tape"]]
         plan.slots[SLOT["index_top"]] = plan.slots[SLOT["kept_index_top"]]
+        plan.slots[SLOT["shared_work"]] = plan.slots[SLOT["kept_shared_work"]]
         plan.slots[SLOT["status"]] = at.READY
     else:
         plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)

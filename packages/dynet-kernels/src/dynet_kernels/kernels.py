@@ -15,13 +15,25 @@ class Kernel(Protocol):
     @property
     def key(self) -> str: ...
     def covers(self, parameters: tuple[int, ...]) -> Covered | None: ...
+    def work(self, parameters: tuple[int, ...]) -> int: ...
+    def targets(self, parameters: tuple[int, ...]) -> Targets: ...
     def cpu(self, lanes: int) -> Any: ...
     def cuda(self) -> Any: ...
 
 
-Covered = tuple[int, int]
+Covered = tuple[int, int, int | None]
 """A list of addresses, and how many neighbouring numbers a kernel adds to each of its columns, on a CPU: where an
-instruction is fresh, it sets them. A kernel of which `covers` is None adds whatever the instruction says."""
+instruction is fresh, it sets them. A kernel of which `covers` is None adds whatever the instruction says. The third is
+the list whose columns it adds as they are, if it does no more."""
+
+Targets = tuple[tuple[int, int], ...] | None
+"""All that a kernel writes for a column: lists of addresses, and within how many numbers from there on. Where no two
+columns write to the same, threads can share its instructions by columns. None: they share them by rows of the result,
+which is always possible. `work` is about how many picoseconds a column takes on one of them, 0 if they cannot share it.
+"""
+
+FLOP = 10  # picoseconds of one in a product
+NUMBER = 250  # picoseconds that it takes to work on one number otherwise
 
 
 class Adds:
@@ -29,6 +41,47 @@ class Adds:
 
     def covers(self, parameters: tuple[int, ...]) -> Covered | None:
         return None
+
+
+class Alone:
+    """A kernel whose instructions threads do not share.
+
+    `written` are those of its parameters that say where it writes.
+    """
+
+    written: tuple[str, ...] = ()
+
+    def work(self, parameters: tuple[int, ...]) -> int:
+        return 0
+
+    def targets(self, parameters: tuple[int, ...]) -> Targets:
+        return None
+
+
+class ByRows:
+    """A kernel whose instructions threads share by rows of the result: of a product, if it does not say otherwise.
+
+    `written` are those of its parameters that say where it writes.
+    """
+
+    written: tuple[str, ...] = ()
+
+    def work(self, parameters: tuple[int, ...]) -> int:
+        rows, inner, *_ = parameters
+        return 2 * rows * inner * FLOP
+
+    def targets(self, parameters: tuple[int, ...]) -> Targets:
+        return None
+
+
+class ByColumns:
+    """A kernel whose instructions threads share by columns, and which takes so long as it has to write much."""
+
+    def work(self, parameters: tuple[int, ...]) -> int:
+        return NUMBER * sum(size for _, size in self.targets(parameters))
+
+    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        raise NotImplementedError
 
 
 def _family(name: str):
@@ -44,7 +97,7 @@ WINDOW = (
 
 
 @dataclass(frozen=True)
-class Fill(Adds):
+class Fill(Adds, Alone):
     """Sets a stretch of memory to one number."""
 
     parameters = ("start", "size", "number")
@@ -58,7 +111,7 @@ class Fill(Adds):
 
 
 @dataclass(frozen=True)
-class Clear(Adds):
+class Clear(Adds, Alone):
     """Sets stretches of memory to 0: one column each, whose addresses are where it begins and how long it is."""
 
     parameters = ()
@@ -72,7 +125,7 @@ class Clear(Adds):
 
 
 @dataclass(frozen=True)
-class Strides:
+class Strides(ByColumns):
     """Copies (or adds) one layout to another; see families.strides."""
 
     accumulate: bool
@@ -88,13 +141,19 @@ class Strides:
 
     def covers(self, parameters):
         """All of a column's target, if the loops go over it without a gap."""
-        target, _, *numbers = parameters
-        size = 1
-        for extent, stride in zip(numbers[:4], numbers[4:8], strict=True):
+        target, source, *numbers = parameters
+        size, same = 1, True
+        for extent, stride, other in zip(numbers[:4], numbers[4:8], numbers[8:], strict=True):
             if extent > 1 and stride != size:
                 return None
+            same = same and (extent == 1 or other == stride)
             size *= extent
-        return (target, size) if self.accumulate else None
+        return (target, size, source if same else None) if self.accumulate else None
+
+    def targets(self, parameters):
+        target, _, *numbers = parameters
+        loops = zip(numbers[:4], numbers[4:8], strict=True)
+        return ((target, 1 + sum((extent - 1) * stride for extent, stride in loops)),)
 
     def cpu(self, lanes):
         return _family("strides").cpu(self, lanes)
@@ -104,11 +163,15 @@ class Strides:
 
 
 @dataclass(frozen=True)
-class Sum(Adds):
+class Sum(Adds, ByRows):
     """y = the sum of the x of all neighbouring columns that share y, times a number if `scaled`; see families.sums."""
 
     scaled: bool
     parameters = ("size",)
+
+    def work(self, parameters):
+        (size,) = parameters
+        return NUMBER * size
 
     @property
     def key(self):
@@ -122,10 +185,11 @@ class Sum(Adds):
 
 
 @dataclass(frozen=True)
-class Product(Adds):
+class Product(Adds, ByRows):
     """y[j] = start[j] + W x[j]; a start role of -1 starts from zero."""
 
     parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
+    written = ("y",)
     key = "product"
 
     def cpu(self, lanes):
@@ -136,14 +200,15 @@ class Product(Adds):
 
 
 @dataclass(frozen=True)
-class ColumnGradient:
+class ColumnGradient(ByRows):
     """dx[j] += W' dy[j]."""
 
     parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
+    written = ("dx",)
     key = "column_gradient"
 
     def covers(self, parameters):
-        return parameters[3], parameters[1]
+        return parameters[3], parameters[1], None
 
     def cpu(self, lanes):
         return _family("matmul").column_gradient_cpu(self, lanes)
@@ -153,10 +218,11 @@ class ColumnGradient:
 
 
 @dataclass(frozen=True)
-class MatrixGradient(Adds):
+class MatrixGradient(Adds, ByRows):
     """dW += sum over j of dy[j] x[j]'."""
 
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
+    written = ("dmatrix",)
     key = "matrix_gradient"
 
     def cpu(self, lanes):
@@ -167,11 +233,19 @@ class MatrixGradient(Adds):
 
 
 @dataclass(frozen=True)
-class Windows(Adds):
+class Windows(Adds, ByColumns):
     """Copies what a window sees at each of its places over an image, or (backward) adds it back to the image."""
 
     backward: bool = False
     parameters = ("windows", "image", *WINDOW)
+
+    def targets(self, parameters):
+        windows, image, height, width, channels, window_height, window_width, *_, result_height, result_width = (
+            parameters
+        )
+        if self.backward:
+            return ((image, height * width * channels),)
+        return ((windows, result_height * result_width * window_height * window_width * channels),)
 
     @property
     def key(self):
@@ -185,11 +259,15 @@ class Windows(Adds):
 
 
 @dataclass(frozen=True)
-class LargestInWindow(Adds):
+class LargestInWindow(Adds, ByColumns):
     """The largest number that a window sees at each of its places over an image, and where it stands."""
 
     parameters = ("y", "image", "places", *WINDOW)
     key = "largest_in_window"
+
+    def targets(self, parameters):
+        y, _, places, _, _, channels, *_, result_height, result_width = parameters
+        return tuple((role, result_height * result_width * channels) for role in (y, places))
 
     def cpu(self, lanes):
         return _family("windows").largest_cpu(self)
@@ -199,11 +277,19 @@ class LargestInWindow(Adds):
 
 
 @dataclass(frozen=True)
-class LargestInOrder(Adds):
+class LargestInOrder(Adds, ByColumns):
     """The `number` largest numbers of each column in their order, and where they stand; see families.selection."""
 
     parameters = ("size", "number", "y", "x", "places")
     key = "largest_in_order"
+
+    def targets(self, parameters):
+        _, number, y, _, places = parameters
+        return (y, number), (places, number)
+
+    def work(self, parameters):
+        size, *_ = parameters
+        return 4 * NUMBER * size
 
     def cpu(self, lanes):
         return _family("selection").largest_cpu(self, lanes)
@@ -213,11 +299,19 @@ class LargestInOrder(Adds):
 
 
 @dataclass(frozen=True)
-class FallingOrder(Adds):
+class FallingOrder(Adds, ByColumns):
     """The numbers of each column in falling order, and what is found beside them in the same order."""
 
     parameters = ("size", "y", "places", "x", "found")
     key = "falling_order"
+
+    def targets(self, parameters):
+        size, y, places, *_ = parameters
+        return (y, size), (places, size)
+
+    def work(self, parameters):
+        size, *_ = parameters
+        return 4 * NUMBER * size * size
 
     def cpu(self, lanes):
         return _family("selection").falling_cpu(self)
@@ -227,10 +321,11 @@ class FallingOrder(Adds):
 
 
 @dataclass(frozen=True)
-class Scatter(Adds):
+class Scatter(Adds, Alone):
     """target[places[i]] += source[i] for each i < size; the places are integers."""
 
     parameters = ("size", "target", "source", "places")
+    written = ("target",)
     key = "scatter"
 
     def cpu(self, lanes):
@@ -241,10 +336,11 @@ class Scatter(Adds):
 
 
 @dataclass(frozen=True)
-class Invert(Adds):
+class Invert(Adds, Alone):
     """Replaces a matrix by its inverse; see families.linalg."""
 
     parameters = ("order", "matrix", "work", "group")
+    written = ("matrix", "work")
     key = "invert"
 
     def cpu(self, lanes):
@@ -255,11 +351,15 @@ class Invert(Adds):
 
 
 @dataclass(frozen=True)
-class Scan(Adds):
+class Scan(Adds, ByColumns):
     """Running sums of a column; `backward` adds those from the end, their gradient. See families.scan."""
 
     backward: bool
     parameters = ("target", "source", "size", "width")
+
+    def targets(self, parameters):
+        target, _, size, width = parameters
+        return ((target, size * width),)
 
     @property
     def key(self):
@@ -273,11 +373,17 @@ class Scan(Adds):
 
 
 @dataclass(frozen=True)
-class Simplex(Adds):
+class Simplex(Adds, ByColumns):
     """Projections onto probabilities: "sparsemax" or "constrained_softmax". See families.simplex."""
 
     function: str
     parameters = ("size",)
+
+    def targets(self, parameters):
+        return ((0, parameters[0]),)
+
+    def work(self, parameters):
+        return 10 * NUMBER * parameters[0]
 
     @property
     def key(self):
@@ -291,11 +397,19 @@ class Simplex(Adds):
 
 
 @dataclass(frozen=True)
-class Toeplitz(Adds):
+class Toeplitz(Adds, ByColumns):
     """y[k] += sum over i of a[i] b[offset + k + step i]. See families.toeplitz."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
     key = "toeplitz"
+
+    def targets(self, parameters):
+        y, _, _, size, *_ = parameters
+        return ((y, size),)
+
+    def work(self, parameters):
+        _, _, _, size, *_ = parameters
+        return 2 * FLOP * size * size
 
     def cpu(self, lanes):
         return _family("toeplitz").cpu(self, lanes)

@@ -11,6 +11,17 @@ each column stands; a *step* is one instruction that the signature wants. A row 
 
 from __future__ import annotations
 
+# What running rows of a tape takes. It comes first in the context, so that each thread can have its own of this alone.
+RUNNING = (
+    "table", "index", "tape",
+    "origin",  # always 0: addresses count floats from there
+    "row", "tape_count",  # where the tape is being run, and where it ends
+    # of an instruction that threads share: how many columns are others', or what shares of its rows stand before and
+    # after this thread's, in parts of WHOLE
+    "others", "rows_before", "rows_after",
+    "self_type", "self", "result_type", "result",  # the address of all this, in the form in which functions take it
+)  # fmt: skip
+WHOLE = 1 << 16
 # Buffers of int64 whose addresses stand in the context, then single integers.
 BUFFERS = (
     "fresh", "table", "parameters",  # what Python writes: records, signatures, rows of parameters
@@ -23,19 +34,24 @@ BUFFERS = (
     "begins",  # of each stage: the depth of its first nodes
     "index", "tape",  # what the kernels read: those of the direction that is run
     "forward_index", "forward_tape", "backward_index", "backward_tape",
+    "sharing",  # how threads share work, for the whole process
+    "threads",  # RUNNING and one row of a tape for each thread that shares this context's work
 )  # fmt: skip
 SCALARS = (
-    "origin",  # always 0: addresses count floats from there
     "arena_top", "arena_end",  # free stretch of the value arena, in floats
     "gradient_start", "gradient_end",  # the gradient arena, in floats
     "gradient_top",  # how far it is in use
     "never_fresh",  # 1 where kernels can only add
-    "fresh_steps",  # of the steps of a group, a bit each: whether they set what they make
-    "index_top", "index_end", "tape_count", "tape_end",
+    # of the steps of a group, a bit each: whether they set what they make, whether no columns make the same, whether
+    # their operands borrow the gradient instead
+    "fresh_steps", "distinct_steps", "lent_steps",
+    "shared_work",  # of the instructions on the tape that threads share, in picoseconds
+    "index_top", "index_end", "tape_end",
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
     # the last plan from a graph's beginning: number of record integers (-1: none), floats of inputs, where the arena
     # began and ended, lengths of the tape and of the lists of addresses
     "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape", "kept_index_top",
+    "kept_shared_work",
     "plan",  # a number that changes with every forward plan, and so whenever its lists of addresses do
     "listed_count", "kept_listed",  # nodes of the graph; those of the last plan from its beginning
     "deepest",  # one more than the largest depth
@@ -46,14 +62,11 @@ SCALARS = (
     "touching",  # not 0 if rows of lookup tables are to be noted
     "dirty",  # whether LIVE of some nodes is that of an earlier backward plan
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
-    "backward_index_top",
-    "row",  # where the tape is being run
+    "backward_index_top", "backward_shared_work",
     "copies",  # by what number a GPU's machine knows the copies of this context's lists of addresses; 0: by none yet
-    "self_type", "self",  # the context's own address, in the form in which functions take arguments
-    "result_type", "result",
     "wanted", "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
-SLOT = {name: place for place, name in enumerate(BUFFERS + SCALARS)}
+SLOT = {name: place for place, name in enumerate(dict.fromkeys(RUNNING + BUFFERS + SCALARS))}
 
 INT_ARGUMENT = 1  # what `self_type` says
 
@@ -75,8 +88,8 @@ NODE_PART, NODE_FIRST, NODE_DEPTH, NODE_VALUE, NODE_GRADIENT, NODE_NEEDS, NODE_L
 NODE_ROW = 8
 
 # NODE_LIVE: there is room for a gradient; the loss depends on the node, so that its steps have to run; something is in
-# its gradient; a step that is being looked at would be the first to write there.
-WANTED, PASSED_ON, TOUCHED, CONSIDERED = 1, 2, 4, 8
+# its gradient; a step that is being looked at would be the first to write there; more than one node has it as operand.
+WANTED, PASSED_ON, TOUCHED, CONSIDERED, TWICE = 1, 2, 4, 8, 16
 
 MOST_NUMBERED = 256  # signatures in one plan that are put into stages; of more, nodes are ordered by depth alone
 WORDS = MOST_NUMBERED // 64  # of one row of `before`
@@ -85,8 +98,9 @@ WORDS = MOST_NUMBERED // 64  # of one row of `before`
 (
     STAMP, LOCAL, KIND, SIZE, SIZE_EACH, COLUMNS, COLUMNS_EACH, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS,
     ALIAS_SCALE, ALIAS_OFFSET, PASSES, WAITS_FROM, WAITS_COUNT, WAITS_EACH, PARTS, PARTS_KNOWN, PARTS_REPEAT, VIEWS,
-    FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, HEAD,
-) = range(28)  # fmt: skip
+    FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, BORROWS, HEAD,
+) = range(29)  # fmt: skip
+# BORROWS: whether steps leave the node's own gradient as it is, so that it may be that of another node, too.
 COMPUTED, ALIAS, INPUT, APART = range(4)  # KIND; APART is an alias whose gradient is always its own
 
 TO_THE_END = -1  # WAITS_COUNT: all operands from WAITS_FROM on
@@ -101,15 +115,24 @@ VIEW_ROW = 8
 SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
 NO_INDEX = -1
 
-# One step: opcode, the operand whose gradient it makes, where its parameters stand in the table, and how many floats of
-# that gradient it may set instead of adding to them, from the first on without a gap (0: none).
-STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS, STEP_COVERS = range(4)
-STEP_ROW = 4
+# One step: opcode, the operand whose gradient it makes, where its parameters stand in the table, how many floats of
+# that gradient it may set instead of adding to them, from the first on without a gap (0: none), how threads may
+# share it, about how many picoseconds a column takes then, and whether what it sets is the node's gradient as it is.
+STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS, STEP_COVERS, STEP_SHARED, STEP_WORK, STEP_LENDS = range(7)
+STEP_ROW = 7
+# STEP_SHARED: not at all, by columns, by rows of the result; by columns if no two nodes of the group have the operand
+ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT = range(4)
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
-# One row of the tape. FRESH is 1 if what the kernel adds to is of no meaning yet: it sets it then.
-TAPE_OPCODE, TAPE_BASE, TAPE_COUNT, TAPE_PARAMETERS, TAPE_FRESH = range(5)
-TAPE_ROW = 5
+# One row of the tape. FRESH is 1 if what the kernel adds to is of no meaning yet: it sets it then. SHARED is how
+# threads share the instruction.
+TAPE_OPCODE, TAPE_BASE, TAPE_COUNT, TAPE_PARAMETERS, TAPE_FRESH, TAPE_SHARED = range(6)
+TAPE_ROW = 6
+
+# How threads share work: how many there are, the least work of an instruction that they share, and of a pass.
+SHARING_THREADS, SHARING_INSTRUCTION, SHARING_PASS, SHARING = range(4)
+MOST_THREADS = 64
+THREAD_ROW, THREAD_TAPE = 32, 16  # of `threads`, and where in it the row of a tape stands
 
 # The head of the table holds parameters the planner itself writes: (start, size, number) of a fill.
 SEED_FILL, TABLE_HEAD = 0, 8

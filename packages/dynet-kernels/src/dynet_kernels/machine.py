@@ -54,7 +54,7 @@ def run_function(kernels):
     def body(context):
         buffers = Buffers(context)
         with T.serial(int64(0), buffers.slots[SLOT["tape_count"]]) as number:
-            dispatch(buffers, number, [(opcode, (*pair, False)) for opcode, pair in kernels])
+            dispatch(buffers, number, [(opcode, (*pair, ("base", "count"))) for opcode, pair in kernels], {})
 
     return function("run", ["context"], body)
 
@@ -70,16 +70,21 @@ class Buffers:
         self.index = tir.pointer(self.slots[SLOT["index"]], "int64")
 
 
-def dispatch(buffers, number, kernels):
-    """Run row `number` of the tape by one of `kernels`: pairs of opcode and (symbol, kernel, whether it may set)."""
+KNOWN = {"base": at.TAPE_BASE, "count": at.TAPE_COUNT, "fresh": at.TAPE_FRESH}
+
+
+def dispatch(buffers, number, kernels, shares):
+    """Run row `number` of the tape by one of `kernels`: pairs of opcode and (symbol, kernel, names of its arguments).
+
+    `shares` are the arguments that say what of a shared instruction is to be run.
+    """
     row = let(number * int64(at.TAPE_ROW))
     opcode = let(buffers.tape[row])
     parameters = let(buffers.tape[row + int64(at.TAPE_PARAMETERS)])
 
-    def launch(symbol, kernel, may_set):
+    def launch(symbol, kernel, names):
         numbers = [buffers.table[parameters + int64(k)] for k in range(len(kernel.parameters))]
-        known = [at.TAPE_BASE, at.TAPE_COUNT] + [at.TAPE_FRESH] * may_set
-        told = [buffers.tape[row + int64(k)] for k in known]
+        told = [shares[name] if name in shares else buffers.tape[row + int64(KNOWN[name])] for name in names]
         call(symbol, buffers.memory, buffers.index, *told, *numbers)
 
     def choose(first, *rest):
@@ -99,14 +104,16 @@ def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int)
     for opcode, (name, kernel) in kernels.items():
         symbol, emitted = symbol_of(name), kernel.cpu(lanes)
         functions[symbol] = emitted
-        numbered.append((opcode, (symbol, kernel, len(emitted.params) > 4 + len(kernel.parameters))))
+        names = [parameter.name for parameter in emitted.params]
+        numbered.append((opcode, (symbol, kernel, names[2 : len(names) - len(kernel.parameters)])))
 
     def body(context):
         buffers = Buffers(context)
         number = tir.Counter(buffers.slots[SLOT["row"]])
         end = let(buffers.slots[SLOT["tape_count"]])
+        shares = {name: let(buffers.slots[SLOT[name]]) for name in ("others", "rows_before", "rows_after")}
         with T.While(belongs(buffers, number.get(), end, shard * SHARD, SHARD)):
-            dispatch(buffers, let(number.get()), numbered)
+            dispatch(buffers, let(number.get()), numbered, shares)
             number.set(number.get() + int64(1))
         T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
 
@@ -140,18 +147,20 @@ def planner_module(shards: int) -> ir.IRModule:
     `forward` and the others plan and, where there is room, run in one call.
     """
 
-    def run_shards(context):
-        buffers = Buffers(context)
+    def run_rows(running):
+        buffers = Buffers(running)
         slots = buffers.slots
-        T.buffer_store(slots, int64(0), [int64(SLOT["row"])])
         with T.While(slots[SLOT["row"]] < slots[SLOT["tape_count"]]):
             opcode = buffers.tape[slots[SLOT["row"]] * int64(at.TAPE_ROW)]
             shard = let(T.floordiv(opcode, int64(SHARD)))
             for number in range(shards):
                 with tir.when(shard == int64(number)):
-                    T.evaluate(T.call_packed(registered_name(number), context))
+                    T.evaluate(T.call_packed(registered_name(number), running))
 
-    functions = {ir.GlobalVar("run"): function("run", ["context"], run_shards)}
+    functions = {
+        ir.GlobalVar("run"): function("run", ["context"], run),
+        ir.GlobalVar("run_rows"): function("run_rows", ["running"], run_rows),
+    }
     for direction, plan_function in plans().items():
         plan = ir.GlobalVar(f"do_plan_{direction}")
         functions[plan] = tir.scalars_on_stack(plan_function)
@@ -164,21 +173,102 @@ def planner_module(shards: int) -> ir.IRModule:
             call(plan, *arguments)
             slots = tir.buffer_at(arguments[0], "int64")
             with tir.when(slots[SLOT["status"]] == int64(at.READY)):
-                call_run(arguments[0])
+                call_packed("run", arguments[0])
 
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
     return ir.IRModule(functions)
 
 
-def call_run(context):
-    """Call `run` as a packed function, since it may fail; its one argument stands ready in the context."""
+def run(context):
+    """Run the tape: on this thread alone, unless there are others and so much that they can share."""
+    slots = tir.buffer_at(context, "int64")
+    sharing = tir.buffer_at(slots[SLOT["sharing"]], "int64")
+    threads = let(sharing[at.SHARING_THREADS])
+    enough = slots[SLOT["shared_work"]] >= sharing[at.SHARING_PASS]
+
+    def alone():
+        T.buffer_store(slots, int64(0), [int64(SLOT["row"])])
+        call_packed("run_rows", context)
+
+    tir.choose(T.And(threads > int64(1), enough), lambda: run_together(slots, threads), alone)
+
+
+def run_together(slots, threads):
+    """Run the tape on all threads. They go through it side by side, and wait for each other after every stretch.
+
+    A stretch is an instruction that they share, or all up to the next such one, which the first thread runs alone.
+    Each thread finds the stretches for itself.
+    """
+    with pragma("parallel_launch_point"):
+        tape = tir.buffer_at(slots[SLOT["tape"]], "int64")
+        count = let(slots[SLOT["tape_count"]])
+
+        def shared_by(row):
+            return tape[row * int64(at.TAPE_ROW) + int64(at.TAPE_SHARED)]
+
+        row = tir.Counter(int64(0))
+        with T.While(row.get() < count):
+            first = let(row.get())
+            way = let(shared_by(first))
+            row.set(first + int64(1))
+
+            def goes_on():
+                inside = T.And(way == int64(at.ALONE), row.get() < count)  # noqa: B023
+                alone = shared_by(row.get()) == int64(at.ALONE)
+                return T.if_then_else(inside, alone, tirx.const(False, "bool"))
+
+            with T.While(goes_on()):
+                row.set(row.get() + int64(1))
+            with pragma("parallel_barrier_when_finish"), pragma("parallel_stride_pattern"):
+                with T.parallel(int64(0), threads) as part:
+                    with tir.when(T.Or(way != int64(at.ALONE), part == int64(0))):
+                        run_stretch(slots, tape, first, row.get(), way, part, threads)
+
+
+def run_stretch(slots, tape, first, end, way, part, threads):
+    """Run rows first..end of the tape, or this part of the first, with slots of this thread's own."""
+    address = let(slots[SLOT["threads"]] + part * int64(8 * at.THREAD_ROW))
+    own, copy = tir.buffer_at(address, "int64"), let(address + int64(8 * at.THREAD_TAPE))
+    begin, stop = (let(T.floordiv(number * int64(at.WHOLE), threads)) for number in (part, part + int64(1)))
+    by_rows, by_columns = way == int64(at.BY_ROWS), way == int64(at.BY_COLUMNS)
+    changed = {
+        "row": first,
+        "tape_count": end,
+        "others": int64(0),
+        "rows_before": T.if_then_else(by_rows, begin, int64(0)),
+        "rows_after": T.if_then_else(by_rows, int64(at.WHOLE) - stop, int64(0)),
+        "self": address,
+    }
+    for name in at.RUNNING:
+        T.buffer_store(own, changed.get(name, slots[SLOT[name]]), [int64(SLOT[name])])
+    with tir.when(by_columns):
+        row = tir.buffer_at(copy, "int64")
+        fields = [let(tape[first * int64(at.TAPE_ROW) + int64(k)]) for k in range(at.TAPE_ROW)]
+        count = fields[at.TAPE_COUNT]
+        before, mine = let(tir.share_of(count, begin)), let(tir.share_of(count, stop) - tir.share_of(count, begin))
+        fields[at.TAPE_BASE], fields[at.TAPE_COUNT] = fields[at.TAPE_BASE] + before, mine
+        for k, field in enumerate(fields):
+            T.buffer_store(row, field, [int64(k)])
+        changed = {"tape": copy, "row": int64(0), "tape_count": int64(1), "others": count - mine}
+        for name, value in changed.items():
+            T.buffer_store(own, value, [int64(SLOT[name])])
+    call_packed("run_rows", address)
+
+
+def pragma(name):
+    """What TVM's generator of CPU code makes of the statement within."""
+    return T.attr(int64(0), f"pragma_{name}", tirx.const(1, "int32"))
+
+
+def call_packed(name, running):
+    """Call a function that may fail, as a packed one; its one argument, where `running` slots are, stands in these."""
     handle = ir.PointerType(ir.PrimType("int64"))
     self_type, result_type = (
-        T.reinterpret(handle, context + int64(8 * SLOT[slot])) for slot in ("self_type", "result_type")
+        T.reinterpret(handle, running + int64(8 * SLOT[slot])) for slot in ("self_type", "result_type")
     )
     nothing = T.reinterpret(handle, int64(0))
-    T.evaluate(T.call_extern("int32", "__tvm_ffi_run", nothing, self_type, tirx.const(1, "int32"), result_type))
+    T.evaluate(T.call_extern("int32", f"__tvm_ffi_{name}", nothing, self_type, tirx.const(1, "int32"), result_type))
 
 
 def compile_cpu(module: ir.IRModule, target):

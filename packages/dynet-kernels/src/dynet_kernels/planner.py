@@ -14,6 +14,8 @@ from . import layout as at
 from . import tir
 from .layout import SLOT
 
+CLEAR_WORK = 100  # picoseconds that it takes to set one number to 0
+
 
 def open_buffers(context):
     """Declare every buffer whose address stands in the context."""
@@ -291,14 +293,20 @@ def write_block(plan, order, nodes, signature, count, with_gradients):
 
 
 @T.inline
-def emit(plan, opcode, base, count, parameters, fresh):
-    """Write one row of the tape."""
+def emit(plan, opcode, base, count, parameters, fresh, way, work):
+    """Write one row of the tape. Threads may share it in some `way`; it takes `work` picoseconds then."""
+    shared = T.int64(at.ALONE)
+    if work >= plan.sharing[at.SHARING_INSTRUCTION]:
+        shared = way
+        if shared != at.ALONE:
+            plan.slots[SLOT["shared_work"]] += work
     row: T.let = plan.slots[SLOT["tape_count"]] * at.TAPE_ROW
     plan.tape[row + at.TAPE_OPCODE] = opcode
     plan.tape[row + at.TAPE_BASE] = base
     plan.tape[row + at.TAPE_COUNT] = count
     plan.tape[row + at.TAPE_PARAMETERS] = parameters
     plan.tape[row + at.TAPE_FRESH] = fresh
+    plan.tape[row + at.TAPE_SHARED] = shared
     plan.slots[SLOT["tape_count"]] += 1
 
 
@@ -324,11 +332,23 @@ def operand_needs(plan, order, count, operand, everything):
     plan.slots[SLOT["wanted"]] = result
 
 
+def bit_of(bits, number):
+    return T.bitwise_and(T.shift_right(bits, number), T.int64(1))
+
+
+def step_way(plan, step, distinct):
+    """How threads may share a step, if it is known whether no two nodes add to the same."""
+    way = plan.table[step + at.STEP_SHARED]
+    columns = T.if_then_else(distinct != 0, T.int64(at.BY_COLUMNS), T.int64(at.ALONE))
+    return T.if_then_else(way == at.IF_DISTINCT, columns, way)
+
+
 @T.inline
-def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything, fresh):
+def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything, fresh, distinct, lent):
     """Write one block of addresses and the instructions a signature wants for the nodes order[:nodes].
 
-    Bit k of `fresh` says that what step k adds to is of no meaning yet.
+    Bit k of `fresh` says that what step k adds to is of no meaning yet; of `distinct`, that no two nodes add to the
+    same; of `lent`, that there is nothing to do.
     """
     base: T.let = plan.slots[SLOT["index_top"]]
     count = T.int64(0)
@@ -345,9 +365,12 @@ def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients,
         if operand != at.NO_OPERAND:
             operand_needs(plan, order, nodes, operand, everything)
             wanted = plan.slots[SLOT["wanted"]]
-        if wanted != 0:
-            bit: T.let = T.bitwise_and(T.shift_right(fresh, number), T.int64(1))
-            emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS], bit)
+        if T.And(wanted != 0, bit_of(lent, number) == 0):
+            bit: T.let = bit_of(fresh, number)
+            way = T.meta_var(step_way(plan, step, bit_of(distinct, number)))
+            work: T.let = count * plan.table[step + at.STEP_WORK]
+            emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS], bit,
+                 way, work)  # fmt: skip
 
 
 @T.inline
@@ -356,7 +379,7 @@ def emit_fill(plan, parameters, start, size, number):
     plan.table[parameters] = start
     plan.table[parameters + 1] = size
     plan.table[parameters + 2] = number
-    emit(plan, at.FILL, 0, 1, parameters, 0)
+    emit(plan, at.FILL, 0, 1, parameters, 0, at.ALONE, 0)
 
 
 @T.inline
@@ -365,7 +388,7 @@ def emit_clear(plan, start, size):
     base: T.let = plan.slots[SLOT["index_top"]]
     plan.index[base] = start
     plan.index[base + 1] = size
-    emit(plan, at.CLEAR, base, 1, 0, 0)
+    emit(plan, at.CLEAR, base, 1, 0, 0, at.BY_ROWS, size * CLEAR_WORK)
     plan.slots[SLOT["index_top"]] = base + 2
 
 
@@ -382,4 +405,5 @@ def use_tape(slots, index, tape, index_end, tape_end):
 def start_tape(plan):
     plan.slots[SLOT["index_top"]] = 0
     plan.slots[SLOT["tape_count"]] = 0
+    plan.slots[SLOT["shared_work"]] = 0
     plan.slots[SLOT["status"]] = at.READY

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .formula import Formula
+from .kernels import NUMBER, ByColumns
 
 SUM, MAXIMUM, MINIMUM = "sum", "maximum", "minimum"
 
@@ -41,7 +42,7 @@ def min_over(formula: Callable) -> Reduction:
     return Reduction(MINIMUM, Formula.of(formula))
 
 
-class Rule:
+class Rule(ByColumns):
     """What one instruction does to each of its columns.
 
     `views` names the values of a column in the order of the address lists; "d" + a view's name is its gradient.
@@ -92,14 +93,25 @@ class Rule:
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
-    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int] | None:
+    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
         """The gradient that the rule makes, if it is one: see `kernels.Covered`."""
         if len(self.outputs) != 1:
             return None
-        (name,) = self.outputs
+        ((name, formula),) = self.outputs.items()
         if name not in self.accumulate or name in self.views or name in self.reads:
             return None
-        return self.role_of(name), 1 if name in self.numbers else parameters[0]
+        result, copied = formula.result, None
+        if result.function == "input" and (name in self.numbers) == (result.arguments[0] in self.numbers):
+            copied = self.role_of(result.arguments[0])
+        return self.role_of(name), 1 if name in self.numbers else parameters[0], copied
+
+    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """All that a column writes: see `kernels.Targets`."""
+        return tuple((self.role_of(name), 1 if name in self.numbers else parameters[0]) for name in self.outputs)
+
+    def work(self, parameters: tuple[int, ...]) -> int:
+        """About how many picoseconds a column takes."""
+        return NUMBER * parameters[0] * len(self.outputs)
 
     def cpu(self, lanes: int):
         """The kernel for an LLVM target."""
@@ -115,7 +127,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Across:
+class Across(ByColumns):
     """A rule whose columns lie side by side: `width` of them, neighbours in memory, whose elements are `width` apart.
 
     This is how a dimension other than the first is reduced, with no transpose. One column of the instruction is all
@@ -130,9 +142,19 @@ class Across:
         """Text that tells this kernel from every other, for the cache of compiled kernels."""
         return f"across({self.rule.key})"
 
-    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int] | None:
+    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
         """Nothing: the columns of several instructions may lie between each other."""
         return None
+
+    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """All that neighbouring columns write: see `kernels.Targets`."""
+        size, width = parameters
+        return tuple((role, of * width) for role, of in self.rule.targets((size,)))
+
+    def work(self, parameters: tuple[int, ...]) -> int:
+        """About how many picoseconds neighbouring columns take."""
+        size, width = parameters
+        return self.rule.work((size,)) * width
 
     def cpu(self, lanes: int):
         """The kernel for an LLVM target."""

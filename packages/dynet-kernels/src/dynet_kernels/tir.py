@@ -15,6 +15,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 from tvm_ffi import structural_map
 
+from .layout import WHOLE
+
 UNBOUNDED = 1 << 40  # the declared extent of raw buffers: keeps their indices 64 bits wide
 ON_STACK = {"disable_lower_builtin": True}  # scratch in registers or on the stack instead of a workspace
 
@@ -150,15 +152,19 @@ class Counter:
 class Instruction:
     """What a kernel body sees: memory, its columns and its parameters.
 
-    `count` columns are worked on at once; list `role` holds one address, in floats, for each of them. `fresh` is 1 if
-    what the kernel adds to is of no meaning yet; a GPU's is always 0.
+    `count` columns are worked on at once; list `role` holds one address, in floats, for each of them, and lists begin
+    `stride` places after one another. `fresh` is 1 if what the kernel adds to is of no meaning yet; a GPU's is always
+    0. Where threads of a CPU share rows, the shares `rows_before` and `rows_after` are others'.
     """
 
     memory: object
     index: object
     base: object
     count: object
+    stride: object
     fresh: object
+    rows_before: object
+    rows_after: object
     parameters: list
     scope: ExitStack
 
@@ -167,7 +173,18 @@ class Instruction:
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
     def address(self, role, column):
-        return let(self.index[self.base + role * self.count + column], "at")  # type: ignore
+        return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
+
+    def stretch(self, count, unit=1):
+        """This thread's stretch of `count` neighbours, in whole units but for the last: where it begins and ends."""
+        units = let(T.floordiv(count + int64(unit - 1), int64(unit)))
+        first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
+        return let(T.min(first * int64(unit), count)), let(T.min(end * int64(unit), count))
+
+
+def share_of(count, share):
+    """A share of a number of things, in parts of WHOLE."""
+    return T.shift_right(count * share, int64(WHOLE.bit_length() - 1))
 
 
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
@@ -178,8 +195,17 @@ def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
     store(buffer, start, so_far + value, mask)
 
 
-def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False):
-    """Build the private PrimFunc of one kernel from `body(instruction)`; one that `may_set` is told what is fresh."""
+COLUMNS, ROWS = "columns", "rows"
+
+
+def kernel(
+    body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: str | None = None
+):
+    """Build the private PrimFunc of one kernel from `body(instruction)`; one that `may_set` is told what is fresh.
+
+    One that is `shared` by COLUMNS sees those of its thread as if there were no others; by ROWS, the body asks for the
+    stretches of its thread.
+    """
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("kernel")
@@ -187,6 +213,10 @@ def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...], may
             index = T.arg("index", T.handle("int64"))
             base, count = T.arg("base", T.int64()), T.arg("count", T.int64())
             fresh = T.arg("fresh", T.int64()) if may_set else int64(0)
+            others = T.arg("others", T.int64()) if shared == COLUMNS else int64(0)
+            before, after = (
+                T.arg(name, T.int64()) if shared == ROWS else int64(0) for name in ("rows_before", "rows_after")
+            )
             numbers = [T.arg(name, T.int64()) for name in parameters]
             with ExitStack() as scope:
                 body(
@@ -195,7 +225,10 @@ def kernel(body: Callable[[Instruction], None], parameters: tuple[str, ...], may
                         T.decl_buffer((UNBOUNDED,), "int64", data=index),
                         base,
                         count,
+                        let(count + others) if shared == COLUMNS else count,
                         fresh,
+                        before,
+                        after,
                         numbers,
                         scope,
                     )

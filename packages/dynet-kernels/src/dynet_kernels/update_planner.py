@@ -12,6 +12,8 @@ from . import tir
 from .layout import SLOT
 from .planner import emit, open_buffers, start_tape
 
+UPDATE_WORK = 500  # picoseconds that a number of one of an update's tensors takes to be read and written
+
 
 def entry(plan, number, states, field):
     """A field of row `number` of the trainer's table."""
@@ -65,13 +67,18 @@ def write_number(plan, list_at, address, columns):
 
 
 @T.inline
-def emit_columns(plan, opcode, number, states, columns, whole, width, list_end):
-    """Write the instruction for one parameter; its parameter is the size of a column."""
+def emit_columns(plan, opcode, number, states, columns, whole, width, list_end, work_each):
+    """Write the instruction for one parameter; its parameter is the size of a column.
+
+    A number takes `work_each` picoseconds; 0 if threads do not share the instruction.
+    """
     place: T.let = number * (at.UPDATE_STATES + states)
     plan.table[place + at.UPDATE_COLUMN] = width
     if whole != 0:
         plan.table[place + at.UPDATE_COLUMN] = plan.table[place + at.UPDATE_FLOATS]
-    emit(plan, opcode, plan.slots[SLOT["index_top"]], columns, place + at.UPDATE_COLUMN, 0)
+    work: T.let = columns * plan.table[place + at.UPDATE_COLUMN] * work_each
+    way: T.let = T.if_then_else(work_each != 0, T.int64(at.BY_ROWS), T.int64(at.ALONE))
+    emit(plan, opcode, plan.slots[SLOT["index_top"]], columns, place + at.UPDATE_COLUMN, 0, way, work)
     plan.slots[SLOT["index_top"]] = list_end
 
 
@@ -115,7 +122,8 @@ def plan_gradient_norm(
                 gradient: T.let = parameter_field(plan, number, states, at.PARAMETER_GRADIENT)
                 write_columns(plan, start, gradient, columns, touched, whole, width)
                 plan.index[start + columns] = total_at
-                emit_columns(plan, opcode, number, states, columns, whole, width, start + 2 * columns)
+                list_end: T.let = start + 2 * columns
+                emit_columns(plan, opcode, number, states, columns, whole, width, list_end, T.int64(0))
 
 
 @T.prim_func(s_tir=True, private=True)
@@ -134,6 +142,7 @@ def plan_update(
     """
     plan = T.meta_var(open_buffers(context))
     views: T.let = 2 + states + numbers
+    work_each: T.let = (2 + states) * UPDATE_WORK
     start_tape(plan)
     count_columns(plan, count, states, dense, views)
     if plan.slots[SLOT["status"]] == at.READY:
@@ -159,6 +168,6 @@ def plan_update(
                     for k in T.serial(numbers):
                         write_number(plan, start + 2 * (2 + states + k) * columns, numbers_at + k, columns)
                     list_end: T.let = start + 2 * views * columns
-                    emit_columns(plan, opcode, number, states, columns, whole, width, list_end)
+                    emit_columns(plan, opcode, number, states, columns, whole, width, list_end, work_each)
                 if listed != 0:
                     forget_touched(touched, rows)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
+from .kernels import Adds, Alone
 from .rule import Rule
 
 
-class GradientNorm:
+class GradientNorm(Adds, Alone):
     """Adds up squared gradients; see families.norm."""
 
     parameters = ("size",)

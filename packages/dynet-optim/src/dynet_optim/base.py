@@ -22,6 +22,7 @@ from dynet_core.memory import Block, block
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
 from dynet_core.parameter.storage import Storage
 from dynet_kernels import layout as at
+from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 from dynet_kernels.updates import GradientNorm, UpdateRule, update_rule
@@ -333,6 +334,8 @@ class _Table:
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
+        self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
+        self.slots[SLOT["sharing"]], self.slots[SLOT["threads"]] = sharing.address(), self.threads.ctypes.data
         self.sum_block = block(2)
         self.sum = self.sum_block.direct().cast("B").cast("d")
         self.grow_index(1 << 10)

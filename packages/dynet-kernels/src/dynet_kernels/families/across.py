@@ -93,7 +93,7 @@ def cpu(rule, lanes):
                 lambda offset, mask: Columns(rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
             )
 
-    return tir.kernel(body, Across.parameters)
+    return tir.kernel(body, Across.parameters, shared=tir.COLUMNS)
 
 
 def cuda(rule):

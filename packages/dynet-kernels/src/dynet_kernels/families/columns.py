@@ -122,7 +122,7 @@ def cpu(rule, lanes):
         else:
             any_size()
 
-    return tir.kernel(body, rule.parameters, may_set=True)
+    return tir.kernel(body, rule.parameters, may_set=True, shared=tir.COLUMNS)
 
 
 def _in_vectors(column, size, lanes):

@@ -32,9 +32,13 @@ def clear_cpu(kernel, lanes):
         zero = tir.wide(tir.float32(0.0), lanes)
         with T.serial(int64(0), instruction.count) as number:
             start, size = (instruction.address(int64(role), number) for role in range(2))
-            vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, start + offset, zero, mask))  # noqa: B023
+            first, end = instruction.stretch(size, lanes)
+            at = let(start + first)
+            vector_loop(
+                let(end - first), lanes, lambda offset, mask: store(instruction.memory, at + offset, zero, mask)
+            )  # noqa: B023
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
 
 
 def clear_cuda(kernel):

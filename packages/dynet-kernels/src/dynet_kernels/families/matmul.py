@@ -27,7 +27,8 @@ def product_cpu(kernel, lanes):
         memory = instruction.memory
         sizes = tuning.cpu(lanes).product
         vectors_for = dict(sizes.tiles)
-        sums = Sums(instruction, lanes, x_role, y_role, rows)
+        first_row, end_row = instruction.stretch(rows, lanes)
+        sums = Sums(instruction, lanes, x_role, y_role, first_row, end_row)
 
         def with_panels(w, first, end):
             def fill(panel, row, vectors, mask, k, length):
@@ -45,7 +46,7 @@ def product_cpu(kernel, lanes):
 
                     sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
 
-                row_tiles(rows, lanes, vectors_for[width], some_rows)
+                row_tiles(first_row, end_row, lanes, vectors_for[width], some_rows)
 
             tiles(first, end, list(vectors_for), some_columns)
 
@@ -58,7 +59,7 @@ def product_cpu(kernel, lanes):
 
         groups(instruction, group, one_matrix)
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
 
 
 def product_cuda(kernel):
@@ -90,6 +91,7 @@ def column_gradient_cpu(kernel, lanes):
     def body(instruction):
         rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
         memory = instruction.memory
+        begin, stop = instruction.stretch(inner, lanes)
 
         def tile(w, columns, k, width, first_row, height):
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
@@ -125,8 +127,8 @@ def column_gradient_cpu(kernel, lanes):
                 def some_columns(start, n):
                     columns = [let(start + int64(j)) for j in range(n)]
                     tiles(
-                        int64(0),
-                        inner,
+                        begin,
+                        stop,
                         dict.fromkeys((width_for[n], 1)),
                         lambda k, width: tile(w, columns, k, width, first_row, height),
                     )
@@ -145,7 +147,7 @@ def column_gradient_cpu(kernel, lanes):
 
                 panel.fill_transposed(memory, length, column, vectors)
 
-            sums = Sums(instruction, lanes, dy_role, dx_role, inner, shared=True)
+            sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
             start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
             sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
@@ -157,7 +159,7 @@ def column_gradient_cpu(kernel, lanes):
 
         groups(instruction, group, one_matrix)
 
-    return tir.kernel(body, kernel.parameters, may_set=True)
+    return tir.kernel(body, kernel.parameters, may_set=True, shared=tir.ROWS)
 
 
 def column_gradient_cuda(kernel):
@@ -184,17 +186,19 @@ def matrix_gradient_cpu(kernel, lanes):
         def one_matrix(first, end):
             by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
 
+        first_row, end_row = instruction.stretch(rows, lanes)
+
         def bring_next(start, length, end, row, vectors):
             """What the next columns need: for all rows at once, unless there are so many that it would not stay."""
             many = rows > int64(MANY_ROWS)
             with T.serial(int64(0), T.min(length, end - start - length)) as j:
                 column = let(start + length + j)
-                with tir.when(row == int64(0)):
+                with tir.when(row == first_row):
                     tir.prefetch(memory, instruction.address(x_role, column), inner)
-                with tir.when(T.Or(many, row == int64(0))):
+                with tir.when(T.Or(many, row == first_row)):
                     dy = instruction.address(dy_role, column)
-                    size = T.Select(many, int64(vectors * lanes), rows)
-                    tir.prefetch(memory, let(dy + T.Select(many, row, int64(0))), let(size))
+                    size = T.Select(many, int64(vectors * lanes), end_row - first_row)
+                    tir.prefetch(memory, let(dy + row), let(size))
 
         def some_of_matrix(dw, first, end):
             def tile(k, width, row, vectors, mask, start, length):
@@ -230,14 +234,14 @@ def matrix_gradient_cpu(kernel, lanes):
 
                 blocks(end - first, sizes.panel, some_columns)
 
-            row_tiles(rows, lanes, tall, some_rows)
+            row_tiles(first_row, end_row, lanes, tall, some_rows)
 
         sizes = tuning.cpu(lanes).matrix_gradient
         width, tall = sizes.tile
         panel = Panel(lanes, tall, sizes.panel)
         groups(instruction, group, one_matrix)
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
 
 
 def matrix_gradient_cuda(kernel):

@@ -22,18 +22,19 @@ def tiles(first, end, sizes, emit):
         start = let(start + turns * int64(size))
 
 
-def row_tiles(rows, lanes, vectors, emit):
-    """Cover `rows` with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask)."""
+def row_tiles(first, end, lanes, vectors, emit):
+    """Cover rows first..end with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask)."""
+    rows = let(end - first)
     whole = let(T.floordiv(rows, int64(lanes)))
     sizes = [vectors]
     while sizes[-1] > 1:
         sizes.append((sizes[-1] + 1) // 2)
-    tiles(int64(0), whole, sizes, lambda start, size: emit(let(start * int64(lanes)), size, None))
+    tiles(int64(0), whole, sizes, lambda start, size: emit(let(first + start * int64(lanes)), size, None))
     if lanes == 1:
         return
     rest = let(rows - whole * int64(lanes))
     with tir.when(rest > int64(0)):
-        emit(let(whole * int64(lanes)), 1, tir.first_lanes(rest, lanes))
+        emit(let(first + whole * int64(lanes)), 1, tir.first_lanes(rest, lanes))
 
 
 class Panel:
@@ -93,14 +94,15 @@ def groups(instruction, group, emit):
 
 
 class Sums:
-    """target[j] = start[j] + M source[j] on a CPU, where M is a matrix or its transpose: `height` numbers a column.
+    """target[j] = start[j] + M source[j] on a CPU, where M is a matrix or its transpose: the rows first_row..end_row.
 
     The roles are of lists of addresses; a start role of -1 starts from zero. `shared`: several columns may have one
     target, which is then the start, if there is one.
     """
 
-    def __init__(self, instruction, lanes, source_role, target_role, height, shared=False):
-        self.instruction, self.memory, self.lanes, self.height = instruction, instruction.memory, lanes, height
+    def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
+        self.instruction, self.memory, self.lanes = instruction, instruction.memory, lanes
+        self.first_row, self.end_row = first_row, end_row
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role):
@@ -145,7 +147,7 @@ class Sums:
 
             def some_columns(start, count):
                 columns = [let(start + int64(j)) for j in range(count)]
-                with tir.when(row == int64(0)):  # what comes next, for all rows
+                with tir.when(row == self.first_row):  # what comes next, for all rows
                     with T.serial(int64(0), int64(count)) as j:
                         column = let(T.min(start + int64(count) + j, end - int64(1)))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
@@ -154,7 +156,7 @@ class Sums:
             tiles(first, end, dict.fromkeys((width, 1)), some_columns)
 
         def all_rows(emit):
-            row_tiles(self.height, self.lanes, tall, emit)
+            row_tiles(self.first_row, self.end_row, self.lanes, tall, emit)
 
         if row_first:
             all_rows(

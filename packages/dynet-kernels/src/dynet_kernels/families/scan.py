@@ -46,7 +46,7 @@ def cpu(kernel, lanes):
         with T.serial(int64(0), instruction.count) as number:
             tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
 
 
 def cuda(kernel):

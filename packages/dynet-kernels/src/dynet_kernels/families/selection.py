@@ -87,7 +87,7 @@ def largest_cpu(kernel, lanes):
             y, places = instruction.address(y_role, column), instruction.address(places_role, column)
             _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
 
 
 def largest_cuda(kernel):
@@ -145,7 +145,7 @@ def falling_cpu(kernel):
             with T.serial(int64(0), instruction.parameters[0]) as number:
                 _put_by_rank(instruction, column, number)
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
 
 
 def falling_cuda(kernel):

@@ -167,7 +167,7 @@ def cpu(kernel, lanes):
         with T.serial(int64(0), instruction.count) as number:
             emit(_Column(instruction, number, views, lanes))
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
 
 
 def cuda(kernel):

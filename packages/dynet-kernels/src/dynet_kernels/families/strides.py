@@ -52,7 +52,7 @@ def cpu(kernel, lanes):
                             let(source + l * sources[3] + k * sources[2] + j * sources[1]),
                         )
 
-    return tir.kernel(body, kernel.parameters, may_set=True)
+    return tir.kernel(body, kernel.parameters, may_set=True, shared=tir.COLUMNS)
 
 
 def cuda(kernel):

@@ -29,7 +29,7 @@ def _end_of_run(instruction, first):
 
     def same():
         inside = end.get() < instruction.count
-        other = instruction.index[instruction.base + int64(Y) * instruction.count + end.get()]
+        other = instruction.index[instruction.base + int64(Y) * instruction.stride + end.get()]
         return T.if_then_else(inside, other == y, T.bool(False))
 
     with T.While(same()):
@@ -41,6 +41,7 @@ def cpu(kernel, lanes):
     def body(instruction):
         (size,) = instruction.parameters
         memory = instruction.memory
+        begin, stop = instruction.stretch(size, lanes)
         column = tir.Counter(int64(0))
         with T.While(column.get() < instruction.count):
             first = let(column.get())
@@ -58,10 +59,10 @@ def cpu(kernel, lanes):
                     value = _scaled(kernel, instruction, first, total.get(), lanes)
                     store(memory, y + place + int64(v * lanes), value, mask)
 
-            row_tiles(size, lanes, VECTORS, some)
+            row_tiles(begin, stop, lanes, VECTORS, some)
             column.set(end)
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
 
 
 def cuda(kernel):

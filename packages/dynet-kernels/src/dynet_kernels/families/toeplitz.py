@@ -80,7 +80,7 @@ def cpu(kernel, lanes):
                 lambda at, mask: single(y, a, b, let(done + at), mask),  # noqa: B023
             )
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
 
 
 def cuda(kernel):

@@ -100,7 +100,7 @@ def copy_cpu(kernel, lanes):
                                 end,
                             )
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
 
 
 def copy_cuda(kernel):
@@ -184,7 +184,7 @@ def largest_cpu(kernel):
                     with T.serial(int64(0), g.result_height) as row:
                         _largest_at(instruction.memory, g, y, image, places, channel, row, place)
 
-    return tir.kernel(body, kernel.parameters)
+    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
 
 
 def largest_cuda(kernel):

@@ -10,7 +10,9 @@ from dynet_core.graph import current
 from dynet_core.op import OPS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
+from dynet_kernels.kernels import KERNELS, ByColumns, ByRows, Clear
 from dynet_kernels.layout import SLOT
+from dynet_kernels.updates import UpdateRule
 
 SAMPLES = [
     pytest.param(op, sample, id=f"{name}-{number}")
@@ -87,6 +89,15 @@ def test_products_are_shared_by_rows_and_rules_by_columns():
     assert {at.BY_COLUMNS, at.BY_ROWS} <= set(ways("backward"))
     address = engine.slots[SLOT["threads"]]
     assert [row[SLOT["self"]] for row in rows[:3]] == [address, address + 8 * at.THREAD_ROW, 0]
+
+
+def test_kernels_are_told_what_to_share():
+    """One that is not told would do all the work in every thread."""
+    for name, kernel in KERNELS.items():
+        told = {parameter.name for parameter in kernel.cpu(16).params} & {"others", "rows_before", "rows_after"}
+        rows = isinstance(kernel, (ByRows, Clear, UpdateRule))
+        columns = isinstance(kernel, ByColumns) and not rows
+        assert told == ({"rows_before", "rows_after"} if rows else {"others"} if columns else set()), name
 
 
 def many_nodes(count):

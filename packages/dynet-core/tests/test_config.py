@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from dynet_core import ArgumentError, ArgumentTypeError, DeviceError, DynetParams, ParameterCollection, device
+from dynet_kernels import sharing
 from dynet_kernels.cuda import compiler, driver
 
 
@@ -35,6 +36,9 @@ def test_other_arguments_are_left_alone():
         (["--dynet-seed"], "--dynet-seed takes a whole number, got None"),
         (["--dynet-weight-decay=nan"], "--dynet-weight-decay takes a number of at least 0, less than 1, got 'nan'"),
         (["--dynet-mem", "1,,2"], "--dynet-mem takes a number of megabytes"),
+        (["--dynet-threads", "0"], "--dynet-threads takes a whole number from 1 to 64, got '0'"),
+        (["--dynet-threads=65"], "--dynet-threads takes a whole number from 1 to 64, got '65'"),
+        (["--dynet-threads"], "--dynet-threads takes a whole number from 1 to 64, got None"),
     ],
 )
 def test_malformed_value_is_an_error(arguments, message):
@@ -52,6 +56,25 @@ def test_unknown_flag_is_one_warning_naming_the_nearest():
 def test_setters_refuse_what_is_no_setting(value, error):
     with pytest.raises(error, match="set_random_seed"):
         DynetParams().set_random_seed(value)
+
+
+def test_threads_are_used_if_somebody_says_how_many(monkeypatch):
+    asked = []
+    monkeypatch.setattr(sharing, "use", asked.append)
+    read().init()
+    read("--dynet-threads", "3").init()
+    params = DynetParams()
+    params.set_threads(2)
+    params.init()
+    params.set_threads(0)
+    params.init()
+    assert asked == [3, 2]
+
+
+@pytest.mark.parametrize("value, error", [("x", ArgumentTypeError), (-1, ArgumentError), (65, ArgumentError)])
+def test_threads_that_cannot_be_are_refused(value, error):
+    with pytest.raises(error, match="set_threads"):
+        DynetParams().set_threads(value)
 
 
 ASKING = [

@@ -17,6 +17,7 @@ def set(
     autobatch=None,
     profiling=None,
     weight_decay=None,
+    threads=None,
     shared_parameters=None,
     requested_gpus=None,
     gpu=None,
@@ -26,6 +27,7 @@ def set(
     """Set what is given; the rest stays as it is.
 
     Args:
+        threads: how many share the work of large graphs on the CPU, if not one for each core of this process.
         tf32: whether products on a GPU may round their factors to TF32: about a thousandth of them, for speed.
         lstm_builder: what LSTMBuilder means, "coupled" or "vanilla", as DYNET_LSTM_BUILDER in the environment.
     """

@@ -159,6 +159,7 @@ def planner_module(shards: int) -> ir.IRModule:
 
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),
+        ir.GlobalVar("run_together"): function("run_together", ["context"], run_together),
         ir.GlobalVar("run_rows"): function("run_rows", ["running"], run_rows),
     }
     for direction, plan_function in plans().items():
@@ -173,7 +174,7 @@ def planner_module(shards: int) -> ir.IRModule:
             call(plan, *arguments)
             slots = tir.buffer_at(arguments[0], "int64")
             with tir.when(slots[SLOT["status"]] == int64(at.READY)):
-                call_packed("run", arguments[0])
+                run(arguments[0])
 
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
@@ -191,15 +192,17 @@ def run(context):
         T.buffer_store(slots, int64(0), [int64(SLOT["row"])])
         call_packed("run_rows", context)
 
-    tir.choose(T.And(threads > int64(1), enough), lambda: run_together(slots, threads), alone)
+    tir.choose(T.And(threads > int64(1), enough), lambda: call_packed("run_together", context), alone)
 
 
-def run_together(slots, threads):
+def run_together(context):
     """Run the tape on all threads. They go through it side by side, and wait for each other after every stretch.
 
     A stretch is an instruction that they share, or all up to the next such one, which the first thread runs alone.
     Each thread finds the stretches for itself.
     """
+    slots = tir.buffer_at(context, "int64")
+    threads = let(tir.buffer_at(slots[SLOT["sharing"]], "int64")[at.SHARING_THREADS])
     with pragma("parallel_launch_point"):
         tape = tir.buffer_at(slots[SLOT["tape"]], "int64")
         count = let(slots[SLOT["tape_count"]])

@@ -10,7 +10,8 @@ import ctypes
 import os
 import re
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import layout as at
@@ -50,6 +51,17 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
         if threads > 1 and (name == "NUM_THREADS" or f"TVM_{name}" not in os.environ):
             os.putenv(f"TVM_{name}", str(value))
     _table[:] = threads, instruction, whole
+
+
+@contextmanager
+def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
+    """`use` for the length of a `with` block. For tests and measurements: plans that are kept stay as they are."""
+    before = _table[:]
+    use(threads, instruction, whole)
+    try:
+        yield
+    finally:
+        _table[:] = before
 
 
 def available() -> int:

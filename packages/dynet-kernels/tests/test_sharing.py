@@ -1,0 +1,95 @@
+"""How many threads share passes, and who says so."""
+
+import os
+import threading
+
+import pytest
+
+from dynet_kernels import layout as at
+from dynet_kernels import sharing
+
+
+@pytest.fixture(autouse=True)
+def many_cores(monkeypatch):
+    for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sharing, "_cores", lambda: 6)
+    monkeypatch.setattr(sharing, "_quota", lambda: 7)
+
+
+def test_a_thread_for_each_core_unless_there_are_many(monkeypatch):
+    assert sharing.available() == 6
+    monkeypatch.setattr(sharing, "_cores", lambda: 96)
+    assert sharing.available() == 7
+    monkeypatch.setattr(sharing, "_quota", lambda: 96)
+    assert sharing.available() == sharing.MOST
+
+
+@pytest.mark.parametrize(
+    "own, openmp, expected",
+    [
+        ("3", None, 3),
+        ("3", "2", 3),
+        (None, "2", 2),
+        (None, "4,2", 4),
+        (None, "", 6),
+        (None, "many", 6),
+        ("50", None, 6),
+    ],
+)
+def test_the_environment_can_want_fewer(own, openmp, expected, monkeypatch):
+    for name, value in (("DYNET_NUM_THREADS", own), ("OMP_NUM_THREADS", openmp)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert sharing.available() == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_a_malformed_number_is_an_error(value, monkeypatch):
+    monkeypatch.setenv("DYNET_NUM_THREADS", value)
+    with pytest.raises(ValueError, match=f"DYNET_NUM_THREADS is '{value}', not a whole number of at least 1"):
+        sharing.available()
+
+
+@pytest.mark.parametrize("told, cores", [("200000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", None)])
+def test_the_quota_of_a_container(told, cores, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    path = tmp_path / "cpu.max"
+    path.write_text(told)
+    assert sharing._quota(str(path)) == (cores or sharing.MOST)
+    assert sharing._quota(str(tmp_path / "none")) == sharing.MOST
+
+
+@pytest.mark.parametrize("count", [0, -1, at.MOST_THREADS + 1])
+def test_too_few_and_too_many_are_refused(count):
+    before = sharing.threads()
+    with pytest.raises(ValueError, match=f"{count} threads were asked for; 1 to {at.MOST_THREADS} can be used"):
+        sharing.use(count)
+    assert sharing.threads() == before
+
+
+def test_a_number_for_the_length_of_a_block():
+    before = sharing._table[:]
+    with sharing.using(5, 1, 2):
+        assert sharing.threads() == 5
+        assert sharing._table[1:] == [1, 2]
+    assert sharing._table[:] == before
+
+
+def test_other_threads_of_python_share_nothing():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(sharing.address()))
+    thread.start()
+    thread.join()
+    assert found != [sharing.address()]
+    assert sharing._one[at.SHARING_THREADS] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_goes_on_alone():
+    with sharing.using(3):
+        child = os.fork()
+        if not child:
+            os._exit(sharing.threads())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert sharing.threads() == 3

@@ -1,0 +1,155 @@
+"""Threads that share passes: what one thread gives, to the last bit, however small the work."""
+
+import numpy as np
+import pytest
+from op_checks import Computed, Input, draw, functional, record, value_of, weights_for
+
+import dynet_ops as dy
+from dynet_core import Model, renew_cg
+from dynet_core.graph import current
+from dynet_core.op import OPS
+from dynet_kernels import layout as at
+from dynet_kernels import sharing
+from dynet_kernels.kernels import KERNELS, ByColumns, ByRows, Clear
+from dynet_kernels.layout import SLOT
+from dynet_kernels.updates import UpdateRule
+
+SAMPLES = [
+    pytest.param(op, sample, id=f"{name}-{number}")
+    for name, op in OPS.items()
+    for number, sample in enumerate(op.samples)
+]
+NUMBERS = (2, 3, 7)  # of threads; also more than there are columns
+
+
+def run_by(threads, function, *arguments):
+    """What a function gives where so many threads share all they can."""
+    with sharing.using(threads, 0, 0):
+        renew_cg()
+        current().engine._plan_anew()  # a kept plan may be one of those that share nothing
+        result = function(*arguments)
+    current().engine._plan_anew()
+    return result
+
+
+def assert_same_bits(function, *arguments):
+    expected = run_by(1, function, *arguments)
+    for threads in NUMBERS:
+        for one, other in zip(run_by(threads, function, *arguments), expected, strict=True):
+            assert one.tobytes() == other.tobytes(), f"{threads} threads differ"
+
+
+def ways(direction):
+    """How the instructions of the last pass are shared."""
+    engine = current().engine
+    count = engine.slots[SLOT["tape_count"]]
+    return engine.buffers[f"{direction}_tape"].reshape(-1, at.TAPE_ROW)[:count, at.TAPE_SHARED].tolist()
+
+
+def several(op, sample):
+    """Values and gradients of nodes that run together, some of which have the same operands."""
+    leaves = [[kind(array) for array in draw(op, sample, seed)] for seed, kind in enumerate((Input, Computed, Input))]
+    operands = [[leaf.expression for leaf in these] for these in leaves]
+    results = [record(op, sample, these) for these in (*operands, operands[0], operands[1])]
+    weights = [weights_for(result, seed) for seed, result in enumerate(results)]
+    dy.esum([functional(result, w) for result, w in zip(results, weights)]).backward(full=True)
+    gradients = [leaf.gradient() for these in leaves for leaf in these]
+    return [*map(value_of, results), *gradients]
+
+
+@pytest.mark.parametrize(("op", "sample"), SAMPLES)
+def test_every_op(op, sample):
+    assert_same_bits(several, op, sample)
+
+
+def layers(width, batch):
+    rng = np.random.default_rng(width)
+    model = Model()
+    W, V = (model.parameters_from_numpy(rng.normal(size=(width, width)).astype(np.float32)) for _ in range(2))
+    x = dy.inputTensor(rng.normal(size=(width, batch)).astype(np.float32), batched=True)
+    h = dy.tanh(W * x) + dy.softmax(V * x)
+    y = dy.logistic(W * h)
+    loss = dy.sum_batches(dy.squared_norm(y))
+    loss.value()
+    loss.backward(full=True)
+    return [value_of(y), x.gradient(), *(p.grad_as_array() for p in (W, V))]
+
+
+@pytest.mark.parametrize("batch", [1, 5, 30, 600])
+@pytest.mark.parametrize("width", [1, 16, 33, 300])
+def test_layers(width, batch):
+    assert_same_bits(layers, width, batch)
+
+
+def test_products_are_shared_by_rows_and_rules_by_columns():
+    engine = current().engine
+    rows = engine.buffers["threads"].reshape(-1, at.THREAD_ROW)
+    rows[:] = 0
+    run_by(2, layers, 33, 5)
+    assert {at.BY_COLUMNS, at.BY_ROWS} <= set(ways("backward"))
+    address = engine.slots[SLOT["threads"]]
+    assert [row[SLOT["self"]] for row in rows[:3]] == [address, address + 8 * at.THREAD_ROW, 0]
+
+
+def test_kernels_are_told_what_to_share():
+    """One that is not told would do all the work in every thread."""
+    for name, kernel in KERNELS.items():
+        told = {parameter.name for parameter in kernel.cpu(16).params} & {"others", "rows_before", "rows_after"}
+        rows = isinstance(kernel, (ByRows, Clear, UpdateRule))
+        columns = isinstance(kernel, ByColumns) and not rows
+        assert told == ({"rows_before", "rows_after"} if rows else {"others"} if columns else set()), name
+
+
+def many_nodes(count):
+    rng = np.random.default_rng(count)
+    model = Model()
+    W = model.parameters_from_numpy(rng.normal(size=(20, 20)).astype(np.float32))
+    xs = [dy.inputTensor(rng.normal(size=20).astype(np.float32)) for _ in range(count)]
+    row = xs
+    while len(row) > 1:
+        row = [dy.tanh(W * (a + b)) for a, b in zip(row[::2], row[1::2])]
+    loss = dy.squared_norm(row[0])
+    loss.value()
+    loss.backward(full=True)
+    return [row[0].npvalue(), W.grad_as_array(), *(x.gradient() for x in xs)]
+
+
+def test_a_large_graph():
+    assert_same_bits(many_nodes, 1 << 11)
+
+
+@pytest.mark.parametrize("again, expected", [(False, at.BY_COLUMNS), (True, at.ALONE)])
+def test_columns_are_shared_only_if_they_add_to_different_operands(again, expected):
+    """Both kinds add to gradients that hold something already; the second adds twice to one."""
+
+    def program():
+        xs = [dy.tanh(dy.inputTensor(np.full(4, k + 1.0))) for k in range(6)]
+        more = [dy.exp(x) for x in xs]
+        ys = [dy.square(x) for x in ([*xs[:5], xs[0]] if again else xs)]
+        loss = dy.sum_elems(dy.esum([dy.square(y) for y in ys]) + dy.esum([dy.cmult(m, m) for m in more]))
+        loss.value()
+        loss.backward(full=True)
+        return [x.gradient() for x in xs]
+
+    assert_same_bits(program)
+    tape = current().engine.buffers["backward_tape"].reshape(-1, at.TAPE_ROW)
+    adding = [row for row in tape[: current().engine.slots[SLOT["backward_tape_count"]]] if row[at.TAPE_COUNT] == 6]
+    found = [row[at.TAPE_SHARED] for row in adding if not row[at.TAPE_FRESH]]
+    assert expected in found
+    assert again or at.ALONE not in found
+
+
+def test_small_work_is_not_shared():
+    with sharing.using(2):
+        renew_cg()
+        current().engine._plan_anew()
+        dy.sum_elems(dy.tanh(dy.inputVector([1, 2]))).value()
+    assert set(ways("forward")) == {at.ALONE}
+    assert current().engine.slots[SLOT["shared_work"]] == 0
+
+
+def test_a_kept_plan_is_shared_again():
+    def program():
+        return [layers(33, 5), layers(33, 5)][1]
+
+    assert_same_bits(program)

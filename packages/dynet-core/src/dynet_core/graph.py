@@ -205,8 +205,7 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        engine = Engine()
-        return _begin(engine, engine.recorded, array.array("f"))
+        return renew()
 
 
 def renew() -> Graph:
@@ -214,23 +213,20 @@ def renew() -> Graph:
     try:
         old = thread.graph
     except AttributeError:
-        old = current()
-    nodes, inputs, engine = old.nodes, old.inputs, old.engine
-    old.nodes = old  # type: ignore[assignment]  # see Graph
-    if nodes.__class__ is list:
-        nodes.clear()
+        engine, inputs = Engine(), array.array("f")
+        nodes = engine.recorded
     else:
-        nodes = engine.recorded = []
-    if inputs:
-        del inputs[:]
-    if engine.keys:
-        engine.keys.clear()
-    engine.begin()
-    return _begin(engine, nodes, inputs)
-
-
-def _begin(engine: Engine, nodes: list[int], inputs: array.array) -> Graph:
-    """Make an empty graph the current one."""
+        nodes, inputs, engine = old.nodes, old.inputs, old.engine
+        old.nodes = old  # type: ignore[assignment]  # see Graph
+        if nodes.__class__ is list:
+            nodes.clear()
+        else:
+            nodes = engine.recorded = []
+        if inputs:
+            del inputs[:]
+        if engine.keys:
+            engine.keys.clear()
+        engine.begin()
     graph = thread.graph = Graph()
     graph.engine = engine
     graph.nodes = nodes

@@ -22,8 +22,8 @@ def checked_index(name: str, index) -> int:
 
 
 def _are_plain(values, size: int) -> bool:
-    """Whether something is what indices mostly are: a list of plain ints, all within 0..size."""
-    if values.__class__ is not list:
+    """Whether something is what indices mostly are: a list or tuple of plain ints, all within 0..size."""
+    if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
         if value.__class__ is not int or not 0 <= value < size:
@@ -38,7 +38,7 @@ def checked_indices(name: str, indices, size: int, of: str | Dim) -> list[int]:
         of: what has that size, for errors; a Dim means an operand x.
     """
     if _are_plain(indices, size):
-        return indices
+        return indices if indices.__class__ is list else list(indices)
     try:
         if any(isinstance(index, bool) for index in indices):
             raise TypeError

@@ -462,3 +462,18 @@ def test_arguments_out_of_range():
     with pytest.raises(ArgumentError, match="too large"):
         trainer.update(100.0)
     assert all(np.array_equal(*pair) for pair in zip(before, model.values()))
+
+
+@pytest.mark.parametrize("share", [0.5, 1 - 1e-5, 1 - 1e-7, 1.0, 1 + 1e-7, 1 + 1e-5, 2.0, 1e30])
+def test_gradients_are_clipped_exactly_beyond_the_threshold(share):
+    """Also where the squared norm is too near to the threshold's square to tell."""
+    model = ParameterCollection()
+    w = model.parameters_from_numpy([0.0, 0.0])
+    trainer = SimpleSGDTrainer(model, 1.0)
+    threshold = 5.0 / share  # the norm will be 5
+    trainer.set_clip_threshold(threshold)
+    set_gradient(w, [3.0, 4.0])
+    trainer.update()
+    clipped = 5.0 > threshold
+    assert trainer._recent_clips == int(clipped)
+    np.testing.assert_allclose(w.as_array(), np.array([-3.0, -4.0]) * (threshold / 5 if clipped else 1), rtol=1e-6)

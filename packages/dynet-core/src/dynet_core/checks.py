@@ -7,6 +7,7 @@ import operator
 
 import numpy as np
 
+from .dim import Dim
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 
 
@@ -20,8 +21,24 @@ def checked_index(name: str, index) -> int:
         raise ArgumentTypeError(f"{name}: an index must be an int, not {type(index).__name__} {index!r:.40}") from None
 
 
-def checked_indices(name: str, indices, size: int, of: str) -> list[int]:
-    """Indices that a user gave, all within 0..size."""
+def _are_plain(values, size: int) -> bool:
+    """Whether something is what indices mostly are: a list or tuple of plain ints, all within 0..size."""
+    if values.__class__ is not list and values.__class__ is not tuple:
+        return False
+    for value in values:
+        if value.__class__ is not int or not 0 <= value < size:
+            return False
+    return bool(values)
+
+
+def checked_indices(name: str, indices, size: int, of: str | Dim) -> list[int]:
+    """Indices that a user gave, all within 0..size; maybe the user's own list.
+
+    Args:
+        of: what has that size, for errors; a Dim means an operand x.
+    """
+    if _are_plain(indices, size):
+        return indices if indices.__class__ is list else list(indices)
     try:
         if any(isinstance(index, bool) for index in indices):
             raise TypeError
@@ -32,7 +49,8 @@ def checked_indices(name: str, indices, size: int, of: str) -> list[int]:
         raise ArgumentError(f"{name}: no indices")
     if min(found) < 0 or max(found) >= size:
         wrong = next(index for index in found if not 0 <= index < size)
-        raise OutOfRangeError(f"{name}: index {wrong} is out of range for {of}, which has {size}")
+        named = f"x {of!r}" if isinstance(of, Dim) else of
+        raise OutOfRangeError(f"{name}: index {wrong} is out of range for {named}, which has {size}")
     return found
 
 

@@ -20,7 +20,7 @@ from .device import compiled
 from .memory import Block, block, floats_at
 from .signature import TABLE
 
-READY = at.READY
+READY, NODE_ROW, NODE_VALUE = at.READY, at.NODE_ROW, at.NODE_VALUE
 PER_RECORD = {
     "fresh": 1,
     "kept": 1,
@@ -39,7 +39,8 @@ PER_RECORD = {
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
-PACK_SMALL = [struct.Struct(f"{count}n").pack for count in range(256)]  # quicker than pack_into, the copy included
+SMALL = 256
+PACK_SMALL = [struct.Struct(f"{count}n").pack for count in range(SMALL)]  # quicker than pack_into, the copy included
 
 
 class Rows:
@@ -169,6 +170,7 @@ class Engine:
             self._grow(name, size, width=width)
         self.records = size
         self._plan_anew()
+        self.known: list[int] = []  # the records that were packed last, if they were a small graph's
         self.packed = memoryview(self.buffers["fresh"]).cast("B")
         self.nodes = memoryview(self.buffers["node"])
 
@@ -180,6 +182,7 @@ class Engine:
     def _use(self, chunk: Block) -> None:
         """Put the values that come next into a chunk."""
         self.numbers = chunk.direct()
+        self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
         self.slots[SLOT["arena_end"]] = chunk.address + chunk.floats
 
@@ -195,10 +198,13 @@ class Engine:
             self._use(self.chunks[-1])
         self.slots[ARENA_TOP] = top
 
-    def number(self, address: int) -> float:
-        """The number at an address."""
+    def number(self, place: int) -> float:
+        """The first number of the value of the node of that place."""
+        address = self.nodes[place * NODE_ROW + NODE_VALUE]
         place = address - self.numbers_at
-        return self.numbers[place] if 0 <= place < len(self.numbers) else float(floats_at(address, 1)[0])
+        if 0 <= place < self.numbers_count:
+            return self.numbers[place]
+        return float(floats_at(address, 1)[0])
 
     def begin(self, again: bool = False) -> None:
         """Forget all values: the next graph, or the same `again`, starts in an empty arena.
@@ -276,37 +282,43 @@ class Engine:
         elif needed > slots[SLOT["arena_end"]] - slots[SLOT["arena_top"]]:
             self._new_chunk(max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0))
 
-    def forward(self, nodes: list[int], begin: int, inputs: array.array, inputs_begin: int) -> None:
-        """Plan and run the records from `begin` on, with the input values from `inputs_begin` on."""
-        end = len(nodes)
-        if (
-            end >= self.records
-            or self.table_written != len(TABLE)
-            or (self.parameters_version != PARAMETER_ROWS.version)
-        ):
+    def forward(self, nodes: list[int], begin: int, end: int, inputs: array.array, inputs_begin: int) -> int:
+        """Plan and run records `begin` to `end`, the last, with the input values from `inputs_begin` on.
+
+        Returns:
+            How many input values there are by now.
+        """
+        if end >= self.records or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self._prepare(end)
-        new = nodes[begin:] if begin else nodes
+        if begin or nodes != self.known:
+            self._pack(nodes, begin, end)
         inputs_at, inputs_end = inputs.buffer_info()
-        while True:
-            count = end - begin
-            if count < len(PACK_SMALL):
-                pack = PACK_SMALL[count]
-            else:
-                if count != self.last_count:  # graphs often have the size of the one before
-                    self.last_count, self.last_pack = count, struct.Struct(f"{count}n").pack
-                pack = self.last_pack
-            self.packed[8 * begin : 8 * end] = pack(*new)
-            self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
-            if self.slots[STATUS] == READY:
-                return
+        self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
+        if self.slots[STATUS] != READY:
             self._make_room("forward")
+            return self.forward(nodes, begin, end, inputs, inputs_begin)
+        return inputs_end
+
+    def _pack(self, nodes: list[int], begin: int, end: int) -> None:
+        """Write records to where the planner reads them."""
+        count = end - begin
+        if count < SMALL:
+            pack = PACK_SMALL[count]
+        else:
+            if count != self.last_count:  # graphs often have the size of the one before
+                self.last_count, self.last_pack = count, struct.Struct(f"{count}n").pack
+            pack = self.last_pack
+        self.packed[8 * begin : 8 * end] = pack(*(nodes[begin:] if begin else nodes))
+        if not begin:
+            self.known = nodes.copy() if end < SMALL else []
+        elif begin < len(self.known):  # some records were taken back
+            self.known = []
 
     def backward(self, loss: int, size: int, everything: bool) -> None:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on."""
         for touched in self.whole:
             touched[-1] = 1
-        while True:
-            self.machine.backward(self.context_at, loss, size, int(everything))
-            if self.slots[STATUS] == READY:
-                return
+        self.machine.backward(self.context_at, loss, size, 1 if everything else 0)
+        if self.slots[STATUS] != READY:
             self._make_room("backward")
+            self.backward(loss, size, everything)

@@ -46,18 +46,14 @@ class Graph:
         "watch",
     )
 
+    engine: Engine
     nodes: list[int]
+    inputs: array.array
+    done: int  # how many records have been computed, and how many inputs they had
+    inputs_done: int
+    differentiated: int  # the record that `backward` started from last; -1: none
+    differentiated_fully: bool
     watch: Watch
-
-    def __init__(self, engine: Engine, nodes: list[int], inputs: array.array, version: int):
-        self.engine = engine
-        self.nodes = nodes
-        self.inputs = inputs
-        self._version = version
-        self.done = 0
-        self.inputs_done = 0
-        self.differentiated = -1  # the record that `backward` started from last
-        self.differentiated_fully = False
 
     # For users. What these modules do needs graphs, so it is imported where it is used.
 
@@ -123,10 +119,11 @@ class Graph:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
-        end = len(self.nodes)
+        nodes = self.nodes
+        end = len(nodes)
         if self.done < end:
-            self.engine.forward(self.nodes, self.done, self.inputs, self.inputs_done)
-            self.done, self.inputs_done = end, len(self.inputs)
+            self.inputs_done = self.engine.forward(nodes, self.done, end, self.inputs, self.inputs_done)
+            self.done = end
 
     def invalidate(self) -> None:
         """Forget all values: inputs have changed. Random nodes will be drawn anew."""
@@ -152,7 +149,7 @@ class Graph:
         """The first number of a node's value."""
         if self.done < len(self.nodes):
             self.forward()
-        return self.engine.number(self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE])
+        return self.engine.number(place)
 
     def values(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
@@ -168,7 +165,8 @@ class Graph:
 
     def backward(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
-        self.forward()
+        if self.done < len(self.nodes):
+            self.forward()
         self.engine.backward(place, size, everything)
         self.differentiated, self.differentiated_fully = place, everything
 
@@ -208,26 +206,37 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        engine = Engine()
-        made = thread.graph = Graph(engine, engine.recorded, array.array("f"), next(_versions))
-        return made
+        return renew()
 
 
 def renew() -> Graph:
     """Begin a new graph; expressions of the old one are stale from now on."""
-    old = current()
-    nodes, inputs, engine = old.nodes, old.inputs, old.engine
-    old.nodes = old  # type: ignore[assignment]  # see Graph
-    if nodes.__class__ is list:
-        nodes.clear()
+    try:
+        old = thread.graph
+    except AttributeError:
+        engine, inputs = Engine(), array.array("f")
+        nodes = engine.recorded
     else:
-        nodes = engine.recorded = []
-    del inputs[:]
-    if engine.keys:
-        engine.keys.clear()
-    engine.begin()
-    fresh = thread.graph = Graph(engine, nodes, inputs, next(_versions))
-    return fresh
+        nodes, inputs, engine = old.nodes, old.inputs, old.engine
+        old.nodes = old  # type: ignore[assignment]  # see Graph
+        if nodes.__class__ is list:
+            nodes.clear()
+        else:
+            nodes = engine.recorded = []
+        if inputs:
+            del inputs[:]
+        if engine.keys:
+            engine.keys.clear()
+        engine.begin()
+    graph = thread.graph = Graph()
+    graph.engine = engine
+    graph.nodes = nodes
+    graph.inputs = inputs
+    graph._version = next(_versions)
+    graph.done = graph.inputs_done = 0
+    graph.differentiated = -1
+    graph.differentiated_fully = False
+    return graph
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """Stretches of float32 memory, on the host or on a GPU, and addresses counted in floats.
 
 The rest of the library knows memory by this interface only: `block` and `floats_at`, and of a block `address`,
-`floats`, `array` to read it, and `write`, `pack` and `edit` to change it.
+`floats`, `array` to read it, and `write`, `packer` and `edit` to change it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -27,7 +29,7 @@ class HostBlock:
         shared: whether processes forked later write to the same memory.
     """
 
-    __slots__ = ("_whole", "address", "array", "floats")
+    __slots__ = ("_direct", "_whole", "address", "array", "floats")
 
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats = floats
@@ -39,18 +41,19 @@ class HostBlock:
         skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
         self.array = self._whole[skip : skip + floats]
         self.address = self.array.ctypes.data // 4
+        self._direct = memoryview(self.array)
 
     def direct(self) -> memoryview:
         """The numbers as far as Python can read them without a copy."""
-        return memoryview(self.array)
+        return self._direct
 
     def write(self, values) -> None:
         """Replace all numbers, by an array or one number."""
         self.array[:] = values
 
-    def pack(self, pack_into: Callable[..., None], *numbers: float) -> None:
-        """Replace all numbers by what a `struct.Struct.pack_into` makes of some."""
-        pack_into(self.array, 0, *numbers)
+    def packer(self) -> Callable[..., None]:
+        """A function that replaces all numbers by those that it is called with."""
+        return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
     def edit(self) -> Iterator[np.ndarray]:
@@ -85,11 +88,16 @@ class GpuBlock:
         """Replace all numbers, by an array or one number."""
         self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
-    def pack(self, pack_into: Callable[..., None], *numbers: float) -> None:
-        """Replace all numbers by what a `struct.Struct.pack_into` makes of some."""
-        packed = np.empty(self.floats, np.float32)
-        pack_into(packed, 0, *numbers)
-        self.write(packed)
+    def packer(self) -> Callable[..., None]:
+        """A function that replaces all numbers by those that it is called with."""
+        pack_into = struct.Struct(f"={self.floats}f").pack_into
+
+        def pack(*numbers: float) -> None:
+            packed = np.empty(self.floats, np.float32)
+            pack_into(packed, 0, *numbers)
+            self.write(packed)
+
+        return pack
 
     @contextmanager
     def edit(self) -> Iterator[np.ndarray]:

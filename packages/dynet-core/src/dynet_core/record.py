@@ -43,12 +43,16 @@ def _named(name: str, signature: Signature) -> Signature:
 
 def append(graph: Graph, signature: Signature, integers: Sequence[int]) -> Expression:
     """Add a record of a signature to a graph."""
+    return _append(graph, signature.at, signature.dim, integers)
+
+
+def _append(graph: Graph, signature: int, dim: Dim, integers: Sequence[int]) -> Expression:
     nodes = graph.nodes
     node = Expression()
     node.graph = graph
     node.at = len(nodes)
-    node.type = signature.dim
-    nodes.append(signature.at)
+    node.type = dim
+    nodes.append(signature)
     nodes.extend(integers)
     return node
 
@@ -57,24 +61,22 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
     """The recording function of an op of one operand, whose signature follows from the operand's Dim."""
     known: dict[Dim, tuple[int, Dim]] = {}
 
+    def unusual(x: Expression) -> Expression:
+        graph = graph_of(name, (x,))
+        if x.type not in known:
+            new = _named(name, signature_of(x.type))
+            known[x.type] = new.at, new.dim
+        return _append(graph, *known[x.type], (x.at,))
+
     def record(x: Expression) -> Expression:
         try:
-            signature, dim = known[x.type]
-            graph = x.graph
-            nodes = graph.nodes  # type: ignore[union-attr]  # a parameter has no graph: see below
-            place = len(nodes)
+            node = Expression()
+            signature, node.type = known[x.type]
+            graph = node.graph = x.graph
+            nodes = graph.nodes  # not of a parameter, which has no graph
+            node.at = len(nodes)
         except (KeyError, AttributeError, StaleExpressionError):
-            graph = graph_of(name, (x,))
-            if x.type not in known:
-                new = _named(name, signature_of(x.type))
-                known[x.type] = new.at, new.dim
-            signature, dim = known[x.type]
-            nodes = graph.nodes
-            place = len(nodes)
-        node = Expression()
-        node.graph = graph
-        node.at = place
-        node.type = dim
+            return unusual(x)
         nodes.append(signature)
         nodes.append(x.at)
         return node
@@ -101,7 +103,9 @@ def two_operands(
     record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
     record_float = with_float or record_number
 
-    def unusual(a: Expression, b: Expression) -> tuple[Graph, int, Dim] | Expression:
+    def unusual(a: Expression, b: Expression) -> Expression:
+        if not isinstance(b, Expression):
+            return record_number(a, b)
         graph = graph_of(name, (a, b))
         row = known.setdefault(a.type, {})
         if b.type not in row:
@@ -109,37 +113,27 @@ def two_operands(
                 return found
             new = _named(name, signature_of(a.type, b.type))
             row[b.type] = new.at, new.dim
-        return graph, *row[b.type]
+        return _append(graph, *row[b.type], (a.at, b.at))
 
     def record(a: Expression, b: Expression) -> Expression:
-        kind = b.__class__
-        if kind is float:
-            return record_float(a, b)
-        if kind is int:
-            return record_number(a, b)
-        try:
-            signature, dim = known[a.type][b.type]
-            graph, other = a.graph, b.graph
-            if other is not graph:
-                if graph is None:  # a is a parameter
-                    graph = other
-                elif other is not None:
-                    graph = graph_of(name, (a, b))
-            nodes = graph.nodes  # type: ignore[union-attr]
-            place = len(nodes)
-        except (KeyError, AttributeError, StaleExpressionError):
-            if not isinstance(b, Expression):
+        if b.__class__ is not Expression:
+            if b.__class__ is float:
+                return record_float(a, b)
+            if b.__class__ is int:
                 return record_number(a, b)
-            found = unusual(a, b)
-            if not isinstance(found, tuple):
-                return found
-            graph, signature, dim = found
+        try:
+            node = Expression()
+            signature, node.type = known[a.type][b.type]
+            graph = node.graph = a.graph
+            if b.graph is not graph:
+                if graph is None:  # a is a parameter
+                    graph = node.graph = b.graph
+                elif b.graph is not None:
+                    graph_of(name, (a, b))  # raises
             nodes = graph.nodes
-            place = len(nodes)
-        node = Expression()
-        node.graph = graph
-        node.at = place
-        node.type = dim
+            node.at = len(nodes)
+        except (KeyError, AttributeError, StaleExpressionError):
+            return unusual(a, b)
         nodes.append(signature)
         nodes.append(a.at)
         nodes.append(b.at)
@@ -158,31 +152,31 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
     """The recording function of an op of a fixed number of operands that is known only at the call."""
     known: dict[tuple[Dim, ...], tuple[int, Dim]] = {}
 
+    def unusual(operands: Sequence[Expression]) -> Expression:
+        graph = graph_of(name, operands)
+        key = tuple([x.type for x in operands])
+        if key not in known:
+            new = _named(name, signature_of(*key))
+            known[key] = new.at, new.dim
+        return _append(graph, *known[key], [x.at for x in operands])
+
     def record(operands: Sequence[Expression]) -> Expression:
         try:
-            signature, dim = known[tuple([x.type for x in operands])]
-            graph = None
+            node = Expression()
+            dims, graph = [], None
             for x in operands:
-                other = x.graph
-                if other is not graph and other is not None:  # None: a parameter
-                    graph = other if graph is None else graph_of(name, operands)
+                dims.append(x.type)
+                if x.graph is not graph and x.graph is not None:  # None: a parameter
+                    graph = x.graph if graph is None else graph_of(name, operands)
+            signature, node.type = known[tuple(dims)]
+            node.graph = graph  # type: ignore[assignment]
             nodes = graph.nodes  # type: ignore[union-attr]
-            place = len(nodes)
+            node.at = len(nodes)
         except (KeyError, AttributeError, StaleExpressionError):
-            graph = graph_of(name, operands)
-            key = tuple([x.type for x in operands])
-            if key not in known:
-                new = _named(name, signature_of(*key))
-                known[key] = new.at, new.dim
-            signature, dim = known[key]
-            nodes = graph.nodes
-            place = len(nodes)
-        node = Expression()
-        node.graph = graph  # type: ignore
-        node.at = place
-        node.type = dim
+            return unusual(operands)
         nodes.append(signature)
-        nodes.extend([x.at for x in operands])
+        for x in operands:
+            nodes.append(x.at)
         return node
 
     return record

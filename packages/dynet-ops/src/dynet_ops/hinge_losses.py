@@ -110,7 +110,7 @@ def hinge(x: Expression, v: int | Sequence[int], m: float = 1.0) -> Expression:
     dim = _scores("hinge", x)
     if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
         return hinge_batch(x, v, m)
-    choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, f"x {dim!r}")
+    choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
 
 
@@ -121,7 +121,7 @@ def hinge_batch(x: Expression, vs: Sequence[int], m: float = 1.0) -> Expression:
     array([[3., 3.]], dtype=float32)
     """
     dim = _scores("hinge_batch", x)
-    choices = checked_indices("hinge_batch", vs, dim.size, f"x {dim!r}")
+    choices = checked_indices("hinge_batch", vs, dim.size, dim)
     if dim.batch not in (1, len(choices)):
         raise ShapeError(f"hinge_batch: {len(choices)} indices for a batch of {dim.batch}")
     return _record("hinge_batch", x, Dim.of((1,), len(choices)), dim.size, len(choices), choices, m)

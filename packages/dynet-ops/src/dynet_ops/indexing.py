@@ -22,6 +22,14 @@ def item(x: Expression, key) -> Expression:
     """
     if key.__class__ is int and -(size := x.type.dims[0]) <= key < size:
         return pick(x, key % size)
+    if key.__class__ is slice and key.step is None and x.type.dims:
+        size = x.type.dims[0]
+        try:
+            start, stop, _ = key.indices(size)
+        except TypeError:
+            start = stop = 0  # refused below
+        if start < stop:
+            return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
     if len(keys) > len(x.type.dims):
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -101,7 +102,9 @@ def inputVector(v: Sequence[float]) -> InputExpression:
         array = _flat("inputVector", v)
         return _input(array, Dim.of((checked_size("inputVector", array.size),)))
     graph = current()
-    nodes, inputs = graph.nodes, graph.inputs
+    node = InputExpression()
+    node.graph = graph
+    inputs = graph.inputs
     start = len(inputs)
     try:
         inputs.extend(v)
@@ -109,14 +112,12 @@ def inputVector(v: Sequence[float]) -> InputExpression:
         del inputs[start:]
         inputs.frombytes(_flat("inputVector", v).tobytes())
     try:
-        signature, dim = _vectors[len(v)]
+        signature, node.type = _vectors[len(v)]
     except KeyError:
         dim = Dim.of((checked_size("inputVector", len(v)),))
-        signature, dim = _vectors[len(v)] = _signature(dim).at, dim
-    node = InputExpression()
-    node.graph = graph
+        signature, node.type = _vectors[len(v)] = _signature(dim).at, dim
+    nodes = graph.nodes
     node.at = len(nodes)
-    node.type = dim
     nodes.append(signature)
     nodes.append(start)
     return node
@@ -137,7 +138,8 @@ def checked_size(name: str, size: int) -> int:
     return size
 
 
-_number = _signature(Dim.of((1,)))
+NUMBER = Dim.of((1,))
+NUMBER_AT = _signature(NUMBER).at
 
 
 def scalarInput(s: float) -> InputExpression:
@@ -148,12 +150,12 @@ def scalarInput(s: float) -> InputExpression:
     """
     if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
         graph = current()
-        nodes, inputs = graph.nodes, graph.inputs
         node = InputExpression()
+        node.type = NUMBER
         node.graph = graph
+        nodes, inputs = graph.nodes, graph.inputs
         node.at = len(nodes)
-        node.type = _number.dim
-        nodes.append(_number.at)
+        nodes.append(NUMBER_AT)
         nodes.append(len(inputs))
         inputs.append(s)
         return node
@@ -384,7 +386,7 @@ def lookup(p: LookupParameters, index: int = 0, update: bool = True) -> Expressi
     >>> lookup(E, 1).value()
     [3.0, 4.0]
     """
-    return _table("lookup", p).lookup(index, update)
+    return p.lookup(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
 
 
 def lookup_batch(p: LookupParameters, indices: Sequence[int], update: bool = True) -> Expression:
@@ -394,13 +396,11 @@ def lookup_batch(p: LookupParameters, indices: Sequence[int], update: bool = Tru
     >>> lookup_batch(E, [1, 1, 0]).dim()
     ((2,), 3)
     """
-    return _table("lookup_batch", p).batch(indices, update)
+    return p.batch(indices, update) if isinstance(p, LookupParameters) else _refuse("lookup_batch", p)
 
 
-def _table(name: str, p) -> LookupParameters:
-    if not isinstance(p, LookupParameters):
-        raise ArgumentTypeError(f"{name}: expected LookupParameters, got {type(p).__name__}")
-    return p
+def _refuse(name: str, p) -> NoReturn:
+    raise ArgumentTypeError(f"{name}: expected LookupParameters, got {type(p).__name__}")
 
 
 # ----------------------------------------------------------------------------------------------------------- the table

@@ -51,6 +51,7 @@ def _along(d: int, name: str = "concatenate") -> Callable:
 concatenations = [_along(d) for d in range(7)]
 """For each dimension, the signature of operands that are joined along it, from their Dims."""
 _concatenate = [many_operands("concatenate", signature_of) for signature_of in concatenations]
+_column = _concatenate[0]
 _pair = two_operands("concatenate", concatenations[0])
 _columns = many_operands("concatenate_cols", _along(1, "concatenate_cols"))
 
@@ -64,8 +65,12 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]
     """
-    if xs.__class__ is list and len(xs) == 2 and d.__class__ is int and d == 0:
-        return _pair(*xs)
+    if xs.__class__ is list and d.__class__ is int and d == 0:
+        if len(xs) == 2:
+            first, second = xs
+            return _pair(first, second)
+        if xs:
+            return _column(xs)
     xs = listed("concatenate", xs)
     d = checked_index("concatenate", d)
     if not 0 <= d < len(_concatenate):

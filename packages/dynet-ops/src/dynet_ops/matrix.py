@@ -182,16 +182,14 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
     [13.0, 27.0]
     """
     try:
+        node = Expression()
         if len(exprs) == 5:
             b, W, x, V, y = exprs
-            signature, dim, x_dim, bias, V_dim, y_dim = _five[W.type]
-            graph = x.graph
+            signature, node.type, x_dim, bias, V_dim, y_dim = _five[W.type]
+            graph = node.graph = x.graph
             if x.type is x_dim and y.type is y_dim and V.type is V_dim and b.type is bias and y.graph is graph:
-                nodes = graph.nodes  # type: ignore[union-attr]
-                node = Expression()
-                node.graph = graph
+                nodes = graph.nodes
                 node.at = len(nodes)
-                node.type = dim
                 nodes.append(signature)
                 nodes.append(b.at)
                 nodes.append(W.at)
@@ -201,14 +199,11 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
                 return node
         else:
             b, W, x = exprs
-            signature, dim, bias = _three[W.type][x.type]
-            graph = x.graph
+            signature, node.type, bias = _three[W.type][x.type]
+            graph = node.graph = x.graph
             if b.type is bias:
-                nodes = graph.nodes  # type: ignore[union-attr]
-                node = Expression()
-                node.graph = graph
+                nodes = graph.nodes
                 node.at = len(nodes)
-                node.type = dim
                 nodes.append(signature)
                 nodes.append(b.at)
                 nodes.append(W.at)

@@ -47,21 +47,19 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
     """
     if dim == 0 and index.__class__ is int:
         try:
-            signature, result, size = _first[e.type]
-            graph = e.graph
-            nodes = graph.nodes  # type: ignore[union-attr]  # a parameter has no graph: see below
-            place = len(nodes)
-            if 0 <= index < size:  # type: ignore[operator]
-                node = Expression()
-                node.graph = graph
-                node.at = place
-                node.type = result
-                nodes.append(signature)
-                nodes.append(e.at)
-                nodes.append(index)
-                return node
+            node = Expression()
+            signature, node.type, size = _first[e.type]
+            graph = node.graph = e.graph
+            nodes = graph.nodes  # not of a parameter, which has no graph
+            node.at = len(nodes)
         except (KeyError, AttributeError, StaleExpressionError):
             pass
+        else:
+            if 0 <= index < size:  # type: ignore[operator]
+                nodes.append(signature)
+                nodes.append(e.at)
+                nodes.append(index)  # type: ignore[arg-type]
+                return node
     if isinstance(index, (list, tuple, np.ndarray)):
         return _pick_each("pick", e, index, dim)
     shape = checked_expression("pick", e).type.plain
@@ -113,13 +111,34 @@ def pick_range(x: Expression, v: int, u: int, d: int = 0) -> Expression:
 
 
 def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expression:
+    if d.__class__ is int and d == 0 and v.__class__ is int and u.__class__ is int:
+        try:
+            node = Expression()
+            signature, node.type, size = _ranges[x.type][u - v]
+            graph = node.graph = x.graph
+            nodes = graph.nodes
+            node.at = len(nodes)
+        except (KeyError, AttributeError, StaleExpressionError):
+            pass
+        else:
+            if 0 <= v and u <= size:
+                nodes.append(signature)
+                nodes.append(x.at)
+                nodes.append(v)
+                return node
     shape = checked_expression(name, x).type.plain
     d = checked_dimension(name, d, shape)
     v, u = checked_index(name, v), checked_index(name, u)
     if not 0 <= v < u <= shape.dims[d]:
         raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
-    return append(graph_of(name, (x,)), _pick_signature(shape, d, u - v), [x.at, v])
+    node = append(graph_of(name, (x,)), _pick_signature(shape, d, u - v), [x.at, v])
+    if d == 0:
+        _ranges.setdefault(x.type, {})[u - v] = _pick_signature(shape, 0, u - v).at, node.type, shape.dims[0]
+    return node
 
+
+_ranges: dict[Dim, dict[int, tuple[int, Dim, int]]] = {}
+"""The same for ranges along dimension 0, by their length."""
 
 register(
     pickrange,

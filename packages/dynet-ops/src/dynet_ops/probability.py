@@ -113,7 +113,7 @@ def log_softmax(x: Expression, restrict: Sequence[int] | None = None) -> Express
         return column_log_softmax(x)
     graph_of("log_softmax", (x,))
     rows = x.type.rows
-    indices = checked_indices("log_softmax", restrict, rows, f"x {x.type!r}")
+    indices = checked_indices("log_softmax", restrict, rows, x.type)
     mask = np.full((rows, *[1] * (len(x.type.dims) - 1)), -np.inf, np.float32)
     mask[indices] = 0
     return column_log_softmax(x + inputTensor(mask))
@@ -165,8 +165,10 @@ def _signature(dim: Dim, many: bool) -> Signature:
     )
 
 
-_single: dict[Dim, tuple[int, Dim]] = {}
-_batched: dict[Dim, Signature] = {}
+_single: dict[Dim, tuple[int, Dim, int]] = {}
+"""Signature, result and number of scores, by the scores' Dim."""
+_batched: dict[Dim, tuple[int, Dim, int]] = {}
+"""The same for a choice of each batch element."""
 
 
 def pickneglogsoftmax(x: Expression, v: int) -> Expression:
@@ -183,34 +185,33 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     0.6931471824645996
     """
     try:
-        dim = x.type
-        signature, result = _single[dim]
-        graph = x.graph
-        nodes = graph.nodes  # type: ignore[union-attr]
-        place = len(nodes)
+        node = Expression()
+        signature, node.type, size = _single[x.type]
+        graph = node.graph = x.graph
+        nodes = graph.nodes  # not of a parameter, which has no graph
+        node.at = len(nodes)
     except (KeyError, AttributeError, StaleExpressionError):
-        graph = graph_of("pickneglogsoftmax", (x,))
-        dim = x.type
-        if dim not in _single:
-            made = _signature(dim.plain, False)
-            _single[dim] = made.at, made.dim
-        signature, result = _single[dim]
-        nodes = graph.nodes
-        place = len(nodes)
-    if v.__class__ is not int:
-        if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
-            return pickneglogsoftmax_batch(x, v)
-        v = checked_index("pickneglogsoftmax", v)
-    if not 0 <= v < dim.size:
-        raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
-    node = Expression()
-    node.graph = graph
-    node.at = place
-    node.type = result
+        return _unusual_choice(x, v)
+    if v.__class__ is not int or not 0 <= v < size:
+        return _unusual_choice(x, v)
     nodes.append(signature)
     nodes.append(x.at)
     nodes.append(v)
     return node
+
+
+def _unusual_choice(x: Expression, v) -> Expression:
+    """What scores of shapes not seen before record, choices that are no plain ints, and errors."""
+    graph = graph_of("pickneglogsoftmax", (x,))
+    dim = x.type
+    signature = _signature(dim.plain, False)
+    _single[dim] = signature.at, signature.dim, dim.size
+    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
+        return pickneglogsoftmax_batch(x, v)
+    v = checked_index("pickneglogsoftmax", v)
+    if not 0 <= v < dim.size:
+        raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
+    return append(graph, signature, (x.at, v))
 
 
 def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
@@ -219,17 +220,36 @@ def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]], dtype=float32)
     """
-    graph = graph_of("pickneglogsoftmax_batch", (x,))
+    try:
+        node = Expression()
+        signature, node.type, size = _batched[x.type]
+        graph = node.graph = x.graph
+        nodes = graph.nodes
+        node.at = len(nodes)
+    except (KeyError, AttributeError, StaleExpressionError):
+        return _unusual_choices(x, vs)
+    indices = checked_indices("pickneglogsoftmax_batch", vs, size, x.type)
+    if len(indices) != node.type.batch:
+        return _unusual_choices(x, indices)
+    nodes.append(signature)
+    nodes.append(x.at)
+    nodes.extend(indices)
+    return node
+
+
+def _unusual_choices(x: Expression, vs: Sequence[int]) -> Expression:
+    """What scores of shapes not seen before record, one vector of them for several choices, and errors."""
+    name = "pickneglogsoftmax_batch"
+    graph = graph_of(name, (x,))
     dim = x.type.plain
-    indices = checked_indices("pickneglogsoftmax_batch", vs, dim.size, f"x {dim!r}")
+    indices = checked_indices(name, vs, dim.size, dim)
     if len(indices) != dim.batch:
         if dim.batch != 1:
-            raise ShapeError(f"pickneglogsoftmax_batch: {len(indices)} indices for a batch of {dim.batch}")
+            raise ShapeError(f"{name}: {len(indices)} indices for a batch of {dim.batch}")
         x = repeat(x, Dim.of(dim.dims, len(indices)))
         dim = x.type
-    signature = _batched.get(dim)
-    if signature is None:
-        signature = _batched[dim] = _signature(dim, True)
+    signature = _signature(dim, True)
+    _batched[dim] = signature.at, signature.dim, dim.size
     return append(graph, signature, [x.at, *indices])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.graph import current
+from dynet_core.graph import current, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import many_operands, one_operand
 from dynet_core.signature import Signature, Step, View, constant
@@ -85,9 +85,16 @@ def _sum(name: str, xs: Sequence[Expression], scale: float | None = None) -> Exp
     node.graph = graph
     node.at = len(graph.nodes)
     node.type = dim
+    signature = _equal_sum_signature(dim, scale is not None).at
+    if scale is None:
+        _equal[dim] = signature
     attributes = () if scale is None else (graph.take((scale,)),)
-    graph.nodes += (_equal_sum_signature(dim, scale is not None).at, len(places), *places, *attributes)
+    graph.nodes += (signature, len(places), *places, *attributes)
     return node
+
+
+_equal: dict[Dim, int] = {}
+"""The signature of plain sums by the Dim that their operands share: the common case, recorded without detours."""
 
 
 def esum(xs: Sequence[Expression]) -> Expression:
@@ -96,6 +103,25 @@ def esum(xs: Sequence[Expression]) -> Expression:
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
     """
+    if xs.__class__ is list:
+        try:
+            node = Expression()
+            dim = node.type = xs[0].type
+            signature = _equal[dim]
+            graph = node.graph = thread.graph
+            places = []
+            for x in xs:
+                if x.type is dim and x.graph is graph:
+                    places.append(x.at)
+        except (AttributeError, IndexError, KeyError):
+            places = []
+        if places and len(places) == len(xs):
+            nodes = graph.nodes
+            node.at = len(nodes)
+            nodes.append(signature)
+            nodes.append(len(places))
+            nodes.extend(places)
+            return node
     return _sum("esum", listed("esum", xs))
 
 

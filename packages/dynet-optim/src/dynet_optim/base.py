@@ -7,7 +7,6 @@ gradients, one that runs the trainer's rule on every dense parameter and every t
 from __future__ import annotations
 
 import math
-import struct
 import sys
 from collections.abc import Callable, Iterable
 from operator import index
@@ -32,7 +31,9 @@ from .settings import FINITE, NOT_NEGATIVE, checked, plain_number
 
 NORM = KERNELS.add("gradient_norm", GradientNorm())
 STATUS = SLOT["status"]
+READY = at.READY
 ONE = 1.0  # the default of `s`, which needs no check
+NEARLY_ONE = 1 - 1e-6
 
 
 class Update:
@@ -89,7 +90,7 @@ class Trainer:
         self._table = _Table(self.rule)
         self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
         self._block, self._decay_block = block(self.rule.numbers), block(Shrinking.numbers)
-        self._pack = struct.Struct(f"={self.rule.numbers}f").pack_into
+        self._pack = self._block.packer()
 
     def whoami(self) -> str:
         """The name of the class."""
@@ -140,8 +141,12 @@ class Trainer:
             GradientError: a gradient is infinite or NaN. No parameter and nothing of the trainer has changed,
                 but all gradients are zero, so that training can go on with the next example.
         """
-        table = self._prepared()
-        self._apply(self._scale(table, s))
+        table = self._table
+        if table.version != PARAMETER_ROWS.version:
+            table.prepare(self._collection)
+        squared, threshold = table.squared_norm(self._dense), self._threshold
+        surely_below = s is ONE and squared < NEARLY_ONE * threshold * threshold
+        self._apply(ONE if surely_below else self._scale(table, squared, s))
         if self._collection._weight_decay:
             self._shrink(None)
 
@@ -163,7 +168,7 @@ class Trainer:
                 for place in _places("update_subset: updated_lookups", updated_lookups, table.lookups)
             ),
         ]
-        scale = self._scale(table, s)
+        scale = self._scale(table, table.squared_norm(self._dense), s)
         table.choose(chosen)
         try:
             self._apply(scale)
@@ -194,11 +199,10 @@ class Trainer:
             table.prepare(self._collection)
         return table
 
-    def _scale(self, table: _Table, s: float) -> float:
-        """What gradients are multiplied by: s, or less where that exceeds the threshold."""
+    def _scale(self, table: _Table, squared: float, s: float) -> float:
+        """What gradients of that squared norm are multiplied by: s, or less where that exceeds the threshold."""
         if s is not ONE:
             s = checked("update: s", s, FINITE)
-        squared = table.squared_norm(self._dense)
         if not math.isfinite(squared):
             name = table.first_not_finite(self._dense)
             table.run(CLEAR, 0, self._dense)
@@ -214,7 +218,7 @@ class Trainer:
 
     def _apply(self, scale: float) -> None:
         try:
-            self._block.pack(self._pack, *self._numbers(scale))
+            self._pack(*self._numbers(scale))
         except OverflowError:
             raise ArgumentError(f"update: learning rate {self._rate} times {scale} is too large") from None
         self._table.run(self.rule, self._block.address, self._dense)
@@ -376,22 +380,19 @@ class _Table:
     def choose_all(self) -> None:
         self.rows[:, at.UPDATE_CHOSEN] = 1
 
-    def call(self, function: Callable, *arguments: int) -> None:
-        """Plan and run, with more room where the planner asks for it."""
-        function(self.context_at, *arguments)
-        while self.slots[STATUS] != at.READY:
-            self.grow_index(2 * self.slots[SLOT["needed_index"]])
-            function(self.context_at, *arguments)
-
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
         """The sum of the squared gradients of all parameters that are trained, or of some."""
         last = self.count if last is None else last
-        if self.sum:
-            self.sum[0] = 0.0
+        direct = self.sum
+        if direct:
+            direct[0] = 0.0
         else:
             self.sum_block.write(0)
-        self.call(self.machine.gradient_norm, NORM, first, last, self.states, dense, self.sum_block.address)
-        return self.sum[0] if self.sum else float(self.sum_block.array.view(np.float64)[0])
+        self.machine.gradient_norm(self.context_at, NORM, first, last, self.states, dense, self.sum_block.address)
+        if self.slots[STATUS] != READY:
+            self.make_room()
+            return self.squared_norm(dense, first, last)
+        return direct[0] if direct else float(self.sum_block.array.view(np.float64)[0])
 
     def first_not_finite(self, dense: int) -> str:
         """The name of the first parameter whose gradient is not finite."""
@@ -401,5 +402,11 @@ class _Table:
 
     def run(self, rule: Update | type[Shrinking], numbers_at: int, dense: int) -> None:
         """Run an update rule on all parameters that are trained and chosen."""
-        function = self.machine.update
-        self.call(function, rule.opcode, self.count, self.states, rule.numbers, numbers_at, dense)
+        self.machine.update(self.context_at, rule.opcode, self.count, self.states, rule.numbers, numbers_at, dense)
+        if self.slots[STATUS] != READY:
+            self.make_room()
+            self.run(rule, numbers_at, dense)
+
+    def make_room(self) -> None:
+        """Give the planner what it found too small."""
+        self.grow_index(2 * self.slots[SLOT["needed_index"]])

@@ -13,7 +13,6 @@ from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
 from ..graph import current, thread
-from ..record import append
 from ..signature import Signature, View, alias, copy_step
 from .base import Trained
 from .storage import Storage
@@ -57,7 +56,7 @@ class LookupParameters(Trained):
         values: all values, row after row.
     """
 
-    __slots__ = ("_operand", "_row_dim", "_signature", "rows")
+    __slots__ = ("_batches", "_operand", "_row_dim", "_signature", "rows")
 
     _lookup = True
 
@@ -68,6 +67,7 @@ class LookupParameters(Trained):
         self._row_dim = Dim.of(dims[:-1])
         self._operand = -1 - self._storage.row
         self._signature = _row_signature(self.type).at
+        self._batches: dict[int, tuple[int, Dim]] = {}  # the signature and result of so many rows
 
     @property
     def at(self) -> int:  # type: ignore[override]  # asked for where the whole table becomes an operand
@@ -90,11 +90,11 @@ class LookupParameters(Trained):
             graph = thread.graph
         except AttributeError:
             graph = current()
-        nodes = graph.nodes
         node = Expression()
-        node.graph = graph
-        node.at = len(nodes)
         node.type = self._row_dim
+        node.graph = graph
+        nodes = graph.nodes
+        node.at = len(nodes)
         nodes.append(self._signature)
         nodes.append(operand)
         nodes.append(index)
@@ -109,8 +109,23 @@ class LookupParameters(Trained):
             i: the rows.
         """
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
-        signature = _batch_signature(self.type, len(indices))
-        return append(current(), signature, [self._operand_for(update), *indices])
+        try:
+            signature, dim = self._batches[len(indices)]
+            graph = thread.graph
+        except (KeyError, AttributeError):
+            made = _batch_signature(self.type, len(indices))
+            signature, dim = self._batches[len(indices)] = made.at, made.dim
+            graph = current()
+        operand = self._operand_for(update)
+        node = Expression()
+        node.type = dim
+        node.graph = graph
+        nodes = graph.nodes
+        node.at = len(nodes)
+        nodes.append(signature)
+        nodes.append(operand)
+        nodes.extend(indices)
+        return node
 
     def _operand_for(self, update: bool) -> int:
         """The operand that stands for this table when it is, or is not, to be trained."""

@@ -1,0 +1,231 @@
+"""Ops whose shapes were seen before are recorded without detours: with the same values, and the same errors."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import (
+    ArgumentTypeError,
+    Model,
+    OutOfRangeError,
+    ShapeError,
+    StaleExpressionError,
+    cg_checkpoint,
+    cg_revert,
+    renew_cg,
+)
+from dynet_core.graph import current
+
+VALUES = np.arange(1, 6, dtype=np.float32)
+
+
+def vector(values=VALUES):
+    return dy.inputVector([float(value) for value in values])
+
+
+def scores():
+    return dy.inputTensor(np.arange(12).reshape(4, 3), batched=True)
+
+
+@pytest.fixture
+def table():
+    return Model().lookup_parameters_from_numpy(np.arange(8).reshape(4, 2))
+
+
+def refused(call, error):
+    """The call raises, also when its shapes are known, and records nothing; the graph goes on."""
+    before = list(current().nodes)
+    for _ in range(2):
+        with pytest.raises(error):
+            call()
+    assert current().nodes == before
+    assert dy.sum_elems(vector()).value() == 15
+
+
+@pytest.mark.parametrize("indices", [[3, 0, 3], (3, 0, 3), np.array([3, 0, 3]), [np.int64(3), 0, 3]])
+def test_indices_of_any_kind(table, indices):
+    for _ in range(2):
+        assert dy.lookup_batch(table, indices).npvalue().tolist() == [[6, 0, 6], [7, 1, 7]]
+        losses = dy.pickneglogsoftmax_batch(scores(), indices).npvalue()
+        expected = [dy.pickneglogsoftmax(dy.pick_batch_elem(scores(), k), i).value() for k, i in enumerate([3, 0, 3])]
+        np.testing.assert_allclose(losses[0], expected, rtol=1e-6)
+
+
+def test_indices_stay_the_users(table):
+    indices = [3, 0, 3]
+    found = dy.lookup_batch(table, indices)
+    indices[0] = 1
+    assert found.npvalue().tolist() == [[6, 0, 6], [7, 1, 7]]
+
+
+def test_wrong_indices(table):
+    dy.lookup_batch(table, [3, 0]), dy.pickneglogsoftmax_batch(scores(), [3, 0, 1])
+    for wrong, error in (([4, 0], OutOfRangeError), ((0, -1), OutOfRangeError), ([True, 0], ArgumentTypeError),
+                         ([1.0, 0], ArgumentTypeError)):  # fmt: skip
+        refused(lambda wrong=wrong: dy.lookup_batch(table, wrong), error)
+        x = scores()
+        refused(lambda wrong=wrong, x=x: dy.pickneglogsoftmax_batch(x, [*wrong, 0]), error)
+    x = scores()
+    refused(lambda: dy.pickneglogsoftmax_batch(x, [0, 1]), ShapeError)
+    with pytest.raises(OutOfRangeError, match=r"index 4 .* x \(4,\) x 3, which has 4"):
+        dy.pickneglogsoftmax_batch(x, [0, 4, 1])
+
+
+def test_one_vector_of_scores_for_several_choices():
+    x = vector()
+    assert dy.pickneglogsoftmax_batch(x, [2]).dim() == ((1,), 1)
+    assert dy.pickneglogsoftmax_batch(x, [2, 3]).dim() == ((1,), 2)
+    assert dy.pickneglogsoftmax_batch(x, [2]).dim() == ((1,), 1)
+
+
+@pytest.mark.parametrize("bounds", [(0, 2), (1, 3), (3, 5), (np.int64(1), 4)])
+def test_ranges(bounds):
+    start, stop = bounds
+    for _ in range(2):
+        assert dy.pickrange(vector(), start, stop).value() == VALUES[start:stop].tolist()
+
+
+@pytest.mark.parametrize(
+    "part", [slice(1, 3), slice(None, 2), slice(-2, None), slice(1, 99), slice(0, -1), slice(None)]
+)
+def test_slices(part):
+    for _ in range(2):
+        assert vector()[part].value() == VALUES[part].tolist()
+
+
+def test_wrong_ranges():
+    dy.pickrange(vector(), 1, 3)
+    x = vector()
+    for v, u, error in ((4, 6, OutOfRangeError), (-1, 1, OutOfRangeError), (3, 1, OutOfRangeError),
+                        (True, 3, ArgumentTypeError), (1.0, 3, ArgumentTypeError)):  # fmt: skip
+        refused(lambda v=v, u=u: dy.pickrange(x, v, u), error)
+    refused(lambda: x[3:1], OutOfRangeError)
+    refused(lambda: x["a":], ArgumentTypeError)
+
+
+def test_sums():
+    for _ in range(2):
+        assert dy.esum([vector(), vector(2 * VALUES)]).value() == (3 * VALUES).tolist()
+        assert dy.esum((vector(), vector())).value() == (2 * VALUES).tolist()
+        assert dy.esum([vector(), dy.inputVector([1])]).value() == (VALUES + 1).tolist()
+        assert dy.esum(vector()).value() == VALUES.tolist()
+        parameter = Model().parameters_from_numpy(VALUES)
+        assert dy.esum([vector(), parameter]).value() == (2 * VALUES).tolist()
+        assert dy.esum([parameter, parameter]).value() == (2 * VALUES).tolist()
+
+
+def test_columns_of_many():
+    parameter = Model().parameters_from_numpy(VALUES)
+    for _ in range(2):
+        x = vector()
+        assert dy.concatenate([x, x, x]).value() == 3 * VALUES.tolist()
+        assert dy.concatenate([parameter, x, parameter]).value() == 3 * VALUES.tolist()
+
+
+def recording_ops(table):
+    """Calls that record an operand that each of them is given."""
+    W, b = Model().parameters_from_numpy(np.eye(5)), Model().parameters_from_numpy(VALUES)
+    return [
+        dy.tanh,
+        lambda x: dy.cmult(x, x),
+        lambda x: W * x,
+        lambda x: x + b,
+        lambda x: dy.esum([x, x]),
+        lambda x: dy.concatenate([x, x, x]),
+        lambda x: dy.affine_transform([b, W, x]),
+        lambda x: dy.affine_transform([b, W, x, W, x]),
+        lambda x: dy.pickrange(x, 1, 3),
+        lambda x: x[1:4],
+        lambda x: dy.pick(x, 1),
+        lambda x: dy.pickneglogsoftmax(x, 1),
+        lambda x: dy.pickneglogsoftmax_batch(x, [1]),
+    ]
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_stale_operands(table, number):
+    call = recording_ops(table)[number]
+    call(vector())
+    old = vector()
+    renew_cg()
+    vector()
+    refused(lambda: call(old), StaleExpressionError)
+
+
+def test_operands_of_two_threads():
+    found = []
+    x = vector()
+    x + x, dy.esum([x, x]), dy.concatenate([x, x, x])
+
+    def work():
+        found.append(vector())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    (other,), here = found, vector()
+    for call in (
+        lambda: here + other,
+        lambda: dy.esum([here, other]),
+        lambda: dy.esum([other, other]),
+        lambda: dy.concatenate([here, other, here]),
+    ):
+        refused(call, StaleExpressionError)
+
+
+def test_what_is_no_expression():
+    x = vector()
+    dy.esum([x, x]), dy.concatenate([x, x]), dy.concatenate([x, x, x]), dy.cmult(x, x)
+    for call in (
+        lambda: dy.esum([x, 1.0]),
+        lambda: dy.esum([1.0, x]),
+        lambda: dy.concatenate([x, 1.0]),
+        lambda: dy.concatenate([x, x, None]),
+        lambda: dy.cmult(x, 2.0),
+        lambda: dy.cmult(x, "a"),
+        lambda: x + "a",
+    ):
+        refused(call, ArgumentTypeError)
+
+
+def test_records_of_a_small_graph_are_known_again():
+    """Records that are those of the graph before are not written once more; those of a revert in between are."""
+
+    def record():
+        renew_cg()
+        x = vector()
+        return x, dy.tanh(x), dy.exp(x)
+
+    np.testing.assert_allclose(record()[-1].npvalue(), np.exp(VALUES), rtol=1e-6)
+    assert current().engine.known == current().nodes
+    x, y, _ = record()
+    cg_checkpoint()
+    dy.sqrt(y).value()
+    cg_revert()
+    z = dy.square(x)
+    np.testing.assert_allclose(z.npvalue(), VALUES**2, rtol=1e-6)
+    np.testing.assert_allclose(record()[-1].npvalue(), np.exp(VALUES), rtol=1e-6)
+
+
+def test_records_taken_back_are_written_again():
+    def first():
+        renew_cg()
+        x = vector()
+        y = dy.tanh(x)
+        return x, y, dy.exp(x)
+
+    first()[-1].value()
+    known = list(current().engine.known)
+    x = first()[0]
+    graph = current()
+    graph.forward()
+    graph.nodes[2:] = []  # more than a revert does: it overwrites records that came after those written at first
+    graph.done = 2
+    np.testing.assert_allclose(dy.square(x).npvalue(), VALUES**2, rtol=1e-6)
+    assert current().engine.known != known
+    for _ in range(2):
+        x, y, z = first()
+        np.testing.assert_allclose(y.npvalue(), np.tanh(VALUES), rtol=1e-6)
+        np.testing.assert_allclose(z.npvalue(), np.exp(VALUES), rtol=1e-6)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_checks import Computed, draw, record
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg, reset_random_seed
 from dynet_core.graph import current
 from dynet_core.op import OPS
 from dynet_kernels.layout import SLOT
+from dynet_ops.testing import Computed, draw, record
 
 ROWS = 6
 ONE = [

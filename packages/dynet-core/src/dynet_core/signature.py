@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.kernels import KERNELS, Alone, ByRows
 from dynet_kernels.layout import COMPUTED
 
 from .dim import Dim
@@ -187,11 +187,10 @@ def _lends(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
 def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
     """Whether a step writes to the gradient of the node itself."""
     kernel = KERNELS[step.kernel]
-    targets = kernel.targets(step.parameters)
-    if targets is None:
+    if isinstance(kernel, (Alone, ByRows)):
         roles = [role for name, role in zip(kernel.parameters, step.parameters) if name in kernel.written]
     else:
-        roles = [role for role, _ in targets]
+        roles = [role for role, _ in kernel.targets(step.parameters) or ()]
     return any(role % 2 and role > 0 and views[role // 2].source == at.SELF for role in roles)
 
 

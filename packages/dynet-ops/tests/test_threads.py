@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from op_checks import Computed, Input, draw, functional, record, value_of, weights_for
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
@@ -13,6 +12,7 @@ from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS, ByColumns, ByRows, Clear
 from dynet_kernels.layout import SLOT
 from dynet_kernels.updates import UpdateRule
+from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
 
 SAMPLES = [
     pytest.param(op, sample, id=f"{name}-{number}")

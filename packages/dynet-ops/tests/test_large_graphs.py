@@ -91,7 +91,7 @@ def test_memory_is_given_back():
             x = dy.inputVector(np.ones(size, np.float32))
             y = x
             for _ in range(nodes):
-                y = y + x
+                y = dy.cmult(y, x)  # whose gradient has memory of its own
             loss = dy.sum_elems(y)
             loss.backward(full=True)
             return megabytes()

@@ -240,5 +240,5 @@ def test_several_parameters_at_once_as_in_dynet():
             dy.const_parameter(W, bad)
         with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
             dy.parameter(bad)
-    with pytest.raises(ArgumentTypeError, match="^parameter: update must be a bool, not NoneType"):
+    with pytest.raises(ArgumentTypeError, match="^parameter: update must be True or False, not None"):
         dy.parameter(W, None)

@@ -251,7 +251,10 @@ ODD = {
         tuning.ColumnGradient(((5, 3), (2, 8), (1, 1)), block=1 << 10),
         tuning.ColumnGradient(((1, 2),), block=1 << 30),
     ],
-    "matrix_gradient": [tuning.MatrixGradient((1, 1), 8), tuning.MatrixGradient((14, 2), 9)],
+    "matrix_gradient": [
+        tuning.MatrixGradient((1, 1), 32, (3, 2), 8),
+        tuning.MatrixGradient((14, 2), 5, (1, 16), 9),
+    ],
     "columns": [
         tuning.Columns(8, 8, 1000),
         tuning.Columns(3, 2, 1000),
@@ -290,7 +293,7 @@ def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_las
     cpu = host_cpu()
     chosen = tuning.Cpu(
         product=tuning.Product(((5, 2), (1, 4)), panel=16, many=8, far=32),
-        matrix_gradient=tuning.MatrixGradient((3, 2), 16),
+        matrix_gradient=tuning.MatrixGradient((3, 2), 3, (2, 3), 16),
         columns=tuning.Columns(4, 1, 1000),
         update=tuning.Update(4),
     )

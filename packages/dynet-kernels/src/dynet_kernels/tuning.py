@@ -96,15 +96,20 @@ class MatrixGradient:
 
     Args:
         tile: (columns of W, vectors of rows) whose sums stay in registers.
+        few: columns of dy up to which time goes by reading and writing dW.
+        few_tile: the tile for so few columns; of long stretches.
         panel: columns of dy that are copied to where they are contiguous.
     """
 
     tile: Tile = (4, 3)
+    few: int = 4
+    few_tile: Tile = (1, 8)
     panel: int = 128
 
     def __post_init__(self):
-        object.__setattr__(self, "tile", _tile("tile", self.tile, 48))
-        _between(self, panel=(8, ON_STACK // (16 * self.tile[1])))
+        for name in ("tile", "few_tile"):
+            object.__setattr__(self, name, _tile(name, getattr(self, name), 48))
+        _between(self, panel=(8, ON_STACK // (16 * self.tile[1])), few=(1, 32))
 
 
 @dataclass(frozen=True)
@@ -221,7 +226,7 @@ def defaults(lanes: int) -> Cpu:
     return Cpu(
         Product(tiles=((8, 3), (4, 6), (2, 8), (1, 8))),
         ColumnGradient(tiles=((4, 4), (1, 8))),
-        MatrixGradient(tile=(8, 3)),
+        MatrixGradient(tile=(8, 3), few=4, few_tile=(2, 8)),
     )
 
 

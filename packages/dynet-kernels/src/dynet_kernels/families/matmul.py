@@ -201,6 +201,15 @@ def matrix_gradient_cpu(kernel, lanes):
                     tir.prefetch(memory, let(dy + row), let(size))
 
         def some_of_matrix(dw, first, end):
+            tir.choose(
+                end - first <= int64(sizes.few),
+                lambda: by_tiles(dw, first, end, sizes.few_tile, panel_of_few),
+                lambda: by_tiles(dw, first, end, sizes.tile, panel),
+            )
+
+        def by_tiles(dw, first, end, most, panel):
+            width, tall = most
+
             def tile(k, width, row, vectors, mask, start, length):
                 def at(c, v):
                     return dw + (k + int64(c)) * rows + row + int64(v * lanes)
@@ -232,13 +241,13 @@ def matrix_gradient_cpu(kernel, lanes):
                         lambda k, width: tile(k, width, row, vectors, mask, start, length),
                     )
 
-                blocks(end - first, sizes.panel, some_columns)
+                blocks(end - first, panel.height, some_columns)
 
             row_tiles(first_row, end_row, lanes, tall, some_rows)
 
         sizes = tuning.cpu(lanes).matrix_gradient
-        width, tall = sizes.tile
-        panel = Panel(lanes, tall, sizes.panel)
+        panel = Panel(lanes, sizes.tile[1], sizes.panel)
+        panel_of_few = Panel(lanes, sizes.few_tile[1], sizes.few)
         groups(instruction, group, one_matrix)
 
     return tir.kernel(body, kernel.parameters, shared=tir.ROWS)

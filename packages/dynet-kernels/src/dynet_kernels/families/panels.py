@@ -41,7 +41,7 @@ class Panel:
     """Scratch memory for `height` rows of some vectors."""
 
     def __init__(self, lanes, vectors, height):
-        self.lanes, self.width = lanes, vectors * lanes
+        self.lanes, self.width, self.height = lanes, vectors * lanes, height
         self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
 
     def fill(self, memory, count, source, vectors, mask):

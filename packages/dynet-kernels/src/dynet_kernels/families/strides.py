@@ -41,9 +41,7 @@ def cpu(kernel, lanes):
 
             tir.choose(T.And(targets[0] == int64(1), sources[0] == int64(1)), vectors, scalars)
 
-        with T.serial(int64(0), instruction.count) as column:
-            target = instruction.address(target_role, column)
-            source = instruction.address(source_role, column)
+        def outer(target, source):
             with T.serial(int64(0), extents[3]) as l:  # noqa: E741
                 with T.serial(int64(0), extents[2]) as k:
                     with T.serial(int64(0), extents[1]) as j:
@@ -51,6 +49,13 @@ def cpu(kernel, lanes):
                             let(target + l * targets[3] + k * targets[2] + j * targets[1]),
                             let(source + l * sources[3] + k * sources[2] + j * sources[1]),
                         )
+
+        def each(copy):
+            with T.serial(int64(0), instruction.count) as column:
+                copy(instruction.address(target_role, column), instruction.address(source_role, column))
+
+        # Most copies are of a stretch; of a short one, three loops of one turn take longer than the copying.
+        tir.choose(extents[1] * extents[2] * extents[3] == int64(1), lambda: each(inner), lambda: each(outer))
 
     return tir.kernel(body, kernel.parameters, may_set=True, shared=tir.COLUMNS)
 

@@ -103,6 +103,12 @@ def _matrix_tile(family, registers):
             yield from _valid(family, tile=tile)
 
 
+def _few_tile(family, registers):
+    for tile in ((1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)):
+        if tile != family.few_tile and tile[0] * tile[1] < registers:
+            yield from _valid(family, few_tile=tile)
+
+
 def _columns_at_once(family, registers):
     for vectors, chains in ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)):
         if (vectors, chains) != (family.vectors, family.chains):
@@ -137,7 +143,9 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("block", _values("block", 1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _several),
     ),
     "matrix_gradient": (
-        Axis("tile", _matrix_tile),
+        Axis("tile of many columns", _matrix_tile, lambda w: w.columns > 8),
+        Axis("tile of few columns", _few_tile, lambda w: w.columns <= 2),
+        Axis("columns that are few", _values("few", 1, 2, 4, 8, 12), lambda w: w.columns <= 16),
         Axis("panel", _values("panel", 32, 64, 96, 128, 192, 256), lambda w: w.columns >= 32),
     ),
     "columns": (

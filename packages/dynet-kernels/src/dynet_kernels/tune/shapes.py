@@ -42,6 +42,7 @@ SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (100, 64, 32),
     (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
+FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)  # the first two with rows that lie 4096 bytes apart
 SMALL = (16, 16, 512, 32)  # many small matrices
 
 
@@ -174,7 +175,9 @@ def update(columns: int, size: int) -> Workload:
 STUDIES = {
     "product": Study({"product": k.Product()}, lambda: [product(*s) for s in (*SHAPES, SMALL)]),
     "column_gradient": Study({"product.dx": k.ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES]),
-    "matrix_gradient": Study({"product.dW": k.MatrixGradient()}, lambda: [matrix_gradient(*s) for s in SHAPES]),
+    "matrix_gradient": Study(
+        {"product.dW": k.MatrixGradient()}, lambda: [matrix_gradient(*s) for s in (*SHAPES, *FEW)]
+    ),
     "columns": Study(dict(COLUMNS), _columns),
     "norm": Study({"norm": updates.GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
     "update": Study({"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),

@@ -62,16 +62,16 @@ def _sum(a, b):
     return a + b
 
 
-def _rounds(body):
-    """Run `body() -> how many elements are on the growing or shrinking side` as long as that number changes."""
+def _rounds(side, move):
+    """Run `move(*side())` as long as the first number of `side` changes: how many elements are on one of the sides."""
     going, previous = tir.Counter(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
-        count, move_on = body()
+        count, total = side()
         with tir.when(count == let(previous.get())):
             going.set(int64(0))
         with tir.when(count != let(previous.get())):
             previous.set(count)
-            move_on()
+            move(count, total)
 
 
 def _sparsemax(column):
@@ -81,9 +81,9 @@ def _sparsemax(column):
     threshold = tir.Accumulator(1, float32(-1.0))
     zero, one = column.constant(0.0), column.constant(1.0)
 
-    def round_():
+    def above():
         t = column.wide(let(threshold.get()))
-        count, total = column.reduce(
+        return column.reduce(
             _sum,
             0.0,
             [
@@ -93,14 +93,12 @@ def _sparsemax(column):
             1,
         )
 
-        def move_on():
-            level = let((total - float32(1.0)) / count)
-            with tir.when(level > let(threshold.get())):  # rounding must not bring back what has left
-                threshold.set(level)
+    def raise_threshold(count, total):
+        level = let((total - float32(1.0)) / count)
+        with tir.when(level > let(threshold.get())):  # rounding must not bring back what has left
+            threshold.set(level)
 
-        return count, move_on
-
-    _rounds(round_)
+    _rounds(above, raise_threshold)
     t = column.wide(let(threshold.get()))
     column.each(0, lambda x: vmath.maximum(let(x - peak - t), zero), 1)
 
@@ -115,15 +113,18 @@ def _constrained_softmax(column):
     peak, mass, total = (tir.Accumulator(1, float32(0.0)) for _ in range(3))
     zero, one, lowest = column.constant(0.0), column.constant(1.0), column.constant(float("-inf"))
 
-    def round_():
+    def held():
         t = column.wide(let(threshold.get()))
-        held, count = column.reduce(
+        return column.reduce(
             _sum,
             0.0,
-            [lambda key, u: T.Select(key > t, u, zero), lambda key, u: T.Select(key > t, one, zero)],
+            [lambda key, u: T.Select(key > t, one, zero), lambda key, u: T.Select(key > t, u, zero)],
             0,
             2,
         )
+
+    def lower_threshold(_, bounds):
+        t = column.wide(let(threshold.get()))
         (highest,) = column.reduce(vmath.maximum, float("-inf"), [lambda key, x: T.Select(key > t, lowest, x)], 0, 1)
         wide_peak = column.wide(highest)
         (exponentials,) = column.reduce(
@@ -134,18 +135,14 @@ def _constrained_softmax(column):
             1,
         )
         peak.set(highest)
-        mass.set(T.max(float32(0.0), float32(1.0) - held))
+        mass.set(T.max(float32(0.0), float32(1.0) - bounds))
         total.set(exponentials)
+        with tir.when(let(mass.get()) > float32(0.0)):
+            level = let(highest + vmath.log(let(exponentials / let(mass.get()))))
+            with tir.when(level < let(threshold.get())):
+                threshold.set(level)
 
-        def move_on():
-            with tir.when(let(mass.get()) > float32(0.0)):
-                level = let(highest + vmath.log(let(exponentials / let(mass.get()))))
-                with tir.when(level < let(threshold.get())):
-                    threshold.set(level)
-
-        return count, move_on
-
-    _rounds(round_)
+    _rounds(held, lower_threshold)
     t, highest = column.wide(let(threshold.get())), column.wide(let(peak.get()))
     share = column.wide(let(let(mass.get()) / let(total.get())))
     column.each(

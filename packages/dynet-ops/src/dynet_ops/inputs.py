@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -17,9 +18,12 @@ from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
-from dynet_core.record import graph_of
-from dynet_core.signature import Signature
-from dynet_kernels.layout import INPUT
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View
+from dynet_core.signature import constant as number_view
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import INPUT, SELF
+from dynet_kernels.rule import Rule
 
 
 class InputExpression(Expression):
@@ -228,7 +232,7 @@ def inputTensor(arr, batched: bool = False) -> InputExpression:
     return _input(array, Dim.of(checked_dims("inputTensor", dims), batch))
 
 
-def zeros(dim, batch_size: int = 1) -> InputExpression:
+def zeros(dim, batch_size: int = 1) -> Expression:
     """A tensor of zeros.
 
     >>> zeros((2,)).value()
@@ -240,7 +244,7 @@ def zeros(dim, batch_size: int = 1) -> InputExpression:
 zeroes = zeros
 
 
-def ones(dim, batch_size: int = 1) -> InputExpression:
+def ones(dim, batch_size: int = 1) -> Expression:
     """A tensor of ones.
 
     >>> ones((2,)).value()
@@ -249,7 +253,7 @@ def ones(dim, batch_size: int = 1) -> InputExpression:
     return _constant("ones", dim, 1.0, batch_size)
 
 
-def constant(dim, val: float, batch_size: int = 1) -> InputExpression:
+def constant(dim, val: float, batch_size: int = 1) -> Expression:
     """A tensor whose elements are all `val`.
 
     >>> constant((2,), 3).value()
@@ -258,12 +262,22 @@ def constant(dim, val: float, batch_size: int = 1) -> InputExpression:
     return _constant("constant", dim, val, batch_size)
 
 
-def _constant(name: str, dim, val, batch_size: int) -> InputExpression:
+KERNELS.add("constant", Rule(("y", "c"), {"y": lambda c: c}, numbers=("c",)))
+
+
+@functools.cache
+def _constant_signature(name: str, dim: Dim) -> Signature:
+    step = Step("constant", (dim.total,))
+    return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), number_view(0)], forward=[step])
+
+
+def _constant(name: str, dim, val, batch_size: int) -> Expression:
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)
     if value.size != 1:
         raise ShapeError(f"{name}: expected one number, got {value.size}")
-    return _input(_filled(name, (whole.total,), value.item()), whole)
+    graph = current()
+    return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
 
 
 def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:

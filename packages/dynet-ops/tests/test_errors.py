@@ -460,9 +460,7 @@ def test_numbers_of_any_type_are_taken_whether_or_not_a_list_is_the_first_of_its
         assert dy.inputVector(values).value() == [float(value) for value in values]
 
 
-@pytest.mark.parametrize(
-    "call", [lambda: dy.vecInput(7), lambda: dy.matInput(7, 1), lambda: dy.one_hot(7, 0)]
-)
+@pytest.mark.parametrize("call", [lambda: dy.vecInput(7), lambda: dy.matInput(7, 1), lambda: dy.one_hot(7, 0)])
 def test_inputs_for_which_there_is_no_memory(monkeypatch, call):
     def refuse(*_):
         raise MemoryError

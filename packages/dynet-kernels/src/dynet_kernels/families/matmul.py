@@ -37,18 +37,40 @@ def product_cpu(kernel, lanes):
             sums.by_panels(fill, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
         def in_place(w, first, end):
-            def some_columns(start, width):
+            def rows_of(row, vectors, mask, start, width):
+                def vector_of(k, v):
+                    return load(memory, w + k * rows + row + int64(v * lanes), lanes, mask)
+
                 columns = [let(start + int64(j)) for j in range(width)]
+                sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
 
-                def some_rows(row, vectors, mask):
-                    def vector_of(k, v):
-                        return load(memory, w + k * rows + row + int64(v * lanes), lanes, mask)
+            def each_width(start, width):
+                row_tiles(
+                    first_row,
+                    end_row,
+                    lanes,
+                    vectors_for[width],
+                    lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
+                )
 
-                    sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
+            # Of the matrix and the columns, the larger is read once, the other for each tile.
+            widest, *narrower = vectors_for
+            count = let(end - first - T.floormod(end - first, int64(widest)))
+            at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 
-                row_tiles(first_row, end_row, lanes, vectors_for[width], some_rows)
+            def some_columns(start, length):
+                def all_of_these(row, vectors, mask):
+                    tiles(
+                        let(first + start),
+                        let(first + start + length),
+                        [widest],
+                        lambda start, width: rows_of(row, vectors, mask, start, width),
+                    )
 
-            tiles(first, end, list(vectors_for), some_columns)
+                row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
+
+            blocks(count, at_once, some_columns)
+            tiles(let(first + count), end, narrower, each_width)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)

@@ -54,8 +54,34 @@ def cpu(kernel, lanes):
             with T.serial(int64(0), instruction.count) as column:
                 copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
+        def into_one():
+            """Add columns of one vector, of which neighbours mostly have the same target: it stays in a register."""
+            size = extents[0]
+            mask = tir.first_lanes(size, lanes) if lanes > 1 else None
+            held = tir.Counter(instruction.address(target_role, int64(0)))
+            total = tir.Accumulator(lanes, load(memory, let(held.get()), lanes, mask))
+            with T.serial(int64(0), instruction.count) as column:
+                target = instruction.address(target_role, column)
+                with tir.when(target != held.get()):
+                    store(memory, let(held.get()), total.get(), mask)
+                    held.set(target)
+                    total.set(load(memory, target, lanes, mask))
+                value = load(memory, instruction.address(source_role, column), lanes, mask)
+                total.set(total.get() + value)
+            store(memory, let(held.get()), total.get(), mask)
+
+        def stretches():
+            if not kernel.accumulate:
+                each(inner)
+                return
+            last = instruction.count - int64(1)
+            same = instruction.address(target_role, int64(0)) == instruction.address(target_role, last)
+            short = T.And(T.And(targets[0] == int64(1), sources[0] == int64(1)), extents[0] <= int64(lanes))
+            adds = T.And(instruction.fresh == int64(0), last > int64(0))
+            tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
+
         # Most copies are of a stretch; of a short one, three loops of one turn take longer than the copying.
-        tir.choose(extents[1] * extents[2] * extents[3] == int64(1), lambda: each(inner), lambda: each(outer))
+        tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
 
     return tir.kernel(body, kernel.parameters, may_set=True, shared=tir.COLUMNS)
 

@@ -1,8 +1,11 @@
 """Random shapes: broadcasting, transposing and joining in up to seven dimensions."""
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dynet_ops as dy
+from dynet_core import renew_cg
 from dynet_core.op import OPS, Sample
 from dynet_ops.testing import Computed, Input, Parameter, check_gradients, check_minibatch, check_value
 
@@ -113,3 +116,18 @@ def test_products(rows, inner, columns, batch, data):
     if rows * inner < 200:
         kinds = [data.draw(st.sampled_from([Input, Parameter, Computed])) for _ in range(3)]
         check_gradients(OPS["affine_transform"], Sample([bias, *shapes], as_list=True), kinds)
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=12),
+    st.sampled_from([1, 4, 7, 15, 16, 17, 33]),
+)
+def test_gradients_of_elements_picked_again_and_again_add_up(places, size):
+    renew_cg()
+    x = dy.inputTensor(np.zeros((size, 4)), batched=True)
+    factors = np.arange(1, 1 + size * len(places), dtype=np.float32).reshape(size, -1)
+    picked = dy.pick_batch_elems(x, places)
+    dy.sum_batches(dy.dot_product(picked, dy.inputTensor(factors, batched=True))).backward(full=True)
+    expected = np.zeros((size, 4))
+    np.add.at(expected.T, places, factors.T)
+    np.testing.assert_array_equal(x.gradient().reshape(size, 4), expected)

@@ -14,6 +14,7 @@ from .threads import thread_each
 
 Y, X, NUMBER = 0, 2, 4
 VECTORS = 4  # of a column that are added up at once
+MANY = 16  # columns with one y: more than the CPU sees to by itself
 
 
 def _scaled(kernel, instruction, first, total, lanes):
@@ -51,10 +52,22 @@ def cpu(kernel, lanes):
             def some(place, vectors, mask):
                 zero = tir.wide(tir.float32(0.0), lanes)
                 totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
-                with T.serial(int64(0), let(end - first)) as number:
+
+                def add(number, ahead=0):
                     x = let(instruction.address(int64(X), let(first + number)) + place)
+                    if ahead:
+                        tir.prefetch(memory, x + int64(ahead), int64(ahead))
                     for v, total in enumerate(totals):
                         total.set(total.get() + load(memory, x + int64(v * lanes), lanes, mask))
+
+                def all_columns(ahead=0):
+                    with T.serial(int64(0), let(end - first)) as number:
+                        add(number, ahead)
+
+                # Of many columns, which lie far apart, what comes next is asked for before the turn of the others.
+                width = vectors * lanes
+                far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
+                tir.choose(far, lambda: all_columns(width), all_columns)
                 for v, total in enumerate(totals):
                     value = _scaled(kernel, instruction, first, total.get(), lanes)
                     store(memory, y + place + int64(v * lanes), value, mask)

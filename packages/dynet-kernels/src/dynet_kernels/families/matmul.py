@@ -18,6 +18,7 @@ from . import tensor_cores
 from .panels import Panel, Sums, blocks, by_chunks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
+MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
 MANY_ROWS = 1024  # of a matrix: so many that a column of its gradient is brought in piece by piece
 
 
@@ -252,6 +253,9 @@ def matrix_gradient_cpu(kernel, lanes):
                         store(memory, at(c, v), sums[c][v].get(), mask)
 
             def some_rows(row, vectors, mask):
+                wide = max(width, min(width * tall // vectors, MOST_COLUMNS))  # so many sums as do not wait for another
+                widths = dict.fromkeys((wide, width if width < wide else (width + 1) // 2, 1))
+
                 def some_columns(number, length):
                     start = let(first + number)
                     bring_next(start, length, end, row, vectors)
@@ -259,7 +263,7 @@ def matrix_gradient_cpu(kernel, lanes):
                     tiles(
                         int64(0),
                         inner,
-                        dict.fromkeys((width, (width + 1) // 2, 1)),
+                        widths,
                         lambda k, width: tile(k, width, row, vectors, mask, start, length),
                     )
 

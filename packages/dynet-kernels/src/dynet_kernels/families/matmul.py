@@ -253,7 +253,9 @@ def matrix_gradient_cpu(kernel, lanes):
                         store(memory, at(c, v), sums[c][v].get(), mask)
 
             def some_rows(row, vectors, mask):
-                wide = max(width, min(width * tall // vectors, MOST_COLUMNS))  # so many sums as do not wait for another
+                wide = width
+                if panel is not panel_of_few:  # so many sums as do not wait for one another
+                    wide = max(width, min(width * tall // vectors, MOST_COLUMNS))
                 widths = dict.fromkeys((wide, width if width < wide else (width + 1) // 2, 1))
 
                 def some_columns(number, length):

@@ -272,6 +272,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim, val, batch_size: int) -> Expression:
+    """A tensor of one number, which a kernel writes: only the number is kept among the inputs."""
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)
     if value.size != 1:

@@ -76,6 +76,11 @@ class Dim:
         """The product of all dimensions after the first."""
         return self.size // self.rows if self.dims else 1
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The numpy shape of a value: the batch, if there is one, comes last."""
+        return (*self.dims, self.batch) if self.batch > 1 else self.dims
+
     def __repr__(self) -> str:
         return f"{self.dims}" + (f" x {self.batch}" if self.batch > 1 else "")
 

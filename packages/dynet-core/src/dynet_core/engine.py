@@ -8,6 +8,7 @@ import struct
 import threading
 import weakref
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +21,15 @@ from .device import compiled
 from .memory import Block, block, floats_at
 from .signature import TABLE
 
+if TYPE_CHECKING:
+    from .handles import Handles
+
 READY, NODE_ROW, NODE_VALUE = at.READY, at.NODE_ROW, at.NODE_VALUE
 PER_RECORD = {
     "fresh": 1,
     "kept": 1,
     "nodes": 1,
     "node": at.NODE_ROW,
-    "listed": 1,
     "aliases": 1,
     "starts": 1,
     "numbers": 1,
@@ -117,8 +120,9 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class Engine:
     """Plans and runs the graph of one thread."""
 
-    def __init__(self):
-        self.recorded: list[int] = []  # the nodes of the current graph
+    def __init__(self, handles: Handles):
+        self.recorded: list[int] = []  # the records of the current graph
+        self.handles = handles
         self.kept: list = []  # memory that they may refer to, and nobody else does
         self.keys: list[int] = []  # where among its inputs keys of random nodes stand
         self.whole: list[np.ndarray] = []  # what touched rows are noted in, of tables that are operands as a whole

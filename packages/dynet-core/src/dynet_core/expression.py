@@ -10,7 +10,6 @@ from . import device
 from .checks import checked_flag
 from .dim import Dim
 from .errors import ShapeError
-from .graph import shape_of
 from .memory import copy_on_gpu
 from .tensor import Tensor
 
@@ -21,13 +20,14 @@ if TYPE_CHECKING:
 class Expression:
     """A node of the current graph, or a parameter, as an operand of further nodes.
 
-    Its operators and operations stand in `dynet_ops`. `at` is where the node's record begins; a parameter
-    is -1 minus its row and belongs to no graph.
+    Its operators and operations stand in `dynet_ops`. `at` is the node's number in the graph; a parameter is -1 minus
+    its row and belongs to no graph.
     """
 
-    __slots__ = ("__weakref__", "at", "graph", "type")
+    __slots__ = ("at", "graph", "next", "type")
 
     at: int
+    next: Expression  # the handle of the next node, among `handles`; None for the last
     graph: Graph  # None for a parameter; those who record meet that as an AttributeError
     type: Dim
 
@@ -94,7 +94,7 @@ class Expression:
         array([[1., 2.],
                [3., 4.]], dtype=float32)
         """
-        return self._stored(recalculate).reshape(shape_of(self.type), order="F").copy(order="F")
+        return self._stored(recalculate).reshape(self.type.shape, order="F").copy(order="F")
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
         """The value as a `Tensor`, which can find its largest elements and draw samples. On a GPU it stays there.
@@ -108,7 +108,7 @@ class Expression:
             return Tensor(self.npvalue(recalculate), len(dims))
         from .gpu_tensor import GpuTensor
 
-        return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), self.type.total), shape_of(self.type), len(dims))
+        return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), self.type.total), self.type.shape, len(dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
         """The value of an expression that is a single number.
@@ -146,7 +146,7 @@ class Expression:
         """
         assert self.graph is not None
         stored = self.graph.gradients(self.at, self.type.total)
-        return stored.reshape(shape_of(self.type), order="F").copy(order="F")
+        return stored.reshape(self.type.shape, order="F").copy(order="F")
 
     def backward(self, full: bool = False) -> None:
         """Add the gradient of this number with respect to every parameter to that parameter's gradient.

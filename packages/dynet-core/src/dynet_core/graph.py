@@ -16,11 +16,13 @@ from .checks import checked_flag
 from .dim import Dim
 from .engine import Engine
 from .errors import GradientError, StaleExpressionError
+from .handles import Handles
 from .memory import floats_at
 from .noise import renew_keys
 from .signature import TABLE
 
 if TYPE_CHECKING:
+    from .expression import Expression
     from .watched import Watch
 
 thread = threading.local()  # its attribute `graph`, once there is one, is the current graph
@@ -41,6 +43,7 @@ class Graph:
         "engine",
         "inputs",
         "inputs_done",
+        "next",
         "nodes",
         "_version",
         "watch",
@@ -48,10 +51,11 @@ class Graph:
 
     engine: Engine
     nodes: list[int]
+    next: Expression  # the handle of the node that is recorded next; None if there is none ready, or the graph is gone
     inputs: array.array
     done: int  # how many records have been computed, and how many inputs they had
     inputs_done: int
-    differentiated: int  # the record that `backward` started from last; -1: none
+    differentiated: int  # the node that `backward` started from last; -1: none
     differentiated_fully: bool
     watch: Watch
 
@@ -115,6 +119,36 @@ class Graph:
 
     __len__ = __iadd__ = __getitem__ = _refuse
 
+    def new_nodes(self, count: int) -> list[Expression]:
+        """The handles of the `count` nodes that are recorded next."""
+        len(self.nodes)  # raises if the graph is gone
+        unused, self.next = self.next, None  # type: ignore[assignment]
+        handles = self.engine.handles.take(unused, count)
+        self.next = handles[-1].next
+        return handles
+
+    def new_node(self, dim: Dim) -> Expression:
+        """The handle of the node that is recorded next."""
+        node = self.next
+        if node is None:
+            (node,) = self.new_nodes(1)
+        self.next = node.next
+        node.graph, node.type = self, dim
+        return node
+
+    def new_pair(self) -> Expression:
+        """The second handle of the two nodes that are recorded next, as parts of one record."""
+        first = self.next
+        node = None if first is None else first.next
+        if node is None:
+            _, node = self.new_nodes(2)
+        self.next = node.next
+        return node
+
+    def node_count(self) -> int:
+        """How many nodes have been recorded, whatever became of them."""
+        return self.engine.handles.number_of(self.next)
+
     def forward(self, recalculate: bool = False) -> None:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
@@ -134,9 +168,13 @@ class Graph:
         if self.engine.keys:
             renew_keys(self)
 
-    def replace_input(self, place: int, values: np.ndarray) -> None:
-        """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
-        start = self.nodes[place + 1]
+    def replace_input(self, place: int, start: int, values: np.ndarray) -> None:
+        """Give an input node other values, of a float32 array; whatever has been computed is invalid then.
+
+        Args:
+            start: where its values begin among the inputs.
+        """
+        len(self.nodes)  # raises if the graph is gone
         if start < self.inputs_done:
             self.invalidate()
         self.inputs[start : start + values.size] = array.array("f", values.tobytes(order="F"))
@@ -214,11 +252,11 @@ def renew() -> Graph:
     try:
         old = thread.graph
     except AttributeError:
-        engine, inputs = Engine(), array.array("f")
-        nodes = engine.recorded
+        engine, inputs = Engine(Handles()), array.array("f")
+        nodes, unused = engine.recorded, None
     else:
-        nodes, inputs, engine = old.nodes, old.inputs, old.engine
-        old.nodes = old  # type: ignore[assignment]  # see Graph
+        nodes, inputs, engine, unused = old.nodes, old.inputs, old.engine, old.next
+        old.nodes, old.next = old, None  # type: ignore[assignment]  # see Graph
         if nodes.__class__ is list:
             nodes.clear()
         else:
@@ -231,6 +269,7 @@ def renew() -> Graph:
     graph = thread.graph = Graph()
     graph.engine = engine
     graph.nodes = nodes
+    graph.next = engine.handles.begin(unused)
     graph.inputs = inputs
     graph._version = next(_versions)
     graph.done = graph.inputs_done = 0
@@ -250,8 +289,3 @@ def graph():
         yield renew()
     finally:
         renew()
-
-
-def shape_of(dim: Dim) -> tuple[int, ...]:
-    """The numpy shape of a value: the batch, if there is one, comes last."""
-    return (*dim.dims, dim.batch) if dim.batch > 1 else dim.dims

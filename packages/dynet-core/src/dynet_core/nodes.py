@@ -37,13 +37,13 @@ def are_complete(records: list[int], begin: int) -> bool:
 
 @dataclass(frozen=True)
 class Node:
-    """A record: where it begins, the op, what its values are like, and what it depends on.
+    """A record: the op, what its values are like, and what it depends on.
 
-    Most have one value, which goes by the record's own place; `places` are those of all. An operand is such a place,
-    or -1 minus a parameter's row.
+    It is the nodes of the numbers `all`; those in `places` have values for users, most only one. An operand is such a
+    number, or -1 minus a parameter's row.
     """
 
-    at: int
+    all: range
     places: range
     op: str
     dim: Dim
@@ -52,8 +52,8 @@ class Node:
     is_input: bool
 
 
-def nodes_of(graph: Graph, begin: int = 0, end: int | None = None) -> Iterator[Node]:
-    """The nodes whose records begin at `begin` or later, before `end`."""
+def nodes_of(graph: Graph, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
+    """The nodes whose records begin at `begin` or later, before `end`; `number` is that of the first."""
     records = graph.nodes
     place, end = begin, len(records) if end is None else end
     while place < end:
@@ -63,17 +63,17 @@ def nodes_of(graph: Graph, begin: int = 0, end: int | None = None) -> Iterator[N
         parts = len(signature.parts)
         if signature.repeats:
             parts = 1 + records[place + 1] - TABLE[head + at.OPERANDS]
-        values = 1 if signature.repeats else max(parts - 1, 0)  # the first part that has a value for users
+        every = range(number, number + max(parts, 1))
         yield Node(
-            place,
-            range(place + values, place + max(parts, 1)),
+            every,
+            every[1:] if signature.repeats else every[-1:],
             signature.name or KINDS.get(kind, "") or signature.kernel.removeprefix("column_"),
             signature.dim,
             tuple(records[first:after]),
             tuple(records[after:following]),
             kind == at.INPUT,
         )
-        place = following
+        place, number = following, every.stop
 
 
 def node_at(graph: Graph, place: int) -> Node:

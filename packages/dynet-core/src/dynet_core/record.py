@@ -47,13 +47,8 @@ def append(graph: Graph, signature: Signature, integers: Sequence[int]) -> Expre
 
 
 def _append(graph: Graph, signature: int, dim: Dim, integers: Sequence[int]) -> Expression:
-    nodes = graph.nodes
-    node = Expression()
-    node.graph = graph
-    node.at = len(nodes)
-    node.type = dim
-    nodes.append(signature)
-    nodes.extend(integers)
+    node = graph.new_node(dim)
+    graph.nodes += (signature, *integers)
     return node
 
 
@@ -70,13 +65,15 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
 
     def record(x: Expression) -> Expression:
         try:
-            node = Expression()
-            signature, node.type = known[x.type]
-            graph = node.graph = x.graph
-            nodes = graph.nodes  # not of a parameter, which has no graph
-            node.at = len(nodes)
-        except (KeyError, AttributeError, StaleExpressionError):
+            signature, dim = known[x.type]
+            graph = x.graph
+            node = graph.next  # not of a parameter, which has no graph
+            graph.next = node.next
+        except (KeyError, AttributeError):
             return unusual(x)
+        node.type = dim
+        node.graph = graph
+        nodes = graph.nodes
         nodes.append(signature)
         nodes.append(x.at)
         return node
@@ -122,18 +119,20 @@ def two_operands(
             if b.__class__ is int:
                 return record_number(a, b)
         try:
-            node = Expression()
-            signature, node.type = known[a.type][b.type]
-            graph = node.graph = a.graph
+            signature, dim = known[a.type][b.type]
+            graph = a.graph
             if b.graph is not graph:
                 if graph is None:  # a is a parameter
-                    graph = node.graph = b.graph
+                    graph = b.graph
                 elif b.graph is not None:
                     graph_of(name, (a, b))  # raises
-            nodes = graph.nodes
-            node.at = len(nodes)
-        except (KeyError, AttributeError, StaleExpressionError):
+            node = graph.next
+            graph.next = node.next
+        except (KeyError, AttributeError):
             return unusual(a, b)
+        node.type = dim
+        node.graph = graph
+        nodes = graph.nodes
         nodes.append(signature)
         nodes.append(a.at)
         nodes.append(b.at)
@@ -162,18 +161,19 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
 
     def record(operands: Sequence[Expression]) -> Expression:
         try:
-            node = Expression()
             dims, graph = [], None
             for x in operands:
                 dims.append(x.type)
                 if x.graph is not graph and x.graph is not None:  # None: a parameter
                     graph = x.graph if graph is None else graph_of(name, operands)
-            signature, node.type = known[tuple(dims)]
-            node.graph = graph  # type: ignore[assignment]
-            nodes = graph.nodes  # type: ignore[union-attr]
-            node.at = len(nodes)
-        except (KeyError, AttributeError, StaleExpressionError):
+            signature, dim = known[tuple(dims)]
+            node = graph.next  # type: ignore[union-attr]
+            graph.next = node.next  # type: ignore[union-attr]
+        except (KeyError, AttributeError):
             return unusual(operands)
+        node.type = dim
+        node.graph = graph  # type: ignore[assignment]
+        nodes = graph.nodes  # type: ignore[union-attr]
         nodes.append(signature)
         for x in operands:
             nodes.append(x.at)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dynet_kernels.layout import SLOT
+
 from .dim import Dim
 from .engine import PARAMETER_ROWS
 from .errors import ArgumentError, NotFiniteError, StaleExpressionError
@@ -17,13 +19,14 @@ from .nodes import are_complete, node_at, nodes_of
 from .signature import Signature
 
 TAKEN_BACK = Signature(Dim.of(()), name="nothing", size=0).at
-"""What the records that a revert takes back are overwritten with, so that no other expression gets their place."""
+"""What a revert writes for each node that it takes back, so that no other expression gets its number."""
 
 
 @dataclass
 class Checkpoint:
-    """How far a graph has got: records, inputs, and the arena (None: not to be returned to)."""
+    """How far a graph has got: records, nodes, inputs, and the arena (None: not to be returned to)."""
 
+    records: int
     nodes: int
     inputs: int
     arena: tuple[int, int] | None
@@ -31,14 +34,15 @@ class Checkpoint:
 
 @dataclass
 class Watch:
-    """What is asked of a graph; `taken_back` are the places that reverts have taken back."""
+    """What is asked of a graph, of which `done` nodes are computed; reverts have taken back the nodes `taken_back`."""
 
+    done: int
     check: bool = False
     checkpoints: list[Checkpoint] = field(default_factory=list)
     taken_back: list[range] = field(default_factory=list)
 
     def is_taken_back(self, place: int) -> bool:
-        """Whether a place belongs to a part of the graph that is gone."""
+        """Whether a node belongs to a part of the graph that is gone."""
         return any(place in places for places in self.taken_back)
 
 
@@ -69,16 +73,19 @@ class WatchedGraph(Graph):
 
     def forward(self, recalculate: bool = False) -> None:
         """Compute what is new, or everything, and do the checks that are asked for."""
-        begin, watch = (0 if recalculate else self.done), self.watch
+        watch = self.watch
+        begin, number = (0, 0) if recalculate else (self.done, watch.done)
         if watch.taken_back:
-            self._check_operands(self.done)
+            self._check_operands(self.done, watch.done)
         super().forward(recalculate)
+        watch.done = self.engine.slots[SLOT["node_count"]]
         if watch.check:
-            self._check_values(begin)
+            self._check_values(begin, number)
 
     def invalidate(self) -> None:
         """Forget all values."""
         super().invalidate()
+        self.watch.done = 0
         for checkpoint in self.watch.checkpoints:
             checkpoint.arena = None
 
@@ -86,10 +93,10 @@ class WatchedGraph(Graph):
         """Whether a node of this graph has not been taken back."""
         return not self.watch.is_taken_back(place)
 
-    def replace_input(self, place: int, values: np.ndarray) -> None:
+    def replace_input(self, place: int, start: int, values: np.ndarray) -> None:
         """Give an input node other values."""
         self._check_place(place)
-        super().replace_input(place, values)
+        super().replace_input(place, start, values)
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""
@@ -123,16 +130,16 @@ class WatchedGraph(Graph):
                 f"this expression belongs to a part of graph {self.version()} that cg_revert has taken back"
             )
 
-    def _check_operands(self, begin: int) -> None:
-        for node in nodes_of(self, begin):
+    def _check_operands(self, begin: int, number: int) -> None:
+        for node in nodes_of(self, begin, number=number):
             if any(self.watch.is_taken_back(place) for place in node.operands):
                 raise StaleExpressionError(
                     f"{node.op}: an operand belongs to a part of graph {self.version()} that cg_revert has taken "
                     "back; the graph has to be renewed"
                 )
 
-    def _check_values(self, begin: int) -> None:
-        for node in nodes_of(self, begin):
+    def _check_values(self, begin: int, number: int) -> None:
+        for node in nodes_of(self, begin, number=number):
             for place in node.places:
                 values = super().values(place, node.dim.total)
                 if not np.isfinite(values).all():
@@ -152,8 +159,9 @@ class WatchedGraph(Graph):
 def watched(graph: Graph) -> Watch:
     """The watch of a graph, which becomes a watched one."""
     if not isinstance(graph, WatchedGraph):
+        done = sum(len(node.all) for node in nodes_of(graph, 0, graph.done))
         graph.__class__ = WatchedGraph
-        graph.watch = Watch()
+        graph.watch = Watch(done)
     return graph.watch
 
 
@@ -170,7 +178,9 @@ def checkpoint(graph: Graph) -> None:
     """Note how far a graph has got. What is recorded is computed first."""
     graph.forward()
     watch = watched(graph)
-    watch.checkpoints.append(Checkpoint(len(graph.nodes), len(graph.inputs), graph.engine.arena_mark()))
+    watch.checkpoints.append(
+        Checkpoint(len(graph.nodes), graph.node_count(), len(graph.inputs), graph.engine.arena_mark())
+    )
 
 
 def revert(graph: Graph) -> None:
@@ -183,13 +193,14 @@ def revert(graph: Graph) -> None:
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
     last = watch.checkpoints.pop()
-    taken_back = len(graph.nodes) - last.nodes
+    taken_back = range(last.nodes, graph.node_count())
     if taken_back:
-        graph.nodes[last.nodes :] = [TAKEN_BACK] * taken_back
-        watch.taken_back.append(range(last.nodes, last.nodes + taken_back))
+        graph.nodes[last.records :] = [TAKEN_BACK] * len(taken_back)
+        watch.taken_back.append(taken_back)
     del graph.inputs[last.inputs :]
     graph.engine.keys[:] = [start for start in graph.engine.keys if start < last.inputs]
-    graph.done, graph.inputs_done = min(graph.done, last.nodes), min(graph.inputs_done, last.inputs)
+    graph.done, watch.done = min(graph.done, last.records), min(watch.done, last.nodes)
+    graph.inputs_done = min(graph.inputs_done, last.inputs)
     graph.differentiated = -1
     if last.arena is not None:
         graph.engine.return_to(last.arena)

@@ -17,6 +17,7 @@ from .planner import (
     emit_fill,
     emit_steps,
     is_later_part,
+    needs_of,
     node_at,
     open_buffers,
     operand_count,
@@ -51,28 +52,28 @@ def touch_rows(plan, node, signature, first, operand):
 def revive(plan, operand, passed, everything):
     """Note that a node has room for a gradient, and is passed on if `passed` and it needs one."""
     row: T.let = operand * at.NODE_ROW
-    wanted: T.let = at.WANTED | ((plan.node[row + at.NODE_NEEDS] | everything) * passed)
+    wanted: T.let = at.WANTED | ((needs_of(plan, operand) | everything) * passed)
     twice: T.let = T.bitwise_and(plan.node[row + at.NODE_LIVE], T.int64(at.WANTED)) * (at.TWICE // at.WANTED)
     plan.node[row + at.NODE_LIVE] = plan.node[row + at.NODE_LIVE] | wanted | twice
 
 
 @T.inline
-def find_live(plan, loss, everything, listed):
+def find_live(plan, loss, everything):
     """Find the nodes through which the loss depends on parameters; how many of them have steps to run.
 
     These become `starts`, the last ones first.
     """
     if plan.slots[SLOT["dirty"]] != 0:
-        for place in T.serial(plan.slots[SLOT["listed_count"]]):
-            plan.node[plan.listed[place] * at.NODE_ROW + at.NODE_LIVE] = 0
+        for node in T.serial(plan.slots[SLOT["node_count"]]):
+            plan.node[node * at.NODE_ROW + at.NODE_LIVE] = needs_of(plan, node) * at.NEEDED
     plan.slots[SLOT["dirty"]] = 1
-    plan.node[loss * at.NODE_ROW + at.NODE_LIVE] = at.WANTED | at.PASSED_ON
+    plan.node[loss * at.NODE_ROW + at.NODE_LIVE] = needs_of(plan, loss) * at.NEEDED + (at.WANTED | at.PASSED_ON)
     indices = T.int64(0)
     rows = T.int64(1)
     count = T.int64(0)
-    for back in T.serial(listed):
-        node: T.let = plan.listed[listed - 1 - back]
-        if node_at(plan, node, at.NODE_LIVE) != 0:
+    for back in T.serial(loss + 1):
+        node: T.let = loss - back
+        if is_live(plan, node, at.WANTED):
             signature: T.let = node_at(plan, node, at.NODE_PART)
             first: T.let = node_at(plan, node, at.NODE_FIRST)
             operands: T.let = operand_count(plan, first, signature)
@@ -85,7 +86,7 @@ def find_live(plan, loss, everything, listed):
                     operand: T.let = plan.nodes[awaited_at + k]
                     if operand >= 0:
                         revive(plan, operand, passed, everything)
-            if is_later_part(plan, node, first):
+            if is_later_part(plan, node):
                 revive(plan, node - 1, passed, everything)
             if T.And(is_live(plan, node, at.PASSED_ON), has_gradient_steps(plan, node, signature, loss, everything)):
                 indices = indices + 4 * plan.table[signature + at.VIEWS] * column_count(plan, node, signature)
@@ -101,11 +102,10 @@ def find_live(plan, loss, everything, listed):
 
 
 @T.inline
-def note_touched_rows(plan, listed):
+def note_touched_rows(plan, loss):
     """Note the rows of lookup tables that gradients are added to; 0 if there are no such tables."""
     touching = T.int64(0)
-    for place in T.serial(listed):
-        node: T.let = plan.listed[place]
+    for node in T.serial(loss + 1):
         if is_live(plan, node, at.PASSED_ON):
             signature: T.let = node_at(plan, node, at.NODE_PART)
             first: T.let = node_at(plan, node, at.NODE_FIRST)
@@ -118,9 +118,9 @@ def note_touched_rows(plan, listed):
 
 
 @T.inline
-def plan_steps(plan, loss, size, everything, listed):
+def plan_steps(plan, loss, size, everything):
     """Write the tape, group by group of nodes that share depth and signature, from the loss backwards."""
-    note_touched_rows(plan, listed)
+    note_touched_rows(plan, loss)
     count: T.let = plan.slots[SLOT["starts_count"]]
     put_in_order(plan)
     plan.slots[SLOT["gradient_top"]] = plan.slots[SLOT["gradient_start"]]
@@ -177,9 +177,6 @@ def plan_steps(plan, loss, size, everything, listed):
 def plan_new_backward(plan, loss, size, everything):
     start_tape(plan)
     plan.slots[SLOT["backward_plan"]] = -1
-    listed = plan.slots[SLOT["listed_count"]]
-    while plan.listed[listed - 1] > loss:
-        listed = listed - 1
     known: T.let = T.And(
         T.And(plan.slots[SLOT["levels"]] != 0, everything == 0),
         plan.table[node_at(plan, loss, at.NODE_PART) + at.KIND] != at.ALIAS,
@@ -187,14 +184,13 @@ def plan_new_backward(plan, loss, size, everything):
     if T.Not(known):
         # nodes that were planned by turns, or that pass on gradients though they compute nothing
         start_numbering(plan)
-        for place in T.serial(listed):
-            node: T.let = plan.listed[place]
+        for node in T.serial(loss + 1):
             note_edges(plan, node, node_at(plan, node, at.NODE_PART), node_at(plan, node, at.NODE_FIRST), 0)
         counts = T.meta_var(lambda plan, node, signature: has_gradient_steps(plan, node, signature, loss, everything))
-        find_depths(plan, 0, listed, 0, counts)
+        find_depths(plan, 0, loss + 1, counts)
         plan.slots[SLOT["levels"]] = 0
         plan.slots[SLOT["kept_levels"]] = 0
-    find_live(plan, loss, everything, listed)
+    find_live(plan, loss, everything)
     if (
         plan.slots[SLOT["needed_index"]] > plan.slots[SLOT["index_end"]]
         or plan.slots[SLOT["needed_tape"]] > plan.slots[SLOT["tape_end"]]
@@ -202,7 +198,7 @@ def plan_new_backward(plan, loss, size, everything):
         plan.slots[SLOT["status"]] = at.TOO_SMALL
         plan.slots[SLOT["needed_floats"]] = 0
     else:
-        plan_steps(plan, loss, size, everything, listed)
+        plan_steps(plan, loss, size, everything)
 
 
 @T.prim_func(s_tir=True, private=True)

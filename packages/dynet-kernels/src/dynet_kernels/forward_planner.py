@@ -14,9 +14,11 @@ from .planner import (
     column_count,
     emit_steps,
     float_count,
+    needs_of,
     node_at,
     open_buffers,
     operand_count,
+    operand_needs,
     part_count,
     part_signature,
     property_of,
@@ -48,14 +50,14 @@ def same_records(plan, begin, end, inputs):
 
 
 @T.inline
-def unlist(plan, begin):
-    """Forget the nodes from `begin` on that were listed before, as after a revert."""
-    count = plan.slots[SLOT["listed_count"]]
+def forget_nodes(plan, begin):
+    """Forget the nodes of records from `begin` on that were planned before, as after a revert."""
+    count = plan.slots[SLOT["node_count"]]
     if begin == 0:
         count = T.int64(0)
-    while T.if_then_else(count > 0, plan.listed[count - 1] >= begin, False):
+    while T.if_then_else(count > 0, node_at(plan, count - 1, at.NODE_FIRST) > begin, False):
         count = count - 1
-    plan.slots[SLOT["listed_count"]] = count
+    plan.slots[SLOT["node_count"]] = count
 
 
 @T.inline
@@ -87,7 +89,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
     plan.slots[SLOT["plan"]] += 1
     plan.slots[SLOT["kept_end"]] = -1
     plan.slots[SLOT["levels"]] = T.if_then_else(begin == 0, T.int64(1), T.int64(0))
-    unlist(plan, begin)
+    forget_nodes(plan, begin)
     if begin == 0:
         plan.slots[SLOT["dirty"]] = 0
     for place in T.serial(end - begin):
@@ -97,8 +99,8 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
     values_start: T.let = inputs_start + T.floordiv(inputs_end - inputs_begin + 15, 16) * 16
     top = values_start
     aliases = T.int64(0)
-    listed_before: T.let = plan.slots[SLOT["listed_count"]]
-    listed = listed_before
+    earliest: T.let = plan.slots[SLOT["node_count"]]
+    node = earliest
     start_numbering(plan)
     position = begin
     indices = T.int64(0)
@@ -111,24 +113,22 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         attributes: T.let = first + operands
         for k in T.serial(plan.table[whole + at.CONSTANTS]):
             plan.nodes[attributes + k] = plan.nodes[attributes + k] + rebase
+        first_node: T.let = node
         for number in T.serial(part_count(plan, first, whole)):
-            node: T.let = position + number
             signature: T.let = part_signature(plan, whole, number)
             row: T.let = node * at.NODE_ROW
             plan.node[row + at.NODE_PART] = signature
-            plan.node[row + at.NODE_LIVE] = 0
             plan.node[row + at.NODE_FIRST] = first
+            plan.node[row + at.NODE_BEGIN] = first_node
             needs = T.int64(0)
             if number > 0:
-                needs = node_at(plan, node - 1, at.NODE_NEEDS)
+                needs = needs_of(plan, node - 1)
             for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
                 awaited_at, waits = T.meta_var(awaited(plan, first, signature, operands, turn))
                 for k in T.serial(waits):
-                    needs = needs | property_of(plan, plan.nodes[awaited_at + k], at.PARAMETER_NEEDS, at.NODE_NEEDS)
-            plan.node[row + at.NODE_NEEDS] = needs * plan.table[signature + at.PASSES]
-            plan.listed[listed] = node
-            listed = listed + 1
-            note_edges(plan, node, signature, first, begin)
+                    needs = needs | operand_needs(plan, plan.nodes[awaited_at + k])
+            plan.node[row + at.NODE_LIVE] = needs * plan.table[signature + at.PASSES] * at.NEEDED
+            note_edges(plan, node, signature, first, earliest)
             kind: T.let = plan.table[signature + at.KIND]
             if is_computed(plan, node, signature):
                 top = top + float_count(plan, node, signature)
@@ -141,8 +141,9 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
                 aliases = aliases + 1
                 if kind == at.APART:
                     plan.slots[SLOT["levels"]] = 0
+            node = node + 1
         position = attributes + plan.table[whole + at.ATTRIBUTES]
-    plan.slots[SLOT["listed_count"]] = listed
+    plan.slots[SLOT["node_count"]] = node
     if (
         top > plan.slots[SLOT["arena_end"]]
         or indices > plan.slots[SLOT["index_end"]]
@@ -156,17 +157,17 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         plan.slots[SLOT["arena_top"]] = top
         for place in T.serial(inputs_end - inputs_begin):
             memory[inputs_start + place] = inputs[inputs_begin + place]
-        find_depths(plan, listed_before, listed, begin, is_computed)
+        find_depths(plan, earliest, node, is_computed)
         # nodes of one depth and signature stand together
         put_in_order(plan)
         place_nodes(plan, values_start, aliases)
         count: T.let = plan.slots[SLOT["starts_count"]]
         group = T.int64(0)
         while group < count:
-            node: T.let = plan.order[group]
-            signature: T.let = node_at(plan, node, at.NODE_PART)
+            one: T.let = plan.order[group]
+            signature: T.let = node_at(plan, one, at.NODE_PART)
             last = group + 1
-            while T.if_then_else(last < count, same_group(plan, plan.order[last], node), False):
+            while T.if_then_else(last < count, same_group(plan, plan.order[last], one), False):
                 last += 1
             order = T.meta_var(Stretch(plan.order, group))
             emit_steps(plan, order, last - group, signature, plan.table[signature + at.FORWARD],
@@ -183,7 +184,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             plan.slots[SLOT["kept_tape"]] = plan.slots[SLOT["tape_count"]]
             plan.slots[SLOT["kept_index_top"]] = plan.slots[SLOT["index_top"]]
             plan.slots[SLOT["kept_shared_work"]] = plan.slots[SLOT["shared_work"]]
-            plan.slots[SLOT["kept_listed"]] = listed
+            plan.slots[SLOT["kept_nodes"]] = node
             plan.slots[SLOT["kept_levels"]] = plan.slots[SLOT["levels"]]
 
 
@@ -210,7 +211,7 @@ def plan_forward(
         for place in T.serial(inputs_end - inputs_begin):
             memory[plan.slots[SLOT["arena_top"]] + place] = inputs[inputs_begin + place]
         plan.slots[SLOT["arena_top"]] = plan.slots[SLOT["kept_top"]]
-        plan.slots[SLOT["listed_count"]] = plan.slots[SLOT["kept_listed"]]
+        plan.slots[SLOT["node_count"]] = plan.slots[SLOT["kept_nodes"]]
         plan.slots[SLOT["levels"]] = plan.slots[SLOT["kept_levels"]]
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["kept_tape"]]
         plan.slots[SLOT["index_top"]] = plan.slots[SLOT["kept_index_top"]]

@@ -16,9 +16,9 @@ from .planner import (
     is_later_part,
     node_at,
     operand_count,
-    operand_needs,
     property_of,
     size_of,
+    step_needs,
 )
 
 
@@ -80,9 +80,9 @@ def touch_operands(plan, node, signature, loss, everything):
         awaited_at, waits = T.meta_var(awaited(plan, first, signature, operand_count(plan, first, signature), turn))
         for k in T.serial(waits):
             touch(plan, plan.nodes[awaited_at + k], loss, everything)
-    if is_later_part(plan, node, first):
+    if is_later_part(plan, node):
         touch(plan, node - 1, loss, everything)
-        touch(plan, first - 1 - plan.table[signature + at.VARIADIC], loss, everything)
+        touch(plan, node_at(plan, node, at.NODE_BEGIN), loss, everything)
 
 
 @T.inline
@@ -124,10 +124,10 @@ def ask_to_borrow(plan, operand, covers, loss, everything):
         plan.slots[SLOT["wanted"]] = 0
     else:
         signature: T.let = node_at(plan, operand, at.NODE_PART)
-        begin: T.let = node_at(plan, operand, at.NODE_FIRST) - 1 - plan.table[signature + at.VARIADIC]
+        head: T.let = plan.nodes[node_at(plan, operand, at.NODE_FIRST) - 1 - plan.table[signature + at.VARIADIC]]
         taken: T.let = T.bitwise_and(node_at(plan, operand, at.NODE_LIVE), T.int64(at.TOUCHED | at.TWICE))
         if T.Or(
-            T.Or(taken != 0, T.Or(begin != operand, plan.table[plan.nodes[begin] + at.PARTS_KNOWN] != 0)),
+            T.Or(taken != 0, plan.table[head + at.PARTS_KNOWN] != 0),
             T.Or(
                 T.Or(size_of(plan, operand, signature) != covers, plan.table[signature + at.BORROWS] == 0),
                 T.Not(has_own_gradient(plan, operand, signature, loss, everything)),
@@ -176,7 +176,7 @@ def make_ready(plan, order, nodes, signature, loss, everything):
         covers: T.let = plan.table[step + at.STEP_COVERS]
         plan.slots[SLOT["wanted"]] = 1
         if operand != at.NO_OPERAND:
-            operand_needs(plan, order, nodes, operand, everything)
+            step_needs(plan, order, nodes, operand, everything)
         lends = T.int64(0)
         may_set: T.let = T.And(plan.slots[SLOT["wanted"]] != 0, plan.slots[SLOT["never_fresh"]] == 0)
         if T.And(may_set, plan.table[step + at.STEP_LENDS] != 0):

@@ -2,9 +2,9 @@
 
 A *record* is `signature, operands..., attributes...` in one flat list (a variadic one has its operand count first; of
 its operands, the first OPERANDS have views of their own and the others share EACH);
-a node is named by where its record begins. An operand -1-p is row p of the parameters.
-A record of several *parts* is several nodes, named by the places from where it begins on: each part has a signature
-for itself, reads operands of the common record, and waits for the part before it.
+a node is named by its number, in the order of the records. An operand -1-p is row p of the parameters.
+A record of several *parts* is several nodes, one number after the other: each part has a signature for itself, reads
+operands of the common record, and waits for the part before it.
 A *signature* is a stretch of the table: a head, its views, its steps. A *view* says where one named value of
 each column stands; a *step* is one instruction that the signature wants. A row of the *tape* is one instruction.
 """
@@ -26,8 +26,8 @@ WHOLE = 1 << 16
 BUFFERS = (
     "fresh", "table", "parameters",  # what Python writes: records, signatures, rows of parameters
     "kept", "nodes",  # the records of the last graph planned from its beginning, and with their constants found
-    "node",  # a row for each record integer: what is known of the node that goes by it
-    "listed", "aliases",  # the nodes of the graph as they were recorded; of the part being planned, those in others
+    "node",  # a row for each node: what is known of it
+    "aliases",  # of the nodes being planned, those that stand in others
     # nodes that are being planned, the numbers of their signatures and their depths, and orders; one per record integer
     "starts", "numbers", "depths", "sorted", "order", "counters",
     "before", "stage",  # of signatures by their number in a plan: which ones go before, and when they run (`levels.py`)
@@ -53,7 +53,7 @@ SCALARS = (
     "kept_end", "kept_inputs", "kept_start", "kept_top", "kept_tape", "kept_index_top",
     "kept_shared_work",
     "plan",  # a number that changes with every forward plan, and so whenever its lists of addresses do
-    "listed_count", "kept_listed",  # nodes of the graph; those of the last plan from its beginning
+    "node_count", "kept_nodes",  # nodes of the graph; those of the last plan from its beginning
     "deepest",  # one more than the largest depth
     "levels", "kept_levels",  # whether the depths of the graph, and of that plan, are those of one numbering
     "numbering", "numbered",  # a number that changes with every numbering, and how many signatures it found
@@ -82,14 +82,15 @@ PARAMETER_ROW = 6
 # how many of them the planner found to be one column, and where each tensor of the trainer's state stands.
 UPDATE_PARAMETER, UPDATE_CHOSEN, UPDATE_FLOATS, UPDATE_COLUMN, UPDATE_STATES = range(5)
 
-# One row of `node`: the signature that it runs by, where the operands of its record begin, how deep it is in its stage,
-# where value and gradient stand, whether it needs a gradient, how the loss depends on it, and its stage.
-NODE_PART, NODE_FIRST, NODE_DEPTH, NODE_VALUE, NODE_GRADIENT, NODE_NEEDS, NODE_LIVE, NODE_STAGE = range(8)
+# One row of `node`: the signature that it runs by, where the operands of its record begin, the record's first node, how
+# deep it is in its stage, where value and gradient stand, what is known of its gradient, and its stage.
+NODE_PART, NODE_FIRST, NODE_BEGIN, NODE_DEPTH, NODE_VALUE, NODE_GRADIENT, NODE_LIVE, NODE_STAGE = range(8)
 NODE_ROW = 8
 
 # NODE_LIVE: there is room for a gradient; the loss depends on the node, so that its steps have to run; something is in
 # its gradient; a step that is being looked at would be the first to write there; more than one node has it as operand.
 WANTED, PASSED_ON, TOUCHED, CONSIDERED, TWICE = 1, 2, 4, 8, 16
+NEEDED = 32  # the same, but known since the node was planned: it depends on a parameter that is trained
 
 MOST_NUMBERED = 256  # signatures in one plan that are put into stages; of more, nodes are ordered by depth alone
 WORDS = MOST_NUMBERED // 64  # of one row of `before`

@@ -69,11 +69,11 @@ def start_numbering(plan):
 
 
 @T.inline
-def note_edges(plan, node, signature, operands, begin):
-    """Note which signatures go before a node's: those of operands that are not there already, as before `begin`."""
+def note_edges(plan, node, signature, operands, earliest):
+    """Note which signatures go before a node's: those of operands from `earliest` on."""
     number_signature(plan, signature)
     number: T.let = plan.table[signature + at.LOCAL]
-    if is_later_part(plan, node, operands):
+    if is_later_part(plan, node):
         goes_before(plan, local_of(plan, node - 1), number)
     for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
         awaited_at, waits = T.meta_var(
@@ -81,13 +81,13 @@ def note_edges(plan, node, signature, operands, begin):
         )
         for k in T.serial(waits):
             operand: T.let = plan.nodes[awaited_at + k]
-            if operand >= begin:
+            if operand >= earliest:
                 goes_before(plan, local_of(plan, operand), number)
 
 
 @T.inline
-def find_depths(plan, first, last, begin, counts):
-    """The stage of the nodes listed[first:last], whose edges are noted, and their depth in it.
+def find_depths(plan, first, last, counts):
+    """The stage of the nodes from `first` to `last`, whose edges are noted, and their depth in it.
 
     counts(plan, node, signature) says whether a node has instructions, and so a depth of its own; what has none
     goes with its operands. Those that count become `starts`, with their numbers and depths.
@@ -99,13 +99,13 @@ def find_depths(plan, first, last, begin, counts):
         plan.begins[stage] = 0
     count = T.int64(0)
     for place in T.serial(last - first):
-        node: T.let = plan.listed[first + place]
+        node: T.let = first + place
         signature: T.let = node_at(plan, node, at.NODE_PART)
         operands: T.let = node_at(plan, node, at.NODE_FIRST)
         number: T.let = plan.table[signature + at.LOCAL]
         stage: T.let = T.if_then_else(staged, plan.stage[number], T.int64(0))
         depth = T.int64(0)
-        if is_later_part(plan, node, operands):
+        if is_later_part(plan, node):
             if node_at(plan, node - 1, at.NODE_STAGE) == stage:
                 depth = node_at(plan, node - 1, at.NODE_DEPTH)
         for turn in T.serial(1 + plan.table[signature + at.WAITS_EACH]):
@@ -114,7 +114,7 @@ def find_depths(plan, first, last, begin, counts):
             )
             for k in T.serial(waits):
                 operand: T.let = plan.nodes[awaited_at + k]
-                if operand >= begin:
+                if operand >= first:
                     if node_at(plan, operand, at.NODE_STAGE) == stage:
                         depth = T.max(depth, node_at(plan, operand, at.NODE_DEPTH))
         if counts(plan, node, signature):

@@ -92,9 +92,20 @@ def same_group(plan, node, other):
     )
 
 
-def is_later_part(plan, node, operands):
-    """Whether a node is a part of its record, and not the first; `operands` is where the record's operands begin."""
-    return node > operands - 1 - plan.table[node_at(plan, node, at.NODE_PART) + at.VARIADIC]
+def is_later_part(plan, node):
+    """Whether a node is a part of its record, and not the first."""
+    return node > node_at(plan, node, at.NODE_BEGIN)
+
+
+def needs_of(plan, node):
+    """Whether a node needs a gradient."""
+    return T.shift_right(node_at(plan, node, at.NODE_LIVE), T.int64(at.NEEDED.bit_length() - 1))
+
+
+def operand_needs(plan, operand):
+    """The same of an operand, which may be a parameter."""
+    row = (-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_NEEDS
+    return tir.let(T.if_then_else(operand < 0, plan.parameters[row], needs_of(plan, operand)))
 
 
 def property_of(plan, operand, field, node_field):
@@ -259,8 +270,8 @@ def write_view(plan, order, nodes, signature, view, list_at, count, with_gradien
                 if source == at.BEFORE:
                     holder = node - 1
                 elif source == at.FIRST:
-                    holder = operands - 2
-                    move: T.let = (node - operands + 1) * plan.table[view + at.VIEW_INDEX_SCALE]
+                    holder = node_at(plan, node, at.NODE_BEGIN)
+                    move: T.let = (node - holder - 1) * plan.table[view + at.VIEW_INDEX_SCALE]
                     value = value + move
                     gradient = gradient + move
                 value = value + node_at(plan, holder, at.NODE_VALUE)
@@ -311,7 +322,7 @@ def emit(plan, opcode, base, count, parameters, fresh, way, work):
 
 
 @T.inline
-def operand_needs(plan, order, count, operand, everything):
+def step_needs(plan, order, count, operand, everything):
     """Whether of order[:count] an operand needs a gradient: number `operand`, any that shares EACH, or any."""
     result = everything
     place = T.int64(0)
@@ -319,15 +330,15 @@ def operand_needs(plan, order, count, operand, everything):
         node: T.let = order[place]
         operands: T.let = node_at(plan, node, at.NODE_FIRST)
         if operand >= 0:
-            result = property_of(plan, plan.nodes[operands + operand], at.PARAMETER_NEEDS, at.NODE_NEEDS)
+            result = operand_needs(plan, plan.nodes[operands + operand])
         elif operand == at.BEFORE_OPERAND:
-            result = node_at(plan, node - 1, at.NODE_NEEDS)
+            result = needs_of(plan, node - 1)
         elif operand == at.EACH_OPERAND:
             each: T.let = first_each(plan, operands)
             for k in T.serial(each_count(plan, operands)):
-                result = result | property_of(plan, plan.nodes[each + k], at.PARAMETER_NEEDS, at.NODE_NEEDS)
+                result = result | operand_needs(plan, plan.nodes[each + k])
         else:
-            result = node_at(plan, node, at.NODE_NEEDS)
+            result = needs_of(plan, node)
         place = place + 1
     plan.slots[SLOT["wanted"]] = result
 
@@ -363,7 +374,7 @@ def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients,
         operand: T.let = plan.table[step + at.STEP_OPERAND]
         wanted = T.int64(1)
         if operand != at.NO_OPERAND:
-            operand_needs(plan, order, nodes, operand, everything)
+            step_needs(plan, order, nodes, operand, everything)
             wanted = plan.slots[SLOT["wanted"]]
         if T.And(wanted != 0, bit_of(lent, number) == 0):
             bit: T.let = bit_of(fresh, number)

@@ -295,8 +295,8 @@ def record_step(
     signature = sequence_signature(
         cell, hidden, batch, batches, x.type.plain, len(inputs) // 2, *[operand.type for operand in given]
     )
-    node = Expression()
-    node.graph, node.at, node.type = graph, len(graph.nodes) + 1, signature.dim
     operands = [operand.at for operand in (*given, *previous, x)]
+    node = graph.new_pair()
+    node.graph, node.type = graph, signature.dim
     graph.nodes += (signature.at, len(operands), *operands)
     return node

@@ -13,7 +13,7 @@ from dynet_core.checks import checked_flag, checked_index, checked_indices
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfMemoryError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import current, shape_of
+from dynet_core.graph import current
 from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
@@ -27,9 +27,11 @@ from dynet_kernels.rule import Rule
 
 
 class InputExpression(Expression):
-    """An input, whose values `set` replaces."""
+    """An input, whose values `set` replaces; `start` is where they begin among the graph's inputs."""
 
-    __slots__ = ()
+    __slots__ = ("start",)
+
+    start: int
 
     def set(self, values) -> None:
         """Replace the values: a number, a list or an array as large as the input.
@@ -49,10 +51,10 @@ class InputExpression(Expression):
         6.0
         """
         array = real_array("set", values)
-        if array.size != self.type.total or array.ndim > 1 and array.shape != shape_of(self.type):
+        if array.size != self.type.total or array.ndim > 1 and array.shape != self.type.shape:
             raise ShapeError(f"set: values of shape {array.shape} for an input of {self.type!r}")
         try:
-            self.graph.replace_input(self.at, array)
+            self.graph.replace_input(self.at, self.start, array)
         except StaleExpressionError as error:
             raise StaleExpressionError(f"set: input {self.type!r}: {error}") from None
 
@@ -86,10 +88,10 @@ def real_array(name: str, values) -> np.ndarray:
 
 def _input(array: np.ndarray, dim: Dim) -> InputExpression:
     graph = current()
-    signature = _signature(dim)
+    signature, start = _signature(dim).at, graph.take_array(array)
     node = InputExpression()
-    node.graph, node.at, node.type = graph, len(graph.nodes), dim
-    graph.nodes += (signature.at, graph.take_array(array))
+    node.graph, node.at, node.type, node.start = graph, graph.new_node(dim).at, dim, start
+    graph.nodes += (signature, start)
     return node
 
 
@@ -106,8 +108,6 @@ def inputVector(v: Sequence[float]) -> InputExpression:
         array = _flat("inputVector", v)
         return _input(array, Dim.of((checked_size("inputVector", array.size),)))
     graph = current()
-    node = InputExpression()
-    node.graph = graph
     inputs = graph.inputs
     start = len(inputs)
     try:
@@ -116,12 +116,21 @@ def inputVector(v: Sequence[float]) -> InputExpression:
         del inputs[start:]
         inputs.frombytes(_flat("inputVector", v).tobytes())
     try:
-        signature, node.type = _vectors[len(v)]
+        signature, dim = _vectors[len(v)]
     except KeyError:
         dim = Dim.of((checked_size("inputVector", len(v)),))
-        signature, node.type = _vectors[len(v)] = _signature(dim).at, dim
+        signature, dim = _vectors[len(v)] = _signature(dim).at, dim
+    handle = graph.next
+    if handle is None:
+        handle = graph.new_node(dim)
+    else:
+        graph.next = handle.next
+    node = InputExpression()
+    node.graph = graph
+    node.type = dim
+    node.at = handle.at
+    node.start = start
     nodes = graph.nodes
-    node.at = len(nodes)
     nodes.append(signature)
     nodes.append(start)
     return node
@@ -154,13 +163,19 @@ def scalarInput(s: float) -> InputExpression:
     """
     if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
         graph = current()
-        node = InputExpression()
-        node.type = NUMBER
-        node.graph = graph
         nodes, inputs = graph.nodes, graph.inputs
-        node.at = len(nodes)
+        handle = graph.next
+        if handle is None:
+            handle = graph.new_node(NUMBER)
+        else:
+            graph.next = handle.next
+        node = InputExpression()
+        node.graph = graph
+        node.type = NUMBER
+        node.at = handle.at
+        node.start = len(inputs)
         nodes.append(NUMBER_AT)
-        nodes.append(len(inputs))
+        nodes.append(node.start)
         inputs.append(s)
         return node
     array = real_array("scalarInput", s)

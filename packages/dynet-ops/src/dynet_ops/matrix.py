@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
+from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, graph_of, many_operands, two_operands
@@ -182,14 +182,16 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
     [13.0, 27.0]
     """
     try:
-        node = Expression()
         if len(exprs) == 5:
             b, W, x, V, y = exprs
-            signature, node.type, x_dim, bias, V_dim, y_dim = _five[W.type]
-            graph = node.graph = x.graph
+            signature, dim, x_dim, bias, V_dim, y_dim = _five[W.type]
+            graph = x.graph
             if x.type is x_dim and y.type is y_dim and V.type is V_dim and b.type is bias and y.graph is graph:
+                node = graph.next
+                graph.next = node.next
+                node.type = dim
+                node.graph = graph
                 nodes = graph.nodes
-                node.at = len(nodes)
                 nodes.append(signature)
                 nodes.append(b.at)
                 nodes.append(W.at)
@@ -199,17 +201,20 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
                 return node
         else:
             b, W, x = exprs
-            signature, node.type, bias = _three[W.type][x.type]
-            graph = node.graph = x.graph
+            signature, dim, bias = _three[W.type][x.type]
+            graph = x.graph
             if b.type is bias:
+                node = graph.next
+                graph.next = node.next
+                node.type = dim
+                node.graph = graph
                 nodes = graph.nodes
-                node.at = len(nodes)
                 nodes.append(signature)
                 nodes.append(b.at)
                 nodes.append(W.at)
                 nodes.append(x.at)
                 return node
-    except (AttributeError, KeyError, TypeError, ValueError, StaleExpressionError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         pass
     exprs = listed("affine_transform", exprs)
     if len(exprs) % 2 == 0:
@@ -218,15 +223,15 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
         graph_of("affine_transform", exprs)  # only checks
         return exprs[0]
     node = _affine(exprs)
-    graph = graph_of("affine_transform", (node,))
+    signature = node.graph.nodes[-1 - len(exprs)]
     b, W, x, *rest = exprs
     if not (is_shared(b.type) and is_shared(W.type)):
         return node
     if not rest:
-        _three.setdefault(W.type, {})[x.type] = graph.nodes[node.at], node.type, b.type
+        _three.setdefault(W.type, {})[x.type] = signature, node.type, b.type
     elif len(rest) == 2 and is_shared(rest[0].type):
         V, y = rest
-        _five[W.type] = graph.nodes[node.at], node.type, x.type, b.type, V.type, y.type
+        _five[W.type] = signature, node.type, x.type, b.type, V.type, y.type
     return node
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError, StaleExpressionError
+from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
@@ -47,19 +47,20 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
     """
     if dim == 0 and index.__class__ is int:
         try:
-            node = Expression()
-            signature, node.type, size = _first[e.type]
-            graph = node.graph = e.graph
-            nodes = graph.nodes  # not of a parameter, which has no graph
-            node.at = len(nodes)
-        except (KeyError, AttributeError, StaleExpressionError):
-            pass
-        else:
+            signature, shape, size = _first[e.type]
             if 0 <= index < size:  # type: ignore[operator]
+                graph = e.graph
+                node = graph.next  # not of a parameter, which has no graph
+                graph.next = node.next
+                node.type = shape
+                node.graph = graph
+                nodes = graph.nodes
                 nodes.append(signature)
                 nodes.append(e.at)
                 nodes.append(index)  # type: ignore[arg-type]
                 return node
+        except (KeyError, AttributeError):
+            pass
     if isinstance(index, (list, tuple, np.ndarray)):
         return _pick_each("pick", e, index, dim)
     shape = checked_expression("pick", e).type.plain
@@ -113,19 +114,20 @@ def pick_range(x: Expression, v: int, u: int, d: int = 0) -> Expression:
 def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expression:
     if d.__class__ is int and d == 0 and v.__class__ is int and u.__class__ is int:
         try:
-            node = Expression()
-            signature, node.type, size = _ranges[x.type][u - v]
-            graph = node.graph = x.graph
-            nodes = graph.nodes
-            node.at = len(nodes)
-        except (KeyError, AttributeError, StaleExpressionError):
-            pass
-        else:
+            signature, shape, size = _ranges[x.type][u - v]
             if 0 <= v and u <= size:
+                graph = x.graph
+                node = graph.next
+                graph.next = node.next
+                node.type = shape
+                node.graph = graph
+                nodes = graph.nodes
                 nodes.append(signature)
                 nodes.append(x.at)
                 nodes.append(v)
                 return node
+        except (KeyError, AttributeError):
+            pass
     shape = checked_expression(name, x).type.plain
     d = checked_dimension(name, d, shape)
     v, u = checked_index(name, v), checked_index(name, u)

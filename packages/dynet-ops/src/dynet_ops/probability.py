@@ -9,7 +9,7 @@ import numpy as np
 
 from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError, StaleExpressionError
+from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
@@ -185,15 +185,17 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     0.6931471824645996
     """
     try:
-        node = Expression()
-        signature, node.type, size = _single[x.type]
-        graph = node.graph = x.graph
-        nodes = graph.nodes  # not of a parameter, which has no graph
-        node.at = len(nodes)
-    except (KeyError, AttributeError, StaleExpressionError):
+        signature, dim, size = _single[x.type]
+        if v.__class__ is not int or not 0 <= v < size:
+            return _unusual_choice(x, v)
+        graph = x.graph
+        node = graph.next  # not of a parameter, which has no graph
+        graph.next = node.next
+    except (KeyError, AttributeError):
         return _unusual_choice(x, v)
-    if v.__class__ is not int or not 0 <= v < size:
-        return _unusual_choice(x, v)
+    node.type = dim
+    node.graph = graph
+    nodes = graph.nodes
     nodes.append(signature)
     nodes.append(x.at)
     nodes.append(v)
@@ -221,16 +223,17 @@ def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
     array([[0.6931, 0.3133]], dtype=float32)
     """
     try:
-        node = Expression()
-        signature, node.type, size = _batched[x.type]
-        graph = node.graph = x.graph
-        nodes = graph.nodes
-        node.at = len(nodes)
-    except (KeyError, AttributeError, StaleExpressionError):
+        signature, dim, size = _batched[x.type]
+        graph = x.graph
+        if graph.next is None:  # nor has a parameter a graph
+            return _unusual_choices(x, vs)
+    except (KeyError, AttributeError):
         return _unusual_choices(x, vs)
     indices = checked_indices("pickneglogsoftmax_batch", vs, size, x.type)
-    if len(indices) != node.type.batch:
+    if len(indices) != dim.batch:
         return _unusual_choices(x, indices)
+    node = graph.new_node(dim)
+    nodes = graph.nodes
     nodes.append(signature)
     nodes.append(x.at)
     nodes.extend(indices)

@@ -81,14 +81,11 @@ def _sum(name: str, xs: Sequence[Expression], scale: float | None = None) -> Exp
     if len(places) != len(xs):  # broadcast, or an error
         total = _sums[name](xs)
         return total if scale is None else total * scale
-    node = Expression()
-    node.graph = graph
-    node.at = len(graph.nodes)
-    node.type = dim
     signature = _equal_sum_signature(dim, scale is not None).at
     if scale is None:
         _equal[dim] = signature
     attributes = () if scale is None else (graph.take((scale,)),)
+    node = graph.new_node(dim)
     graph.nodes += (signature, len(places), *places, *attributes)
     return node
 
@@ -105,10 +102,9 @@ def esum(xs: Sequence[Expression]) -> Expression:
     """
     if xs.__class__ is list:
         try:
-            node = Expression()
-            dim = node.type = xs[0].type
+            dim = xs[0].type
             signature = _equal[dim]
-            graph = node.graph = thread.graph
+            graph = thread.graph
             places = []
             for x in xs:
                 if x.type is dim and x.graph is graph:
@@ -116,8 +112,8 @@ def esum(xs: Sequence[Expression]) -> Expression:
         except (AttributeError, IndexError, KeyError):
             places = []
         if places and len(places) == len(xs):
+            node = graph.new_node(dim)
             nodes = graph.nodes
-            node.at = len(nodes)
             nodes.append(signature)
             nodes.append(len(places))
             nodes.extend(places)

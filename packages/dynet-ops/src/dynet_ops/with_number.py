@@ -8,7 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-from dynet_core.errors import ArgumentError, ArgumentTypeError, StaleExpressionError
+from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of
 from dynet_core.signature import Signature, Step, View, constant
@@ -46,23 +46,21 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
 
     def record(x: Expression, c: float) -> Expression:
         try:
-            signature = known[x.type]
+            signature, dim = known[x.type]
             graph = x.graph
-            nodes = graph.nodes  # type: ignore[union-attr]
-            place = len(nodes)
-        except (AttributeError, KeyError, StaleExpressionError):
+            node = graph.next
+            graph.next = node.next
+            node.type = dim
+            node.graph = graph
+        except (AttributeError, KeyError):
             graph = graph_of(operator, (x,))
-            signature = known.get(x.type)
-            if signature is None:
-                signature = known[x.type] = signature_of(x.type.plain)
-            nodes = graph.nodes
-            place = len(nodes)
-        inputs = graph.inputs
-        node = Expression()
-        node.graph = graph
-        node.at = place
-        node.type = signature.dim
-        nodes.append(signature.at)
+            if x.type not in known:
+                new = signature_of(x.type.plain)
+                known[x.type] = new.at, new.dim
+            signature, dim = known[x.type]
+            node = graph.new_node(dim)
+        nodes, inputs = graph.nodes, graph.inputs
+        nodes.append(signature)
         nodes.append(x.at)
         nodes.append(len(inputs))
         inputs.append(c)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dynet_core.dim import Dim, checked_dims
+from dynet_core.dim import checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
@@ -15,7 +15,7 @@ from dynet_ops.cells import Cell
 from dynet_ops.dropouts import checked_probability
 from dynet_ops.inputs import inputVector
 
-from .layers import Layers, expressions
+from .layers import Layers
 from .state import RNNState, Run
 
 
@@ -164,10 +164,9 @@ class _RNNBuilder(LayersBuilder):
                 operands = operands * values
                 previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
-            place, batch = run.layers.record(run.graph.nodes, k, x, before)
-            x = expressions(run.graph, [place], Dim.of((run.layers.hidden,), batch))[0]
-            places.append(place)
-            batches.append(batch)
+            x = run.layers.record(run.graph, k, x, before)
+            places.append(x.at)
+            batches.append(x.type.batch)
         form = run.layers.form(tuple(batches))
         return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
 

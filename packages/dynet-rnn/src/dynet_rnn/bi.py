@@ -11,6 +11,7 @@ from dynet_core.parameter import ParameterCollection
 from dynet_ops.joining import concatenate, concatenations
 
 from .base import _RNNBuilder
+from .layers import typed
 from .state import RNNState
 
 
@@ -122,17 +123,12 @@ def _both(forward: RNNState, backward: RNNState, es: list[Expression]) -> list[E
     return [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
 
 
-def _concatenated(graph, fs: tuple[range, Dim], bs: tuple[range, Dim]) -> list[Expression]:
+def _concatenated(graph, fs: tuple[list[Expression], Dim], bs: tuple[list[Expression], Dim]) -> list[Expression]:
     """What `concatenate` does, without looking at each pair anew."""
     (forward, forward_dim), (backward, backward_dim) = fs, bs
     signature = concatenations[0](forward_dim, backward_dim)
-    nodes, at, dim = graph.nodes, signature.at, signature.dim
-    found = []
+    found = typed(graph, graph.new_nodes(len(forward)), signature.dim)
+    nodes, at = graph.nodes, signature.at
     for f, b in zip(forward, reversed(backward)):
-        node = Expression()
-        node.graph = graph
-        node.at = len(nodes)
-        node.type = dim
-        nodes += (at, f, b)
-        found.append(node)
+        nodes += (at, f.at, b.at)
     return found

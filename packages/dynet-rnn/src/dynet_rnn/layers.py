@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
+from dynet_core.graph import Graph
 from dynet_ops.cells import Cell, Previous, sequence_signature
 
 START: Previous = ()
@@ -45,12 +46,13 @@ class Layers:
         operands = [e.at for e in inputs + weights]
         return (signature.at, len(operands) + states + 1, *operands), batch
 
-    def record(self, nodes: list[int], k: int, x: Expression, state) -> tuple[int, int]:
-        """Record layer k's step from ((batch size, offset), place) for each value of the state; its place and batch."""
+    def record(self, graph: Graph, k: int, x: Expression, state) -> Expression:
+        """Record layer k's step from ((batch size, offset), place) for each value of the state; its h."""
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
-        place = len(nodes) + 1
-        nodes += (*head, *[place for _, place in state], x.at)
-        return place, batch
+        node = graph.new_pair()
+        node.graph, node.type = graph, Dim.of((self.hidden,), batch)
+        graph.nodes += (*head, *[place for _, place in state], x.at)
+        return node
 
     def form(self, previous: tuple[Previous, ...]) -> Form:
         """The form of states of these shapes, one for each layer."""
@@ -107,8 +109,8 @@ def common_batch(x: Dim, previous: Previous) -> int:
     return batch
 
 
-def expressions(graph, places: Iterable[int], dim: Dim) -> list[Expression]:
-    """Handles of nodes of one Dim."""
+def expressions(graph: Graph, places: Iterable[int], dim: Dim) -> list[Expression]:
+    """Handles, beside those they may have, of nodes of one Dim."""
     found = []
     for place in places:
         node = Expression()
@@ -117,3 +119,11 @@ def expressions(graph, places: Iterable[int], dim: Dim) -> list[Expression]:
         node.type = dim
         found.append(node)
     return found
+
+
+def typed(graph: Graph, nodes: list[Expression], dim: Dim) -> list[Expression]:
+    """New handles, of nodes of one Dim."""
+    for node in nodes:
+        node.graph = graph
+        node.type = dim
+    return nodes

@@ -100,7 +100,7 @@ class VanillaLSTMBuilder(Variational):
         graph = current()
         *_, known, first = self._computed.get(update, (None, 0))
         if known is not graph or not graph.holds(first):
-            first = len(graph.nodes)
+            first = graph.node_count()
             found = [self._expressions(layer, update) for layer in self._parameters]
             self._computed[update] = found, self._layers(self._shifted(found)), graph, first
         return self._computed[update][:2]

@@ -14,7 +14,7 @@ from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, alias
 from dynet_ops.inputs import zeros
 
-from .layers import START, Form, Layers, expressions
+from .layers import START, Form, Layers, expressions, typed
 
 if TYPE_CHECKING:
     from .base import _RNNBuilder
@@ -101,26 +101,25 @@ class RNNState:
             if places is None or graph is not run.graph or not run.plain:
                 return self._add_unusual(x)
             head, above, form = self._form.known[x.type]
+            output = graph.next.next  # the projection's comes before
+            graph.next = output.next
         except (AttributeError, KeyError):
             return self._add_unusual(x)
         nodes = graph.nodes
-        place = len(nodes) + 1
         nodes += head
         nodes += (places[0], x.at)
         if above:
-            found = [place]
+            found = [output.at]
             for layer, head in above:
-                below = place
-                place = len(nodes) + 1
+                below = output
+                output = graph.new_pair()
                 nodes += head
-                nodes += (places[layer], below)
-                found.append(place)
+                nodes += (places[layer], below.at)
+                found.append(output.at)
             places = tuple(found)
         else:
-            places = (place,)
-        output = Expression()
+            places = (output.at,)
         output.graph = graph
-        output.at = place
         output.type = form.top
         state = RNNState()
         state._run = run
@@ -150,10 +149,13 @@ class RNNState:
         found = self.read(xs)
         if found is None:
             return [state.output() for state in self.add_inputs(xs)]  # type: ignore
-        return expressions(self._run.graph, *found)
+        return typed(self._run.graph, *found)
 
-    def read(self, xs: list[Expression]) -> tuple[range, Dim] | None:
-        """Record a sequence at once: where its outputs stand, and their Dim. None if it has to go step by step."""
+    def read(self, xs: list[Expression]) -> tuple[list[Expression], Dim] | None:
+        """Record a sequence at once: its outputs, still without graph and Dim, and the Dim that they have.
+
+        None if it has to go step by step.
+        """
         run = self._run
         graph = run.graph
         try:
@@ -164,20 +166,21 @@ class RNNState:
             return None  # no inputs
         if len(places) != len(xs) or not run.plain:
             return None
-        return self._record(graph.nodes, places, dim)[-1], self._form.steps(dim)[2].top  # type: ignore
+        return self._record(graph, places, dim)[-1], self._form.steps(dim)[2].top  # type: ignore
 
-    def _record(self, nodes: list[int], places: Sequence[int], dim: Dim) -> list[range]:
-        """Record all inputs for each layer; where each layer's steps stand."""
+    def _record(self, graph: Graph, places: Sequence[int], dim: Dim) -> list[list[Expression]]:
+        """Record all inputs for each layer; each layer's steps."""
         first, above, _ = self._form.steps(dim)
-        count, found = len(places), []
+        nodes, count, found = graph.nodes, len(places), []
         for layer, head in ((0, first), *above):
-            begin = len(nodes) + 1
+            operands = self.operands(layer)
+            steps = graph.new_nodes(1 + count)[1:]  # the projection comes before
             nodes += (head[0], head[1] - 1 + count)
             nodes += head[2:]
-            nodes += self.operands(layer)
+            nodes += operands
             nodes += places
-            places = range(begin, begin + count)
-            found.append(places)
+            places = range(steps[0].at, steps[0].at + count)
+            found.append(steps)
         return found
 
     def operands(self, layer: int) -> tuple[int, ...]:
@@ -198,8 +201,9 @@ class RNNState:
             x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
-        places = tuple([place for (place,) in self._record(graph.nodes, [x.at], x.type)])
-        return RNNState.made(run, self, form, places, expressions(graph, places[-1:], form.top)[0])
+        steps = [step for (step,) in self._record(graph, [x.at], x.type)]
+        places = tuple([step.at for step in steps])
+        return RNNState.made(run, self, form, places, typed(graph, steps[-1:], form.top)[0])
 
     def is_plain(self) -> bool:
         """Whether inputs are read without dropout or the like."""

@@ -157,7 +157,7 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
             _widened(run, child, k, below) if size < below else run.absent() if child is None else child._places[k]
             for child, size in zip(children, sizes)
         ]
-        begin = len(graph.nodes)
+        node = graph.new_nodes(len(signature.parts))[-1]
         graph.nodes += (
             signature.at,
             3 + len(rest) + len(states),
@@ -167,7 +167,7 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
             *[e.at for e in rest],
             *states,
         )
-        at, dim = begin + len(signature.parts) - 1, signature.dim
+        at, dim = node.at, signature.dim
         places.append(at)
     return TreeState(run, tuple(places), batch, children)
 

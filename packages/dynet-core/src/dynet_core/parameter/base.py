@@ -14,7 +14,6 @@ from ..errors import ArgumentError, GradientError
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import Tensor
-from ..graph import shape_of
 from ..memory import HostBlock
 from .storage import Storage
 
@@ -51,7 +50,7 @@ class Constant(Expression):
 class Trained(Expression):
     """The base of `Parameters` and `LookupParameters`: numbers that training changes, and a name."""
 
-    __slots__ = ("_constant", "_name", "_storage", "_updated", "collection")
+    __slots__ = ("__weakref__", "_constant", "_name", "_storage", "_updated", "collection")
 
     _storage: Storage
     collection: ParameterCollection | None
@@ -111,7 +110,7 @@ class Trained(Expression):
 
     def gradient(self) -> np.ndarray:
         """A copy of the gradient, shaped like `npvalue`."""
-        return self._stored_gradient().reshape(shape_of(self.type), order="F").copy(order="F")
+        return self._stored_gradient().reshape(self.type.shape, order="F").copy(order="F")
 
     def zero(self) -> None:
         """Set all values to zero."""

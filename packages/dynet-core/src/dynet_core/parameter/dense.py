@@ -8,7 +8,6 @@ import numpy as np
 
 from ..checks import checked_array
 from ..dim import Dim
-from ..graph import shape_of
 from .base import Trained
 from .storage import Storage
 
@@ -57,4 +56,4 @@ class Parameters(Trained):
         return self.collection.parameters_list().index(self) if self.collection else 0
 
     def _view(self) -> np.ndarray:
-        return self._storage.values.array.reshape(shape_of(self.type), order="F")
+        return self._storage.values.array.reshape(self.type.shape, order="F")

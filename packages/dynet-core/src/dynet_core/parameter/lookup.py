@@ -90,11 +90,14 @@ class LookupParameters(Trained):
             graph = thread.graph
         except AttributeError:
             graph = current()
-        node = Expression()
-        node.type = self._row_dim
-        node.graph = graph
+        node = graph.next
+        if node is None:
+            node = graph.new_node(self._row_dim)
+        else:
+            graph.next = node.next
+            node.type = self._row_dim
+            node.graph = graph
         nodes = graph.nodes
-        node.at = len(nodes)
         nodes.append(self._signature)
         nodes.append(operand)
         nodes.append(index)
@@ -117,11 +120,8 @@ class LookupParameters(Trained):
             signature, dim = self._batches[len(indices)] = made.at, made.dim
             graph = current()
         operand = self._operand_for(update)
-        node = Expression()
-        node.type = dim
-        node.graph = graph
+        node = graph.new_node(dim)
         nodes = graph.nodes
-        node.at = len(nodes)
         nodes.append(signature)
         nodes.append(operand)
         nodes.extend(indices)

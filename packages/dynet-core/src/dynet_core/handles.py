@@ -1,0 +1,106 @@
+"""Handles of nodes, which serve again once the program holds them no more.
+
+Most expressions are gone as soon as the next one has been made of them. To make an object and to free it costs as much
+as all else that recording a node does, so each thread keeps a chain of handles, numbered as the nodes of a graph are: a
+new graph begins at its head again. What the program still holds is told by the number of references: such a handle is
+left alone for good, and a new one takes its place in the chain. CPython counts references exactly; where that is not
+so, all handles are taken to be held.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from .expression import Expression
+
+COUNT = 2048
+"""Handles that a chain has at least. It grows with its graphs, and gives back what the last one used no quarter of."""
+
+
+class Handles:
+    """The chain of one thread: each handle's `next` is the one after it, and `at` its number."""
+
+    __slots__ = ("_chain", "_head")
+
+    def __init__(self, count: int = COUNT):
+        self._head = Expression()  # comes before the first, to which it refers as each does to its next
+        self._chain: list[Expression] = []
+        self._lengthen(count)
+
+    def begin(self, unused: Expression | None) -> Expression:
+        """The first handle for a new graph, given the first that the old one left unused (None: it used all)."""
+        chain = self._chain
+        count = len(chain) if unused is None else unused.at
+        used = chain[:count]
+        held = sum(map(references, used)) - FREE * count
+        if held:
+            if held == 1 and references(used[-1]) != FREE:  # nearly always: the loss
+                self._replace(count - 1)
+            else:
+                self._replace_held(used)
+        if len(chain) > COUNT and 4 * count < len(chain):
+            del chain[max(COUNT, 2 * count) :]
+            chain[-1].next = None  # type: ignore[assignment]
+        return self._head.next
+
+    def take(self, unused: Expression | None, count: int) -> list[Expression]:
+        """`count` handles that follow each other, the first of them `unused` (None: there is none left)."""
+        begin = self.number_of(unused)
+        end = begin + count
+        if end > len(self._chain):
+            self._lengthen(end - len(self._chain) + len(self._chain) // 2)
+        return self._chain[begin:end]
+
+    def number_of(self, unused: Expression | None) -> int:
+        """The number of the first handle that a graph has left unused."""
+        return len(self._chain) if unused is None else unused.at
+
+    def _lengthen(self, count: int) -> None:
+        chain = self._chain
+        last = chain[-1] if chain else self._head
+        for number in range(len(chain), len(chain) + count):
+            new = last.next = Expression()
+            new.at = number
+            chain.append(new)
+            last = new
+        last.next = None  # type: ignore[assignment]
+
+    def _replace_held(self, used: list[Expression]) -> None:
+        """Leave those of the first handles to the program that it still holds."""
+        try:
+            counts = bytes(map(references, used))
+        except ValueError:  # more than a byte holds
+            counts = bytes([min(count, 255) for count in map(references, used)])
+        for held in HELD.finditer(counts):
+            self._replace(held.start())
+
+    def _replace(self, number: int) -> None:
+        old, new = self._chain[number], Expression()
+        new.at, new.next = number, old.next
+        old.next = None  # type: ignore[assignment]
+        (self._chain[number - 1] if number else self._head).next = self._chain[number] = new
+
+
+references = getattr(sys, "getrefcount", lambda _: 1)
+"""How many references there are to an object."""
+
+
+def _free_count() -> int:
+    """What `references` says of a handle in a list of handles that the program does not hold.
+
+    0, which no handle has, if references are not counted exactly.
+    """
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return 0
+    handles = Handles(4)
+    used = handles._chain[:]
+    free = list(map(references, used))
+    held = used[1]
+    expected = [count + (handle is held) for count, handle in zip(free, used)]
+    exact = len(set(free)) == 1 and list(map(references, used)) == expected and references(used[-1]) == free[0]
+    return free[0] if exact and free[0] < 255 else 0
+
+
+FREE = _free_count()
+HELD = re.compile(b"[^%c]" % FREE, re.DOTALL)

@@ -121,9 +121,9 @@ class Graph:
 
     def new_nodes(self, count: int) -> list[Expression]:
         """The handles of the `count` nodes that are recorded next."""
-        len(self.nodes)  # raises if the graph is gone
-        unused, self.next = self.next, None  # type: ignore[assignment]
-        handles = self.engine.handles.take(unused, count)
+        if self.next is None:
+            len(self.nodes)  # raises if the graph is gone
+        handles = self.engine.handles.take(self.next, count)
         self.next = handles[-1].next
         return handles
 

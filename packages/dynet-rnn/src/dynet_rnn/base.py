@@ -92,6 +92,7 @@ class _RNNBuilder(LayersBuilder):
         super().__init__(layers, input_dim, hidden_dim, model)
         self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
         self._run: Run | None = None
+        self._start: RNNState | None = None  # where the plain sequences of a graph begin
 
     # States
 
@@ -106,9 +107,15 @@ class _RNNBuilder(LayersBuilder):
             ArgumentError: there are not as many vectors as the layers need.
             ShapeError: a vector is not of size hidden_dim.
         """
-        found, layers = self._known.get(update) or self._loaded(update)
-        run = self._run = Run(self, current(), layers, found, self._is_plain())
-        state = RNNState.start(run)
+        state, graph = self._start, current()
+        if state is not None and state._run.graph is graph and update is True:
+            self._run = state._run
+        else:
+            found, layers = self._known.get(update) or self._loaded(update)
+            run = self._run = Run(self, graph, layers, found, self._is_plain())
+            state = RNNState.start(run)
+            if run.plain and update is True and True in self._known:
+                self._start = state
         if vecs is not None:
             state = state.with_vectors("initial_state", vecs)
             state._prev = None
@@ -150,7 +157,7 @@ class _RNNBuilder(LayersBuilder):
         self._set_rates((0.0,) * len(self._rates))
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
-        self._rates = rates
+        self._rates, self._start = rates, None
         if self._run is not None:
             self._run.plain, self._run.masks = self._is_plain(), None
 

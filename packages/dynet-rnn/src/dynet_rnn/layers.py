@@ -65,15 +65,17 @@ class Layers:
 class Form:
     """States of one shape, given for each layer, and how the next step is recorded for inputs of each Dim.
 
-    Where the state is the result of a step, `dims` are those of each layer's h and `top` is the last.
+    Where the state is the result of a step, `dims` are those of each layer's h and `top` is the last. `starts` says
+    that no state comes before.
     """
 
-    __slots__ = ("dims", "known", "layers", "previous", "top")
+    __slots__ = ("dims", "known", "layers", "previous", "starts", "top")
 
     def __init__(self, layers: Layers, previous: tuple[Previous, ...]):
         self.layers, self.previous = layers, previous
         self.dims = [Dim.of((layers.hidden,), batch) for batch in previous if isinstance(batch, int)]
         self.top = self.dims[-1] if self.dims else None
+        self.starts = not any(previous)
         self.known: dict[Dim, tuple] = {}
 
     def steps(self, x: Dim) -> tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], Form]:

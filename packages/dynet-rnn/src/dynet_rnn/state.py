@@ -166,22 +166,21 @@ class RNNState:
             return None  # no inputs
         if len(places) != len(xs) or not run.plain:
             return None
-        return self._record(graph, places, dim)[-1], self._form.steps(dim)[2].top  # type: ignore
+        first, above, form = self._form.steps(dim)
+        steps = self._record(graph, 0, first, places)
+        for layer, head in above:
+            steps = self._record(graph, layer, head, range(steps[0].at, steps[0].at + len(steps)))
+        return steps, form.top  # type: ignore[return-value]
 
-    def _record(self, graph: Graph, places: Sequence[int], dim: Dim) -> list[list[Expression]]:
-        """Record all inputs for each layer; each layer's steps."""
-        first, above, _ = self._form.steps(dim)
-        nodes, count, found = graph.nodes, len(places), []
-        for layer, head in ((0, first), *above):
-            operands = self.operands(layer)
-            steps = graph.new_nodes(1 + count)[1:]  # the projection comes before
-            nodes += (head[0], head[1] - 1 + count)
-            nodes += head[2:]
-            nodes += operands
-            nodes += places
-            places = range(steps[0].at, steps[0].at + count)
-            found.append(steps)
-        return found
+    def _record(self, graph: Graph, layer: int, head: tuple[int, ...], places: Sequence[int]) -> list[Expression]:
+        """Record all inputs of a layer; its steps. `head` is what the record of a step begins with."""
+        operands = () if self._form.starts else self.operands(layer)
+        steps = graph.new_nodes(1 + len(places))
+        del steps[0]  # the projection
+        signature, size, *given = head
+        nodes = graph.nodes
+        nodes += (signature, size - 1 + len(places), *given, *operands, *places)
+        return steps
 
     def operands(self, layer: int) -> tuple[int, ...]:
         """What a step of a layer takes from this state."""
@@ -196,14 +195,16 @@ class RNNState:
         if graph is not run.graph:
             len(run.graph.nodes)  # raises if the graph is gone
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
-        form = self._form.steps(x.type)[2]  # checks shapes before anything is recorded
+        first, above, form = self._form.steps(x.type)  # checks shapes before anything is recorded
         if x.graph is None or len(x.type.dims) > 1:
             x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
-        steps = [step for (step,) in self._record(graph, [x.at], x.type)]
-        places = tuple([step.at for step in steps])
-        return RNNState.made(run, self, form, places, typed(graph, steps[-1:], form.top)[0])
+        places, steps = (), [x]
+        for layer, head in ((0, first), *above):
+            steps = self._record(graph, layer, head, [steps[0].at])
+            places = (*places, steps[0].at)
+        return RNNState.made(run, self, form, places, typed(graph, steps, form.top)[0])
 
     def is_plain(self) -> bool:
         """Whether inputs are read without dropout or the like."""

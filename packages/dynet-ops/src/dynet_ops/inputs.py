@@ -13,7 +13,7 @@ from dynet_core.checks import checked_flag, checked_index, checked_indices
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfMemoryError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import current
+from dynet_core.graph import current, thread
 from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
@@ -107,13 +107,15 @@ def inputVector(v: Sequence[float]) -> InputExpression:
     if v.__class__ is not list:
         array = _flat("inputVector", v)
         return _input(array, Dim.of((checked_size("inputVector", array.size),)))
-    graph = current()
+    try:
+        graph = thread.graph
+    except AttributeError:
+        graph = current()
     inputs = graph.inputs
     start = len(inputs)
     try:
-        inputs.extend(v)
+        inputs.fromlist(v)
     except (TypeError, OverflowError):  # no numbers, or large ones
-        del inputs[start:]
         inputs.frombytes(_flat("inputVector", v).tobytes())
     try:
         signature, dim = _vectors[len(v)]
@@ -162,20 +164,21 @@ def scalarInput(s: float) -> InputExpression:
     2.5
     """
     if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
-        graph = current()
-        nodes, inputs = graph.nodes, graph.inputs
-        handle = graph.next
-        if handle is None:
-            handle = graph.new_node(NUMBER)
-        else:
+        try:
+            graph = thread.graph
+            handle = graph.next
             graph.next = handle.next
+        except AttributeError:
+            graph = current()
+            handle = graph.new_node(NUMBER)
         node = InputExpression()
         node.graph = graph
         node.type = NUMBER
         node.at = handle.at
-        node.start = len(inputs)
+        nodes, inputs = graph.nodes, graph.inputs
+        start = node.start = len(inputs)
         nodes.append(NUMBER_AT)
-        nodes.append(node.start)
+        nodes.append(start)
         inputs.append(s)
         return node
     array = real_array("scalarInput", s)

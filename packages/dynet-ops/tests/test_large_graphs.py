@@ -78,7 +78,7 @@ def test_wide_values():
 
 @on_linux
 def test_memory_is_given_back():
-    """After large graphs, alone or in a row, small ones run in little memory again."""
+    """After large graphs, alone or in a row, many small ones come to run in little memory again."""
     program = """
         import os, numpy as np, dynet_ops as dy
         from dynet_core import renew_cg
@@ -100,7 +100,7 @@ def test_memory_is_given_back():
         for repeats in (1, 3):
             large = [graph(150, 1_000_000) for _ in range(repeats)]
             many = graph(300_000, 1)
-            for _ in range(3):
+            for _ in range(200):
                 graph(10, 10)
             renew_cg()
             print(large[-1] - small, many - small, megabytes() - small)
@@ -108,6 +108,24 @@ def test_memory_is_given_back():
     for large, _, after in np.array(in_a_process(program), float).reshape(-1, 3):
         assert large > 1000
         assert after < 260
+
+
+def test_memory_is_kept_for_graphs_of_changing_size():
+    """The largest of some graphs in a row, as of minibatches of short and long sentences, does not come anew."""
+    engine, kept = current().engine, set()
+    for turn in range(3):
+        for columns in (60, 20, 20, 35, 20, 20, 20, 20):
+            renew_cg()
+            x = dy.inputVector(np.ones(500_000, np.float32))
+            loss = dy.esum([dy.sum_elems(dy.exp(x)) for _ in range(columns)])
+            loss.value()
+            if turn:
+                kept.add((len(engine.chunks), engine.chunks[0].address))
+    assert len(kept) == 1
+    for _ in range(200):
+        renew_cg()
+        dy.inputVector([1.0]).value()
+    assert engine.chunks[0].floats < 20 * 500_000
 
 
 def test_eight_gigabytes_of_address_space_suffice():

@@ -18,6 +18,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 
 from .device import compiled
+from .errors import OutOfMemoryError
 from .memory import Block, block, floats_at
 from .signature import TABLE
 
@@ -40,6 +41,8 @@ PER_RECORD = {
 }
 """Buffers that grow with the number of record integers, and how many integers they hold for each."""
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
+FORGETTING = 32  # the part of it that a graph takes from what an engine remembers of the memory of larger ones
+ROOMY = 4  # times what graphs used of late: memory that is kept
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
 SMALL = 256
@@ -140,7 +143,7 @@ class Engine:
         self.chunks: list[Block] = []
         self.large = False  # whether `begin` should think about giving memory back
         self.gradients = block(0)
-        self.peaks = [0, 0]  # floats that the last graphs used
+        self.used = 0  # floats: the most that graphs used of late
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
         self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
@@ -183,6 +186,16 @@ class Engine:
         self.large = len(self.chunks) > 1 or floats > KEPT_FLOATS
         self._use(self.chunks[-1])
 
+    def _replace_chunks(self, floats: int) -> None:
+        """Have one chunk, in which nothing stands, and no more memory meanwhile."""
+        self._use(block(0))
+        self.chunks.clear()
+        try:
+            self._new_chunk(floats)
+        except OutOfMemoryError:
+            self._new_chunk(FIRST_FLOATS)
+            raise
+
     def _use(self, chunk: Block) -> None:
         """Put the values that come next into a chunk."""
         self.numbers = chunk.direct()
@@ -192,15 +205,15 @@ class Engine:
 
     def arena_mark(self) -> tuple[int, int]:
         """How much of the arena is in use, for `return_to`."""
-        return len(self.chunks), self.slots[ARENA_TOP]
+        return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
     def return_to(self, mark: tuple[int, int]) -> None:
         """Free what of the arena was taken since a mark."""
-        count, top = mark
+        count, used = mark
         if len(self.chunks) > count:
             del self.chunks[count:]
             self._use(self.chunks[-1])
-        self.slots[ARENA_TOP] = top
+        self.slots[ARENA_TOP] = self.numbers_at + used
 
     def number(self, place: int) -> float:
         """The first number of the value of the node of that place."""
@@ -213,23 +226,23 @@ class Engine:
     def begin(self, again: bool = False) -> None:
         """Forget all values: the next graph, or the same `again`, starts in an empty arena.
 
-        What only a large graph needed is freed.
+        What only a large graph needed is freed when there has been none like it for a while: memory that comes anew
+        from the system costs 50 to 1000 us a MB, and minibatches of longer and shorter sentences take turns.
         """
         if self.large:
             chunks = self.chunks
             used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
-            self.peaks = [self.peaks[1], used]
-            wanted = max(min(self.peaks), min(used, KEPT_FLOATS), FIRST_FLOATS)
-            if len(chunks) > 1 or chunks[0].floats > max(2 * wanted, KEPT_FLOATS):
-                self.chunks = []
-                self._new_chunk(wanted)
-            if self.gradients.floats > 2 * wanted:
+            self.used = max(used, self.used - self.used // FORGETTING)
+            wanted = max(self.used, FIRST_FLOATS)
+            if len(chunks) > 1 or chunks[0].floats > max(ROOMY * wanted, KEPT_FLOATS):
+                self._replace_chunks(wanted)
+            if self.gradients.floats > max(ROOMY * wanted, KEPT_FLOATS):
                 self._grow_gradients(0)
             self._shrink_records()
             if not again:
                 self.kept.clear()
                 self.whole.clear()
-                self.large = self.chunks[0].floats > KEPT_FLOATS
+                self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
         self.slots[ARENA_TOP] = self.numbers_at
 
     def _shrink_records(self) -> None:
@@ -284,7 +297,11 @@ class Engine:
             if needed > slots[SLOT["gradient_end"]] - slots[SLOT["gradient_start"]]:
                 self._grow_gradients(needed * 5 // 4)
         elif needed > slots[SLOT["arena_end"]] - slots[SLOT["arena_top"]]:
-            self._new_chunk(max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0))
+            floats = max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0)
+            if slots[ARENA_TOP] == self.chunks[0].address:
+                self._replace_chunks(floats)
+            else:
+                self._new_chunk(floats)
 
     def forward(self, nodes: list[int], begin: int, end: int, inputs: array.array, inputs_begin: int) -> int:
         """Plan and run records `begin` to `end`, the last, with the input values from `inputs_begin` on.

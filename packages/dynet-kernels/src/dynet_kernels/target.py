@@ -25,6 +25,10 @@ _KINDS = {
     "generic": ("x86-64", 4, frozenset()),
 }
 
+# An option of LLVM: no kernel becomes part of the function that calls it. As one function of 150 kB, with all others of
+# its shard, a kernel ran at half its speed whenever another one had grown.
+NOT_INLINED = "-inline-instr-cost:int=10000"
+
 # What /proc/cpuinfo says of a CPU that lasts; clock, microcode and core number change from day to day.
 _LASTING = (
     "vendor_id",
@@ -59,7 +63,7 @@ class CpuTarget:
         import tvm
 
         def named(mcpu: str) -> tvm.target.Target:
-            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu})
+            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED]})
 
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
         if not self.machine.startswith("x86_64"):

@@ -22,14 +22,19 @@ def tiles(first, end, sizes, emit):
         start = let(start + turns * int64(size))
 
 
+def halves(size):
+    """A size, half of it and so on to 1."""
+    sizes = [size]
+    while sizes[-1] > 1:
+        sizes.append((sizes[-1] + 1) // 2)
+    return sizes
+
+
 def row_tiles(first, end, lanes, vectors, emit):
     """Cover rows first..end with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask)."""
     rows = let(end - first)
     whole = let(T.floordiv(rows, int64(lanes)))
-    sizes = [vectors]
-    while sizes[-1] > 1:
-        sizes.append((sizes[-1] + 1) // 2)
-    tiles(int64(0), whole, sizes, lambda start, size: emit(let(first + start * int64(lanes)), size, None))
+    tiles(int64(0), whole, halves(vectors), lambda start, size: emit(let(first + start * int64(lanes)), size, None))
     if lanes == 1:
         return
     rest = let(rows - whole * int64(lanes))
@@ -153,7 +158,7 @@ class Sums:
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
                 self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
 
-            tiles(first, end, dict.fromkeys((width, 1)), some_columns)
+            tiles(first, end, halves(width), some_columns)
 
         def all_rows(emit):
             row_tiles(self.first_row, self.end_row, self.lanes, tall, emit)

@@ -33,7 +33,12 @@ def product_cpu(kernel, lanes):
 
         def with_panels(w, first, end):
             def fill(panel, row, vectors, mask, k, length):
-                panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
+                def column(number):
+                    at = let(w + (k + number) * rows + row)
+                    tir.prefetch(memory, at + int64(vectors * lanes), int64(vectors * lanes))  # the next panel's
+                    return at
+
+                panel.fill(memory, length, column, vectors, mask)
 
             sums.by_panels(fill, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 

@@ -246,6 +246,9 @@ def matrix_gradient_cpu(kernel, lanes):
                     [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
                     for c in range(width)
                 ]
+                with tir.when(rows > int64(MANY_ROWS)):
+                    for c in range(width):  # for the next rows
+                        tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
                 with T.serial(int64(0), length) as number:
                     x = let(instruction.address(x_role, start + number) + k)
                     vector = [panel.vector(number, v) for v in range(vectors)]

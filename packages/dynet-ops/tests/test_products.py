@@ -55,6 +55,25 @@ def check(rows, inner, columns, bias, seed):
         close(b.grad_as_array(), dy64.sum(1), columns + 1)
 
 
+@pytest.mark.parametrize("columns", range(1, 20))
+@pytest.mark.parametrize(("rows", "inner"), [(5, 3), (50, 20), (300, 7)])
+def test_sums_of_products_of_any_number_of_columns(rows, inner, columns):
+    """Each product is added to what the one before has left, and no column twice."""
+    rng = np.random.default_rng(columns)
+    W, V = (rng.uniform(-1, 1, (rows, inner)).astype(np.float32) for _ in range(2))
+    xs, ys = (rng.uniform(-1, 1, (columns, inner)).astype(np.float32) for _ in range(2))
+    model = Model()
+    pW, pV, b = (model.parameters_from_numpy(array) for array in (W, V, np.ones(rows)))
+    tables = [model.lookup_parameters_from_numpy(array) for array in (xs, ys)]
+    renew_cg()
+    zs = [dy.affine_transform([b, pW, tables[0][k], pV, tables[1][k]]) for k in range(columns)]
+    dy.esum([dy.squared_norm(z) for z in zs]).backward()
+    expected = xs.astype(float) @ W.T + ys.astype(float) @ V.T + 1
+    close(np.array([z.npvalue() for z in zs]), expected, 2 * inner + 1)
+    for table, matrix in zip(tables, (W, V)):
+        np.testing.assert_allclose(table.grad_as_array(), 2 * expected @ matrix, rtol=1e-4, atol=1e-4 * rows)
+
+
 @pytest.mark.parametrize(("rows", "inner"), [(4, 4), (5, 9), (16, 16), (33, 17), (256, 128), (300, 40)])
 @pytest.mark.parametrize("count", [2, 15, 16, 17, 33, 700])
 @pytest.mark.parametrize("passed_on", [False, True])

@@ -76,7 +76,7 @@ class ColumnGradient:
         panel: rows of W that are transposed at once; in whole vectors.
     """
 
-    tiles: tuple[Tile, ...] = ((3, 3), (1, 8))
+    tiles: tuple[Tile, ...] = ((3, 3), (2, 5), (1, 8))
     block: int = 1 << 18
     many: int = 24
     tile: Tile = (4, 3)

@@ -47,7 +47,8 @@ def product_cpu(kernel, lanes):
                 def vector_of(k, v):
                     return load(memory, w + k * rows + row + int64(v * lanes), lanes, mask)
 
-                columns = [let(start + int64(j)) for j in range(width)]
+                # a tile that is wider than what is left has the last column several times
+                columns = [start] + [let(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]
                 sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
 
             def each_width(start, width):
@@ -59,24 +60,26 @@ def product_cpu(kernel, lanes):
                     lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
                 )
 
-            # Of the matrix and the columns, the larger is read once, the other for each tile.
-            widest, *narrower = vectors_for
-            count = let(end - first - T.floormod(end - first, int64(widest)))
+            # Of the matrix and the columns, the larger is read once, the other for each tile. What the widest tiles
+            # leave over takes one tile more, the narrowest that holds it: the matrix is read once for it.
+            widest, *narrower = [width for width, _ in sizes.tiles]
+            rest = let(T.floormod(end - first, int64(widest)))
+            few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
+            narrow = let(tir.Counter(few).get())  # in a register: TVM would put the formula wherever it is used
+            count = let(end - first - narrow)
             at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 
             def some_columns(start, length):
                 def all_of_these(row, vectors, mask):
-                    tiles(
-                        let(first + start),
-                        let(first + start + length),
-                        [widest],
-                        lambda start, width: rows_of(row, vectors, mask, start, width),
-                    )
+                    with T.serial(int64(0), T.floordiv(length + int64(widest - 1), int64(widest))) as turn:
+                        rows_of(row, vectors, mask, let(first + start + turn * int64(widest)), widest)
 
                 row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
 
             blocks(count, at_once, some_columns)
-            tiles(let(first + count), end, narrower, each_width)
+            for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
+                with tir.when(T.And(narrow > int64(narrower_one), narrow <= int64(width))):
+                    each_width(let(first + count), width)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)

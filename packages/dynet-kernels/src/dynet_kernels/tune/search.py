@@ -91,6 +91,15 @@ def _gradient_tile(family, registers):
                     yield from _valid(family, tiles=tiles)
 
 
+def _few_gradient_tiles(family, registers):
+    first, *_, last = family.tiles
+    choices = [tuple(w for w in widths if w < first[0]) for widths in ((), (2,), (3, 2))]
+    for widths in dict.fromkeys(choices):
+        tiles = (first, *((w, min(8, registers * 3 // 5 // w)) for w in widths), last)
+        if tiles != family.tiles:
+            yield from _valid(family, tiles=tiles)
+
+
 def _panel_tile(family, registers):
     for tile in register_tiles(registers, range(4, 15)):
         if tile != family.tile:
@@ -136,6 +145,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
     ),
     "column_gradient": (
         Axis("tile of many columns", _gradient_tile, _several),
+        Axis("tiles of a few columns", _few_gradient_tiles, _several),
         Axis("tile of one column", _last_tile, lambda w: w.columns == 1),
         Axis("tile in a panel", _panel_tile, lambda w: w.columns >= 16),
         Axis("columns for a panel", _values("many", 8, 12, 16, 24, 32, 48, 96), lambda w: 8 <= w.columns <= 64),

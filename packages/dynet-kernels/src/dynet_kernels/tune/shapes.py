@@ -42,6 +42,7 @@ SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
+STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)  # of a recurrent network, where some sequences have ended
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)  # the first two with rows that lie 4096 bytes apart
 SMALL = (16, 16, 512, 32)  # many small matrices
 
@@ -173,8 +174,10 @@ def update(columns: int, size: int) -> Workload:
 
 
 STUDIES = {
-    "product": Study({"product": k.Product()}, lambda: [product(*s) for s in (*SHAPES, SMALL)]),
-    "column_gradient": Study({"product.dx": k.ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES]),
+    "product": Study({"product": k.Product()}, lambda: [product(*s) for s in (*SHAPES, *STEPS, SMALL)]),
+    "column_gradient": Study(
+        {"product.dx": k.ColumnGradient()}, lambda: [column_gradient(*s) for s in (*SHAPES, *STEPS)]
+    ),
     "matrix_gradient": Study(
         {"product.dW": k.MatrixGradient()}, lambda: [matrix_gradient(*s) for s in (*SHAPES, *FEW)]
     ),

@@ -182,9 +182,11 @@ def core() -> int:
 
 
 def cpu_model() -> str:
+    """What this CPU calls itself, and its family, where it says so: a virtual machine's name often tells no more."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    return f"{name}, family {facts['cpu family']}" if "cpu family" in facts else name

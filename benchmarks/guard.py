@@ -14,21 +14,23 @@ ATTEMPTS = 2
 
 
 def record(ratios: Mapping[str, float | None], path: Path, cpu: str) -> None:
-    """Write down ratios; rows that were not measured keep theirs."""
-    known = json.loads(path.read_text())["ratios"] if path.exists() else {}
-    known |= {name: round(ratio, 2) for name, ratio in ratios.items() if ratio}
-    path.write_text(json.dumps({"cpu": cpu, "ratios": known}, indent=2) + "\n")
+    """Write down ratios on a CPU; rows that were not measured keep theirs."""
+    cpus = json.loads(path.read_text()) if path.exists() else {}
+    cpus[cpu] = cpus.get(cpu, {}) | {name: round(ratio, 2) for name, ratio in ratios.items() if ratio}
+    path.write_text(json.dumps(cpus, indent=2) + "\n")
 
 
 def load(path: Path, cpu: str) -> dict[str, float]:
-    """The ratios by row."""
+    """The ratios on a CPU by row; where none were recorded on it, the least that any other reached."""
     if not path.exists():
         print(f"{path.name} does not exist, so no ratio can have fallen; --record writes it", file=sys.stderr)
         return {}
-    kept = json.loads(path.read_text())
-    if kept["cpu"] != cpu:
-        print(f"the recorded ratios are of {kept['cpu']}, this is {cpu}", file=sys.stderr)
-    return kept["ratios"]
+    cpus = json.loads(path.read_text())
+    if cpu in cpus:
+        return cpus[cpu]
+    print(f"the recorded ratios are of {'; '.join(cpus)}: the least of each row counts for {cpu}", file=sys.stderr)
+    rows = {name for ratios in cpus.values() for name in ratios}
+    return {name: min(ratios[name] for ratios in cpus.values() if name in ratios) for name in rows}
 
 
 def check(

@@ -45,8 +45,15 @@ def test_records_are_kept(tmp_path, capsys):
     guard.record({"b at 1": 3.0, "c at 1": None}, path, "this CPU")
     assert guard.load(path, "this CPU") == {"a at 1": 1.23, "b at 1": 3.0}
     assert capsys.readouterr().err == ""
-    guard.load(path, "that CPU")
-    assert "recorded ratios are of this CPU, this is that CPU" in capsys.readouterr().err
+
+
+def test_a_cpu_without_records_is_held_to_the_least_of_the_others(tmp_path, capsys):
+    path = tmp_path / "recorded.json"
+    guard.record({"a at 1": 1.5, "b at 1": 2.0}, path, "this CPU")
+    guard.record({"a at 1": 1.0}, path, "that CPU")
+    assert guard.load(path, "this CPU") == {"a at 1": 1.5, "b at 1": 2.0}
+    assert guard.load(path, "a third") == {"a at 1": 1.0, "b at 1": 2.0}
+    assert "of this CPU; that CPU: the least of each row counts for a third" in capsys.readouterr().err
 
 
 FAKE = """#!{python}
@@ -64,7 +71,7 @@ def test_the_command_fails_where_a_ratio_fell(tmp_path, monkeypatch, recorded, c
     fake.write_text(FAKE.format(python=sys.executable))
     fake.chmod(0o755)
     monkeypatch.setenv("DYNET_REFERENCE_PYTHON", str(fake))
-    path.write_text(json.dumps({"cpu": "", "ratios": {"small at 1": recorded}}))
+    path.write_text(json.dumps({"a CPU": {"small at 1": recorded}}))
     options = ["--tasks", "small", "--seconds", "0.01", "--rounds", "1", "--quick", "--recorded", str(path)]
     command = [sys.executable, str(BENCHMARKS / "run.py"), *options]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)

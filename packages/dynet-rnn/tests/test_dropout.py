@@ -128,6 +128,26 @@ def test_dropout_can_be_turned_off(name):
         assert_state(state, wanted)
 
 
+@pytest.mark.parametrize("name", [*VARIATIONAL, "GRU", "layer norm"])
+def test_dropout_holds_for_sequences_that_begin_later_in_the_graph(name):
+    """Sequences without it begin at one state."""
+    setting = Setting(name, 2)
+    xs = setting.arrays(3)
+
+    def read():
+        state = setting.builder.initial_state()
+        return [y.value() for y in state.transduce([expression(x) for x in xs])]
+
+    plain = read()
+    assert read() == plain
+    setting.builder.set_dropout(0.9)
+    assert read() != plain
+    setting.builder.disable_dropout()
+    assert read() == plain
+    renew_cg()
+    assert read() == plain
+
+
 @pytest.mark.parametrize("name", [*VARIATIONAL, "GRU"])
 def test_the_seed_says_what_is_dropped(name):
     setting = Setting(name, 2)

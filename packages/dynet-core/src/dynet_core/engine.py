@@ -41,8 +41,8 @@ PER_RECORD = {
 }
 """Buffers that grow with the number of record integers, and how many integers they hold for each."""
 KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
-FORGETTING = 32  # the part of it that a graph takes from what an engine remembers of the memory of larger ones
-ROOMY = 4  # times what graphs used of late: memory that is kept
+FORGETTING = 32  # what an engine remembers of the memory of large graphs shrinks by this part with each smaller one
+ROOMY = 4  # how many times what graphs used of late an engine keeps
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
 SMALL = 256

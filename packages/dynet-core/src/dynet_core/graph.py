@@ -128,7 +128,7 @@ class Graph:
         return handles
 
     def new_node(self, dim: Dim) -> Expression:
-        """The handle of the node that is recorded next."""
+        """The handle of the node that is recorded next. The most frequent ops do this without a call, in place."""
         node = self.next
         if node is None:
             (node,) = self.new_nodes(1)

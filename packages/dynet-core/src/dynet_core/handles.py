@@ -46,7 +46,7 @@ class Handles:
 
     def take(self, unused: Expression | None, count: int) -> list[Expression]:
         """`count` handles that follow each other, the first of them `unused` (None: there is none left)."""
-        begin = len(self._chain) if unused is None else unused.at
+        begin = self.number_of(unused)
         end = begin + count
         if end > len(self._chain):
             self._lengthen(end - len(self._chain) + len(self._chain) // 2)

@@ -21,7 +21,7 @@ def fresh_graph():
 
 
 def chain() -> list:
-    return current().engine.handles._chain
+    return current().handles._chain
 
 
 def ones(count: int) -> list:

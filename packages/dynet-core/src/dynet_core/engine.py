@@ -8,7 +8,6 @@ import struct
 import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +18,8 @@ from dynet_kernels.layout import SLOT
 
 from .device import compiled
 from .errors import OutOfMemoryError
-from .memory import Block, block, floats_at
+from .memory import Block, block
 from .signature import TABLE
-
-if TYPE_CHECKING:
-    from .handles import Handles
 
 READY, NODE_ROW, NODE_VALUE = at.READY, at.NODE_ROW, at.NODE_VALUE
 PER_RECORD = {
@@ -123,9 +119,8 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class Engine:
     """Plans and runs the graph of one thread."""
 
-    def __init__(self, handles: Handles):
+    def __init__(self):
         self.recorded: list[int] = []  # the records of the current graph
-        self.handles = handles
         self.kept: list = []  # memory that they may refer to, and nobody else does
         self.keys: list[int] = []  # where among its inputs keys of random nodes stand
         self.whole: list[np.ndarray] = []  # what touched rows are noted in, of tables that are operands as a whole
@@ -141,7 +136,7 @@ class Engine:
         self.buffers: dict[str, np.ndarray] = {}
         self.table_written = self.parameters_version = 0
         self.chunks: list[Block] = []
-        self.large = False  # whether `begin` should think about giving memory back
+        self.large = False  # whether to `tidy` before the next graph
         self.gradients = block(0)
         self.used = 0  # floats: the most that graphs used of late
         self._grow_records(1 << 10)
@@ -160,7 +155,7 @@ class Engine:
         """Note that the graph has a lookup table as an operand: `backward` then touches all its rows."""
         if not any(known is touched for known in self.whole):
             self.whole.append(touched)
-            self.large = True  # so that `begin` forgets it
+            self.large = True  # so that `tidy` forgets it
 
     def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
         old = self.buffers.get(name)
@@ -215,35 +210,34 @@ class Engine:
             self._use(self.chunks[-1])
         self.slots[ARENA_TOP] = self.numbers_at + used
 
-    def number(self, place: int) -> float:
-        """The first number of the value of the node of that place."""
-        address = self.nodes[place * NODE_ROW + NODE_VALUE]
-        place = address - self.numbers_at
-        if 0 <= place < self.numbers_count:
-            return self.numbers[place]
-        return float(floats_at(address, 1)[0])
-
-    def begin(self, again: bool = False) -> None:
-        """Forget all values: the next graph, or the same `again`, starts in an empty arena.
-
-        What only a large graph needed is freed when there has been none like it for a while: memory that comes anew
-        from the system costs 50 to 1000 us a MB, and minibatches of longer and shorter sentences take turns.
-        """
+    def restart(self) -> None:
+        """Forget all values: the same graph starts in an empty arena."""
         if self.large:
-            chunks = self.chunks
-            used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
-            self.used = max(used, self.used - self.used // FORGETTING)
-            wanted = max(self.used, FIRST_FLOATS)
-            if len(chunks) > 1 or chunks[0].floats > max(ROOMY * wanted, KEPT_FLOATS):
-                self._replace_chunks(wanted)
-            if self.gradients.floats > max(ROOMY * wanted, KEPT_FLOATS):
-                self._grow_gradients(0)
-            self._shrink_records()
-            if not again:
-                self.kept.clear()
-                self.whole.clear()
-                self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
+            self._fit_memory()
         self.slots[ARENA_TOP] = self.numbers_at
+
+    def tidy(self) -> None:
+        """Before another graph begins, forget what only this one needed: asked for when it was `large`."""
+        self._fit_memory()
+        self.kept.clear()
+        self.whole.clear()
+        self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
+
+    def _fit_memory(self) -> None:
+        """Free what only a large graph needed when there has been none like it for a while.
+
+        Memory that comes anew from the system costs 50 to 1000 us a MB, and minibatches of longer and shorter sentences
+        take turns.
+        """
+        chunks = self.chunks
+        used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
+        self.used = max(used, self.used - self.used // FORGETTING)
+        wanted = max(self.used, FIRST_FLOATS)
+        if len(chunks) > 1 or chunks[0].floats > max(ROOMY * wanted, KEPT_FLOATS):
+            self._replace_chunks(wanted)
+        if self.gradients.floats > max(ROOMY * wanted, KEPT_FLOATS):
+            self._grow_gradients(0)
+        self._shrink_records()
 
     def _shrink_records(self) -> None:
         if self.records * 8 * sum(PER_RECORD.values()) > KEPT_FLOATS * 4:

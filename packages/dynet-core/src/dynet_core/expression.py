@@ -46,6 +46,7 @@ class Expression:
         def __rpow__(self, other) -> Expression: ...
         def __neg__(self) -> Expression: ...
         def __getitem__(self, key) -> Expression: ...
+        def set(self, values) -> None: ...
 
     def dim(self) -> tuple[tuple[int, ...], int]:
         """The dimensions and the batch size.
@@ -136,6 +137,8 @@ class Expression:
         if len(dim.dims) > 1:
             return self.npvalue(recalculate)
         if dim.total == 1:
+            if recalculate is False and self.graph is not None:
+                return self.graph.number(self.at)
             return self.scalar_value(recalculate)
         return self.vec_value(recalculate)
 

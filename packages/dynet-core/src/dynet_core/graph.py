@@ -14,7 +14,7 @@ from dynet_kernels import layout as at
 
 from .checks import checked_flag
 from .dim import Dim
-from .engine import Engine
+from .engine import ARENA_TOP, NODE_ROW, NODE_VALUE, Engine
 from .errors import GradientError, StaleExpressionError
 from .handles import Handles
 from .memory import floats_at
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from .expression import Expression
     from .watched import Watch
 
-thread = threading.local()  # its attribute `graph`, once there is one, is the current graph
+thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
 _versions = itertools.count(1)
 
 
 class Graph:
-    """What has been recorded since the last `renew_cg` of this thread.
+    """What has been recorded since the last `renew_cg` of this thread, which begins it anew under another version.
 
-    `nodes` is the list of records. When the graph is gone, it is the graph itself, which then refuses whatever is
-    done with a list: so those who record need not ask. Only a `WatchedGraph` has a `watch`.
+    `nodes` is the list of records. All handles of the thread refer to this object; those that the program holds beyond
+    a `renew_cg` to a `Gone` from then on. Who keeps nodes' numbers instead has to compare versions. Only a
+    `WatchedGraph` has a `watch`.
     """
 
     __slots__ = (
@@ -41,23 +42,51 @@ class Graph:
         "differentiated_fully",
         "done",
         "engine",
+        "handles",
         "inputs",
         "inputs_done",
         "next",
         "nodes",
+        "starts",
         "_version",
         "watch",
     )
 
     engine: Engine
+    handles: Handles
     nodes: list[int]
     next: Expression  # the handle of the node that is recorded next; None if there is none ready, or the graph is gone
     inputs: array.array
+    starts: dict[int, int]  # where the values of input nodes begin among `inputs`, by the nodes' numbers
     done: int  # how many records have been computed, and how many inputs they had
     inputs_done: int
     differentiated: int  # the node that `backward` started from last; -1: none
     differentiated_fully: bool
     watch: Watch
+
+    def __init__(self):
+        self.engine, self.inputs, self.starts = Engine(), array.array("f"), {}
+        self.nodes = self.engine.recorded
+        self.handles = Handles(self)
+        self.next = self.handles[0]
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew: what is recorded next is the first node."""
+        engine = self.engine
+        if self.inputs:
+            del self.inputs[:]
+            self.starts.clear()
+        if engine.keys:
+            engine.keys.clear()
+        if engine.large:
+            engine.tidy()
+        engine.slots[ARENA_TOP] = engine.numbers_at
+        self.next = self.handles.begin(self.next)
+        self._version = next(_versions)
+        self.done = self.inputs_done = 0
+        self.differentiated = -1
+        self.differentiated_fully = False
 
     # For users. What these modules do needs graphs, so it is imported where it is used.
 
@@ -107,23 +136,33 @@ class Graph:
 
     # For the library
 
-    def gone(self) -> str:
-        """Says that this is not the current graph any more."""
-        return (
-            f"this expression belongs to graph {self._version}, which renew_cg has replaced; "
-            f"the current graph is {current()._version}"
-        )
+    def left_behind(self) -> Gone:
+        """What handles refer to from now on that outlive what has been recorded."""
+        gone = Gone.__new__(Gone)
+        gone.nodes, gone.next, gone.done, gone._version = gone, None, 0, self._version  # type: ignore[assignment]
+        return gone
 
-    def _refuse(self, *_):
-        raise StaleExpressionError(self.gone())
+    def as_of(self, version: int) -> Graph:
+        """This graph, as long as its version is that one.
 
-    __len__ = __iadd__ = __getitem__ = _refuse
+        Raises:
+            StaleExpressionError: `renew_cg` has begun another since.
+        """
+        if version != self._version:
+            raise StaleExpressionError(is_gone(version))
+        return self
+
+    def node(self, number: int, dim: Dim) -> Expression:
+        """The handle of a node that has been recorded."""
+        node = self.handles[number]
+        node.type = dim
+        return node
 
     def new_nodes(self, count: int) -> list[Expression]:
         """The handles of the `count` nodes that are recorded next."""
         if self.next is None:
             len(self.nodes)  # raises if the graph is gone
-        handles = self.engine.handles.take(self.next, count)
+        handles = self.handles.take(self.next, count)
         self.next = handles[-1].next
         return handles
 
@@ -133,7 +172,7 @@ class Graph:
         if node is None:
             (node,) = self.new_nodes(1)
         self.next = node.next
-        node.graph, node.type = self, dim
+        node.type = dim
         return node
 
     def new_pair(self) -> Expression:
@@ -147,7 +186,7 @@ class Graph:
 
     def node_count(self) -> int:
         """How many nodes have been recorded, whatever became of them."""
-        return self.engine.handles.number_of(self.next)
+        return self.handles.number_of(self.next)
 
     def forward(self, recalculate: bool = False) -> None:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
@@ -162,19 +201,16 @@ class Graph:
     def invalidate(self) -> None:
         """Forget all values: inputs have changed. Random nodes will be drawn anew."""
         len(self.nodes)  # raises if the graph is gone
-        self.engine.begin(again=True)
+        self.engine.restart()
         self.done = self.inputs_done = 0
         self.differentiated = -1
         if self.engine.keys:
             renew_keys(self)
 
-    def replace_input(self, place: int, start: int, values: np.ndarray) -> None:
-        """Give an input node other values, of a float32 array; whatever has been computed is invalid then.
-
-        Args:
-            start: where its values begin among the inputs.
-        """
+    def replace_input(self, place: int, values: np.ndarray) -> None:
+        """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
         len(self.nodes)  # raises if the graph is gone
+        start = self.starts[place]
         if start < self.inputs_done:
             self.invalidate()
         self.inputs[start : start + values.size] = array.array("f", values.tobytes(order="F"))
@@ -187,7 +223,12 @@ class Graph:
         """The first number of a node's value."""
         if self.done < len(self.nodes):
             self.forward()
-        return self.engine.number(place)
+        engine = self.engine
+        address = engine.nodes[place * NODE_ROW + NODE_VALUE]
+        number = address - engine.numbers_at
+        if 0 <= number < engine.numbers_count:
+            return engine.numbers[number]
+        return float(floats_at(address, 1)[0])  # it stands in another chunk, or on a GPU
 
     def values(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
@@ -226,6 +267,11 @@ class Graph:
     def _is_alias(self, place: int) -> bool:
         return TABLE[self.engine.nodes[place * at.NODE_ROW + at.NODE_PART] + at.KIND] == at.ALIAS
 
+    def is_input(self, place: int) -> bool:
+        """Whether a node's values came from outside and can be replaced."""
+        len(self.nodes)  # raises if the graph is gone
+        return place in self.starts
+
     def take(self, values) -> int:
         """Keep input values; where they begin among the inputs."""
         start = len(self.inputs)
@@ -239,42 +285,50 @@ class Graph:
         return start
 
 
+class Gone(Graph):
+    """What stands for a graph that `renew_cg` has replaced: it refuses whatever is done with its records.
+
+    Handles refer to it, so those who record need not ask whether theirs are stale: it has no next handle.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_):
+        raise StaleExpressionError(is_gone(self._version))
+
+    __len__ = __iadd__ = __getitem__ = _refuse
+
+
+def is_gone(version: int) -> str:
+    """Says that a graph has been replaced."""
+    return (
+        f"this expression belongs to graph {version}, which renew_cg has replaced; "
+        f"the current graph is {current()._version}"
+    )
+
+
 def current() -> Graph:
     """The graph of this thread; the first call makes it."""
     try:
         return thread.graph
     except AttributeError:
-        return renew()
+        graph = thread.graph = Graph()
+        return graph
 
 
 def renew() -> Graph:
     """Begin a new graph; expressions of the old one are stale from now on."""
     try:
-        old = thread.graph
+        graph = thread.graph
     except AttributeError:
-        engine, inputs = Engine(Handles()), array.array("f")
-        nodes, unused = engine.recorded, None
+        return current()
+    if graph.__class__ is Graph:
+        graph.nodes.clear()
     else:
-        nodes, inputs, engine, unused = old.nodes, old.inputs, old.engine, old.next
-        old.nodes, old.next = old, None  # type: ignore[assignment]  # see Graph
-        if nodes.__class__ is list:
-            nodes.clear()
-        else:
-            nodes = engine.recorded = []
-        if inputs:
-            del inputs[:]
-        if engine.keys:
-            engine.keys.clear()
-        engine.begin()
-    graph = thread.graph = Graph()
-    graph.engine = engine
-    graph.nodes = nodes
-    graph.next = engine.handles.begin(unused)
-    graph.inputs = inputs
-    graph._version = next(_versions)
-    graph.done = graph.inputs_done = 0
-    graph.differentiated = -1
-    graph.differentiated_fully = False
+        graph.__class__ = Graph
+        graph.nodes = graph.engine.recorded = []
+        del graph.watch
+    graph.begin()
     return graph
 
 

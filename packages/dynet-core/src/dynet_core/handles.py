@@ -11,38 +11,48 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from .expression import Expression
+
+if TYPE_CHECKING:
+    from .graph import Graph
 
 COUNT = 2048
 """Handles that a chain has at least. It grows with its graphs, and gives back what the last one used no quarter of."""
 
 
 class Handles:
-    """The chain of one thread: each handle's `next` is the one after it, and `at` its number."""
+    """The chain of one thread's graph: each handle's `next` is the one after it, and `at` its number."""
 
-    __slots__ = ("_chain", "_head")
+    __slots__ = ("_chain", "_graph", "_grown", "_head")
 
-    def __init__(self, count: int = COUNT):
+    def __init__(self, graph: Graph, count: int = COUNT):
+        self._graph = graph
         self._head = Expression()  # comes before the first, to which it refers as each does to its next
         self._chain: list[Expression] = []
         self._lengthen(count)
 
     def begin(self, unused: Expression | None) -> Expression:
-        """The first handle for a new graph, given the first that the old one left unused (None: it used all)."""
+        """The first handle for the next graph, given the first that this one left unused (None: it used all)."""
         chain = self._chain
         count = len(chain) if unused is None else unused.at
         used = chain[:count]
         held = sum(map(references, used)) - FREE * count
         if held:
             if held == 1 and references(used[-1]) != FREE:  # nearly always: the loss
-                self._replace(count - 1)
+                self._replace(count - 1, self._graph.left_behind())
             else:
                 self._replace_held(used)
-        if len(chain) > COUNT and 4 * count < len(chain):
+        if self._grown and 4 * count < len(chain):
             del chain[max(COUNT, 2 * count) :]
             chain[-1].next = None  # type: ignore[assignment]
+            self._grown = len(chain) > COUNT
         return self._head.next
+
+    def __getitem__(self, number: int) -> Expression:
+        """The handle of a node of the current graph."""
+        return self._chain[number]
 
     def take(self, unused: Expression | None, count: int) -> list[Expression]:
         """`count` handles that follow each other, the first of them `unused` (None: there is none left)."""
@@ -57,14 +67,15 @@ class Handles:
         return len(self._chain) if unused is None else unused.at
 
     def _lengthen(self, count: int) -> None:
-        chain = self._chain
+        chain, graph = self._chain, self._graph
         last = chain[-1] if chain else self._head
         for number in range(len(chain), len(chain) + count):
             new = last.next = Expression()
-            new.at = number
+            new.at, new.graph = number, graph
             chain.append(new)
             last = new
         last.next = None  # type: ignore[assignment]
+        self._grown = len(chain) > COUNT
 
     def _replace_held(self, used: list[Expression]) -> None:
         """Leave those of the first handles to the program that it still holds."""
@@ -72,13 +83,14 @@ class Handles:
             counts = bytes(map(references, used))
         except ValueError:  # more than a byte holds
             counts = bytes([min(count, 255) for count in map(references, used)])
+        gone = self._graph.left_behind()
         for held in HELD.finditer(counts):
-            self._replace(held.start())
+            self._replace(held.start(), gone)
 
-    def _replace(self, number: int) -> None:
+    def _replace(self, number: int, gone: Graph) -> None:
         old, new = self._chain[number], Expression()
-        new.at, new.next = number, old.next
-        old.next = None  # type: ignore[assignment]
+        new.at, new.graph, new.next = number, self._graph, old.next
+        old.graph, old.next = gone, None  # type: ignore[assignment]
         (self._chain[number - 1] if number else self._head).next = self._chain[number] = new
 
 
@@ -93,7 +105,7 @@ def _free_count() -> int:
     """
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return 0
-    handles = Handles(4)
+    handles = Handles(None, 4)  # type: ignore[arg-type]
     used = handles._chain[:]
     free = list(map(references, used))
     held = used[1]

@@ -62,7 +62,8 @@ class Profile:
             raise ArgumentError("profile: another profile is running")
         Profile._running = self
         self._machine = compiled()
-        self._plain: dict[str, Callable] = {name: getattr(self._machine, name) for name in PHASES}
+        self._plain = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
+        self._machine.norm_and_update = None
         self._names = {}
         for name in PHASES:
             setattr(self._machine, name, self._timed(name, getattr(self._machine, f"plan_{name}")))

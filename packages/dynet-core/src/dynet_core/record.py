@@ -6,12 +6,13 @@ Everything that can fail comes before the record is appended, so that an error l
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Sequence
 
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
 from .expression import Expression
-from .graph import Graph, current
+from .graph import Gone, Graph, current, is_gone
 from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
@@ -25,8 +26,8 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
             raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
         graph = operand.graph
         if graph is not None and graph is not found:
-            if graph.nodes is graph:
-                raise StaleExpressionError(f"{name}: operand {operand.type!r}: {graph.gone()}")
+            if graph.__class__ is Gone:
+                raise StaleExpressionError(f"{name}: operand {operand.type!r}: {is_gone(graph._version)}")
             if found is not None:
                 raise StaleExpressionError(f"{name}: the operands belong to different threads' graphs")
             found = graph
@@ -52,6 +53,15 @@ def _append(graph: Graph, signature: int, dim: Dim, integers: Sequence[int]) -> 
     return node
 
 
+def of_its_own(record: Callable, name: str) -> Callable:
+    """A function like another that shares its code with none.
+
+    CPython makes code fast for the types that it meets: functions that one `def` has made meet each other's.
+    """
+    code = record.__code__.replace(co_name=name)
+    return types.FunctionType(code, record.__globals__, name, record.__defaults__, record.__closure__)
+
+
 def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], Expression]:
     """The recording function of an op of one operand, whose signature follows from the operand's Dim."""
     known: dict[Dim, tuple[int, Dim]] = {}
@@ -72,13 +82,12 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
         except (KeyError, AttributeError):
             return unusual(x)
         node.type = dim
-        node.graph = graph
         nodes = graph.nodes
         nodes.append(signature)
         nodes.append(x.at)
         return node
 
-    return record
+    return of_its_own(record, name)
 
 
 def two_operands(
@@ -131,14 +140,13 @@ def two_operands(
         except (KeyError, AttributeError):
             return unusual(a, b)
         node.type = dim
-        node.graph = graph
         nodes = graph.nodes
         nodes.append(signature)
         nodes.append(a.at)
         nodes.append(b.at)
         return node
 
-    return record
+    return of_its_own(record, name)
 
 
 def _refuse(name: str, *operands) -> Expression:
@@ -172,14 +180,13 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
         except (KeyError, AttributeError):
             return unusual(operands)
         node.type = dim
-        node.graph = graph  # type: ignore[assignment]
         nodes = graph.nodes  # type: ignore[union-attr]
         nodes.append(signature)
         for x in operands:
             nodes.append(x.at)
         return node
 
-    return record
+    return of_its_own(record, name)
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:

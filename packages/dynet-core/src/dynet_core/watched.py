@@ -93,10 +93,10 @@ class WatchedGraph(Graph):
         """Whether a node of this graph has not been taken back."""
         return not self.watch.is_taken_back(place)
 
-    def replace_input(self, place: int, start: int, values: np.ndarray) -> None:
+    def replace_input(self, place: int, values: np.ndarray) -> None:
         """Give an input node other values."""
         self._check_place(place)
-        super().replace_input(place, start, values)
+        super().replace_input(place, values)
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""

@@ -70,8 +70,8 @@ SLOT = {name: place for place, name in enumerate(dict.fromkeys(RUNNING + BUFFERS
 
 INT_ARGUMENT = 1  # what `self_type` says
 
-# `status` after planning
-READY, TOO_SMALL = 0, 1
+# `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated
+READY, TOO_SMALL, NOT_BELOW = 0, 1, 2
 
 # One row of `parameters`. TOUCHED is the address of a lookup table's list of touched rows, or 0:
 # [how many, row numbers..., a mark for each row, whether all are], rows of WIDTH floats.

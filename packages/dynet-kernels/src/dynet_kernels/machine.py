@@ -6,6 +6,8 @@ must have been registered with the runtime.
 
 from __future__ import annotations
 
+import functools
+
 from tvm import ir, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
@@ -162,8 +164,9 @@ def planner_module(shards: int) -> ir.IRModule:
         ir.GlobalVar("run_together"): function("run_together", ["context"], run_together),
         ir.GlobalVar("run_rows"): function("run_rows", ["running"], run_rows),
     }
+    planners = {direction: ir.GlobalVar(f"do_plan_{direction}") for direction in plans()}
     for direction, plan_function in plans().items():
-        plan = ir.GlobalVar(f"do_plan_{direction}")
+        plan = planners[direction]
         functions[plan] = tir.scalars_on_stack(plan_function)
         parameters = [p.name for p in plan_function.params]
 
@@ -178,7 +181,35 @@ def planner_module(shards: int) -> ir.IRModule:
 
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
+    functions[ir.GlobalVar("norm_and_update")] = norm_and_update(planners)
     return ir.IRModule(functions)
+
+
+def norm_and_update(planners):
+    """An update in one call: it is done if the sum of all squared gradients is below a limit.
+
+    At `totals`, an address in floats, is the float64 number for the sum, and next to it the limit.
+    """
+    names = ("context", "norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
+
+    def body(context, norm, opcode, count, states, numbers, numbers_at, dense, totals):
+        slots, sums = tir.buffer_at(context, "int64"), tir.buffer_at(totals * int64(4), "float64")
+
+        def planned(phase, *arguments):
+            call(planners[phase], context, *arguments)
+            return tir.when(slots[SLOT["status"]] == int64(at.READY))
+
+        def update():
+            with planned("update", opcode, count, states, numbers, numbers_at, dense):
+                run(context)
+
+        T.buffer_store(sums, tirx.const(0.0, "float64"), [int64(0)])
+        with planned("gradient_norm", norm, int64(0), count, states, dense, totals):
+            run(context)
+            held_back = functools.partial(T.buffer_store, slots, int64(at.NOT_BELOW), [int64(SLOT["status"])])
+            tir.choose(sums[int64(0)] < sums[int64(1)], update, held_back)
+
+    return function("norm_and_update", names, body)
 
 
 def run(context):

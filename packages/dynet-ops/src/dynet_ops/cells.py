@@ -297,6 +297,6 @@ def record_step(
     )
     operands = [operand.at for operand in (*given, *previous, x)]
     node = graph.new_pair()
-    node.graph, node.type = graph, signature.dim
+    node.type = signature.dim
     graph.nodes += (signature.at, len(operands), *operands)
     return node

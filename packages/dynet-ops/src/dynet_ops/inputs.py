@@ -26,38 +26,36 @@ from dynet_kernels.layout import INPUT, SELF
 from dynet_kernels.rule import Rule
 
 
-class InputExpression(Expression):
-    """An input, whose values `set` replaces; `start` is where they begin among the graph's inputs."""
+def set_values(x: Expression, values) -> None:
+    """Replace the values of an input by a number, a list or an array as large as the input.
 
-    __slots__ = ("start",)
+    What has been computed is computed again when it is next asked for, dropout and noise included.
 
-    start: int
+    Raises:
+        ArgumentError: the expression is no input.
+        ShapeError: another number of values.
+        StaleExpressionError: the graph is gone, or `cg_revert` has taken the input back.
 
-    def set(self, values) -> None:
-        """Replace the values: a number, a list or an array as large as the input.
+    >>> x = scalarInput(1.0)
+    >>> y = x * 2
+    >>> y.value()
+    2.0
+    >>> x.set(3.0)
+    >>> y.value()
+    6.0
+    """
+    dim, array = x.type, real_array("set", values)
+    try:
+        if x.graph is None or not x.graph.is_input(x.at):
+            raise ArgumentError(f"set: expected an input, got an expression of {dim!r} that is computed")
+        if array.size != dim.total or array.ndim > 1 and array.shape != dim.shape:
+            raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
+        x.graph.replace_input(x.at, array)
+    except StaleExpressionError as error:
+        raise StaleExpressionError(f"set: input {dim!r}: {error}") from None
 
-        What has been computed is computed again when it is next asked for, dropout and noise included.
 
-        Raises:
-            ShapeError: another number of values.
-            StaleExpressionError: the graph is gone, or `cg_revert` has taken the input back.
-
-        >>> x = scalarInput(1.0)
-        >>> y = x * 2
-        >>> y.value()
-        2.0
-        >>> x.set(3.0)
-        >>> y.value()
-        6.0
-        """
-        array = real_array("set", values)
-        if array.size != self.type.total or array.ndim > 1 and array.shape != self.type.shape:
-            raise ShapeError(f"set: values of shape {array.shape} for an input of {self.type!r}")
-        try:
-            self.graph.replace_input(self.at, self.start, array)
-        except StaleExpressionError as error:
-            raise StaleExpressionError(f"set: input {self.type!r}: {error}") from None
-
+Expression.set = set_values  # type: ignore[assignment]
 
 _signatures: dict[Dim, Signature] = {}
 _vectors: dict[int, tuple[int, Dim]] = {}
@@ -86,16 +84,16 @@ def real_array(name: str, values) -> np.ndarray:
         return array.astype(np.float32)
 
 
-def _input(array: np.ndarray, dim: Dim) -> InputExpression:
+def _input(array: np.ndarray, dim: Dim) -> Expression:
     graph = current()
     signature, start = _signature(dim).at, graph.take_array(array)
-    node = InputExpression()
-    node.graph, node.at, node.type, node.start = graph, graph.new_node(dim).at, dim, start
+    node = graph.new_node(dim)
+    graph.starts[node.at] = start
     graph.nodes += (signature, start)
     return node
 
 
-def inputVector(v: Sequence[float]) -> InputExpression:
+def inputVector(v: Sequence[float]) -> Expression:
     """A vector of given values.
 
     Args:
@@ -122,16 +120,13 @@ def inputVector(v: Sequence[float]) -> InputExpression:
     except KeyError:
         dim = Dim.of((checked_size("inputVector", len(v)),))
         signature, dim = _vectors[len(v)] = _signature(dim).at, dim
-    handle = graph.next
-    if handle is None:
-        handle = graph.new_node(dim)
+    node = graph.next
+    if node is None:
+        node = graph.new_node(dim)
     else:
-        graph.next = handle.next
-    node = InputExpression()
-    node.graph = graph
-    node.type = dim
-    node.at = handle.at
-    node.start = start
+        graph.next = node.next
+        node.type = dim
+    graph.starts[node.at] = start
     nodes = graph.nodes
     nodes.append(signature)
     nodes.append(start)
@@ -157,7 +152,7 @@ NUMBER = Dim.of((1,))
 NUMBER_AT = _signature(NUMBER).at
 
 
-def scalarInput(s: float) -> InputExpression:
+def scalarInput(s: float) -> Expression:
     """A single number.
 
     >>> scalarInput(2.5).value()
@@ -166,17 +161,14 @@ def scalarInput(s: float) -> InputExpression:
     if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
         try:
             graph = thread.graph
-            handle = graph.next
-            graph.next = handle.next
+            node = graph.next
+            graph.next = node.next
+            node.type = NUMBER
         except AttributeError:
             graph = current()
-            handle = graph.new_node(NUMBER)
-        node = InputExpression()
-        node.graph = graph
-        node.type = NUMBER
-        node.at = handle.at
+            node = graph.new_node(NUMBER)
         nodes, inputs = graph.nodes, graph.inputs
-        start = node.start = len(inputs)
+        start = graph.starts[node.at] = len(inputs)
         nodes.append(NUMBER_AT)
         nodes.append(start)
         inputs.append(s)
@@ -187,7 +179,7 @@ def scalarInput(s: float) -> InputExpression:
     return _input(array, Dim.of((1,)))
 
 
-def vecInput(dim: int) -> InputExpression:
+def vecInput(dim: int) -> Expression:
     """A vector of `dim` zeros, to be given values by `set`.
 
     >>> x = vecInput(2)
@@ -199,7 +191,7 @@ def vecInput(dim: int) -> InputExpression:
     return _input(_filled("vecInput", (size,), 0.0), Dim.of((size,)))
 
 
-def matInput(d1: int, d2: int) -> InputExpression:
+def matInput(d1: int, d2: int) -> Expression:
     """A matrix of zeros, to be given values by `set`, column by column.
 
     >>> x = matInput(2, 2)
@@ -212,7 +204,7 @@ def matInput(d1: int, d2: int) -> InputExpression:
     return _input(_filled("matInput", dims, 0.0), Dim.of(dims))
 
 
-def inputMatrix(v: Sequence[float], d: Sequence[int]) -> InputExpression:
+def inputMatrix(v: Sequence[float], d: Sequence[int]) -> Expression:
     """A tensor of dimensions d from a flat list, column by column.
 
     >>> inputMatrix([1, 2, 3, 4, 5, 6], (2, 3)).npvalue()
@@ -226,7 +218,7 @@ def inputMatrix(v: Sequence[float], d: Sequence[int]) -> InputExpression:
     return _input(array, dim)
 
 
-def inputTensor(arr, batched: bool = False) -> InputExpression:
+def inputTensor(arr, batched: bool = False) -> Expression:
     """A tensor with the shape and values of an array or nested list.
 
     Args:
@@ -306,7 +298,7 @@ def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
         raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 
 
-def one_hot(d: int, idx: int | Sequence[int]) -> InputExpression:
+def one_hot(d: int, idx: int | Sequence[int]) -> Expression:
     """A vector of d zeros with a one at place `idx`; for a list of places, a batch with a vector for each.
 
     Raises:
@@ -331,7 +323,7 @@ def sparse_inputTensor(
     shape: Sequence[int],
     batched: bool = False,
     defval: float = 0.0,
-) -> InputExpression:
+) -> Expression:
     """A tensor given by the places and values of some of its elements; of several at one place the last counts.
 
     Args:
@@ -375,7 +367,7 @@ def sparse_inputTensor(
     return _input(array, Dim.of(dims, batch))
 
 
-def inputTensorTranspose(arr, dim=None, batch_size: int = 1) -> InputExpression:
+def inputTensorTranspose(arr, dim=None, batch_size: int = 1) -> Expression:
     """A tensor from numbers in the order in which they are stored: column by column, batch element by batch element.
 
     Args:
@@ -541,7 +533,7 @@ register(
 )
 
 __all__ = [
-    "InputExpression", "const_parameter", "constant", "inputMatrix", "inputTensor", "inputTensorTranspose",
+    "const_parameter", "constant", "inputMatrix", "inputTensor", "inputTensorTranspose",
     "inputVector", "lookup", "lookup_batch", "matInput", "one_hot", "ones", "parameter", "scalarInput",
     "sparse_inputTensor", "to_device", "vecInput", "zeroes", "zeros",
 ]  # fmt: skip

@@ -190,7 +190,6 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
                 node = graph.next
                 graph.next = node.next
                 node.type = dim
-                node.graph = graph
                 nodes = graph.nodes
                 nodes.append(signature)
                 nodes.append(b.at)
@@ -207,7 +206,6 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
                 node = graph.next
                 graph.next = node.next
                 node.type = dim
-                node.graph = graph
                 nodes = graph.nodes
                 nodes.append(signature)
                 nodes.append(b.at)

@@ -53,7 +53,6 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
                 node = graph.next  # not of a parameter, which has no graph
                 graph.next = node.next
                 node.type = shape
-                node.graph = graph
                 nodes = graph.nodes
                 nodes.append(signature)
                 nodes.append(e.at)
@@ -120,7 +119,6 @@ def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expressio
                 node = graph.next
                 graph.next = node.next
                 node.type = shape
-                node.graph = graph
                 nodes = graph.nodes
                 nodes.append(signature)
                 nodes.append(x.at)

@@ -194,7 +194,6 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     except (KeyError, AttributeError):
         return _unusual_choice(x, v)
     node.type = dim
-    node.graph = graph
     nodes = graph.nodes
     nodes.append(signature)
     nodes.append(x.at)

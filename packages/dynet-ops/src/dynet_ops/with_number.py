@@ -51,7 +51,6 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
             node = graph.next
             graph.next = node.next
             node.type = dim
-            node.graph = graph
         except (AttributeError, KeyError):
             graph = graph_of(operator, (x,))
             if x.type not in known:

@@ -1,7 +1,7 @@
 """What all trainers share: clipping, the learning rate, the table by which compiled code finds parameters.
 
-An update is two calls into compiled code, whatever the number of parameters: one for the norm of all
-gradients, one that runs the trainer's rule on every dense parameter and every touched row of lookup tables.
+An update has two parts, whatever the number of parameters: the norm of all gradients, and the trainer's rule on every
+dense parameter and every touched row of lookup tables. Where nothing is to be clipped, both are one compiled call.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())
 STATUS = SLOT["status"]
 READY = at.READY
 ONE = 1.0  # the default of `s`, which needs no check
-NEARLY_ONE = 1 - 1e-6
+NEARLY_ONE = 1 - 1e-6  # what is surely below a threshold
 
 
 class Update:
@@ -144,11 +144,29 @@ class Trainer:
         table = self._table
         if table.version != PARAMETER_ROWS.version:
             table.prepare(self._collection)
-        squared, threshold = table.squared_norm(self._dense), self._threshold
-        surely_below = s is ONE and squared < NEARLY_ONE * threshold * threshold
-        self._apply(ONE if surely_below else self._scale(table, squared, s))
+        if s is not ONE or not self._update_if_below(table):
+            self._apply(self._scale(table, table.squared_norm(self._dense), s))
         if self._collection._weight_decay:
             self._shrink(None)
+
+    def _update_if_below(self, table: _Table) -> bool:
+        """Update in one call, if that is possible and the norm of all gradients is below the threshold."""
+        update, totals, threshold = table.machine.norm_and_update, table.sum, self._threshold
+        if update is None or not totals:
+            return False
+        try:
+            self._pack(*self._numbers(ONE))
+        except OverflowError:
+            return False
+        totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
+        update(
+            table.context_at, NORM, self.rule.opcode, table.count, table.states, self.rule.numbers,
+            self._block.address, self._dense, table.sum_block.address,
+        )  # fmt: skip
+        if table.slots[STATUS] != READY:
+            return False
+        self._count()
+        return True
 
     def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
         """Change some parameters only. The others keep their values, and their gradients, which count in the norm.
@@ -222,6 +240,10 @@ class Trainer:
         except OverflowError:
             raise ArgumentError(f"update: learning rate {self._rate} times {scale} is too large") from None
         self._table.run(self.rule, self._block.address, self._dense)
+        self._count()
+
+    def _count(self) -> None:
+        """Note that an update has been done."""
         self._updates += 1
         self._recent_updates += 1
 
@@ -340,7 +362,7 @@ class _Table:
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[SLOT["sharing"]], self.slots[SLOT["threads"]] = sharing.address(), self.threads.ctypes.data
-        self.sum_block = block(2)
+        self.sum_block = block(4)  # float64: the sum, and what it is to be below
         self.sum = self.sum_block.direct().cast("B").cast("d")
         self.grow_index(1 << 10)
 

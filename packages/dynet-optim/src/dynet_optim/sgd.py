@@ -116,8 +116,8 @@ class CyclicalSGDTrainer(Trainer):
         x = abs(it / self._step_size - 2 * cycle + 1)
         return self._low + (self._high - self._low) * max(0.0, 1 - x) * self._gamma**it
 
-    def _apply(self, scale):
-        super()._apply(scale)
+    def _count(self):
+        super()._count()
         self._rate = self._scheduled_rate() / self._decay()
 
 

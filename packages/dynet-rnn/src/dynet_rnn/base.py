@@ -27,7 +27,7 @@ class LayersBuilder:
 
     _collection: str
     _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
-    _run: Any = None  # what `initial_state` began last: it has a `graph` and the parameters' `expressions`
+    _run: Any = None  # what `initial_state` began last: it has a `version` and the parameters' `expressions`
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         name = self.whoami()
@@ -71,7 +71,7 @@ class LayersBuilder:
         Raises:
             ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
         """
-        if self._run is None or self._run.graph is not current():
+        if self._run is None or self._run.version != current()._version:
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
         return [layer[: self._listed] for layer in self._run.expressions]
 
@@ -108,7 +108,7 @@ class _RNNBuilder(LayersBuilder):
             ShapeError: a vector is not of size hidden_dim.
         """
         state, graph = self._start, current()
-        if state is not None and state._run.graph is graph and update is True:
+        if state is not None and state._run.version == graph._version and update is True:
             self._run = state._run
         else:
             found, layers = self._known.get(update) or self._loaded(update)

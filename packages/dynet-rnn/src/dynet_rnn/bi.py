@@ -127,7 +127,7 @@ def _concatenated(graph, fs: tuple[list[Expression], Dim], bs: tuple[list[Expres
     """What `concatenate` does, without looking at each pair anew."""
     (forward, forward_dim), (backward, backward_dim) = fs, bs
     signature = concatenations[0](forward_dim, backward_dim)
-    found = typed(graph, graph.new_nodes(len(forward)), signature.dim)
+    found = typed(graph.new_nodes(len(forward)), signature.dim)
     nodes, at = graph.nodes, signature.at
     for f, b in zip(forward, reversed(backward)):
         nodes += (at, f.at, b.at)

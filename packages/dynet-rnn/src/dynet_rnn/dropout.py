@@ -43,7 +43,7 @@ class Variational(_RNNBuilder):
         Raises:
             ArgumentError: `initial_state` has not been called in the current graph.
         """
-        if self._run is None or self._run.graph is not current():
+        if self._run is None or self._run.version != current()._version:
             raise ArgumentError(f"set_dropout_masks: call initial_state of this {self.whoami()} first")
         self._draw_masks(self._run, checked_batch("set_dropout_masks", batch_size))
 

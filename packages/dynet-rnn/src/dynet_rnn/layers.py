@@ -5,8 +5,6 @@ They follow from shapes alone, so they are worked out once and found by one look
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
@@ -50,7 +48,7 @@ class Layers:
         """Record layer k's step from ((batch size, offset), place) for each value of the state; its h."""
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         node = graph.new_pair()
-        node.graph, node.type = graph, Dim.of((self.hidden,), batch)
+        node.type = Dim.of((self.hidden,), batch)
         graph.nodes += (*head, *[place for _, place in state], x.at)
         return node
 
@@ -111,21 +109,8 @@ def common_batch(x: Dim, previous: Previous) -> int:
     return batch
 
 
-def expressions(graph: Graph, places: Iterable[int], dim: Dim) -> list[Expression]:
-    """Handles, beside those they may have, of nodes of one Dim."""
-    found = []
-    for place in places:
-        node = Expression()
-        node.graph = graph
-        node.at = place
-        node.type = dim
-        found.append(node)
-    return found
-
-
-def typed(graph: Graph, nodes: list[Expression], dim: Dim) -> list[Expression]:
+def typed(nodes: list[Expression], dim: Dim) -> list[Expression]:
     """New handles, of nodes of one Dim."""
     for node in nodes:
-        node.graph = graph
         node.type = dim
     return nodes

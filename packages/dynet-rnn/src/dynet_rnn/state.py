@@ -14,7 +14,7 @@ from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, alias
 from dynet_ops.inputs import zeros
 
-from .layers import START, Form, Layers, expressions, typed
+from .layers import START, Form, Layers, typed
 
 if TYPE_CHECKING:
     from .base import _RNNBuilder
@@ -27,16 +27,17 @@ def place_in(dim: Dim, offset: int) -> Signature:
 
 
 class Run:
-    """What the states share that come from one `initial_state`.
+    """What the states share that come from one `initial_state`, in a graph of that `version`.
 
     `plain` says that a step is recorded as its signature says, without dropout. `masks` are those of its
     variational dropout, once there are any.
     """
 
-    __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain")
+    __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
 
     def __init__(self, builder: _RNNBuilder, graph: Graph, layers: Layers, expressions, plain: bool):
-        self.builder, self.graph, self.layers, self.plain = builder, graph, layers, plain
+        self.builder, self.layers, self.plain = builder, layers, plain
+        self.graph, self.version = graph, graph._version
         self.expressions: list[list[Expression]] = expressions
         self.masks: list[list[Expression | None]] | None = None
 
@@ -98,7 +99,7 @@ class RNNState:
         places = self._places
         try:
             graph = x.graph
-            if places is None or graph is not run.graph or not run.plain:
+            if places is None or graph._version != run.version or not run.plain:
                 return self._add_unusual(x)
             head, above, form = self._form.known[x.type]
             output = graph.next.next  # the projection's comes before
@@ -119,7 +120,6 @@ class RNNState:
             places = tuple(found)
         else:
             places = (output.at,)
-        output.graph = graph
         output.type = form.top
         state = RNNState()
         state._run = run
@@ -149,10 +149,10 @@ class RNNState:
         found = self.read(xs)
         if found is None:
             return [state.output() for state in self.add_inputs(xs)]  # type: ignore
-        return typed(self._run.graph, *found)
+        return typed(*found)
 
     def read(self, xs: list[Expression]) -> tuple[list[Expression], Dim] | None:
-        """Record a sequence at once: its outputs, still without graph and Dim, and the Dim that they have.
+        """Record a sequence at once: its outputs, still without a Dim, and the Dim that they have.
 
         None if it has to go step by step.
         """
@@ -164,7 +164,7 @@ class RNNState:
         except (AttributeError, IndexError):
             graph_of("transduce", xs)
             return None  # no inputs
-        if len(places) != len(xs) or not run.plain:
+        if len(places) != len(xs) or not run.plain or graph._version != run.version:
             return None
         first, above, form = self._form.steps(dim)
         steps = self._record(graph, 0, first, places)
@@ -192,8 +192,7 @@ class RNNState:
         """The first input, an input that is a parameter, a step with dropout, or an error."""
         run = self._run
         graph = graph_of("add_input", (x,))
-        if graph is not run.graph:
-            len(run.graph.nodes)  # raises if the graph is gone
+        if run.graph.as_of(run.version) is not graph:
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
         first, above, form = self._form.steps(x.type)  # checks shapes before anything is recorded
         if x.graph is None or len(x.type.dims) > 1:
@@ -204,7 +203,7 @@ class RNNState:
         for layer, head in ((0, first), *above):
             steps = self._record(graph, layer, head, [steps[0].at])
             places = (*places, steps[0].at)
-        return RNNState.made(run, self, form, places, typed(graph, steps, form.top)[0])
+        return RNNState.made(run, self, form, places, typed(steps, form.top)[0])
 
     def is_plain(self) -> bool:
         """Whether inputs are read without dropout or the like."""
@@ -223,12 +222,10 @@ class RNNState:
             known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
         found = known[value]
         if found is None:
-            graph, form = self._run.graph, self._form
+            graph, form = self._run.graph.as_of(self._run.version), self._form
             found = tuple(
                 [
-                    append(graph, place_in(dim, value * dim.total), [place])
-                    if value
-                    else expressions(graph, [place], dim)[0]
+                    append(graph, place_in(dim, value * dim.total), [place]) if value else graph.node(place, dim)
                     for place, dim in zip(self._places, form.dims)
                 ]
             )

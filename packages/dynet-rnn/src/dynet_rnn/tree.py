@@ -16,16 +16,24 @@ from dynet_ops.inputs import zeros
 from dynet_ops.trees import child_sum_signature, nary_signature, widened_signature
 
 from .base import LayersBuilder
-from .layers import expressions
 from .state import place_in
 
 
 class Run:
-    """What the states share that come from one `initial_state`: the parameters of each layer as expressions."""
+    """What the states share that come from one `initial_state`: the parameters of each layer as expressions.
+
+    It belongs to a graph of that `version`.
+    """
 
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
-        self.builder, self.graph, self.expressions = builder, graph, found
+        self.builder, self.expressions = builder, found
+        self._graph, self.version = graph, graph._version
         self.nothing: int | None = None  # where the state stands of a child that is not there
+
+    @property
+    def graph(self) -> Graph:
+        """The graph; raises if it is gone."""
+        return self._graph.as_of(self.version)
 
     def absent(self) -> int:
         """The place of a state of zeros."""
@@ -68,7 +76,6 @@ class TreeState:
         given = ((self,) if self._places else ()) if children is None else tuple(children)
         graph = run.graph
         if x is not None and graph_of("add_input", (x,)) is not graph or graph is not current():
-            len(graph.nodes)  # raises if the graph is gone
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
         for number, one in enumerate(given):
             _check_child(run, number, one)
@@ -101,7 +108,8 @@ class TreeState:
 
     def h(self) -> tuple[Expression, ...]:
         """The output of each layer, the first layer first; () before any node."""
-        return tuple(expressions(self._run.graph, self._places, self._dim()))
+        graph, dim = self._run.graph, self._dim()
+        return tuple([graph.node(place, dim) for place in self._places])
 
     def s(self) -> tuple[Expression, ...]:
         """The whole state: the cells c of all layers, then their h."""
@@ -130,7 +138,6 @@ def _check_child(run: Run, number: int, child) -> None:
     if child._run.builder is not builder:
         raise ArgumentError(f"add_input: child {number} is a state of another {child._run.builder.whoami()}")
     if child._run.graph is not run.graph:
-        len(child._run.graph.nodes)  # raises if the graph is gone
         raise StaleExpressionError(f"add_input: child {number} belongs to another thread's graph")
     if not child._places:
         raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")

@@ -96,7 +96,6 @@ class LookupParameters(Trained):
         else:
             graph.next = node.next
             node.type = self._row_dim
-            node.graph = graph
         nodes = graph.nodes
         nodes.append(self._signature)
         nodes.append(operand)

@@ -116,6 +116,8 @@ class Machine:
         tf32: whether products round their factors to TF32.
     """
 
+    norm_and_update = None  # the norm has to come to the host first
+
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         self.gpu, self.tf32 = gpu, tf32
         self._kernels = kernels

@@ -110,7 +110,7 @@ class Signature:
         steps_at = at.HEAD + at.VIEW_ROW * len(views)
         bounds = []
         for group in groups:
-            bounds += [steps_at, len(group)]
+            bounds += [steps_at, len(group), *_lists(group)]
             steps_at += at.STEP_ROW * len(group)
         with _lock:
             self.at = len(TABLE)
@@ -142,6 +142,20 @@ class Signature:
             except OverflowError:  # it would spoil the table for all
                 raise ShapeError(f"{name or 'op'}: sizes or strides are too large for {dim!r}") from None
             SIGNATURES[self.at] = self
+
+
+def _lists(steps: Sequence[Step]) -> tuple[int, int]:
+    """The lists of addresses that steps read, as bits: those of all columns, and those of the first only."""
+    lists = firsts = 0
+    for step in steps:
+        found = KERNELS[step.kernel].lists(step.parameters)
+        if found is None or max((*found[0], *found[1]), default=0) >= at.MOST_LISTS:
+            return at.ALL_LISTS, 0
+        for role in found[0]:
+            lists |= 1 << role
+        for role in found[1]:
+            firsts |= 1 << role
+    return lists, firsts & ~lists
 
 
 def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool) -> int:

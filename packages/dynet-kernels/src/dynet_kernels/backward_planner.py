@@ -122,7 +122,10 @@ def plan_steps(plan, loss, size, everything):
     """Write the tape, group by group of nodes that share depth and signature, from the loss backwards."""
     note_touched_rows(plan, loss)
     count: T.let = plan.slots[SLOT["starts_count"]]
-    put_in_order(plan)
+    slots = T.meta_var(plan.slots)
+    if T.Or(slots[SLOT["ordered"]] != slots[SLOT["plan"]], slots[SLOT["ordered_count"]] != count):
+        put_in_order(plan)
+        slots[SLOT["ordered"]] = -1
     plan.slots[SLOT["gradient_top"]] = plan.slots[SLOT["gradient_start"]]
     take_memory(plan, loss, node_at(plan, loss, at.NODE_PART))
     clear_from(plan, plan.slots[SLOT["gradient_start"]])
@@ -144,8 +147,7 @@ def plan_steps(plan, loss, size, everything):
             fresh: T.let = plan.slots[SLOT["fresh_steps"]]
             distinct: T.let = plan.slots[SLOT["distinct_steps"]]
             lent: T.let = plan.slots[SLOT["lent_steps"]]
-            emit_steps(plan, order, last - group, signature, plan.table[signature + at.BACKWARD],
-                       plan.table[signature + at.BACKWARD_COUNT], True, everything, fresh, distinct, lent)  # fmt: skip
+            emit_steps(plan, order, last - group, signature, at.BACKWARD, True, everything, fresh, distinct, lent)
         last = group
     # gradients of shared matrices: all columns of the whole graph at once
     group = T.int64(0)
@@ -156,9 +158,8 @@ def plan_steps(plan, loss, size, everything):
             stop += 1
         if plan.table[signature + at.DEFERRED_COUNT] != 0:
             together = T.meta_var(Stretch(plan.sorted, group))
-            emit_steps(plan, together, stop - group, signature, plan.table[signature + at.DEFERRED],
-                       plan.table[signature + at.DEFERRED_COUNT], True, everything, T.int64(0), T.int64(0),
-                       T.int64(0))  # fmt: skip
+            emit_steps(plan, together, stop - group, signature, at.DEFERRED, True, everything, T.int64(0),
+                       T.int64(0), T.int64(0))  # fmt: skip
         group = stop
     if plan.slots[SLOT["gradient_top"]] > plan.slots[SLOT["gradient_end"]]:
         plan.slots[SLOT["status"]] = at.TOO_SMALL
@@ -190,6 +191,7 @@ def plan_new_backward(plan, loss, size, everything):
         find_depths(plan, 0, loss + 1, counts)
         plan.slots[SLOT["levels"]] = 0
         plan.slots[SLOT["kept_levels"]] = 0
+        plan.slots[SLOT["ordered"]] = -1
     find_live(plan, loss, everything)
     if (
         plan.slots[SLOT["needed_index"]] > plan.slots[SLOT["index_end"]]

@@ -160,6 +160,8 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
         find_depths(plan, earliest, node, is_computed)
         # nodes of one depth and signature stand together
         put_in_order(plan)
+        plan.slots[SLOT["ordered"]] = T.if_then_else(begin == 0, plan.slots[SLOT["plan"]], T.int64(-1))
+        plan.slots[SLOT["ordered_count"]] = plan.slots[SLOT["starts_count"]]
         place_nodes(plan, values_start, aliases)
         count: T.let = plan.slots[SLOT["starts_count"]]
         group = T.int64(0)
@@ -170,8 +172,7 @@ def plan_new_forward(plan, inputs, memory, begin, end, inputs_begin, inputs_end)
             while T.if_then_else(last < count, same_group(plan, plan.order[last], one), False):
                 last += 1
             order = T.meta_var(Stretch(plan.order, group))
-            emit_steps(plan, order, last - group, signature, plan.table[signature + at.FORWARD],
-                       plan.table[signature + at.FORWARD_COUNT], False, T.int64(0), T.int64(0),
+            emit_steps(plan, order, last - group, signature, at.FORWARD, False, T.int64(0), T.int64(0),
                        T.int64(0), T.int64(0))  # fmt: skip
             group = last
         if begin == 0:

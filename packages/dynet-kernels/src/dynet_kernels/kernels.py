@@ -17,6 +17,7 @@ class Kernel(Protocol):
     def covers(self, parameters: tuple[int, ...]) -> Covered | None: ...
     def work(self, parameters: tuple[int, ...]) -> int: ...
     def targets(self, parameters: tuple[int, ...]) -> Targets: ...
+    def lists(self, parameters: tuple[int, ...]) -> Lists: ...
     def cpu(self, lanes: int) -> Any: ...
     def cuda(self) -> Any: ...
 
@@ -32,6 +33,10 @@ columns write to the same, threads can share its instructions by columns. None: 
 which is always possible. `work` is about how many picoseconds a column takes on one of them, 0 if they cannot share it.
 """
 
+Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
+"""The lists of addresses that a kernel reads: those of all columns, and those of the first column only. Others hold
+nothing. None: any."""
+
 FLOP = 10  # picoseconds of one in a product
 NUMBER = 250  # picoseconds that it takes to work on one number otherwise
 
@@ -43,7 +48,14 @@ class Adds:
         return None
 
 
-class Alone:
+class AnyList:
+    """A kernel that does not say which lists of addresses it reads."""
+
+    def lists(self, parameters: tuple[int, ...]) -> Lists:
+        return None
+
+
+class Alone(AnyList):
     """A kernel whose instructions threads do not share.
 
     `written` are those of its parameters that say where it writes.
@@ -58,7 +70,7 @@ class Alone:
         return None
 
 
-class ByRows:
+class ByRows(AnyList):
     """A kernel whose instructions threads share by rows of the result: of a product, if it does not say otherwise.
 
     `written` are those of its parameters that say where it writes.
@@ -74,7 +86,7 @@ class ByRows:
         return None
 
 
-class ByColumns:
+class ByColumns(AnyList):
     """A kernel whose instructions threads share by columns, and which takes so long as it has to write much."""
 
     def work(self, parameters: tuple[int, ...]) -> int:
@@ -155,6 +167,10 @@ class Strides(ByColumns):
         loops = zip(numbers[:4], numbers[4:8], strict=True)
         return ((target, 1 + sum((extent - 1) * stride for extent, stride in loops)),)
 
+    def lists(self, parameters):
+        target, source, *_ = parameters
+        return (target, source), ()
+
     def cpu(self, lanes):
         return _family("strides").cpu(self, lanes)
 
@@ -184,6 +200,11 @@ class Sum(Adds, ByRows):
         return _family("sums").cuda(self)
 
 
+def _with_matrix(matrix: int, group: int, *columns: int) -> Lists:
+    """The lists of a product: the matrix has one address for all columns if they are one group."""
+    return (columns, (matrix,)) if group == 0 else ((*columns, matrix), ())
+
+
 @dataclass(frozen=True)
 class Product(Adds, ByRows):
     """y[j] = start[j] + W x[j]; a start role of -1 starts from zero."""
@@ -191,6 +212,10 @@ class Product(Adds, ByRows):
     parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
     written = ("y",)
     key = "product"
+
+    def lists(self, parameters):
+        *_, matrix, x, y, start, group = parameters
+        return _with_matrix(matrix, group, x, y, *([start] if start >= 0 else []))
 
     def cpu(self, lanes):
         return _family("matmul").product_cpu(self, lanes)
@@ -210,6 +235,10 @@ class ColumnGradient(ByRows):
     def covers(self, parameters):
         return parameters[3], parameters[1], None
 
+    def lists(self, parameters):
+        *_, matrix, dx, dy, group = parameters
+        return _with_matrix(matrix, group, dx, dy)
+
     def cpu(self, lanes):
         return _family("matmul").column_gradient_cpu(self, lanes)
 
@@ -224,6 +253,10 @@ class MatrixGradient(Adds, ByRows):
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
     written = ("dmatrix",)
     key = "matrix_gradient"
+
+    def lists(self, parameters):
+        *_, matrix, x, dy, group = parameters
+        return _with_matrix(matrix, group, x, dy)
 
     def cpu(self, lanes):
         return _family("matmul").matrix_gradient_cpu(self, lanes)

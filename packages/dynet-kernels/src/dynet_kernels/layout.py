@@ -59,6 +59,7 @@ SCALARS = (
     "numbering", "numbered",  # a number that changes with every numbering, and how many signatures it found
     # the last backward plan: of which forward plan (-1: none), from which loss, what for, where and how long
     "starts_count",  # how many nodes `starts` are
+    "ordered", "ordered_count",  # of which forward plan `order` and `sorted` are, if of all its nodes; and how many
     "touching",  # not 0 if rows of lookup tables are to be noted
     "dirty",  # whether LIVE of some nodes is that of an earlier backward plan
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
@@ -99,8 +100,12 @@ WORDS = MOST_NUMBERED // 64  # of one row of `before`
 (
     STAMP, LOCAL, KIND, SIZE, SIZE_EACH, COLUMNS, COLUMNS_EACH, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS,
     ALIAS_SCALE, ALIAS_OFFSET, PASSES, WAITS_FROM, WAITS_COUNT, WAITS_EACH, PARTS, PARTS_KNOWN, PARTS_REPEAT, VIEWS,
-    FORWARD, FORWARD_COUNT, BACKWARD, BACKWARD_COUNT, DEFERRED, DEFERRED_COUNT, BORROWS, HEAD,
-) = range(29)  # fmt: skip
+    FORWARD, FORWARD_COUNT, FORWARD_LISTS, FORWARD_FIRSTS, BACKWARD, BACKWARD_COUNT, BACKWARD_LISTS, BACKWARD_FIRSTS,
+    DEFERRED, DEFERRED_COUNT, DEFERRED_LISTS, DEFERRED_FIRSTS, BORROWS, HEAD,
+) = range(35)  # fmt: skip
+# LISTS, FIRSTS: a bit for each list of addresses that the steps read, of all columns or of the first only; all bits
+# where that is not known, or where there are more lists than MOST_LISTS.
+MOST_LISTS, ALL_LISTS = 62, -1
 # BORROWS: whether steps leave the node's own gradient as it is, so that it may be that of another node, too.
 COMPUTED, ALIAS, INPUT, APART = range(4)  # KIND; APART is an alias whose gradient is always its own
 

@@ -178,25 +178,38 @@ def float_count(plan, node, signature):
     return tir.let(T.floordiv(size_of(plan, node, signature) + 15, 16) * 16)
 
 
+def list_bits(bits, view):
+    """Whether the values (1) and the gradients (2) of a view are among lists that are given as bits."""
+    return tir.let(T.bitwise_and(T.shift_right(bits, T.min(2 * view, at.MOST_LISTS - 2)), T.int64(3)))
+
+
 @T.inline
-def write_operands(plan, order, count, list_at, source, offset, with_gradients):
-    """Write where one operand of each node stands: a column each, at no stride."""
+def write_operands(plan, order, count, list_at, source, offset, field, node_field):
+    """Write where one operand of each node stands, or its gradient: a column each, at no stride."""
     for place in T.serial(count):
         operand: T.let = plan.nodes[node_at(plan, order[place], at.NODE_FIRST) + source]
-        plan.index[list_at + place] = offset + property_of(plan, operand, at.PARAMETER_VALUE, at.NODE_VALUE)
-        if with_gradients:
-            gradient: T.let = property_of(plan, operand, at.PARAMETER_GRADIENT, at.NODE_GRADIENT)
-            plan.index[list_at + count + place] = offset + gradient
+        plan.index[list_at + place] = offset + property_of(plan, operand, field, node_field)
 
 
 @T.inline
-def write_themselves(plan, order, count, list_at, offset, with_gradients):
-    """Write where each node stands: a column each, at no stride."""
+def write_themselves(plan, order, count, list_at, offset, node_field):
+    """Write where each node stands, or its gradient: a column each, at no stride."""
     for place in T.serial(count):
-        node: T.let = order[place]
-        plan.index[list_at + place] = offset + node_at(plan, node, at.NODE_VALUE)
-        if with_gradients:
-            plan.index[list_at + count + place] = offset + node_at(plan, node, at.NODE_GRADIENT)
+        plan.index[list_at + place] = offset + node_at(plan, order[place], node_field)
+
+
+@T.inline
+def write_plain(plan, order, nodes, source, offset, list_at, all_bits, first_bits, side, field, node_field):
+    """Write one list of a view with one column each: for all nodes, for the first, or for none."""
+    count: T.let = T.if_then_else(
+        T.bitwise_and(all_bits, side) != 0,
+        nodes,
+        T.if_then_else(T.bitwise_and(first_bits, side) != 0, T.int64(1), T.int64(0)),
+    )
+    if source >= 0:
+        write_operands(plan, order, count, list_at, source, offset, field, node_field)
+    else:
+        write_themselves(plan, order, count, list_at, offset, node_field)
 
 
 @T.inline
@@ -283,22 +296,29 @@ def write_view(plan, order, nodes, signature, view, list_at, count, with_gradien
 
 
 @T.inline
-def write_block(plan, order, nodes, signature, count, with_gradients):
-    """Write the address lists of `nodes` nodes: a list of values and one of gradients for each view."""
+def write_block(plan, order, nodes, signature, count, with_gradients, lists, firsts):
+    """Write the address lists of `nodes` nodes: a list of values and one of gradients for each view.
+
+    Only those are written of which `lists` has the bit; of those of `firsts` the first address, or all.
+    """
     base: T.let = plan.slots[SLOT["index_top"]]
     views: T.let = plan.table[signature + at.VIEWS]
     one_each: T.let = T.And(plan.table[signature + at.COLUMNS] == 1, plan.table[signature + at.COLUMNS_EACH] == 0)
     for number in T.serial(views):
+        all_bits = T.meta_var(list_bits(lists, number))
+        first_bits = T.meta_var(list_bits(firsts, number))
         view: T.let = signature + at.HEAD + number * at.VIEW_ROW
         source: T.let = plan.table[view + at.VIEW_SOURCE]
+        offset: T.let = plan.table[view + at.VIEW_OFFSET]
         list_at: T.let = base + 2 * number * count
         plain: T.let = T.And(one_each, T.And(source >= at.SELF, plan.table[view + at.VIEW_INDEX] == at.NO_INDEX))
         if plain:
-            if source >= 0:
-                write_operands(plan, order, nodes, list_at, source, plan.table[view + at.VIEW_OFFSET], with_gradients)
-            else:
-                write_themselves(plan, order, nodes, list_at, plan.table[view + at.VIEW_OFFSET], with_gradients)
-        else:
+            write_plain(plan, order, nodes, source, offset, list_at, all_bits, first_bits, 1,
+                        at.PARAMETER_VALUE, at.NODE_VALUE)  # fmt: skip
+            if with_gradients:
+                write_plain(plan, order, nodes, source, offset, list_at + count, all_bits, first_bits, 2,
+                            at.PARAMETER_GRADIENT, at.NODE_GRADIENT)  # fmt: skip
+        elif T.bitwise_or(all_bits, first_bits) != 0:
             write_view(plan, order, nodes, signature, view, list_at, count, with_gradients)
     plan.slots[SLOT["index_top"]] = base + count * 2 * views
 
@@ -355,11 +375,11 @@ def step_way(plan, step, distinct):
 
 
 @T.inline
-def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients, everything, fresh, distinct, lent):
+def emit_steps(plan, order, nodes, signature, group, with_gradients, everything, fresh, distinct, lent):
     """Write one block of addresses and the instructions a signature wants for the nodes order[:nodes].
 
-    Bit k of `fresh` says that what step k adds to is of no meaning yet; of `distinct`, that no two nodes add to the
-    same; of `lent`, that there is nothing to do.
+    `group` is the field of the signature that says where its steps begin. Bit k of `fresh` says that what step k adds
+    to is of no meaning yet; of `distinct`, that no two nodes add to the same; of `lent`, that there is nothing to do.
     """
     base: T.let = plan.slots[SLOT["index_top"]]
     count = T.int64(0)
@@ -368,9 +388,11 @@ def emit_steps(plan, order, nodes, signature, steps, step_count, with_gradients,
             count = count + column_count(plan, order[place], signature)
     else:
         count = nodes * plan.table[signature + at.COLUMNS]
-    write_block(plan, order, nodes, signature, count, with_gradients)
-    for number in T.serial(step_count):
-        step: T.let = signature + steps + number * at.STEP_ROW
+    lists: T.let = plan.table[signature + group + (at.FORWARD_LISTS - at.FORWARD)]
+    firsts: T.let = plan.table[signature + group + (at.FORWARD_FIRSTS - at.FORWARD)]
+    write_block(plan, order, nodes, signature, count, with_gradients, lists, firsts)
+    for number in T.serial(plan.table[signature + group + (at.FORWARD_COUNT - at.FORWARD)]):
+        step: T.let = signature + plan.table[signature + group] + number * at.STEP_ROW
         operand: T.let = plan.table[step + at.STEP_OPERAND]
         wanted = T.int64(1)
         if operand != at.NO_OPERAND:

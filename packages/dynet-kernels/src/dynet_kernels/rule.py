@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .formula import Formula
-from .kernels import NUMBER, ByColumns
+from .kernels import NUMBER, ByColumns, Lists
 
 SUM, MAXIMUM, MINIMUM = "sum", "maximum", "minimum"
 
@@ -109,6 +109,11 @@ class Rule(ByColumns):
         """All that a column writes: see `kernels.Targets`."""
         return tuple((self.role_of(name), 1 if name in self.numbers else parameters[0]) for name in self.outputs)
 
+    def lists(self, parameters: tuple[int, ...]) -> Lists:
+        """What formulas read and write: see `kernels.Lists`."""
+        kept = {reduction.keep for reduction in self.reductions.values() if reduction.keep}
+        return tuple({self.role_of(name) for name in self.reads | {*self.outputs} | kept}), ()
+
     def work(self, parameters: tuple[int, ...]) -> int:
         """About how many picoseconds a column takes."""
         return NUMBER * parameters[0] * len(self.outputs)
@@ -150,6 +155,10 @@ class Across(ByColumns):
         """All that neighbouring columns write: see `kernels.Targets`."""
         size, width = parameters
         return tuple((role, of * width) for role, of in self.rule.targets((size,)))
+
+    def lists(self, parameters: tuple[int, ...]) -> Lists:
+        """What formulas read and write: see `kernels.Lists`."""
+        return self.rule.lists(parameters[:1])
 
     def work(self, parameters: tuple[int, ...]) -> int:
         """About how many picoseconds neighbouring columns take."""

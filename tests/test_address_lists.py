@@ -1,0 +1,43 @@
+"""Kernels read no other lists of addresses than they say: the planner writes only those."""
+
+import pytest
+
+import dynet  # noqa: F401  # adds the kernels of all ops
+from dynet_kernels import tir
+from dynet_kernels.kernels import KERNELS
+
+FIRST = 1000  # a parameter that says which list: none that is counted from 0 is so large
+
+
+def saying_which() -> list[str]:
+    return [name for name, kernel in KERNELS.items() if lists_of(kernel) is not None]
+
+
+def lists_of(kernel):
+    return kernel.lists(tuple(range(FIRST, FIRST + len(kernel.parameters))))
+
+
+def test_most_kernels_say_which_lists_they_read():
+    assert {"product", "product.dx", "product.dW", "copy", "accumulate", "tanh.dx", "cmult"} <= {*saying_which()}
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", saying_which())
+def test_a_kernel_reads_no_other_lists_than_it_says(name, target, monkeypatch):
+    pytest.importorskip("tvm")
+    kernel, read = KERNELS[name], set()
+    plain = tir.Instruction.address
+
+    def address(instruction, role, column):
+        by_name = getattr(role, "name", None)
+        if by_name is None:
+            read.add(int(role))
+        elif by_name in kernel.parameters:  # else a choice between those that it names elsewhere
+            read.add(FIRST + kernel.parameters.index(by_name))
+        return plain(instruction, role, column)
+
+    monkeypatch.setattr(tir.Instruction, "address", address)
+    kernel.cpu(16) if target == "cpu" else kernel.cuda()
+    columns, firsts = lists_of(kernel)
+    assert read, "it reads none at all"
+    assert read <= {*columns, *firsts}

@@ -92,6 +92,31 @@ def test_fifty_updates_stay_together():
     assert_equal_steps(model, trainer, expected, sizes=(0.1,) * 50)
 
 
+@pytest.mark.parametrize(
+    "trainer_type, settings",
+    [
+        (MomentumSGDTrainer, {}),
+        (AdadeltaTrainer, {"rho": 0.9}),
+        (RMSPropTrainer, {}),
+        (AdamTrainer, {"beta_2": 0.9}),
+        (AmsgradTrainer, {"beta_2": 0.9}),
+    ],
+)
+def test_averages_of_gradients_that_are_zero_become_zero(trainer_type, settings):
+    """They would come to a halt among the denormal numbers, where an update takes twenty times as long."""
+    model = Model()
+    trainer = trainer_type(model.collection, **settings)
+    trainer.set_sparse_updates(False)
+    model.draw_gradients(1.0)
+    for _ in range(900):
+        trainer.update()
+    states = np.concatenate([state.array for kept in trainer._table.kept.values() for state in kept])
+    smallest = np.finfo(np.float32).smallest_normal
+    assert not ((states != 0) & (np.abs(states) < smallest)).any()
+    if trainer_type in (MomentumSGDTrainer, RMSPropTrainer):
+        assert not states.any()
+
+
 def test_norm_of_a_large_model_is_accurate():
     model = Model(shapes=[(1 << 22,)], tables=[])
     set_gradient(model.parameters[0], np.full(1 << 22, 0.1))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
+from . import formula
+from .formula import Formula, Symbol
 from .kernels import Adds, Alone
 from .rule import Rule
+
+SMALL = 1e-37  # what a state is held to be 0 below: somewhat above the smallest normal float32
 
 
 class GradientNorm(Adds, Alone):
@@ -41,4 +45,16 @@ def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: C
         numbers: names of hyper-parameters, in the order in which the trainer gives them.
         formulas: the new `p` and states, from what these were before, `g` and the numbers.
     """
-    return UpdateRule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)
+    rule = UpdateRule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)
+    for name in states:
+        given = rule.outputs[name]
+        rule.outputs[name] = Formula(given.names, without_denormals(given.result))
+    return rule
+
+
+def without_denormals(x: Symbol) -> Symbol:
+    """x, or 0 where it is so small that many CPUs take a hundred cycles for each operation on it.
+
+    An average of gradients that have become 0 would come to stay there: 0.9 times the smallest number is that number.
+    """
+    return formula.where(formula.absolute(x) < SMALL, 0.0, x)

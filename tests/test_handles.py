@@ -72,6 +72,33 @@ def test_whatever_is_held_graphs_have_their_own_nodes(graphs):
         nodes = node = None
 
 
+@pytest.mark.skipif(not handles.STORED, reason="this Python does not store references where compiled code finds them")
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=300))
+def test_compiled_code_finds_those_that_python_finds(holds):
+    dy.renew_cg()
+    nodes = ones(len(holds))
+    nodes[0].value()  # there is compiled code from now on
+    held = [node for node, count in zip(nodes, holds) for _ in range(count)]
+    wanted = sorted({node.at for node in held})
+    del nodes
+    assert list(current().handles._held(2 * len(holds))) == wanted
+    dy.renew_cg()
+    assert all(node.graph is not current() for node in held)
+    ones(len(holds))  # in place of those that are held, others
+    assert not current().handles._held(2 * len(holds))
+
+
+def test_a_chain_without_compiled_code(monkeypatch):
+    monkeypatch.setattr(handles, "STORED", 0)
+    test_what_is_held_is_stale_and_stays_so()
+    test_a_chain_grows_with_its_graph_and_gives_back()
+    dy.renew_cg()
+    held = ones(100)[::7]
+    dy.renew_cg()
+    assert all(node.graph is not current() for node in held)
+
+
 def test_a_chain_grows_with_its_graph_and_gives_back():
     total = dy.esum(ones(3 * handles.COUNT))
     assert total.value() == pytest.approx(3 * handles.COUNT * np.tanh(1), rel=1e-3)

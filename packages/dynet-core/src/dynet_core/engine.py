@@ -8,6 +8,7 @@ import struct
 import threading
 import weakref
 from collections import deque
+from typing import Any
 
 import numpy as np
 
@@ -126,6 +127,7 @@ class Engine:
         self.whole: list[np.ndarray] = []  # what touched rows are noted in, of tables that are operands as a whole
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
+        self.machine: Any = None  # what compiled code there is, once it was needed
         self.shards = 0
         self.last_count, self.last_pack = 0, PACK_SMALL[0]
         self.context = np.zeros(len(SLOT), np.int64)

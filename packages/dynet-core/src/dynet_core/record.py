@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
@@ -157,24 +158,28 @@ def _refuse(name: str, *operands) -> Expression:
 
 def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Expression]], Expression]:
     """The recording function of an op of a fixed number of operands that is known only at the call."""
-    known: dict[tuple[Dim, ...], tuple[int, Dim]] = {}
+    known: dict[Dim | None, Any] = {}  # by the Dim of the first, the second, ..., of the last, and None
 
     def unusual(operands: Sequence[Expression]) -> Expression:
         graph = graph_of(name, operands)
-        key = tuple([x.type for x in operands])
-        if key not in known:
-            new = _named(name, signature_of(*key))
-            known[key] = new.at, new.dim
-        return _append(graph, *known[key], [x.at for x in operands])
+        dims = [x.type for x in operands]
+        found = known
+        for dim in dims:
+            found = found.setdefault(dim, {})
+        if None not in found:
+            new = _named(name, signature_of(*dims))
+            found[None] = new.at, new.dim
+        return _append(graph, *found[None], [x.at for x in operands])
 
     def record(operands: Sequence[Expression]) -> Expression:
         try:
-            dims, graph = [], None
+            found: Any = known
+            graph = None
             for x in operands:
-                dims.append(x.type)
+                found = found[x.type]
                 if x.graph is not graph and x.graph is not None:  # None: a parameter
                     graph = x.graph if graph is None else graph_of(name, operands)
-            signature, dim = known[tuple(dims)]
+            signature, dim = found[None]
             node = graph.next  # type: ignore[union-attr]
             graph.next = node.next  # type: ignore[union-attr]
         except (KeyError, AttributeError):

@@ -182,7 +182,23 @@ def planner_module(shards: int) -> ir.IRModule:
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
     functions[ir.GlobalVar("norm_and_update")] = norm_and_update(planners)
+    functions[ir.GlobalVar("find_others")] = find_others()
     return ir.IRModule(functions)
+
+
+def find_others():
+    """Which of the int64 numbers at `count` addresses are others than `usual`: how many, then their places."""
+
+    def body(addresses, count, usual, found):
+        at_each, others = tir.buffer_at(addresses, "int64"), tir.buffer_at(found, "int64")
+        number = tir.Counter(int64(0))
+        with T.serial(int64(0), count) as place:
+            with tir.when(tir.buffer_at(at_each[place], "int64")[int64(0)] != usual):
+                number.set(number.get() + int64(1))
+                T.buffer_store(others, place, [number.get()])
+        T.buffer_store(others, number.get(), [int64(0)])
+
+    return function("find_others", ["addresses", "count", "usual", "found"], body)
 
 
 def norm_and_update(planners):

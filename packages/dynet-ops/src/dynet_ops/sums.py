@@ -105,18 +105,22 @@ def esum(xs: Sequence[Expression]) -> Expression:
             dim = xs[0].type
             signature = _equal[dim]
             graph = thread.graph
+            node = graph.next
+            following = node.next
             places = []
             for x in xs:
                 if x.type is dim and x.graph is graph:
                     places.append(x.at)
         except (AttributeError, IndexError, KeyError):
             places = []
-        if places and len(places) == len(xs):
-            node = graph.new_node(dim)
+        count = len(places)
+        if count and count == len(xs):
+            graph.next = following
+            node.type = dim
             nodes = graph.nodes
             nodes.append(signature)
-            nodes.append(len(places))
-            nodes.extend(places)
+            nodes.append(count)
+            nodes += places
             return node
     return _sum("esum", listed("esum", xs))
 

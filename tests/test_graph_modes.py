@@ -111,6 +111,16 @@ def test_an_input_that_was_taken_back_cannot_be_set(model):
     assert z.value() == [1, 2]
 
 
+def test_only_inputs_can_be_set(model):
+    W = model.add_parameters(2, init=1.0)
+    x = dy.inputVector([1, 2])
+    y = dy.tanh(x)
+    for computed in (y, W, dy.parameter(W, update=False)):
+        with pytest.raises(dy.ArgumentError, match=r"^set: expected an input, got an expression of \(2,\)"):
+            computed.set([3, 4])
+    assert (x.value(), W.value()) == ([1, 2], [1, 1])
+
+
 def test_setting_an_input_after_a_checkpoint(model):
     x = dy.inputVector([1, 2])
     y = x * 2.0

@@ -163,13 +163,14 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
     def unusual(operands: Sequence[Expression]) -> Expression:
         graph = graph_of(name, operands)
         dims = [x.type for x in operands]
-        found = known
+        found: Any = known
         for dim in dims:
             found = found.setdefault(dim, {})
         if None not in found:
             new = _named(name, signature_of(*dims))
             found[None] = new.at, new.dim
-        return _append(graph, *found[None], [x.at for x in operands])
+        signature, result = found[None]
+        return _append(graph, signature, result, [x.at for x in operands])
 
     def record(operands: Sequence[Expression]) -> Expression:
         try:

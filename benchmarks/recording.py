@@ -2,7 +2,7 @@
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/recording.py --tasks tagger treelstm
 
-A step is `renew_cg` and the task's own code with all the ops that it records; nothing is computed. A figure is
+A step is `renew_cg` and the task's own code with all the ops that it records; only the first is computed. A figure is
 microseconds a sentence, the median over interleaved rounds. The parser that reads its scores computes while it builds,
 so it is left out.
 """

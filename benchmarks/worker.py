@@ -41,6 +41,8 @@ def main() -> None:
     work = order.get("work", "train")
     if steps.prepare:
         steps.prepare(work)
+    if work == "build":
+        steps.infer()  # a program computes, too: what a library loads then may help it to record
     step = Split(steps) if work == "phases" else getattr(steps, work)
     loss = step()
     print(json.dumps({"loss": None if work == "build" else loss}), file=answers)

@@ -69,24 +69,9 @@ class Graph:
         self.nodes = self.engine.recorded
         self.handles = Handles(self)
         self.next = self.handles[0]
-        self.begin()
-
-    def begin(self) -> None:
-        """Begin anew: what is recorded next is the first node."""
-        engine = self.engine
-        if self.inputs:
-            del self.inputs[:]
-            self.starts.clear()
-        if engine.keys:
-            engine.keys.clear()
-        if engine.large:
-            engine.tidy()
-        engine.slots[ARENA_TOP] = engine.numbers_at
-        self.next = self.handles.begin(self.next)
         self._version = next(_versions)
         self.done = self.inputs_done = 0
-        self.differentiated = -1
-        self.differentiated_fully = False
+        self.differentiated, self.differentiated_fully = -1, False
 
     # For users. What these modules do needs graphs, so it is imported where it is used.
 
@@ -322,13 +307,25 @@ def renew() -> Graph:
         graph = thread.graph
     except AttributeError:
         return current()
+    engine = graph.engine
     if graph.__class__ is Graph:
         graph.nodes.clear()
     else:
         graph.__class__ = Graph
-        graph.nodes = graph.engine.recorded = []
+        graph.nodes = engine.recorded = []
         del graph.watch
-    graph.begin()
+    if graph.inputs:
+        del graph.inputs[:]
+        graph.starts.clear()
+    if engine.keys:
+        engine.keys.clear()
+    if engine.large:
+        engine.tidy()
+    engine.slots[ARENA_TOP] = engine.numbers_at
+    graph.next = graph.handles.begin(graph.next)
+    graph._version = next(_versions)
+    graph.done = graph.inputs_done = 0
+    graph.differentiated, graph.differentiated_fully = -1, False
     return graph
 
 

@@ -44,8 +44,11 @@ class Handles:
         chain = self._chain
         count = len(chain) if unused is None else unused.at
         if count > FEW and STORED and self._graph.engine.machine:
-            for number in self._held(count):
-                self._replace(number, self._graph.left_behind())
+            held = self._held(count)
+            if held:
+                gone = self._graph.left_behind()
+                for number in held:
+                    self._replace(number, gone)
         else:
             used = chain[:count]
             held = sum(map(references, used)) - FREE * count

@@ -1,5 +1,9 @@
 """Graph, expressions, execution, parameters and initializers."""
 
+from contextlib import suppress
+
+from dynet_kernels import cache
+
 from .config import DynetParams, init, init_from_params
 from .errors import (
     ArgumentError,
@@ -43,6 +47,9 @@ from .initializer import (
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .profiling import profile
 from .tensor import Tensor
+
+with suppress(ImportError):  # raised again where something is computed
+    cache.linker()  # a part of the library like its modules, though it comes with another package
 
 __all__ = [
     "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError",

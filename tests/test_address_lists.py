@@ -24,7 +24,6 @@ def test_most_kernels_say_which_lists_they_read():
 @pytest.mark.parametrize("target", ["cpu", "cuda"])
 @pytest.mark.parametrize("name", saying_which())
 def test_a_kernel_reads_no_other_lists_than_it_says(name, target, monkeypatch):
-    pytest.importorskip("tvm")
     kernel, read = KERNELS[name], set()
     plain = tir.Instruction.address
 

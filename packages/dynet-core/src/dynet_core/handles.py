@@ -154,7 +154,8 @@ def _stored_count() -> int:
 
     free = words()
     held = [chain[1], chain[3], chain[3]]
-    return free[0] if words() == [free[0] + more for more in (0, 1, 0, 2)] and len(set(free)) == 1 and held else 0
+    counted = words() == [free[0] + held.count(handle) for handle in chain]
+    return free[0] if counted and len(set(free)) == 1 else 0
 
 
 STORED = _stored_count()

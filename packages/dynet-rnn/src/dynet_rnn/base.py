@@ -71,7 +71,7 @@ class LayersBuilder:
         Raises:
             ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
         """
-        if self._run is None or self._run.version != current()._version:
+        if self._run is None or self._run.version != current().version():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
         return [layer[: self._listed] for layer in self._run.expressions]
 

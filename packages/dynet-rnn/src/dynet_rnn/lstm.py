@@ -99,10 +99,10 @@ class VanillaLSTMBuilder(Variational):
             return super()._loaded(update)
         graph = current()
         *_, known, first = self._computed.get(update, (None, 0))
-        if known != graph._version or not graph.holds(first):
+        if known != graph.version() or not graph.holds(first):
             first = graph.node_count()
             found = [self._expressions(layer, update) for layer in self._parameters]
-            self._computed[update] = found, self._layers(self._shifted(found)), graph._version, first
+            self._computed[update] = found, self._layers(self._shifted(found)), graph.version(), first
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:

@@ -3,6 +3,7 @@
 from . import (
     activations,
     circular,
+    constants,
     contraction,
     convolution,
     cumulative,
@@ -41,6 +42,7 @@ from . import (
 from .activations import *
 from .arithmetic import add, cdiv, cmult, colwise_add, subtract
 from .circular import *
+from .constants import *
 from .contraction import *
 from .convolution import *
 from .cumulative import *
@@ -76,11 +78,11 @@ from .vanilla_lstm import *
 
 __all__ = [
     "add", "cdiv", "cmult", "colwise_add", "subtract",
-    *activations.__all__, *circular.__all__, *contraction.__all__, *convolution.__all__, *cumulative.__all__,
-    *dropouts.__all__, *elementwise.__all__, *extremes.__all__, *folding.__all__, *gradients.__all__,
-    *hinge_losses.__all__, *hyperbolic.__all__, *inputs.__all__, *joining.__all__, *linear_algebra.__all__,
-    *logsumexps.__all__, *losses.__all__, *matrix.__all__, *max_dims.__all__, *moments.__all__, *norm.__all__,
-    *picking.__all__, *powers.__all__, *probability.__all__, *random.__all__, *reduce.__all__, *reduce_dims.__all__,
-    *rounding.__all__, *selection.__all__, *shape.__all__, *simplex.__all__, *sums.__all__, *trigonometry.__all__,
-    *vanilla_lstm.__all__,
+    *activations.__all__, *circular.__all__, *constants.__all__, *contraction.__all__, *convolution.__all__,
+    *cumulative.__all__, *dropouts.__all__, *elementwise.__all__, *extremes.__all__, *folding.__all__,
+    *gradients.__all__, *hinge_losses.__all__, *hyperbolic.__all__, *inputs.__all__, *joining.__all__,
+    *linear_algebra.__all__, *logsumexps.__all__, *losses.__all__, *matrix.__all__, *max_dims.__all__,
+    *moments.__all__, *norm.__all__, *picking.__all__, *powers.__all__, *probability.__all__, *random.__all__,
+    *reduce.__all__, *reduce_dims.__all__, *rounding.__all__, *selection.__all__, *shape.__all__, *simplex.__all__,
+    *sums.__all__, *trigonometry.__all__, *vanilla_lstm.__all__,
 ]  # fmt: skip

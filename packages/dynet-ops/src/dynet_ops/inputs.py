@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -18,12 +17,9 @@ from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
-from dynet_core.signature import constant as number_view
-from dynet_kernels.kernels import KERNELS
-from dynet_kernels.layout import INPUT, SELF
-from dynet_kernels.rule import Rule
+from dynet_core.record import graph_of
+from dynet_core.signature import Signature
+from dynet_kernels.layout import INPUT
 
 
 def set_values(x: Expression, values) -> None:
@@ -242,55 +238,6 @@ def inputTensor(arr, batched: bool = False) -> Expression:
     return _input(array, Dim.of(checked_dims("inputTensor", dims), batch))
 
 
-def zeros(dim, batch_size: int = 1) -> Expression:
-    """A tensor of zeros.
-
-    >>> zeros((2,)).value()
-    [0.0, 0.0]
-    """
-    return _constant("zeros", dim, 0.0, batch_size)
-
-
-zeroes = zeros
-
-
-def ones(dim, batch_size: int = 1) -> Expression:
-    """A tensor of ones.
-
-    >>> ones((2,)).value()
-    [1.0, 1.0]
-    """
-    return _constant("ones", dim, 1.0, batch_size)
-
-
-def constant(dim, val: float, batch_size: int = 1) -> Expression:
-    """A tensor whose elements are all `val`.
-
-    >>> constant((2,), 3).value()
-    [3.0, 3.0]
-    """
-    return _constant("constant", dim, val, batch_size)
-
-
-KERNELS.add("constant", Rule(("y", "c"), {"y": lambda c: c}, numbers=("c",)))
-
-
-@functools.cache
-def _constant_signature(name: str, dim: Dim) -> Signature:
-    step = Step("constant", (dim.total,))
-    return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), number_view(0)], forward=[step])
-
-
-def _constant(name: str, dim, val, batch_size: int) -> Expression:
-    """A tensor of one number, which a kernel writes: only the number is kept among the inputs."""
-    whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
-    value = real_array(name, val)
-    if value.size != 1:
-        raise ShapeError(f"{name}: expected one number, got {value.size}")
-    graph = current()
-    return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
-
-
 def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
     try:
         return np.full(shape, value, np.float32)
@@ -431,7 +378,7 @@ def _refuse(name: str, p) -> NoReturn:
 # ----------------------------------------------------------------------------------------------------------- the table
 
 
-def _enter(function: Callable, reference: Callable, *attributes: dict) -> None:
+def enter(function: Callable, reference: Callable, *attributes: dict) -> None:
     """Enter an input in the table: an op without operands, whose reference says what is given, the batch last."""
     samples = [Sample([], each) for each in attributes]
     register(function, reference=reference, whole_batch=True, differentiable=False, samples=samples)
@@ -458,7 +405,7 @@ def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float 
 
 
 _NUMBERS = np.arange(-15.0, 15.0) / 8
-_enter(
+enter(
     inputTensor,
     _tensor_reference,
     {"arr": 2.5},
@@ -468,9 +415,9 @@ _enter(
     {"arr": [_NUMBERS.reshape(3, 10), -_NUMBERS.reshape(3, 10)]},
     {"arr": _NUMBERS.reshape(1, 5, 2, 3).T},
 )
-_enter(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
-_enter(vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130})
-_enter(
+enter(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
+enter(vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130})
+enter(
     matInput,
     lambda d1, d2: np.zeros((d1, d2, 1)),
     {"d1": 1, "d2": 1},
@@ -478,7 +425,7 @@ _enter(
     {"d1": 5, "d2": 1},
     {"d1": 33, "d2": 3},
 )
-_enter(
+enter(
     inputVector,
     lambda v: np.reshape(v, (-1, 1)),
     {"v": [1]},
@@ -486,7 +433,7 @@ _enter(
     {"v": (4, 5)},
     {"v": _NUMBERS},
 )
-_enter(
+enter(
     inputMatrix,
     lambda v, d: _stored(v, d),
     {"v": [1], "d": (1, 1)},
@@ -494,15 +441,7 @@ _enter(
     {"v": _NUMBERS, "d": [5, 1, 6]},
     {"v": _NUMBERS[:17], "d": (17,)},
 )
-_SHAPES = {"dim": 1}, {"dim": (17,)}, {"dim": (5, 3), "batch_size": 2}, {"dim": [2, 1, 4], "batch_size": 3}
-_enter(zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES)
-_enter(ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES)
-_enter(
-    constant,
-    lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
-    *[{"val": val, **shape} for val, shape in zip((2.5, -3, 0, np.float32(0.5)), _SHAPES)],
-)
-_enter(
+enter(
     one_hot,
     lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
     {"d": 1, "idx": 0},
@@ -510,7 +449,7 @@ _enter(
     {"d": 5, "idx": [2, 0, 2]},
     {"d": 3, "idx": np.array([1])},
 )
-_enter(
+enter(
     sparse_inputTensor,
     _sparse_reference,
     {"idxs": ([0],), "values": [2.5], "shape": (1,)},
@@ -518,7 +457,7 @@ _enter(
     {"idxs": ([0, 1, 2], [4, 0, 3]), "values": [1, -2.5, 3], "shape": (3, 5), "defval": -0.5},
     {"idxs": ([0, 0], [1, 2], [2, 0]), "values": [1, 2], "shape": (1, 3, 3), "batched": True},
 )
-_enter(
+enter(
     inputTensorTranspose,
     lambda arr, dim=None, batch_size=1: _stored(arr, len(arr) // batch_size if dim is None else dim, batch_size),
     {"arr": [1]},
@@ -533,7 +472,6 @@ register(
 )
 
 __all__ = [
-    "const_parameter", "constant", "inputMatrix", "inputTensor", "inputTensorTranspose",
-    "inputVector", "lookup", "lookup_batch", "matInput", "one_hot", "ones", "parameter", "scalarInput",
-    "sparse_inputTensor", "to_device", "vecInput", "zeroes", "zeros",
+    "const_parameter", "inputMatrix", "inputTensor", "inputTensorTranspose", "inputVector", "lookup", "lookup_batch",
+    "matInput", "one_hot", "parameter", "scalarInput", "sparse_inputTensor", "to_device", "vecInput",
 ]  # fmt: skip

@@ -7,8 +7,8 @@ from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_ops.arithmetic import cmult
+from dynet_ops.constants import ones
 from dynet_ops.dropouts import checked_probability, dropout
-from dynet_ops.inputs import ones
 
 from .base import _RNNBuilder
 from .state import RNNState, Run
@@ -43,7 +43,7 @@ class Variational(_RNNBuilder):
         Raises:
             ArgumentError: `initial_state` has not been called in the current graph.
         """
-        if self._run is None or self._run.version != current()._version:
+        if self._run is None or self._run.version != current().version():
             raise ArgumentError(f"set_dropout_masks: call initial_state of this {self.whoami()} first")
         self._draw_masks(self._run, checked_batch("set_dropout_masks", batch_size))
 

@@ -12,7 +12,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, alias
-from dynet_ops.inputs import zeros
+from dynet_ops.constants import zeros
 
 from .layers import START, Form, Layers, typed
 
@@ -29,15 +29,15 @@ def place_in(dim: Dim, offset: int) -> Signature:
 class Run:
     """What the states share that come from one `initial_state`, in a graph of that `version`.
 
-    `plain` says that a step is recorded as its signature says, without dropout. `masks` are those of its
-    variational dropout, once there are any.
+    `graph` is the thread's, and may have been renewed since: a look at its version tells. `plain` says that a step is
+    recorded as its signature says, without dropout. `masks` are those of its variational dropout, once there are any.
     """
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
 
     def __init__(self, builder: _RNNBuilder, graph: Graph, layers: Layers, expressions, plain: bool):
         self.builder, self.layers, self.plain = builder, layers, plain
-        self.graph, self.version = graph, graph._version
+        self.graph, self.version = graph, graph.version()
         self.expressions: list[list[Expression]] = expressions
         self.masks: list[list[Expression | None]] | None = None
 

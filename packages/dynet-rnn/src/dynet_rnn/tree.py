@@ -12,7 +12,7 @@ from dynet_core.graph import Graph, current
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
-from dynet_ops.inputs import zeros
+from dynet_ops.constants import zeros
 from dynet_ops.trees import child_sum_signature, nary_signature, widened_signature
 
 from .base import LayersBuilder
@@ -27,7 +27,7 @@ class Run:
 
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
         self.builder, self.expressions = builder, found
-        self._graph, self.version = graph, graph._version
+        self._graph, self.version = graph, graph.version()
         self.nothing: int | None = None  # where the state stands of a child that is not there
 
     @property

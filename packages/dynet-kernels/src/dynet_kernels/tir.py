@@ -15,7 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 from tvm_ffi import structural_map
 
-from .layout import WHOLE
+from .layout import CACHE_LINE, WHOLE
 
 UNBOUNDED = 1 << 40  # the declared extent of raw buffers: keeps their indices 64 bits wide
 ON_STACK = {"disable_lower_builtin": True}  # scratch in registers or on the stack instead of a workspace
@@ -89,10 +89,14 @@ def store(buffer, start, value, mask=None):
 
 def prefetch(buffer, start, size):
     """Have `size` floats that will be read soon brought into the second cache."""
+    with T.serial(int64(0), T.floordiv(size + int64(CACHE_LINE - 1), int64(CACHE_LINE))) as line:
+        prefetch_line(buffer, start + line * int64(CACHE_LINE))
+
+
+def prefetch_line(buffer, place):
+    """The same for the cache line that holds one float."""
     how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # to be read, kept for some time, no code
-    with T.serial(int64(0), T.floordiv(size + int64(15), int64(16))) as line:
-        place = T.address_of(buffer[start + line * int64(16)])
-        T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", place, *how))
+    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
 
 
 def vector_loop(size, lanes, step):

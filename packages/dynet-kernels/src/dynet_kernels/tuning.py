@@ -104,7 +104,7 @@ class MatrixGradient:
     tile: Tile = (4, 3)
     few: int = 4
     few_tile: Tile = (1, 8)
-    panel: int = 128
+    panel: int = 48
 
     def __post_init__(self):
         for name in ("tile", "few_tile"):
@@ -219,9 +219,14 @@ _chosen: ContextVar[Cpu | None] = ContextVar("chosen", default=None)
 _chosen_cuda: ContextVar[Cuda | None] = ContextVar("chosen_cuda", default=None)
 
 
+def registers(lanes: int) -> int:
+    """How many vectors of so many floats a CPU's registers hold, at least."""
+    return 32 if lanes == 16 else 16
+
+
 def defaults(lanes: int) -> Cpu:
     """What is taken where there is no record: with 32 registers 24 sums fit, with 16 registers 12."""
-    if lanes != 16:
+    if registers(lanes) == 16:
         return Cpu()
     return Cpu(
         Product(tiles=((8, 3), (4, 6), (2, 8), (1, 8))),

@@ -13,13 +13,14 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, tuning, vmath
 from ..cuda import precision
+from ..layout import CACHE_LINE
 from ..tir import int64, let, load, store, vector_loop
 from . import tensor_cores
 from .panels import Panel, Sums, blocks, by_chunks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
 MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
-MANY_ROWS = 1024  # of a matrix: so many that a column of its gradient is brought in piece by piece
+MANY_ROWS = 1024  # of a matrix's gradient are worked on together, so that they stay in the second cache
 
 
 def product_cpu(kernel, lanes):
@@ -213,80 +214,99 @@ def matrix_gradient_cpu(kernel, lanes):
     def body(instruction):
         rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
+        first_row, end_row = instruction.stretch(rows, lanes)
+        sizes = tuning.cpu(lanes).matrix_gradient
 
         def one_matrix(first, end):
             by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
 
-        first_row, end_row = instruction.stretch(rows, lanes)
-
-        def bring_next(start, length, end, row, vectors):
-            """What the next columns need: for all rows at once, unless there are so many that it would not stay."""
-            many = rows > int64(MANY_ROWS)
-            with T.serial(int64(0), T.min(length, end - start - length)) as j:
-                column = let(start + length + j)
-                with tir.when(row == first_row):
-                    tir.prefetch(memory, instruction.address(x_role, column), inner)
-                with tir.when(T.Or(many, row == first_row)):
-                    dy = instruction.address(dy_role, column)
-                    size = T.Select(many, int64(vectors * lanes), end_row - first_row)
-                    tir.prefetch(memory, let(dy + row), let(size))
-
         def some_of_matrix(dw, first, end):
-            tir.choose(
-                end - first <= int64(sizes.few),
-                lambda: by_tiles(dw, first, end, sizes.few_tile, panel_of_few),
-                lambda: by_tiles(dw, first, end, sizes.tile, panel),
-            )
+            tir.choose(end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
 
-        def by_tiles(dw, first, end, most, panel):
-            width, tall = most
+        def add(dw, k, width, row, vectors, mask, start, length, panel, bring=lambda number: None):
+            """To some rows of some columns of dW: what `length` columns give, whose dy stand in the panel."""
 
-            def tile(k, width, row, vectors, mask, start, length):
-                def at(c, v):
-                    return dw + (k + int64(c)) * rows + row + int64(v * lanes)
+            def at(c, v):
+                return dw + (k + int64(c)) * rows + row + int64(v * lanes)
 
-                sums = [
-                    [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
-                    for c in range(width)
-                ]
-                with tir.when(rows > int64(MANY_ROWS)):
-                    for c in range(width):  # for the next rows
-                        tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
-                with T.serial(int64(0), length) as number:
-                    x = let(instruction.address(x_role, start + number) + k)
-                    vector = [panel.vector(number, v) for v in range(vectors)]
-                    for c in range(width):
-                        scalar = let(tir.wide(memory[x + int64(c)], lanes))
-                        for v in range(vectors):
-                            sums[c][v].set(vmath.fma(vector[v], scalar, sums[c][v].get()))
+            sums = [
+                [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
+                for c in range(width)
+            ]
+            with tir.when(rows > int64(MANY_ROWS)):
+                for c in range(width):  # for the next rows
+                    tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
+            with T.serial(int64(0), length) as number:
+                bring(number)
+                x = let(instruction.address(x_role, start + number) + k)
+                vector = [panel.vector(number, v) for v in range(vectors)]
                 for c in range(width):
+                    scalar = let(tir.wide(memory[x + int64(c)], lanes))
                     for v in range(vectors):
-                        store(memory, at(c, v), sums[c][v].get(), mask)
+                        sums[c][v].set(vmath.fma(vector[v], scalar, sums[c][v].get()))
+            for c in range(width):
+                for v in range(vectors):
+                    store(memory, at(c, v), sums[c][v].get(), mask)
+
+        def of_few(dw, first, end):
+            width, tall = sizes.few_tile
+            panel = Panel(lanes, tall, sizes.few)
 
             def some_rows(row, vectors, mask):
-                wide = width
-                if panel is not panel_of_few:  # so many sums as do not wait for one another
-                    wide = max(width, min(width * tall // vectors, MOST_COLUMNS))
-                widths = dict.fromkeys((wide, width if width < wide else (width + 1) // 2, 1))
+                panel.fill(memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask)
 
-                def some_columns(number, length):
-                    start = let(first + number)
-                    bring_next(start, length, end, row, vectors)
-                    panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
-                    tiles(
-                        int64(0),
-                        inner,
-                        widths,
-                        lambda k, width: tile(k, width, row, vectors, mask, start, length),
-                    )
+                def tile(k, width):
+                    add(dw, k, width, row, vectors, mask, first, end - first, panel)
 
-                blocks(end - first, panel.height, some_columns)
+                tiles(int64(0), inner, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
 
             row_tiles(first_row, end_row, lanes, tall, some_rows)
 
-        sizes = tuning.cpu(lanes).matrix_gradient
-        panel = Panel(lanes, sizes.tile[1], sizes.panel)
-        panel_of_few = Panel(lanes, sizes.few_tile[1], sizes.few)
+        def of_many(dw, first, end):
+            width, tall = sizes.tile
+            taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
+            panel = Panel(lanes, tall + taller, sizes.panel)
+
+            def some_columns(stretch, height, start, length):
+                """One panel for all rows of a stretch. Meanwhile the next columns come in, a line of each in a tile."""
+                later = let(T.min(start + length, end - length))
+                lines_of_x, lines_of_dy = (
+                    let(T.floordiv(size + int64(CACHE_LINE - 1), int64(CACHE_LINE))) for size in (inner, height)
+                )
+                tiles_of_rows = let(T.floordiv(inner, int64(width)))
+
+                def some_rows(row, vectors, mask):
+                    panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
+                    tiles_before = let(T.floordiv(row - stretch, int64(tall * lanes)) * tiles_of_rows)
+                    wide = min(width * tall // vectors, MOST_COLUMNS)  # so many sums as do not wait for one another
+                    widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
+
+                    def tile(k, width):
+                        line = let(tiles_before + T.floordiv(k, int64(width)))
+                        of_x = line < lines_of_x
+                        of_dy = let(T.min(line - lines_of_x, lines_of_dy - int64(1)))
+                        role = let(T.Select(of_x, x_role, dy_role))
+                        place = let(int64(CACHE_LINE) * T.Select(of_x, line, of_dy) + T.Select(of_x, int64(0), stretch))
+
+                        def bring(number):
+                            tir.prefetch_line(memory, instruction.address(role, later + number) + place)
+
+                        add(dw, k, width, row, vectors, mask, start, length, panel, bring)
+
+                    tiles(int64(0), inner, widths, tile)
+
+                row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
+
+            def some_stretch(offset, height):
+                stretch = let(first_row + offset)
+                blocks(
+                    end - first,
+                    panel.height,
+                    lambda number, length: some_columns(stretch, height, let(first + number), length),
+                )
+
+            blocks(end_row - first_row, MANY_ROWS, some_stretch)
+
         groups(instruction, group, one_matrix)
 
     return tir.kernel(body, kernel.parameters, shared=tir.ROWS)

@@ -30,11 +30,25 @@ def halves(size):
     return sizes
 
 
-def row_tiles(first, end, lanes, vectors, emit):
-    """Cover rows first..end with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask)."""
+def row_tiles(first, end, lanes, vectors, emit, taller=False):
+    """Cover rows first..end with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask).
+
+    `taller`: where one vector would be left over, the last tile takes it.
+    """
     rows = let(end - first)
     whole = let(T.floordiv(rows, int64(lanes)))
-    tiles(int64(0), whole, halves(vectors), lambda start, size: emit(let(first + start * int64(lanes)), size, None))
+    sizes, start = halves(vectors), int64(0)
+
+    def some_rows(start, size):
+        emit(let(first + start * int64(lanes)), size, None)
+
+    if taller and vectors > 1:
+        rest = T.floormod(whole, int64(vectors))
+        one_left = T.And(rest == int64(1), whole > int64(1))
+        start = tir.Counter(whole - T.Select(one_left, int64(vectors + 1), rest)).get()
+        tiles(int64(0), start, [vectors], some_rows)
+        sizes = [vectors + 1, *sizes[1:]]
+    tiles(start, whole, sizes, some_rows)
     if lanes == 1:
         return
     rest = let(rows - whole * int64(lanes))
@@ -114,6 +128,10 @@ class Sums:
         """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values."""
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
+        if self.shared:  # read only at the end
+            for v in range(vectors):
+                for at in target:
+                    tir.prefetch_line(self.memory, at + int64(v * self.lanes))
         zero = tir.wide(tir.float32(0.0), self.lanes)
         sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
         if not self.shared:

@@ -98,7 +98,7 @@ class MatrixGradient:
         tile: (columns of W, vectors of rows) whose sums stay in registers.
         few: columns of dy up to which time goes by reading and writing dW.
         few_tile: the tile for so few columns; of long stretches.
-        panel: columns of dy that are copied to where they are contiguous.
+        panel: columns of dy that are copied to where they are contiguous; three times as many if dW is large.
     """
 
     tile: Tile = (4, 3)
@@ -109,7 +109,7 @@ class MatrixGradient:
     def __post_init__(self):
         for name in ("tile", "few_tile"):
             object.__setattr__(self, name, _tile(name, getattr(self, name), 48))
-        _between(self, panel=(8, ON_STACK // (16 * self.tile[1])), few=(1, 32))
+        _between(self, panel=(8, ON_STACK // (64 * self.tile[1])), few=(1, 32))
 
 
 @dataclass(frozen=True)

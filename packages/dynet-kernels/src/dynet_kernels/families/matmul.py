@@ -16,11 +16,13 @@ from ..cuda import precision
 from ..layout import CACHE_LINE
 from ..tir import int64, let, load, store, vector_loop
 from . import tensor_cores
-from .panels import Panel, Sums, blocks, by_chunks, groups, row_tiles, tiles
+from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
 MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
-MANY_ROWS = 1024  # of a matrix's gradient are worked on together, so that they stay in the second cache
+TOGETHER = 150_000  # floats of a matrix's gradient are worked on together, so that they stay in the second cache
+LARGE = 1 << 18  # floats of a matrix's gradient: so many that it does not; panels are LONGER then, and it is read less often
+LONGER = 3
 
 
 def product_cpu(kernel, lanes):
@@ -233,7 +235,7 @@ def matrix_gradient_cpu(kernel, lanes):
                 [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
                 for c in range(width)
             ]
-            with tir.when(rows > int64(MANY_ROWS)):
+            with tir.when(rows * inner > int64(LARGE)):
                 for c in range(width):  # for the next rows
                     tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
             with T.serial(int64(0), length) as number:
@@ -265,7 +267,8 @@ def matrix_gradient_cpu(kernel, lanes):
         def of_many(dw, first, end):
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
-            panel = Panel(lanes, tall + taller, sizes.panel)
+            panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
+            most = let(int64(sizes.panel) * T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1)))
 
             def some_columns(stretch, height, start, length):
                 """One panel for all rows of a stretch. Meanwhile the next columns come in, a line of each in a tile."""
@@ -282,7 +285,7 @@ def matrix_gradient_cpu(kernel, lanes):
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 
                     def tile(k, width):
-                        line = let(tiles_before + T.floordiv(k, int64(width)))
+                        line = let(tiles_before + T.floordiv(k, int64(wide)))
                         of_x = line < lines_of_x
                         of_dy = let(T.min(line - lines_of_x, lines_of_dy - int64(1)))
                         role = let(T.Select(of_x, x_role, dy_role))
@@ -299,13 +302,16 @@ def matrix_gradient_cpu(kernel, lanes):
 
             def some_stretch(offset, height):
                 stretch = let(first_row + offset)
-                blocks(
+                even_blocks(
                     end - first,
-                    panel.height,
+                    most,
                     lambda number, length: some_columns(stretch, height, let(first + number), length),
                 )
 
-            blocks(end_row - first_row, MANY_ROWS, some_stretch)
+            unit = int64(tall * lanes)
+            blocks(
+                end_row - first_row, let(T.max(T.floordiv(int64(TOGETHER), inner * unit), int64(1)) * unit), some_stretch
+            )
 
         groups(instruction, group, one_matrix)
 

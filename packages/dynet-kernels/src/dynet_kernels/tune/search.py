@@ -156,7 +156,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("tile of many columns", _matrix_tile, lambda w: w.columns > 8),
         Axis("tile of few columns", _few_tile, lambda w: w.columns <= 2),
         Axis("columns that are few", _values("few", 1, 2, 4, 8, 12), lambda w: w.columns <= 16),
-        Axis("panel", _values("panel", 32, 64, 96, 128, 192, 256), lambda w: w.columns >= 32),
+        Axis("panel", _values("panel", 24, 32, 48, 64, 96, 128), lambda w: w.columns >= 32),
     ),
     "columns": (
         Axis("vectors and chains", _columns_at_once),

@@ -271,7 +271,11 @@ SMALL = {
         shapes.product(33, 17, 12, 4),
     ],
     "column_gradient": lambda: [shapes.column_gradient(*s) for s in ((1, 1, 1), (37, 19, 5), (700, 9, 29), (8, 33, 8))],
-    "matrix_gradient": lambda: [shapes.matrix_gradient(*s) for s in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (8, 33, 8))],
+    "matrix_gradient": lambda: [
+        *(shapes.matrix_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (8, 33, 8))),
+        shapes.matrix_gradient(64, 21, 110),  # one vector more than whole tiles; columns for several panels
+        shapes.matrix_gradient(1100, 250, 150),  # more than stays in a cache
+    ],
     "columns": lambda: [shapes.rule(name, 3, size) for name in shapes.COLUMNS for size in SIZES[1:]],
     "norm": lambda: [shapes.norm(3, size) for size in (*SIZES, 5000)],
     "update": lambda: [shapes.update(3, size) for size in SIZES],

@@ -21,8 +21,8 @@ from .threads import add_atomically, block_of_products, wait
 
 MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
 TOGETHER = 150_000  # floats of a matrix's gradient are worked on together, so that they stay in the second cache
-LARGE = 1 << 18  # floats of a matrix's gradient: so many that it does not; panels are LONGER then, and it is read less often
-LONGER = 3
+LARGE = 1 << 18  # floats of a matrix's gradient: so many that it does not
+LONGER = 3  # times as long are panels then: it is read less often
 
 
 def product_cpu(kernel, lanes):
@@ -268,28 +268,36 @@ def matrix_gradient_cpu(kernel, lanes):
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
-            most = let(int64(sizes.panel) * T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1)))
+            most = tir.Counter(
+                int64(sizes.panel) * T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1))
+            ).get()
 
             def some_columns(stretch, height, start, length):
-                """One panel for all rows of a stretch. Meanwhile the next columns come in, a line of each in a tile."""
+                """All rows of a stretch. Meanwhile the next columns come in: with each tile, a line of each of them."""
                 later = let(T.min(start + length, end - length))
                 lines_of_x, lines_of_dy = (
                     let(T.floordiv(size + int64(CACHE_LINE - 1), int64(CACHE_LINE))) for size in (inner, height)
                 )
                 tiles_of_rows = let(T.floordiv(inner, int64(width)))
 
+                def line_of(tile):
+                    """The list of addresses, and what to add to them, of the line that comes in with a tile."""
+                    of_x = tile < lines_of_x
+                    of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
+                    return (
+                        let(T.Select(of_x, x_role, dy_role)),
+                        let(T.Select(of_x, tile * int64(CACHE_LINE), stretch + of_dy)),
+                    )
+
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
                     tiles_before = let(T.floordiv(row - stretch, int64(tall * lanes)) * tiles_of_rows)
-                    wide = min(width * tall // vectors, MOST_COLUMNS)  # so many sums as do not wait for one another
+                    # so many sums as do not wait for one another
+                    wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 
                     def tile(k, width):
-                        line = let(tiles_before + T.floordiv(k, int64(wide)))
-                        of_x = line < lines_of_x
-                        of_dy = let(T.min(line - lines_of_x, lines_of_dy - int64(1)))
-                        role = let(T.Select(of_x, x_role, dy_role))
-                        place = let(int64(CACHE_LINE) * T.Select(of_x, line, of_dy) + T.Select(of_x, int64(0), stretch))
+                        role, place = line_of(let(tiles_before + T.floordiv(k, int64(wide))))
 
                         def bring(number):
                             tir.prefetch_line(memory, instruction.address(role, later + number) + place)
@@ -308,10 +316,10 @@ def matrix_gradient_cpu(kernel, lanes):
                     lambda number, length: some_columns(stretch, height, let(first + number), length),
                 )
 
-            unit = int64(tall * lanes)
-            blocks(
-                end_row - first_row, let(T.max(T.floordiv(int64(TOGETHER), inner * unit), int64(1)) * unit), some_stretch
-            )
+            tile_rows = int64(tall * lanes)
+            tiles_together = T.floordiv(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
+            together = tir.Counter(T.max(tiles_together, int64(1)) * tile_rows).get()
+            blocks(end_row - first_row, together, some_stretch)
 
         groups(instruction, group, one_matrix)
 

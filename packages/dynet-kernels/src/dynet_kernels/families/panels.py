@@ -100,7 +100,7 @@ def even_blocks(count, size, emit):
     """The same by blocks that are as long as one another, or nearly."""
     size = int64(size)
     number = let(T.floordiv(count + size - int64(1), size))
-    blocks(count, let(T.floordiv(count + number - int64(1), T.max(number, int64(1)))), emit)
+    blocks(count, tir.Counter(T.floordiv(count + number - int64(1), T.max(number, int64(1)))).get(), emit)
 
 
 CHUNK = 512  # columns that are worked on together, so that what belongs to them stays in the second cache

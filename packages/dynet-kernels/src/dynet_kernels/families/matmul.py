@@ -19,6 +19,7 @@ from . import tensor_cores
 from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
+ENOUGH = 6  # columns of a tile, in whose work it is lost that more of the matrix is asked for
 MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
 TOGETHER = 150_000  # floats of a matrix's gradient are worked on together, so that they stay in the second cache
 LARGE = 1 << 18  # floats of a matrix's gradient: so many that it does not
@@ -48,7 +49,10 @@ def product_cpu(kernel, lanes):
         def in_place(w, first, end):
             def rows_of(row, vectors, mask, start, width):
                 def vector_of(k, v):
-                    return load(memory, w + k * rows + row + int64(v * lanes), lanes, mask)
+                    at = let(w + k * rows + row + int64(v * lanes))
+                    if width >= ENOUGH:
+                        tir.prefetch_line(memory, at + int64(vectors * lanes))  # for the next rows
+                    return load(memory, at, lanes, mask)
 
                 # a tile that is wider than what is left has the last column several times
                 columns = [start] + [let(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]

@@ -231,7 +231,7 @@ def defaults(lanes: int) -> Cpu:
     return Cpu(
         Product(tiles=((8, 3), (4, 6), (2, 8), (1, 8))),
         ColumnGradient(tiles=((4, 4), (1, 8))),
-        MatrixGradient(tile=(8, 3), few=4, few_tile=(2, 8)),
+        MatrixGradient(tile=(8, 3), few=8, few_tile=(2, 8)),
     )
 
 

@@ -278,6 +278,7 @@ def matrix_gradient_cpu(kernel, lanes):
 
             def some_columns(stretch, height, start, length):
                 """All rows of a stretch. Meanwhile the next columns come in: with each tile, a line of each of them."""
+                more = tir.Counter(end - start - length).get() > int64(0)
                 later = let(T.min(start + length, end - length))
                 lines_of_x, lines_of_dy = (
                     let(T.floordiv(size + int64(CACHE_LINE - 1), int64(CACHE_LINE))) for size in (inner, height)
@@ -301,12 +302,21 @@ def matrix_gradient_cpu(kernel, lanes):
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 
                     def tile(k, width):
-                        role, place = line_of(let(tiles_before + T.floordiv(k, int64(wide))))
+                        def alone():
+                            add(dw, k, width, row, vectors, mask, start, length, panel)
 
-                        def bring(number):
-                            tir.prefetch_line(memory, instruction.address(role, later + number) + place)
+                        def with_line():
+                            role, place = line_of(let(tiles_before + T.floordiv(k, int64(wide))))
 
-                        add(dw, k, width, row, vectors, mask, start, length, panel, bring)
+                            def bring(number):
+                                tir.prefetch_line(memory, instruction.address(role, later + number) + place)
+
+                            add(dw, k, width, row, vectors, mask, start, length, panel, bring)
+
+                        if width == wide:
+                            tir.choose(more, with_line, alone)
+                        else:
+                            alone()
 
                     tiles(int64(0), inner, widths, tile)
 

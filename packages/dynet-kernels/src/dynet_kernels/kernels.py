@@ -259,10 +259,10 @@ class MatrixGradient(Adds, ByRows):
         return _with_matrix(matrix, group, x, dy)
 
     def cpu(self, lanes):
-        return _family("matmul").matrix_gradient_cpu(self, lanes)
+        return _family("matrix_gradient").cpu(self, lanes)
 
     def cuda(self):
-        return _family("matmul").matrix_gradient_cuda(self)
+        return _family("matrix_gradient").cuda(self)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class ColumnGradient:
 
 @dataclass(frozen=True)
 class MatrixGradient:
-    """dW += dy x'; see `families.matmul`.
+    """dW += dy x'; see `families.matrix_gradient`.
 
     Args:
         tile: (columns of W, vectors of rows) whose sums stay in registers.

@@ -1,4 +1,4 @@
-"""Products of matrices with gathered columns, and the two gradients.
+"""Products of matrices with gathered columns, and the gradient of the columns; that of matrices: `matrix_gradient`.
 
 Matrices are stored column by column. The kernels share their parameters: (rows, inner, role of the matrix, role
 of the columns of `inner` numbers, role of the columns of `rows` numbers, group). `group` is how many neighbouring
@@ -16,14 +16,10 @@ from ..cuda import precision
 from ..layout import CACHE_LINE
 from ..tir import int64, let, load, store, vector_loop
 from . import tensor_cores
-from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
+from .panels import Sums, blocks, by_chunks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
 ENOUGH = 6  # columns of a tile, in whose work it is lost that more of the matrix is asked for
-MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
-TOGETHER = 150_000  # floats of a matrix's gradient are worked on together, so that they stay in the second cache
-LARGE = 1 << 18  # floats of a matrix's gradient: so many that it does not
-LONGER = 3  # times as long are panels then: it is read less often
 
 
 def product_cpu(kernel, lanes):
@@ -37,14 +33,13 @@ def product_cpu(kernel, lanes):
 
         def with_panels(w, first, end):
             def fill(panel, row, vectors, mask, k, length):
-                def column(number):
-                    at = let(w + (k + number) * rows + row)
-                    tir.prefetch(memory, at + int64(vectors * lanes), int64(vectors * lanes))  # the next panel's
-                    return at
+                panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
 
-                panel.fill(memory, length, column, vectors, mask)
+            def bring(row, vectors, k, part):
+                next_rows = let(w + k * rows + row + (int64(vectors) + part) * int64(lanes))
+                return lambda number: tir.prefetch_line(memory, next_rows + number * rows)
 
-            sums.by_panels(fill, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
+            sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
         def in_place(w, first, end):
             def rows_of(row, vectors, mask, start, width):
@@ -185,9 +180,21 @@ def column_gradient_cpu(kernel, lanes):
 
                 panel.fill_transposed(memory, length, column, vectors)
 
+            def bring(row, vectors, k, part):
+                beyond = row + int64(vectors * lanes) >= stop  # then the panel is one of the next rows of the matrix
+                next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
+                at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))
+                lines = int64(sizes.panel // CACHE_LINE)  # of each column
+
+                def line(number):
+                    column, place = T.floordiv(number, lines), T.floormod(number, lines)
+                    tir.prefetch_line(memory, at + column * rows + place * int64(CACHE_LINE))
+
+                return line
+
             sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
             start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
-            sums.by_panels(fill, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
+            sums.by_panels(fill, bring, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
@@ -211,148 +218,6 @@ def column_gradient_cuda(kernel):
             left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * rows],
             right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
             write=lambda first, i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
-        )
-
-    return tir.kernel(body, kernel.parameters)
-
-
-def matrix_gradient_cpu(kernel, lanes):
-    def body(instruction):
-        rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
-        memory = instruction.memory
-        first_row, end_row = instruction.stretch(rows, lanes)
-        sizes = tuning.cpu(lanes).matrix_gradient
-
-        def one_matrix(first, end):
-            by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
-
-        def some_of_matrix(dw, first, end):
-            tir.choose(end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
-
-        def add(dw, k, width, row, vectors, mask, start, length, panel, bring=lambda number: None):
-            """To some rows of some columns of dW: what `length` columns give, whose dy stand in the panel."""
-
-            def at(c, v):
-                return dw + (k + int64(c)) * rows + row + int64(v * lanes)
-
-            sums = [
-                [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
-                for c in range(width)
-            ]
-            with tir.when(rows * inner > int64(LARGE)):
-                for c in range(width):  # for the next rows
-                    tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
-            with T.serial(int64(0), length) as number:
-                bring(number)
-                x = let(instruction.address(x_role, start + number) + k)
-                vector = [panel.vector(number, v) for v in range(vectors)]
-                for c in range(width):
-                    scalar = let(tir.wide(memory[x + int64(c)], lanes))
-                    for v in range(vectors):
-                        sums[c][v].set(vmath.fma(vector[v], scalar, sums[c][v].get()))
-            for c in range(width):
-                for v in range(vectors):
-                    store(memory, at(c, v), sums[c][v].get(), mask)
-
-        def of_few(dw, first, end):
-            width, tall = sizes.few_tile
-            panel = Panel(lanes, tall, sizes.few)
-
-            def some_rows(row, vectors, mask):
-                panel.fill(memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask)
-
-                def tile(k, width):
-                    add(dw, k, width, row, vectors, mask, first, end - first, panel)
-
-                tiles(int64(0), inner, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
-
-            row_tiles(first_row, end_row, lanes, tall, some_rows)
-
-        def of_many(dw, first, end):
-            width, tall = sizes.tile
-            taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
-            panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
-            most = tir.Counter(
-                int64(sizes.panel) * T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1))
-            ).get()
-
-            def some_columns(stretch, height, start, length):
-                """All rows of a stretch. Meanwhile the next columns come in: with each tile, a line of each of them."""
-                more = tir.Counter(end - start - length).get() > int64(0)
-                later = let(T.min(start + length, end - length))
-                lines_of_x, lines_of_dy = (
-                    let(T.floordiv(size + int64(CACHE_LINE - 1), int64(CACHE_LINE))) for size in (inner, height)
-                )
-                tiles_of_rows = let(T.floordiv(inner, int64(width)))
-
-                def line_of(tile):
-                    """The list of addresses, and what to add to them, of the line that comes in with a tile."""
-                    of_x = tile < lines_of_x
-                    of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
-                    return (
-                        let(T.Select(of_x, x_role, dy_role)),
-                        let(T.Select(of_x, tile * int64(CACHE_LINE), stretch + of_dy)),
-                    )
-
-                def some_rows(row, vectors, mask):
-                    panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
-                    tiles_before = let(T.floordiv(row - stretch, int64(tall * lanes)) * tiles_of_rows)
-                    # so many sums as do not wait for one another
-                    wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
-                    widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
-
-                    def tile(k, width):
-                        def alone():
-                            add(dw, k, width, row, vectors, mask, start, length, panel)
-
-                        def with_line():
-                            role, place = line_of(let(tiles_before + T.floordiv(k, int64(wide))))
-
-                            def bring(number):
-                                tir.prefetch_line(memory, instruction.address(role, later + number) + place)
-
-                            add(dw, k, width, row, vectors, mask, start, length, panel, bring)
-
-                        if width == wide:
-                            tir.choose(more, with_line, alone)
-                        else:
-                            alone()
-
-                    tiles(int64(0), inner, widths, tile)
-
-                row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
-
-            def some_stretch(offset, height):
-                stretch = let(first_row + offset)
-                even_blocks(
-                    end - first,
-                    most,
-                    lambda number, length: some_columns(stretch, height, let(first + number), length),
-                )
-
-            tile_rows = int64(tall * lanes)
-            tiles_together = T.floordiv(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
-            together = tir.Counter(T.max(tiles_together, int64(1)) * tile_rows).get()
-            blocks(end_row - first_row, together, some_stretch)
-
-        groups(instruction, group, one_matrix)
-
-    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
-
-
-def matrix_gradient_cuda(kernel):
-    def body(instruction):
-        rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
-        memory = instruction.memory
-        tiled_product(
-            instruction,
-            group,
-            lambda width: (rows, inner, width),
-            left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
-            right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
-            write=lambda first, i, j, total: add_atomically(
-                memory, instruction.address(dw_role, first) + i + j * rows, total
-            ),
         )
 
     return tir.kernel(body, kernel.parameters)

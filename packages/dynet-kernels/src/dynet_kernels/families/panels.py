@@ -131,8 +131,11 @@ class Sums:
         self.first_row, self.end_row = first_row, end_row
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
-    def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role):
-        """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values."""
+    def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
+        """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values.
+
+        bring(k) asks for what comes next, a line at a time: the core can wait for a few lines only.
+        """
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
         if self.shared:  # read only at the end
@@ -148,6 +151,8 @@ class Sums:
                     for v in range(vectors):
                         sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, mask))
         with T.serial(int64(0), length) as k:
+            if bring:
+                bring(k)
             matrix = [vector_of(k, v) for v in range(vectors)]
             for j in range(len(columns)):
                 scalar = let(tir.wide(self.memory[source[j] + k], self.lanes))
@@ -161,12 +166,13 @@ class Sums:
                     total = total + T.Select(adds, load(self.memory, at, self.lanes, mask), zero)
                 store(self.memory, at, total, mask)
 
-    def by_panels(self, fill, tile, height, depth, first, end, start_role, row_first):
+    def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
         """Columns first..end by a tile of (columns, vectors), from panels of `height` of M's columns.
 
-        There are `depth` of these; fill(panel, row, vectors, mask, k, length) fills a panel. `row_first`: all of a few
-        rows before others, so that they are written once; else all rows from a few columns of M, so that what belongs
-        to these in the source is read once.
+        There are `depth` of these; fill(panel, row, vectors, mask, k, length) fills a panel. The next one comes in
+        meanwhile, a vector of its rows with each of the first tiles: bring(row, vectors, k, part)(number) asks for a
+        line of it. `row_first`: all of a few rows before others, so that they are written once; else all rows from a
+        few columns of M, so that what belongs to these in the source is read once.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)
@@ -181,7 +187,16 @@ class Sums:
                     with T.serial(int64(0), int64(count)) as j:
                         column = let(T.min(start + int64(count) + j, end - int64(1)))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
-                self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far)
+
+                def add(part=None):
+                    asks = None if part is None else bring(row, vectors, k, part)
+                    self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far, asks)
+
+                if count == width:
+                    part = let(T.floordiv(start - first, int64(width)))
+                    tir.choose(part < int64(vectors), lambda: add(part), add)
+                else:
+                    add()
 
             tiles(first, end, halves(width), some_columns)
 

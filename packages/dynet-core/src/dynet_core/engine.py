@@ -22,7 +22,7 @@ from .errors import OutOfMemoryError
 from .memory import Block, block
 from .signature import TABLE
 
-READY, NODE_ROW, NODE_VALUE = at.READY, at.NODE_ROW, at.NODE_VALUE
+READY, SPENT, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NODE_ROW, at.NODE_VALUE
 PER_RECORD = {
     "fresh": 1,
     "kept": 1,
@@ -331,11 +331,19 @@ class Engine:
         elif begin < len(self.known):  # some records were taken back
             self.known = []
 
-    def backward(self, loss: int, size: int, everything: bool) -> None:
-        """Add the gradient of `size` numbers at `loss` to every parameter they depend on."""
+    def backward(self, loss: int, size: int, everything: bool) -> bool:
+        """Add the gradient of `size` numbers at `loss` to every parameter they depend on.
+
+        Returns:
+            False, and nothing has been done, if an earlier pass has spent values: they have to be computed again.
+        """
         for touched in self.whole:
             touched[-1] = 1
         self.machine.backward(self.context_at, loss, size, 1 if everything else 0)
-        if self.slots[STATUS] != READY:
-            self._make_room("backward")
-            self.backward(loss, size, everything)
+        status = self.slots[STATUS]
+        if status == READY:
+            return True
+        if status == SPENT:
+            return False
+        self._make_room("backward")
+        return self.backward(loss, size, everything)

@@ -154,6 +154,10 @@ class Expression:
     def backward(self, full: bool = False) -> None:
         """Add the gradient of this number with respect to every parameter to that parameter's gradient.
 
+        A graph can be differentiated again, from here or elsewhere. Where an earlier time has spent values of recurrent
+        networks, which it does in programs that differentiate each graph once, all are computed again before, with the
+        parameters as they are by then.
+
         Args:
             full: also compute the gradients of nodes that no parameter needs, for `gradient()`.
 

@@ -186,11 +186,15 @@ class Graph:
     def invalidate(self) -> None:
         """Forget all values: inputs have changed. Random nodes will be drawn anew."""
         len(self.nodes)  # raises if the graph is gone
-        self.engine.restart()
-        self.done = self.inputs_done = 0
+        self.forget_values()
         self.differentiated = -1
         if self.engine.keys:
             renew_keys(self)
+
+    def forget_values(self) -> None:
+        """Have all values computed again, from the same inputs and with the same noise."""
+        self.engine.restart()
+        self.done = self.inputs_done = 0
 
     def replace_input(self, place: int, values: np.ndarray) -> None:
         """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
@@ -231,7 +235,10 @@ class Graph:
         """Add the gradient of a node to every parameter it depends on."""
         if self.done < len(self.nodes):
             self.forward()
-        self.engine.backward(place, size, everything)
+        if not self.engine.backward(place, size, everything):
+            self.forget_values()
+            self.forward()
+            self.engine.backward(place, size, everything)
         self.differentiated, self.differentiated_fully = place, everything
 
     def gradients(self, place: int, count: int) -> np.ndarray:

@@ -71,7 +71,8 @@ class Signature:
     With `parts`, a record is several nodes, which run by these; the last of them `repeats` until there is one for
     each operand beyond the first `operands`, the first part not counted. A part is `variadic` as its record is, but
     has columns for each operand that shares EACH only if it says `each`. It waits for the part before it, for the
-    operands of the record from waits[0] up to waits[1] and, if it `waits_each`, for those that share EACH.
+    operands of the record from waits[0] up to waits[1] and, if it `waits_each`, for those that share EACH. With
+    `sets_first` its steps set what they make of the gradient of the first part, of which each part has a share.
     """
 
     __slots__ = ("at", "dim", "kernel", "name", "parts", "repeats")
@@ -92,6 +93,7 @@ class Signature:
         each: bool | None = None,
         waits: tuple[int, int] | None = None,
         waits_each: bool = False,
+        sets_first: bool = False,
         parts: Sequence[Signature] = (),
         repeats: bool = False,
         alias_scale: int = 0,
@@ -121,7 +123,7 @@ class Signature:
                 columns if each else 0, operands,
                 int(variadic), attributes, constants, alias_scale, alias_offset, int(passes), waits_from,
                 waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
-                int(not any(_changes_own_gradient(step, views) for step in [*backward, *deferred])),
+                int(not any(_changes_own_gradient(step, views) for step in [*backward, *deferred])), int(sets_first),
             ]  # fmt: skip
             for view in views:
                 row += view.row()

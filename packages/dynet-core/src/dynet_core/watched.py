@@ -82,9 +82,9 @@ class WatchedGraph(Graph):
         if watch.check:
             self._check_values(begin, number)
 
-    def invalidate(self) -> None:
-        """Forget all values."""
-        super().invalidate()
+    def forget_values(self) -> None:
+        """Have all values computed again."""
+        super().forget_values()
         self.watch.done = 0
         for checkpoint in self.watch.checkpoints:
             checkpoint.arena = None

@@ -158,6 +158,31 @@ def operands_of_step(plan, order, nodes, operand, visit, number, loss, everythin
 
 
 @T.inline
+def take_first(plan, order, nodes):
+    """Give the first parts of records memory that is not 0, where a record's last part is among the nodes.
+
+    Its other parts run then, too, and each sets its share. As each reads its share of the values before, and nothing
+    else does, this is the memory of these values, as long as programs differentiate each graph once.
+    """
+    spends: T.let = T.And(
+        T.And(plan.slots[SLOT["once"]] >= at.PROVEN, plan.slots[SLOT["passes"]] == 0),
+        plan.slots[SLOT["never_fresh"]] == 0,
+    )
+    for place in T.serial(nodes):
+        node: T.let = order[place]
+        begin: T.let = node_at(plan, node, at.NODE_BEGIN)
+        goes_on: T.let = T.if_then_else(
+            node + 1 < plan.slots[SLOT["node_count"]], node_at(plan, node + 1, at.NODE_BEGIN) == begin, False
+        )
+        if T.Not(T.Or(goes_on, is_live(plan, begin, at.TOUCHED))):
+            if spends:
+                borrow(plan, begin, node_at(plan, begin, at.NODE_VALUE), 0, 0)
+                plan.slots[SLOT["spent"]] = 1
+            else:
+                take_memory(plan, begin, node_at(plan, begin, at.NODE_PART))
+
+
+@T.inline
 def clear_from(plan, begin):
     """Set to 0 what has been taken of the gradients' memory from somewhere on."""
     if plan.slots[SLOT["gradient_top"]] > begin:
@@ -208,6 +233,8 @@ def make_ready(plan, order, nodes, signature, loss, everything):
                     operands_of_step(plan, order, nodes, operand, settle, T.int64(0), loss, everything)
             distinct_bits = T.bitwise_or(distinct_bits, T.shift_left(distinct, number))
             if fresh == 0:
+                if plan.table[signature + at.SETS_FIRST] != 0:
+                    take_first(plan, order, nodes)
                 begin: T.let = plan.slots[SLOT["gradient_top"]]
                 if operand >= 0:
                     operands_of_step(plan, order, nodes, operand, touch_operand, fresh, loss, everything)

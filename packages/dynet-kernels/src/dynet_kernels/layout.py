@@ -64,6 +64,9 @@ SCALARS = (
     "dirty",  # whether LIVE of some nodes is that of an earlier backward plan
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
+    # how many graphs in a row have been differentiated once, and how often this one has been; whether gradients stand
+    # where values of it were, and whether they do after the last backward plan
+    "once", "passes", "spent", "backward_spent",
     "copies",  # by what number a GPU's machine knows the copies of this context's lists of addresses; 0: by none yet
     "wanted", "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
@@ -71,8 +74,11 @@ SLOT = {name: place for place, name in enumerate(dict.fromkeys(RUNNING + BUFFERS
 
 INT_ARGUMENT = 1  # what `self_type` says
 
-# `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated
-READY, TOO_SMALL, NOT_BELOW = 0, 1, 2
+# `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated; of a backward pass, SPENT where
+# values that it needs are gone
+READY, TOO_SMALL, NOT_BELOW, SPENT = range(4)
+PROVEN = 16  # so many graphs in a row that were differentiated once: the next one may spend its values
+NEVER = -(1 << 62)  # of `once`: some graph was differentiated again
 
 # One row of `parameters`. TOUCHED is the address of a lookup table's list of touched rows, or 0:
 # [how many, row numbers..., a mark for each row, whether all are], rows of WIDTH floats.
@@ -101,12 +107,13 @@ WORDS = MOST_NUMBERED // 64  # of one row of `before`
     STAMP, LOCAL, KIND, SIZE, SIZE_EACH, COLUMNS, COLUMNS_EACH, OPERANDS, VARIADIC, ATTRIBUTES, CONSTANTS,
     ALIAS_SCALE, ALIAS_OFFSET, PASSES, WAITS_FROM, WAITS_COUNT, WAITS_EACH, PARTS, PARTS_KNOWN, PARTS_REPEAT, VIEWS,
     FORWARD, FORWARD_COUNT, FORWARD_LISTS, FORWARD_FIRSTS, BACKWARD, BACKWARD_COUNT, BACKWARD_LISTS, BACKWARD_FIRSTS,
-    DEFERRED, DEFERRED_COUNT, DEFERRED_LISTS, DEFERRED_FIRSTS, BORROWS, HEAD,
-) = range(35)  # fmt: skip
+    DEFERRED, DEFERRED_COUNT, DEFERRED_LISTS, DEFERRED_FIRSTS, BORROWS, SETS_FIRST, HEAD,
+) = range(36)  # fmt: skip
 # LISTS, FIRSTS: a bit for each list of addresses that the steps read, of all columns or of the first only; all bits
 # where that is not known, or where there are more lists than MOST_LISTS.
 MOST_LISTS, ALL_LISTS = 62, -1
 # BORROWS: whether steps leave the node's own gradient as it is, so that it may be that of another node, too.
+# SETS_FIRST: whether each part with this signature sets all of its share of the gradient of the record's first part.
 COMPUTED, ALIAS, INPUT, APART = range(4)  # KIND; APART is an alias whose gradient is always its own
 
 TO_THE_END = -1  # WAITS_COUNT: all operands from WAITS_FROM on

@@ -47,9 +47,9 @@ class Rule(ByColumns):
 
     `views` names the values of a column in the order of the address lists; "d" + a view's name is its gradient.
     `outputs` gives a formula for each target, by name, or is one function that returns all of them; a gradient is
-    added to, anything else is set, unless `accumulate` names it. `reductions` are numbers of the column that
-    formulas may read; they run in order. `numbers` are the views that hold one number a column instead of `size`;
-    `constants` are numbers, too, and stay the same where an `Across` runs neighbouring columns together.
+    added to, unless `sets` names it, anything else is set, unless `accumulate` does. `reductions` are numbers of the
+    column that formulas may read; they run in order. `numbers` are the views that hold one number a column instead of
+    `size`; `constants` are numbers, too, and stay the same where an `Across` runs neighbouring columns together.
     """
 
     parameters = ("size",)
@@ -62,6 +62,7 @@ class Rule(ByColumns):
         numbers: tuple[str, ...] = (),
         accumulate: tuple[str, ...] = (),
         constants: tuple[str, ...] = (),
+        sets: tuple[str, ...] = (),
     ):
         self.views, self.constants = views, constants
         numbers = (*numbers, *constants)
@@ -71,7 +72,8 @@ class Rule(ByColumns):
             self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
         self.reductions = reductions or {}
         self.numbers = frozenset(name for view in numbers for name in (view, "d" + view))
-        self.accumulate = frozenset(accumulate) | {name for name in self.outputs if name not in views}
+        self.sets = frozenset(name for name in sets if name in self.outputs)
+        self.accumulate = (frozenset(accumulate) | {name for name in self.outputs if name not in views}) - self.sets
 
     @property
     def key(self) -> str:

@@ -69,10 +69,32 @@ class Cell:
         return tuple(name + "_prev" for name in self.state)
 
     def rule(self, name: str, forward: Callable, backward: Callable, first: bool = False) -> str:
-        """Add the kernels of one step that is stated as formulas; `first`: of a sequence's beginning."""
+        """Add the kernels of one step that is stated as formulas; `first`: of a sequence's beginning.
+
+        Nothing else makes the gradients of gates that `backward` makes, so it sets them.
+        """
         views = (*self.state, *self.scratch, *self.gates)
         views += self.first_weights if first else self.previous + self.weights
-        return add_rule(f"{self.name}.{name}", views, forward, backward)
+        return add_rule(f"{self.name}.{name}", views, forward, backward, sets=self.gate_gradients)
+
+    @property
+    def gate_gradients(self) -> tuple[str, ...]:
+        """What formulas call the gradients of the gates."""
+        return tuple("d" + gate for gate in self.gates)
+
+    def sets_gates(self, steps: Sequence[str | Product]) -> bool:
+        """Whether steps set the gradient of every gate, and none reads a gate's value when its gradient is set."""
+        known: set[str] = set()
+        for step in reversed(steps):
+            if isinstance(step, Product):
+                if step.x in self.gates:
+                    return False
+            else:
+                rule = KERNELS[step + ".backward"]
+                if rule.reads & known:
+                    return False
+                known |= {name.removeprefix("d") for name in rule.sets}
+        return known == {*self.gates}
 
 
 def output_backward(c, o, dh):
@@ -86,11 +108,18 @@ def candidate_backward(i, g, dc):
     return {"di": dc * g * i * (1 - i), "dg": dc * i * (1 - g * g)}
 
 
-def add_rule(kernel: str, views: tuple[str, ...], forward: Callable, backward: Callable | None, **facts) -> str:
+def add_rule(
+    kernel: str,
+    views: tuple[str, ...],
+    forward: Callable,
+    backward: Callable | None,
+    sets: tuple[str, ...] = (),
+    **facts,
+) -> str:
     """Add the kernels of a step that is stated as formulas of a part's first views, in their order."""
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
-        KERNELS.add(kernel + ".backward", Rule(views, backward))
+        KERNELS.add(kernel + ".backward", Rule(views, backward, sets=sets))
     return kernel
 
 
@@ -208,6 +237,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
     The record's operands are pairs of the projection, the weights, the previous state, and the inputs.
     """
     names = cell.first_weights if previous == () else cell.weights
+    steps = cell.first if previous == () else cell.following
     dims = dict(zip(cell.weights, weights))
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(cell.state + cell.scratch)}
     width = len(cell.gates) * hidden
@@ -230,8 +260,9 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
         batch,
         views,
         dims,
-        cell.first if previous == () else cell.following,
+        steps,
         size=len(cell.state + cell.scratch) * hidden * batch,
+        sets_first=cell.sets_gates(steps),
         waits=(2 * pairs, state + states(previous)),
     )
 

@@ -80,7 +80,11 @@ def _lstm_backward(c, i, f, o, g, c_prev, dh, dc):
     return {"do": do, **candidate_backward(i, g, dc), "df": dc * c_prev * f * (1 - f), "dc_prev": dc * f}
 
 
-LSTM.first = [LSTM.rule("first", lstm_first, lstm_first_backward, first=True)]
+def _lstm_first_backward(c, i, o, g, dh, dc):
+    return {"df": 0.0, **lstm_first_backward(c, i, o, g, dh, dc)}
+
+
+LSTM.first = [LSTM.rule("first", lstm_first, _lstm_first_backward, first=True)]
 LSTM.following = [Product("W", "h_prev", "i"), LSTM.rule("following", _lstm, _lstm_backward)]
 
 
@@ -131,7 +135,7 @@ def _gru_first(z, g):
 
 
 def _gru_first_backward(z, g, dh):
-    return {"dz": dh * g * z * (1 - z), "dg": dh * z * (1 - g * g)}
+    return {"dz": dh * g * z * (1 - z), "dr": 0.0, "dg": dh * z * (1 - g * g)}
 
 
 def _gru_reset(z, r, h_prev):

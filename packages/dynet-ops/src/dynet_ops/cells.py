@@ -91,6 +91,7 @@ class Cell:
                     return False
             else:
                 rule = KERNELS[step + ".backward"]
+                assert isinstance(rule, Rule)
                 if rule.reads & known:
                     return False
                 known |= {name.removeprefix("d") for name in rule.sets}

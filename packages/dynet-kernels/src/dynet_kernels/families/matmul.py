@@ -19,6 +19,7 @@ from . import tensor_cores
 from .panels import Sums, blocks, by_chunks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
+FITS = 12_000  # floats of a matrix that stays in the first cache, columns included
 ENOUGH = 6  # columns of a tile, in whose work it is lost that more of the matrix is asked for
 
 
@@ -85,9 +86,13 @@ def product_cpu(kernel, lanes):
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
-            far = T.And(end - first >= int64(sizes.many), rows >= int64(sizes.far))
+            many = end - first >= int64(sizes.many)
+            far = T.And(many, rows >= int64(sizes.far))
             large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
-            pays = T.And(inner > int64(0), T.Or(far, large))
+            # Vectors of a matrix whose columns begin anywhere straddle two lines: from further caches, two reads each.
+            again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
+            straddles = T.And(T.floormod(rows, int64(lanes)) != int64(0), again)
+            pays = T.And(inner > int64(0), T.Or(T.Or(far, large), straddles))
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS, Alone, ByRows
@@ -46,6 +46,10 @@ class View:
             self.source, self.offset, self.stride, self.period, self.outer,
             self.index, self.index_step, self.scale,
         ]  # fmt: skip
+
+    def follows(self, other: View) -> bool:
+        """Whether a view differs from another by the offset alone."""
+        return replace(self, offset=other.offset) == other
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ class Signature:
                 waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
                 int(not any(_changes_own_gradient(step, views) for step in [*backward, *deferred])), int(sets_first),
             ]  # fmt: skip
-            for view in views:
-                row += view.row()
+            for view, before in zip(views, [None, *views]):
+                row += [*view.row(), int(before is not None and view.follows(before))]
             parameters_at = self.at + steps_at
             parameters: list[int] = []
             for number, step in [(number, step) for number, group in enumerate(groups) for step in group]:

@@ -121,8 +121,10 @@ TO_THE_END = -1  # WAITS_COUNT: all operands from WAITS_FROM on
 # One view: address = base(source) + offset + (c % period) * stride + (c // period) * outer + index[...] * scale.
 (
     VIEW_SOURCE, VIEW_OFFSET, VIEW_STRIDE, VIEW_PERIOD, VIEW_OUTER, VIEW_INDEX, VIEW_INDEX_STEP, VIEW_INDEX_SCALE,
-) = range(8)  # fmt: skip
-VIEW_ROW = 8
+    VIEW_FOLLOWS,
+) = range(9)  # fmt: skip
+VIEW_ROW = 9
+# VIEW_FOLLOWS: whether all but the offset is as in the view before this one.
 # VIEW_SOURCE: the node itself, address 0, variadic operand number c // period, the part before this one, and the
 # record's first part, where `scale` counts the parts between.
 SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5

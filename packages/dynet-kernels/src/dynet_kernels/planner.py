@@ -199,7 +199,30 @@ def write_themselves(plan, order, count, list_at, offset, node_field):
 
 
 @T.inline
-def write_plain(plan, order, nodes, source, offset, list_at, all_bits, first_bits, side, field, node_field):
+def write_before(plan, order, count, list_at, offset, node_field):
+    """Write where the parts before the nodes stand."""
+    for place in T.serial(count):
+        plan.index[list_at + place] = offset + node_at(plan, order[place] - 1, node_field)
+
+
+@T.inline
+def write_first(plan, order, count, list_at, offset, scale, node_field):
+    """Write where the nodes' shares of the first parts of their records stand."""
+    for place in T.serial(count):
+        node: T.let = order[place]
+        holder: T.let = node_at(plan, node, at.NODE_BEGIN)
+        plan.index[list_at + place] = offset + (node - holder - 1) * scale + node_at(plan, holder, node_field)
+
+
+@T.inline
+def write_moved(plan, list_at, count, back, move):
+    """Write a list of which each address is `move` more than that `back` entries before it."""
+    for place in T.serial(count):
+        plan.index[list_at + place] = plan.index[list_at + place - back] + move
+
+
+@T.inline
+def write_plain(plan, order, nodes, source, offset, scale, list_at, all_bits, first_bits, side, field, node_field):
     """Write one list of a view with one column each: for all nodes, for the first, or for none."""
     count: T.let = T.if_then_else(
         T.bitwise_and(all_bits, side) != 0,
@@ -208,8 +231,12 @@ def write_plain(plan, order, nodes, source, offset, list_at, all_bits, first_bit
     )
     if source >= 0:
         write_operands(plan, order, count, list_at, source, offset, field, node_field)
-    else:
+    elif source == at.SELF:
         write_themselves(plan, order, count, list_at, offset, node_field)
+    elif source == at.BEFORE:
+        write_before(plan, order, count, list_at, offset, node_field)
+    else:
+        write_first(plan, order, count, list_at, offset, scale, node_field)
 
 
 @T.inline
@@ -304,19 +331,34 @@ def write_block(plan, order, nodes, signature, count, with_gradients, lists, fir
     base: T.let = plan.slots[SLOT["index_top"]]
     views: T.let = plan.table[signature + at.VIEWS]
     one_each: T.let = T.And(plan.table[signature + at.COLUMNS] == 1, plan.table[signature + at.COLUMNS_EACH] == 0)
+    before_bits = T.int64(0)
     for number in T.serial(views):
-        all_bits = T.meta_var(list_bits(lists, number))
-        first_bits = T.meta_var(list_bits(firsts, number))
+        wanted_bits: T.let = list_bits(lists, number)
+        first_bits: T.let = list_bits(firsts, number)
         view: T.let = signature + at.HEAD + number * at.VIEW_ROW
         source: T.let = plan.table[view + at.VIEW_SOURCE]
         offset: T.let = plan.table[view + at.VIEW_OFFSET]
         list_at: T.let = base + 2 * number * count
-        plain: T.let = T.And(one_each, T.And(source >= at.SELF, plan.table[view + at.VIEW_INDEX] == at.NO_INDEX))
+        moved_bits: T.let = T.if_then_else(
+            plan.table[view + at.VIEW_FOLLOWS] != 0, T.bitwise_and(wanted_bits, before_bits), T.int64(0)
+        )
+        if moved_bits != 0:
+            move: T.let = offset - plan.table[view - at.VIEW_ROW + at.VIEW_OFFSET]
+            if T.bitwise_and(moved_bits, T.int64(1)) != 0:
+                write_moved(plan, list_at, count, 2 * count, move)
+            if with_gradients:
+                if T.bitwise_and(moved_bits, T.int64(2)) != 0:
+                    write_moved(plan, list_at + count, count, 2 * count, move)
+        before_bits = wanted_bits
+        all_bits: T.let = T.bitwise_and(wanted_bits, T.bitwise_not(moved_bits))
+        known: T.let = T.Or(source >= at.SELF, T.Or(source == at.BEFORE, source == at.FIRST))
+        plain: T.let = T.And(one_each, T.And(known, plan.table[view + at.VIEW_INDEX] == at.NO_INDEX))
         if plain:
-            write_plain(plan, order, nodes, source, offset, list_at, all_bits, first_bits, 1,
+            scale: T.let = plan.table[view + at.VIEW_INDEX_SCALE]
+            write_plain(plan, order, nodes, source, offset, scale, list_at, all_bits, first_bits, 1,
                         at.PARAMETER_VALUE, at.NODE_VALUE)  # fmt: skip
             if with_gradients:
-                write_plain(plan, order, nodes, source, offset, list_at + count, all_bits, first_bits, 2,
+                write_plain(plan, order, nodes, source, offset, scale, list_at + count, all_bits, first_bits, 2,
                             at.PARAMETER_GRADIENT, at.NODE_GRADIENT)  # fmt: skip
         elif T.bitwise_or(all_bits, first_bits) != 0:
             write_view(plan, order, nodes, signature, view, list_at, count, with_gradients)

@@ -51,7 +51,11 @@ def cpu(kernel, lanes):
                         )
 
         def each(copy):
+            last = instruction.count - int64(1)
             with T.serial(int64(0), instruction.count) as column:
+                if not kernel.accumulate:  # lines come in before they are written, too
+                    later = instruction.address(target_role, let(T.min(column + int64(1), last)))
+                    tir.prefetch(memory, later, extents[0])
                 copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
         def into_one():

@@ -14,8 +14,6 @@ from .planner import (
     awaited,
     column_count,
     depth_of,
-    emit_fill,
-    emit_steps,
     is_later_part,
     needs_of,
     node_at,
@@ -23,9 +21,8 @@ from .planner import (
     operand_count,
     put_in_order,
     same_group,
-    start_tape,
-    use_tape,
 )
+from .tape import emit_fill, emit_steps, start_tape, use_tape
 
 
 def has_gradient_steps(plan, node, signature, loss, everything):

@@ -12,7 +12,6 @@ from .planner import (
     Stretch,
     awaited,
     column_count,
-    emit_steps,
     float_count,
     needs_of,
     node_at,
@@ -24,9 +23,8 @@ from .planner import (
     property_of,
     put_in_order,
     same_group,
-    start_tape,
-    use_tape,
 )
+from .tape import emit_steps, start_tape, use_tape
 
 
 @T.inline

@@ -10,7 +10,6 @@ from .planner import (
     Stretch,
     awaited,
     each_count,
-    emit_clear,
     first_each,
     float_count,
     is_later_part,
@@ -18,8 +17,8 @@ from .planner import (
     operand_count,
     property_of,
     size_of,
-    step_needs,
 )
+from .tape import emit_clear, step_needs
 
 
 def has_own_gradient(plan, node, signature, loss, everything):

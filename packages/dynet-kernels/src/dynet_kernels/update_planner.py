@@ -10,7 +10,8 @@ from tvm.script import tirx as T
 from . import layout as at
 from . import tir
 from .layout import SLOT
-from .planner import emit, open_buffers, start_tape
+from .planner import open_buffers
+from .tape import emit, start_tape
 
 UPDATE_WORK = 500  # picoseconds that a number of one of an update's tensors takes to be read and written
 

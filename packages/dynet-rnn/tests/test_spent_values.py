@@ -85,6 +85,29 @@ def test_states_of_any_size(hidden):
     assert_same(found[1], found[0])
 
 
+@pytest.mark.parametrize("name", of_cells)
+def test_parameters_of_which_one_is_trained(name):
+    """Or none, but an input of a step in the middle."""
+    setting = Setting(name)
+    xs = setting.arrays(5)
+    middle = setting.model.add_parameters((2,), init=xs[2][:, 0])
+    everything = [p for p in setting.model.parameters_list() if p.is_updated()]
+    for trained in everything:
+        for p in everything:
+            p.set_updated(p is trained)
+        found = []
+        for once in (at.NEVER, at.PROVEN):
+            renew_cg()
+            inputs = [middle if k == 2 else expression(x) for k, x in enumerate(xs)]
+            loss = loss_of(setting.builder.initial_state().transduce(inputs))
+            loss.forward()
+            prove(once)
+            loss.backward()
+            found.append(gradients_of(setting))
+        assert_same(found[1], found[0])
+    assert np.abs(found[1][-1]).max() > 0  # of the input
+
+
 @pytest.mark.parametrize("used", [0, 2, 4])
 def test_sequences_of_which_a_part_is_used(used):
     """Only where the last step counts does every step set its share of the gradient."""

@@ -13,6 +13,7 @@ from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
 LOOPS = 4
+SHORT = 1024  # floats of a copy while which the lines of the next are asked for
 
 
 def cpu(kernel, lanes):
@@ -52,10 +53,12 @@ def cpu(kernel, lanes):
 
         def each(copy):
             last = instruction.count - int64(1)
+            short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
+            ahead = let(T.Select(short, extents[0], int64(0)))
             with T.serial(int64(0), instruction.count) as column:
                 if not kernel.accumulate:  # lines come in before they are written, too
                     later = instruction.address(target_role, let(T.min(column + int64(1), last)))
-                    tir.prefetch(memory, later, extents[0])
+                    tir.prefetch(memory, later, ahead)
                 copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
         def into_one():

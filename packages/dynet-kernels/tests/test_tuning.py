@@ -250,6 +250,7 @@ ODD = {
     "column_gradient": [
         tuning.ColumnGradient(((5, 3), (2, 8), (1, 1)), block=1 << 10),
         tuning.ColumnGradient(((1, 2),), block=1 << 30),
+        *(tuning.ColumnGradient(((1, 2),), many=1, tile=tile) for tile in ((3, 1), (6, 2), (2, 4), (1, 5))),
     ],
     "matrix_gradient": [
         tuning.MatrixGradient((1, 1), 32, (3, 2), 8),
@@ -265,16 +266,19 @@ ODD = {
     "update": [tuning.Update(1), tuning.Update(3), tuning.Update(8)],
 }
 SIZES = (1, 7, 16, 33, 128, 300)
+BESIDE_VECTORS = sorted({max(size + more, 1) for size in range(0, 81, 16) for more in (-1, 0, 1, 4)})
 SMALL = {
     "product": lambda: [
         *(shapes.product(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (64, 0, 3), (257, 40, 8))),
         shapes.product(33, 17, 12, 4),
         shapes.product(40, 320, 100),  # columns that begin anywhere in a line of the cache
         shapes.product(1100, 500, 20),  # more than stays in a cache
+        *(shapes.product(560 + rows, 3, 100) for rows in BESIDE_VECTORS),
     ],
     "column_gradient": lambda: [
         *(shapes.column_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (700, 9, 29), (8, 33, 8))),
         shapes.column_gradient(300, 130, 60),  # several panels of several tiles
+        *(shapes.column_gradient(20, inner, 45) for inner in BESIDE_VECTORS),
     ],
     "matrix_gradient": lambda: [
         *(shapes.matrix_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (8, 33, 8))),

@@ -20,6 +20,7 @@ from .panels import Sums, blocks, by_chunks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
 FITS = 12_000  # floats of a matrix that stays in the first cache, columns included
+ACROSS = 7  # rows in the time that it takes to transpose a panel, over those in the time of adding up across lanes
 ENOUGH = 6  # columns of a tile, in whose work it is lost that more of the matrix is asked for
 
 
@@ -203,8 +204,11 @@ def column_gradient_cpu(kernel, lanes):
 
         def one_matrix(first, end):
             w = instruction.address(w_role, first)
-            # masked vectors are slow to read again where the next column has the same target
-            pays = T.And(end - first >= int64(sizes.many), inner > int64(lanes // 2))
+            # In place, each sum is added up across lanes in the end; of a panel, lanes beyond `inner` are lost.
+            columns, vectors = let(end - first), T.floordiv(inner + int64(lanes - 1), int64(lanes))
+            filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
+            in_place_costs = columns * inner * (rows + int64(ACROSS * sizes.many))
+            pays = in_place_costs > (columns + int64(sizes.many)) * filled * rows
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)

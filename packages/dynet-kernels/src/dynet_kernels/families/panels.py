@@ -56,6 +56,29 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
         emit(let(first + whole * int64(lanes)), 1, tir.first_lanes(rest, lanes))
 
 
+def joined_row_tiles(first, end, lanes, vectors, emit):
+    """The same with the masked vector as the last of a tile: alone it would take as long as several."""
+    rows = let(end - first)
+    whole = let(T.floordiv(rows, int64(lanes)))
+    rest = let(rows - whole * int64(lanes))
+    last = int64(0)  # vectors of the masked tile
+    if lanes > 1:
+        left_over = T.floormod(whole, int64(vectors)) + int64(1)
+        one_left = T.And(left_over == int64(1), whole > int64(0))  # it shares with the tile before
+        shared = int64(vectors + 1 - (vectors + 1) // 2)
+        last = tir.Counter(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
+    begin = tir.Counter(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last).get()
+
+    def some_rows(start, size):
+        emit(let(first + start * int64(lanes)), size, None)
+
+    tiles(int64(0), begin, halves(vectors), some_rows)
+    if lanes > 1:
+        for size in range(1, vectors + 1):
+            with tir.when(last == int64(size)):
+                emit(let(first + begin * int64(lanes)), size, tir.first_lanes(rest, lanes))
+
+
 class Panel:
     """Scratch memory for `height` rows of some vectors."""
 
@@ -64,11 +87,11 @@ class Panel:
         self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
 
     def fill(self, memory, count, source, vectors, mask):
-        """Copy `vectors` vectors from source(number) for each number below `count`."""
+        """Copy `vectors` vectors from source(number) for each number below `count`; the mask is of the last vector."""
         with T.serial(int64(0), count) as number:
             at = let(source(number))
             for v in range(vectors):
-                value = load(memory, let(at + int64(v * self.lanes)), self.lanes, mask)
+                value = load(memory, let(at + int64(v * self.lanes)), self.lanes, mask if v == vectors - 1 else None)
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
 
     def fill_transposed(self, memory, count, source, vectors):
@@ -134,6 +157,7 @@ class Sums:
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
         """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values.
 
+        The mask is of the last vector.
         bring(k) asks for what comes next, a line at a time: the core can wait for a few lines only.
         """
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
@@ -143,13 +167,14 @@ class Sums:
                 for at in target:
                     tir.prefetch_line(self.memory, at + int64(v * self.lanes))
         zero = tir.wide(tir.float32(0.0), self.lanes)
+        masks = [None] * (vectors - 1) + [mask]
         sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
         if not self.shared:
             with tir.when(start_role >= int64(0)):
                 for j, number in enumerate(columns):
                     start = let(self.instruction.address(start_role, number) + row)
                     for v in range(vectors):
-                        sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, mask))
+                        sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, masks[v]))
         with T.serial(int64(0), length) as k:
             if bring:
                 bring(k)
@@ -163,8 +188,8 @@ class Sums:
                 at, total = target[j] + int64(v * self.lanes), sums[j][v].get()
                 if self.shared:  # what other columns have added is read only now
                     adds = tir.wide(start_role >= int64(0), self.lanes)
-                    total = total + T.Select(adds, load(self.memory, at, self.lanes, mask), zero)
-                store(self.memory, at, total, mask)
+                    total = total + T.Select(adds, load(self.memory, at, self.lanes, masks[v]), zero)
+                store(self.memory, at, total, masks[v])
 
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
         """Columns first..end by a tile of (columns, vectors), from panels of `height` of M's columns.
@@ -201,7 +226,7 @@ class Sums:
             tiles(first, end, halves(width), some_columns)
 
         def all_rows(emit):
-            row_tiles(self.first_row, self.end_row, self.lanes, tall, emit)
+            joined_row_tiles(self.first_row, self.end_row, self.lanes, tall, emit)
 
         if row_first:
             all_rows(

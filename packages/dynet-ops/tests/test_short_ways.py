@@ -1,5 +1,6 @@
 """Ops whose shapes were seen before are recorded without detours: with the same values, and the same errors."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -116,12 +117,50 @@ def test_sums():
         assert dy.esum([parameter, parameter]).value() == (2 * VALUES).tolist()
 
 
-def test_columns_of_many():
-    parameter = Model().parameters_from_numpy(VALUES)
+@pytest.mark.parametrize("kinds", [kinds for n in range(1, 6) for kinds in itertools.product("xp", repeat=n)])
+def test_columns_of_any_number(kinds):
+    """Of nodes and parameters of different lengths, at each place; twice, for the second time they are known."""
+    parameters = [Model().parameters_from_numpy(VALUES[: 1 + place]) for place in range(5)]
     for _ in range(2):
-        x = vector()
-        assert dy.concatenate([x, x, x]).value() == 3 * VALUES.tolist()
-        assert dy.concatenate([parameter, x, parameter]).value() == 3 * VALUES.tolist()
+        renew_cg()
+        xs = [vector(VALUES[place:]) if kind == "x" else parameters[place] for place, kind in enumerate(kinds)]
+        expected = [VALUES[place:] if kind == "x" else VALUES[: 1 + place] for place, kind in enumerate(kinds)]
+        joined = dy.concatenate(xs)
+        assert joined.vec_value() == np.concatenate(expected).tolist()
+        assert joined.dim() == ((sum(map(len, expected)),), 1)
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_columns_of_an_old_graph(count):
+    for place in range(count):
+        dy.concatenate([vector()] * count)
+        old = vector()
+        renew_cg()
+        xs = [vector() for _ in range(count)]
+        xs[place] = old
+        refused(lambda xs=xs: dy.concatenate(xs), StaleExpressionError)
+        refused(lambda xs=xs: dy.concatenate([old] * len(xs)), StaleExpressionError)  # noqa: B023
+
+
+@pytest.mark.parametrize("count", range(2, 6))
+def test_columns_that_do_not_fit(count):
+    for place in range(count):
+        xs = [vector() for _ in range(count)]
+        dy.concatenate(xs)
+        xs[place] = dy.inputTensor(np.zeros((3, 2)))
+        refused(lambda xs=xs: dy.concatenate(xs), ShapeError)
+        xs[place] = 1.0
+        refused(lambda xs=xs: dy.concatenate(xs), ArgumentTypeError)
+
+
+def test_one_vector_is_not_taken_for_a_list():
+    x, same = vector([1, 2]), vector([3, 4])
+    dy.concatenate([x, same])
+    before = current().node_count()
+    assert dy.concatenate(x).value() == [1, 2]
+    assert current().node_count() <= before + 1
+    refused(lambda: dy.concatenate([x, same], False), ArgumentTypeError)
+    assert dy.concatenate([x, same], np.int64(0)).value() == [1, 2, 3, 4]
 
 
 def recording_ops(table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.record import common_batch, described, many_operands, two_operands
+from dynet_core.record import common_batch, described, many_operands
 from dynet_core.signature import Signature, View
 from dynet_kernels.layout import SELF
 
@@ -52,7 +53,6 @@ concatenations = [_along(d) for d in range(7)]
 """For each dimension, the signature of operands that are joined along it, from their Dims."""
 _concatenate = [many_operands("concatenate", signature_of) for signature_of in concatenations]
 _column = _concatenate[0]
-_pair = two_operands("concatenate", concatenations[0])
 _columns = many_operands("concatenate_cols", _along(1, "concatenate_cols"))
 
 
@@ -65,17 +65,82 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]
     """
-    if xs.__class__ is list and d.__class__ is int and d == 0:
-        if len(xs) == 2:
-            first, second = xs
-            return _pair(first, second)
+    if xs.__class__ is list and d is FIRST:
+        count = len(xs)
+        try:
+            if count == 2:
+                a, last = xs
+                signature, dim = _two[a.type][last.type]
+                graph = last.graph
+                if a.graph is graph or a.graph is None:  # None: of a parameter
+                    node = graph.next
+                    graph.next = node.next
+                    node.type = dim
+                    nodes = graph.nodes
+                    nodes.append(signature)
+                    nodes.append(a.at)
+                    nodes.append(last.at)
+                    return node
+            elif count == 3:
+                a, b, last = xs
+                signature, dim = _three[a.type][b.type][last.type]
+                graph = last.graph
+                if (a.graph is graph or a.graph is None) and (b.graph is graph or b.graph is None):
+                    node = graph.next
+                    graph.next = node.next
+                    node.type = dim
+                    nodes = graph.nodes
+                    nodes.append(signature)
+                    nodes.append(a.at)
+                    nodes.append(b.at)
+                    nodes.append(last.at)
+                    return node
+            elif count == 4:
+                a, b, c, last = xs
+                signature, dim = _four[a.type][b.type][c.type][last.type]
+                graph = last.graph
+                if (
+                    (a.graph is graph or a.graph is None)
+                    and (b.graph is graph or b.graph is None)
+                    and (c.graph is graph or c.graph is None)
+                ):
+                    node = graph.next
+                    graph.next = node.next
+                    node.type = dim
+                    nodes = graph.nodes
+                    nodes.append(signature)
+                    nodes.append(a.at)
+                    nodes.append(b.at)
+                    nodes.append(c.at)
+                    nodes.append(last.at)
+                    return node
+        except (AttributeError, KeyError):
+            pass
         if xs:
-            return _column(xs)
+            return _of_few(xs) if 2 <= count <= 4 else _column(xs)
     xs = listed("concatenate", xs)
     d = checked_index("concatenate", d)
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
     return _concatenate[d](xs)
+
+
+FIRST = 0  # the default of `d`
+_two: dict[Dim, Any] = {}
+_three: dict[Dim, Any] = {}
+_four: dict[Dim, Any] = {}
+_few = {2: _two, 3: _three, 4: _four}
+"""Signatures and results by the operands' Dims, one after the other: the common cases, recorded without detours."""
+
+
+def _of_few(xs: list[Expression]) -> Expression:
+    """Record them, and remember the signature."""
+    node = _column(xs)
+    known: Any = _few[len(xs)]
+    for x in xs[:-1]:
+        known = known.setdefault(x.type, {})
+    known[xs[-1].type] = node.graph.nodes[-1 - len(xs)], node.type
+    return node
 
 
 def concatenate_cols(xs: Sequence[Expression]) -> Expression:

@@ -77,6 +77,10 @@ class Handles:
 
     def take(self, unused: Expression | None, count: int) -> list[Expression]:
         """`count` handles that follow each other, the first of them `unused` (None: there is none left)."""
+        if unused is not None:
+            handles = self._chain[unused.at : unused.at + count]
+            if len(handles) == count:
+                return handles
         begin = self.number_of(unused)
         end = begin + count
         if end > len(self._chain):

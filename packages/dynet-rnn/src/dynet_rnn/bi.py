@@ -127,8 +127,11 @@ def _concatenated(graph, fs: tuple[list[Expression], Dim], bs: tuple[list[Expres
     """What `concatenate` does, without looking at each pair anew."""
     (forward, forward_dim), (backward, backward_dim) = fs, bs
     signature = concatenations[0](forward_dim, backward_dim)
-    found = typed(graph.new_nodes(len(forward)), signature.dim)
-    nodes, at = graph.nodes, signature.at
-    for f, b in zip(forward, reversed(backward)):
-        nodes += (at, f.at, b.at)
+    count = len(forward)
+    found = typed(graph.new_nodes(count), signature.dim)
+    records = [signature.at] * (3 * count)
+    records[1::3] = range(forward[0].at, forward[0].at + count)  # steps follow each other
+    records[2::3] = range(backward[-1].at, backward[-1].at - count, -1)
+    nodes = graph.nodes
+    nodes += records
     return found

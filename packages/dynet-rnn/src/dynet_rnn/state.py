@@ -149,7 +149,10 @@ class RNNState:
         found = self.read(xs)
         if found is None:
             return [state.output() for state in self.add_inputs(xs)]  # type: ignore
-        return typed(*found)
+        outputs, dim = found
+        for output in outputs:
+            output.type = dim
+        return outputs
 
     def read(self, xs: list[Expression]) -> tuple[list[Expression], Dim] | None:
         """Record a sequence at once: its outputs, still without a Dim, and the Dim that they have.
@@ -166,7 +169,8 @@ class RNNState:
             return None  # no inputs
         if len(places) != len(xs) or not run.plain or graph._version != run.version:
             return None
-        first, above, form = self._form.steps(dim)
+        form = self._form
+        first, above, form = form.known.get(dim) or form.steps(dim)
         steps = self._record(graph, 0, first, places)
         for layer, head in above:
             steps = self._record(graph, layer, head, range(steps[0].at, steps[0].at + len(steps)))
@@ -174,12 +178,16 @@ class RNNState:
 
     def _record(self, graph: Graph, layer: int, head: tuple[int, ...], places: Sequence[int]) -> list[Expression]:
         """Record all inputs of a layer; its steps. `head` is what the record of a step begins with."""
-        operands = () if self._form.starts else self.operands(layer)
-        steps = graph.new_nodes(1 + len(places))
+        count = len(places)
+        steps = graph.new_nodes(1 + count)
         del steps[0]  # the projection
-        signature, size, *given = head
         nodes = graph.nodes
-        nodes += (signature, size - 1 + len(places), *given, *operands, *places)
+        nodes.append(head[0])
+        nodes.append(head[1] - 1 + count)
+        nodes += head[2:]
+        if not self._form.starts:
+            nodes += self.operands(layer)
+        nodes += places
         return steps
 
     def operands(self, layer: int) -> tuple[int, ...]:

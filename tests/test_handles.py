@@ -21,7 +21,7 @@ def fresh_graph():
 
 
 def chain() -> list:
-    return current().handles._chain
+    return current().handles.chain
 
 
 def ones(count: int) -> list:

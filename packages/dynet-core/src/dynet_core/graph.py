@@ -145,9 +145,14 @@ class Graph:
 
     def new_nodes(self, count: int) -> list[Expression]:
         """The handles of the `count` nodes that are recorded next."""
-        if self.next is None:
+        node = self.next
+        if node is None:
             len(self.nodes)  # raises if the graph is gone
-        handles = self.handles.take(self.next, count)
+            handles = []
+        else:
+            handles = self.handles.chain[node.at : node.at + count]
+        if len(handles) < count:
+            handles = self.handles.take(node, count)
         self.next = handles[-1].next
         return handles
 

@@ -27,21 +27,21 @@ COUNT = 2048
 
 
 class Handles:
-    """The chain of one thread's graph: each handle's `next` is the one after it, and `at` its number."""
+    """The chain of one thread's graph: each handle's `next` is the one after it, and `at` its number in `chain`."""
 
-    __slots__ = ("_addresses", "_chain", "_graph", "_grown", "_head", "_others")
+    __slots__ = ("_addresses", "chain", "_graph", "_grown", "_head", "_others")
 
     def __init__(self, graph: Graph, count: int = COUNT):
         self._graph = graph
         self._addresses = array.array("q")  # of the handles
         self._others = array.array("q")  # what compiled code writes: how many are held, and their numbers
         self._head = Expression()  # comes before the first, to which it refers as each does to its next
-        self._chain: list[Expression] = []
+        self.chain: list[Expression] = []
         self._lengthen(count)
 
     def begin(self, unused: Expression | None) -> Expression:
         """The first handle for the next graph, given the first that this one left unused (None: it used all)."""
-        chain = self._chain
+        chain = self.chain
         count = len(chain) if unused is None else unused.at
         if count > FEW and STORED and self._graph.engine.machine:
             held = self._held(count)
@@ -73,26 +73,22 @@ class Handles:
 
     def __getitem__(self, number: int) -> Expression:
         """The handle of a node of the current graph."""
-        return self._chain[number]
+        return self.chain[number]
 
     def take(self, unused: Expression | None, count: int) -> list[Expression]:
         """`count` handles that follow each other, the first of them `unused` (None: there is none left)."""
-        if unused is not None:
-            handles = self._chain[unused.at : unused.at + count]
-            if len(handles) == count:
-                return handles
         begin = self.number_of(unused)
         end = begin + count
-        if end > len(self._chain):
-            self._lengthen(end - len(self._chain) + len(self._chain) // 2)
-        return self._chain[begin:end]
+        if end > len(self.chain):
+            self._lengthen(end - len(self.chain) + len(self.chain) // 2)
+        return self.chain[begin:end]
 
     def number_of(self, unused: Expression | None) -> int:
         """The number of the first handle that a graph has left unused."""
-        return len(self._chain) if unused is None else unused.at
+        return len(self.chain) if unused is None else unused.at
 
     def _lengthen(self, count: int) -> None:
-        chain, graph = self._chain, self._graph
+        chain, graph = self.chain, self._graph
         last = chain[-1] if chain else self._head
         for number in range(len(chain), len(chain) + count):
             new = last.next = Expression()
@@ -115,10 +111,10 @@ class Handles:
             self._replace(held.start(), gone)
 
     def _replace(self, number: int, gone: Graph) -> None:
-        old, new = self._chain[number], Expression()
+        old, new = self.chain[number], Expression()
         new.at, new.graph, new.next = number, self._graph, old.next
         old.graph, old.next = gone, None  # type: ignore[assignment]
-        (self._chain[number - 1] if number else self._head).next = self._chain[number] = new
+        (self.chain[number - 1] if number else self._head).next = self.chain[number] = new
         self._addresses[number] = id(new)
 
 
@@ -134,7 +130,7 @@ def _free_count() -> int:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return 0
     handles = Handles(None, 4)  # type: ignore[arg-type]
-    used = handles._chain[:]
+    used = handles.chain[:]
     free = list(map(references, used))
     held = used[1]
     expected = [count + (handle is held) for count, handle in zip(free, used)]
@@ -151,7 +147,7 @@ def _stored_count() -> int:
     if not FREE or sys.implementation.name != "cpython" or sys.maxsize < 1 << 32:
         return 0
     handles = Handles(None, 4)  # type: ignore[arg-type]
-    chain, addresses = handles._chain, handles._addresses
+    chain, addresses = handles.chain, handles._addresses
 
     def words() -> list[int]:
         return [ctypes.c_int64.from_address(address).value for address in addresses]

@@ -11,7 +11,6 @@ from dynet_core.parameter import ParameterCollection
 from dynet_ops.joining import concatenate, concatenations
 
 from .base import _RNNBuilder
-from .layers import typed
 from .state import RNNState
 
 
@@ -128,7 +127,9 @@ def _concatenated(graph, fs: tuple[list[Expression], Dim], bs: tuple[list[Expres
     (forward, forward_dim), (backward, backward_dim) = fs, bs
     signature = concatenations[0](forward_dim, backward_dim)
     count = len(forward)
-    found = typed(graph.new_nodes(count), signature.dim)
+    found = graph.new_nodes(count)
+    for node in found:
+        node.type = signature.dim
     records = [signature.at] * (3 * count)
     records[1::3] = range(forward[0].at, forward[0].at + count)  # steps follow each other
     records[2::3] = range(backward[-1].at, backward[-1].at - count, -1)

@@ -67,7 +67,7 @@ class Form:
     that no state comes before.
     """
 
-    __slots__ = ("dims", "known", "layers", "previous", "starts", "top")
+    __slots__ = ("dims", "known", "layers", "previous", "sequences", "starts", "top")
 
     def __init__(self, layers: Layers, previous: tuple[Previous, ...]):
         self.layers, self.previous = layers, previous
@@ -75,6 +75,7 @@ class Form:
         self.top = self.dims[-1] if self.dims else None
         self.starts = not any(previous)
         self.known: dict[Dim, tuple] = {}
+        self.sequences: dict[Dim, tuple] = {}
 
     def steps(self, x: Dim) -> tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], Form]:
         """How a step is recorded; raises ShapeError where the input does not fit.
@@ -85,6 +86,17 @@ class Form:
         found = self.known.get(x)
         if found is None:
             found = self.known[x] = self._steps(x)
+        return found
+
+    def sequence(self, x: Dim) -> tuple[tuple[tuple[int, int, int, tuple[int, ...]], ...], Form]:
+        """The same of many steps that are recorded at once.
+
+        For each layer, its number, its signature, what the number of steps is added to, and what comes before the state;
+        and the form of states afterwards.
+        """
+        first, above, form = self.steps(x)
+        heads = [(layer, head[0], head[1] - 1, head[2:]) for layer, head in ((0, first), *above)]
+        found = self.sequences[x] = tuple(heads), form
         return found
 
     def _steps(self, x: Dim) -> tuple:
@@ -107,10 +119,3 @@ def common_batch(x: Dim, previous: Previous) -> int:
     if any(size not in (1, batch) for size in (x.batch, *sizes)):
         raise ShapeError(f"add_input: the input is {x!r}, the state before has batch size {max(sizes)}")
     return batch
-
-
-def typed(nodes: list[Expression], dim: Dim) -> list[Expression]:
-    """New handles, of nodes of one Dim."""
-    for node in nodes:
-        node.type = dim
-    return nodes

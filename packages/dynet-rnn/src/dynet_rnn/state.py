@@ -14,7 +14,7 @@ from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, alias
 from dynet_ops.constants import zeros
 
-from .layers import START, Form, Layers, typed
+from .layers import START, Form, Layers
 
 if TYPE_CHECKING:
     from .base import _RNNBuilder
@@ -170,25 +170,21 @@ class RNNState:
         if len(places) != len(xs) or not run.plain or graph._version != run.version:
             return None
         form = self._form
-        first, above, form = form.known.get(dim) or form.steps(dim)
-        steps = self._record(graph, 0, first, places)
-        for layer, head in above:
-            steps = self._record(graph, layer, head, range(steps[0].at, steps[0].at + len(steps)))
-        return steps, form.top  # type: ignore[return-value]
-
-    def _record(self, graph: Graph, layer: int, head: tuple[int, ...], places: Sequence[int]) -> list[Expression]:
-        """Record all inputs of a layer; its steps. `head` is what the record of a step begins with."""
-        count = len(places)
-        steps = graph.new_nodes(1 + count)
-        del steps[0]  # the projection
-        nodes = graph.nodes
-        nodes.append(head[0])
-        nodes.append(head[1] - 1 + count)
-        nodes += head[2:]
-        if not self._form.starts:
-            nodes += self.operands(layer)
-        nodes += places
-        return steps
+        heads, following = form.sequences.get(dim) or form.sequence(dim)
+        starts, nodes, count = form.starts, graph.nodes, len(places)
+        steps: list[Expression] = []
+        for layer, signature, size, given in heads:
+            if layer:  # it takes the steps of the layer below
+                places = range(steps[0].at, steps[0].at + count)
+            steps = graph.new_nodes(1 + count)
+            del steps[0]  # the projection
+            nodes.append(signature)
+            nodes.append(size + count)
+            nodes += given
+            if not starts:
+                nodes += self.operands(layer)
+            nodes += places
+        return steps, following.top  # type: ignore[return-value]
 
     def operands(self, layer: int) -> tuple[int, ...]:
         """What a step of a layer takes from this state."""
@@ -207,11 +203,14 @@ class RNNState:
             x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
-        places, steps = (), [x]
+        places = ()
         for layer, head in ((0, first), *above):
-            steps = self._record(graph, layer, head, [steps[0].at])
-            places = (*places, steps[0].at)
-        return RNNState.made(run, self, form, places, typed(steps, form.top)[0])
+            operands = () if self._form.starts else self.operands(layer)
+            output = graph.new_pair()  # the projection comes before
+            graph.nodes += (*head, *operands, x.at)
+            x, places = output, (*places, output.at)
+        x.type = form.top  # type: ignore[assignment]  # it comes of an input
+        return RNNState.made(run, self, form, places, x)
 
     def is_plain(self) -> bool:
         """Whether inputs are read without dropout or the like."""

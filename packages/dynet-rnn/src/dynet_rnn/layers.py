@@ -91,8 +91,8 @@ class Form:
     def sequence(self, x: Dim) -> tuple[tuple[tuple[int, int, int, tuple[int, ...]], ...], Form]:
         """The same of many steps that are recorded at once.
 
-        For each layer, its number, its signature, what the number of steps is added to, and what comes before the state;
-        and the form of states afterwards.
+        For each layer, its number, its signature, what the number of steps is added to, and what comes before the
+        state; and the form of states afterwards.
         """
         first, above, form = self.steps(x)
         heads = [(layer, head[0], head[1] - 1, head[2:]) for layer, head in ((0, first), *above)]

@@ -17,6 +17,7 @@ from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 
+from . import stored_ints
 from .device import compiled
 from .errors import OutOfMemoryError
 from .memory import Block, block
@@ -41,7 +42,7 @@ KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FORGETTING = 32  # what an engine remembers of the memory of large graphs shrinks by this part with each smaller one
 ROOMY = 4  # how many times what graphs used of late an engine keeps
 FIRST_FLOATS = 1 << 16
-ARENA_TOP, STATUS = SLOT["arena_top"], SLOT["status"]
+ARENA_TOP, STATUS, UNREAD = SLOT["arena_top"], SLOT["status"], SLOT["unread"]
 SMALL = 256
 PACK_SMALL = [struct.Struct(f"{count}n").pack for count in range(SMALL)]  # quicker than pack_into, the copy included
 
@@ -129,7 +130,6 @@ class Engine:
         _engines.append(weakref.ref(self))
         self.machine: Any = None  # what compiled code there is, once it was needed
         self.shards = 0
-        self.last_count, self.last_pack = 0, PACK_SMALL[0]
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)
@@ -321,15 +321,20 @@ class Engine:
         count = end - begin
         if count < SMALL:
             pack = PACK_SMALL[count]
-        else:
-            if count != self.last_count:  # graphs often have the size of the one before
-                self.last_count, self.last_pack = count, struct.Struct(f"{count}n").pack
-            pack = self.last_pack
-        self.packed[8 * begin : 8 * end] = pack(*(nodes[begin:] if begin else nodes))
+            self.packed[8 * begin : 8 * end] = pack(*(nodes[begin:] if begin else nodes))
+        elif not self._read(nodes, begin, end):
+            self.packed[8 * begin : 8 * end] = struct.pack(f"{count}n", *nodes[begin:])
         if not begin:
             self.known = nodes.copy() if end < SMALL else []
         elif begin < len(self.known):  # some records were taken back
             self.known = []
+
+    def _read(self, nodes: list[int], begin: int, end: int) -> bool:
+        """Have compiled code write them, which is quicker if they are many. Whether it could."""
+        if not stored_ints.STORED:
+            return False
+        self.machine.read_ints(self.context_at, id(nodes), begin, end, stored_ints.STORED, stored_ints.INT_TYPE)
+        return not self.slots[UNREAD]
 
     def backward(self, loss: int, size: int, everything: bool) -> bool:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on.

@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 
 from tvm import ir, tirx
-from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from . import layout as at
 from . import tir
 from .kernels import SHARD, Kernel, registered_name, shard_name
 from .layout import SLOT
-from .tir import int64, let
+from .python_objects import find_others, read_ints
+from .tir import function, int64, let
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes that find nothing to do in kernels of plain loops, and take two thirds of the time to compile them.
@@ -30,15 +30,6 @@ NEEDLESS_ON_CPU = [
     "s_tir.InjectPermutedLayout",
     "tirx.RemoveNoOp",
 ]
-
-
-def function(name, parameters, body, private=False):
-    """A PrimFunc of int64 parameters, from an emitter of its body."""
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True, is_private=private):
-            T.func_name(name)
-            body(*[T.arg(parameter, T.int64()) for parameter in parameters])
-    return builder.get()
 
 
 def call(symbol, *arguments):
@@ -183,22 +174,8 @@ def planner_module(shards: int) -> ir.IRModule:
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
     functions[ir.GlobalVar("norm_and_update")] = norm_and_update(planners)
     functions[ir.GlobalVar("find_others")] = find_others()
+    functions[ir.GlobalVar("read_ints")] = read_ints()
     return ir.IRModule(functions)
-
-
-def find_others():
-    """Which of the int64 numbers at `count` addresses are others than `usual`: how many, then their places."""
-
-    def body(addresses, count, usual, found):
-        at_each, others = tir.buffer_at(addresses, "int64"), tir.buffer_at(found, "int64")
-        number = tir.Counter(int64(0))
-        with T.serial(int64(0), count) as place:
-            with tir.when(tir.buffer_at(at_each[place], "int64")[int64(0)] != usual):
-                number.set(number.get() + int64(1))
-                T.buffer_store(others, place, [number.get()])
-        T.buffer_store(others, number.get(), [int64(0)])
-
-    return function("find_others", ["addresses", "count", "usual", "found"], body)
 
 
 def norm_and_update(planners):

@@ -41,6 +41,15 @@ def pointer(address, dtype):
     return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
 
 
+def function(name, parameters, body, private=False):
+    """A PrimFunc of int64 parameters, from an emitter of its body."""
+    with IRBuilder() as builder:
+        with T.prim_func(s_tir=True, is_private=private):
+            T.func_name(name)
+            body(*[T.arg(parameter, T.int64()) for parameter in parameters])
+    return builder.get()
+
+
 def buffer_at(address, dtype):
     return T.decl_buffer((UNBOUNDED,), dtype, data=pointer(address, dtype))
 

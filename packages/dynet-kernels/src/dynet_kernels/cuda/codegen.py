@@ -17,7 +17,7 @@ from .. import machine, tir
 from ..families import tensor_cores
 from ..kernels import SHARD
 from ..layout import SLOT
-from ..tir import int64, let
+from ..tir import function, int64, let
 from . import precision
 from .machine import ARGUMENTS, DEVICE_INDEX, FAILURE, FUNCTIONS, POINTERS
 
@@ -106,7 +106,7 @@ def launch_module(shard: int, pairs, name: str):
             )
         T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
 
-    return ir.IRModule({ir.GlobalVar(name): machine.function(name, ["context", "device"], body)})
+    return ir.IRModule({ir.GlobalVar(name): function(name, ["context", "device"], body)})
 
 
 def _dispatch(buffers, slots, number, pairs):

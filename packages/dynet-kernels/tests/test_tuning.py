@@ -279,6 +279,7 @@ SMALL = {
         *(shapes.column_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (700, 9, 29), (8, 33, 8))),
         shapes.column_gradient(300, 130, 60),  # several panels of several tiles
         *(shapes.column_gradient(20, inner, 45) for inner in BESIDE_VECTORS),
+        *(shapes.column_gradient(700, 300, columns) for columns in (12, 30)),  # more than is at hand
     ],
     "matrix_gradient": lambda: [
         *(shapes.matrix_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (8, 33, 8))),

@@ -9,7 +9,7 @@ from dynet_core.graph import current
 from dynet_core.op import OPS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
-from dynet_kernels.kernels import KERNELS, ByColumns, ByRows, Clear
+from dynet_kernels.kernels import KERNELS, ByColumns, ByRows, Clear, ColumnGradient, Product
 from dynet_kernels.layout import SLOT
 from dynet_kernels.updates import UpdateRule
 from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
@@ -94,10 +94,53 @@ def test_products_are_shared_by_rows_and_rules_by_columns():
 def test_kernels_are_told_what_to_share():
     """One that is not told would do all the work in every thread."""
     for name, kernel in KERNELS.items():
-        told = {parameter.name for parameter in kernel.cpu(16).params} & {"others", "rows_before", "rows_after"}
+        told = {parameter.name for parameter in kernel.cpu(16).params} & set(at.SHARES)
         rows = isinstance(kernel, (ByRows, Clear, UpdateRule))
         columns = isinstance(kernel, ByColumns) and not rows
-        assert told == ({"rows_before", "rows_after"} if rows else {"others"} if columns else set()), name
+        either = isinstance(kernel, (Product, ColumnGradient))
+        expected = {"rows_before", "rows_after"} if rows else {"others"} if columns else set()
+        assert told == (set(at.SHARES) if either else expected), name
+
+
+def products(count, size, repeated):
+    """As many products with one matrix; where operands are `repeated`, two have each."""
+    rng = np.random.default_rng(count)
+    W = Model().parameters_from_numpy(rng.normal(size=(40, size)).astype(np.float32))
+    xs = [dy.tanh(dy.inputTensor(rng.normal(size=size).astype(np.float32))) for _ in range(count)]
+    more = [dy.squared_norm(x) for x in xs]  # so that the gradients of x hold something already
+    used = xs[: (count + 1) // 2] * 2 if repeated else xs
+    loss = dy.esum([dy.squared_norm(W * x) for x in used] + more)
+    loss.value()
+    loss.backward(full=True)
+    return [W.grad_as_array(), *(x.gradient() for x in xs)]
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize("size", [5, 40, 130])
+@pytest.mark.parametrize("count", [7, 33, 70, 121])
+def test_products_of_many_nodes(count, size, repeated):
+    assert_same_bits(products, count, size, repeated)
+
+
+def ways_of(kernel, direction, *arguments):
+    """How two threads share the instructions of a kernel, in the pass of that direction."""
+    run_by(2, products, *arguments)
+    engine = current().engine
+    opcode = KERNELS.opcode(kernel)
+    tape = engine.buffers[f"{direction}_tape"].reshape(-1, at.TAPE_ROW)
+    count = engine.slots[SLOT["kept_tape" if direction == "forward" else "backward_tape_count"]]
+    return {row[at.TAPE_SHARED] for row in tape[:count] if row[at.TAPE_OPCODE] == opcode}
+
+
+def test_products_are_shared_by_columns_if_these_are_many_and_the_matrix_small():
+    assert ways_of("product", "forward", 31, 40, False) == {at.BY_ROWS}
+    assert ways_of("product", "forward", 32, 40, False) == {at.BY_COLUMNS}
+    assert ways_of("product", "forward", 32, 40, True) == {at.BY_COLUMNS}
+    assert ways_of("product", "forward", 32, 1 << 12, False) == {at.BY_ROWS}
+    assert ways_of("product.dx", "backward", 31, 40, False) == {at.BY_ROWS}
+    assert ways_of("product.dx", "backward", 32, 40, False) == {at.BY_COLUMNS}
+    assert ways_of("product.dx", "backward", 32, 40, True) == {at.BY_ROWS}
+    assert ways_of("product.dW", "backward", 32, 40, False) == {at.BY_ROWS}
 
 
 def many_nodes(count):

@@ -220,8 +220,18 @@ def _shared(kernel, step: Step, views: Sequence[View], columns: int, for_each: b
     `deferred`: nodes that do not run together otherwise do so here, parts of one record among them.
     """
     targets = kernel.targets(step.parameters)
+    if targets is not None:
+        return _shared_by_columns(targets, step, views, columns, for_each, deferred)
+    if not kernel.work(step.parameters):
+        return at.ALONE
+    targets = kernel.targets_by_columns(step.parameters)
     if targets is None:
-        return at.BY_ROWS if kernel.work(step.parameters) else at.ALONE
+        return at.BY_ROWS
+    way = _shared_by_columns(targets, step, views, columns, for_each, deferred)
+    return {at.BY_COLUMNS: at.EITHER, at.IF_DISTINCT: at.EITHER_IF_DISTINCT, at.ALONE: at.BY_ROWS}[way]
+
+
+def _shared_by_columns(targets, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
     shared = at.BY_COLUMNS
     for role, size in targets:
         view = views[role // 2]

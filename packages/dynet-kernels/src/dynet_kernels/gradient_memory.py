@@ -222,7 +222,8 @@ def make_ready(plan, order, nodes, signature, loss, everything):
                 operands_of_step(plan, order, nodes, operand, settle, fresh, loss, everything)
             fresh_bits = T.bitwise_or(fresh_bits, T.shift_left(fresh, number))
             distinct = fresh
-            if T.And(fresh == 0, plan.table[step + at.STEP_SHARED] == at.IF_DISTINCT):
+            shared: T.let = plan.table[step + at.STEP_SHARED]
+            if T.And(fresh == 0, T.Or(shared == at.IF_DISTINCT, shared == at.EITHER_IF_DISTINCT)):
                 columns: T.let = T.max(plan.table[signature + at.COLUMNS], plan.table[signature + at.COLUMNS_EACH])
                 work: T.let = nodes * columns * plan.table[step + at.STEP_WORK]
                 if work >= plan.sharing[at.SHARING_INSTRUCTION]:

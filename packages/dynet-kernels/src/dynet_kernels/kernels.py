@@ -38,6 +38,7 @@ Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
 nothing. None: any."""
 
 FLOP = 10  # picoseconds of one in a product
+AT_HAND = 1 << 17  # floats of a matrix that each thread may have in a cache of its own
 NUMBER = 250  # picoseconds that it takes to work on one number otherwise
 
 
@@ -83,6 +84,10 @@ class ByRows(AnyList):
         return 2 * rows * inner * FLOP
 
     def targets(self, parameters: tuple[int, ...]) -> Targets:
+        return None
+
+    def targets_by_columns(self, parameters: tuple[int, ...]) -> Targets:
+        """What it writes for a column, if threads can share it by columns as well; else None."""
         return None
 
 
@@ -217,6 +222,10 @@ class Product(Adds, ByRows):
         *_, matrix, x, y, start, group = parameters
         return _with_matrix(matrix, group, x, y, *([start] if start >= 0 else []))
 
+    def targets_by_columns(self, parameters):
+        rows, inner, _, _, y, _, group = parameters
+        return ((y, rows),) if group == 0 and rows * inner <= AT_HAND else None
+
     def cpu(self, lanes):
         return _family("matmul").product_cpu(self, lanes)
 
@@ -238,6 +247,10 @@ class ColumnGradient(ByRows):
     def lists(self, parameters):
         *_, matrix, dx, dy, group = parameters
         return _with_matrix(matrix, group, dx, dy)
+
+    def targets_by_columns(self, parameters):
+        rows, inner, _, dx, _, group = parameters
+        return ((dx, inner),) if group == 0 and rows * inner <= AT_HAND else None
 
     def cpu(self, lanes):
         return _family("matmul").column_gradient_cpu(self, lanes)

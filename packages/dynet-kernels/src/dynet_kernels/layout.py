@@ -11,14 +11,15 @@ each column stands; a *step* is one instruction that the signature wants. A row 
 
 from __future__ import annotations
 
+SHARES = ("others", "columns_before", "rows_before", "rows_after")
 # What running rows of a tape takes. It comes first in the context, so that each thread can have its own of this alone.
 RUNNING = (
     "table", "index", "tape",
     "origin",  # always 0: addresses count floats from there
     "row", "tape_count",  # where the tape is being run, and where it ends
-    # of an instruction that threads share: how many columns are others', or what shares of its rows stand before and
-    # after this thread's, in parts of WHOLE
-    "others", "rows_before", "rows_after",
+    # of an instruction that threads share: how many columns are others', and how many of those come before this
+    # thread's; or what shares of its rows stand before and after this thread's, in parts of WHOLE
+    *SHARES,
     "self_type", "self", "result_type", "result",  # the address of all this, in the form in which functions take it
 )  # fmt: skip
 WHOLE = 1 << 16
@@ -143,8 +144,9 @@ NO_INDEX = -1
 # share it, about how many picoseconds a column takes then, and whether what it sets is the node's gradient as it is.
 STEP_OPCODE, STEP_OPERAND, STEP_PARAMETERS, STEP_COVERS, STEP_SHARED, STEP_WORK, STEP_LENDS = range(7)
 STEP_ROW = 7
-# STEP_SHARED: not at all, by columns, by rows of the result; by columns if no two nodes of the group have the operand
-ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT = range(4)
+# STEP_SHARED: not at all, by columns, by rows of the result; by columns if no two nodes of the group have the operand;
+# by rows, or, if there are many, by columns, whatever the operands or if no two nodes of the group have the same
+ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
 # One row of the tape. FRESH is 1 if what the kernel adds to is of no meaning yet: it sets it then. SHARED is how

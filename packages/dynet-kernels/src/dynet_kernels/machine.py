@@ -104,7 +104,7 @@ def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int)
         buffers = Buffers(context)
         number = tir.Counter(buffers.slots[SLOT["row"]])
         end = let(buffers.slots[SLOT["tape_count"]])
-        shares = {name: let(buffers.slots[SLOT[name]]) for name in ("others", "rows_before", "rows_after")}
+        shares = {name: let(buffers.slots[SLOT[name]]) for name in at.SHARES}
         with T.While(belongs(buffers, number.get(), end, shard * SHARD, SHARD)):
             dispatch(buffers, let(number.get()), numbered, shares)
             number.set(number.get() + int64(1))
@@ -263,6 +263,7 @@ def run_stretch(slots, tape, first, end, way, part, threads):
         "row": first,
         "tape_count": end,
         "others": int64(0),
+        "columns_before": int64(0),
         "rows_before": T.if_then_else(by_rows, begin, int64(0)),
         "rows_after": T.if_then_else(by_rows, int64(at.WHOLE) - stop, int64(0)),
         "self": address,
@@ -277,7 +278,8 @@ def run_stretch(slots, tape, first, end, way, part, threads):
         fields[at.TAPE_BASE], fields[at.TAPE_COUNT] = fields[at.TAPE_BASE] + before, mine
         for k, field in enumerate(fields):
             T.buffer_store(row, field, [int64(k)])
-        changed = {"tape": copy, "row": int64(0), "tape_count": int64(1), "others": count - mine}
+        changed = {"tape": copy, "row": int64(0), "tape_count": int64(1)}
+        changed |= {"others": count - mine, "columns_before": before}
         for name, value in changed.items():
             T.buffer_store(own, value, [int64(SLOT[name])])
     call_packed("run_rows", address)

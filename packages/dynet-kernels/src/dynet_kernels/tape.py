@@ -9,6 +9,7 @@ from . import tir
 from .layout import SLOT
 from .planner import column_count, each_count, first_each, needs_of, node_at, operand_count, operand_needs, property_of
 
+COLUMNS_EACH = 16  # of a product, so many that each thread works on some of them: what they are made of is in its cache
 CLEAR_WORK = 100  # picoseconds that it takes to set one number to 0
 
 
@@ -243,11 +244,14 @@ def bit_of(bits, number):
     return T.bitwise_and(T.shift_right(bits, number), T.int64(1))
 
 
-def step_way(plan, step, distinct):
-    """How threads may share a step, if it is known whether no two nodes add to the same."""
-    way = plan.table[step + at.STEP_SHARED]
+def step_way(plan, step, distinct, count):
+    """How threads share a step of `count` columns, if it is known whether no two nodes add to the same."""
+    way = tir.let(plan.table[step + at.STEP_SHARED])
     columns = T.if_then_else(distinct != 0, T.int64(at.BY_COLUMNS), T.int64(at.ALONE))
-    return T.if_then_else(way == at.IF_DISTINCT, columns, way)
+    apart = T.Or(way == at.EITHER, T.And(way == at.EITHER_IF_DISTINCT, distinct != 0))
+    many = count >= COLUMNS_EACH * plan.sharing[at.SHARING_THREADS]
+    either = T.if_then_else(T.And(apart, many), T.int64(at.BY_COLUMNS), T.int64(at.BY_ROWS))
+    return T.if_then_else(way == at.IF_DISTINCT, columns, T.if_then_else(way >= at.EITHER, either, way))
 
 
 @T.inline
@@ -276,7 +280,7 @@ def emit_steps(plan, order, nodes, signature, group, with_gradients, everything,
             wanted = plan.slots[SLOT["wanted"]]
         if T.And(wanted != 0, bit_of(lent, number) == 0):
             bit: T.let = bit_of(fresh, number)
-            way = T.meta_var(step_way(plan, step, bit_of(distinct, number)))
+            way = T.meta_var(step_way(plan, step, bit_of(distinct, number), count))
             work: T.let = count * plan.table[step + at.STEP_WORK]
             emit(plan, plan.table[step + at.STEP_OPCODE], base, count, plan.table[step + at.STEP_PARAMETERS], bit,
                  way, work)  # fmt: skip

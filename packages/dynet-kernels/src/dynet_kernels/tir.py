@@ -167,7 +167,8 @@ class Instruction:
 
     `count` columns are worked on at once; list `role` holds one address, in floats, for each of them, and lists begin
     `stride` places after one another. `fresh` is 1 if what the kernel adds to is of no meaning yet; a GPU's is always
-    0. Where threads of a CPU share rows, the shares `rows_before` and `rows_after` are others'.
+    0. Where threads of a CPU share columns, as many `others` are others', and of these `columns_before` come first;
+    where they share rows, the shares `rows_before` and `rows_after` are others'.
     """
 
     memory: object
@@ -176,6 +177,8 @@ class Instruction:
     count: object
     stride: object
     fresh: object
+    others: object
+    columns_before: object
     rows_before: object
     rows_after: object
     parameters: list
@@ -187,6 +190,10 @@ class Instruction:
 
     def address(self, role, column):
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
+
+    def shared_address(self, role, column):
+        """The same of a list that may hold the address of the very first column alone, which all others share."""
+        return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
         """This thread's stretch of `count` neighbours, in whole units but for the last: where it begins and ends."""
@@ -208,7 +215,7 @@ def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
     store(buffer, start, so_far + value, mask)
 
 
-COLUMNS, ROWS = "columns", "rows"
+COLUMNS, ROWS, EITHER = "columns", "rows", "either"
 
 
 def kernel(
@@ -217,7 +224,7 @@ def kernel(
     """Build the private PrimFunc of one kernel from `body(instruction)`; one that `may_set` is told what is fresh.
 
     One that is `shared` by COLUMNS sees those of its thread as if there were no others; by ROWS, the body asks for the
-    stretches of its thread.
+    stretches of its thread. By EITHER, it does both.
     """
     with IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
@@ -226,9 +233,11 @@ def kernel(
             index = T.arg("index", T.handle("int64"))
             base, count = T.arg("base", T.int64()), T.arg("count", T.int64())
             fresh = T.arg("fresh", T.int64()) if may_set else int64(0)
-            others = T.arg("others", T.int64()) if shared == COLUMNS else int64(0)
+            others = T.arg("others", T.int64()) if shared in (COLUMNS, EITHER) else int64(0)
+            columns_before = T.arg("columns_before", T.int64()) if shared == EITHER else int64(0)
             before, after = (
-                T.arg(name, T.int64()) if shared == ROWS else int64(0) for name in ("rows_before", "rows_after")
+                T.arg(name, T.int64()) if shared in (ROWS, EITHER) else int64(0)
+                for name in ("rows_before", "rows_after")
             )
             numbers = [T.arg(name, T.int64()) for name in parameters]
             with ExitStack() as scope:
@@ -238,8 +247,10 @@ def kernel(
                         T.decl_buffer((UNBOUNDED,), "int64", data=index),
                         base,
                         count,
-                        let(count + others) if shared == COLUMNS else count,
+                        let(count + others) if shared in (COLUMNS, EITHER) else count,
                         fresh,
+                        others,
+                        columns_before,
                         before,
                         after,
                         numbers,

@@ -87,7 +87,7 @@ def product_cpu(kernel, lanes):
                     each_width(let(first + count), width)
 
         def one_matrix(first, end):
-            w = instruction.address(w_role, first)
+            w = instruction.shared_address(w_role, first)
             many = end - first >= int64(sizes.many)
             far = T.And(many, rows >= int64(sizes.far))
             large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
@@ -99,7 +99,7 @@ def product_cpu(kernel, lanes):
 
         groups(instruction, group, one_matrix)
 
-    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
+    return tir.kernel(body, kernel.parameters, shared=tir.EITHER)
 
 
 def product_cuda(kernel):
@@ -204,10 +204,11 @@ def column_gradient_cpu(kernel, lanes):
             sums.by_panels(fill, bring, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
         def one_matrix(first, end):
-            w = instruction.address(w_role, first)
+            w = instruction.shared_address(w_role, first)
             # In place, each sum is added up across lanes in the end, and a large matrix is read again for every few
             # columns, which takes as long as if it had few rows. Of a panel, lanes beyond `inner` are lost.
-            columns, vectors = let(end - first), T.floordiv(inner + int64(lanes - 1), int64(lanes))
+            # As many threads as there may be, they all do the same.
+            columns, vectors = let(end - first + instruction.others), T.floordiv(inner + int64(lanes - 1), int64(lanes))
             filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
             summed = let(T.Select(rows * inner > int64(AT_HAND), T.min(rows, int64(AS_IF)), rows))
             in_place_costs = columns * inner * (summed + int64(ACROSS * sizes.many))
@@ -216,7 +217,7 @@ def column_gradient_cpu(kernel, lanes):
 
         groups(instruction, group, one_matrix)
 
-    return tir.kernel(body, kernel.parameters, may_set=True, shared=tir.ROWS)
+    return tir.kernel(body, kernel.parameters, may_set=True, shared=tir.EITHER)
 
 
 def column_gradient_cuda(kernel):

@@ -42,21 +42,26 @@ OURS = Competitor("this project", [sys.executable])
 
 @dataclass
 class Row:
-    """One line of the table: a task's variant at a number of sentences a graph."""
+    """One line of the table: a task's variant at a number of sentences a graph.
+
+    A turn at it takes so many `steps`; with 0 of them, so much time.
+    """
 
     task: str
     name: str
     minibatch: int
+    steps: int = 0
 
     def __str__(self) -> str:
         return f"{self.name} at {self.minibatch}"
 
 
 def rows_of(tasks: Iterable[str]) -> list[Row]:
+    modules = {task: importlib.import_module(f"tasks.{task}") for task in tasks}
     return [
-        Row(task, name, minibatch)
-        for task in tasks
-        for name, minibatches, _ in importlib.import_module(f"tasks.{task}").ROWS
+        Row(task, name, minibatch, getattr(module, "STEPS", {}).get(minibatch, 0))
+        for task, module in modules.items()
+        for name, minibatches, _ in module.ROWS
         for minibatch in minibatches
     ]
 
@@ -157,12 +162,13 @@ def measure(
 ) -> list[Worker]:
     """Workers, for each kind of work and competitor, after their turns, taken one after another, round by round."""
     workers = [Worker(competitor, row, core(), work=work) for work in works for competitor in competitors]
+    steps = 0 if "build" in works else row.steps  # to build takes little time, whatever is built
     for worker in workers:
         worker.begin()
-        worker.turn(seconds=seconds / 3)  # caches warm up; not counted
+        worker.turn(**({"steps": steps // 3} if steps else {"seconds": seconds / 3}))  # caches warm up; not counted
     for _ in range(rounds):
         for worker in workers:
-            turn = worker.turn(seconds=seconds)
+            turn = worker.turn(**({"steps": steps} if steps else {"seconds": seconds}))
             if turn is not None:
                 worker.turns.append(turn)
     for worker in workers:

@@ -5,12 +5,14 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from competitors import TASKS, core, rows_of
+from competitors import OURS, TASKS, core, measure, rows_of
 from phases import PARTS
+from tasks import rnnlm
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 ROWS = {row.name: row for row in reversed(rows_of(TASKS))}  # each with its smallest minibatch
@@ -47,6 +49,15 @@ def test_phases_add_up():
     assert list(turn["phases"]) == list(PARTS)
     assert all(seconds > 0 for seconds in turn["phases"].values())
     assert sum(turn["phases"].values()) == pytest.approx(turn["seconds"], rel=0.3)
+
+
+def test_turns_of_a_row_take_so_many_steps_if_it_says_so():
+    row = replace(ROWS["xor"], steps=6)
+    (worker,) = measure(row, [OURS], 2, 0.01)
+    assert [turn["sentences"] for turn in worker.turns] == [6, 6]
+    (worker,) = measure(row, [OURS], 1, 0.01, ["build"])
+    assert worker.turns[0]["sentences"] > 6
+    assert {row.minibatch: row.steps for row in rows_of(["rnnlm"])} == rnnlm.STEPS
 
 
 def run(*arguments, **environment):

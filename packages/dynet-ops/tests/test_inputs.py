@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import GradientError, Model, renew_cg
+from dynet_core import (
+    ArgumentError,
+    GradientError,
+    Model,
+    StaleExpressionError,
+    cg_checkpoint,
+    cg_revert,
+    nodes,
+    renew_cg,
+)
 
 
 def test_one_hot():
@@ -77,3 +86,62 @@ def test_the_only_device():
     x = dy.inputVector([1.0, 2.0])
     assert dy.to_device(x, "CPU").value() == [1.0, 2.0]
     assert dy.to_device(x, "").value() == [1.0, 2.0]
+
+
+def test_inputs_are_found_wherever_they_stand():
+    """Numbers, vectors and arrays, among nodes that are several to a record or hold lists of operands."""
+    renew_cg()
+    found = []
+    for k in range(4):
+        x, v, m = dy.scalarInput(k), dy.inputVector([k, 1]), dy.inputTensor(np.full((2, 2), k))
+        y = dy.esum([x, dy.sum_elems(v), dy.sum_elems(m)]) * 2.0
+        found.append((x, v, m, y))
+    for k, (x, v, m, y) in enumerate(found):
+        assert y.value() == 2 * (6 * k + 1)
+        m.set(np.zeros((2, 2)))
+        x.set(10)
+        v.set([1, 2])
+        assert y.value() == 26
+        for other in (y, dy.tanh(x)):
+            with pytest.raises(ArgumentError, match="is computed"):
+                other.set([1.0])
+
+
+def test_inputs_after_a_revert():
+    renew_cg()
+    x = dy.scalarInput(1)
+    cg_checkpoint()
+    y = dy.scalarInput(2) + x
+    x.set(3)
+    assert y.value() == 5
+    cg_revert()
+    with pytest.raises(StaleExpressionError):
+        y.set(1)
+    z, w = dy.inputVector([1, 2]), dy.scalarInput(7)
+    total = dy.sum_elems(z) + w + x
+    z.set([4, 5])
+    w.set(8)
+    assert total.value() == 9 + 8 + 3
+
+
+def test_to_find_inputs_takes_one_look_at_each_record(monkeypatch):
+    looks = []
+    every = nodes.nodes_of
+
+    def counted(*arguments, **named):
+        for node in every(*arguments, **named):
+            looks.append(node)
+            yield node
+
+    monkeypatch.setattr(nodes, "nodes_of", counted)
+    renew_cg()
+    inputs = []
+    for k in range(50):
+        inputs.append(dy.scalarInput(k))
+        dy.tanh(inputs[-1])
+        for x in inputs:
+            x.set(1.0)
+    assert len(looks) == 100
+    x = dy.vecInput(2)
+    x.set([1, 2])
+    assert len(looks) == 100  # what is made to be set need not be looked for

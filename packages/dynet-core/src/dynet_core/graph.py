@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
 _versions = itertools.count(1)
+NOTHING = 0, 0
 
 
 class Graph:
@@ -48,6 +49,7 @@ class Graph:
         "next",
         "nodes",
         "starts",
+        "surveyed",
         "_version",
         "watch",
     )
@@ -57,7 +59,8 @@ class Graph:
     nodes: list[int]
     next: Expression  # the handle of the node that is recorded next; None if there is none ready, or the graph is gone
     inputs: array.array
-    starts: dict[int, int]  # where the values of input nodes begin among `inputs`, by the nodes' numbers
+    starts: dict[int, int]  # where the values of input nodes begin among `inputs`, by the nodes' numbers; known so far
+    surveyed: tuple[int, int]  # up to which record and node they were looked for
     done: int  # how many records have been computed, and how many inputs they had
     inputs_done: int
     differentiated: int  # the node that `backward` started from last; -1: none
@@ -71,6 +74,7 @@ class Graph:
         self.next = self.handles[0]
         self._version = next(_versions)
         self.done = self.inputs_done = 0
+        self.surveyed = NOTHING
         self.differentiated, self.differentiated_fully = -1, False
 
     # For users. What these modules do needs graphs, so it is imported where it is used.
@@ -203,8 +207,8 @@ class Graph:
 
     def replace_input(self, place: int, values: np.ndarray) -> None:
         """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
-        len(self.nodes)  # raises if the graph is gone
-        start = self.starts[place]
+        start = self.start_of(place)
+        assert start is not None
         if start < self.inputs_done:
             self.invalidate()
         self.inputs[start : start + values.size] = array.array("f", values.tobytes(order="F"))
@@ -266,8 +270,23 @@ class Graph:
 
     def is_input(self, place: int) -> bool:
         """Whether a node's values came from outside and can be replaced."""
-        len(self.nodes)  # raises if the graph is gone
-        return place in self.starts
+        return self.start_of(place) is not None
+
+    def start_of(self, place: int) -> int | None:
+        """Where the values of an input node begin among `inputs`; None for another node.
+
+        Who records need not note it: few programs ask.
+        """
+        end = len(self.nodes)  # raises if the graph is gone
+        if place not in self.starts and self.surveyed[0] < end:
+            from .nodes import nodes_of
+
+            begin, number = self.surveyed
+            for node in nodes_of(self, begin, number=number):
+                if node.is_input:
+                    self.starts[node.all[0]] = node.attributes[0]
+            self.surveyed = end, self.node_count()
+        return self.starts.get(place)
 
     def take(self, values) -> int:
         """Keep input values; where they begin among the inputs."""
@@ -328,7 +347,9 @@ def renew() -> Graph:
         del graph.watch
     if graph.inputs:
         del graph.inputs[:]
-        graph.starts.clear()
+        if graph.starts:
+            graph.starts.clear()
+        graph.surveyed = NOTHING
     if engine.keys:
         engine.keys.clear()
     if engine.large:

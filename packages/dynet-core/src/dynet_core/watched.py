@@ -93,6 +93,11 @@ class WatchedGraph(Graph):
         """Whether a node of this graph has not been taken back."""
         return not self.watch.is_taken_back(place)
 
+    def is_input(self, place: int) -> bool:
+        """Whether a node's values came from outside and can be replaced."""
+        self._check_place(place)
+        return super().is_input(place)
+
     def replace_input(self, place: int, values: np.ndarray) -> None:
         """Give an input node other values."""
         self._check_place(place)
@@ -201,6 +206,7 @@ def revert(graph: Graph) -> None:
     graph.engine.keys[:] = [start for start in graph.engine.keys if start < last.inputs]
     graph.done, watch.done = min(graph.done, last.records), min(watch.done, last.nodes)
     graph.inputs_done = min(graph.inputs_done, last.inputs)
+    graph.surveyed = min(graph.surveyed, (last.records, last.nodes))
     graph.differentiated = -1
     if last.arena is not None:
         graph.engine.return_to(last.arena)

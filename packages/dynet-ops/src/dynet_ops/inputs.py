@@ -122,7 +122,6 @@ def inputVector(v: Sequence[float]) -> Expression:
     else:
         graph.next = node.next
         node.type = dim
-    graph.starts[node.at] = start
     nodes = graph.nodes
     nodes.append(signature)
     nodes.append(start)
@@ -164,9 +163,8 @@ def scalarInput(s: float) -> Expression:
             graph = current()
             node = graph.new_node(NUMBER)
         nodes, inputs = graph.nodes, graph.inputs
-        start = graph.starts[node.at] = len(inputs)
         nodes.append(NUMBER_AT)
-        nodes.append(start)
+        nodes.append(len(inputs))
         inputs.append(s)
         return node
     array = real_array("scalarInput", s)

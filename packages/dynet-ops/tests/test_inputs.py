@@ -124,6 +124,40 @@ def test_inputs_after_a_revert():
     assert total.value() == 9 + 8 + 3
 
 
+def test_inputs_of_the_next_graph():
+    """What was looked for in a graph without inputs, or whose inputs are gone, says nothing of the next one."""
+    p = Model().parameters_from_numpy(np.ones(3))
+    renew_cg()
+    y = dy.tanh(dy.tanh(dy.tanh(p)))
+    with pytest.raises(ArgumentError, match="is computed"):
+        y.set([1, 2, 3])
+    renew_cg()
+    x = dy.inputVector([1, 2, 3])
+    x.set([4, 5, 6])
+    assert x.value() == [4, 5, 6]
+    renew_cg()
+    cg_checkpoint()
+    dy.vecInput(3)
+    cg_revert()
+    renew_cg()
+    q = dy.tanh(p)
+    with pytest.raises(ArgumentError, match="is computed"):
+        q.set([1, 2, 3])
+
+
+def test_numbers_are_there_when_they_are_computed_at_once():
+    renew_cg(immediate_compute=True)
+    try:
+        assert dy.scalarInput(2.5).value() == 2.5
+        assert (dy.scalarInput(1.25) + dy.scalarInput(4)).value() == 5.25
+        assert dy.inputVector([1, 2]).value() == [1, 2]
+        assert dy.esum([dy.scalarInput(3)]).value() == 3
+        x, p = dy.inputVector([1, 2]), Model().parameters_from_numpy(np.ones(1))
+        assert dy.concatenate([x, p, x, x]).value() == [1, 2, 1, 1, 2, 1, 2]
+    finally:
+        renew_cg()
+
+
 def test_to_find_inputs_takes_one_look_at_each_record(monkeypatch):
     looks = []
     every = nodes.nodes_of

@@ -196,7 +196,7 @@ def test_stale_operands(table, number):
 def test_operands_of_two_threads():
     found = []
     x = vector()
-    x + x, dy.esum([x, x]), dy.concatenate([x, x, x])
+    x + x, dy.esum([x]), dy.esum([x, x]), dy.concatenate([x, x, x])
 
     def work():
         found.append(vector())
@@ -209,6 +209,7 @@ def test_operands_of_two_threads():
         lambda: here + other,
         lambda: dy.esum([here, other]),
         lambda: dy.esum([other, other]),
+        lambda: dy.esum([other]),
         lambda: dy.concatenate([here, other, here]),
     ):
         refused(call, StaleExpressionError)

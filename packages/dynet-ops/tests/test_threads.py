@@ -132,6 +132,26 @@ def ways_of(kernel, direction, *arguments):
     return {row[at.TAPE_SHARED] for row in tape[:count] if row[at.TAPE_OPCODE] == opcode}
 
 
+def test_more_threads_than_a_kept_plan_has_columns():
+    """It is shared as it was planned, among all there are by then: some have nothing to do."""
+    rng = np.random.default_rng(1)
+    W = Model().parameters_from_numpy(rng.normal(size=(40, 40)).astype(np.float32))
+    found = []
+    current().engine._plan_anew()
+    for threads in (2, at.MOST_THREADS, 2):
+        with sharing.using(threads, 0, 0):
+            renew_cg()
+            xs = [dy.tanh(dy.inputTensor(np.full(40, 0.1 * k))) for k in range(33)]
+            loss = dy.esum([dy.squared_norm(W * x) for x in xs])
+            value, shared = loss.value(), ways("forward")
+            loss.backward()
+            found.append((value, shared, W.grad_as_array().tobytes()))
+            W.scale_gradient(0)
+    current().engine._plan_anew()
+    assert at.BY_COLUMNS in found[0][1]
+    assert found[1:] == found[:1] * 2
+
+
 def test_products_are_shared_by_columns_if_these_are_many_and_the_matrix_small():
     assert ways_of("product", "forward", 31, 40, False) == {at.BY_ROWS}
     assert ways_of("product", "forward", 32, 40, False) == {at.BY_COLUMNS}

@@ -322,8 +322,10 @@ class Engine:
         if count < SMALL:
             pack = PACK_SMALL[count]
             self.packed[8 * begin : 8 * end] = pack(*(nodes[begin:] if begin else nodes))
-        elif not self._read(nodes, begin, end):
-            self.packed[8 * begin : 8 * end] = struct.pack(f"{count}n", *nodes[begin:])
+        else:
+            self.known = []
+            if not self._read(nodes, begin, end):
+                self.packed[8 * begin : 8 * end] = struct.pack(f"{count}n", *nodes[begin:])
         if not begin:
             self.known = nodes.copy() if end < SMALL else []
         elif begin < len(self.known):  # some records were taken back

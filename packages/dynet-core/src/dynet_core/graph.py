@@ -347,9 +347,9 @@ def renew() -> Graph:
         del graph.watch
     if graph.inputs:
         del graph.inputs[:]
-        if graph.starts:
-            graph.starts.clear()
-        graph.surveyed = NOTHING
+    if graph.starts:
+        graph.starts.clear()
+    graph.surveyed = NOTHING
     if engine.keys:
         engine.keys.clear()
     if engine.large:

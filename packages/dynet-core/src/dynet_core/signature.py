@@ -224,7 +224,7 @@ def _shared(kernel, step: Step, views: Sequence[View], columns: int, for_each: b
         return _shared_by_columns(targets, step, views, columns, for_each, deferred)
     if not kernel.work(step.parameters):
         return at.ALONE
-    targets = kernel.targets_by_columns(step.parameters)
+    targets = kernel.targets_by_columns(step.parameters) if isinstance(kernel, ByRows) else None
     if targets is None:
         return at.BY_ROWS
     way = _shared_by_columns(targets, step, views, columns, for_each, deferred)

@@ -29,8 +29,8 @@ def read(number: int, stored: int) -> int | None:
         length, negative = said >> 3, said & 3 == 2
     if word(address, at.OBJECT_TYPE) != INT_TYPE or length > 2:
         return None
-    digits = (ctypes.c_int32 * 2).from_address(address + 4 * at.INT_DIGITS)
-    size = digits[0] + (digits[1] << at.DIGIT_BITS if length > 1 else 0)
+    digits = (ctypes.c_int32 * length).from_address(address + 4 * at.INT_DIGITS)  # a zero may have none
+    size = sum(digit << at.DIGIT_BITS * place for place, digit in enumerate(digits))
     return -size if negative else size
 
 
@@ -39,7 +39,7 @@ def _stored() -> int:
     digits = sys.int_info
     sizes = list.__basicsize__, int.__basicsize__, int.__itemsize__, digits.bits_per_digit, digits.sizeof_digit
     if sys.implementation.name != "cpython" or sizes != (40, 24, 4, at.DIGIT_BITS, 4):
-        return 0  # a debug build, one without a lock, or one of 32 bits
+        return 0  # a build without a lock, one that traces objects, or one of 32 bits
     items = word(id(SAMPLES), at.LIST_ITEMS)
     if [word(items, place) for place in range(len(SAMPLES))] != [id(number) for number in SAMPLES]:
         return 0

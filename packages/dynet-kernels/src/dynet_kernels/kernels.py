@@ -30,7 +30,8 @@ the list whose columns it adds as they are, if it does no more."""
 Targets = tuple[tuple[int, int], ...] | None
 """All that a kernel writes for a column: lists of addresses, and within how many numbers from there on. Where no two
 columns write to the same, threads can share its instructions by columns. None: they share them by rows of the result,
-which is always possible. `work` is about how many picoseconds a column takes on one of them, 0 if they cannot share it.
+which is always possible; by columns, if these are many, where a `ByRows` says what it writes for one. `work` is about
+how many picoseconds a column takes on one of them, 0 if they cannot share it.
 """
 
 Lists = tuple[tuple[int, ...], tuple[int, ...]] | None

@@ -51,7 +51,7 @@ def read_ints():
             low = T.Cast("int64", digits[int64(at.INT_DIGITS)])
             further = T.Cast("int64", digits[int64(at.INT_DIGITS + 1)])
             high = T.if_then_else(length > int64(1), T.shift_left(further, int64(at.DIGIT_BITS)), int64(0))
-            size = let(low + high)
+            size = let(T.if_then_else(length > int64(0), low, int64(0)) + high)  # a zero may have no digit
             T.buffer_store(target, T.Select(let(negative), -size, size), [place])
             strange = T.Or(words[int64(at.OBJECT_TYPE)] != int_type, length > int64(2))
             unread.set(T.bitwise_or(unread.get(), T.Select(let(strange), int64(1), int64(0))))

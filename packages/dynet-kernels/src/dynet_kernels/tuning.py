@@ -71,15 +71,15 @@ class ColumnGradient:
     Args:
         tiles: (columns of dy, columns of W) whose sums stay in registers.
         block: floats of W that are worked on at once, so that they stay in the cache.
-        many: columns of dy whose work takes as long as transposing W, to work on it as in a product. With about so many
-            it pays for W of 100 rows, with twice as many for W of 200.
+        many: columns of dy, for every hundred rows of W, from which on parts of W are transposed, to be worked on as in
+            a product; more, if lanes are lost by that.
         tile: (columns of dy, vectors of columns of W) whose sums stay in registers then.
         panel: rows of W that are transposed at once; in whole vectors.
     """
 
     tiles: tuple[Tile, ...] = ((3, 3), (2, 5), (1, 8))
     block: int = 1 << 18
-    many: int = 6
+    many: int = 14
     tile: Tile = (4, 3)
     panel: int = 128
 
@@ -231,7 +231,7 @@ def defaults(lanes: int) -> Cpu:
         return Cpu()
     return Cpu(
         Product(tiles=((8, 3), (4, 6), (2, 8), (1, 8))),
-        ColumnGradient(tiles=((4, 4), (1, 8)), many=14),
+        ColumnGradient(tiles=((4, 4), (1, 8))),
         MatrixGradient(tile=(8, 3), few=8, few_tile=(2, 8)),
     )
 

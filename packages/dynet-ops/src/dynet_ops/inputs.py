@@ -163,9 +163,10 @@ def scalarInput(s: float) -> Expression:
             graph = current()
             node = graph.new_node(NUMBER)
         nodes, inputs = graph.nodes, graph.inputs
-        nodes.append(NUMBER_AT)
-        nodes.append(len(inputs))
+        start = len(inputs)
         inputs.append(s)
+        nodes.append(NUMBER_AT)
+        nodes.append(start)
         return node
     array = real_array("scalarInput", s)
     if array.size != 1:

@@ -105,15 +105,16 @@ def esum(xs: Sequence[Expression]) -> Expression:
             if len(xs) == 1:  # the losses of a minibatch of one
                 (x,) = xs
                 signature = _equal[x.type]
-                graph = x.graph
-                node = graph.next
-                graph.next = node.next
-                node.type = x.type
-                nodes = graph.nodes
-                nodes.append(signature)
-                nodes.append(1)
-                nodes.append(x.at)
-                return node
+                graph = thread.graph
+                if x.graph is graph:
+                    node = graph.next
+                    graph.next = node.next
+                    node.type = x.type
+                    nodes = graph.nodes
+                    nodes.append(signature)
+                    nodes.append(1)
+                    nodes.append(x.at)
+                    return node
             dim = xs[0].type
             signature = _equal[dim]
             graph = thread.graph

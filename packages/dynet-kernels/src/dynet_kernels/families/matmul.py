@@ -20,8 +20,8 @@ from .panels import Sums, blocks, by_chunks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
 
 FITS = 12_000  # floats of a matrix that stays in the first cache, columns included
-ACROSS = 7  # rows in the time that it takes to transpose a panel, over those in the time of adding up across lanes
-AT_HAND, AS_IF = 1 << 17, 96  # floats of a matrix that is read again quickly; rows as if of which others are
+ACROSS = 6  # rows for each lane, in the time of which a sum is added up across lanes
+READ_AGAIN, AS_IF = 1 << 17, 96  # floats of a matrix that is read again quickly; rows as if of which others are
 ENOUGH = 6  # columns of a tile, in whose work it is lost that more of the matrix is asked for
 
 
@@ -206,13 +206,14 @@ def column_gradient_cpu(kernel, lanes):
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
             # In place, each sum is added up across lanes in the end, and a large matrix is read again for every few
-            # columns, which takes as long as if it had few rows. Of a panel, lanes beyond `inner` are lost.
-            # As many threads as there may be, they all do the same.
+            # columns, which takes as long as if it had few rows. Of a panel, lanes beyond `inner` are lost. As many
+            # threads as there may be, they all do the same.
             columns, vectors = let(end - first + instruction.others), T.floordiv(inner + int64(lanes - 1), int64(lanes))
             filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
-            summed = let(T.Select(rows * inner > int64(AT_HAND), T.min(rows, int64(AS_IF)), rows))
-            in_place_costs = columns * inner * (summed + int64(ACROSS * sizes.many))
-            pays = in_place_costs > (columns + int64(sizes.many)) * filled * summed
+            summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))
+            across, hundred = ACROSS * lanes, int64(100)
+            in_place_costs = hundred * columns * inner * (summed + int64(across))
+            pays = in_place_costs > (hundred * columns + int64(across * sizes.many)) * filled * summed
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)

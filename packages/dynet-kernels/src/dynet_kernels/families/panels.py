@@ -136,7 +136,8 @@ def by_chunks(emit, w, first, end):
 
 def groups(instruction, group, emit):
     """For each matrix: emit(first column, end)."""
-    width = let(T.Select(group == int64(0), instruction.count, group))
+    # a thread may have no columns at all
+    width = let(T.Select(group == int64(0), T.max(instruction.count, int64(1)), group))
     with T.serial(int64(0), T.floordiv(instruction.count, width)) as number:
         first = let(number * width)
         emit(first, let(first + width))

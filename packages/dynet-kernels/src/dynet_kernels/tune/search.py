@@ -148,7 +148,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("tiles of a few columns", _few_gradient_tiles, _several),
         Axis("tile of one column", _last_tile, lambda w: w.columns == 1),
         Axis("tile in a panel", _panel_tile, lambda w: w.columns >= 16),
-        Axis("columns for a panel", _values("many", 3, 4, 6, 8, 11, 14, 18, 24), lambda w: 8 <= w.columns <= 64),
+        Axis("columns for a panel", _values("many", 5, 7, 10, 14, 20, 28, 40), lambda w: 8 <= w.columns <= 64),
         Axis("panel", _values("panel", 64, 96, 128, 192, 256), lambda w: w.columns >= 16),
         Axis("block", _values("block", 1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _several),
     ),

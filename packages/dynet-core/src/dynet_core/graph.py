@@ -154,7 +154,7 @@ class Graph:
             len(self.nodes)  # raises if the graph is gone
             handles = []
         else:
-            handles = self.handles.chain[node.at : node.at + count]
+            handles = self.handles.chain[node.at : node.at + count]  # without a call, as a rule
         if len(handles) < count:
             handles = self.handles.take(node, count)
         self.next = handles[-1].next

@@ -39,8 +39,8 @@ Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
 nothing. None: any."""
 
 FLOP = 10  # picoseconds of one in a product
-AT_HAND = 1 << 17  # floats of a matrix that each thread may have in a cache of its own
 NUMBER = 250  # picoseconds that it takes to work on one number otherwise
+AT_HAND = 1 << 17  # floats of a matrix that each thread can have in a cache of its own: threads share its columns then
 
 
 class Adds:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from dynet_core import config as _config
 
 _wanted: dict[str, object] = {}
@@ -32,6 +34,18 @@ def set(
         lstm_builder: what LSTMBuilder means, "coupled" or "vanilla", as DYNET_LSTM_BUILDER in the environment.
     """
     given = {name: value for name, value in locals().items() if value is not None}
+    _apply(given, "set")
+
+
+def _apply(given: dict[str, object], called: str) -> None:
+    if _config.in_force:
+        settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        warnings.warn(
+            f"dynet_config.{called}: {settings} comes too late, `import dynet` has put the settings into force; "
+            f"call dynet_config.{called} before it",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     _wanted.update(given)
     for name, value in given.items():
         setter = getattr(_config.PARAMS, f"set_{name}", None)
@@ -43,7 +57,7 @@ def set(
 
 def set_gpu(flag: bool = True) -> None:
     """Ask for a GPU."""
-    set(gpu=bool(flag))
+    _apply({"gpu": bool(flag)}, "set_gpu")
 
 
 def get() -> dict[str, object]:

@@ -235,16 +235,21 @@ def _checked(name: str, value, kind):
 
 PARAMS = DynetParams()
 """The settings in force."""
+in_force = False
+"""Whether `init` has put them into force: what a program sets from then on comes too late."""
 
 
 def init(shared_parameters: bool | None = None) -> None:
     """Take settings from the command line and put them into force, as `import dynet` does."""
+    global in_force
     PARAMS.from_args(shared_parameters)
     PARAMS.init()
+    in_force = True
 
 
 def init_from_params(params: DynetParams) -> None:
     """Put settings into force: `params.init()`."""
-    global PARAMS
+    global PARAMS, in_force
     PARAMS = params
     params.init()
+    in_force = True

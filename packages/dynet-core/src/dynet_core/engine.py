@@ -23,7 +23,7 @@ from .errors import OutOfMemoryError
 from .memory import Block, block
 from .signature import TABLE
 
-READY, SPENT, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NODE_ROW, at.NODE_VALUE
+READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
 PER_RECORD = {
     "fresh": 1,
     "kept": 1,
@@ -56,6 +56,7 @@ class Rows:
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
         self.lock = threading.Lock()
         self.version = 0
+        self.trained_again = 0  # how often a parameter was trained again: nodes that depend on it need a gradient then
         # Rows that are used no more, not in any graph either. Finalizers, which may run while the lock is held, put
         # them here.
         self.given_back: deque[int] = deque()
@@ -94,13 +95,18 @@ class Rows:
         start = number * at.PARAMETER_ROW
         self.buffer[start : start + at.PARAMETER_ROW] = self.rows[number]
 
-    def set_needs(self, number: int, needs: bool) -> None:
-        """Say whether a parameter's gradient is wanted."""
+    def set_needs(self, number: int, needs: bool, gradient: int) -> None:
+        """Say whether a parameter's gradient is wanted, and where what is computed of it goes."""
         with self.lock:
-            row = self.rows[number]
-            self.rows[number] = (*row[:2], int(needs), *row[3:])
+            value, _, _, *rest = self.rows[number]
+            self.rows[number] = (value, gradient, int(needs), *rest)
             self.write(number)
             self.version += 1
+            self.trained_again += needs
+
+    def needs(self, number: int) -> bool:
+        """Whether a parameter's gradient is wanted."""
+        return bool(self.rows[number][at.PARAMETER_NEEDS])
 
 
 PARAMETER_ROWS = Rows()
@@ -125,9 +131,11 @@ class Engine:
         self.recorded: list[int] = []  # the records of the current graph
         self.kept: list = []  # memory that they may refer to, and nobody else does
         self.keys: list[int] = []  # where among its inputs keys of random nodes stand
-        self.whole: list[np.ndarray] = []  # what touched rows are noted in, of tables that are operands as a whole
+        # Of tables that are operands as a whole: what touched rows are noted in, and the table's row for the planner.
+        self.whole: list[tuple[np.ndarray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
+        self.changing = False  # whether buffers are being replaced: an interrupt may leave them half replaced
         self.machine: Any = None  # what compiled code there is, once it was needed
         self.shards = 0
         self.context = np.zeros(len(SLOT), np.int64)
@@ -136,7 +144,7 @@ class Engine:
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.slots[SLOT["sharing"]] = sharing.address()
         self.buffers: dict[str, np.ndarray] = {}
-        self.table_written = self.parameters_version = 0
+        self.table_written = self.parameters_version = self.trained_again = 0
         self.chunks: list[Block] = []
         self.large = False  # whether to `tidy` before the next graph
         self.gradients = block(0)
@@ -153,10 +161,10 @@ class Engine:
         self._plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
-    def use_whole(self, touched: np.ndarray) -> None:
-        """Note that the graph has a lookup table as an operand: `backward` then touches all its rows."""
-        if not any(known is touched for known in self.whole):
-            self.whole.append(touched)
+    def use_whole(self, touched: np.ndarray, row: int) -> None:
+        """Note that the graph has a lookup table as an operand: `backward` then touches all rows, if it is trained."""
+        if not any(known is touched for known, _ in self.whole):
+            self.whole.append((touched, row))
             self.large = True  # so that `tidy` forgets it
 
     def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
@@ -220,10 +228,12 @@ class Engine:
 
     def tidy(self) -> None:
         """Before another graph begins, forget what only this one needed: asked for when it was `large`."""
+        self.changing = True
         self._fit_memory()
         self.kept.clear()
         self.whole.clear()
         self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
+        self.changing = False
 
     def _fit_memory(self) -> None:
         """Free what only a large graph needed when there has been none like it for a while.
@@ -259,13 +269,14 @@ class Engine:
 
     def _prepare(self, records: int) -> None:
         """Bring buffers and shared tables up to date."""
-        if self.table_written != len(TABLE):
-            end = len(TABLE)
+        end, shards = len(TABLE), len(KERNELS.used)
+        if self.shards != shards:
+            self.machine = compiled()  # may fail or be interrupted: the next call then tries again
+            self.shards = shards
+        self.changing = True
+        if self.table_written != end:
             if end > len(self.buffers["table"]):
                 self._grow("table", 2 * end)
-            if self.shards != len(KERNELS.used):
-                self.shards = len(KERNELS.used)
-                self.machine = compiled()
             self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
             self.table_written = end
         if self.parameters_version != PARAMETER_ROWS.version:
@@ -276,14 +287,24 @@ class Engine:
         room = records + 2
         if room > self.records:
             self._grow_records(2 * room)
+        self.changing = False
 
     def _plan_anew(self) -> None:
         """Forget the last plans: what they refer to has moved or changed."""
         self.slots[SLOT["kept_end"]] = self.slots[SLOT["backward_plan"]] = -1
 
     def _make_room(self, direction: str) -> None:
-        """Give the planner what it found too small."""
+        """Give the planner what it found too small.
+
+        Raises:
+            NoCodeError: that was not it; an instruction has no machine code.
+        """
         slots = self.slots
+        if slots[STATUS] == NO_CODE:
+            self.shards, self.parameters_version = 0, -1  # so that the next call loads what there is
+            self._plan_anew()
+            raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[SLOT["row"]] * at.TAPE_ROW]))
+        self.changing = True
         for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", at.TAPE_ROW)):
             needed = slots[SLOT[f"needed_{name.removeprefix(direction + '_')}"]]
             if needed > slots[SLOT[f"{name}_end"]]:
@@ -298,6 +319,7 @@ class Engine:
                 self._replace_chunks(floats)
             else:
                 self._new_chunk(floats)
+        self.changing = False
 
     def forward(self, nodes: list[int], begin: int, end: int, inputs: array.array, inputs_begin: int) -> int:
         """Plan and run records `begin` to `end`, the last, with the input values from `inputs_begin` on.
@@ -309,6 +331,8 @@ class Engine:
             self._prepare(end)
         if begin or nodes != self.known:
             self._pack(nodes, begin, end)
+        if not begin:
+            self.trained_again = PARAMETER_ROWS.trained_again
         inputs_at, inputs_end = inputs.buffer_info()
         self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
         if self.slots[STATUS] != READY:
@@ -342,10 +366,14 @@ class Engine:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on.
 
         Returns:
-            False, and nothing has been done, if an earlier pass has spent values: they have to be computed again.
+            False, and nothing has been done, if the graph has to be planned and computed again: an earlier pass has
+            spent values, or a parameter is trained again that was not when the graph was planned.
         """
-        for touched in self.whole:
-            touched[-1] = 1
+        if self.trained_again != PARAMETER_ROWS.trained_again:
+            return False
+        for touched, row in self.whole:
+            if PARAMETER_ROWS.needs(row):
+                touched[-1] = 1
         self.machine.backward(self.context_at, loss, size, 1 if everything else 0)
         status = self.slots[STATUS]
         if status == READY:

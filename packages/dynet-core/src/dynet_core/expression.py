@@ -159,7 +159,8 @@ class Expression:
         parameters as they are by then.
 
         Args:
-            full: also compute the gradients of nodes that no parameter needs, for `gradient()`.
+            full: also compute the gradients of nodes that no parameter needs, for `gradient()`. Parameters with
+                `set_updated(False)` have none even so.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -180,9 +181,17 @@ class Expression:
     __array_ufunc__ = None  # numpy's numbers and arrays leave operators to us
 
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
-        if copy is False:
-            raise ValueError("the value of an expression can only be copied: its memory serves the next graph too")
-        return np.asarray(self.npvalue(), dtype)
+        """The expression itself in an array of objects, so that numpy never takes its numbers without the gradient.
+
+        `numpy.array([e1, e2])` holds the expressions and `numpy.sum([e1, e2])` adds them up as a graph does.
+        """
+        if dtype is not None and np.dtype(dtype) != object:
+            raise TypeError(
+                f"an expression is no array of {np.dtype(dtype)}: its npvalue() is one, which has no gradient"
+            )
+        found = np.empty((), object)
+        found[()] = self
+        return found
 
     def __reduce__(self):
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")

@@ -6,7 +6,7 @@ import array
 import itertools
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .expression import Expression
     from .watched import Watch
 
+OTHER_THREAD = (
+    "this expression belongs to another thread's graph; each thread has a graph of its own: "
+    "record and read there what belongs together, and exchange values, as npvalue() gives them"
+)
 thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
 _versions = itertools.count(1)
 NOTHING = 0, 0
@@ -135,10 +139,11 @@ class Graph:
         """This graph, as long as its version is that one.
 
         Raises:
-            StaleExpressionError: `renew_cg` has begun another since.
+            StaleExpressionError: `renew_cg` has begun another since, or this is another thread's.
         """
         if version != self._version:
             raise StaleExpressionError(is_gone(version))
+        self.check_thread()
         return self
 
     def node(self, number: int, dim: Dim) -> Expression:
@@ -186,15 +191,31 @@ class Graph:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
+        if getattr(thread, "graph", None) is not self:
+            self.refuse_thread()
         nodes = self.nodes
         end = len(nodes)
         if self.done < end:
-            self.inputs_done = self.engine.forward(nodes, self.done, end, self.inputs, self.inputs_done)
+            try:
+                self.inputs_done = self.engine.forward(nodes, self.done, end, self.inputs, self.inputs_done)
+            except BaseException:  # out of memory, an interrupt, kernels that cannot be compiled
+                self.forget_values()
+                raise
             self.done = end
+
+    def refuse_thread(self) -> NoReturn:
+        """Raise the error of a graph that is gone, or that belongs to another thread."""
+        len(self.nodes)  # raises if the graph is gone
+        raise StaleExpressionError(OTHER_THREAD)
+
+    def check_thread(self) -> None:
+        """Check that this is the graph of the thread that asks: its buffers are not made for two."""
+        if getattr(thread, "graph", None) is not self:
+            self.refuse_thread()
 
     def invalidate(self) -> None:
         """Forget all values: inputs have changed. Random nodes will be drawn anew."""
-        len(self.nodes)  # raises if the graph is gone
+        self.check_thread()
         self.forget_values()
         self.differentiated = -1
         if self.engine.keys:
@@ -207,6 +228,7 @@ class Graph:
 
     def replace_input(self, place: int, values: np.ndarray) -> None:
         """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
+        self.check_thread()
         start = self.start_of(place)
         assert start is not None
         if start < self.inputs_done:
@@ -219,8 +241,7 @@ class Graph:
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""
-        if self.done < len(self.nodes):
-            self.forward()
+        self.forward()
         engine = self.engine
         address = engine.nodes[place * NODE_ROW + NODE_VALUE]
         number = address - engine.numbers_at
@@ -230,20 +251,17 @@ class Graph:
 
     def values(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
-        if self.done < len(self.nodes):
-            self.forward()
+        self.forward()
         return floats_at(self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE], count)
 
     def address(self, place: int) -> int:
         """Where a node's value is; valid until the next node is computed."""
-        if self.done < len(self.nodes):
-            self.forward()
+        self.forward()
         return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
 
     def backward(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
-        if self.done < len(self.nodes):
-            self.forward()
+        self.forward()
         if not self.engine.backward(place, size, everything):
             self.forget_values()
             self.forward()
@@ -252,7 +270,7 @@ class Graph:
 
     def gradients(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's gradient after `backward`."""
-        len(self.nodes)  # raises if the graph is gone
+        self.check_thread()
         if self.differentiated < 0:
             raise GradientError("gradient: backward() has not been called on this graph")
         if not self.differentiated_fully and place != self.differentiated and self._is_alias(place):
@@ -270,6 +288,7 @@ class Graph:
 
     def is_input(self, place: int) -> bool:
         """Whether a node's values came from outside and can be replaced."""
+        self.check_thread()
         return self.start_of(place) is not None
 
     def start_of(self, place: int) -> int | None:
@@ -333,18 +352,24 @@ def current() -> Graph:
 
 
 def renew() -> Graph:
-    """Begin a new graph; expressions of the old one are stale from now on."""
+    """Begin a new graph; expressions of the old one are stale from now on.
+
+    An interrupt at any line leaves a graph that the next call renews.
+    """
     try:
         graph = thread.graph
     except AttributeError:
         return current()
     engine = graph.engine
+    if engine.changing:  # an interrupt has come between
+        engine = graph.engine = Engine()
+        graph.nodes = engine.recorded
     if graph.__class__ is Graph:
         graph.nodes.clear()
     else:
-        graph.__class__ = Graph
         graph.nodes = engine.recorded = []
-        del graph.watch
+        graph.watch = None  # type: ignore[assignment]
+        graph.__class__ = Graph
     if graph.inputs:
         del graph.inputs[:]
     if graph.starts:
@@ -355,9 +380,9 @@ def renew() -> Graph:
     if engine.large:
         engine.tidy()
     engine.slots[ARENA_TOP] = engine.numbers_at
+    graph.done = graph.inputs_done = 0
     graph.next = graph.handles.begin(graph.next)
     graph._version = next(_versions)
-    graph.done = graph.inputs_done = 0
     graph.differentiated, graph.differentiated_fully = -1, False
     return graph
 

@@ -29,10 +29,11 @@ COUNT = 2048
 class Handles:
     """The chain of one thread's graph: each handle's `next` is the one after it, and `at` its number in `chain`."""
 
-    __slots__ = ("_addresses", "chain", "_graph", "_grown", "_head", "_others")
+    __slots__ = ("_addresses", "_changing", "chain", "_graph", "_grown", "_head", "_others")
 
     def __init__(self, graph: Graph, count: int = COUNT):
         self._graph = graph
+        self._changing = False  # whether the chain is being changed: an interrupt may leave it half changed
         self._addresses = array.array("q")  # of the handles
         self._others = array.array("q")  # what compiled code writes: how many are held, and their numbers
         self._head = Expression()  # comes before the first, to which it refers as each does to its next
@@ -41,6 +42,10 @@ class Handles:
 
     def begin(self, unused: Expression | None) -> Expression:
         """The first handle for the next graph, given the first that this one left unused (None: it used all)."""
+        if self._changing:
+            self._begin_anew()
+            return self._head.next
+        self._changing = True
         chain = self.chain
         count = len(chain) if unused is None else unused.at
         if count > FEW and STORED and self._graph.engine.machine:
@@ -62,7 +67,15 @@ class Handles:
             del chain[kept:], self._addresses[kept:]
             chain[-1].next = None  # type: ignore[assignment]
             self._grown = len(chain) > COUNT
+        self._changing = False
         return self._head.next
+
+    def _begin_anew(self) -> None:
+        """Leave all handles to the program, and make others: an interrupt has come between."""
+        gone = self._graph.left_behind()
+        for handle in self.chain:
+            handle.graph, handle.next = gone, None  # type: ignore[assignment]
+        self.__init__(self._graph)
 
     def _held(self, count: int) -> array.array:
         """The numbers of the first `count` handles that the program holds, as compiled code finds them."""
@@ -88,17 +101,20 @@ class Handles:
         return len(self.chain) if unused is None else unused.at
 
     def _lengthen(self, count: int) -> None:
+        self._changing = True
         chain, graph = self.chain, self._graph
         last = chain[-1] if chain else self._head
         for number in range(len(chain), len(chain) + count):
-            new = last.next = Expression()
+            new = Expression()
             new.at, new.graph = number, graph
             chain.append(new)
+            last.next = new
             last = new
         last.next = None  # type: ignore[assignment]
         self._addresses.extend(map(id, chain[len(self._addresses) :]))
         self._others = array.array("q", bytes(8 * (len(chain) + 1)))
         self._grown = len(chain) > COUNT
+        self._changing = False
 
     def _replace_held(self, used: list[Expression]) -> None:
         """Leave those of the first handles to the program that it still holds."""
@@ -114,7 +130,8 @@ class Handles:
         old, new = self.chain[number], Expression()
         new.at, new.graph, new.next = number, self._graph, old.next
         old.graph, old.next = gone, None  # type: ignore[assignment]
-        (self.chain[number - 1] if number else self._head).next = self.chain[number] = new
+        self.chain[number] = new
+        (self.chain[number - 1] if number else self._head).next = new
         self._addresses[number] = id(new)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
 from .expression import Expression
-from .graph import Gone, Graph, current, is_gone
+from .graph import OTHER_THREAD, Gone, Graph, current, is_gone, thread
 from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
@@ -30,10 +30,10 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
             if graph.__class__ is Gone:
                 raise StaleExpressionError(f"{name}: operand {operand.type!r}: {is_gone(graph._version)}")
             if found is not None:
-                raise StaleExpressionError(f"{name}: the operands belong to different threads' graphs")
+                raise StaleExpressionError(f"{name}: the operands belong to the graphs of two threads; {OTHER_THREAD}")
             found = graph
     if found is not None and found is not current():
-        raise StaleExpressionError(f"{name}: the operand belongs to another thread's graph")
+        raise StaleExpressionError(f"{name}: {OTHER_THREAD}")
     return current() if found is None else found
 
 
@@ -77,8 +77,10 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
     def record(x: Expression) -> Expression:
         try:
             signature, dim = known[x.type]
-            graph = x.graph
-            node = graph.next  # not of a parameter, which has no graph
+            graph = thread.graph
+            if x.graph is not graph:  # a parameter's, one that is gone, or another thread's
+                return unusual(x)
+            node = graph.next
             graph.next = node.next
         except (KeyError, AttributeError):
             return unusual(x)
@@ -130,12 +132,9 @@ def two_operands(
                 return record_number(a, b)
         try:
             signature, dim = known[a.type][b.type]
-            graph = a.graph
-            if b.graph is not graph:
-                if graph is None:  # a is a parameter
-                    graph = b.graph
-                elif b.graph is not None:
-                    graph_of(name, (a, b))  # raises
+            graph = thread.graph
+            if (a.graph is not graph and a.graph is not None) or (b.graph is not graph and b.graph is not None):
+                graph_of(name, (a, b))  # raises
             node = graph.next
             graph.next = node.next
         except (KeyError, AttributeError):
@@ -175,18 +174,18 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
     def record(operands: Sequence[Expression]) -> Expression:
         try:
             found: Any = known
-            graph = None
+            graph = thread.graph
             for x in operands:
                 found = found[x.type]
                 if x.graph is not graph and x.graph is not None:  # None: a parameter
-                    graph = x.graph if graph is None else graph_of(name, operands)
+                    graph_of(name, operands)  # raises
             signature, dim = found[None]
-            node = graph.next  # type: ignore[union-attr]
-            graph.next = node.next  # type: ignore[union-attr]
+            node = graph.next
+            graph.next = node.next
         except (KeyError, AttributeError):
             return unusual(operands)
         node.type = dim
-        nodes = graph.nodes  # type: ignore[union-attr]
+        nodes = graph.nodes
         nodes.append(signature)
         for x in operands:
             nodes.append(x.at)

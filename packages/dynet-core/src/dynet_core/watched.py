@@ -194,6 +194,7 @@ def revert(graph: Graph) -> None:
     Raises:
         ArgumentError: there is none.
     """
+    graph.check_thread()
     watch = watched(graph)
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")

@@ -19,6 +19,7 @@ from .planner import (
     node_at,
     open_buffers,
     operand_count,
+    operand_needs,
     put_in_order,
     same_group,
 )
@@ -34,7 +35,7 @@ def has_gradient_steps(plan, node, signature, loss, everything):
 def touch_rows(plan, node, signature, first, operand):
     """Note the rows of a lookup table that a node will add gradients to."""
     touched_at: T.let = plan.parameters[(-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_TOUCHED]
-    if touched_at != 0:
+    if touched_at * operand_needs(plan, operand) != 0:
         touched = T.meta_var(tir.buffer_at(touched_at, "int64"))
         rows: T.let = plan.parameters[(-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_ROWS]
         for k in T.serial(plan.table[signature + at.ATTRIBUTES]):

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import importlib.util
+import operator
 import os
 import re
 import shutil
@@ -207,7 +208,11 @@ def _building_site(cache: Path) -> Path:
 def _read(path: Path, key: str) -> bytes | None:
     """The object file stored at `path`; None if there is none, it is damaged, or others could write it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return None
+        # Without waiting, should it have become a pipe since.
+        flags = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+        descriptor = os.open(path, functools.reduce(operator.or_, flags, os.O_RDONLY))
         with open(descriptor, "rb") as file:
             # Asked of the open file, the answer holds whatever becomes of the directories above it.
             status = os.fstat(descriptor)

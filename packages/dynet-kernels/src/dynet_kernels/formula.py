@@ -63,6 +63,20 @@ class Symbol:
     def __ge__(self, other):
         return apply("less_equal", other, self)
 
+    def __eq__(self, other):
+        return apply("equal", self, other)
+
+    def __ne__(self, other):
+        raise TypeError("a formula has no `x != y`: write where(x == y, a, b), with a for equal numbers")
+
+    __hash__ = object.__hash__
+
+    def __bool__(self):
+        raise TypeError(
+            f"{self!r:.60} is a symbol, which is neither true nor false: a formula is traced once for all numbers. "
+            "For `x if x > 0 else y`, `max` and the like write where(x > 0, x, y), maximum(x, y), minimum(x, y)"
+        )
+
 
 def as_symbol(value) -> Symbol:
     """A number as a constant; a symbol as it is."""

@@ -468,6 +468,10 @@ class Toeplitz(Adds, ByColumns):
 SHARD = 32  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
 
 
+class NoCodeError(RuntimeError):
+    """An instruction whose machine code is not loaded. What it should have computed is not there."""
+
+
 class Kernels:
     """A table of kernels by name and opcode. They are added at the end and never removed.
 
@@ -511,6 +515,14 @@ class Kernels:
         return {
             opcode: (name, self._kernels[name]) for name, opcode in self._opcodes.items() if opcode // SHARD == number
         }
+
+    def no_code(self, opcode: int) -> NoCodeError:
+        """The error that says that the machine has met an instruction without code."""
+        name = next((name for name, known in self._opcodes.items() if known == opcode), "unknown")
+        return NoCodeError(
+            f"the machine code of kernel {name} (opcode {opcode}) is not loaded: this is a defect of the library; "
+            "the graph's values are not computed"
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self._kernels

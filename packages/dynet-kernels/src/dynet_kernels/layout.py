@@ -84,8 +84,8 @@ INT_DIGITS, DIGIT_BITS = 6, 30
 SIGNED_LENGTH, TAGGED_LENGTH = 1, 2
 
 # `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated; of a backward pass, SPENT where
-# values that it needs are gone
-READY, TOO_SMALL, NOT_BELOW, SPENT = range(4)
+# values that it needs are gone; after running, NO_CODE where the code of an instruction is not there: the one in `row`
+READY, TOO_SMALL, NOT_BELOW, SPENT, NO_CODE = range(5)
 PROVEN = 16  # so many graphs in a row that were differentiated once: the next one may spend its values
 NEVER = -(1 << 62)  # of `once`: some graph was differentiated again
 

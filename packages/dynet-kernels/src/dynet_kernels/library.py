@@ -124,9 +124,9 @@ class Library:
                 tvm_ffi.register_global_func(registered_name(part.number), run, override=True)
                 self._loaded.add(part.number)
             else:
-                self._places = part.places
                 for name in FUNCTIONS:
                     setattr(self, name, module.get_function(name))
+                self._places = part.places  # last: an interrupt before leaves the planner to be loaded again
 
 
 @functools.cache

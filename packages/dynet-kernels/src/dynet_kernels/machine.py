@@ -66,6 +66,12 @@ class Buffers:
 KNOWN = {"base": at.TAPE_BASE, "count": at.TAPE_COUNT, "fresh": at.TAPE_FRESH}
 
 
+def refuse():
+    """End the function with an error."""
+    with T.Assert(tirx.const(False, "bool"), "no code for an instruction"):
+        pass
+
+
 def dispatch(buffers, number, kernels, shares):
     """Run row `number` of the tape by one of `kernels`: pairs of opcode and (symbol, kernel, names of its arguments).
 
@@ -82,11 +88,12 @@ def dispatch(buffers, number, kernels, shares):
 
     def choose(first, *rest):
         code, known = first
-        if rest:
-            tir.choose(opcode == int64(code), lambda: launch(*known), lambda: choose(*rest))
-        else:
-            with tir.when(opcode == int64(code)):
-                launch(*known)
+        otherwise = functools.partial(choose, *rest) if rest else unknown
+        tir.choose(opcode == int64(code), lambda: launch(*known), otherwise)
+
+    def unknown():
+        T.buffer_store(buffers.slots, number, [int64(SLOT["row"])])
+        refuse()
 
     choose(*kernels)
 
@@ -146,6 +153,8 @@ def planner_module(shards: int) -> ir.IRModule:
         with T.While(slots[SLOT["row"]] < slots[SLOT["tape_count"]]):
             opcode = buffers.tape[slots[SLOT["row"]] * int64(at.TAPE_ROW)]
             shard = let(T.floordiv(opcode, int64(SHARD)))
+            with tir.when(T.Or(shard < int64(0), shard >= int64(shards))):
+                refuse()
             for number in range(shards):
                 with tir.when(shard == int64(number)):
                     T.evaluate(T.call_packed(registered_name(number), running))
@@ -188,9 +197,12 @@ def norm_and_update(planners):
     def body(context, norm, opcode, count, states, numbers, numbers_at, dense, totals):
         slots, sums = tir.buffer_at(context, "int64"), tir.buffer_at(totals * int64(4), "float64")
 
+        def ready():
+            return tir.when(slots[SLOT["status"]] == int64(at.READY))
+
         def planned(phase, *arguments):
             call(planners[phase], context, *arguments)
-            return tir.when(slots[SLOT["status"]] == int64(at.READY))
+            return ready()
 
         def update():
             with planned("update", opcode, count, states, numbers, numbers_at, dense):
@@ -200,7 +212,8 @@ def norm_and_update(planners):
         with planned("gradient_norm", norm, int64(0), count, states, dense, totals):
             run(context)
             held_back = functools.partial(T.buffer_store, slots, int64(at.NOT_BELOW), [int64(SLOT["status"])])
-            tir.choose(sums[int64(0)] < sums[int64(1)], update, held_back)
+            with ready():
+                tir.choose(sums[int64(0)] < sums[int64(1)], update, held_back)
 
     return function("norm_and_update", names, body)
 
@@ -214,9 +227,14 @@ def run(context):
 
     def alone():
         T.buffer_store(slots, int64(0), [int64(SLOT["row"])])
-        call_packed("run_rows", context)
+        with failed(call_packed("run_rows", context)):
+            T.buffer_store(slots, int64(at.NO_CODE), [int64(SLOT["status"])])
 
-    tir.choose(T.And(threads > int64(1), enough), lambda: call_packed("run_together", context), alone)
+    def together():
+        with failed(call_packed("run_together", context)):
+            T.buffer_store(slots, int64(at.NO_CODE), [int64(SLOT["status"])])
+
+    tir.choose(T.And(threads > int64(1), enough), together, alone)
 
 
 def run_together(context):
@@ -282,7 +300,9 @@ def run_stretch(slots, tape, first, end, way, part, threads):
         changed |= {"others": count - mine, "columns_before": before}
         for name, value in changed.items():
             T.buffer_store(own, value, [int64(SLOT[name])])
-    call_packed("run_rows", address)
+    with failed(call_packed("run_rows", address)):
+        T.buffer_store(slots, T.if_then_else(by_columns, first, own[SLOT["row"]]), [int64(SLOT["row"])])
+        T.buffer_store(slots, int64(at.NO_CODE), [int64(SLOT["status"])])
 
 
 def pragma(name):
@@ -291,13 +311,22 @@ def pragma(name):
 
 
 def call_packed(name, running):
-    """Call a function that may fail, as a packed one; its one argument, where `running` slots are, stands in these."""
+    """Call a function that may fail, as a packed one; its one argument, where `running` slots are, stands in these.
+
+    Gives back what the function returns: not 0 if it has failed.
+    """
     handle = ir.PointerType(ir.PrimType("int64"))
     self_type, result_type = (
         T.reinterpret(handle, running + int64(8 * SLOT[slot])) for slot in ("self_type", "result_type")
     )
     nothing = T.reinterpret(handle, int64(0))
-    T.evaluate(T.call_extern("int32", f"__tvm_ffi_{name}", nothing, self_type, tirx.const(1, "int32"), result_type))
+    call = T.call_extern("int32", f"__tvm_ffi_{name}", nothing, self_type, tirx.const(1, "int32"), result_type)
+    return let(call, "result")
+
+
+def failed(result):
+    """What to do if a packed function has failed."""
+    return tir.when(result != tirx.const(0, "int32"))
 
 
 def compile_cpu(module: ir.IRModule, target):

@@ -100,10 +100,10 @@ def needs_of(plan, node):
     return T.shift_right(node_at(plan, node, at.NODE_LIVE), T.int64(at.NEEDED.bit_length() - 1))
 
 
-def operand_needs(plan, operand):
-    """The same of an operand, which may be a parameter."""
+def operand_needs(plan, operand, everything=0):
+    """The same of an operand, which may be a parameter. With `everything` 1, all nodes need one."""
     row = (-1 - operand) * at.PARAMETER_ROW + at.PARAMETER_NEEDS
-    return tir.let(T.if_then_else(operand < 0, plan.parameters[row], needs_of(plan, operand)))
+    return tir.let(T.if_then_else(operand < 0, plan.parameters[row], needs_of(plan, operand) | everything))
 
 
 def property_of(plan, operand, field, node_field):

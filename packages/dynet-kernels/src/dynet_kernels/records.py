@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import stat
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -84,7 +85,10 @@ def read(path: Path) -> list[Record]:
         ValueError: the file, or one of its records, is not what it should be.
         OSError: it cannot be read.
     """
-    if path.stat().st_size > LARGEST:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        raise ValueError("it is no regular file")
+    if status.st_size > LARGEST:
         raise ValueError(f"it is larger than {LARGEST} bytes")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

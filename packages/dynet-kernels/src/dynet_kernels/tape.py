@@ -220,22 +220,25 @@ def emit(plan, opcode, base, count, parameters, fresh, way, work):
 
 @T.inline
 def step_needs(plan, order, count, operand, everything):
-    """Whether of order[:count] an operand needs a gradient: number `operand`, any that shares EACH, or any."""
-    result = everything
+    """Whether of order[:count] an operand needs a gradient: number `operand`, any that shares EACH, or any.
+
+    With `everything` 1 all nodes need one, but a parameter only if it is trained.
+    """
+    result = T.int64(0)
     place = T.int64(0)
     while T.And(place < count, result == 0):
         node: T.let = order[place]
         operands: T.let = node_at(plan, node, at.NODE_FIRST)
         if operand >= 0:
-            result = operand_needs(plan, plan.nodes[operands + operand])
+            result = operand_needs(plan, plan.nodes[operands + operand], everything)
         elif operand == at.BEFORE_OPERAND:
-            result = needs_of(plan, node - 1)
+            result = needs_of(plan, node - 1) | everything
         elif operand == at.EACH_OPERAND:
             each: T.let = first_each(plan, operands)
             for k in T.serial(each_count(plan, operands)):
-                result = result | operand_needs(plan, plan.nodes[each + k])
+                result = result | operand_needs(plan, plan.nodes[each + k], everything)
         else:
-            result = needs_of(plan, node)
+            result = needs_of(plan, node) | everything
         place = place + 1
     plan.slots[SLOT["wanted"]] = result
 

@@ -12,6 +12,7 @@ from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
+from dynet_core.graph import thread
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, many_operands
 from dynet_core.signature import Signature, View
@@ -71,8 +72,8 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
             if count == 2:
                 a, last = xs
                 signature, dim = _two[a.type][last.type]
-                graph = last.graph
-                if a.graph is graph or a.graph is None:  # None: of a parameter
+                graph = thread.graph
+                if last.graph is graph and (a.graph is graph or a.graph is None):  # None: of a parameter
                     node = graph.next
                     graph.next = node.next
                     node.type = dim
@@ -84,8 +85,12 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
             elif count == 3:
                 a, b, last = xs
                 signature, dim = _three[a.type][b.type][last.type]
-                graph = last.graph
-                if (a.graph is graph or a.graph is None) and (b.graph is graph or b.graph is None):
+                graph = thread.graph
+                if (
+                    last.graph is graph
+                    and (a.graph is graph or a.graph is None)
+                    and (b.graph is graph or b.graph is None)
+                ):
                     node = graph.next
                     graph.next = node.next
                     node.type = dim
@@ -98,9 +103,10 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
             elif count == 4:
                 a, b, c, last = xs
                 signature, dim = _four[a.type][b.type][c.type][last.type]
-                graph = last.graph
+                graph = thread.graph
                 if (
-                    (a.graph is graph or a.graph is None)
+                    last.graph is graph
+                    and (a.graph is graph or a.graph is None)
                     and (b.graph is graph or b.graph is None)
                     and (c.graph is graph or c.graph is None)
                 ):

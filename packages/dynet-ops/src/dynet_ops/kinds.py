@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
+from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample, register
 from dynet_core.record import common_batch, described, one_operand, two_operands
@@ -48,9 +48,25 @@ BROADCAST = [
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:
-    """The parameters of an op that are expressions; the others are attributes."""
+    """The parameters of an op that are annotated as expressions; the others are attributes."""
     parameters = inspect.signature(function).parameters
-    return tuple(name for name, p in parameters.items() if p.annotation in ("Expression", Expression))
+    return tuple(name for name, p in parameters.items() if _is_expression(p.annotation))
+
+
+def _is_expression(annotation) -> bool:
+    if isinstance(annotation, str):  # from __future__ import annotations
+        return annotation.rpartition(".")[2] == "Expression"
+    return annotation is Expression
+
+
+def check_gradients(name: str, operands: Sequence[str], gradients: dict[str, Callable]) -> None:
+    """Check that gradients are those of operands."""
+    for operand in gradients:
+        if operand not in operands:
+            raise ArgumentError(
+                f"{name}: a gradient is given for {operand!r}, which is no operand; "
+                f"the operands are {', '.join(operands) or 'none: annotate them as Expression'}"
+            )
 
 
 def result_name(operands: Sequence[str]) -> str:
@@ -119,6 +135,7 @@ def elementwise(
 
     def decorate(function: Callable) -> Callable:
         name, operands = function.__name__, operand_names(function)
+        check_gradients(name, operands, gradients)
         add_rule(name, operands, forward, gradients)
         if scalars:
             for operand in operands:
@@ -255,6 +272,7 @@ def columnwise(
 
     def decorate(function: Callable) -> Callable:
         name, operands = function.__name__, operand_names(function)
+        check_gradients(name, operands, gradients)
         result = result_name(operands)
         views = (result, *operands)
         numbers = (result,) if number else ()

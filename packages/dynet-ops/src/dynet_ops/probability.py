@@ -11,6 +11,7 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
+from dynet_core.graph import thread
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
@@ -188,8 +189,10 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
         signature, dim, size = _single[x.type]
         if v.__class__ is not int or not 0 <= v < size:
             return _unusual_choice(x, v)
-        graph = x.graph
-        node = graph.next  # not of a parameter, which has no graph
+        graph = thread.graph
+        if x.graph is not graph:
+            return _unusual_choice(x, v)
+        node = graph.next
         graph.next = node.next
     except (KeyError, AttributeError):
         return _unusual_choice(x, v)
@@ -223,8 +226,8 @@ def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
     """
     try:
         signature, dim, size = _batched[x.type]
-        graph = x.graph
-        if graph.next is None:  # nor has a parameter a graph
+        graph = thread.graph
+        if x.graph is not graph:
             return _unusual_choices(x, vs)
     except (KeyError, AttributeError):
         return _unusual_choices(x, vs)

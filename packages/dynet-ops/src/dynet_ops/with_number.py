@@ -10,6 +10,7 @@ import numpy as np
 
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
+from dynet_core.graph import thread
 from dynet_core.record import graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS
@@ -47,22 +48,31 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
     def record(x: Expression, c: float) -> Expression:
         try:
             signature, dim = known[x.type]
-            graph = x.graph
+            graph = thread.graph
+            if x.graph is not graph:  # a parameter's, one that is gone, or another thread's
+                return unusual(x, c)
             node = graph.next
             graph.next = node.next
-            node.type = dim
         except (AttributeError, KeyError):
-            graph = graph_of(operator, (x,))
-            if x.type not in known:
-                new = signature_of(x.type.plain)
-                known[x.type] = new.at, new.dim
-            signature, dim = known[x.type]
-            node = graph.new_node(dim)
+            return unusual(x, c)
+        node.type = dim
         nodes, inputs = graph.nodes, graph.inputs
+        start = len(inputs)
+        inputs.append(c)  # first: some graphs compute a record as soon as it is complete
         nodes.append(signature)
         nodes.append(x.at)
-        nodes.append(len(inputs))
-        inputs.append(c)
+        nodes.append(start)
+        return node
+
+    def unusual(x: Expression, c: float) -> Expression:
+        graph = graph_of(operator, (x,))
+        if x.type not in known:
+            new = signature_of(x.type.plain)
+            known[x.type] = new.at, new.dim
+        signature, dim = known[x.type]
+        node = graph.new_node(dim)
+        start = graph.take((c,))
+        graph.nodes += (signature, x.at, start)
         return node
 
     return record

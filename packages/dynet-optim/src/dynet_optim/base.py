@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from operator import index
 
@@ -87,6 +88,7 @@ class Trainer:
         self._threshold = 5.0
         self._dense = 0  # 1 updates whole lookup tables
         self._updates = self._recent_updates = self._recent_clips = 0
+        self._warned = False
         self._table = _Table(self.rule)
         self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
         self._block, self._decay_block = block(self.rule.numbers), block(Shrinking.numbers)
@@ -134,6 +136,8 @@ class Trainer:
         Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled
         down to it. Of lookup parameters only rows that were used are changed, as long as updates are sparse.
 
+        Warns, once, if all gradients are 0: most likely there was no `backward`, or of another model.
+
         Args:
             s: what gradients are multiplied by.
 
@@ -165,6 +169,8 @@ class Trainer:
         )  # fmt: skip
         if table.slots[STATUS] != READY:
             return False
+        if not totals[0]:
+            self._warn_of_nothing()
         self._count()
         return True
 
@@ -228,11 +234,24 @@ class Trainer:
                 f"update: the gradient of {name} is not finite; "
                 "no parameter was changed, and all gradients are zero now"
             )
+        if not squared:
+            self._warn_of_nothing()
         norm = abs(s) * math.sqrt(squared)
         if not 0 < self._threshold < norm:
             return s
         self._recent_clips += 1
         return s * self._threshold / norm
+
+    def _warn_of_nothing(self) -> None:
+        """Warn, once, that there is no gradient to go by."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self._who}.update: no parameter of the collection has a gradient. Since the last update, no "
+                "backward() has met one that is trained, or all gradients were exactly 0",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _apply(self, scale: float) -> None:
         try:
@@ -430,5 +449,12 @@ class _Table:
             self.run(rule, numbers_at, dense)
 
     def make_room(self) -> None:
-        """Give the planner what it found too small."""
+        """Give the planner what it found too small.
+
+        Raises:
+            NoCodeError: that was not it; an instruction has no machine code.
+        """
+        if self.slots[STATUS] == at.NO_CODE:
+            self.version = -1  # so that the next update loads what there is
+            raise KERNELS.no_code(int(self.tape[self.slots[SLOT["row"]], at.TAPE_OPCODE]))
         self.grow_index(2 * self.slots[SLOT["needed_index"]])

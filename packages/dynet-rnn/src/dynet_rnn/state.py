@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import Graph
+from dynet_core.graph import OTHER_THREAD, Graph, thread
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, alias
 from dynet_ops.constants import zeros
@@ -98,8 +98,8 @@ class RNNState:
         run = self._run
         places = self._places
         try:
-            graph = x.graph
-            if places is None or graph._version != run.version or not run.plain:
+            graph = thread.graph
+            if places is None or x.graph is not graph or graph._version != run.version or not run.plain:
                 return self._add_unusual(x)
             head, above, form = self._form.known[x.type]
             output = graph.next.next  # the projection's comes before
@@ -160,8 +160,8 @@ class RNNState:
         None if it has to go step by step.
         """
         run = self._run
-        graph = run.graph
         try:
+            graph = thread.graph
             dim = xs[0].type
             places = [x.at for x in xs if x.type is dim and x.graph is graph]
         except (AttributeError, IndexError):
@@ -197,7 +197,9 @@ class RNNState:
         run = self._run
         graph = graph_of("add_input", (x,))
         if run.graph.as_of(run.version) is not graph:
-            raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
+            raise StaleExpressionError(
+                f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
+            )
         first, above, form = self._form.steps(x.type)  # checks shapes before anything is recorded
         if x.graph is None or len(x.type.dims) > 1:
             x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])

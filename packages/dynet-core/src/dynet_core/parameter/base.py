@@ -95,6 +95,7 @@ class Trained(Expression):
         raise NotImplementedError
 
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        """The numbers. Of several, `numpy.array([p, q])` is an array of numbers, too: they take no part in a graph."""
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options):
@@ -141,7 +142,7 @@ class Trained(Expression):
         return self._updated
 
     def set_updated(self, b: bool) -> None:
-        """Say whether trainers change this."""
+        """Say whether trainers change this. While they do not, no gradient is computed for it."""
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 

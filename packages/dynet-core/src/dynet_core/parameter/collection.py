@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,29 @@ from .dense import Parameters
 from .lookup import LookupParameters
 
 _loading = threading.local()  # its attribute `floats`, while a file is read, is how many may still be added
+
+
+Method = TypeVar("Method", bound=Callable)
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def one_dim_argument(method: Method) -> Method:
+    """Have a method refuse a second size in the place of its initializer: `add_parameters(4, 3)`."""
+
+    @functools.wraps(method)
+    def checked(self, dim, *positional, **named):
+        init = positional[0] if positional else None
+        if _is_whole(dim) and _is_whole(init) and init >= 2:
+            raise ArgumentError(
+                f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
+                f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
+            )
+        return method(self, dim, *positional, **named)
+
+    return checked  # type: ignore[return-value]
 
 
 class ParameterCollection:
@@ -50,6 +74,7 @@ class ParameterCollection:
 
     # Adding
 
+    @one_dim_argument
     def add_parameters(
         self, dim, init=None, name: str = "", device: str = "", scale=1.0, mean=0.0, std=1.0
     ) -> Parameters:
@@ -57,7 +82,8 @@ class ParameterCollection:
 
         Args:
             dim: an int or a tuple; None takes the dimensions of the array `init`.
-            init: an initializer, an array, a number or a name such as `"glorot"`; Glorot's if None.
+            init: an initializer, an array, a number or a name such as `"glorot"`; Glorot's if None. After a `dim`
+                that is an int, a whole number of 2 or more has to be named, `init=3`: it may be meant as a dimension.
             name: what its name is to begin with; a number if empty.
             device: accepted, and not needed.
             scale, mean, std: for the initializers `"uniform"`, `"saxe"` and `"normal"`.
@@ -70,6 +96,7 @@ class ParameterCollection:
         values = self._initial(initializer, dims, lookup=False)
         return self._add(Parameters(self._unique(self._names, name), dims, values, self))
 
+    @one_dim_argument
     def add_lookup_parameters(
         self, dim, init=None, name: str = "", device: str = "", scale=1.0, mean=0.0, std=1.0
     ) -> LookupParameters:

@@ -29,7 +29,7 @@ class Parameters(Trained):
     __slots__ = ()
 
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
-        self._begin(name, Storage(name, values), collection)
+        self._begin(name, Storage(name, dims, values), collection)
         self.at = -1 - self._storage.row
         self.type = self._storage.identity.dim(Dim.of(dims))
 

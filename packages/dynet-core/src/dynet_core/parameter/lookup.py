@@ -62,7 +62,7 @@ class LookupParameters(Trained):
 
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
         self.rows = dims[-1]
-        self._begin(name, Storage(name, values, rows=self.rows), collection)
+        self._begin(name, Storage(name, dims, values, rows=self.rows), collection)
         self.type = self._storage.identity.dim(Dim.of(dims))
         self._row_dim = Dim.of(dims[:-1])
         self._operand = -1 - self._storage.row
@@ -73,8 +73,9 @@ class LookupParameters(Trained):
     def at(self) -> int:  # type: ignore[override]  # asked for where the whole table becomes an operand
         """The operand that means the whole table. Its use is noted in the current graph."""
         storage = self._storage
-        current().engine.use_whole(storage.touched)
-        return -1 - storage.whole_row(self._updated)
+        row = storage.whole_row(self._updated)
+        current().engine.use_whole(storage.touched, row)
+        return -1 - row
 
     def __len__(self) -> int:
         return self.rows
@@ -195,14 +196,18 @@ class LookupParameters(Trained):
             self._table(stored)[place] = values
 
     def init_from_array(self, arr) -> None:
-        """Replace the rows by those of an array of shape (rows, *dims); with fewer rows, only the first."""
+        """Replace all rows by those of an array of shape (rows, *dims).
+
+        Raises:
+            ShapeError: the array has another shape; `init_row` replaces one row.
+        """
         values = real_array("init_from_array", arr)
         if values.ndim == 1 == len(self._row_dim.dims) == self._row_dim.size:
             values = values[:, np.newaxis]
-        if values.shape[1:] != self._row_dim.dims or len(values) > self.rows:
+        if values.shape != self.shape():
             raise ShapeError(f"init_from_array: the array is {values.shape}, the parameter is {self.shape()}")
         with self._storage.values.edit() as stored:
-            self._table(stored)[: len(values)] = values
+            self._table(stored)[:] = values
 
     set_value = load_array = init_from_array
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .. import config
 from ..dim import GIVEN_BACK, Dim
 from ..engine import PARAMETER_ROWS, keep_for_graphs
+from ..errors import ShapeError
 from ..memory import Block, block
 
 
@@ -49,11 +52,13 @@ class Storage:
     A lookup table of `rows` rows notes in `touched` which have a gradient (PARAMETER_TOUCHED in layout).
     """
 
-    __slots__ = ("_fixed", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
+    __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
 
-    def __init__(self, name: str, values: np.ndarray, rows: int = 0):
+    def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, rows: int = 0):
         self.name = name
         count = values.size
+        if count != math.prod(dims):
+            raise ShapeError(f"parameter {name}: {count} values for dimensions {dims}, which hold {math.prod(dims)}")
         self.values = block(count, shared=config.PARAMS.shared_parameters)
         self.gradient = block(count, zero=True)
         self.values.write(values)
@@ -69,30 +74,40 @@ class Storage:
             width=count // rows if rows else 0,
             rows=rows,
         )
-        self._fixed: tuple[int, Block] | None = None
+        self._fixed: int | None = None
+        self._scratch: Block | None = None
         self._whole: int | None = None
 
+    def _lost(self) -> int:
+        """Where gradients go that nobody wants: what runs together computes them all, if any of them is wanted."""
+        if self._scratch is None:
+            self._scratch = block(self.values.floats)
+        return self._scratch.address
+
     def fixed_row(self) -> int:
-        """The row for taking part without being trained; gradients that meet there are lost."""
+        """The row for taking part without being trained."""
         if self._fixed is None:
-            scratch = block(self.values.floats)
-            row = self.identity.row(value=self.values.address, gradient=scratch.address, needs=False, name=self.name)
-            self._fixed = row, scratch
-        return self._fixed[0]
+            self._fixed = self.identity.row(
+                value=self.values.address, gradient=self._lost(), needs=False, name=self.name
+            )
+        return self._fixed
 
     def whole_row(self, needs: bool) -> int:
         """The row by which a lookup table takes part as one tensor: its rows are not noted one by one."""
         if self._whole is None:
             self._whole = self.identity.row(
-                value=self.values.address, gradient=self.gradient.address, needs=needs, name=self.name
+                value=self.values.address, gradient=self._gradient_at(needs), needs=needs, name=self.name
             )
         return self._whole
+
+    def _gradient_at(self, needs: bool) -> int:
+        return self.gradient.address if needs else self._lost()
 
     def set_needs(self, needs: bool) -> None:
         """Say whether the gradient is wanted."""
         for row in (self.row, self._whole):
             if row is not None:
-                PARAMETER_ROWS.set_needs(row, needs)
+                PARAMETER_ROWS.set_needs(row, needs, self._gradient_at(needs))
 
     def gradient_or_none(self) -> np.ndarray | None:
         """The gradient, or None if all of it is zero."""
@@ -114,6 +129,6 @@ class Storage:
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
         # Not all of it is there if memory ran out in __init__. `Retired` is made only now: the collector of garbage
         # finalizes all that it finds together, whatever a finalizer keeps.
-        held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_fixed")]
+        held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])

@@ -223,7 +223,10 @@ class Machine:
             slots[ROW] = 0
             while slots[ROW] < slots[TAPE_COUNT]:
                 opcode = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW]).value
-                self._launchers[opcode // SHARD](context, self._slots_at)  # type: ignore[operator]
+                launch = self._launchers.get(opcode // SHARD)
+                if launch is None or not self._functions[opcode]:
+                    raise self._kernels.no_code(opcode)
+                launch(context, self._slots_at)  # type: ignore[operator]
                 if self._slots[FAILURE]:
                     self._fail(slots)
 
@@ -263,5 +266,7 @@ class Machine:
     def _fail(self, slots) -> None:
         row = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW])
         status, self._slots[FAILURE] = self._slots[FAILURE], 0
+        if not self._functions[row.value]:
+            raise self._kernels.no_code(row.value)
         name = next(name for opcode, name, _ in self._kernels.numbered() if opcode == row.value)
         raise driver.CudaError(f"kernel {name} cannot be launched: {driver.explain(status)} ({status})")

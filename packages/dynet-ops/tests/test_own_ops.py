@@ -1,0 +1,86 @@
+"""Ops of users: mistakes in them are named."""
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import ArgumentError
+from dynet_core.expression import Expression
+from dynet_core.op import OPS
+from dynet_kernels import formula as f
+from dynet_kernels.formula import Formula
+from dynet_ops.kinds import columnwise, elementwise
+from dynet_ops.testing import check_op
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda x: x if x > 0 else 0 * x,
+        lambda x: max(x, 0),
+        lambda x: min(0.0, x),
+        lambda x: x and 1,
+        lambda x: 1 if not x else x,
+        lambda x: x if x == 0 else -x,
+        lambda x: x if 0 < x < 1 else -x,
+        lambda x: x if x in (1.0, 2.0) else -x,
+    ],
+)
+def test_a_condition_of_python_in_a_formula_is_refused(formula):
+    with pytest.raises(TypeError, match=r"neither true nor false.*where\(x > 0, x, y\)"):
+        Formula.of(formula)
+
+
+def test_inequality_is_refused():
+    with pytest.raises(TypeError, match=r"where\(x == y, a, b\)"):
+        Formula.of(lambda x: f.where(x != 0, x, 1))
+
+
+def test_equality_is_a_condition():
+    assert Formula.of(lambda x: f.where(x == 0, 5.0, x)).key == Formula.of(lambda x: f.where(f.equal(x, 0), 5.0, x)).key
+
+
+def test_an_op_with_a_condition_that_numpy_has_no_name_for():
+    @elementwise(
+        forward=lambda x: f.where(x == 0, 5.0, f.where(x > 0, x, 0 * x)),
+        gradients={"x": lambda x, dy: f.where(x > 0, dy, 0 * dy)},
+        reference=lambda x: np.where(x == 0, 5.0, np.maximum(x, 0)),
+    )
+    def own_rectifier(x: Expression) -> Expression:
+        """A rectifier that is 5 at 0."""
+        ...
+
+    try:
+        assert own_rectifier(dy.inputVector([-1.0, 0.0, 2.0])).value() == [0, 5, 2]
+        check_op(own_rectifier)
+    finally:
+        del OPS["own_rectifier"]
+
+
+@pytest.mark.parametrize("kind", ["elementwise", "columnwise"])
+def test_a_gradient_of_what_is_no_operand_is_refused(kind):
+    def decorate():
+        facts = {"gradients": {"y": lambda dy: dy}, "reference": np.abs}
+        if kind == "elementwise":
+            return elementwise(forward=lambda a, b: a + b, **facts)
+        return columnwise(formula=lambda a, b: a + b, **facts)
+
+    def unheard_of(a: Expression, b: Expression) -> Expression: ...
+
+    with pytest.raises(
+        ArgumentError, match="unheard_of: a gradient is given for 'y', which is no operand; .* are a, b"
+    ):
+        decorate()(unheard_of)
+    assert "unheard_of" not in OPS
+
+
+def test_annotations_may_be_texts():
+    def annotated(x: "Expression") -> "Expression":
+        """The same."""
+        ...
+
+    made = elementwise(forward=lambda x: x + 1, gradients={"x": lambda dy: dy}, reference=lambda x: x + 1)(annotated)
+    try:
+        assert made(dy.inputVector([1.0])).value() == 2
+    finally:
+        del OPS["annotated"]

@@ -1,0 +1,235 @@
+"""Calls that were taken without a word, and did something else than they seem to say."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import dynet as dy
+
+# Parameters
+
+
+@pytest.mark.parametrize("make", [dy.Parameters, dy.LookupParameters])
+@pytest.mark.parametrize("count", [0, 1, 199, 201, 400])
+def test_values_must_be_as_many_as_the_dimensions_hold(make, count):
+    with pytest.raises(dy.ShapeError, match=rf"parameter a: {count} values for dimensions \(2, 100\), which hold 200"):
+        make("a", (2, 100), np.zeros(count), None)
+    assert make("a", (2, 100), np.zeros(200), None).as_array().size == 200
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 4, 5])
+def test_a_table_is_replaced_whole(rows):
+    E = dy.Model().add_lookup_parameters((3, 2), init=7)
+    for replace in (E.init_from_array, E.set_value, E.load_array):
+        with pytest.raises(dy.ShapeError, match=rf"init_from_array: the array is \({rows}, 2\), .* \(3, 2\)"):
+            replace(np.zeros((rows, 2)))
+    assert (E.as_array() == 7).all()
+    E.init_from_array(np.arange(6).reshape(3, 2))
+    assert E.as_array().tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("number", [2, 3, 100, np.int64(3), np.uint8(2)])
+@pytest.mark.parametrize("add", ["add_parameters", "add_lookup_parameters"])
+def test_a_second_dimension_in_the_place_of_init_is_refused(add, number):
+    model = dy.Model()
+    for dim in (4, np.int32(4), 1):
+        with pytest.raises(dy.ArgumentError, match=rf"{add}: .*\(\({dim}, {number}\)\).*init={number}"):
+            getattr(model, add)(dim, number)
+    assert model.parameter_count() == 0
+
+
+@pytest.mark.parametrize("init", [0, 1, 3.0, 0.5, -1, True, np.float32(3), np.full(4, 2), "glorot", None])
+def test_other_initial_values_may_come_second(init):
+    model = dy.Model()
+    assert model.add_parameters(4, init).shape() == (4,)
+    assert model.add_parameters((4,), 3).as_array().tolist() == [3] * 4
+    assert model.add_parameters(4, init=3).as_array().tolist() == [3] * 4
+    assert model.add_parameters((4, 3), 2).as_array().tolist() == [[2] * 3] * 4
+
+
+# Arrays of expressions
+
+
+def test_arrays_of_expressions_hold_expressions():
+    dy.renew_cg()
+    p = dy.Model().parameters_from_numpy([1.0, 2.0])
+    e, f = dy.tanh(p), dy.inputVector([3.0, 4.0])
+    array = np.array([e, f])
+    assert array.dtype == object and array.shape == (2,) and array[0] is e and array[1] is f
+    assert np.array([[e, f], [f, e]]).shape == (2, 2)
+    assert np.asarray(e).shape == () and np.asarray(e).item() is e
+    total = np.sum([e, f])
+    assert isinstance(total, dy.Expression)
+    dy.sum_elems(total).backward()
+    np.testing.assert_allclose(p.grad_as_array(), 1 - np.tanh([1, 2]) ** 2, rtol=1e-6)
+    assert np.mean([e, f]).npvalue() == pytest.approx((np.tanh([1, 2]) + [3, 4]) / 2)
+    assert np.array([e, f])[::-1].tolist() == [f, e]
+    assert np.empty(2, object).fill(e) is None
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32, "f8", int, np.int64, bool, complex, "U3"])
+def test_an_expression_is_no_array_of_numbers(dtype):
+    dy.renew_cg()
+    e = dy.inputVector([1.0, 2.0])
+    for convert in (
+        lambda: np.asarray(e, dtype),
+        lambda: np.array([e, e], dtype),
+        lambda: e.__array__(np.dtype(dtype)),
+    ):
+        with pytest.raises(TypeError, match=r"npvalue\(\)"):
+            convert()
+    assert np.asarray(e, object).item() is e
+
+
+def test_numbers_of_numpy_on_the_left():
+    dy.renew_cg()
+    e = dy.inputVector([1.0, 2.0])
+    assert (np.float64(2) * e).value() == [2, 4]
+    assert (np.float32(1) + e).value() == [2, 3]
+    assert (np.int64(3) - e).value() == [2, 1]
+    assert (np.float64(2) / e).value() == [2, 1]
+
+
+def test_parameters_and_tensors_are_numbers_when_they_are_converted():
+    dy.renew_cg()
+    p, q = (dy.Model().parameters_from_numpy([k, 2.0]) for k in (1.0, 3.0))
+    assert np.asarray(p).tolist() == [1, 2] and np.asarray(p).dtype == np.float32
+    assert np.array([p, q]).tolist() == [[1, 2], [3, 2]]
+    assert np.asarray(dy.inputVector([1.0]).tensor_value()).tolist() == [1]
+
+
+# Settings
+
+
+def run(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        ("set(random_seed=3)", "random_seed=3"),
+        ("set(threads=2, autobatch=1)", "autobatch=1, threads=2"),
+        ("set(weight_decay=.1)", "weight_decay=0.1"),
+        ("set_gpu()", "gpu=True"),
+        ("set(gpu=True)", "gpu=True"),
+    ],
+)
+def test_settings_that_come_too_late_are_warned_of(call, named):
+    errors = run(f"import dynet, dynet_config\ndynet_config.{call}")
+    assert "RuntimeWarning" in errors and named in errors and "before it" in errors
+    assert run(f"import dynet_config\ndynet_config.{call.replace('gpu=True', 'gpu=False')}\n") == ""
+
+
+def test_settings_after_import_of_the_library_without_init_are_in_time():
+    program = (
+        "import _dynet, dynet_config\ndynet_config.set(random_seed=3)\n_dynet.init()\ndynet_config.set(random_seed=4)"
+    )
+    assert run(program).count("RuntimeWarning") == 1
+
+
+# Updates
+
+
+def test_an_update_without_a_gradient_is_warned_of_once():
+    model, other = dy.Model(), dy.Model()
+    p, q = model.parameters_from_numpy([1.0]), other.parameters_from_numpy([1.0])
+    E = model.add_lookup_parameters((3, 2), init=1.0)
+    trainer = dy.SimpleSGDTrainer(model, 0.5)
+    dy.renew_cg()
+    dy.sum_elems(q).backward()
+    with pytest.warns(
+        RuntimeWarning, match="SimpleSGDTrainer.update: no parameter of the collection has a grad"
+    ) as all:
+        trainer.update()
+        trainer.update(0.5)
+        trainer.update_subset([0], [0])
+    assert len(all) == 1 and all[0].filename == __file__
+    assert p.as_array() == 1 and (E.as_array() == 1).all()
+
+
+@pytest.mark.parametrize("use", ["p", "E", "whole"])
+def test_an_update_with_a_gradient_is_not(use):
+    model = dy.Model()
+    p, E = model.parameters_from_numpy([1.0]), model.add_lookup_parameters((3, 2), init=1.0)
+    trainer = dy.AdamTrainer(model)
+    for _ in range(3):
+        dy.renew_cg()
+        dy.sum_elems({"p": p, "E": E[1], "whole": dy.parameter(E)}[use]).backward()
+        trainer.update()
+
+
+# Renewing after an interrupt
+
+
+@pytest.mark.skipif(os.name != "posix" or not hasattr(sys, "settrace"), reason="needs tracing")
+def test_a_graph_is_renewed_after_an_interrupt_anywhere():
+    """An exception at each line of what records, computes and renews; then a new graph has the right values."""
+    E = dy.Model().add_lookup_parameters((9, 300), init=1.0)
+    held = []
+
+    def work(number):
+        dy.renew_cg(immediate_compute=number % 3 == 1, check_validity=number % 3 == 2)
+        x = dy.inputVector([1.0] * 300)
+        nodes = [dy.tanh(x * float(k)) + E[k % 9] for k in range(60)]
+        held.append(nodes[number % 60])
+        total = dy.sum_elems(dy.esum(nodes))
+        total.value()
+        dy.cg_checkpoint()
+        dy.tanh(total).value()
+        dy.cg_revert()
+        total.backward(full=True)
+
+    work(0)
+    threading.setprofile(None)
+    lines, at = 0, 7
+    files = (
+        "handles.py",
+        "graph.py",
+        "engine.py",
+        "record.py",
+        "watched.py",
+        "with_number.py",
+        "lookup.py",
+        "globals.py",
+    )
+
+    def trace(frame, event, _):
+        nonlocal lines
+        if not frame.f_code.co_filename.endswith(files):
+            return None
+        if event == "line":
+            lines += 1
+            if lines == at:
+                raise KeyboardInterrupt
+        return trace
+
+    interrupted = 0
+    for number in range(400):
+        lines, at = 0, 1 + (number * 37) % 4000
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            work(number)
+        except KeyboardInterrupt:
+            interrupted += 1
+        finally:
+            sys.settrace(before)
+        if number % 7 == 0:
+            held.clear()
+        dy.renew_cg()
+        x = dy.inputVector([0.5] * 300)
+        y = dy.sum_elems(dy.tanh(x * 2.0) + E[3])
+        assert y.value() == pytest.approx(300 * (np.tanh(1.0) + 1), rel=1e-5)
+        y.backward(full=True)
+        np.testing.assert_allclose(x.gradient(), 2 * (1 - np.tanh(1.0) ** 2) * np.ones(300), rtol=1e-5)
+        for old in held:
+            with pytest.raises(dy.DynetError):
+                old.value()
+    assert interrupted > 300

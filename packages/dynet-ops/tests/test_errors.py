@@ -341,7 +341,7 @@ WRONG = [
     (lambda: dy.inputVector(np.ones((2, 3))), ShapeError, "inputVector", "(2, 3)"),
     (lambda: dy.inputVector(np.array([1, None])), ArgumentTypeError, "inputVector"),
     (lambda: dy.inputVector(np.array([1j])), ArgumentTypeError, "inputVector"),
-    (lambda: dy.inputVector([vector()]), ShapeError, "inputVector", "(1, 3)"),
+    (lambda: dy.inputVector([vector()]), ArgumentTypeError, "inputVector", "expression"),
     (lambda: dy.inputVector({1: 2}), ArgumentTypeError, "inputVector", "dict"),
     (lambda: dy.scalarInput(None), ArgumentTypeError, "scalarInput", "None"),
     (lambda: dy.scalarInput("1"), ArgumentTypeError, "scalarInput", "'1'"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import trainer_reference as reference
-from trainer_models import Model, set_gradient
+from trainer_models import Model, set_gradient, without_gradients
 from trainer_reference import Reference
 
 from dynet_optim import (
@@ -92,6 +92,7 @@ def test_fifty_updates_stay_together():
     assert_equal_steps(model, trainer, expected, sizes=(0.1,) * 50)
 
 
+@without_gradients
 @pytest.mark.parametrize(
     "trainer_type, settings",
     [
@@ -135,6 +136,7 @@ def test_large_gradients_are_clipped_not_refused():
     assert model.values()[0] - start == pytest.approx(np.array([-step, 0, step]), rel=1e-5)
 
 
+@without_gradients
 def test_whole_table_once():
     """A table whose gradient is not a matter of rows is updated whole, once."""
     model = Model(shapes=[], tables=[(6, 3)])

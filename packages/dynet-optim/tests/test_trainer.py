@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
-from trainer_models import Model, set_gradient, set_row_gradient
+from trainer_models import Model, set_gradient, set_row_gradient, without_gradients
 
 import dynet_optim
 from dynet_core import (
@@ -91,6 +91,7 @@ def test_not_finite(trainer_type, threshold, bad):
     assert all(np.array_equal(*pair) for pair in zip(clean.values(), model.values()))
 
 
+@without_gradients
 @pytest.mark.parametrize("sparse", [True, False])
 def test_not_finite_in_a_table(sparse):
     model = Model()
@@ -163,6 +164,7 @@ def test_subcollection_alone():
     assert (inside.value(), outside.value()) == (0.5, 1.0)
 
 
+@without_gradients
 def test_nothing_to_train():
     for trainer_type in TRAINERS:
         trainer_type(ParameterCollection()).update()
@@ -277,6 +279,7 @@ def test_both_names_of_the_rate(trainer_type):
         trainer_type(m, e0=0.5, learning_rate=0.5)
 
 
+@without_gradients
 def test_both_names_of_cyclical_rates():
     m = ParameterCollection()
     for names in (("e0_min", "e0_max"), ("learning_rate_min", "learning_rate_max")):
@@ -326,6 +329,7 @@ def test_adadelta_goes_by_its_rate():
     assert steps[2] == pytest.approx(steps[0] / 4, rel=1e-4)
 
 
+@without_gradients
 def test_cyclical_rate_follows_the_manual():
     low, high, step_size, gamma = 0.1, 0.5, 4, 0.9
     trainer = CyclicalSGDTrainer(ParameterCollection(), low, high, step_size, gamma)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from trainer_models import Model
+from trainer_models import Model, without_gradients
 
 import dynet_optim
 from dynet_core import ArgumentError, ArgumentTypeError, GradientError, ParameterCollection, config
@@ -34,6 +34,7 @@ def test_an_update_is_that_without_decay_and_then_shrinks(trainer):
         assert not any(gradient.any() for gradient in decaying.gradients())
 
 
+@without_gradients
 def test_rows_that_were_not_used_shrink_too():
     collection = ParameterCollection()
     table = collection.lookup_parameters_from_numpy(np.ones((5, 3)))
@@ -42,6 +43,7 @@ def test_rows_that_were_not_used_shrink_too():
     assert (table.as_array() == 0.5).all()
 
 
+@without_gradients
 def test_parameters_that_are_not_updated_keep_their_values():
     collection = ParameterCollection()
     frozen, trained = collection.add_parameters(2, init=1.0), collection.add_parameters(2, init=1.0)
@@ -58,6 +60,7 @@ def test_parameters_that_are_not_updated_keep_their_values():
     assert (frozen.value(), trained.value()) == ([0.5, 0.5], [0.25, 0.25])
 
 
+@without_gradients
 def test_a_subset_shrinks_alone():
     collection = ParameterCollection()
     first, second = collection.add_parameters(2, init=1.0), collection.add_parameters(2, init=1.0)
@@ -73,6 +76,7 @@ def test_a_subset_shrinks_alone():
     assert (table.as_array() == 0.25).all()
 
 
+@without_gradients
 def test_a_subcollection_trained_by_itself_goes_by_its_own():
     collection = ParameterCollection()
     part = collection.add_subcollection()
@@ -84,6 +88,7 @@ def test_a_subcollection_trained_by_itself_goes_by_its_own():
     assert (outer.value(), inner.value()) == (1.0, 0.5)
 
 
+@without_gradients
 def test_parameters_added_later_shrink():
     collection = ParameterCollection()
     collection.add_parameters(1, init=1.0)
@@ -95,6 +100,7 @@ def test_parameters_added_later_shrink():
     assert later.value() == 0.5
 
 
+@without_gradients
 def test_a_small_decay_is_not_lost_in_rounding():
     collection = ParameterCollection()
     p = collection.add_parameters(1000, init="uniform")
@@ -118,6 +124,7 @@ def test_gradients_that_are_not_finite_change_nothing():
     assert all(np.array_equal(*values) for values in zip(before, model.values()))
 
 
+@without_gradients
 def test_the_decay_of_the_process_is_that_of_new_collections(monkeypatch):
     monkeypatch.setattr(config.PARAMS, "weight_decay", 0.25)
     collection = ParameterCollection()
@@ -127,6 +134,7 @@ def test_the_decay_of_the_process_is_that_of_new_collections(monkeypatch):
     assert p.value() == 0.75
 
 
+@without_gradients
 def test_files_hold_what_the_graph_computes_with_and_are_taken_as_they_are(tmp_path):
     collection = ParameterCollection()
     p = collection.add_parameters(2, init=1.0)

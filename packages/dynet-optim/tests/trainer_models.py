@@ -1,8 +1,12 @@
 """Models whose gradients tests set by hand."""
 
 import numpy as np
+import pytest
 
 from dynet_core import ParameterCollection
+
+without_gradients = pytest.mark.filterwarnings("ignore:.*no parameter of the collection has a gradient:RuntimeWarning")
+"""For tests of what updates do where there are no gradients, which they warn of."""
 
 SHAPES = [(1,), (7,), (3, 5), (16, 2), (33,), (10, 10), (129, 3)]
 TABLES = [(9, 5), (4, 16), (20, 33)]

@@ -225,6 +225,7 @@ class Engine:
         if self.large:
             self._fit_memory()
         self.slots[ARENA_TOP] = self.numbers_at
+        self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
         """Before another graph begins, forget what only this one needed: asked for when it was `large`."""
@@ -267,7 +268,7 @@ class Engine:
         self.slots[SLOT["gradient_start"]] = self.gradients.address
         self.slots[SLOT["gradient_end"]] = self.gradients.address + floats
 
-    def _prepare(self, records: int) -> None:
+    def _prepare(self, begin: int, records: int) -> None:
         """Bring buffers and shared tables up to date."""
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
@@ -281,6 +282,8 @@ class Engine:
             self.table_written = end
         if self.parameters_version != PARAMETER_ROWS.version:
             self.parameters_version = PARAMETER_ROWS.version
+            if not begin:
+                self.trained_again = PARAMETER_ROWS.trained_again
             self.rows = PARAMETER_ROWS.buffer  # held: the planner reads it
             self.slots[SLOT["parameters"]] = self.rows.ctypes.data
             self._plan_anew()
@@ -328,11 +331,9 @@ class Engine:
             How many input values there are by now.
         """
         if end >= self.records or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
-            self._prepare(end)
+            self._prepare(begin, end)
         if begin or nodes != self.known:
             self._pack(nodes, begin, end)
-        if not begin:
-            self.trained_again = PARAMETER_ROWS.trained_again
         inputs_at, inputs_end = inputs.buffer_info()
         self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
         if self.slots[STATUS] != READY:

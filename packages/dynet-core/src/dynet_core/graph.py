@@ -29,6 +29,12 @@ OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
     "record and read there what belongs together, and exchange values, as npvalue() gives them"
 )
+THREADS = getattr(threading, "_active", "several")
+"""The threads of Python: one, or it may be another's graph that an operand belongs to.
+
+To ask which thread it is costs a quarter of recording an op. A thread that Python did not start is one of these from
+its first graph on.
+"""
 thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
 _versions = itertools.count(1)
 NOTHING = 0, 0
@@ -189,19 +195,22 @@ class Graph:
 
     def forward(self, recalculate: bool = False) -> None:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
+        self.check_thread()
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
-        if getattr(thread, "graph", None) is not self:
-            self.refuse_thread()
+        if self.done < len(self.nodes):
+            self.compute()
+
+    def compute(self) -> None:
+        """Compute every node recorded since the last call, of which there are some."""
         nodes = self.nodes
         end = len(nodes)
-        if self.done < end:
-            try:
-                self.inputs_done = self.engine.forward(nodes, self.done, end, self.inputs, self.inputs_done)
-            except BaseException:  # out of memory, an interrupt, kernels that cannot be compiled
-                self.forget_values()
-                raise
-            self.done = end
+        try:
+            self.inputs_done = self.engine.forward(nodes, self.done, end, self.inputs, self.inputs_done)
+        except BaseException:  # out of memory, an interrupt, kernels that cannot be compiled
+            self.forget_values()
+            raise
+        self.done = end
 
     def refuse_thread(self) -> NoReturn:
         """Raise the error of a graph that is gone, or that belongs to another thread."""
@@ -210,8 +219,12 @@ class Graph:
 
     def check_thread(self) -> None:
         """Check that this is the graph of the thread that asks: its buffers are not made for two."""
-        if getattr(thread, "graph", None) is not self:
-            self.refuse_thread()
+        try:
+            if thread.graph is self:
+                return
+        except AttributeError:
+            current()
+        self.refuse_thread()
 
     def invalidate(self) -> None:
         """Forget all values: inputs have changed. Random nodes will be drawn anew."""
@@ -241,7 +254,10 @@ class Graph:
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""
-        self.forward()
+        if len(THREADS) > 1:
+            self.check_thread()
+        if self.done < len(self.nodes):
+            self.compute()
         engine = self.engine
         address = engine.nodes[place * NODE_ROW + NODE_VALUE]
         number = address - engine.numbers_at
@@ -251,20 +267,27 @@ class Graph:
 
     def values(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
-        self.forward()
+        self.check_thread()
+        if self.done < len(self.nodes):
+            self.compute()
         return floats_at(self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE], count)
 
     def address(self, place: int) -> int:
         """Where a node's value is; valid until the next node is computed."""
-        self.forward()
+        self.check_thread()
+        if self.done < len(self.nodes):
+            self.compute()
         return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
 
     def backward(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
-        self.forward()
+        if len(THREADS) > 1:
+            self.check_thread()
+        if self.done < len(self.nodes):
+            self.compute()
         if not self.engine.backward(place, size, everything):
             self.forget_values()
-            self.forward()
+            self.compute()
             self.engine.backward(place, size, everything)
         self.differentiated, self.differentiated_fully = place, everything
 
@@ -347,6 +370,7 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
+        threading.current_thread()  # now it is one of THREADS, whoever started it
         graph = thread.graph = Graph()
         return graph
 

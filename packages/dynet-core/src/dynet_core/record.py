@@ -13,7 +13,7 @@ from typing import Any
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
 from .expression import Expression
-from .graph import OTHER_THREAD, Gone, Graph, current, is_gone, thread
+from .graph import OTHER_THREAD, THREADS, Gone, Graph, current, is_gone, thread
 from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
@@ -77,10 +77,10 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
     def record(x: Expression) -> Expression:
         try:
             signature, dim = known[x.type]
-            graph = thread.graph
-            if x.graph is not graph:  # a parameter's, one that is gone, or another thread's
+            graph = x.graph
+            if len(THREADS) > 1 and graph is not thread.graph:
                 return unusual(x)
-            node = graph.next
+            node = graph.next  # not of a parameter, which has no graph
             graph.next = node.next
         except (KeyError, AttributeError):
             return unusual(x)
@@ -132,9 +132,14 @@ def two_operands(
                 return record_number(a, b)
         try:
             signature, dim = known[a.type][b.type]
-            graph = thread.graph
-            if (a.graph is not graph and a.graph is not None) or (b.graph is not graph and b.graph is not None):
-                graph_of(name, (a, b))  # raises
+            graph = a.graph
+            if b.graph is not graph:
+                if graph is None:  # a is a parameter
+                    graph = b.graph
+                elif b.graph is not None:
+                    graph_of(name, (a, b))  # raises
+            if len(THREADS) > 1 and graph is not thread.graph:
+                return unusual(a, b)
             node = graph.next
             graph.next = node.next
         except (KeyError, AttributeError):
@@ -174,18 +179,20 @@ def many_operands(name: str, signature_of: SignatureOf) -> Callable[[Sequence[Ex
     def record(operands: Sequence[Expression]) -> Expression:
         try:
             found: Any = known
-            graph = thread.graph
+            graph = None
             for x in operands:
                 found = found[x.type]
                 if x.graph is not graph and x.graph is not None:  # None: a parameter
-                    graph_of(name, operands)  # raises
+                    graph = x.graph if graph is None else graph_of(name, operands)
             signature, dim = found[None]
-            node = graph.next
-            graph.next = node.next
+            if len(THREADS) > 1 and graph is not thread.graph:
+                return unusual(operands)
+            node = graph.next  # type: ignore[union-attr]
+            graph.next = node.next  # type: ignore[union-attr]
         except (KeyError, AttributeError):
             return unusual(operands)
         node.type = dim
-        nodes = graph.nodes
+        nodes = graph.nodes  # type: ignore[union-attr]
         nodes.append(signature)
         for x in operands:
             nodes.append(x.at)

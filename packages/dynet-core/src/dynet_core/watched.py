@@ -63,7 +63,7 @@ class NodesAtOnce(list):
     def extend(self, integers) -> None:
         super().extend(integers)
         if are_complete(self, self.graph.done):
-            self.graph.forward()
+            self.graph.compute()
 
 
 class WatchedGraph(Graph):
@@ -71,13 +71,13 @@ class WatchedGraph(Graph):
 
     __slots__ = ()
 
-    def forward(self, recalculate: bool = False) -> None:
-        """Compute what is new, or everything, and do the checks that are asked for."""
+    def compute(self) -> None:
+        """Compute what is new, and do the checks that are asked for."""
         watch = self.watch
-        begin, number = (0, 0) if recalculate else (self.done, watch.done)
+        begin, number = self.done, watch.done
         if watch.taken_back:
-            self._check_operands(self.done, watch.done)
-        super().forward(recalculate)
+            self._check_operands(begin, number)
+        super().compute()
         watch.done = self.engine.slots[SLOT["node_count"]]
         if watch.check:
             self._check_values(begin, number)

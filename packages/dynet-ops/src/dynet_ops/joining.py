@@ -12,7 +12,7 @@ from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import thread
+from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, many_operands
 from dynet_core.signature import Signature, View
@@ -72,8 +72,10 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
             if count == 2:
                 a, last = xs
                 signature, dim = _two[a.type][last.type]
-                graph = thread.graph
-                if last.graph is graph and (a.graph is graph or a.graph is None):  # None: of a parameter
+                graph = last.graph
+                if len(THREADS) > 1 and graph is not thread.graph:
+                    pass
+                elif a.graph is graph or a.graph is None:  # None: of a parameter
                     node = graph.next
                     graph.next = node.next
                     node.type = dim
@@ -85,12 +87,10 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
             elif count == 3:
                 a, b, last = xs
                 signature, dim = _three[a.type][b.type][last.type]
-                graph = thread.graph
-                if (
-                    last.graph is graph
-                    and (a.graph is graph or a.graph is None)
-                    and (b.graph is graph or b.graph is None)
-                ):
+                graph = last.graph
+                if len(THREADS) > 1 and graph is not thread.graph:
+                    pass
+                elif (a.graph is graph or a.graph is None) and (b.graph is graph or b.graph is None):
                     node = graph.next
                     graph.next = node.next
                     node.type = dim
@@ -103,10 +103,11 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
             elif count == 4:
                 a, b, c, last = xs
                 signature, dim = _four[a.type][b.type][c.type][last.type]
-                graph = thread.graph
-                if (
-                    last.graph is graph
-                    and (a.graph is graph or a.graph is None)
+                graph = last.graph
+                if len(THREADS) > 1 and graph is not thread.graph:
+                    pass
+                elif (
+                    (a.graph is graph or a.graph is None)
                     and (b.graph is graph or b.graph is None)
                     and (c.graph is graph or c.graph is None)
                 ):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import thread
+from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, graph_of, many_operands, two_operands
 from dynet_core.signature import Signature, Step, View
@@ -186,9 +186,10 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
         if len(exprs) == 5:
             b, W, x, V, y = exprs
             signature, dim, x_dim, bias, V_dim, y_dim = _five[W.type]
-            graph = thread.graph
+            graph = x.graph
+            alone = len(THREADS) == 1 or graph is thread.graph
             fits = x.type is x_dim and y.type is y_dim and V.type is V_dim and b.type is bias
-            if fits and x.graph is graph and y.graph is graph:
+            if fits and y.graph is graph and alone:
                 node = graph.next
                 graph.next = node.next
                 node.type = dim
@@ -203,8 +204,9 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
         else:
             b, W, x = exprs
             signature, dim, bias = _three[W.type][x.type]
-            graph = thread.graph
-            if b.type is bias and x.graph is graph:
+            graph = x.graph
+            alone = len(THREADS) == 1 or graph is thread.graph
+            if b.type is bias and alone:
                 node = graph.next
                 graph.next = node.next
                 node.type = dim

@@ -11,7 +11,7 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import thread
+from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, alias
@@ -49,8 +49,9 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
     if dim == 0 and index.__class__ is int:
         try:
             signature, shape, size = _first[e.type]
-            graph = thread.graph
-            if 0 <= index < size and e.graph is graph:  # type: ignore[operator]
+            graph = e.graph
+            alone = len(THREADS) == 1 or graph is thread.graph
+            if 0 <= index < size and alone:  # type: ignore[operator]
                 node = graph.next
                 graph.next = node.next
                 node.type = shape
@@ -115,8 +116,9 @@ def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expressio
     if d.__class__ is int and d == 0 and v.__class__ is int and u.__class__ is int:
         try:
             signature, shape, size = _ranges[x.type][u - v]
-            graph = thread.graph
-            if 0 <= v and u <= size and x.graph is graph:
+            graph = x.graph
+            alone = len(THREADS) == 1 or graph is thread.graph
+            if 0 <= v and u <= size and alone:
                 node = graph.next
                 graph.next = node.next
                 node.type = shape

@@ -11,7 +11,7 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import thread
+from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
@@ -189,10 +189,10 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
         signature, dim, size = _single[x.type]
         if v.__class__ is not int or not 0 <= v < size:
             return _unusual_choice(x, v)
-        graph = thread.graph
-        if x.graph is not graph:
+        graph = x.graph
+        if len(THREADS) > 1 and graph is not thread.graph:
             return _unusual_choice(x, v)
-        node = graph.next
+        node = graph.next  # not of a parameter, which has no graph
         graph.next = node.next
     except (KeyError, AttributeError):
         return _unusual_choice(x, v)

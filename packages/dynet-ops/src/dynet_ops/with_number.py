@@ -10,7 +10,7 @@ import numpy as np
 
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.graph import thread
+from dynet_core.graph import THREADS, thread
 from dynet_core.record import graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS
@@ -48,10 +48,10 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
     def record(x: Expression, c: float) -> Expression:
         try:
             signature, dim = known[x.type]
-            graph = thread.graph
-            if x.graph is not graph:  # a parameter's, one that is gone, or another thread's
+            graph = x.graph
+            if len(THREADS) > 1 and graph is not thread.graph:
                 return unusual(x, c)
-            node = graph.next
+            node = graph.next  # not of a parameter, which has no graph
             graph.next = node.next
         except (AttributeError, KeyError):
             return unusual(x, c)

@@ -169,9 +169,9 @@ class Trainer:
         )  # fmt: skip
         if table.slots[STATUS] != READY:
             return False
+        self._count()
         if not totals[0]:
             self._warn_of_nothing()
-        self._count()
         return True
 
     def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
@@ -328,9 +328,10 @@ class Trainer:
         ...     trainer.save(folder + "/trainer")
         ...     other = dy.MomentumSGDTrainer(m, mom=0.5)
         ...     other.populate(folder + "/trainer")
+        >>> dy.sum_elems(w).backward()
         >>> other.update()
         >>> w.as_array(), other.learning_rate
-        (array([0.625], dtype=float32), 0.25)
+        (array([0.375], dtype=float32), 0.25)
         """
         state.save(self, fname)
 

@@ -76,8 +76,11 @@ class CyclicalSGDTrainer(Trainer):
     L. Smith, Cyclical Learning Rates for Training Neural Networks, 2015.
 
     >>> import dynet as dy
-    >>> trainer = dy.CyclicalSGDTrainer(dy.ParameterCollection(), e0_min=0.1, e0_max=0.5, step_size=4)
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.CyclicalSGDTrainer(m, e0_min=0.1, e0_max=0.5, step_size=4)
     >>> for _ in range(3):
+    ...     dy.sum_elems(w).backward()
     ...     trainer.update()
     >>> round(trainer.learning_rate, 4)
     0.3

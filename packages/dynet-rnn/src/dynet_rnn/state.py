@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import OTHER_THREAD, Graph, thread
+from dynet_core.graph import OTHER_THREAD, THREADS, Graph, thread
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, alias
 from dynet_ops.constants import zeros
@@ -98,8 +98,10 @@ class RNNState:
         run = self._run
         places = self._places
         try:
-            graph = thread.graph
-            if places is None or x.graph is not graph or graph._version != run.version or not run.plain:
+            graph = x.graph
+            if places is None or graph._version != run.version or not run.plain:
+                return self._add_unusual(x)
+            if len(THREADS) > 1 and graph is not thread.graph:
                 return self._add_unusual(x)
             head, above, form = self._form.known[x.type]
             output = graph.next.next  # the projection's comes before

@@ -36,7 +36,7 @@ def one_dim_argument(method: Method) -> Method:
 
     @functools.wraps(method)
     def checked(self, dim, *positional, **named):
-        init = positional[0] if positional else None
+        init: Any = positional[0] if positional else None
         if _is_whole(dim) and _is_whole(init) and init >= 2:
             raise ArgumentError(
                 f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "

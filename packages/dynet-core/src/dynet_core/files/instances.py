@@ -6,7 +6,7 @@ import enum
 import types
 from typing import Any
 
-from .limits import Limits
+from .limits import Limits, is_a
 from .plain_data import MAKERS
 
 OF_THEIR_OWN = (
@@ -66,20 +66,20 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     limits.state(target, state)
     if attributes:
         _, descriptor = static(type(target), "__dict__")
-        if not isinstance(descriptor, types.GetSetDescriptorType):
+        if not is_a(descriptor, types.GetSetDescriptorType):
             raise ValueError(f"a {type(target).__name__} has no dict of attributes")
         limits.copy(len(attributes))
         object.__getattribute__(target, "__dict__").update(attributes)
     for name, value in (slots or {}).items():
         _, descriptor = static(type(target), name)
-        if not isinstance(descriptor, types.MemberDescriptorType):
+        if not is_a(descriptor, types.MemberDescriptorType):
             raise ValueError(f"a {type(target).__name__} has no slot {name!r:.40}")
         descriptor.__set__(target, value)
 
 
 def is_member(made: Any) -> bool:
     """Whether something is a member of an enumeration, which was there before."""
-    return isinstance(made, enum.Enum)
+    return is_a(made, enum.Enum)
 
 
 def is_named_tuple(cls: type) -> bool:

@@ -14,6 +14,11 @@ MOST_ALIKE = 1000  # keys with the same hash in a container: to find one of them
 _OWN_HASH = 2**61 - 1  # whole numbers from here on have the hashes of smaller ones
 
 
+def is_a(value: Any, *kinds: type) -> bool:
+    """Whether the class of a value is one of these or derived from one: isinstance would ask the value itself, too."""
+    return issubclass(type(value), kinds)
+
+
 class Limits:
     """Bounds for one value that is made of `size` bytes.
 
@@ -89,10 +94,9 @@ class Limits:
 
 def _held(value: Any) -> Iterator:
     """What a container holds; nothing, if it is none."""
-    kind = type(value)
-    if issubclass(kind, dict):
+    if is_a(value, dict):
         return (part for pair in dict.items(value) for part in pair)
-    if kind is np.ndarray and value.dtype == object:
+    if type(value) is np.ndarray and value.dtype == object:
         return iter(value.ravel())
     bases = (list, tuple, set, frozenset, deque)
-    return next((base.__iter__(value) for base in bases if issubclass(kind, base)), iter(()))
+    return next((base.__iter__(value) for base in bases if is_a(value, base)), iter(()))

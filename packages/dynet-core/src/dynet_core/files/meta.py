@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..errors import ArgumentTypeError, FileFormatError
-from .limits import Limits
-from .names import Function, Names, explanation, is_builder
+from .limits import Limits, is_a
+from .names import Function, Names, explanation, is_builder, name_of
 from .pickle_reader import PickleReader
 from .pickle_writer import dumps
 
@@ -48,9 +48,9 @@ def write(file: BinaryIO, record: Record) -> str:
     names = Names({}, Limits(len(content)), everything=True)
     try:
         _value(io.BytesIO(content), names)
-    except ValueError as error:
-        classes = [makers[name].__name__ for name in names.refused if name in makers]
-        return f"{error}" + (f" to make a {', '.join(classes)}" if classes else "")
+    except Exception as error:
+        classes = [makers[name] for name in names.refused if name in makers and name_of(makers[name]) != name]
+        return _problem(error, names) + (f" (for {', '.join(cls.__name__ for cls in classes)})" if classes else "")
     return ""
 
 
@@ -65,36 +65,36 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
     """
     stream, records, limits = io.BytesIO(content), [], Limits(len(content))
     while stream.tell() < len(content):
+        names = Names(allow, limits)
         try:
-            records.append(_record(_value(stream, Names(allow, limits))))
-        except ValueError as error:
-            raise FileFormatError(f"{path}: object {len(records)}: {error}") from None
+            records.append(_record(_value(stream, names)))
+        except Exception as error:  # whatever a damaged pickle may lead to
+            damaged = "" if names.refused else "it is damaged, or more than plain data: "
+            raise FileFormatError(f"{path}: object {len(records)}: {damaged}{_problem(error, names)}") from None
     return records
 
 
 def _value(stream: BinaryIO, names: Names) -> Any:
-    """The next value of a file.
-
-    Raises:
-        ValueError: what is the matter with it.
-    """
-    found = None
-    try:
-        found = PickleReader(names).read(stream)
-        names.limits.ways(found, without=Function)
-    except Exception as error:  # whatever a damaged pickle may lead to
-        if not names.refused:
-            raise ValueError(f"it is damaged, or more than plain data: {error!r:.200}") from None
+    """The next value of a file."""
+    found = PickleReader(names).read(stream)
+    names.limits.ways(found, without=Function)
     if names.refused:
-        raise ValueError(explanation(names.refused))
+        raise ValueError
     return found
+
+
+def _problem(error: Exception, names: Names) -> str:
+    """What was refused; if nothing was, the error."""
+    if names.refused:
+        return explanation(names.refused)
+    return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"
 
 
 def _record(found: Any) -> Record:
     kind, *spec, name = found if type(found) is tuple and len(found) in (2, 3) else (None, None)
     if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
         return Record(kind, name)
-    if isinstance(kind, type) and spec and type(name) is str:
+    if is_a(kind, type) and spec and type(name) is str:
         if not is_builder(kind):
             raise ValueError(f"it is a {kind.__name__}, which has no from_spec")
         return Record(kind, name, *spec)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import ArgumentTypeError
 from . import instances, numpy_data, plain_data
-from .limits import Limits
+from .limits import Limits, is_a
 from .plain_data import MAKERS
 
 OURS = ("dynet", "_dynet", "dynet_rnn")  # modules that hold the builders, if they are imported
@@ -117,8 +117,10 @@ class Names:
             if function.complete:
                 self._incomplete[id(made)] = made, function.complete
             return made
-        if isinstance(callee, type):
+        if is_a(callee, type):
             return self._instance(callee, given)
+        if not is_listable(callee):
+            raise ValueError(f"a call of a {type(callee).__name__}")
         return self._refuse(name_of(callee), "would be called")
 
     def build(self, target: Any, state: Any) -> None:
@@ -148,7 +150,7 @@ class Names:
         """An object as in pickles before protocol 2: its class, Python's class that this is derived from, content."""
         if type(cls) is Refused:
             return cls
-        if not isinstance(cls, type) or base is not instances.base_of(cls):
+        if not is_a(cls, type) or base is not instances.base_of(cls):
             raise ValueError("an object of another class than it says")
         if base is object:
             return self._instance(cls, ())
@@ -213,21 +215,21 @@ def is_op(found: Any) -> bool:
 
 def is_listable(found: Any) -> bool:
     """Whether `allow` may list it: a class or a function."""
-    return isinstance(found, (type, types.FunctionType, types.BuiltinFunctionType))
+    return is_a(found, type, types.FunctionType, types.BuiltinFunctionType)
 
 
 def is_builder(found: Any) -> bool:
     """Whether something is a class with `from_spec`, which makes objects of specs."""
-    return isinstance(found, type) and instances.static(found, "from_spec")[0] is not None
+    return is_a(found, type) and instances.static(found, "from_spec")[0] is not None
 
 
 def _imported(module: str, name: str) -> Any:
     """What an imported module has under a name; nothing of the module's is run to find out."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
-        if not isinstance(found, (types.ModuleType, type)):
+        if not is_a(found, types.ModuleType, type):
             return None
-        base = type if isinstance(found, type) else object
+        base = type if is_a(found, type) else object
         found = base.__getattribute__(found, "__dict__").get(part)
     return found
 
@@ -236,7 +238,7 @@ def _why_not(found: Any) -> str:
     """Why something is refused that a name was found to stand for."""
     if found is None:
         return "is in no module that is imported"
-    if isinstance(found, type):
+    if is_a(found, type):
         return instances.reason_against(found) or NOT_ALLOWED
     return "is a function, not a class" if is_listable(found) else "is not a class"
 
@@ -247,4 +249,4 @@ def name_of(found: Any) -> Any:
 
 
 def _shown(name: str) -> str:
-    return name if re.fullmatch(r"[\w.]{1,100}", name) else repr(name[:100])
+    return name if re.fullmatch(r"[\w.<>-]{1,100}", name) else repr(name[:100])

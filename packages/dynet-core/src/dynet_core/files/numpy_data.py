@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .limits import Limits
+from .limits import Limits, is_a
 from .plain_data import checked
 
 _TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
@@ -52,8 +52,9 @@ def _unit(state: Any = None) -> str:
 
 def array(given: Any, limits: Limits) -> np.ndarray:
     """An array whose state follows."""
-    if not given or given[0] is not np.ndarray:
-        raise ValueError("an array that is not a plain one")
+    cls = given[0] if given else None
+    if cls is not np.ndarray:
+        raise ValueError(f"an array of class {getattr(cls, '__name__', None)}")
     return np.ndarray((0,), np.int8)
 
 
@@ -88,12 +89,7 @@ def buffered(given: Any, limits: Limits) -> np.ndarray:
 def number(given: Any, limits: Limits) -> Any:
     """A number, or another single element."""
     kind, content = given
-    if (
-        not isinstance(kind, np.dtype)
-        or kind.kind == "O"
-        or type(content) is not bytes
-        or len(content) != kind.itemsize
-    ):
+    if not is_a(kind, np.dtype) or kind.kind == "O" or type(content) is not bytes or len(content) != kind.itemsize:
         raise ValueError("a number that is not a plain one")
     limits.copy(len(content))
     return np.ndarray((), kind, content)[()]
@@ -103,6 +99,6 @@ def _checked_shape(shape: Any, kind: Any) -> int:
     """How many elements an array of a shape has."""
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
-    if not isinstance(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:
+    if not is_a(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:
         raise ValueError("an array that is not a plain one")
     return math.prod(shape)

@@ -55,7 +55,7 @@ def save(basename: Path, objects: Iterable) -> None:
     [1.0, 2.0]
     """
     base = os.fspath(basename)
-    _save_pair(base + ".data", base + ".meta", objects)
+    _save_pair(base + ".data", base + ".meta", objects, stacklevel=4)
 
 
 def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> list:
@@ -113,14 +113,14 @@ def load_generator(basename: Path, params: ParameterCollection, *, allow: Allow 
 def save_components(path: Path, components: Iterable) -> None:
     """Save objects to a file of parameters, and what they are to `path.pym`."""
     path = os.fspath(path)
-    _save_pair(path, path + ".pym", components)
+    _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
 def load_components(path: Path, params: ParameterCollection, allow: Allow) -> list:
     """Load the objects of a file of parameters; these themselves, if there is no `path.pym`."""
-    path = os.fspath(path)
+    path, permitted = os.fspath(path), _permitted(allow)
     if os.path.exists(path + ".pym"):
-        return _load_pair(path, path + ".pym", params, _permitted(allow))
+        return _load_pair(path, path + ".pym", params, permitted)
     return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
 
 
@@ -130,7 +130,7 @@ def forget_components(path: Path) -> None:
         os.unlink(os.fspath(path) + ".pym")
 
 
-def _save_pair(data: str, meta_path: str, objects: Iterable) -> None:
+def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) -> None:
     records, tensors = [], []
     for item in objects:
         record, held = _described(item)
@@ -151,12 +151,12 @@ def _save_pair(data: str, meta_path: str, objects: Iterable) -> None:
         raise
     os.replace(ready, target)
     for problem in filter(None, problems):
-        _warn(problem)
+        _warn(problem, stacklevel)
 
 
 @functools.cache
-def _warn(problem: str) -> None:
-    warnings.warn(f"save: the files are whole, but load will refuse them: {problem}", stacklevel=4)
+def _warn(problem: str, stacklevel: int) -> None:
+    warnings.warn(f"save: the files are whole, but load will refuse them: {problem}", stacklevel=stacklevel)
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:

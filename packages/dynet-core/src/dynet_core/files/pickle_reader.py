@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from .limits import is_a
 from .names import Names, Refused
 from .plain_data import add_items, set_items
 
@@ -124,7 +125,7 @@ def _into_below(put: Callable[[PickleReader, Any, list], None], count: int = 0) 
 
 
 def _append(reader: PickleReader, target: Any, values: list) -> None:
-    (list if issubclass(type(target), list) else deque).extend(target, values)
+    (list if is_a(target, list) else deque).extend(target, values)
 
 
 def _set(reader: PickleReader, target: Any, values: list) -> None:

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .limits import Limits
+from .limits import Limits, is_a
 
 Maker = Callable[[type, tuple, Limits], Any]
 
@@ -29,7 +29,7 @@ def checked(given: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
     """Put pairs of keys and values into a dict."""
-    put = OrderedDict.__setitem__ if issubclass(type(target), OrderedDict) else dict.__setitem__
+    put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # nothing is in them
-DEEPEST_KEY = 500
+DEEPEST, DEEPEST_KEY = 2000, 500  # the pickle module's own limit is about 1000
 MOST_ALIKE = 1000  # keys with the same hash in a container: to find one of them, all may have to be compared
 _OWN_HASH = 2**61 - 1  # whole numbers from here on have the hashes of smaller ones
 
@@ -27,8 +27,8 @@ class Limits:
     """
 
     def __init__(self, size: int):
-        self._copies = 10_000 + 8 * size
-        self._steps = 10**6 + 20 * size
+        self._copies = 10_000 + 3 * size
+        self._steps = 200_000 + 10 * size
         self._states: dict[int, tuple[Any, Any]] = {}  # objects of users' classes and what was put into them
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # containers, and how many of their keys have a hash
 
@@ -77,6 +77,8 @@ class Limits:
                     if type(item) is without:
                         raise ValueError("a function that pickles are made by, as a value")
                     if type(item) not in ATOMS and id(item) not in above:
+                        if len(left) > DEEPEST:
+                            raise ValueError("it is nested too deeply")
                         above.add(id(item))
                         left.append((id(item), _held(item)))
                         break

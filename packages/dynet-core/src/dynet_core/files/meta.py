@@ -76,10 +76,14 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
 
 def _value(stream: BinaryIO, names: Names) -> Any:
     """The next value of a file."""
-    found = PickleReader(names).read(stream)
-    names.limits.ways(found, without=Function)
-    if names.refused:
-        raise ValueError
+    try:
+        found = PickleReader(names).read(stream)
+        names.limits.ways(found, without=Function)
+        if names.refused:
+            raise ValueError("it is refused")
+    except BaseException:
+        names.abandon()
+        raise
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import types
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +83,7 @@ class Names:
         self._everything = everything
         self._listed: dict[int, Any] = {}  # what is allowed and has been named
         self._incomplete: dict[int, tuple[Any, Callable]] = {}  # objects whose state may follow, and what sets it
+        self._fragile: list[Any] = []
 
     def find(self, module: str, name: str) -> Any:
         """What a name stands for."""
@@ -131,6 +132,11 @@ class Names:
             raise ValueError(f"a state for a {type(target).__name__}")
         self._incomplete.pop(id(target))[1](target, state, self.limits)
 
+    def abandon(self) -> None:
+        """Take apart what was made. Python crashes when it frees defaultdicts or deques that are nested too deeply."""
+        for made in self._fragile:
+            (dict if is_a(made, dict) else deque).clear(made)
+
     def _instance(self, cls: type, given: tuple) -> Any:
         plain = id(cls) in _PLAIN_CLASSES
         if plain and cls not in MAKERS:
@@ -139,9 +145,12 @@ class Names:
             reason = instances.reason_against(cls) or ("" if id(cls) in self._listed else NOT_ALLOWED)
             if reason:
                 return self._refuse(name_of(cls), reason)
-        if instances.base_of(cls) is defaultdict:
+        base = instances.base_of(cls)
+        if base is defaultdict:
             self._check_factory(*given)
         made = instances.made(cls, given, self.limits)
+        if base in (defaultdict, deque):
+            self._fragile.append(made)
         if not plain and not instances.is_member(made):
             self._incomplete[id(made)] = made, instances.set_state
         return made

@@ -24,3 +24,9 @@ def test_the_same_model_gives_the_same_file(run, tmp_path):
         run(library, "files.py", "write", str(tmp_path / library), "1", "vanilla")
     ours, reference = [(tmp_path / library / "objects.data").read_bytes() for library in ("ours", "reference")]
     assert ours == reference
+
+
+@pytest.mark.parametrize("writer, reader", [("ours", "reference"), ("reference", "ours"), ("ours", "ours")])
+def test_specs_with_objects_of_users_classes_are_exchanged(writer, reader, run, tmp_path):
+    written = run(writer, "vocabularies.py", "write", str(tmp_path), "1")
+    assert run(reader, "vocabularies.py", "read", str(tmp_path), "2") == written

@@ -2,6 +2,8 @@
 memory stays within bounds. fuzz_files.py [COUNT] [SEED]; `nox -s fuzz` runs it with 100,000 for each format.
 """
 
+import collections
+import enum
 import random
 import re
 import resource
@@ -9,9 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 import dynet_core as dy
 
-FORMATS = ["text", "data", "meta", "safetensors"]
+FORMATS = ["text", "data", "meta", "specs", "safetensors"]
 MOST_GROWTH = 300 << 20  # bytes of memory beyond what there was; the files have a few kilobytes
 NUMBERS = [0, 1, 2, 7, 255, 2**16, 2**31 - 1, 2**31, 2**32, 2**40, 2**63, 2**64 - 1, 10**18, 10**30, -1]
 WORDS = [
@@ -34,13 +38,75 @@ WORDS = [
     "é",
 ]
 WORDS += ["FULL_GRAD", "ZERO_GRAD", "#LookupParameter#", "/_0", "__main__", "Layer", "os\nsystem\n", "_dynet"]
+OPCODES = [
+    b"cos\nsystem\n",
+    b"\x8c\x02os\x94\x8c\x06system\x94\x93",
+    b"(ios\nsystem\n",
+    b"\x82\x01",
+    b"Pid\n",
+    b"q\x05",
+]
+OPCODES += [bytes([code]) for code in b"(.012NRQ]abdehjloqrstu})\x81\x85\x86\x87\x88\x8f\x90\x91\x92\x93\x94\x97"]
+OPCODES += [b"h%c" % number for number in range(0, 200, 9)] + [b"K\x00", b"J\xff\xff\xff\xff", b"\x8c\x01a", b"C\x01a"]
+FORBIDDEN = re.compile(
+    r"os\.system|os\.(exec|fork|posix_spawn)|subprocess|exec|compile|import|ctypes|socket|pickle|marshal"
+)
+
+
+class Vocabulary:
+    """An object that a spec holds."""
+
+    def __init__(self):
+        self.counts = collections.defaultdict(int, the=3, a=2)
+        self.words, self.itself = ["the", "a"], self
+
+
+class Words(dict):
+    """A dict of a user's."""
+
+
+class Slots:
+    __slots__ = ("a", "b")
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+Point = collections.namedtuple("Point", "x y")
+ALLOWED = [Vocabulary, Words, Slots, Color, Point]
+
+
+def everything() -> list:
+    """Some of all that specs may hold."""
+    words, slots = Words(a=1), Slots()
+    words.frozen, slots.a = True, [words]
+    plain = [
+        None,
+        True,
+        1.5,
+        10**20,
+        "é",
+        b"x",
+        bytearray(b"y"),
+        1j,
+        range(3),
+        slice(1),
+        (1, (2,)),
+        {1, (2, 3)},
+        frozenset("ab"),
+    ]
+    arrays = [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.ones((2, 2), ">i2")), np.array(["a", None], object)]
+    numbers = [np.float32(2), np.str_("é"), np.datetime64("2020-01-01"), np.dtype("U3"), np.array("ab")]
+    kinds = [collections.OrderedDict(b=1), collections.Counter("abca"), collections.deque([1], 3), int, Vocabulary]
+    return [plain, arrays, numbers, kinds, Vocabulary(), words, slots, Color.RED, {Point(1, 2): Point("a", [])}]
 
 
 class Layer:
     """An object of a user's."""
 
-    def __init__(self, model, size, layers):
-        self.spec = (size, layers)
+    def __init__(self, model, size, layers, more=None):
+        self.spec = (size, layers, more)
         self.collection = model.add_subcollection("layer")
         for _ in range(layers):
             self.collection.add_parameters((size, size))
@@ -69,12 +135,12 @@ class Target:
     def __init__(self, form: str, folder: Path):
         self.form = form
         self.base = folder / form
-        suffix = {"text": "", "data": ".data", "meta": ".meta", "safetensors": ".safetensors"}[form]
+        suffix = {"text": "", "data": ".data", "meta": ".meta", "specs": ".meta", "safetensors": ".safetensors"}[form]
         self.file = self.base.with_name(form + suffix)
         saved = new_model(0.5)
-        if form in ("data", "meta"):
-            objects = [*saved.parameters_list(), Layer(saved, 2, 2), *saved.lookup_parameters_list()]
-            dy.save(self.base, objects)
+        if form in ("data", "meta", "specs"):
+            layer = Layer(saved, 2, 2, everything() if form == "specs" else None)
+            dy.save(self.base, [*saved.parameters_list(), layer, *saved.lookup_parameters_list()])
         else:
             saved.save(self.file)
         self.whole = self.file.read_bytes()
@@ -88,15 +154,19 @@ class Target:
 
     def load(self, content: bytes) -> bool:
         """Whether a damaged file was accepted. What it holds need not fit; then the model is as it was."""
+        self.file.unlink()  # ext4 waits for the disk where a file is written over
         self.file.write_bytes(content)
+        LOADING.append(self.form)
         try:
-            if self.form in ("data", "meta"):
-                dy.load(self.base, self.model)
+            if self.form in ("data", "meta", "specs"):
+                dy.load(self.base, self.model, allow=ALLOWED)
             else:
                 self.model.populate(self.file)
         except dy.FileFormatError:
             assert self.facts() == self.before, "half loaded"
             return False
+        finally:
+            LOADING.clear()
         self.model = new_model(7.0)
         return True
 
@@ -119,7 +189,8 @@ def damaged(whole: bytes, choose: random.Random) -> bytes:
         elif kind == 4:
             content[at:at] = content[choose.randrange(len(content) + 1) :][:length]
         elif kind == 5:
-            content[at : at + length * choose.randrange(2)] = choose.choice(WORDS).encode()
+            word = choose.choice(OPCODES) if choose.randrange(2) else choose.choice(WORDS).encode()
+            content[at : at + length * choose.randrange(2)] = word
         elif kind == 6:
             _change_a_number(content, choose)
         elif len(content) >= 8:
@@ -135,6 +206,15 @@ def _change_a_number(content: bytearray, choose: random.Random) -> None:
     if found:
         start, end = choose.choice(found)
         content[start:end] = str(choose.choice(NUMBERS)).encode()
+
+
+LOADING = []  # not empty while a file is read
+
+
+def watch(event: str, arguments: tuple) -> None:
+    """Refuse what no file may lead to."""
+    if LOADING and FORBIDDEN.match(event):
+        raise SystemExit(f"a file led to {event} {arguments!r:.200}")
 
 
 def fuzz(form: str, count: int, seed: int, folder: Path) -> int:
@@ -158,6 +238,9 @@ def fuzz(form: str, count: int, seed: int, folder: Path) -> int:
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    for encoding in ("latin-1", "raw-unicode-escape", "unicode-escape", "ascii"):
+        "".encode(encoding)  # imports what reads it
+    sys.addaudithook(watch)
     with tempfile.TemporaryDirectory() as folder:
         for form in FORMATS:
             accepted = fuzz(form, count, seed, Path(folder))

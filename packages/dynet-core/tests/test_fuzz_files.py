@@ -11,4 +11,4 @@ def test_damaged_files():
     command = [sys.executable, "-W", "error", str(SCRIPT), "2000"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.count("2000 damaged files") == 4
+    assert result.stdout.count("2000 damaged files") == 5

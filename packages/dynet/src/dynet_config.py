@@ -25,6 +25,7 @@ def set(
     gpu=None,
     tf32=None,
     lstm_builder=None,
+    allow=None,
 ):  # noqa: A001
     """Set what is given; the rest stays as it is.
 
@@ -32,14 +33,17 @@ def set(
         threads: how many share the work of large graphs on the CPU, if not one for each core of this process.
         tf32: whether products on a GPU may round their factors to TF32: about a thousandth of them, for speed.
         lstm_builder: what LSTMBuilder means, "coupled" or "vanilla", as DYNET_LSTM_BUILDER in the environment.
+        allow: classes that files may hold objects of, as names such as "module.Class", beside those that DYNET_ALLOW
+            in the environment names. See `dy.load`.
     """
     given = {name: value for name, value in locals().items() if value is not None}
     _apply(given, "set")
 
 
 def _apply(given: dict[str, object], called: str) -> None:
-    if _config.in_force:
-        settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    late = {name: value for name, value in given.items() if name != "allow"}  # which counts whenever a file is loaded
+    if _config.in_force and late:
+        settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
         warnings.warn(
             f"dynet_config.{called}: {settings} comes too late, `import dynet` has put the settings into force; "
             f"call dynet_config.{called} before it",

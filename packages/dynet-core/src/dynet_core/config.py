@@ -17,6 +17,7 @@ from dynet_kernels.layout import MOST_THREADS
 from . import device
 from . import globals as process
 from .errors import ArgumentError, ArgumentTypeError
+from .files.names import Allow, allowed
 from .profiling import profile_program
 
 
@@ -81,6 +82,7 @@ class DynetParams:
         self.gpu = self.tf32 = self.viz = self.shared_parameters = False
         self.gpu_ids = self.devices = ""
         self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")  # what LSTMBuilder means: coupled or vanilla
+        self.allow = _allowed_by_environment()  # classes that files may hold objects of, by their names
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
         """Take settings from the command line, which stays as it is."""
@@ -196,6 +198,10 @@ class DynetParams:
         """Set whether the program is profiled, as by `--dynet-profiling`: not with 0. See `profile`."""
         self.profiling = _checked("set_profiling", profiling, int)
 
+    def set_allow(self, allow: Allow) -> None:
+        """Allow files to hold objects of these classes, besides those that DYNET_ALLOW names. See `load`."""
+        self.allow = {**_allowed_by_environment(), **allowed(allow)}
+
     def set_cpu_mode(self) -> None:
         """Compute on the CPU, whatever was asked for before."""
         self.gpu, self.requested_gpus, self.devices = False, 0, ""
@@ -221,6 +227,16 @@ CONFIG = {
     "weight_decay": "weight_decay", "shared_params": "shared_parameters", "requested_gpus": "requested_gpus",
 }  # fmt: skip
 """The settings that `from_config` takes, by the names of the attributes."""
+
+
+def _allowed_by_environment() -> dict[str, Any]:
+    text = os.environ.get("DYNET_ALLOW", "")
+    try:
+        return allowed([name.strip() for name in text.split(",") if name.strip()])
+    except ArgumentTypeError:
+        raise ArgumentError(
+            f"DYNET_ALLOW takes names such as module.Class, with commas between, got {text!r}"
+        ) from None
 
 
 def _checked(name: str, value, kind):

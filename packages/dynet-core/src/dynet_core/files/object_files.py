@@ -7,15 +7,19 @@ once that has taken the old one's place, readers take this `.data`, whether or n
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from .. import config
 from ..errors import ArgumentTypeError, FileFormatError
 from . import meta, model_files
+from .names import Allow, allowed
 from .replacing import checked_mode, replacing
 from .tensors import Entry, Expected, Reader, Tensor
 
@@ -28,13 +32,18 @@ Path = str | os.PathLike[str]
 def save(basename: Path, objects: Iterable) -> None:
     """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
 
+    A spec may hold whatever pickle takes, also objects of classes of your own, such as a vocabulary. `load` has to be
+    told of their classes. Those with methods that decide how they are pickled (see `load`) cannot be loaded again; a
+    warning says so.
+
     Args:
         basename: what the names of the two files begin with.
         objects: anything iterable. What is neither a parameter nor a builder has `param_collection()`, a
-            property `spec` of plain values, and a static method `from_spec(spec, model)` that makes it anew.
+            property `spec`, and a static method `from_spec(spec, model)` that makes it anew.
 
     Raises:
-        ArgumentError: a spec or name that a file cannot hold.
+        ArgumentTypeError: an object of another kind, or a spec that cannot be pickled; nothing has been written.
+        ArgumentError: a name that a file cannot hold.
         OSError: the files cannot be written; the old ones are as they were.
 
     >>> import tempfile
@@ -46,51 +55,72 @@ def save(basename: Path, objects: Iterable) -> None:
     [1.0, 2.0]
     """
     base = os.fspath(basename)
-    _save_pair(base + ".data", base + ".meta", objects)
+    _save_pair(base + ".data", base + ".meta", objects, stacklevel=4)
 
 
-def load(basename: Path, params: ParameterCollection) -> list:
+def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> list:
     """Load what `save` saved, also that of the original DyNet, into a collection.
 
-    No code in the files is run: a class they name must be one of the library's builders, or belong to a
-    module that is imported already, and have `from_spec`.
+    Nothing that the files name is run or imported. The objects are made by `from_spec` of the library's builders,
+    and of classes in modules that are imported already. Specs may hold Python's and numpy's plain data: numbers,
+    strings, bytes, lists, tuples, sets, dicts (OrderedDict, Counter, defaultdict), deques, ranges, slices, arrays and
+    numbers of numpy's, operations of the library's, the options of argparse and optparse.
+
+    Objects of other classes are made if you allow their classes: by `object.__new__`, then their attributes are set,
+    in their dicts and slots. Named tuples, members of enumerations (but flags) and classes derived from Python's
+    containers, strings and numbers may be allowed, too, and functions, which a spec then gets. What cannot be allowed
+    is a class with `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or
+    `__getnewargs_ex__` of its own. Of a class that is allowed, `__hash__` and `__eq__` are run if its objects are keys
+    or in sets.
+
+    Where a program is not to be changed, `dynet_config.set(allow=["module.Class"])` before `import dynet`, or
+    DYNET_ALLOW=module.Class,module.Other in the environment does the same for all files, with classes of modules
+    that are imported by the time of loading.
 
     Args:
         basename: as in `save`.
         params: the collection to add everything to.
+        allow: classes, or names such as "module.Class"; or a dict of classes by their names in the file, such as
+            {"__main__.Vocabulary": Vocabulary}.
 
     Returns:
         The objects, in the order in which they were saved.
 
     Raises:
-        FileFormatError: a file is damaged, or does not fit the other; nothing has been added.
+        FileFormatError: a file is damaged, does not fit the other, or has objects of a class that is not allowed,
+            which the message names; nothing has been added.
         OSError: a file cannot be read.
+
+    A parser whose spec has a vocabulary::
+
+        dy.save("model", [parser])
+        (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
     """
     base = os.fspath(basename)
-    return _load_pair(base + ".data", base + ".meta", params)
+    return _load_pair(base + ".data", base + ".meta", params, _permitted(allow))
 
 
-def load_generator(basename: Path, params: ParameterCollection) -> Iterator:
+def load_generator(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> Iterator:
     """Like `load`, but one object after the other as they are asked for.
 
     Raises:
         FileFormatError: as for `load`; what was given out before remains.
     """
     base = os.fspath(basename)
-    return _objects(base + ".data", base + ".meta", params)
+    return _objects(base + ".data", base + ".meta", params, _permitted(allow))
 
 
 def save_components(path: Path, components: Iterable) -> None:
     """Save objects to a file of parameters, and what they are to `path.pym`."""
     path = os.fspath(path)
-    _save_pair(path, path + ".pym", components)
+    _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
-def load_components(path: Path, params: ParameterCollection) -> list:
+def load_components(path: Path, params: ParameterCollection, allow: Allow) -> list:
     """Load the objects of a file of parameters; these themselves, if there is no `path.pym`."""
-    path = os.fspath(path)
+    path, permitted = os.fspath(path), _permitted(allow)
     if os.path.exists(path + ".pym"):
-        return _load_pair(path, path + ".pym", params)
+        return _load_pair(path, path + ".pym", params, permitted)
     return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
 
 
@@ -100,15 +130,14 @@ def forget_components(path: Path) -> None:
         os.unlink(os.fspath(path) + ".pym")
 
 
-def _save_pair(data: str, meta_path: str, objects: Iterable) -> None:
+def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) -> None:
     records, tensors = [], []
     for item in objects:
         record, held = _described(item)
         records.append(record)
         tensors += held
     content = io.BytesIO()
-    for record in records:
-        meta.write(content, record)
+    problems = [meta.write(content, record) for record in records]
     target = os.path.realpath(data)
     checked_mode(target)
     ready = _ready_name(target, content.getvalue())
@@ -121,6 +150,18 @@ def _save_pair(data: str, meta_path: str, objects: Iterable) -> None:
         os.unlink(ready)
         raise
     os.replace(ready, target)
+    for problem in filter(None, problems):
+        _warn(problem, stacklevel)
+
+
+@functools.cache
+def _warn(problem: str, stacklevel: int) -> None:
+    warnings.warn(f"save: the files are whole, but load will refuse them: {problem}", stacklevel=stacklevel)
+
+
+def _permitted(allow: Allow) -> dict[str, Any]:
+    """The classes that a call and the settings allow."""
+    return {**config.PARAMS.allow, **allowed(allow)}
 
 
 def _ready_name(target: str, content: bytes) -> str:
@@ -153,19 +194,19 @@ def _described(item: Any) -> tuple[meta.Record, list[Tensor]]:
     return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
 
 
-def _load_pair(data: str, meta_path: str, params: ParameterCollection) -> list:
+def _load_pair(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> list:
     state = params._state()
     try:
-        return list(_objects(data, meta_path, params))
+        return list(_objects(data, meta_path, params, allow))
     except BaseException:
         params._return_to(state)
         raise
 
 
-def _objects(data: str, meta_path: str, params: ParameterCollection) -> Iterator:
+def _objects(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> Iterator:
     with open(meta_path, "rb") as file:
         content = file.read()
-    records = meta.read(content, meta_path)
+    records = meta.read(content, meta_path, allow)
     with model_files.opened(_data_for(data, content), named=data) as reader:
         entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
         for record in records:
@@ -224,7 +265,7 @@ def _object(record: meta.Record, entries: _Entries, params: ParameterCollection)
             raise
         except Exception as error:
             raise FileFormatError(
-                f"{reader.path}: {record.kind.__name__}.from_spec({record.spec!r:.100}) failed: {error}"
+                f"{reader.path}: {record.kind.__name__}.from_spec failed: {type(error).__name__}: {error}"
             ) from error
         targets = made.param_collection()._everything()
         expected = [target._expected() for target in targets]

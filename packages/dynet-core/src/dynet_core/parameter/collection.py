@@ -16,6 +16,7 @@ from ..checks import checked_number
 from ..dim import checked_dims
 from ..errors import ArgumentError, FileFormatError
 from ..files import model_files, object_files
+from ..files.names import Allow
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from .base import Path, Trained
 from .dense import Parameters
@@ -232,12 +233,15 @@ class ParameterCollection:
 
     populate_from_textfile = load_all = populate
 
-    def load(self, fname: Path) -> list:
+    def load(self, fname: Path, *, allow: Allow = ()) -> list:
         """Add what `save` wrote to a file, and return it as a list.
 
         That is the `components` which `save` was given; without any, all parameters and lookup parameters.
+
+        Args:
+            allow: classes of your own that the components' specs may hold objects of, as in `dy.load`.
         """
-        return object_files.load_components(fname, self)
+        return object_files.load_components(fname, self, allow)
 
     @staticmethod
     def from_file(fname: Path) -> ParameterCollection:

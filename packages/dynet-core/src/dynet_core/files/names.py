@@ -1,0 +1,261 @@
+"""What the names in a `.meta` file stand for: plain data, the library's builders and operations, users' classes.
+
+A name is looked up in tables, and in modules that are imported already. Nothing is imported, and what is found is never
+called: `plain_data`, `numpy_data` and `instances` make what a pickle would make by a call.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentTypeError
+from . import instances, numpy_data, plain_data
+from .limits import Limits, is_a
+from .plain_data import MAKERS
+
+OURS = ("dynet", "_dynet", "dynet_rnn")  # modules that hold the builders, if they are imported
+THEIRS = ("_dynet", "_gdynet", "dynet")  # what their module is called in files
+OPS = "dynet_ops"
+NAMESPACES = ("argparse.Namespace", "optparse.Values")  # classes that do no more than hold attributes
+NOT_ALLOWED = "is not allowed"
+
+Allow = Mapping[str, Any] | Iterable[Any]
+"""What a user allows: classes and functions, or their names; or a dict of these by their names in files."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """Stands for something that pickles call, which `make` makes; a state that follows is set by `complete`."""
+
+    make: Callable[[Any, Limits], Any]
+    complete: Callable[[Any, Any, Limits], None] | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Stands for something that a file names and does not get, and for what it would make of it."""
+
+    name: str
+
+
+_REBUILD = Function(lambda given, limits: None)  # what objects were made by before protocol 2
+_DTYPE = Function(numpy_data.dtype, numpy_data.set_dtype)
+_NUMPY = {
+    "multiarray._reconstruct": Function(numpy_data.array, numpy_data.set_array),
+    "multiarray.scalar": Function(numpy_data.number),
+    "numeric._frombuffer": Function(numpy_data.buffered),
+}
+PLAIN: dict[str, Any] = {
+    **{f"{cls.__module__}.{cls.__name__}": cls for cls in [*MAKERS, bool]},
+    **{f"__builtin__.{cls.__name__}": cls for cls in [*MAKERS, bool]},
+    "__builtin__.xrange": range, "__builtin__.unicode": str, "__builtin__.long": int,
+    **{f"numpy.{name}": cls for name, cls in vars(np).items() if isinstance(cls, type) and issubclass(cls, np.generic)},
+    **{f"numpy.{package}.{name}": function for name, function in _NUMPY.items() for package in ("core", "_core")},
+    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(plain_data.encoded),
+    "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
+}  # fmt: skip
+"""What needs no leave, by its names in files."""
+
+_PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, type)}
+
+
+class Names:
+    """What the names in one pickle stand for, and what is made of them.
+
+    Args:
+        allow: classes and functions of the user's by their names in the file; None where imported modules tell.
+        limits: of the pickle.
+        everything: whether all classes that imported modules have are allowed.
+    """
+
+    def __init__(self, allow: Mapping[str, Any], limits: Limits, everything: bool = False):
+        self.refused: dict[str, str] = {}  # what the file names in vain, and why
+        self.limits = limits
+        self._allow = {**dict.fromkeys(NAMESPACES), **allow}
+        self._everything = everything
+        self._listed: dict[int, Any] = {}  # what is allowed and has been named
+        self._incomplete: dict[int, tuple[Any, Callable]] = {}  # objects whose state may follow, and what sets it
+        self._fragile: list[Any] = []
+
+    def find(self, module: str, name: str) -> Any:
+        """What a name stands for."""
+        full = f"{module}.{name}"
+        if full in PLAIN:
+            return PLAIN[full]
+        if module in THEIRS:
+            found = ours(name)
+            return found if is_builder(found) or is_op(found) else self._refuse(full, _why_not(found))
+        found = self._allow.get(full)
+        if found is None:
+            found = _imported(module, name)
+        if self._everything or full in self._allow:
+            if not is_listable(found):
+                return self._refuse(full, _why_not(found))
+            self._listed[id(found)] = found
+        elif not is_builder(found):
+            return self._refuse(full, _why_not(found))
+        return found
+
+    def call(self, callee: Any, given: Any) -> Any:
+        """What a pickle would make by calling `callee`."""
+        if type(callee) is Refused:
+            return callee
+        if type(given) is not tuple:
+            raise ValueError("a call without arguments")
+        if callee is _REBUILD:
+            return self._rebuilt(*given)
+        function = _DTYPE if callee is np.dtype else callee
+        if type(function) is Function:
+            made = function.make(given, self.limits)
+            if function.complete:
+                self._incomplete[id(made)] = made, function.complete
+            return made
+        if is_a(callee, type):
+            return self._instance(callee, given)
+        if not is_listable(callee):
+            raise ValueError(f"a call of a {type(callee).__name__}")
+        return self._refuse(name_of(callee), "would be called")
+
+    def build(self, target: Any, state: Any) -> None:
+        """Set the state of something that was made."""
+        if type(target) is Refused:
+            return
+        if id(target) not in self._incomplete:
+            raise ValueError(f"a state for a {type(target).__name__}")
+        self._incomplete.pop(id(target))[1](target, state, self.limits)
+
+    def abandon(self) -> None:
+        """Take apart what was made. Python crashes when it frees defaultdicts or deques that are nested too deeply."""
+        for made in self._fragile:
+            (dict if is_a(made, dict) else deque).clear(made)
+
+    def _instance(self, cls: type, given: tuple) -> Any:
+        plain = id(cls) in _PLAIN_CLASSES
+        if plain and cls not in MAKERS:
+            return self._refuse(name_of(cls), "would be called")
+        if not plain:
+            reason = instances.reason_against(cls) or ("" if id(cls) in self._listed else NOT_ALLOWED)
+            if reason:
+                return self._refuse(name_of(cls), reason)
+        base = instances.base_of(cls)
+        if base is defaultdict:
+            self._check_factory(*given)
+        made = instances.made(cls, given, self.limits)
+        if base in (defaultdict, deque):
+            self._fragile.append(made)
+        if not plain and not instances.is_member(made):
+            self._incomplete[id(made)] = made, instances.set_state
+        return made
+
+    def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
+        """An object as in pickles before protocol 2: its class, Python's class that this is derived from, content."""
+        if type(cls) is Refused:
+            return cls
+        if not is_a(cls, type) or base is not instances.base_of(cls):
+            raise ValueError("an object of another class than it says")
+        if base is object:
+            return self._instance(cls, ())
+        return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
+
+    def _check_factory(self, factory: Any = None) -> None:
+        known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
+        if not known and type(factory) is not Refused:
+            raise ValueError("a defaultdict whose factory is not allowed")
+
+    def _refuse(self, name: str, reason: str) -> Refused:
+        self.refused.setdefault(name, reason)
+        return Refused(name)
+
+
+def allowed(allow: Allow) -> dict[str, Any]:
+    """What a list of classes and names, or a dict of classes by name, allows; None for what is given by name alone.
+
+    Raises:
+        ArgumentTypeError: something else.
+    """
+    if isinstance(allow, Mapping):
+        listed = list(allow.items())
+    elif isinstance(allow, Iterable) and not isinstance(allow, str):
+        listed = [(one, None) if isinstance(one, str) else (name_of(one), one) for one in allow]
+    else:
+        raise ArgumentTypeError(f"allow: expected a list of classes, got {allow!r:.60}")
+    for name, found in listed:
+        if not isinstance(name, str) or "." not in name or not (found is None or is_listable(found)):
+            shown = name if found is None else found
+            raise ArgumentTypeError(f"allow: expected classes, or names such as 'module.Class', got {shown!r:.60}")
+    return dict(listed)
+
+
+def explanation(refused: Mapping[str, str]) -> str:
+    """What was refused, why, and how to allow what can be allowed."""
+    others = [f"{_shown(name)} {reason}" for name, reason in refused.items() if reason != NOT_ALLOWED]
+    names = [_shown(name) for name, reason in refused.items() if reason == NOT_ALLOWED]
+    if names:
+        names, more = names[:10], f" and {len(names) - 10} more" if len(names) > 10 else ""
+        be, them = ("is a class", "it") if len(names) == 1 else ("are classes", "them")
+        classes = ", ".join(name.rpartition(".")[2] for name in names)
+        others.append(
+            f"{', '.join(names)}{more} {be} that you have not allowed; if this file may make objects of {them}, say "
+            f"dy.load(..., allow=[{classes}]), or DYNET_ALLOW={','.join(names)} in the environment of a program "
+            "that is not to be changed"
+        )
+    return "; ".join(others[:10])
+
+
+def ours(name: str) -> Any:
+    """A builder or an operation of the library's, by its name."""
+    modules = [sys.modules[module] for module in (*OURS, OPS) if module in sys.modules]
+    return next((vars(module)[name] for module in modules if name in vars(module)), None)
+
+
+def is_op(found: Any) -> bool:
+    """Whether something is an operation: a function that makes expressions and does nothing else."""
+    ops = sys.modules.get(OPS)
+    return callable(found) and any(vars(ops)[name] is found for name in getattr(ops, "__all__", ()))
+
+
+def is_listable(found: Any) -> bool:
+    """Whether `allow` may list it: a class or a function."""
+    return is_a(found, type, types.FunctionType, types.BuiltinFunctionType)
+
+
+def is_builder(found: Any) -> bool:
+    """Whether something is a class with `from_spec`, which makes objects of specs."""
+    return is_a(found, type) and instances.static(found, "from_spec")[0] is not None
+
+
+def _imported(module: str, name: str) -> Any:
+    """What an imported module has under a name; nothing of the module's is run to find out."""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        if not is_a(found, types.ModuleType, type):
+            return None
+        base = type if is_a(found, type) else object
+        found = base.__getattribute__(found, "__dict__").get(part)
+    return found
+
+
+def _why_not(found: Any) -> str:
+    """Why something is refused that a name was found to stand for."""
+    if found is None:
+        return "is in no module that is imported"
+    if is_a(found, type):
+        return instances.reason_against(found) or NOT_ALLOWED
+    return "is a function, not a class" if is_listable(found) else "is not a class"
+
+
+def name_of(found: Any) -> Any:
+    """The name of a class or function, with its module; anything else as it is."""
+    return f"{found.__module__}.{found.__qualname__}" if is_listable(found) else found
+
+
+def _shown(name: str) -> str:
+    return name if re.fullmatch(r"[\w.<>-]{1,100}", name) else repr(name[:100])

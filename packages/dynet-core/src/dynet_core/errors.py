@@ -19,12 +19,13 @@ class ArgumentTypeError(DynetError, TypeError):
     """An argument of the wrong type."""
 
 
-class OutOfRangeError(DynetError, IndexError):
+class OutOfRangeError(DynetError, IndexError, ValueError):
     """An index outside its dimension, table or batch."""
 
 
 class DeviceError(DynetError, RuntimeError):
-    """A GPU that was asked for and cannot be used: something is missing, which the message names."""
+    """A device that was asked for and cannot be used: something is missing, which the message names, or another is in
+    use."""
 
 
 class OutOfMemoryError(DynetError, MemoryError):

@@ -11,3 +11,10 @@ def test_recorded_names_are_the_original_s(run):
     assert found["_dynet"] == sorted({*star, *recorded.UNDERSCORED} - {*recorded.NOT_UNDERSCORED})
     assert found["dynet_config"] == recorded.CONFIG
     assert found["classes"] == recorded.CLASSES
+
+
+def test_every_keyword_of_a_trainer_is_taken_here(both):
+    results = both("trainer_keywords.py")
+    assert results.ours.keys() == results.reference.keys()
+    for trainer, keywords in results.reference.items():
+        assert {*keywords} <= {*results.ours[trainer]}, trainer

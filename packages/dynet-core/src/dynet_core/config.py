@@ -211,7 +211,7 @@ class DynetParams:
 
     def set_autobatch(self, autobatch: bool) -> None:
         """Accepted, and changes nothing: batching is always on."""
-        self.autobatch = int(autobatch)
+        self.autobatch = _checked("set_autobatch", autobatch, int)
 
     def set_profiling(self, profiling: int) -> None:
         """Set whether the program is profiled, as by `--dynet-profiling`: not with 0. See `profile`."""
@@ -228,9 +228,11 @@ class DynetParams:
         Raises:
             ArgumentError: one is missing or out of its range. Nothing has changed.
         """
-        given = (
-            conf if isinstance(conf, Mapping) else {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
-        )
+        given = conf
+        if not isinstance(conf, Mapping):
+            given = {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
+            if not given:
+                raise ArgumentTypeError(f"from_config: expected a dict of settings, got {conf!r:.60}")
         missing = [name for name in CONFIG if name not in given and name != "gpu_mask"]
         if missing:
             raise ArgumentError(f"from_config: {type(conf).__name__} has no {missing[0]}")

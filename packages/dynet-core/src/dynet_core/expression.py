@@ -118,6 +118,7 @@ class Expression:
             ShapeError: the expression is not a single number.
         """
         if self.type.total != 1:
+            self._refuse_stale()
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
         graph = self.graph
         if graph is None or recalculate is not False:
@@ -165,6 +166,7 @@ class Expression:
             ShapeError: the expression is not a single number.
         """
         if self.type.total != 1:
+            self._refuse_stale()
             raise ShapeError(
                 f"backward: the expression is {self.type!r}, not a single number; "
                 "sum_elems and sum_batches make one of it"
@@ -173,6 +175,11 @@ class Expression:
             self._stored_gradient()[:] += 1
         else:
             self.graph._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
+
+    def _refuse_stale(self) -> None:
+        """Raise if the graph is gone: other errors are not worth naming then."""
+        if self.graph is not None:
+            len(self.graph.nodes)
 
     def _stored_gradient(self) -> np.ndarray:
         raise NotImplementedError

@@ -1,11 +1,14 @@
 """The graph's methods, which take the numbers of expressions; and what a graph prints of itself."""
 
+import doctest
+
 import numpy as np
 import pytest
 
 import dynet_core as dy
 import dynet_ops as ops
 from dynet_core.graph import current
+from dynet_ops import graph_inputs
 
 
 @pytest.fixture
@@ -104,6 +107,10 @@ def test_wrong_inputs(g, place):
     with pytest.raises(error):
         call(g)
     assert g.node_count() == 0
+
+
+def test_examples():
+    assert doctest.testmod(graph_inputs, extraglobs={"dy": dy}) == (0, 2)
 
 
 def test_the_class_is_what_cg_gives(g):

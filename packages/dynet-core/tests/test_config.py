@@ -188,3 +188,72 @@ def test_cpu_mode_takes_back_that_a_gpu_was_asked_for():
     params = read("--dynet-gpu", "--dynet-devices", "CPU,GPU:0", "--dynet-gpus", "1")
     params.set_cpu_mode()
     params.init()
+
+
+def test_settings_of_a_dict():
+    given = {
+        "mem": "100,200", "seed": 7, "autobatch": 1, "profiling": 0, "weight_decay": 0.5, "shared_params": 0,
+        "requested_gpus": 0,
+    }  # fmt: skip
+    params = DynetParams()
+    params.from_config(given)
+    assert (params.mem, params.random_seed, params.weight_decay, params.gpu_ids) == (300, 7, 0.5, "")
+    params.from_config(given | {"gpu_mask": [0, 1]})
+    assert params.gpu_ids == "1"
+    before = dict(vars(params))
+    for name in given:
+        with pytest.raises(ArgumentError, match=f"dict has no {name}"):
+            params.from_config({key: 3 for key in given if key != name})
+    for wrong, error in ((3, ArgumentTypeError), (given | {"mem": "x"}, ArgumentError)):
+        with pytest.raises(error):
+            params.from_config(wrong)
+    assert vars(params) == before
+
+
+@pytest.mark.parametrize("mask, number", [([1], 0), ([0, 0, 1], 2), ((False, True), 1)])
+def test_a_mask_asks_for_a_gpu(mask, number, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(device, "choose", chosen.append)
+    params = DynetParams()
+    params.set_gpu_mask(mask)
+    params.init()
+    assert chosen == [number]
+    params.set_gpu_mask([])
+    params.init()
+    params.set_gpu_mask(mask)
+    params.set_cpu_mode()
+    params.init()
+    assert chosen == [number]
+
+
+def test_a_mask_of_two_gpus(monkeypatch):
+    monkeypatch.setattr(device, "choose", None)
+    params = DynetParams()
+    params.set_gpu_mask([1, 0, 1])
+    with pytest.raises(ArgumentError, match="2 GPUs were asked for; a process uses one"):
+        params.init()
+
+
+WRONG = [
+    ("set_gpu_mask", 3, ArgumentTypeError), ("set_gpu_mask", [2], ArgumentTypeError),
+    ("set_gpu_mask", "1", ArgumentTypeError), ("set_mem", "1,,2", ArgumentError), ("set_mem", None, ArgumentTypeError),
+    ("set_mem", -1, ArgumentError), ("set_autobatch", "x", ArgumentTypeError),
+    ("set_autobatch", None, ArgumentTypeError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("setter, value, error", WRONG)
+def test_setters_say_what_is_wrong_and_change_nothing(setter, value, error):
+    params = DynetParams()
+    before = dict(vars(params))
+    with pytest.raises(error, match=setter):
+        getattr(params, setter)(value)
+    assert vars(params) == before
+
+
+def test_memory_as_text():
+    params = DynetParams()
+    params.set_mem("512")
+    assert params.mem == 512
+    params.set_mem("1,2,3,4")
+    assert params.mem == 10

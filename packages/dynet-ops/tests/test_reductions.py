@@ -118,6 +118,11 @@ def test_large_scores_give_finite_results(op):
     assert np.isfinite(dx).all()
 
 
+def test_a_poisson_loss_is_infinite_where_its_rate_is():
+    y, dx = with_gradient(lambda x: dy.poisson_loss(x, 3), np.array([100.0]))
+    assert y.tolist() == dx.tolist() == [np.inf]
+
+
 def test_a_hinge_loss_of_what_wins_is_exactly_zero():
     x = np.array([0.3, 5.3, 4.2, 1e4 + 0.125])
     y, dx = with_gradient(lambda x: dy.hinge(x, 3, 0.7), x)

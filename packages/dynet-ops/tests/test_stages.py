@@ -46,7 +46,7 @@ def test_an_output_layer_is_one_product_for_all_steps(weights):
 def test_what_follows_on_itself_waits_for_each_step(weights):
     renew_cg()
     chain(weights, 6, lambda h: None)
-    current().forward()
+    current()._compute()
     assert columns_of("product") == [1] * 6
 
 
@@ -60,7 +60,7 @@ def test_chains_of_different_depth_keep_pace(weights):
         h = start
         for _ in range(4):
             h = dy.tanh(W * h)
-    current().forward()
+    current()._compute()
     assert columns_of("product") == [2] * 4
 
 

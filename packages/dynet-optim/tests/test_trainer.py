@@ -267,18 +267,6 @@ def test_defaults():
     }  # fmt: skip
 
 
-WITH_E0 = [AdagradTrainer, MomentumSGDTrainer, RMSPropTrainer, SimpleSGDTrainer]
-
-
-@pytest.mark.parametrize("trainer_type", WITH_E0)
-def test_both_names_of_the_rate(trainer_type):
-    m = ParameterCollection()
-    given = [trainer_type(m, 0.5), trainer_type(m, e0=0.5), trainer_type(m, learning_rate=0.5)]
-    assert [trainer.learning_rate for trainer in given] == [0.5] * 3
-    with pytest.raises(ArgumentError, match="e0 and learning_rate mean the same thing"):
-        trainer_type(m, e0=0.5, learning_rate=0.5)
-
-
 @without_gradients
 def test_both_names_of_cyclical_rates():
     m = ParameterCollection()

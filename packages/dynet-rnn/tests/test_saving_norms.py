@@ -32,7 +32,7 @@ def test_a_file_without_them_leaves_initial_values(tmp_path):
     """As DyNet writes it; parameters that follow are objects of their own, whatever their shapes."""
     model = ParameterCollection()
     plain = rnn.VanillaLSTMBuilder(1, 3, 4, model)
-    plain.spec = (1, 3, 4, True, 1.0)
+    plain._spec = (1, 3, 4, True, 1.0)
     others = [model.add_parameters(size) for size in (16, 16, 16, 16, 4, 4)]
     numbered(model)
     save(tmp_path / "file", [plain, *others])

@@ -1,6 +1,7 @@
 """The library without a look at the command line: `init()` or `DynetParams` say when and what."""
 
-import dynet_core
-from dynet_core import *
+import _dynet_names
+from _dynet_names import *
 
-__all__ = dynet_core.__all__
+__all__: list[str] = []
+__all__ += _dynet_names.__all__

@@ -71,3 +71,11 @@ def test_unknown_name_gives_no_hint_where_everything_is_installed(installed):
     installed({}, modules=["dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"])
     with pytest.raises(AttributeError, match="module 'dynet' has no attribute 'NoSuchBuilder'$"):
         dynet.__getattr__("NoSuchBuilder")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_have_cuda_is_whether_there_is_a_driver(there, monkeypatch):
+    monkeypatch.setattr(dynet.dynet_core.device, "has_driver", lambda: there)
+    namespace = {}
+    exec("from dynet import *", namespace)
+    assert dynet.HAVE_CUDA is namespace["HAVE_CUDA"] is there

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dynet_kernels import cache
 
 from .config import DynetParams, init, init_from_params
+from .device import DeviceInfo, available_devices, get_device_info
+from .dump import dump_cg
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -12,9 +14,11 @@ from .errors import (
     DynetError,
     FileFormatError,
     GradientError,
+    MissingFileError,
     NotFiniteError,
     OutOfMemoryError,
     OutOfRangeError,
+    ParameterNameError,
     ShapeError,
     StaleExpressionError,
 )
@@ -44,20 +48,23 @@ from .initializer import (
     SaxeInitializer,
     UniformInitializer,
 )
+from .mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .profiling import profile
+from .several import forward, npvalues, values
 from .tensor import Tensor
 
 with suppress(ImportError):  # raised again where something is computed
     cache.linker()  # a part of the library like its modules, though it comes with another package
 
 __all__ = [
-    "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError",
-    "DynetError", "DynetParams", "Expression", "FileFormatError", "FromFileInitializer", "GlorotInitializer",
-    "GradientError", "IdentityInitializer", "InitializerError", "LookupParameters", "Model",
-    "NormalInitializer", "NotFiniteError", "NumpyInitializer", "OutOfMemoryError", "OutOfRangeError",
-    "ParameterCollection",    "Parameters", "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError",
-    "Tensor", "UniformInitializer", "cg", "cg_checkpoint", "cg_revert", "cg_version", "graph", "init",
-    "init_from_params", "load", "load_generator", "print_graphviz", "print_text_graphviz", "profile", "renew_cg",
-    "reset_random_seed", "save",
+    "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError", "DeviceInfo",
+    "DynetError", "DynetParams", "Expression", "FileFormatError", "FloatValue", "FloatVectorValue",
+    "FromFileInitializer", "GlorotInitializer", "GradientError", "IdentityInitializer", "InitializerError",
+    "LookupParameters", "MissingFileError", "Model", "NormalInitializer", "NotFiniteError", "NumpyInitializer",
+    "OutOfMemoryError", "OutOfRangeError", "ParameterCollection", "ParameterNameError", "Parameters", "PyInitializer",
+    "SaxeInitializer", "ShapeError", "StaleExpressionError", "Tensor", "UniformInitializer", "UnsignedValue",
+    "UnsignedVectorValue", "available_devices", "cg", "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward",
+    "get_device_info", "graph", "init", "init_from_params", "load", "load_generator", "npvalues", "print_graphviz",
+    "print_text_graphviz", "profile", "renew_cg", "reset_random_seed", "save", "values",
 ]  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import functools
 import math
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dynet_kernels import sharing
@@ -16,6 +18,7 @@ from dynet_kernels.layout import MOST_THREADS
 
 from . import device
 from . import globals as process
+from .checks import checked_flag
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
 from .profiling import profile_program
@@ -153,9 +156,19 @@ class DynetParams:
             raise ArgumentError(f"{max(len(numbers), self.requested_gpus)} GPUs were asked for; a process uses one")
         return numbers[0] if numbers else None
 
-    def set_mem(self, mem: int) -> None:
-        """Accepted, and not needed: memory grows with the graph."""
-        self.mem = _checked("set_mem", mem, int)
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Change settings, given by the names of their attributes: all of them or, where one is refused, none."""
+        fresh = copy.copy(self)
+        for name, value in settings.items():
+            getattr(fresh, f"set_{name}", functools.partial(setattr, fresh, name))(value)
+        vars(self).update(vars(fresh))
+
+    def set_mem(self, mem: int | str) -> None:
+        """Accepted, and not needed: memory grows with the graph. A text is as for `--dynet-mem`: "512" or "1,2,3,4"."""
+        try:
+            self.mem = _memory(mem) if isinstance(mem, str) else _checked("set_mem", mem, int)
+        except ValueError:
+            raise ArgumentError(f"set_mem: expected {FLAGS['mem'][2]}, got {mem!r:.40}") from None
 
     def set_random_seed(self, random_seed: int) -> None:
         """Set the seed of initial values, dropout and noise."""
@@ -175,6 +188,14 @@ class DynetParams:
         """Set how many GPUs are wanted: 0 is the CPU, and 1 the most a process uses."""
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
 
+    def set_gpu_mask(self, gpu_mask: Sequence[int]) -> None:
+        """Ask for GPUs: for each there is, in order, 1 if it is wanted, or 0. None is wanted with an empty list."""
+        try:
+            wanted = [number for number, flag in enumerate(gpu_mask) if checked_flag("set_gpu_mask", "a flag", flag)]
+        except TypeError:
+            raise ArgumentTypeError(f"set_gpu_mask: expected a list of 0 and 1, got {gpu_mask!r:.40}") from None
+        self.gpu_ids = ",".join(map(str, wanted))
+
     def set_tf32(self, tf32: bool) -> None:
         """Say whether products on a GPU may round their factors to TF32, for tensor cores; a CPU never does."""
         self.tf32 = bool(tf32)
@@ -192,7 +213,7 @@ class DynetParams:
 
     def set_autobatch(self, autobatch: bool) -> None:
         """Accepted, and changes nothing: batching is always on."""
-        self.autobatch = int(autobatch)
+        self.autobatch = _checked("set_autobatch", autobatch, int)
 
     def set_profiling(self, profiling: int) -> None:
         """Set whether the program is profiled, as by `--dynet-profiling`: not with 0. See `profile`."""
@@ -204,29 +225,32 @@ class DynetParams:
 
     def set_cpu_mode(self) -> None:
         """Compute on the CPU, whatever was asked for before."""
-        self.gpu, self.requested_gpus, self.devices = False, 0, ""
+        self.gpu, self.requested_gpus, self.devices, self.gpu_ids = False, 0, "", ""
 
     def from_config(self, conf: Any) -> None:
-        """Take settings from an object's attributes `mem`, `seed`, `autobatch`, `profiling`, `weight_decay`,
-        `shared_params` and `requested_gpus`.
+        """Take settings from a dict like that of `dynet_config.get()`, with `mem`, `seed`, `autobatch`, `profiling`,
+        `weight_decay`, `shared_params`, `requested_gpus` and, if it likes, `gpu_mask`; or from an object's attributes.
 
         Raises:
             ArgumentError: one is missing or out of its range. Nothing has changed.
         """
-        fresh = DynetParams()
-        for attribute, setting in CONFIG.items():
-            if not hasattr(conf, attribute):
-                raise ArgumentError(f"from_config: {type(conf).__name__} has no {attribute}")
-            getattr(fresh, f"set_{setting}")(getattr(conf, attribute))
-        for setting in CONFIG.values():
-            setattr(self, setting, getattr(fresh, setting))
+        given = conf
+        if not isinstance(conf, Mapping):
+            given = {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
+            if not given:
+                raise ArgumentTypeError(f"from_config: expected a dict of settings, got {conf!r:.60}")
+        missing = [name for name in CONFIG if name not in given and name != "gpu_mask"]
+        if missing:
+            raise ArgumentError(f"from_config: {type(conf).__name__} has no {missing[0]}")
+        self.change({CONFIG[name]: given[name] for name in CONFIG if name in given})
 
 
 CONFIG = {
     "mem": "mem", "seed": "random_seed", "autobatch": "autobatch", "profiling": "profiling",
     "weight_decay": "weight_decay", "shared_params": "shared_parameters", "requested_gpus": "requested_gpus",
+    "gpu_mask": "gpu_mask",
 }  # fmt: skip
-"""The settings that `from_config` takes, by the names of the attributes."""
+"""The settings that `from_config` takes, by what it calls them."""
 
 
 def _allowed_by_environment() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dynet_kernels import library
 from dynet_kernels.kernels import KERNELS
 
-from .errors import ArgumentError, DeviceError
+from .errors import ArgumentError, ArgumentTypeError, DeviceError
 
 if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
@@ -31,6 +31,22 @@ def gpu() -> Gpu | None:
 def name() -> str:
     """The device in use, as `--dynet-devices` names it."""
     return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
+
+
+def check(caller: str, device: str) -> None:
+    """Refuse a device that a user named for one thing, unless it is "CPU", "" or the one in use.
+
+    All of a process is computed on one device; where the numbers of "CPU" are kept makes no difference to a program.
+
+    Raises:
+        DeviceError: there is no such device, or it is not in use.
+    """
+    if not isinstance(device, str):
+        raise ArgumentTypeError(
+            f"{caller}: a device is a str such as 'CPU', not {type(device).__name__} {device!r:.40}"
+        )
+    if device not in ("", "CPU", name()):
+        raise DeviceError(f"{caller}: {device!r:.40} is not the device in use, which is {name()!r}")
 
 
 def compiled() -> library.Library | Machine:
@@ -129,3 +145,54 @@ def _forget_graph() -> None:
     if hasattr(thread, "graph"):
         renew()
         del thread.graph
+
+
+def has_driver() -> bool:
+    """Whether this machine has the driver of a GPU. It is not started: that would keep processes from forking."""
+    from dynet_kernels.cuda import driver
+
+    try:
+        driver._library()
+    except driver.NoDriverError:
+        return False
+    return True
+
+
+class DeviceInfo:
+    """What `get_device_info` says of a device.
+
+    Args:
+        name: as `--dynet-devices` has it.
+        id: what kind it is: 0 is a CPU, 1 a GPU.
+        dtype: which it is, as the attribute `type`: -1 is the CPU, n is GPU:n.
+    """
+
+    def __init__(self, name: str, id: int, dtype: int):
+        self.name, self.id, self.type = name, id, dtype
+
+
+def available_devices() -> list[str]:
+    """The names of the devices that a program may name: the CPU, and the GPU in use, if one is.
+
+    >>> available_devices()
+    ['CPU']
+    """
+    return ["CPU"] if _gpu is None else ["CPU", name()]
+
+
+def get_device_info(name: str) -> DeviceInfo:
+    """What there is to know of a device.
+
+    Args:
+        name: one of `available_devices`; "" is the device in use.
+
+    Raises:
+        DeviceError: there is no such device, or it is not in use.
+
+    >>> get_device_info("CPU").type
+    -1
+    """
+    check("get_device_info", name)
+    if _gpu is None or name == "CPU":
+        return DeviceInfo("CPU", 0, -1)
+    return DeviceInfo(f"GPU:{_gpu.number}", 1, _gpu.number)

@@ -72,20 +72,20 @@ class Expression:
         """The numbers of the value, as a view in stored order."""
         assert self.graph is not None
         if recalculate is not False:
-            self.graph.forward(recalculate)
+            self.graph._compute(recalculate)
         return self.graph.values(self.at, self.type.total)
 
     def _address(self, recalculate: bool) -> int:
         """Where the numbers of the value are."""
         assert self.graph is not None
         if recalculate is not False:
-            self.graph.forward(recalculate)
+            self.graph._compute(recalculate)
         return self.graph.address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
         """Compute the graph up to here; with `recalculate`, compute all of it again with the inputs' new values."""
         if self.graph is not None:
-            self.graph.forward(recalculate)
+            self.graph._compute(recalculate)
 
     def npvalue(self, recalculate: bool = False) -> np.ndarray:
         """The value as an array of shape dim; the batch, if it is larger than 1, is the last axis.
@@ -118,6 +118,7 @@ class Expression:
             ShapeError: the expression is not a single number.
         """
         if self.type.total != 1:
+            self._refuse_stale()
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
         graph = self.graph
         if graph is None or recalculate is not False:
@@ -166,6 +167,7 @@ class Expression:
             ShapeError: the expression is not a single number.
         """
         if self.type.total != 1:
+            self._refuse_stale()
             raise ShapeError(
                 f"backward: the expression is {self.type!r}, not a single number; "
                 "sum_elems and sum_batches make one of it"
@@ -173,7 +175,12 @@ class Expression:
         if self.graph is None:
             self._stored_gradient()[:] += 1
         else:
-            self.graph.backward(self.at, 1, full is not False and checked_flag("backward", "full", full))
+            self.graph._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
+
+    def _refuse_stale(self) -> None:
+        """Raise if the graph is gone: other errors are not worth naming then."""
+        if self.graph is not None:
+            len(self.graph.nodes)
 
     def _stored_gradient(self) -> np.ndarray:
         raise NotImplementedError

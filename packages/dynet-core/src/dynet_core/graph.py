@@ -16,6 +16,7 @@ from .checks import checked_flag
 from .dim import Dim
 from .engine import ARENA_TOP, NODE_ROW, NODE_VALUE, Engine
 from .errors import GradientError, StaleExpressionError
+from .graph_methods import GraphMethods
 from .handles import Handles
 from .memory import floats_at
 from .noise import renew_keys
@@ -40,7 +41,7 @@ _versions = itertools.count(1)
 NOTHING = 0, 0
 
 
-class Graph:
+class Graph(GraphMethods):
     """What has been recorded since the last `renew_cg` of this thread, which begins it anew under another version.
 
     `nodes` is the list of records. All handles of the thread refer to this object; those that the program holds beyond
@@ -86,54 +87,6 @@ class Graph:
         self.done = self.inputs_done = 0
         self.surveyed = NOTHING
         self.differentiated, self.differentiated_fully = -1, False
-
-    # For users. What these modules do needs graphs, so it is imported where it is used.
-
-    def version(self) -> int:
-        """The number of the graph."""
-        return self._version
-
-    def renew(self, immediate_compute: bool = False, check_validity: bool = False) -> Graph:
-        """Begin a new graph, like `renew_cg`."""
-        from .globals import renew_cg
-
-        return renew_cg(immediate_compute, check_validity)
-
-    def parameters(self, params):
-        """A parameter as an expression, like `parameter`."""
-        from .parameter import parameter
-
-        return parameter(params)
-
-    def checkpoint(self) -> None:
-        """Note where the graph is, like `cg_checkpoint`."""
-        from .watched import checkpoint
-
-        checkpoint(self)
-
-    def revert(self) -> None:
-        """Take the graph back to its last checkpoint, like `cg_revert`."""
-        from .watched import revert
-
-        revert(self)
-
-    def print_graphviz(self) -> None:
-        """Print the graph in the language of Graphviz."""
-        from .draw import dot
-
-        print(dot(self))
-
-    def _repr_svg_(self) -> str:
-        from .draw import svg
-
-        return svg(self)
-
-    def _repr_markdown_(self) -> str:
-        from .draw import mermaid
-
-        return f"```mermaid\n{mermaid(self)}```\n"
-
-    # For the library
 
     def left_behind(self) -> Gone:
         """What handles refer to from now on that outlive what has been recorded."""
@@ -193,15 +146,15 @@ class Graph:
         """How many nodes have been recorded, whatever became of them."""
         return self.handles.number_of(self.next)
 
-    def forward(self, recalculate: bool = False) -> None:
+    def _compute(self, recalculate: bool = False) -> None:
         """Compute every node recorded since the last call; with `recalculate`, all of them again."""
         self.check_thread()
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
         if self.done < len(self.nodes):
-            self.compute()
+            self._compute_new()
 
-    def compute(self) -> None:
+    def _compute_new(self) -> None:
         """Compute every node recorded since the last call, of which there are some."""
         nodes = self.nodes
         end = len(nodes)
@@ -257,7 +210,7 @@ class Graph:
         if len(THREADS) > 1:
             self.check_thread()
         if self.done < len(self.nodes):
-            self.compute()
+            self._compute_new()
         engine = self.engine
         address = engine.nodes[place * NODE_ROW + NODE_VALUE]
         number = address - engine.numbers_at
@@ -269,25 +222,25 @@ class Graph:
         """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
         self.check_thread()
         if self.done < len(self.nodes):
-            self.compute()
+            self._compute_new()
         return floats_at(self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE], count)
 
     def address(self, place: int) -> int:
         """Where a node's value is; valid until the next node is computed."""
         self.check_thread()
         if self.done < len(self.nodes):
-            self.compute()
+            self._compute_new()
         return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
 
-    def backward(self, place: int, size: int, everything: bool) -> None:
+    def _differentiate(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
         if len(THREADS) > 1:
             self.check_thread()
         if self.done < len(self.nodes):
-            self.compute()
+            self._compute_new()
         if not self.engine.backward(place, size, everything):
             self.forget_values()
-            self.compute()
+            self._compute_new()
             self.engine.backward(place, size, everything)
         self.differentiated, self.differentiated_fully = place, everything
 

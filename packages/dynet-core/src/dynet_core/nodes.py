@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from dynet_kernels import layout as at
 
+from .checks import checked_index
 from .dim import Dim
+from .errors import OutOfRangeError
+from .expression import Expression
 from .graph import Graph
 from .signature import SIGNATURES, TABLE
 
@@ -79,3 +82,16 @@ def nodes_of(graph: Graph, begin: int = 0, end: int | None = None, number: int =
 def node_at(graph: Graph, place: int) -> Node:
     """The node that has a value at a place."""
     return next(node for node in nodes_of(graph) if place in node.places)
+
+
+def expression_at(graph: Graph, name: str, index: int) -> Expression:
+    """The expression of a number that a user gave to the method of that name.
+
+    Raises:
+        OutOfRangeError: no expression has it.
+    """
+    number = checked_index(name, index)
+    for node in nodes_of(graph):
+        if number in node.places and graph.holds(number):
+            return graph.node(number, node.dim)
+    raise OutOfRangeError(f"{name}: graph {graph.version()} has no expression number {number}")

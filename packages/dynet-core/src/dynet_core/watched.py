@@ -63,7 +63,7 @@ class NodesAtOnce(list):
     def extend(self, integers) -> None:
         super().extend(integers)
         if are_complete(self, self.graph.done):
-            self.graph.compute()
+            self.graph._compute_new()
 
 
 class WatchedGraph(Graph):
@@ -71,13 +71,13 @@ class WatchedGraph(Graph):
 
     __slots__ = ()
 
-    def compute(self) -> None:
+    def _compute_new(self) -> None:
         """Compute what is new, and do the checks that are asked for."""
         watch = self.watch
         begin, number = self.done, watch.done
         if watch.taken_back:
             self._check_operands(begin, number)
-        super().compute()
+        super()._compute_new()
         watch.done = self.engine.slots[SLOT["node_count"]]
         if watch.check:
             self._check_values(begin, number)
@@ -118,10 +118,10 @@ class WatchedGraph(Graph):
         self._check_place(place)
         return super().address(place)
 
-    def backward(self, place: int, size: int, everything: bool) -> None:
+    def _differentiate(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
         self._check_place(place)
-        super().backward(place, size, everything)
+        super()._differentiate(place, size, everything)
 
     def gradients(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's gradient."""
@@ -181,7 +181,7 @@ def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
 
 def checkpoint(graph: Graph) -> None:
     """Note how far a graph has got. What is recorded is computed first."""
-    graph.forward()
+    graph._compute()
     watch = watched(graph)
     watch.checkpoints.append(
         Checkpoint(len(graph.nodes), graph.node_count(), len(graph.inputs), graph.engine.arena_mark())

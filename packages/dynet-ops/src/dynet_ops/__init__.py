@@ -12,6 +12,7 @@ from . import (
     extremes,
     folding,
     gradients,
+    graph_inputs,  # noqa: F401  # dy.cg().inputMatrixLiteral
     hinge_losses,
     hyperbolic,
     indexing,  # noqa: F401  # what x[...] means

@@ -10,7 +10,14 @@ import numpy as np
 from dynet_core import device
 from dynet_core.checks import checked_flag, checked_index, checked_indices
 from dynet_core.dim import Dim, checked_batch, checked_dims
-from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfMemoryError, ShapeError, StaleExpressionError
+from dynet_core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DynetError,
+    OutOfMemoryError,
+    ShapeError,
+    StaleExpressionError,
+)
 from dynet_core.expression import Expression
 from dynet_core.graph import current, thread
 from dynet_core.op import Sample, register
@@ -64,16 +71,21 @@ def _signature(dim: Dim) -> Signature:
     return signature
 
 
-def real_array(name: str, values) -> np.ndarray:
+def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) -> np.ndarray:
     """What a user gave as numbers, as a float32 array.
+
+    Args:
+        uneven: what rows are that differ in length.
 
     Raises:
         ArgumentTypeError: anything that is not real numbers of one shape.
     """
     try:
         array = np.asarray(values)
+    except DynetError:
+        raise  # of an expression within
     except ValueError:
-        raise ArgumentTypeError(f"{name}: the rows of the list differ in length") from None
+        raise uneven(f"{name}: the rows of the list differ in length") from None
     if array.dtype.kind not in "fiub":
         raise ArgumentTypeError(f"{name}: expected real numbers, got {type(values).__name__} {values!r:.60}")
     with np.errstate(over="ignore"):
@@ -132,7 +144,8 @@ def _flat(name: str, values) -> np.ndarray:
     """Numbers in a row."""
     array = real_array(name, values)
     if array.ndim != 1:
-        raise ShapeError(f"{name}: expected a flat list of numbers, got shape {array.shape}")
+        kind = ShapeError if array.ndim else ArgumentTypeError
+        raise kind(f"{name}: expected a flat list of numbers, got shape {array.shape}")
     return array
 
 
@@ -229,7 +242,7 @@ def inputTensor(arr, batched: bool = False) -> Expression:
         if len({a.shape for a in arr}) > 1:
             raise ShapeError(f"inputTensor: the arrays differ in shape: {[a.shape for a in arr]}")
         arr, batched = np.stack(list(arr), axis=-1), True
-    array = real_array("inputTensor", arr)
+    array = real_array("inputTensor", arr, uneven=ShapeError)
     checked_size("inputTensor", array.size)
     shape = array.shape or (1,)
     batched = batched is True or checked_flag("inputTensor", "batched", batched)

@@ -8,7 +8,7 @@ from dynet_core.parameter import ParameterCollection
 from dynet_kernels import formula
 
 from .base import Trainer, Update
-from .settings import FRACTION, POSITIVE, float32
+from .settings import FRACTION, POSITIVE, either, float32
 
 
 def mean(m, g, scale, beta_1):
@@ -34,14 +34,14 @@ class AdamTrainer(Trainer):
 
     Args:
         m: the collection to train.
-        alpha: the learning rate :math:`\eta`.
+        alpha, learning_rate: the learning rate :math:`\eta` (default 0.001).
         beta_1: how much the average of gradients keeps of what it was.
         beta_2: the same for the average of squares.
         eps: keeps the divisor from zero.
         edecay: how the rate falls with `update_epoch`.
 
     Raises:
-        ArgumentError: a number is out of its range.
+        ArgumentError: a number is out of its range, or both names of the rate are given.
 
     D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2014.
 
@@ -69,13 +69,15 @@ class AdamTrainer(Trainer):
     def __init__(
         self,
         m: ParameterCollection,
-        alpha: float = 0.001,
+        alpha: float | None = None,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         eps: float = 1e-8,
         edecay: float = 0.0,
+        *,
+        learning_rate: float | None = None,
     ):
-        super().__init__(m, alpha, edecay)
+        super().__init__(m, either(self._who, 0.001, alpha=alpha, learning_rate=learning_rate), edecay)
         self._beta_1 = float32(self._checked("beta_1", beta_1, FRACTION))
         self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
         self._eps = self._checked("eps", eps, POSITIVE)

@@ -27,6 +27,7 @@ class LayersBuilder:
 
     _collection: str
     _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
+    _spec: tuple = ()
     _run: Any = None  # what `initial_state` began last: it has a `version` and the parameters' `expressions`
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
@@ -34,7 +35,7 @@ class LayersBuilder:
         (layers,), (size,), (hidden,) = [checked_dims(name, number) for number in (layers, input_dim, hidden_dim)]
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
-        self.spec: tuple = (layers, size, hidden)
+        self._spec: tuple = (layers, size, hidden)
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
@@ -52,6 +53,11 @@ class LayersBuilder:
         """A builder like the one whose `spec` this is."""
         layers, input_dim, hidden_dim, *rest = spec
         return cls(layers, input_dim, hidden_dim, model, *rest)
+
+    @property
+    def spec(self) -> tuple:
+        """What `from_spec` makes a builder like this one of: plain values, which `dy.save` writes."""
+        return self._spec
 
     def whoami(self) -> str:
         """The name of the class."""

@@ -48,7 +48,7 @@ class Variational(_RNNBuilder):
         self._draw_masks(self._run, checked_batch("set_dropout_masks", batch_size))
 
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
-        layers, size, hidden, *_ = self.spec
+        layers, size, hidden, *_ = self._spec
         run.masks = [
             [
                 dropout(ones((size if k == value == 0 else hidden,), batch), rate) if rate else None

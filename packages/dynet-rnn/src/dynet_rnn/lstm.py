@@ -11,6 +11,7 @@ from numbers import Real
 import numpy as np
 
 from dynet_core import config
+from dynet_core.checks import checked_number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.files.tensors import EXPLAIN
@@ -22,6 +23,7 @@ from dynet_ops.elementwise import logistic, tanh
 from dynet_ops.inputs import inputVector
 from dynet_ops.norm import layer_norm
 from dynet_ops.picking import pickrange
+from dynet_ops.random import noise
 from dynet_ops.recurrent import COUPLED, FAST, LSTM
 
 from .dropout import Variational
@@ -76,7 +78,7 @@ class VanillaLSTMBuilder(Variational):
         self._forget_bias = float(forget_bias)
         self._computed: dict[bool, tuple] = {}  # what `_loaded` gave last, its graph, and where it begins
         super().__init__(layers, input_dim, hidden_dim, model)
-        self.spec = (*self.spec, bool(ln_lstm), self._forget_bias)
+        self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         return [*self._add((4 * m, n), (4 * m, m), (4 * m,)), *self._add_norms(m)]
@@ -116,7 +118,7 @@ class VanillaLSTMBuilder(Variational):
         """Expressions of the parameters of each layer with b for the cell, which itself adds 1 to the forget gate."""
         if self._forget_bias == 1:
             return found
-        m = self.spec[2]
+        m = self._spec[2]
         shift = inputVector([0.0] * m + [self._forget_bias - 1] * m + [0.0] * (2 * m))
         return [[Wx, Wh, b + shift] for Wx, Wh, b, *_ in found]
 
@@ -133,7 +135,7 @@ class VanillaLSTMBuilder(Variational):
             gates = b + layer_norm(Wx * self._drop_input(run, k, x), gx, bx)
             if state.h():
                 gates = gates + layer_norm(Wh * self._drop_h(run, k, state.h()[k]), gh, bh)
-            m = self.spec[2]
+            m = self._spec[2]
             i, f, o, g = [pickrange(gates, part * m, part * m + m) for part in range(4)]
             c = cmult(logistic(i), tanh(g))
             if state.h():
@@ -221,10 +223,30 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     """The same network as `VanillaLSTMBuilder`: in DyNet 2.1 the form whose step is one operation, as here all are."""
 
     _collection = "compact-vanilla-lstm-builder"
+    _noise = 0.0
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
-        self.spec = self.spec[:3]  # what DyNet's own from_spec takes
+        self._spec = self._spec[:3]  # what DyNet's own from_spec takes
+
+    def set_weightnoise(self, std: float) -> None:
+        """Set how much noise is added to the weights and biases, for training: each `initial_state` draws its own.
+
+        Args:
+            std: the standard deviation of the noise; 0 for none.
+
+        Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
+        """
+        deviation = checked_number("set_weightnoise", std)
+        if deviation < 0:
+            raise ArgumentError(f"set_weightnoise: std must be at least 0, got {deviation}")
+        self._noise, self._known, self._start = deviation, {}, None
+
+    def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
+        if not self._noise:
+            return super()._loaded(update)
+        found = [self._expressions(layer, update) for layer in self._parameters]
+        return found, self._layers([[noise(e, self._noise) for e in layer] for layer in found])
 
 
 def _peephole_shapes(n: int, m: int, peepholes: int) -> list[tuple[int, ...]]:
@@ -251,6 +273,11 @@ class CoupledLSTMBuilder(Variational):
         hidden_dim: how many numbers a state has.
         model: the collection to which the parameters are added: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
+        ln_lstm, forget_bias: as `VanillaLSTMBuilder` takes them, so that its `spec` is understood; nothing but the
+            defaults is possible here.
+
+    Raises:
+        ArgumentError: layer normalisation or another forget bias is asked for.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
     """
@@ -258,6 +285,24 @@ class CoupledLSTMBuilder(Variational):
     _cell, _collection = COUPLED, "lstm-builder"
     _projection, _recurrent = (3, 0, 7, 4, 10, 8), (1, 2, 5, 6, 9)
     _rates = (0.0, 0.0, 0.0)
+
+    def __init__(
+        self,
+        layers: int,
+        input_dim: int,
+        hidden_dim: int,
+        model: ParameterCollection,
+        ln_lstm: bool = False,
+        forget_bias: float = 1.0,
+    ):
+        lacking = f"layer normalisation (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
+        if ln_lstm or forget_bias != 1:
+            raise ArgumentError(
+                f"{self.whoami()}: a network with coupled gates has no {lacking}; VanillaLSTMBuilder has. If the "
+                "program says LSTMBuilder and means what DyNet 2 does, say dynet_config.set(lstm_builder='vanilla') "
+                "before import dynet, or DYNET_LSTM_BUILDER=vanilla in the environment"
+            )
+        super().__init__(layers, input_dim, hidden_dim, model)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         return self._add(*_peephole_shapes(n, m, m))

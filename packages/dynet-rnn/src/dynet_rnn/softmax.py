@@ -115,7 +115,7 @@ class SoftmaxBuilder(ABC):
         (size,) = checked_dims(f"{name}: rep_dim", rep_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: pc must be a ParameterCollection, not {type(model).__name__}")
-        self._model = model.add_subcollection(collection)
+        self._model, self._size = model.add_subcollection(collection), size
         return size
 
     def _add(self, rows: int, size: int, bias: bool) -> list[Parameters]:
@@ -125,8 +125,8 @@ class SoftmaxBuilder(ABC):
 
     def _checked(self, method: str, x: Expression) -> Expression:
         graph_of(method, (x,))
-        if x.type.dims not in ((self.spec[0],), (self.spec[0], 1)):
-            raise ShapeError(f"{method}: x is {x.type!r}, {self.whoami()} takes {(self.spec[0],)}")
+        if x.type.dims not in ((self._size,), (self._size, 1)):
+            raise ShapeError(f"{method}: x is {x.type!r}, {self.whoami()} takes {(self._size,)}")
         return x
 
 

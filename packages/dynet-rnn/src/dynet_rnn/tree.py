@@ -38,7 +38,7 @@ class Run:
     def absent(self) -> int:
         """The place of a state of zeros."""
         if self.nothing is None:
-            self.nothing = zeros((2 * self.builder.spec[2],)).at
+            self.nothing = zeros((2 * self.builder._spec[2],)).at
         return self.nothing
 
 
@@ -126,7 +126,7 @@ class TreeState:
         return self._run.builder
 
     def _dim(self) -> Dim:
-        return Dim.of((self._run.builder.spec[2],), self._batch)
+        return Dim.of((self._run.builder._spec[2],), self._batch)
 
 
 def _check_child(run: Run, number: int, child) -> None:
@@ -145,7 +145,7 @@ def _check_child(run: Run, number: int, child) -> None:
 
 def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
     builder, graph = run.builder, run.graph
-    _, size, hidden, *_ = builder.spec
+    _, size, hidden, *_ = builder._spec
     if x is not None and x.type.dims not in ((size,), (size, 1)):
         raise ShapeError(f"add_input: the input is {x.type!r}, the network takes {(size,)}")
     sizes = [1 if child is None else child._batch for child in children]
@@ -182,7 +182,7 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
 def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
     """Where the state of a child of batch size 1 stands once for each element of a batch."""
     place = run.absent() if child is None else child._places[layer]
-    return append(run.graph, widened_signature(run.builder.spec[2], batch), [place]).at
+    return append(run.graph, widened_signature(run.builder._spec[2], batch), [place]).at
 
 
 def _bottom_up(heads: Sequence[int], count: int) -> tuple[list[int], list[list[int]]]:
@@ -329,7 +329,7 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection, children: int = 2):
         (self._most,) = checked_dims("NaryTreeLSTMBuilder: children", children)
         super().__init__(layers, input_dim, hidden_dim, model)
-        self.spec = (*self.spec, self._most)
+        self._spec = (*self._spec, self._most)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         rows = (3 + self._most) * m

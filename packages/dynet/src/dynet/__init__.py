@@ -1,7 +1,7 @@
 """DyNet on kernels compiled by Apache TVM: ``import dynet as dy``.
 
 Re-exports the public names of dynet_core and of what is installed of dynet_ops, dynet_rnn and dynet_optim, and
-reads the command line's `--dynet-...` flags.
+reads the command line's `--dynet-...` flags, unless the program has made settings with `dynet_config` before.
 """
 
 from dynet import _installation
@@ -9,34 +9,23 @@ from dynet import _installation
 __version__ = "3.0.0"
 _installation.check(__version__)
 
+import _dynet_names
+import dynet_config
 import dynet_core
-from dynet_core import *
+from _dynet_names import *
 
-__all__: list[str] = []
-__all__ += dynet_core.__all__
+__all__: list[str] = ["HAVE_CUDA", "dynet_config"]
+__all__ += _dynet_names.__all__
 
-if _installation.is_installed("dynet_ops"):
-    import dynet_ops
-    from dynet_ops import *
-
-    __all__ += dynet_ops.__all__
-
-if _installation.is_installed("dynet_rnn"):
-    import dynet_rnn
-    from dynet_rnn import *
-
-    __all__ += dynet_rnn.__all__
-
-if _installation.is_installed("dynet_optim"):
-    import dynet_optim
-    from dynet_optim import *
-
-    __all__ += dynet_optim.__all__
-
-dynet_core.init()  # the command line's --dynet-... flags; they stay in sys.argv
+if dynet_config.get() is None:
+    dynet_core.init()  # the command line's flags stay in sys.argv
+else:
+    dynet_core.config.PARAMS.init()
 
 
 def __getattr__(name: str):
+    if name == "HAVE_CUDA":
+        return dynet_core.device.has_driver()
     message = f"module 'dynet' has no attribute {name!r}"
     extra = _installation.extra_with(name)
     if extra:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from ..errors import MissingFileError
 from . import safetensors_format, text_format
 from .replacing import replacing
 from .tensors import Expected, Reader, Tensor
@@ -53,10 +54,14 @@ def opened(path: Path, named: Path | None = None) -> Reader:
 
     Raises:
         FileFormatError: it is damaged.
+        MissingFileError: there is none.
         OSError: it cannot be read.
     """
     binary = _is_safetensors(path if named is None else named)
-    return safetensors_format.SafetensorsReader(path) if binary else text_format.TextReader(path)
+    try:
+        return safetensors_format.SafetensorsReader(path) if binary else text_format.TextReader(path)
+    except FileNotFoundError as error:
+        raise MissingFileError(error.errno, error.strerror, error.filename) from None
 
 
 def load_all(path: Path) -> list[Tensor]:

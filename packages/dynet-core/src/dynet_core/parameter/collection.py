@@ -14,7 +14,7 @@ import numpy as np
 from .. import config
 from ..checks import checked_number
 from ..dim import checked_dims
-from ..errors import ArgumentError, FileFormatError
+from ..errors import ArgumentError, FileFormatError, ParameterNameError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
@@ -315,5 +315,5 @@ Model = ParameterCollection
 def _checked_name(kind: str, name: str) -> str:
     """A name for something within a collection; DyNet keeps `/` and `_` for itself."""
     if not isinstance(name, str) or "/" in name or "_" in name:
-        raise ArgumentError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
+        raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
     return name

@@ -1,0 +1,122 @@
+"""Numbers and lists of numbers that can be changed after they have been handed on, as DyNet's Python wraps C++'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .checks import checked_index
+from .errors import ArgumentTypeError, OutOfRangeError
+
+LARGEST = 2**32 - 1
+
+
+def _float(who: str, value) -> float:
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{who}: expected a number, got {value!r:.40}") from None
+
+
+def _unsigned(who: str, value) -> int:
+    number = checked_index(who, value)
+    if not 0 <= number <= LARGEST:
+        raise OutOfRangeError(f"{who}: expected a number in 0..{LARGEST}, got {number}")
+    return number
+
+
+def _list(who: str, values: Iterable, checked) -> list:
+    try:
+        return [checked(who, value) for value in values]
+    except TypeError as error:
+        if isinstance(error, ArgumentTypeError):
+            raise
+        raise ArgumentTypeError(f"{who}: expected a list of numbers, got {values!r:.40}") from None
+
+
+class FloatValue:
+    """A number.
+
+    >>> x = FloatValue(2.5)
+    >>> x.set(3)
+    >>> x.get()
+    3.0
+    """
+
+    def __init__(self, val: float = 0.0):
+        self.set(val)
+
+    def set(self, val: float) -> None:
+        """Change the number."""
+        self._value = _float("FloatValue", val)
+
+    def get(self) -> float:
+        """The number."""
+        return self._value
+
+
+class UnsignedValue:
+    """A whole number from 0 to 2^32 - 1.
+
+    >>> UnsignedValue(2).get()
+    2
+    """
+
+    def __init__(self, val: int = 0):
+        self.set(val)
+
+    def set(self, val: int) -> None:
+        """Change the number."""
+        self._value = _unsigned("UnsignedValue", val)
+
+    def get(self) -> int:
+        """The number."""
+        return self._value
+
+
+class FloatVectorValue:
+    """A list of numbers.
+
+    >>> x = FloatVectorValue([1, 2])
+    >>> x.get(), x.size()
+    ([1.0, 2.0], 2)
+    """
+
+    def __init__(self, vals: Iterable[float]):
+        self.set(vals)
+
+    def set(self, newval: Iterable[float]) -> None:
+        """Change the numbers; there may be another count of them."""
+        self._values = _list("FloatVectorValue", newval, _float)
+
+    def get(self) -> list[float]:
+        """The numbers."""
+        return list(self._values)
+
+    def size(self) -> int:
+        """How many there are."""
+        return len(self._values)
+
+
+class UnsignedVectorValue:
+    """A list of whole numbers from 0 to 2^32 - 1.
+
+    >>> UnsignedVectorValue([1, 2]).get()
+    [1, 2]
+    """
+
+    def __init__(self, vals: Iterable[int]):
+        self.set(vals)
+
+    def set(self, newval: Iterable[int]) -> None:
+        """Change the numbers; there may be another count of them."""
+        self._values = _list("UnsignedVectorValue", newval, _unsigned)
+
+    def get(self) -> list[int]:
+        """The numbers."""
+        return list(self._values)
+
+    def size(self) -> int:
+        """How many there are."""
+        return len(self._values)

@@ -1,0 +1,63 @@
+"""What `from_spec` takes and `spec` gives, as in DyNet 2.1; which settings a network with coupled gates refuses."""
+
+import pytest
+from networks import HIDDEN, INPUT
+
+import dynet_core
+import dynet_rnn as rnn
+from dynet_core import ArgumentError, ParameterCollection
+
+SHORT, LONG = (1, INPUT, HIDDEN), (1, INPUT, HIDDEN, False, 1.0)
+SPECS = {
+    "SimpleRNNBuilder": SHORT, "GRUBuilder": SHORT, "VanillaLSTMBuilder": LONG, "SparseLSTMBuilder": LONG,
+    "CompactVanillaLSTMBuilder": SHORT, "CoupledLSTMBuilder": SHORT, "FastLSTMBuilder": SHORT,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_spec_stands_on_the_class_and_cannot_be_set(name):
+    kind = getattr(rnn, name)
+    assert isinstance(kind.spec, property) and kind.spec.__doc__
+    builder = kind(*SHORT, ParameterCollection())
+    assert builder.spec == SPECS[name]
+    with pytest.raises(AttributeError):
+        builder.spec = SHORT
+
+
+def test_a_subclass_may_have_a_spec_of_its_own(tmp_path):
+    class Named(rnn.VanillaLSTMBuilder):
+        def __init__(self, name, model):
+            super().__init__(*SHORT, model)
+            self.name = name
+
+        spec = property(lambda self: (self.name,))
+
+        @classmethod
+        def from_spec(cls, spec, model):
+            return cls(*spec, model)
+
+    named = Named("x", ParameterCollection())
+    named.set_dropouts(0.5, 0.5)
+    assert named.initial_state().add_input(rnn.state.zeros((INPUT,))).output().dim() == ((HIDDEN,), 1)
+    assert Named.from_spec(named.spec, ParameterCollection()).spec == ("x",)
+
+
+@pytest.mark.parametrize("spec", [SHORT, (*SHORT, False), LONG, (*SHORT, 0, 1)])
+@pytest.mark.parametrize("name", ["CoupledLSTMBuilder", "VanillaLSTMBuilder", "SparseLSTMBuilder"])
+def test_specs_of_both_lengths_are_read(name, spec):
+    kind = getattr(rnn, name)
+    assert kind.from_spec(spec, ParameterCollection()).spec == SPECS[name]
+
+
+@pytest.mark.parametrize("kind", [rnn.CoupledLSTMBuilder, rnn.LSTMBuilder])
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [((True,), r"no layer normalisation \(ln_lstm=True\)"), ((False, 0.5), "no forget_bias=0.5")],
+)
+def test_what_coupled_gates_do_not_have_is_refused_by_name(kind, rest, message, monkeypatch):
+    monkeypatch.setattr(dynet_core.config.PARAMS, "lstm_builder", "coupled")
+    for make in (lambda m: kind(*SHORT, m, *rest), lambda m: kind.from_spec((*SHORT, *rest), m)):
+        model = ParameterCollection()
+        with pytest.raises(ArgumentError, match=f"{kind.__name__}: .*{message}.*VanillaLSTMBuilder"):
+            make(model)
+        assert model.parameter_count() == 0

@@ -1,0 +1,7 @@
+"""The recorded refusals are the original's; tests/test_original_refusals.py makes the same calls here."""
+
+from original_refusals import REFUSALS
+
+
+def test_recorded_refusals_are_the_original_s(run):
+    assert run("reference", "refusals.py") == REFUSALS

@@ -1,0 +1,200 @@
+"""Every row of docs/differences.md has a test, which is named here; whoever adds a row adds its test."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROWS = {
+    "`Parameters.expr()`": "dynet-ops/test_parameters_in_graphs: a_parameter_is_an_expression",
+    "`1 + x`, `2 * x`, `1 - x`, `2 / x`, `sum([x, y])`, `x / y`": "dynet-ops/test_operators: with_a_number",
+    "`W * x` after a graph with NaN": "dynet-ops/test_edges: nan_of_one_node_stays_there",
+    "gradients of average (mixed batch), emax, fold_rows (batched) and others": "dynet-ops/test_table: gradients",
+    "`pickneglogsoftmax_batch`": "dynet-ops/test_edges: losses_of_a_batch_do_not_meet",
+    "`pickrange(x, v, u)`": "dynet-ops/test_short_ways: ranges",
+    "dropout": "dynet-ops/test_dropout: how_many_are_dropped_and_how_the_rest_is_scaled",
+    "`sum_cols`": "dynet-ops/test_table: value",
+    "trainer keywords": "dynet-optim/test_keywords: a_keyword_sets_what_its_place_sets",
+    "`update(s)`, `update_epoch(r)`": "dynet-optim/test_rules: equations",
+    "Adam after an update with weight decay, `as_array`": (
+        "dynet-optim/test_weight_decay: an_update_is_that_without_decay_and_then_shrinks"
+    ),
+    "`trace_of_product(x, y)`": "dynet-ops/test_table: value",
+    "`kmax_pooling` with equal numbers": (
+        "dynet-ops/test_tensors: kmax_pooling_keeps_order_and_prefers_the_first_of_equals"
+    ),
+    "`filter1d_narrow`, `conv2d` with batched x or filters": (
+        "dynet-ops/test_tensors: filters_of_a_batch_element_are_its_own"
+    ),
+    "`contract3d_1d`": "tests/parity/test_parity_tensor_defects: a_defect_is_not_repeated",
+    "`logdet` of a negative determinant, of a singular matrix": "dynet-ops/test_tensors: logdet_says_what_numpy_says",
+    "weight decay: `as_array`": (
+        "dynet-optim/test_weight_decay: files_hold_what_the_graph_computes_with_and_are_taken_as_they_are"
+    ),
+    "weight decay: parameters with `set_updated(False)`": (
+        "dynet-optim/test_weight_decay: parameters_that_are_not_updated_keep_their_values"
+    ),
+    "weight decay: a subcollection that is trained by itself": (
+        "dynet-optim/test_weight_decay: a_subcollection_trained_by_itself_goes_by_its_own"
+    ),
+    "weight decay: `populate`": (
+        "dynet-optim/test_weight_decay: files_hold_what_the_graph_computes_with_and_are_taken_as_they_are"
+    ),
+    "`update_subset`": "dynet-optim/test_trainer: subset",
+    "`restart()` after `update_epoch`": "dynet-optim/test_trainer: restart",
+    "`AdadeltaTrainer.learning_rate`": "dynet-optim/test_trainer: adadelta_goes_by_its_rate",
+    "gradients of parameters with `set_updated(False)`": (
+        "dynet-optim/test_trainer: parameters_not_updated_are_left_alone"
+    ),
+    "random stream": "tests/parity/test_parity_initial_values: values",
+    "dropout and noise in forked processes": (
+        "dynet-ops/test_dropout: a_forked_child_draws_otherwise_than_its_parent_and_siblings"
+    ),
+    "Glorot's range": "dynet-core/test_initializer: glorot_range_and_moments",
+    "layer normalisation of a builder in `dy.save`": "dynet-rnn/test_saving_norms: normalisations_come_back",
+    "`SaxeInitializer`": "dynet-core/test_initializer: saxe_is_orthonormal",
+    "`LSTMBuilder`": "dynet-rnn/test_builders: lstm_builder_is_the_manuals_and_says_so_once",
+    "`Model.load`, `load_all`, `save_all`, `from_file`": "dynet-core/test_text_format: the_manuals_names",
+    "infinities, NaN, denormals in files": "dynet-core/test_numbers: infinities_and_nan_come_back",
+    "`.safetensors` files": "dynet-core/test_safetensors: all_values_come_back",
+    "`Tensor.topk`": "dynet-core/test_tensor: topk_is_a_sorted_part",
+    "`value()` of numbers": "dynet-ops/test_graph: shapes_of_values",
+    "a second `backward()` on the same graph": "dynet-rnn/test_spent_values: a_second_pass_computes_values_again",
+    "`dynet_config.set(...)` of what DyNet knows, before `import dynet`": (
+        "dynet/test_dynet_config: a_setting_that_dynet_knows_decides_alone"
+    ),
+    "`dynet_config.set(...)` twice": "dynet/test_dynet_config: settings_add_up",
+    "`dynet_config.set_gpu(False)`": "dynet/test_dynet_config: a_gpu_that_is_not_there_is_an_error",
+    "`HAVE_CUDA`": "dynet/test_installation: have_cuda_is_whether_there_is_a_driver",
+    "`available_devices`, `get_device_info`": "dynet-core/test_device: a_gpu",
+    "`set_weightnoise` of the compact LSTM; `weightnoise_std` of the gates": (
+        "dynet-rnn/test_weight_noise: each_sequence_has_its_own_and_all_its_steps_the_same"
+    ),
+    "`dump_cg`": "dynet-ops/test_graph_methods: values_and_gradients",
+    "unknown `--dynet-x`": "dynet-core/test_config: unknown_flag_is_one_warning_naming_the_nearest",
+    "`ClassFactoredSoftmaxBuilder.full_logits`, `full_log_distribution`": "dynet-rnn/test_softmax: distribution",
+    "`set_sparsity` with less than before": "dynet-rnn/test_sparse: what_is_pruned_stays_pruned_as_the_share_rises",
+    "`ChildSumTreeLSTMBuilder`, `NaryTreeLSTMBuilder`": "dynet-rnn/test_trees: values_and_gradients",
+    "`floor`, `ceil`, `round`": "dynet-ops/test_ties_and_modes: the_gradient_of_a_step",
+    "gradient of `silu(x, beta)`": "dynet-ops/test_table: gradients",
+    '`to_device(e, "CPU")`': "dynet-ops/test_inputs: the_only_device",
+    "`pow(x, y)`, `x ** y`": "dynet-ops/test_operators: powers_of_expressions",
+    "`sin`, `cos`, `tan` of angles beyond 2^27": "dynet-ops/test_edges: angles_beyond_the_limit_count_as_zero",
+    "`random_normal(dim, batch_size)`": "dynet-ops/test_random: moments",
+    "`pairwise_rank_loss`": "dynet-ops/test_table: value",
+    "`poisson_loss(x, y)`": "dynet-ops/test_table: gradients",
+    "`poisson_loss` where exp(x) is beyond float32": (
+        "dynet-ops/test_reductions: a_poisson_loss_is_infinite_where_its_rate_is"
+    ),
+    "`std_dim(..., n)`": "dynet-ops/test_reductions: the_deviation_of_masked_elements_is_that_of_the_others",
+    "gradients of `std_*` and `l2_norm` where they are 0": (
+        "dynet-ops/test_reductions: where_a_root_is_zero_its_gradient_is_zero"
+    ),
+    "`logsumexp_dim(x, 1)` of more rows than columns": "dynet-ops/test_table: value",
+    "gradient of `binary_log_loss` by its second operand": "dynet-ops/test_table: gradients",
+    "`max_dim`, `min_dim` with equal elements": "dynet-ops/test_edges: the_first_of_equals_gets_the_gradient",
+    "a stale expression as operand": "dynet-ops/test_old_graphs: no_op_takes_an_expression_of_an_old_graph",
+    "`block_dropout`, `colwise_add` of batches or of a vector": "dynet-ops/test_random: block_dropout",
+    "NaN, infinite or negative `alpha`, `beta`, `stddev`, `p`, `left` > `right`": "dynet-ops/test_errors: bad_input",
+    "an op with wrong shapes": "dynet-ops/test_errors: an_error_leaves_no_half_node",
+    "`scalar_value()` of several numbers": "dynet-ops/test_errors: bad_input",
+    "`sum_dim(x, [0, 0])`, `moment_dim` of order 0, `cumsum` along a dimension that x lacks": (
+        "dynet-ops/test_errors_reduce: bad_input"
+    ),
+    "reductions along more than two dimensions": "dynet-ops/test_reductions: any_dimensions_of_any_tensor",
+    "`huber_distance` with c <= 0, margins and counts that are NaN": "dynet-ops/test_errors_reduce: bad_input",
+    "one index in `hinge`, a list in `hinge` or `poisson_loss`, lists for each batch element in `hinge_dim`": (
+        "dynet-ops/test_reductions: a_list_of_choices_may_stand_for_one"
+    ),
+    "`sparsemax`, `argmax` of matrices": "dynet-ops/test_table: value",
+    "`softsign` of matrices": "dynet-ops/test_table: value",
+    "`matInput`, `inputMatrix`": "dynet-ops/test_table: value",
+    "`parameter(p, False)`": "dynet-ops/test_parameters_in_graphs: without_update_a_parameter_gets_no_gradient",
+    "batches in `sparsemax`, `constrained_softmax`, `weight_norm`, `circ_conv`, `circ_corr`, `huber_distance`, `l1_distance`, `binary_log_loss`, `kmh_ngram`, `fold_rows`": (  # noqa: E501
+        "dynet-ops/test_table: a_minibatch_is_its_elements"
+    ),
+    "broadcasting on the left, in any dimension, of any batch": "dynet-ops/test_layouts: broadcasting_in_a_minibatch",
+    "initializers": "dynet-core/test_initializer: initializers_that_do_not_fit",
+    "`FromFileInitializer` of a missing or short file": "dynet-core/test_initializer: missing_files",
+    "lookup tables from numpy arrays of more than two dimensions": (
+        "tests/parity/test_parity_inputs: a_table_of_matrices_is_not_scrambled"
+    ),
+    "`inverse`, `logdet`, `trace_of_product`, `contract3d_*` of batches": (
+        "dynet-ops/test_table: a_minibatch_is_its_elements"
+    ),
+    "`conv2d` with a stride of 0, `strided_select` of nothing": "dynet-ops/test_tensor_errors: bad_input",
+    "`select_rows`, `select_cols` of no rows": "dynet-ops/test_tensor_errors: bad_input",
+    "`x[a:b]` beyond the end or from the end, `x[i, a:b]`": "dynet-ops/test_tensors: indexing_is_numpy_s",
+    "softmax builders in `dy.save`": "dynet-rnn/test_softmax: saved_and_loaded_without_the_cluster_file",
+    "`ClassFactoredSoftmaxBuilder`: a word or cluster out of range, no cluster file, a word that `word_dict` lacks": (
+        "dynet-rnn/test_softmax: clusters_that_do_not_fit"
+    ),
+    "`sample` of a batch": "dynet-rnn/test_softmax: wrong_shapes",
+    "`set_sparsity` outside [0, 1]": "dynet-rnn/test_sparse: no_share",
+    "`forward`, `values`, `npvalues` of an empty list": "dynet-ops/test_several: nothing_is_nothing",
+    "`dump_cg` of batches or more than two dimensions; to a file that cannot be written": (
+        "dynet-ops/test_graph_methods: a_file"
+    ),
+    "`cg().forward(i)` and its like of a number that no expression has": (
+        "dynet-ops/test_graph_methods: numbers_of_no_expression"
+    ),
+    "`_dynet` before its `init()`": "tests/test_original_names: the_module_without_settings",
+    "what `AssertionError`, `AttributeError`, `NotImplementedError` refuse": (
+        "tests/test_original_refusals: the_original_s_type_catches_it"
+    ),
+    "`CoupledLSTMBuilder.from_spec` of a `VanillaLSTMBuilder`'s spec": (
+        "dynet-rnn/test_specs: what_coupled_gates_do_not_have_is_refused_by_name"
+    ),
+    "names that only concern DyNet's own code: `ERRMSG`, `_CONF`, `__gitversion__`, `_vecInputExpression`, ...": (
+        "tests/test_original_names: module"
+    ),
+    "memory": "dynet-ops/test_large_graphs: memory_is_kept_for_graphs_of_changing_size",
+    "`--dynet-gpu`, `dynet_config.set_gpu()` and their like where there is no GPU": (
+        "dynet-core/test_config: a_missing_driver_is_named"
+    ),
+    "more than one GPU in a process": "dynet-core/test_config: what_cannot_be_a_gpu_is_refused",
+    "`--dynet-tf32`, `dynet_config.set(tf32=True)`": "tests/cuda/test_cuda_tf32: the_command_line_asks_for_it",
+    "`--dynet-threads`, `dynet_config.set(threads=4)`, DYNET_NUM_THREADS": (
+        "tests/test_threads: the_environment_and_the_command_line_have_their_say"
+    ),
+    "`--dynet-autobatch`": "dynet-core/test_config: flags_are_read_in_both_spellings",
+    "`gradient()` of a part (a row, a pick, a reshape)": "dynet-ops/test_graph: parts_without_full_are_not_guessed",
+    "`gradient()` before `backward()`": "dynet-ops/test_errors: bad_input",
+    "a gradient that is infinite or NaN": "dynet-optim/test_trainer: not_finite",
+    "`cg_revert` without a checkpoint": "tests/test_graph_modes: a_new_graph_has_no_checkpoint",
+    "`set` of an input that `cg_revert` took back": (
+        "tests/test_graph_modes: an_input_that_was_taken_back_cannot_be_set"
+    ),
+    "a name with white space or `#` in a text file": (
+        "dynet-core/test_text_format: names_that_the_format_cannot_hold_are_refused"
+    ),
+    '`init="saxe"`, which the documentation lists': "dynet-core/test_initializer: what_users_pass_as_init",
+    "`Tensor.topk`, `argmax` of more than there is; `num` above 1 for `argmax` and samples": (
+        "dynet-core/test_tensor: more_than_there_is"
+    ),
+    "loading a `.meta` file": "dynet-core/test_object_files: loading_never_runs_code",
+    "saving over a file": "dynet-core/test_replacing: a_killed_save_leaves_the_old_or_the_new_file",
+}
+"""The test of each row, by its topic: the package or folder, the file, and the function, without `test_`."""
+
+
+def topics():
+    lines = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| topic |")]
+    return [row.split(" | ")[0].removeprefix("| ") for row in rows]
+
+
+def test_every_row_has_a_test():
+    found = topics()
+    assert len(found) == len({*found}), "two rows have one topic"
+    assert {*found} == ROWS.keys()
+
+
+@pytest.mark.parametrize("topic", ROWS)
+def test_the_test_exists(topic):
+    place, _, name = ROWS[topic].partition(": ")
+    folder, _, file = place.rpartition("/")
+    path = ROOT / (folder if folder.startswith("tests") else f"packages/{folder}/tests") / f"{file}.py"
+    functions = [node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if hasattr(node, "name")]
+    assert f"test_{name}" in functions

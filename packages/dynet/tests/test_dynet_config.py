@@ -80,6 +80,7 @@ def fresh(monkeypatch):
     monkeypatch.setattr(dynet_config, "_wanted", {})
     monkeypatch.setattr(dynet_config, "_decides", False)
     monkeypatch.setattr(dynet_config._config, "PARAMS", dynet_config._config.DynetParams())
+    monkeypatch.setattr(dynet_config._config, "in_force", False)
 
 
 def test_get_gives_what_from_config_takes(fresh):

@@ -310,6 +310,30 @@ class Gone(Graph):
     __len__ = __iadd__ = __getitem__ = _refuse
 
 
+class Ownerless(list):
+    """The records of a graph whose thread has ended: they are refused, like another thread's."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_):
+        raise StaleExpressionError(OTHER_THREAD)
+
+    __len__ = __iadd__ = __getitem__ = append = extend = _refuse
+
+
+class Owner:
+    """Ends with the thread, which alone has it, and leaves the thread's graph without an owner."""
+
+    __slots__ = ("graph",)
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+
+    # Finalizers hold what they use: when Python ends, modules may be empty before they run.
+    def __del__(self, Ownerless=Ownerless):
+        self.graph.nodes, self.graph.next = Ownerless(), None  # type: ignore[assignment]
+
+
 def is_gone(version: int) -> str:
     """Says that a graph has been replaced."""
     return (
@@ -325,6 +349,7 @@ def current() -> Graph:
     except AttributeError:
         threading.current_thread()  # now it is one of THREADS, whoever started it
         graph = thread.graph = Graph()
+        thread.owner = Owner(graph)
         return graph
 
 

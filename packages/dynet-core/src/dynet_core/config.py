@@ -16,6 +16,7 @@ from dynet_kernels.layout import MOST_THREADS
 
 from . import device
 from . import globals as process
+from .checks import whole
 from .errors import ArgumentError, ArgumentTypeError
 from .profiling import profile_program
 
@@ -225,7 +226,7 @@ CONFIG = {
 
 def _checked(name: str, value, kind):
     try:
-        found = kind(value)
+        found = whole(name, "the setting", value) if kind is int and not isinstance(value, str) else kind(value)
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{name}: expected {kind.__name__}, got {value!r:.40}") from None
     if found < 0 or not math.isfinite(found):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dynet_kernels import library
 from dynet_kernels.kernels import KERNELS
 
-from .errors import ArgumentError, DeviceError
+from .errors import ArgumentError, ArgumentTypeError, DeviceError
 
 if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
@@ -31,6 +31,24 @@ def gpu() -> Gpu | None:
 def name() -> str:
     """The device in use, as `--dynet-devices` names it."""
     return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
+
+
+def check_device(caller: str, device: str) -> None:
+    """Refuse a device that a user named for one thing, unless it is "CPU", "" or the one in use.
+
+    All of a process is computed on one device; where the numbers of "CPU" are kept makes no difference to a program.
+
+    Raises:
+        DeviceError: there is no such device, or it is not in use.
+    """
+    if device in ("", "CPU"):
+        return
+    if not isinstance(device, str):
+        raise ArgumentTypeError(
+            f"{caller}: a device is a str such as 'CPU', not {type(device).__name__} {device!r:.40}"
+        )
+    if device != name():
+        raise DeviceError(f"{caller}: {device!r:.40} is not the device in use, which is {name()!r}")
 
 
 def compiled() -> library.Library | Machine:

@@ -24,7 +24,8 @@ class OutOfRangeError(DynetError, IndexError):
 
 
 class DeviceError(DynetError, RuntimeError):
-    """A GPU that was asked for and cannot be used: something is missing, which the message names."""
+    """A device that was asked for and cannot be used: something is missing, which the message names, or another is in
+    use."""
 
 
 class OutOfMemoryError(DynetError, MemoryError):

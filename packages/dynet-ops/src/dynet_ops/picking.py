@@ -17,7 +17,7 @@ from dynet_core.signature import Signature, Step, View, alias
 from dynet_kernels.layout import SELF
 
 from .copying import around, collapsed, copy_of, copy_parameters, repeat
-from .operands import checked_dimension, checked_expression
+from .operands import checked_dimension, checked_expression, is_list
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
                 return node
         except (KeyError, AttributeError):
             pass
-    if isinstance(index, (list, tuple, np.ndarray)):
+    if is_list(index):
         return _pick_each("pick", e, index, dim)
     shape = checked_expression("pick", e).type.plain
     dim = checked_dimension("pick", dim, shape)

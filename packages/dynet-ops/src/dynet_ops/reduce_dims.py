@@ -19,12 +19,11 @@ from .axes import (
     along_axes,
     around,
     checked_axes,
-    checked_count,
     column_signature,
     reduced,
     without,
 )
-from .operands import checked_dimension, checked_expression
+from .operands import checked_count, checked_dimension, checked_expression
 from .reduce import sum_elems
 
 SUM = sum_elems.__name__

@@ -18,7 +18,7 @@ from dynet_core.signature import Signature, alias, apart
 from .copying import LOOPS, Loop, copy_of, joined
 from .kinds import by_plain_dims, op
 from .layouts import strides_of
-from .operands import checked_dimension, checked_expression
+from .operands import checked_dimension, checked_expression, is_list
 
 
 @functools.cache
@@ -112,7 +112,7 @@ def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
     if dims is SWAPPED:
         return _swap(x)
     dim = checked_expression("transpose", x).type.plain
-    if not isinstance(dims, (tuple, list, np.ndarray)):
+    if not is_list(dims):
         raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
     order = tuple(checked_index("transpose", d) for d in dims)
     if sorted(order) != list(range(len(order))) or not len(dim.dims) <= len(order) <= MAX_DIMS:

@@ -225,8 +225,10 @@ CONFIG = {
 
 
 def _checked(name: str, value, kind):
+    if kind is int and not isinstance(value, str):
+        value = whole(name, "the setting", value)
     try:
-        found = whole(name, "the setting", value) if kind is int and not isinstance(value, str) else kind(value)
+        found = kind(value)
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{name}: expected {kind.__name__}, got {value!r:.40}") from None
     if found < 0 or not math.isfinite(found):

@@ -61,6 +61,7 @@ def item(x: Expression, key) -> Expression:
 def _index_of(x: Expression, number: int, index) -> int:
     size, index = x.type.dims[number], checked_index("x[...]", index)
     if not -size <= index < size:
+        graph_of("x[...]", (x,))  # says if it is a parameter of size 0
         raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}")
     return index % size
 
@@ -78,6 +79,7 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
         ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
+        graph_of("x[...]", (x,))
         named = "the batch" if is_batch else f"dimension {d}"
         raise OutOfRangeError(f"x[...]: {part} takes nothing from {named} of x, which is {x.type!r}")
     return start, stop, step

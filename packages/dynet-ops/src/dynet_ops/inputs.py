@@ -96,7 +96,7 @@ def inputVector(v: Sequence[float], device: str = IN_USE) -> Expression:
     """A vector of given values.
 
     Args:
-        v: numbers, or an array of one dimension.
+        v: numbers, or an array of one dimension; none give a vector of size 0, of which sums are 0.
         device: "CPU" or the device in use.
 
     >>> inputVector([1, 2, 3]).value()
@@ -106,7 +106,7 @@ def inputVector(v: Sequence[float], device: str = IN_USE) -> Expression:
         check_device("inputVector", device)
     if v.__class__ is not list:
         array = _flat("inputVector", v)
-        return _input(array, Dim.of((checked_size("inputVector", array.size),)))
+        return _input(array, Dim.of((array.size,)))
     try:
         graph = thread.graph
     except AttributeError:
@@ -120,7 +120,7 @@ def inputVector(v: Sequence[float], device: str = IN_USE) -> Expression:
     try:
         signature, dim = _vectors[len(v)]
     except KeyError:
-        dim = Dim.of((checked_size("inputVector", len(v)),))
+        dim = Dim.of((len(v),))
         signature, dim = _vectors[len(v)] = _signature(dim).at, dim
     node = graph.next
     if node is None:

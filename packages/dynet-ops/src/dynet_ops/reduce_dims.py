@@ -37,9 +37,9 @@ add_reduction(
 )
 
 
-def elements_along(dim, axes: Sequence[int]) -> int:
-    """How many elements become one number."""
-    return math.prod((*dim.dims, dim.batch)[axis] for axis in axes)
+def elements_along(dim, axes: Sequence[int]) -> float:
+    """How many elements become one number; the mean of none is NaN."""
+    return math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
 
 
 def sum_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False) -> Expression:

@@ -22,8 +22,8 @@ from .operands import checked_dimension, checked_expression, is_list
 
 
 @functools.cache
-def _alias(dim: Dim, scale: int) -> Signature:
-    return alias(dim, scale=scale)
+def _alias(dim: Dim) -> Signature:
+    return alias(dim)
 
 
 def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
@@ -44,7 +44,7 @@ def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
         if batch != 1 or new.size != old.size:
             raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")
         new = Dim.of(dims, old.batch)
-    return append(graph_of("reshape", (x,)), _alias(new, 0), [x.at])
+    return append(graph_of("reshape", (x,)), _alias(new), [x.at])
 
 
 register(

@@ -57,7 +57,8 @@ class ParameterCollection:
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
         Args:
-            dim: an int or a tuple; None takes the dimensions of the array `init`.
+            dim: an int or a tuple; None takes the dimensions of the array `init`. A size may be 0: such a parameter is
+                saved and loaded as others are, and refused as an operand.
             init: an initializer, an array, a number or a name such as `"glorot"`; Glorot's if None.
             name: what its name is to begin with; a number if empty.
             device: "CPU" or the device in use.
@@ -66,7 +67,7 @@ class ParameterCollection:
         if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
         check_device("add_parameters", device)
-        dims = checked_dims("add_parameters", dim)
+        dims = checked_dims("add_parameters", dim, least=0)
         name = _checked_name("parameter", name)
         initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
         values = self._initial(initializer, dims, lookup=False)
@@ -77,7 +78,7 @@ class ParameterCollection:
     ) -> LookupParameters:
         """Add a table of dim[0] rows of dimensions dim[1:]; otherwise like `add_parameters`."""
         check_device("add_lookup_parameters", device)
-        dims = checked_dims("add_lookup_parameters", dim)
+        dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
         name = _checked_name("parameter", name)
         initializer = initializer_from(init, dims, lookup=True, scale=scale, mean=mean, std=std)

@@ -61,12 +61,15 @@ def checked_indices(name: str, indices, size: int, of: str | Dim) -> list[int]:
     Args:
         of: what has that size, for errors; a Dim means an operand x.
     """
-    given = indices.tolist() if indices.__class__ is np.ndarray else indices  # of Python's numbers
-    if _are_plain(given, size):
-        return given if given.__class__ is list else list(given)
-    if not np.iterable(given):
+    if _are_plain(indices, size):
+        return indices if indices.__class__ is list else list(indices)
+    if indices.__class__ is np.ndarray:
+        indices = indices.tolist()  # of Python's numbers, mostly plain ones
+        if _are_plain(indices, size):
+            return indices
+    if not np.iterable(indices):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
-    found = [whole(name, "an index", index) for index in given]
+    found = [whole(name, "an index", index) for index in indices]
     if not found:
         raise ArgumentError(f"{name}: no indices")
     if min(found) < 0 or max(found) >= size:

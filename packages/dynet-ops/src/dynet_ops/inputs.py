@@ -89,10 +89,7 @@ def _input(array: np.ndarray, dim: Dim) -> Expression:
     return node
 
 
-IN_USE = ""  # the default of `device`, which needs no check
-
-
-def inputVector(v: Sequence[float], device: str = IN_USE) -> Expression:
+def inputVector(v: Sequence[float], device: str = "") -> Expression:
     """A vector of given values.
 
     Args:
@@ -102,7 +99,7 @@ def inputVector(v: Sequence[float], device: str = IN_USE) -> Expression:
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
     """
-    if device is not IN_USE:
+    if device != "":
         check_device("inputVector", device)
     if v.__class__ is not list:
         array = _flat("inputVector", v)
@@ -153,7 +150,7 @@ NUMBER = Dim.of((1,))
 NUMBER_AT = _signature(NUMBER).at
 
 
-def scalarInput(s: float, device: str = IN_USE) -> Expression:
+def scalarInput(s: float, device: str = "") -> Expression:
     """A single number.
 
     Args:
@@ -163,7 +160,7 @@ def scalarInput(s: float, device: str = IN_USE) -> Expression:
     >>> scalarInput(2.5).value()
     2.5
     """
-    if device is not IN_USE:
+    if device != "":
         check_device("scalarInput", device)
     if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
         try:
@@ -186,7 +183,7 @@ def scalarInput(s: float, device: str = IN_USE) -> Expression:
     return _input(array, Dim.of((1,)))
 
 
-def vecInput(dim: int, device: str = IN_USE) -> Expression:
+def vecInput(dim: int, device: str = "") -> Expression:
     """A vector of `dim` zeros, to be given values by `set`.
 
     Args:
@@ -198,7 +195,7 @@ def vecInput(dim: int, device: str = IN_USE) -> Expression:
     >>> x.value()
     [3.0, 4.0]
     """
-    if device is not IN_USE:
+    if device != "":
         check_device("vecInput", device)
     (size,) = checked_dims("vecInput", (checked_index("vecInput", dim),))
     return _input(_filled("vecInput", (size,), 0.0), Dim.of((size,)))
@@ -231,7 +228,7 @@ def inputMatrix(v: Sequence[float], d: Sequence[int]) -> Expression:
     return _input(array, dim)
 
 
-def inputTensor(arr, batched: bool = False, device: str = IN_USE, reusable_expr: bool = False) -> Expression:
+def inputTensor(arr, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
     """A tensor with the shape and values of an array or nested list.
 
     Args:
@@ -245,7 +242,7 @@ def inputTensor(arr, batched: bool = False, device: str = IN_USE, reusable_expr:
     >>> inputTensor([[1, 2], [3, 4]], batched=True).dim()
     ((2,), 2)
     """
-    if device is not IN_USE:
+    if device != "":
         check_device("inputTensor", device)
     if reusable_expr is not False:
         checked_flag("inputTensor", "reusable_expr", reusable_expr)
@@ -268,7 +265,7 @@ def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
         raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 
 
-def one_hot(d: int, idx: int | Sequence[int], device: str = IN_USE) -> Expression:
+def one_hot(d: int, idx: int | Sequence[int], device: str = "") -> Expression:
     """A vector of d zeros with a one at place `idx`; for a list of places, a batch with a vector for each.
 
     Args:
@@ -284,7 +281,7 @@ def one_hot(d: int, idx: int | Sequence[int], device: str = IN_USE) -> Expressio
     >>> one_hot(3, [0, 2]).dim()
     ((3,), 2)
     """
-    if device is not IN_USE:
+    if device != "":
         check_device("one_hot", device)
     (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
     places = idx if np.iterable(idx) else [idx]
@@ -300,7 +297,7 @@ def sparse_inputTensor(
     shape: Sequence[int],
     batched: bool = False,
     defval: float = 0.0,
-    device: str = IN_USE,
+    device: str = "",
 ) -> Expression:
     """A tensor given by the places and values of some of its elements; of several at one place the last counts.
 
@@ -320,7 +317,7 @@ def sparse_inputTensor(
            [0., 0., 6.]], dtype=float32)
     """
     name = "sparse_inputTensor"
-    if device is not IN_USE:
+    if device != "":
         check_device(name, device)
     sizes = checked_dims(name, shape)
     numbers = _flat(name, values)

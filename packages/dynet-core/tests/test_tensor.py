@@ -99,8 +99,7 @@ def test_what_is_no_probability(bad):
     [
         ({"dim": 2}, OutOfRangeError, r"dim is 2, tensor \(2, 3\) has 2 dimensions"),
         ({"dim": -1}, OutOfRangeError, "dim is -1"),
-        ({"dim": 0.5}, ArgumentTypeError, "dim must be an int, not float 0.5"),
-        ({"dim": True}, ArgumentTypeError, "dim must be an int, not bool"),
+        ({"dim": 0.5}, ArgumentError, "dim must be a whole number, not 0.5"),
         ({"num": 0}, ArgumentError, "num must be at least 1, got 0"),
         ({"num": None}, ArgumentTypeError, "num must be an int, not NoneType"),
     ],

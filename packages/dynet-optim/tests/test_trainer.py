@@ -214,7 +214,7 @@ def test_subset_is_clipped_by_the_whole_norm():
         (([-1], []), OutOfRangeError, r"updated_params: -1 is out of range"),
         (([], [1]), OutOfRangeError, r"updated_lookups: 1 is out of range, the collection has 1"),
         ((3, []), ArgumentTypeError, r"updated_params must be a list of ints, not 3"),
-        (([0.5], []), ArgumentTypeError, r"updated_params must be a list of ints, not \[0.5\]"),
+        (([0.5], []), ArgumentError, r"updated_params: a place must be a whole number, not 0.5"),
     ],
 )
 def test_subset_errors(arguments, error, message):

@@ -58,7 +58,7 @@ WRONG = [
     # builders
     (lambda: rnn.VanillaLSTMBuilder(0, 2, 3, MODEL), ArgumentError, "VanillaLSTMBuilder", "at least 1", "0"),
     (lambda: rnn.VanillaLSTMBuilder(1, 2, -3, MODEL), ArgumentError, "VanillaLSTMBuilder", "-3"),
-    (lambda: rnn.GRUBuilder(1, 2.5, 3, MODEL), ArgumentTypeError, "GRUBuilder", "2.5"),
+    (lambda: rnn.GRUBuilder(1, 2.5, 3, MODEL), ArgumentError, "GRUBuilder", "2.5"),
     (lambda: rnn.SimpleRNNBuilder(1, 2, 3, None), ArgumentTypeError, "SimpleRNNBuilder", "NoneType"),
     (
         lambda: rnn.BiRNNBuilder(1, 2, 5, MODEL, rnn.VanillaLSTMBuilder),

@@ -300,7 +300,7 @@ def test_refused(name):
         (ArgumentError, "node 0 belongs to no tree", lambda: start.add_inputs([x, x, x], [1, 0, -1])),
         (ArgumentError, "node 1 belongs to no tree", lambda: start.add_inputs([x, x], [-1, 1])),
         (ArgumentTypeError, "not None", lambda: start.add_inputs([x, x], [None, 0])),
-        (ArgumentTypeError, "not 0.0", lambda: start.add_inputs([x, x], [-1, 0.0])),
+        (ArgumentError, "not 0.5", lambda: start.add_inputs([x, x], [-1, 0.5])),
     ]:
         with pytest.raises(error, match=match):
             call()

@@ -1,24 +1,48 @@
-"""Checks of what users give: indices, numbers, flags and arrays."""
+"""Checks of what users give: whole numbers, indices, numbers, flags and arrays."""
 
 from __future__ import annotations
 
 import math
 import operator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .dim import Dim
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+
+if TYPE_CHECKING:
+    from .dim import Dim
+
+
+def whole(name: str, what: str, value) -> int:
+    """A whole number that a user gave, as an int. What counts as one is said here, for the whole library.
+
+    Ints do, and floats without a fraction: a size halved, `8 / 2`, is a float. True is 1 and False is 0. So do numpy's
+    numbers, and its arrays of no dimensions.
+
+    Args:
+        name, what: the op and the argument, for errors.
+
+    Raises:
+        ArgumentTypeError: it is no number.
+        ArgumentError: it is a number with a fraction, infinite or NaN.
+    """
+    if value.__class__ is int:
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        number = value[()] if isinstance(value, np.ndarray) and not value.ndim else value  # a numpy number
+    if not isinstance(number, (float, np.floating, np.bool_)):
+        raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
+    if not float(number).is_integer():
+        raise ArgumentError(f"{name}: {what} must be a whole number, not {value!r:.40}")
+    return int(number)
 
 
 def checked_index(name: str, index) -> int:
     """An index that a user gave, as an int."""
-    try:
-        if isinstance(index, bool):
-            raise TypeError
-        return operator.index(index)
-    except TypeError:
-        raise ArgumentTypeError(f"{name}: an index must be an int, not {type(index).__name__} {index!r:.40}") from None
+    return whole(name, "an index", index)
 
 
 def _are_plain(values, size: int) -> bool:
@@ -39,17 +63,18 @@ def checked_indices(name: str, indices, size: int, of: str | Dim) -> list[int]:
     """
     if _are_plain(indices, size):
         return indices if indices.__class__ is list else list(indices)
-    try:
-        if any(isinstance(index, bool) for index in indices):
-            raise TypeError
-        found = [operator.index(index) for index in indices]
-    except TypeError:
-        raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}") from None
+    if indices.__class__ is np.ndarray:
+        indices = indices.tolist()  # of Python's numbers, mostly plain ones
+        if _are_plain(indices, size):
+            return indices
+    if not np.iterable(indices):
+        raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
+    found = [whole(name, "an index", index) for index in indices]
     if not found:
         raise ArgumentError(f"{name}: no indices")
     if min(found) < 0 or max(found) >= size:
         wrong = next(index for index in found if not 0 <= index < size)
-        named = f"x {of!r}" if isinstance(of, Dim) else of
+        named = of if isinstance(of, str) else f"x {of!r}"
         raise OutOfRangeError(f"{name}: index {wrong} is out of range for {named}, which has {size}")
     return found
 

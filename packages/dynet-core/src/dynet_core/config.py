@@ -18,7 +18,7 @@ from dynet_kernels.layout import MOST_THREADS
 
 from . import device
 from . import globals as process
-from .checks import checked_flag
+from .checks import checked_flag, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
 from .profiling import profile_program
@@ -264,6 +264,8 @@ def _allowed_by_environment() -> dict[str, Any]:
 
 
 def _checked(name: str, value, kind):
+    if kind is int and not isinstance(value, str):
+        value = whole(name, "the setting", value)
     try:
         found = kind(value)
     except (TypeError, ValueError):

@@ -33,7 +33,7 @@ def name() -> str:
     return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
 
 
-def check(caller: str, device: str) -> None:
+def check_device(caller: str, device: str) -> None:
     """Refuse a device that a user named for one thing, unless it is "CPU", "" or the one in use.
 
     All of a process is computed on one device; where the numbers of "CPU" are kept makes no difference to a program.
@@ -41,11 +41,13 @@ def check(caller: str, device: str) -> None:
     Raises:
         DeviceError: there is no such device, or it is not in use.
     """
+    if device in ("", "CPU"):
+        return
     if not isinstance(device, str):
         raise ArgumentTypeError(
             f"{caller}: a device is a str such as 'CPU', not {type(device).__name__} {device!r:.40}"
         )
-    if device not in ("", "CPU", name()):
+    if device != name():
         raise DeviceError(f"{caller}: {device!r:.40} is not the device in use, which is {name()!r}")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 import math
-import operator
 import threading
 from collections import deque
 from collections.abc import Sequence
 
-from .errors import ArgumentError, ArgumentTypeError, ShapeError
+import numpy as np
+
+from .checks import whole
+from .errors import ArgumentError, ShapeError
 
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # numbers in one expression
@@ -74,7 +76,7 @@ class Dim:
     @property
     def columns(self) -> int:
         """The product of all dimensions after the first."""
-        return self.size // self.rows if self.dims else 1
+        return math.prod(self.dims[1:])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,33 +90,28 @@ class Dim:
         return Dim.of, (self.dims, self.batch)
 
 
-def _whole(number) -> int:
-    if isinstance(number, bool):
-        raise TypeError
-    return operator.index(number)
-
-
-def checked_dims(name: str, dims: int | Sequence[int]) -> tuple[int, ...]:
-    """Sizes that a user gave, as a tuple of positive ints."""
-    try:
-        sizes = (_whole(dims),) if hasattr(dims, "__index__") else tuple(map(_whole, dims))
-    except TypeError:
-        raise ArgumentTypeError(f"{name}: dimensions are ints or a tuple of ints, not {dims!r:.60}") from None
-    if not sizes or min(sizes) < 1:
-        raise ArgumentError(f"{name}: every dimension must be at least 1, got {sizes}")
+def checked_dims(name: str, dims: int | Sequence[int], least: int = 1) -> tuple[int, ...]:
+    """Sizes that a user gave, as a tuple of ints; each is at least `least`."""
+    single = dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims))
+    given: Sequence[int] = (dims,) if single else dims  # type: ignore
+    sizes = tuple([whole(name, "a dimension", size) for size in given])
+    if not sizes or min(sizes) < least:
+        raise ArgumentError(f"{name}: every dimension must be at least {least}, got {sizes}")
     if len(sizes) > MAX_DIMS:
         raise ShapeError(f"{name}: {len(sizes)} dimensions, at most {MAX_DIMS} are possible: {sizes}")
-    if math.prod(sizes) > MAX_TOTAL:
+    if (math.prod(sizes) or extent(sizes)) > MAX_TOTAL:
         raise ShapeError(f"{name}: an expression holds at most {MAX_TOTAL} numbers, not {sizes}")
     return sizes
 
 
+def extent(sizes: Sequence[int]) -> int:
+    """The product of sizes, but for those of 0: what must not be too large, even if there are no numbers at all."""
+    return math.prod([size or 1 for size in sizes])
+
+
 def checked_batch(name: str, batch_size: int) -> int:
     """A batch size that a user gave."""
-    try:
-        batch = _whole(batch_size)
-    except TypeError:
-        raise ArgumentTypeError(f"{name}: batch_size must be an int, not {batch_size!r:.40}") from None
+    batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")
     return batch

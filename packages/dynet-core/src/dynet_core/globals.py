@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import draw, graph, noise, random_stream, watched
-from .checks import checked_flag
+from .checks import checked_flag, whole
 
 
 def renew_cg(
@@ -83,5 +83,6 @@ def print_graphviz(
 
 def reset_random_seed(seed: int) -> None:
     """Restart all random numbers: those of initial values, and those of dropout and noise."""
+    seed = whole("reset_random_seed", "the seed", seed)
     random_stream.reset_random_seed(seed)
     noise.reset(seed)

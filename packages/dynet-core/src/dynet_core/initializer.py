@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from dynet_core.checks import whole
 from dynet_core.errors import ArgumentTypeError, DynetError
 from dynet_core.random_stream import stream
 
@@ -71,6 +72,8 @@ class PyInitializer:
         Errors: InitializerError when the initializer does not fit `dim`.
         """
         dim = _checked_dim(self, dim)
+        if 0 in dim:  # there is nothing to draw
+            return np.zeros(dim, np.float32)
         stored = dim[1:] + dim[:1] if lookup else dim
         flat = np.asarray(self.draw(stored), np.float32)
         if flat.shape != (math.prod(dim),):
@@ -311,8 +314,9 @@ class NumpyInitializer(PyInitializer):
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> np.ndarray:
         """As in the base class; nothing is drawn, the array has the shape that users see."""
-        if self.array.shape != tuple(dim):
-            raise _error(self, f"array is {self.array.shape}, the parameter is {tuple(dim)}")
+        dim = _checked_dim(self, dim)
+        if self.array.shape != dim:
+            raise _error(self, f"array is {self.array.shape}, the parameter is {dim}")
         stored = np.array(np.moveaxis(self.array, 0, -1) if lookup else self.array, order="F")
         return np.moveaxis(stored, -1, 0) if lookup else stored
 
@@ -384,7 +388,7 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: float, mean: fl
         size = dim[1:] if lookup else dim
         if not size:
             raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
-        return NormalInitializer(var=0.5 / size[-1])
+        return NormalInitializer(var=0.5 / max(size[-1], 1))
     raise InitializerError(f"init is {name!r}, which is none of {_names()}")
 
 
@@ -407,9 +411,9 @@ def _side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
 
 
 def _checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ...]:
-    dim = tuple(dim)
-    if not dim or min(dim) < 1:
-        raise _error(initializer, f"dimensions must be 1 or more but the parameter is {dim}")
+    dim = tuple([whole(type(initializer).__name__, "a dimension", size) for size in dim])
+    if not dim or min(dim) < 0:
+        raise _error(initializer, f"dimensions must be 0 or more but the parameter is {dim}")
     return dim
 
 

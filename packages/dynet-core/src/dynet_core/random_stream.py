@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import operator
 import os
 import threading
 from collections.abc import Callable
 
 import numpy as np
+
+from .checks import whole
 
 __all__ = ["InitialStream", "reset_random_seed", "stream"]
 
@@ -31,7 +32,7 @@ class InitialStream:
     which thread gets which numbers depends on timing, but no number is given out twice.
 
     Arguments: `seed`, a whole number from 0 to 2**32 - 1; None takes one from the operating system.
-    Errors: TypeError for a seed that is not a whole number, ValueError for one out of range.
+    Errors: TypeError for a seed that is no number, ValueError for one that is not whole or out of range.
     Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform
     pseudo-random number generator", 1998.
 
@@ -40,7 +41,8 @@ class InitialStream:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = int.from_bytes(os.urandom(4), "little") if seed is None else operator.index(seed)
+        drawn = int.from_bytes(os.urandom(4), "little") if seed is None else seed
+        self.seed = whole("InitialStream", "the seed", drawn)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
         self._engine = np.random.RandomState(self.seed)
@@ -144,7 +146,7 @@ def reset_random_seed(seed: int) -> None:
     array([-0.25091976], dtype=float32)
     """
     global _current
-    _current = InitialStream(operator.index(seed))
+    _current = InitialStream(whole("reset_random_seed", "the seed", seed))
 
 
 def stream() -> InitialStream:

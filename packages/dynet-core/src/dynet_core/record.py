@@ -20,7 +20,10 @@ SignatureOf = Callable[..., Signature]
 
 
 def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
-    """The graph that operands belong to; parameters belong to any. Checks that they are expressions at all."""
+    """The graph that operands belong to; parameters belong to any.
+
+    Checks that they are expressions at all, and no parameters of size 0: these can be made and saved, not used.
+    """
     found = None
     for operand in operands:
         if not isinstance(operand, Expression):
@@ -32,6 +35,9 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
             if found is not None:
                 raise StaleExpressionError(f"{name}: the operands belong to the graphs of two threads; {OTHER_THREAD}")
             found = graph
+        elif graph is None and not operand.type.total:
+            shape = operand.shape()  # type: ignore[attr-defined]
+            raise ShapeError(f"{name}: {operand!r} has size 0: it is {shape}, and no graph can use it")
     if found is not None and found is not current():
         raise StaleExpressionError(f"{name}: {OTHER_THREAD}")
     return current() if found is None else found

@@ -109,6 +109,8 @@ class Signature:
         deferred: Sequence[Step] = (),
     ):
         self.dim, self.name, self.parts, self.repeats = dim, name, tuple(parts), repeats
+        if not dim.total:  # there is nothing to compute
+            forward = backward = deferred = ()
         each = variadic if each is None else each
         waits_from, waits_to = waits or (0, at.TO_THE_END)
         self.kernel = forward[-1].kernel if forward else ""
@@ -176,7 +178,7 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
     view = views[role // 2]
     each = view.source == at.EACH
     operand = view.source >= 0 and view.source == step.gradient_of and not for_each
-    if not (each or operand) or view.offset or view.index != at.NO_INDEX:
+    if not size or not (each or operand) or view.offset or view.index != at.NO_INDEX:
         return 0
     count = view.period if each else columns
     starts = [_start(view, c) for c in range(count)] if count <= MOST_CHECKED else []
@@ -267,7 +269,7 @@ def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
-def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0) -> Signature:
+def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0) -> Signature:
     """A node that is a place inside its operand: nothing is computed or copied.
 
     With `scale`, it has one attribute, which counts in units of that many floats. Only where its gradient must
@@ -277,11 +279,11 @@ def alias(dim: Dim, *, name: str = "", scale: int = 0, offset: int = 0) -> Signa
         dim,
         name=name,
         operands=1,
-        attributes=int(scale != 0),
+        attributes=int(scale is not None),
         kind=at.ALIAS,
-        alias_scale=scale,
+        alias_scale=scale or 0,
         alias_offset=offset,
-        views=[View(at.SELF), View(0, offset=offset, index=0 if scale else at.NO_INDEX, scale=scale)],
+        views=[View(at.SELF), View(0, offset=offset, index=at.NO_INDEX if scale is None else 0, scale=scale or 0)],
         backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
     )
 

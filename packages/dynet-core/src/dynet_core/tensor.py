@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import noise
-from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from .checks import whole
+from .errors import ArgumentError, OutOfRangeError
 
 
 class Tensor:
@@ -117,14 +118,12 @@ class Tensor:
         return dim, num
 
     def _checked(self, name: str, dim: int, num: int) -> tuple[int, int]:
-        for what, value in (("dim", dim), ("num", num)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
+        dim, num = whole(name, "dim", dim), whole(name, "num", num)
         if not 0 <= dim < self._dims:
             raise OutOfRangeError(f"{name}: dim is {dim}, {self!r} has {self._dims} dimensions")
         if num < 1:
             raise ArgumentError(f"{name}: num must be at least 1, got {num}")
-        return int(dim), int(num)
+        return dim, num
 
     def __repr__(self) -> str:
         dims, batch = self._axes()[: self._dims], self._axes()[self._dims :]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dynet_core.checks import checked_flag, checked_index
+from dynet_core.checks import checked_flag, whole
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
@@ -188,10 +188,7 @@ def reduced(
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     """Dimensions that a user gave, and whether the batch is one of them, as axes."""
     b = checked_flag(name, "b", b)
-    try:
-        found = [checked_index(name, one) for one in (d if np.iterable(d) else (d,))]
-    except ArgumentTypeError:
-        raise ArgumentTypeError(f"{name}: d must be a list of dimensions, not {d!r:.60}") from None
+    found = [whole(name, "a dimension", one) for one in (d if np.iterable(d) else (d,))]
     rank = len(dim.dims)
     for one in found:
         if not 0 <= one < rank:
@@ -201,17 +198,6 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     if not found and not b:
         raise ArgumentError(f"{name}: no dimension to reduce: d is empty and b is False")
     return (*found, rank) if b else tuple(found)
-
-
-def checked_count(name: str, what: str, value, least: int) -> int:
-    """A whole number that a user gave, at least `least`."""
-    try:
-        number = checked_index(name, value)
-    except ArgumentTypeError:
-        raise ArgumentTypeError(f"{name}: {what} must be an int, not {value!r:.40}") from None
-    if number < least:
-        raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
-    return number
 
 
 def along_axes(function: Callable) -> Callable:

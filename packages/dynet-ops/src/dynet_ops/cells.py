@@ -314,7 +314,8 @@ def record_step(
     batch, hidden = common_batch(name, dims), previous[0].type.rows
     rows = [bias.type.rows for bias in inputs[::2]]
     fits = (
-        all(dim.columns == 1 for dim in dims[: 1 + len(previous)])
+        hidden > 0
+        and all(dim.columns == 1 for dim in dims[: 1 + len(previous)])
         and all(state.type.rows == hidden for state in previous)
         and sum(rows) == hidden * len(cell.gates)
         and [(w.type.rows, w.type.columns) for w in inputs[1::2]] == [(size, x.type.rows) for size in rows]

@@ -67,7 +67,7 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
         views += [target, source]
         loops = collapsed(loops)
         y, x = 2 * place, 2 * place + 1
-        adds = any(extent > 1 and stride == 0 for extent, stride, _ in loops)
+        adds = any(extent != 1 and stride == 0 for extent, stride, _ in loops)
         if adds and place == 0:
             forward.append(Step("clear", (result.total,)))
         forward.append(Step("accumulate" if adds else "copy", copy_parameters(2 * y, 2 * x, loops)))
@@ -82,10 +82,12 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
                      forward=forward, backward=backward, **facts)  # fmt: skip
 
 
-def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int = 0, offset: int = 0) -> Signature:
+def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
     """A copy from one operand, optionally from a place that an attribute gives."""
-    source = View(0, offset=offset, index=0, scale=index_scale) if index_scale else View(0, offset=offset)
-    return copies(result, [(View(SELF), source, loops)], attributes=int(index_scale > 0))
+    if index_scale is None:
+        return copies(result, [(View(SELF), View(0, offset=offset), loops)])
+    source = View(0, offset=offset, index=0, scale=index_scale)
+    return copies(result, [(View(SELF), source, loops)], attributes=1)
 
 
 def around(dim: Dim, d: int) -> tuple[int, int]:

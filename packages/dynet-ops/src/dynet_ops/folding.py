@@ -15,9 +15,8 @@ from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.layout import SELF
 
-from .axes import checked_count
 from .copying import Loop, collapsed, copy_parameters
-from .operands import checked_expression
+from .operands import checked_count, checked_expression
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:

@@ -20,7 +20,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, sum_over
 
 from .losses import checked_real
-from .operands import checked_dimension, checked_expression
+from .operands import checked_dimension, checked_expression, is_list
 from .shape import transpose
 
 _VIEWS = ("y", "x", "picked", "m")
@@ -145,7 +145,7 @@ def hinge_dim(x: Expression, v: Sequence[int], d: int = 0, m: float = 1.0) -> Ex
     rows = checked_dimension("hinge_dim", d, dim) == 1
     size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
     margin = checked_real("hinge_dim", "m", m)
-    lists = v if isinstance(v, (list, tuple, np.ndarray)) and len(v) and np.ndim(v[0]) == 1 else [v]
+    lists = v if is_list(v) and len(v) and np.ndim(v[0]) == 1 else [v]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dynet_core.checks import checked_index
-from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from dynet_core.checks import checked_index, whole
+from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of
 
@@ -15,10 +15,14 @@ def item(x: Expression, key) -> Expression:
     """What `x[key]` means: an index picks along its dimension, which disappears; slices keep theirs.
 
     Negative indices count from the end; slices end with the dimension, as in Python. Their steps are positive.
+    A slice behind those of all dimensions is of the batch.
 
     >>> x = inputVector([1, 2, 3, 4])
     >>> x[-1].value(), x[1:3].value(), x[::2].value()
     (4.0, [2.0, 3.0], [1.0, 3.0])
+    >>> inputTensor([[1, 2, 3], [4, 5, 6]], batched=True)[:, 1:].npvalue()
+    array([[2., 3.],
+           [5., 6.]], dtype=float32)
     """
     if key.__class__ is int and -(size := x.type.dims[0]) <= key < size:
         return pick(x, key % size)
@@ -31,7 +35,9 @@ def item(x: Expression, key) -> Expression:
         if start < stop:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
-    if len(keys) > len(x.type.dims):
+    rank = len(x.type.dims)
+    of_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
+    if len(keys) > rank + of_batch:
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
     picked, ranges = [], []
     for number, one in enumerate(keys):
@@ -39,6 +45,9 @@ def item(x: Expression, key) -> Expression:
             ranges.append(_range_of(x, number, one))
         else:
             picked.append((_index_of(x, number, one), number))
+    if of_batch:
+        every = [(0, size, 1) for size in x.type.dims]
+        x = select_regularly(graph_of("x[...]", (x,)), x, [*every, ranges.pop()])
     for index, number in reversed(picked):
         x = pick(x, index, number)
     if any(step > 1 for _, _, step in ranges):
@@ -52,19 +61,27 @@ def item(x: Expression, key) -> Expression:
 def _index_of(x: Expression, number: int, index) -> int:
     size, index = x.type.dims[number], checked_index("x[...]", index)
     if not -size <= index < size:
+        graph_of("x[...]", (x,))  # says if it is a parameter of size 0
         raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}")
     return index % size
 
 
-def _range_of(x: Expression, number: int, part: slice) -> tuple[int, int, int]:
+def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
+    """Where a slice of dimension d begins and ends, and its step. Behind the last dimension comes the batch."""
+    is_batch = d == len(x.type.dims)
+    size = x.type.batch if is_batch else x.type.dims[d]
+    step = 1 if part.step is None else whole("x[...]", "the step of a slice", part.step)
+    if step < 1:
+        raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
     try:
-        if part.step is not None and checked_index("x[...]", part.step) < 1:
-            raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
-        start, stop, step = part.indices(x.type.dims[number])
-    except TypeError:
-        raise ArgumentTypeError(f"x[...]: slices are made of ints, got {part}") from None
+        start, stop, _ = part.indices(size)
+    except TypeError:  # floats, or an error
+        ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
+        start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
-        raise OutOfRangeError(f"x[...]: {part} takes nothing from dimension {number} of x, which is {x.type!r}")
+        graph_of("x[...]", (x,))
+        named = "the batch" if is_batch else f"dimension {d}"
+        raise OutOfRangeError(f"x[...]: {part} takes nothing from {named} of x, which is {x.type!r}")
     return start, stop, step
 
 

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from dynet_core import device
 from dynet_core.checks import checked_flag, checked_index, checked_indices
+from dynet_core.device import check_device
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import (
     ArgumentError,
@@ -101,18 +101,21 @@ def _input(array: np.ndarray, dim: Dim) -> Expression:
     return node
 
 
-def inputVector(v: Sequence[float]) -> Expression:
+def inputVector(v: Sequence[float], device: str = "") -> Expression:
     """A vector of given values.
 
     Args:
-        v: numbers, or an array of one dimension.
+        v: numbers, or an array of one dimension; none give a vector of size 0, of which sums are 0.
+        device: "CPU" or the device in use.
 
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
     """
+    if device != "":
+        check_device("inputVector", device)
     if v.__class__ is not list:
         array = _flat("inputVector", v)
-        return _input(array, Dim.of((checked_size("inputVector", array.size),)))
+        return _input(array, Dim.of((array.size,)))
     try:
         graph = thread.graph
     except AttributeError:
@@ -126,7 +129,7 @@ def inputVector(v: Sequence[float]) -> Expression:
     try:
         signature, dim = _vectors[len(v)]
     except KeyError:
-        dim = Dim.of((checked_size("inputVector", len(v)),))
+        dim = Dim.of((len(v),))
         signature, dim = _vectors[len(v)] = _signature(dim).at, dim
     node = graph.next
     if node is None:
@@ -160,12 +163,18 @@ NUMBER = Dim.of((1,))
 NUMBER_AT = _signature(NUMBER).at
 
 
-def scalarInput(s: float) -> Expression:
+def scalarInput(s: float, device: str = "") -> Expression:
     """A single number.
+
+    Args:
+        s: the number.
+        device: "CPU" or the device in use.
 
     >>> scalarInput(2.5).value()
     2.5
     """
+    if device != "":
+        check_device("scalarInput", device)
     if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
         try:
             graph = thread.graph
@@ -187,15 +196,21 @@ def scalarInput(s: float) -> Expression:
     return _input(array, Dim.of((1,)))
 
 
-def vecInput(dim: int) -> Expression:
+def vecInput(dim: int, device: str = "") -> Expression:
     """A vector of `dim` zeros, to be given values by `set`.
+
+    Args:
+        dim: the size.
+        device: "CPU" or the device in use.
 
     >>> x = vecInput(2)
     >>> x.set([3, 4])
     >>> x.value()
     [3.0, 4.0]
     """
-    (size,) = checked_dims("vecInput", checked_index("vecInput", dim))
+    if device != "":
+        check_device("vecInput", device)
+    (size,) = checked_dims("vecInput", (checked_index("vecInput", dim),))
     return _input(_filled("vecInput", (size,), 0.0), Dim.of((size,)))
 
 
@@ -226,19 +241,25 @@ def inputMatrix(v: Sequence[float], d: Sequence[int]) -> Expression:
     return _input(array, dim)
 
 
-def inputTensor(arr, batched: bool = False) -> Expression:
+def inputTensor(arr, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
     """A tensor with the shape and values of an array or nested list.
 
     Args:
         arr: an array, a nested list of numbers, or a list of arrays: then each is a batch element.
         batched: the last axis is the batch.
+        device: "CPU" or the device in use.
+        reusable_expr: accepted, and not needed: `set` gives any input other values.
 
     >>> inputTensor([[1, 2], [3, 4]]).dim()
     ((2, 2), 1)
     >>> inputTensor([[1, 2], [3, 4]], batched=True).dim()
     ((2,), 2)
     """
-    if isinstance(arr, (list, tuple)) and len(arr) and all(isinstance(a, np.ndarray) and a.ndim for a in arr):
+    if device != "":
+        check_device("inputTensor", device)
+    if reusable_expr is not False:
+        checked_flag("inputTensor", "reusable_expr", reusable_expr)
+    if isinstance(arr, (list, tuple)) and len(arr) and all(isinstance(a, np.ndarray) for a in arr):
         if len({a.shape for a in arr}) > 1:
             raise ShapeError(f"inputTensor: the arrays differ in shape: {[a.shape for a in arr]}")
         arr, batched = np.stack(list(arr), axis=-1), True
@@ -257,8 +278,13 @@ def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
         raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 
 
-def one_hot(d: int, idx: int | Sequence[int]) -> Expression:
+def one_hot(d: int, idx: int | Sequence[int], device: str = "") -> Expression:
     """A vector of d zeros with a one at place `idx`; for a list of places, a batch with a vector for each.
+
+    Args:
+        d: the size.
+        idx: the place of the one, or a list of places.
+        device: "CPU" or the device in use.
 
     Raises:
         OutOfRangeError: a place is not in 0..d-1.
@@ -268,8 +294,10 @@ def one_hot(d: int, idx: int | Sequence[int]) -> Expression:
     >>> one_hot(3, [0, 2]).dim()
     ((3,), 2)
     """
-    (size,) = checked_dims("one_hot", checked_index("one_hot", d))
-    places = [idx] if isinstance(idx, (int, np.integer)) else idx
+    if device != "":
+        check_device("one_hot", device)
+    (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
+    places = idx if np.iterable(idx) else [idx]
     found = checked_indices("one_hot", places, size, f"a vector of {size}")
     array = _filled("one_hot", (size, len(found)), 0.0)
     array[found, range(len(found))] = 1
@@ -282,6 +310,7 @@ def sparse_inputTensor(
     shape: Sequence[int],
     batched: bool = False,
     defval: float = 0.0,
+    device: str = "",
 ) -> Expression:
     """A tensor given by the places and values of some of its elements; of several at one place the last counts.
 
@@ -291,6 +320,7 @@ def sparse_inputTensor(
         shape: the dimensions, the batch included.
         batched: the last axis is the batch.
         defval: the value of all other elements.
+        device: "CPU" or the device in use.
 
     Raises:
         OutOfRangeError: an index is not inside the shape.
@@ -300,6 +330,8 @@ def sparse_inputTensor(
            [0., 0., 6.]], dtype=float32)
     """
     name = "sparse_inputTensor"
+    if device != "":
+        check_device(name, device)
     sizes = checked_dims(name, shape)
     numbers = _flat(name, values)
     other = real_array(name, defval)
@@ -349,17 +381,18 @@ def inputTensorTranspose(arr, dim=None, batch_size: int = 1) -> Expression:
 def to_device(e: Expression, device_str: str) -> Expression:
     """e itself: everything is computed on one device, "CPU" unless a GPU was asked for.
 
+    Args:
+        e: any expression.
+        device_str: "CPU" or the device in use.
+
     Raises:
-        ArgumentError: another device is named.
+        DeviceError: another device is named.
 
     >>> to_device(inputVector([1, 2]), "CPU").value()
     [1.0, 2.0]
     """
     graph_of("to_device", (e,))
-    if not isinstance(device_str, str):
-        raise ArgumentTypeError(f"to_device: device_str must be a str, not {type(device_str).__name__}")
-    if device_str not in (device.name(), ""):
-        raise ArgumentError(f"to_device: {device_str!r:.40} is not the device in use, which is {device.name()!r}")
+    check_device("to_device", device_str)
     return e
 
 

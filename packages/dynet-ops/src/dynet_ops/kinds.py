@@ -288,7 +288,7 @@ def columnwise(
                 raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
             batch = common_batch(name, dims)
             inner = 1 if whole else first.columns
-            size = first.size // inner
+            size = first.size if whole else first.rows
             dim = Dim.of(((1,) if whole else first.dims[1:] or (1,)) if number else first.dims, batch)
             extents = (inner, batch)
             at = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]

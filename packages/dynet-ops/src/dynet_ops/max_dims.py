@@ -99,7 +99,7 @@ def _recorder(passes: bool):
             dim,
             operands=1,
             passes=passes,
-            columns=dim.total // rows,
+            columns=dim.columns * dim.batch,
             views=[View(SELF, stride=rows), View(0, stride=rows)],
             forward=[Step("argmax", (rows,))],
             backward=[Step("argmax.dx", (rows,), gradient_of=0)] if passes else [],

@@ -12,8 +12,8 @@ from dynet_core.op import Sample, register
 from dynet_kernels import formula as f
 from dynet_kernels.rule import sum_over
 
-from .axes import add_reduction, along_axes, checked_axes, checked_count, reduced
-from .operands import checked_expression
+from .axes import add_reduction, along_axes, checked_axes, reduced
+from .operands import checked_count, checked_expression
 from .reduce_dims import AXES_SAMPLES, BATCH_SAMPLES, ELEMENTS_SAMPLES, SUM, elements_along
 
 SMALL = (2, 3, 4)  # orders of moments that have kernels of their own, without a power
@@ -137,8 +137,8 @@ add_reduction(
 
 def _std(name: str, x: Expression, axes: Sequence[int], n: int = 0) -> Expression:
     count = elements_along(x.type, axes)
-    n = n or count
-    return reduced(name, "std", x, axes, [1 / n, n - count])
+    of = n or count
+    return reduced(name, "std", x, axes, [1 / of, of - count])
 
 
 def std_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False, n: int = 0) -> Expression:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dynet_core.checks import checked_index
+from dynet_core.checks import checked_index, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
@@ -41,19 +41,30 @@ def listed(name: str, xs) -> Sequence[Expression]:
     return xs
 
 
+def checked_count(name: str, what: str, value, least: int) -> int:
+    """A number of things that a user gave, at least `least`."""
+    number = whole(name, what, value)
+    if number < least:
+        raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
+    return number
+
+
 def checked_size(name: str, what: str, value) -> int:
-    """A number of things that a user gave, at least 1."""
-    size = None if isinstance(value, (bool, np.bool_)) else getattr(value, "__index__", None)
-    if size is None:
-        raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
-    if not 1 <= size() <= MAX_TOTAL:
-        raise ArgumentError(f"{name}: {what} must be in 1..{MAX_TOTAL}, got {size()}")
-    return size()
+    """A size that a user gave, from 1 to what an expression can hold."""
+    size = checked_count(name, what, value, 1)
+    if size > MAX_TOTAL:
+        raise ArgumentError(f"{name}: {what} must be at most {MAX_TOTAL}, got {size}")
+    return size
+
+
+def is_list(value) -> bool:
+    """Whether a user gave several things: an array of no dimensions is a single one."""
+    return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def checked_pair(name: str, what: str, values) -> tuple[int, int]:
     """Two sizes that a user gave, for rows and columns."""
-    if not isinstance(values, (list, tuple, np.ndarray)):
+    if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
     if len(values) != 2:
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")

@@ -18,7 +18,7 @@ from dynet_core.signature import Signature, Step, View, alias
 from dynet_kernels.layout import SELF
 
 from .copying import around, collapsed, copy_of, copy_parameters, repeat
-from .operands import checked_dimension, checked_expression
+from .operands import checked_dimension, checked_expression, is_list
 
 
 @functools.cache
@@ -46,13 +46,17 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
     """
-    if dim == 0 and index.__class__ is int:
+    if index.__class__ is not int:
+        if is_list(index):
+            return _pick_each("pick", e, index, dim)  # type: ignore[arg-type]
+        index = checked_index("pick", index)
+    if dim == 0:
         try:
             signature, shape, size = _first[e.type]
             graph = e.graph
             alone = len(THREADS) == 1 or graph is thread.graph
-            if 0 <= index < size and alone:  # type: ignore[operator]
-                node = graph.next
+            if 0 <= index < size and alone:  # type: ignore
+                node = graph.next  # not of a parameter, which has no graph
                 graph.next = node.next
                 node.type = shape
                 nodes = graph.nodes
@@ -62,12 +66,9 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
                 return node
         except (KeyError, AttributeError):
             pass
-    if isinstance(index, (list, tuple, np.ndarray)):
-        return _pick_each("pick", e, index, dim)
     shape = checked_expression("pick", e).type.plain
     dim = checked_dimension("pick", dim, shape)
-    index = checked_index("pick", index)
-    if not 0 <= index < shape.dims[dim]:
+    if not 0 <= index < shape.dims[dim]:  # type: ignore
         raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
     node = append(graph_of("pick", (e,)), _pick_signature(shape, dim, 0), [e.at, index])
     if dim == 0:

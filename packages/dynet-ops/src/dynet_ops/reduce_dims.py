@@ -19,12 +19,11 @@ from .axes import (
     along_axes,
     around,
     checked_axes,
-    checked_count,
     column_signature,
     reduced,
     without,
 )
-from .operands import checked_dimension, checked_expression
+from .operands import checked_count, checked_dimension, checked_expression
 from .reduce import sum_elems
 
 SUM = sum_elems.__name__
@@ -38,9 +37,9 @@ add_reduction(
 )
 
 
-def elements_along(dim, axes: Sequence[int]) -> int:
-    """How many elements become one number."""
-    return math.prod((*dim.dims, dim.batch)[axis] for axis in axes)
+def elements_along(dim, axes: Sequence[int]) -> float:
+    """How many elements become one number; the mean of none is NaN."""
+    return math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
 
 
 def sum_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False) -> Expression:

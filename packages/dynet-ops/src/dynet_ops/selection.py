@@ -20,7 +20,7 @@ from dynet_kernels.layout import SELF
 
 from .copying import LOOPS, Loop, collapsed, copy_of, copy_parameters, joined
 from .layouts import strides_of
-from .operands import checked_dimension, checked_expression, checked_size
+from .operands import checked_dimension, checked_expression, checked_size, is_list
 from .shape import along
 
 KERNELS.add("largest_in_order", LargestInOrder())
@@ -124,7 +124,7 @@ def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
     """One number for each dimension and the batch; what was not given has its default."""
     sizes = (*dim.dims, dim.batch)
-    if not isinstance(given, (list, tuple, np.ndarray)):
+    if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
     if len(given) > len(sizes):
         raise ArgumentError(

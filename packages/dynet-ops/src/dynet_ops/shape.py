@@ -18,12 +18,12 @@ from dynet_core.signature import Signature, alias, apart
 from .copying import LOOPS, Loop, copy_of, joined
 from .kinds import by_plain_dims, op
 from .layouts import strides_of
-from .operands import checked_dimension, checked_expression
+from .operands import checked_dimension, checked_expression, is_list
 
 
 @functools.cache
-def _alias(dim: Dim, scale: int) -> Signature:
-    return alias(dim, scale=scale)
+def _alias(dim: Dim) -> Signature:
+    return alias(dim)
 
 
 def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
@@ -44,7 +44,7 @@ def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
         if batch != 1 or new.size != old.size:
             raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")
         new = Dim.of(dims, old.batch)
-    return append(graph_of("reshape", (x,)), _alias(new, 0), [x.at])
+    return append(graph_of("reshape", (x,)), _alias(new), [x.at])
 
 
 register(
@@ -112,7 +112,7 @@ def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
     if dims is SWAPPED:
         return _swap(x)
     dim = checked_expression("transpose", x).type.plain
-    if not isinstance(dims, (tuple, list, np.ndarray)):
+    if not is_list(dims):
         raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
     order = tuple(checked_index("transpose", d) for d in dims)
     if sorted(order) != list(range(len(order))) or not len(dim.dims) <= len(order) <= MAX_DIMS:

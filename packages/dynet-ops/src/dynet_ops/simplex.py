@@ -38,7 +38,7 @@ def _sparsemax_signature(dim: Dim) -> Signature:
     return Signature(
         dim,
         operands=1,
-        columns=dim.total // rows,
+        columns=dim.columns * dim.batch,
         views=[View(SELF, stride=rows), View(0, stride=rows)],
         forward=[Step("sparsemax", (rows,))],
         backward=[Step("sparsemax.dx", (rows,), gradient_of=0)],

@@ -10,11 +10,10 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from operator import index
 
 import numpy as np
 
-from dynet_core.checks import checked_flag
+from dynet_core.checks import checked_flag, whole
 from dynet_core.device import compiled
 from dynet_core.engine import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
@@ -356,9 +355,10 @@ class Trainer:
 
 def _places(name: str, places: Iterable[int], among: list) -> list[int]:
     try:
-        found = [index(place) for place in places]
+        given = list(places)
     except TypeError:
         raise ArgumentTypeError(f"{name} must be a list of ints, not {places!r:.60}") from None
+    found = [whole(name, "a place", place) for place in given]
     wrong = [place for place in found if not 0 <= place < len(among)]
     if wrong:
         raise OutOfRangeError(f"{name}: {wrong[0]} is out of range, the collection has {len(among)}")

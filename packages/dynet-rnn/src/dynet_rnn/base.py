@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dynet_core.dim import checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
@@ -14,6 +13,7 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_ops.cells import Cell
 from dynet_ops.dropouts import checked_probability
 from dynet_ops.inputs import inputVector
+from dynet_ops.operands import checked_size
 
 from .layers import Layers
 from .state import RNNState, Run
@@ -32,7 +32,8 @@ class LayersBuilder:
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
         name = self.whoami()
-        (layers,), (size,), (hidden,) = [checked_dims(name, number) for number in (layers, input_dim, hidden_dim)]
+        layers, size = checked_size(name, "layers", layers), checked_size(name, "input_dim", input_dim)
+        hidden = checked_size(name, "hidden_dim", hidden_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
         self._spec: tuple = (layers, size, hidden)

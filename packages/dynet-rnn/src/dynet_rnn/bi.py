@@ -9,6 +9,7 @@ from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
 from dynet_ops.joining import concatenate, concatenations
+from dynet_ops.operands import checked_size
 
 from .base import _RNNBuilder
 from .state import RNNState
@@ -46,13 +47,15 @@ class BiRNNBuilder:
         rnn_builder_factory: Callable[..., _RNNBuilder] | None,
         builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
     ):
-        self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
         self.model = model
         if builder_layers is not None:
+            self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
             self.builder_layers = [(forward, backward) for forward, backward in builder_layers]
             return
-        if num_layers < 1:
-            raise ArgumentError(f"BiRNNBuilder: num_layers must be at least 1, got {num_layers}")
+        num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
+        input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)
+        hidden_dim = checked_size("BiRNNBuilder", "hidden_dim", hidden_dim)
+        self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
         if hidden_dim % 2:
             raise ArgumentError(f"BiRNNBuilder: hidden_dim must be even, got {hidden_dim}")
         if rnn_builder_factory is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import random
 from abc import ABC, abstractmethod
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from dynet_core import noise
-from dynet_core.dim import checked_dims
+from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.initializer import ConstInitializer
@@ -20,6 +19,7 @@ from dynet_core.record import graph_of
 from dynet_ops.constants import constant
 from dynet_ops.joining import concatenate, concatenate_to_batch
 from dynet_ops.matrix import affine_transform
+from dynet_ops.operands import checked_size
 from dynet_ops.picking import pick_batch_elem, pickrange
 from dynet_ops.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
 from dynet_ops.selection import select_rows
@@ -112,7 +112,7 @@ class SoftmaxBuilder(ABC):
     def _begin(self, rep_dim: int, model: ParameterCollection, collection: str) -> int:
         """Check what every constructor takes, and make the collection; the size of x."""
         name = self.whoami()
-        (size,) = checked_dims(f"{name}: rep_dim", rep_dim)
+        size = checked_size(name, "rep_dim", rep_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: pc must be a ParameterCollection, not {type(model).__name__}")
         self._model, self._size = model.add_subcollection(collection), size
@@ -144,12 +144,7 @@ def _drawn(logits: Expression) -> int:
 
 
 def _checked_class(method: str, c, count: int) -> int:
-    try:
-        number = operator.index(c)
-    except TypeError:
-        number = None
-    if number is None or isinstance(c, (bool, np.bool_)):
-        raise ArgumentTypeError(f"{method}: a class is an int, not {c!r:.40}")
+    number = whole(method, "a class", c)
     if not 0 <= number < count:
         raise ArgumentError(f"{method}: class {number} is out of range, there are {count}")
     return number
@@ -171,7 +166,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
     """
 
     def __init__(self, rep_dim: int, num_classes: int, pc: ParameterCollection, bias: bool = True):
-        (count,) = checked_dims("StandardSoftmaxBuilder: num_classes", num_classes)
+        count = checked_size("StandardSoftmaxBuilder", "num_classes", num_classes)
         size = self._begin(rep_dim, pc, "standard-softmax-builder")
         self.spec, self._count = (size, count, bool(bias)), count
         self._parameters = self._add(count, size, bool(bias))
@@ -244,8 +239,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         pc: ParameterCollection,
         bias: bool = True,
     ):
-        count = _checked_numbers(word_dict)
-        self._build(rep_dim, _read_clusters(cluster_file, word_dict), count, pc, bool(bias))
+        numbers = _checked_numbers(word_dict)
+        self._build(rep_dim, _read_clusters(cluster_file, numbers), len(numbers), pc, bool(bias))
 
     @classmethod
     def from_spec(cls, spec: Sequence, model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
@@ -331,16 +326,14 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return _logits(parameters, self._checked(method, x), update)
 
 
-def _checked_numbers(word_dict: Mapping[str, int]) -> int:
+def _checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     name = "ClassFactoredSoftmaxBuilder"
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{name}: word_dict must map words to their numbers, got {word_dict!r:.60}")
-    for word, number in word_dict.items():
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise ArgumentTypeError(f"{name}: the number of word {word!r} must be an int, not {number!r:.40}")
-    if sorted(word_dict.values()) != list(range(len(word_dict))):
-        raise ArgumentError(f"{name}: the numbers of the {len(word_dict)} words are not 0 to {len(word_dict) - 1}")
-    return len(word_dict)
+    numbers = {word: whole(name, f"the number of word {word!r}", number) for word, number in word_dict.items()}
+    if sorted(numbers.values()) != list(range(len(numbers))):
+        raise ArgumentError(f"{name}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
+    return numbers
 
 
 def _read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]) -> list[list[int]]:
@@ -361,7 +354,7 @@ def _read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str,
             if word in seen:
                 raise ArgumentError(f"{name}: {path}, line {line}: word {word!r} is there twice")
             seen.add(word)
-            clusters.setdefault(cluster, []).append(int(word_dict[word]))
+            clusters.setdefault(cluster, []).append(word_dict[word])
     missing = [word for word in word_dict if word not in seen]
     if missing:
         raise ArgumentError(f"{name}: {path} has no cluster for {len(missing)} words of word_dict, as {missing[0]!r}")

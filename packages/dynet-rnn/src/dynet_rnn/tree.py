@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 
-from dynet_core.dim import Dim, checked_dims
+from dynet_core.checks import whole
+from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph, current
@@ -13,6 +13,7 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
 from dynet_ops.constants import zeros
+from dynet_ops.operands import checked_size
 from dynet_ops.trees import child_sum_signature, nary_signature, widened_signature
 
 from .base import LayersBuilder
@@ -187,12 +188,7 @@ def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
 
 def _bottom_up(heads: Sequence[int], count: int) -> tuple[list[int], list[list[int]]]:
     """The nodes of trees, children before their parents; and the children of each node."""
-    numbers = []
-    for head in heads:
-        try:
-            numbers.append(operator.index(head))
-        except TypeError:
-            raise ArgumentTypeError(f"add_inputs: a head is the number of a node or -1, not {head!r:.40}") from None
+    numbers = [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
     if len(numbers) != count:
         raise ArgumentError(f"add_inputs: {count} inputs, but {len(numbers)} heads")
     children: list[list[int]] = [[] for _ in range(count)]
@@ -327,7 +323,7 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
     takes_gaps = True
 
     def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection, children: int = 2):
-        (self._most,) = checked_dims("NaryTreeLSTMBuilder: children", children)
+        self._most = checked_size("NaryTreeLSTMBuilder", "children", children)
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, self._most)
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..dim import MAX_DIMS
+from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, Tensor
 
@@ -63,6 +63,8 @@ def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     """An array row by row, the way files hold it: its own memory if that is so, else copies that fit a cache."""
+    if not array.size:
+        return
     array = array.astype("<f4", copy=False)
     if array.flags.c_contiguous:
         yield array
@@ -77,6 +79,11 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
         part = array[start : start + rows]
         room[: len(part)] = part
         yield room[: len(part)]
+
+
+def _is_possible(shape: tuple[int, ...], lookup: bool) -> bool:
+    """Whether a parameter can have this shape."""
+    return 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
 
 
 class SafetensorsReader(Reader):
@@ -116,7 +123,7 @@ class SafetensorsReader(Reader):
     def _entry(self, name: str, lookup: bool) -> Entry:
         part = self.file.get_slice(name)
         shape = tuple(part.get_shape())
-        if part.get_dtype() != "F32" or not 1 + lookup <= len(shape) <= MAX_DIMS or 0 in shape:
+        if part.get_dtype() != "F32" or not _is_possible(shape, lookup):
             raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter is")
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape)
 

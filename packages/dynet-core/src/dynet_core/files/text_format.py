@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from ..dim import MAX_DIMS
+from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from . import numbers
 from .tensors import Entry, Reader, Tensor
@@ -99,7 +99,7 @@ class TextReader(Reader):
             raise self._error(start, f"expected '#Parameter# NAME {{DIMS}} BYTES ...', found {line[:60]!r}")
         dims = tuple(map(int, found["dims"].split(b",")))
         size, count = int(found["bytes"]), math.prod(dims)
-        if len(dims) > MAX_DIMS or count == 0:
+        if len(dims) > MAX_DIMS or extent(dims) > MAX_TOTAL:
             raise self._error(start, f"impossible dimensions {dims}")
         once = numbers.WIDTH * count + 1
         gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once

@@ -30,6 +30,13 @@ class Constant(Expression):
 
     _source: Trained
 
+    def __repr__(self) -> str:
+        return repr(self._source)
+
+    def shape(self) -> tuple[int, ...]:
+        """The dimensions, as the parameter's `shape` gives them."""
+        return self._source.shape()
+
     def _stored(self, recalculate: bool) -> np.ndarray:
         return self._source._stored(recalculate)
 
@@ -64,6 +71,10 @@ class Trained(Expression):
     def name(self) -> str:
         """The name within the collection, such as `/encoder/_0`."""
         return self._name
+
+    def shape(self) -> tuple[int, ...]:
+        """The dimensions as users write them."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{'LookupParameter' if self._lookup else 'Parameter'} {self._name}"

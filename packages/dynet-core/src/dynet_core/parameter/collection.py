@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import config
 from ..checks import checked_number
+from ..device import check_device
 from ..dim import checked_dims
 from ..errors import ArgumentError, FileFormatError, ParameterNameError
 from ..files import model_files, object_files
@@ -82,16 +83,18 @@ class ParameterCollection:
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
         Args:
-            dim: an int or a tuple; None takes the dimensions of the array `init`.
+            dim: an int or a tuple; None takes the dimensions of the array `init`. A size may be 0: such a parameter is
+                saved and loaded as others are, and refused as an operand.
             init: an initializer, an array, a number or a name such as `"glorot"`; Glorot's if None. After a `dim`
                 that is an int, a whole number of 2 or more has to be named, `init=3`: it may be meant as a dimension.
             name: what its name is to begin with; a number if empty.
-            device: accepted, and not needed.
+            device: "CPU" or the device in use.
             scale, mean, std: for the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
         if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
-        dims = checked_dims("add_parameters", dim)
+        check_device("add_parameters", device)
+        dims = checked_dims("add_parameters", dim, least=0)
         name = _checked_name("parameter", name)
         initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
         values = self._initial(initializer, dims, lookup=False)
@@ -102,7 +105,8 @@ class ParameterCollection:
         self, dim, init=None, name: str = "", device: str = "", scale=1.0, mean=0.0, std=1.0
     ) -> LookupParameters:
         """Add a table of dim[0] rows of dimensions dim[1:]; otherwise like `add_parameters`."""
-        dims = checked_dims("add_lookup_parameters", dim)
+        check_device("add_lookup_parameters", device)
+        dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
         name = _checked_name("parameter", name)
         initializer = initializer_from(init, dims, lookup=True, scale=scale, mean=mean, std=std)
@@ -112,11 +116,11 @@ class ParameterCollection:
 
     def parameters_from_numpy(self, array, name: str = "", device: str = "") -> Parameters:
         """Add a parameter with the shape and values of an array."""
-        return self.add_parameters(np.shape(array), init=NumpyInitializer(array), name=name)
+        return self.add_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
     def lookup_parameters_from_numpy(self, array, name: str = "", device: str = "") -> LookupParameters:
         """Add a table with the shape and values of an array, whose first dimension counts the rows."""
-        return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name)
+        return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
         """A collection whose parameters are also this one's."""

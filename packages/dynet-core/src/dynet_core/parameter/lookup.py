@@ -13,6 +13,7 @@ from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
 from ..graph import current, thread
+from ..record import graph_of
 from ..signature import Signature, View, alias, copy_step
 from .base import Trained
 from .storage import Storage
@@ -65,7 +66,8 @@ class LookupParameters(Trained):
         self._begin(name, Storage(name, dims, values, rows=self.rows), collection)
         self.type = self._storage.identity.dim(Dim.of(dims))
         self._row_dim = Dim.of(dims[:-1])
-        self._operand = -1 - self._storage.row
+        if values.size:  # where there is none, looking up a row finds out
+            self._operand = -1 - self._storage.row
         self._signature = _row_signature(self.type).at
         self._batches: dict[int, tuple[int, Dim]] = {}  # the signature and result of so many rows
 
@@ -85,12 +87,13 @@ class LookupParameters(Trained):
         if index.__class__ is not int:
             index = checked_index("lookup", index)
         if not 0 <= index < self.rows:
+            graph_of("lookup", (self,))  # raises if there are no rows
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
-        operand = self._operand if update is True else self._operand_for(update)
         try:
+            operand = self._operand if update is True else self._operand_for(update)
             graph = thread.graph
-        except AttributeError:
-            graph = current()
+        except AttributeError:  # this thread's first graph, or a table of size 0
+            operand, graph = self._operand_for(update), current()
         node = graph.next
         if node is None:
             node = graph.new_node(self._row_dim)
@@ -111,6 +114,10 @@ class LookupParameters(Trained):
         Args:
             i: the rows.
         """
+        try:
+            operand = self._operand if update is True else self._operand_for(update)
+        except AttributeError:  # a table of size 0
+            operand = self._operand_for(update)
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
         try:
             signature, dim = self._batches[len(indices)]
@@ -119,7 +126,6 @@ class LookupParameters(Trained):
             made = _batch_signature(self.type, len(indices))
             signature, dim = self._batches[len(indices)] = made.at, made.dim
             graph = current()
-        operand = self._operand_for(update)
         node = graph.new_node(dim)
         nodes = graph.nodes
         nodes.append(signature)
@@ -128,8 +134,10 @@ class LookupParameters(Trained):
         return node
 
     def _operand_for(self, update: bool) -> int:
-        """The operand that stands for this table when it is, or is not, to be trained."""
+        """The operand that stands for this table when it is, or is not, to be trained. One of size 0 is refused."""
         trained = update is True or checked_flag("lookup", "update", update)
+        if not self.type.total:
+            graph_of("lookup", (self,))
         return self._operand if trained else -1 - self._storage.fixed_row()
 
     def shape(self) -> tuple[int, ...]:
@@ -139,11 +147,13 @@ class LookupParameters(Trained):
     @property
     def _dense_gradient(self) -> bool:
         """Whether any row may have a gradient: the next update then changes the whole table."""
-        return bool(self._storage.touched[-1])
+        touched = self._storage.touched
+        return touched is not None and bool(touched[-1])
 
     @_dense_gradient.setter
     def _dense_gradient(self, dense: bool) -> None:
-        self._storage.touched[-1] = dense
+        if self._storage.touched is not None:
+            self._storage.touched[-1] = dense
 
     # Values
 

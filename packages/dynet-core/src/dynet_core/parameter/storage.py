@@ -49,7 +49,8 @@ class Retired(Identity):
 class Storage:
     """The numbers of a parameter and of its gradient, and the rows by which the planner knows them.
 
-    A lookup table of `rows` rows notes in `touched` which have a gradient (PARAMETER_TOUCHED in layout).
+    A lookup table of `rows` rows notes in `touched` which have a gradient (PARAMETER_TOUCHED in layout). What has no
+    numbers is no table for the planner, and needs no gradient, so that trainers pass it by.
     """
 
     __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
@@ -59,6 +60,7 @@ class Storage:
         count = values.size
         if count != math.prod(dims):
             raise ShapeError(f"parameter {name}: {count} values for dimensions {dims}, which hold {math.prod(dims)}")
+        rows = rows if count else 0
         self.values = block(count, shared=config.PARAMS.shared_parameters)
         self.gradient = block(count, zero=True)
         self.values.write(values)
@@ -68,7 +70,7 @@ class Storage:
         self.row = self.identity.row(
             value=self.values.address,
             gradient=self.gradient.address,
-            needs=True,
+            needs=count > 0,
             name=name,
             touched=self.touched.ctypes.data if self.touched is not None else 0,
             width=count // rows if rows else 0,
@@ -107,7 +109,8 @@ class Storage:
         """Say whether the gradient is wanted."""
         for row in (self.row, self._whole):
             if row is not None:
-                PARAMETER_ROWS.set_needs(row, needs, self._gradient_at(needs))
+                wanted = needs and self.values.floats > 0
+                PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
 
     def gradient_or_none(self) -> np.ndarray | None:
         """The gradient, or None if all of it is zero."""

@@ -194,7 +194,7 @@ def get_device_info(name: str) -> DeviceInfo:
     >>> get_device_info("CPU").type
     -1
     """
-    check("get_device_info", name)
+    check_device("get_device_info", name)
     if _gpu is None or name == "CPU":
         return DeviceInfo("CPU", 0, -1)
     return DeviceInfo(f"GPU:{_gpu.number}", 1, _gpu.number)

@@ -49,7 +49,8 @@ class Cell:
 
     A node of the cell holds its `state` and then its `scratch`, a projection its `gates`, in vectors of the hidden
     size. `weights` are what recurs. The steps are products and names of rules; `first` are those of a sequence's
-    beginning, which has no previous state and needs only the weights of `first_weights`.
+    beginning, which has no previous state and needs only the weights of `first_weights`. `carries` says that the
+    last value of the state goes over into the next element by element: so does what trailing 1s it has.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Cell:
     weights: tuple[str, ...]
     scratch: tuple[str, ...] = ()
     first_weights: tuple[str, ...] = ()
+    carries: bool = True
     first: list[str | Product] = field(default_factory=list)
     following: list[str | Product] = field(default_factory=list)
 

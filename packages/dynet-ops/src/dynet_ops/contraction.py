@@ -16,6 +16,7 @@ from dynet_kernels.layout import SELF
 
 from .layouts import column_view
 from .matrix import NOTHING, affine_transform, gradient_of, is_shared, matmul, product_steps, value_of
+from .shape import reshape
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
@@ -132,7 +133,7 @@ def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Ex
     matrix = _CONTRACTIONS[name]((x, y))
     if bias:
         return affine_transform([*bias, matrix, z])
-    return matmul(matrix, z)
+    return matmul(matrix, z if len(z.type.dims) == 1 else reshape(z, tensor[1:2]))
 
 
 def _reference(x, y, z=None, b=None):
@@ -172,6 +173,7 @@ register(
         Sample([((3, 2, 17), 1), ((17,), 3), ((2,), 1)]),
         Sample([((5, 7, 2), 1), ((2,), 1), ((7,), 2)]),
         Sample([((3, 5, 5), 1), ((5,), 2), ((5,), 2)]),
+        Sample([((2, 3, 5), 1), ((5, 1), 1), ((3, 1, 1), 2)]),
     ],
 )
 register(
@@ -183,6 +185,7 @@ register(
         Sample([((3, 2, 17), 1), ((17,), 3), ((2,), 1), ((3,), 3)]),
         Sample([((5, 7, 2), 1), ((2,), 1), ((7,), 2), ((5,), 1)]),
         Sample([((5, 5, 5), 1), ((5,), 2), ((5,), 2), ((5,), 2)]),
+        Sample([((2, 3, 5), 1), ((5, 1, 1), 1), ((3, 1), 2), ((2,), 1)]),
     ],
 )
 

@@ -23,7 +23,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, sum_over
 
 from .kinds import by_plain_dims, op
-from .layouts import column_view
+from .layouts import column_view, is_matrix, of_rank
 from .matrix import NOTHING, gradient_of, value_of
 from .operands import checked_expression, checked_pair
 
@@ -313,12 +313,13 @@ register(
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     """A column for each place: what the filters see there stands together in x already."""
     rows, columns = x.rows, x.columns
-    if len(x.dims) > 2 or not 2 <= len(y.dims) <= 3:
+    y_dims = of_rank(y.dims, 3)
+    if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:
         raise ShapeError(
             f"filter1d_narrow: expected a matrix x and filters y of (rows, width) or (rows, width, filters), "
             f"got {described((x, y))}"
         )
-    width, filters = (*y.dims, 1)[1:3]
+    _, width, filters = y_dims
     if y.rows != rows or width > columns:
         raise ShapeError(f"filter1d_narrow: filters y do not fit into x: operands are {described((x, y))}")
     places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
@@ -356,7 +357,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
 
 
 def _filter1d_reference(x, y):
-    y = y.reshape(*y.shape, *[1] * (3 - y.ndim))
+    y = y.reshape(of_rank(y.shape, 3))
     x = x.reshape(len(x), -1)
     places = x.shape[1] - y.shape[1] + 1
     return np.stack([np.tensordot(y, x[:, p : p + y.shape[1]], axes=([0, 1], [0, 1])) for p in range(places)], axis=1)
@@ -373,6 +374,7 @@ def _filter1d_reference(x, y):
         Sample([((2, 9), 1), ((2, 9, 3), 1)]),
         Sample([((4,), 1), ((4, 1, 5), 1)]),
         Sample([((3, 5), 2), ((3, 5), 2)]),
+        Sample([((3, 5), 1), ((3, 2, 4, 1), 2)]),
     ],
 )
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:

@@ -15,7 +15,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
-from .layouts import strides_of
+from .layouts import of_rank, strides_of
 
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 LOOPS = 4
@@ -107,11 +107,11 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
     """The shapes on the way to the full one: it alone, or one dimension after another where that is too intricate."""
-    if dim is whole:
+    if dim.total == whole.total:
         return []
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
         return [whole]
-    sizes = [*dim.dims, *[1] * (len(whole.dims) - len(dim.dims))]
+    sizes = [*of_rank(dim.dims, len(whole.dims))]
     steps = []
     for d, size in enumerate(whole.dims):
         if sizes[d] != size:
@@ -121,7 +121,10 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:
-    """x with its sizes of 1 (and missing dimensions, and a batch of 1) repeated to a full shape."""
+    """x with its sizes of 1 (and missing dimensions, and a batch of 1) repeated to a full shape.
+
+    Where nothing is to be repeated it is x, which may have other trailing 1s.
+    """
     for step in _repeat_steps(x.type.plain, whole):
         x = append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, step), [x.at])
     return x

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
@@ -38,16 +39,21 @@ def _signature(dim: Dim, d: int) -> Signature:
 def cumsum(x: Expression, d: int = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j.
 
+    Along the dimension behind the last, which has one element, this is x.
+
     >>> cumsum(inputVector([1, 2, 3])).value()
     [1.0, 3.0, 6.0]
     """
-    d = checked_dimension("cumsum", d, checked_expression("cumsum", x).type)
-    return append(graph_of("cumsum", (x,)), _signature(x.type.plain, d), [x.at])
+    dim = checked_expression("cumsum", x).type.plain
+    d = checked_index("cumsum", d)
+    if d == len(dim.dims):
+        return x
+    return append(graph_of("cumsum", (x,)), _signature(dim, checked_dimension("cumsum", d, dim)), [x.at])
 
 
 register(
     cumsum,
-    reference=lambda x, d=0: np.cumsum(x, axis=d),
+    reference=lambda x, d=0: np.cumsum(x, axis=d) if d < x.ndim else x,
     samples=[
         Sample([((1,), 1)]),
         Sample([((37,), 3)]),
@@ -55,6 +61,8 @@ register(
         Sample([((19, 5), 1)], {"d": 1}),
         Sample([((2, 3, 4), 2)], {"d": 1}),
         Sample([((2, 3), 4)], {"d": 0}),
+        Sample([((3,), 2)], {"d": 1}),
+        Sample([((2, 1, 3), 2)], {"d": 3}),
     ],
 )
 

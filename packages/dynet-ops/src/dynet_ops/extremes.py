@@ -13,7 +13,7 @@ from dynet_core.record import graph_of
 from dynet_kernels import formula as f
 
 from .kinds import elementwise, lined_up
-from .layouts import broadcast
+from .layouts import Rank, broadcast, longest
 from .operands import listed
 
 
@@ -59,11 +59,11 @@ def larger(x: Expression, y: Expression) -> Expression:
     ...
 
 
-def checked_together(name: str, xs: Sequence[Expression]) -> tuple[Sequence[Expression], Dim]:
+def checked_together(name: str, xs: Sequence[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
     """Expressions that a user gave in a list, and the shape to which they are broadcast."""
     xs = listed(name, xs)
     graph_of(name, xs)
-    return xs, broadcast(name, [x.type for x in xs])
+    return xs, broadcast(name, list(dict.fromkeys(x.type.plain for x in xs)), rank)
 
 
 def emax(xs: Sequence[Expression]) -> Expression:
@@ -90,8 +90,10 @@ SEVERAL = [
     Sample([((4,), 3), ((4,), 1), ((1,), 1)], as_list=True),
     Sample([((37,), 1)] * 4, as_list=True),
     Sample([((1, 4), 2), ((3, 1), 1)], as_list=True),
+    Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
+    Sample([((5, 1), 2)], as_list=True),
 ]
-register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs)), samples=SEVERAL)
+register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
 
 
 def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynet_core.checks import checked_indices, checked_number
-from dynet_core.device import check as check_device
+from dynet_core.device import check_device
 from dynet_core.dim import checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression

@@ -20,12 +20,12 @@ from dynet_kernels.layout import SELF
 
 from .copying import copies
 from .kinds import by_plain_dims
+from .layouts import as_first, of_rank
 from .operands import listed
 
 
 def concatenate_signature(d: int, dims: Sequence[Dim], name: str = "concatenate") -> Signature:
-    rank = max(d + 1, *[len(dim.dims) for dim in dims])
-    padded = [dim.dims + (1,) * (rank - len(dim.dims)) for dim in dims]
+    padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
     first = padded[0]
     if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
         raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
@@ -58,7 +58,7 @@ _columns = many_operands("concatenate_cols", _along(1, "concatenate_cols"))
 
 
 def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
-    """Expressions joined along dimension d.
+    """Expressions joined along dimension d; trailing 1s are those of the first.
 
     Raises:
         ShapeError: sizes of other dimensions differ.
@@ -161,8 +161,7 @@ def concatenate_cols(xs: Sequence[Expression]) -> Expression:
 
 
 def _join(arrays, d):
-    rank = max(d + 1, *[a.ndim for a in arrays])
-    return np.concatenate([a.reshape(a.shape + (1,) * (rank - a.ndim)) for a in arrays], axis=d)
+    return np.concatenate([a.reshape(of_rank(a.shape, max(d + 1, arrays[0].ndim))) for a in arrays], axis=d)
 
 
 register(
@@ -176,6 +175,9 @@ register(
         Sample([((2,), 1)], as_list=True),
         Sample([((3,), 2), ((3,), 2)], as_list=True),
         Sample([((2, 5), 1), ((2, 5), 1), ((2, 5), 1)], {"d": 1}, as_list=True),
+        Sample([((3,), 1), ((5, 1, 1), 2), ((1, 1), 1)], as_list=True),
+        Sample([((3, 1), 2), ((5,), 1)], as_list=True),
+        Sample([((3,), 1), ((3,), 2)], {"d": 2}, as_list=True),
     ],
 )
 register(
@@ -186,6 +188,7 @@ register(
         Sample([((3,), 2), ((3, 4), 1)], as_list=True),
         Sample([((1,), 1)], as_list=True),
         Sample([((17, 2), 3), ((17, 1), 3)], as_list=True),
+        Sample([((3,), 1), ((3, 1, 1), 2), ((3, 2, 1), 1)], as_list=True),
     ],
 )
 

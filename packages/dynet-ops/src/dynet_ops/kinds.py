@@ -11,16 +11,16 @@ import math
 from collections.abc import Callable, Sequence
 
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ShapeError
+from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample, register
-from dynet_core.record import common_batch, described, one_operand, two_operands
+from dynet_core.record import one_operand, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Reduction, Rule, sum_over
 
-from .layouts import broadcast, column_view, leading_run, strides_of
+from .layouts import Rank, broadcast, column_view, leading_run, longest, matched, of_rank, strides_of
 
 ONE = [
     Sample([((1,), 1)]),
@@ -35,6 +35,7 @@ TWO = [
     Sample([((7,), 3), ((7,), 1)]),
     Sample([((5, 2), 1), ((5, 2), 4)]),
     Sample([((33,), 2), ((33,), 2)]),
+    Sample([((6,), 1), ((6, 1, 1), 2)]),
 ]
 BROADCAST = [
     Sample([((5, 3), 2), ((5,), 1)]),
@@ -112,6 +113,7 @@ def elementwise(
     gradients: dict[str, Callable],
     reference: Callable,
     domain: tuple[float, float] = (-2.0, 2.0),
+    rank: Rank = longest,
     scalars: bool = False,
     with_number: Callable | None = None,
     with_float: Callable | None = None,
@@ -127,6 +129,7 @@ def elementwise(
             `dy` (`z` and `dz` where an operand is called y).
         reference: the same in numpy, for the tests.
         domain: from where tests draw operands.
+        rank: how many dimensions the result has.
         scalars: make kernels of their own for an operand that is one number a column.
         with_number: records an expression and something that is no expression.
         with_float: the same for a plain float.
@@ -143,18 +146,18 @@ def elementwise(
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
-            return _elementwise_signature(name, operands, tuple(gradients), dims)
+            return elementwise_signature(name, operands, tuple(gradients), dims, rank)
 
         if len(operands) == 1:
             record = one_operand(name, signature_of)
         elif len(operands) == 2:
-            record = two_operands(name, signature_of, _repeating(name, scalars), with_number, with_float)
+            record = two_operands(name, signature_of, _repeating(name, scalars, rank), with_number, with_float)
         else:
             raise TypeError(f"{name}: an elementwise op has one or two operands")
         return finished(
             function,
             record,
-            reference=lined_up(reference),
+            reference=lined_up(reference, rank),
             samples=ONE if len(operands) == 1 else TWO + BROADCAST,
             elementwise=True,
             limit=limit,
@@ -167,18 +170,25 @@ def elementwise(
     return decorate
 
 
-def lined_up(reference: Callable) -> Callable:
-    """A numpy function broadcast as here: missing dimensions are sizes of 1 after the others."""
+def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
+    """A numpy function broadcast as here: missing dimensions are sizes of 1 after the others.
+
+    The result has the rank that it is given, or is left as it comes.
+    """
 
     def padded(*arrays, **attributes):
-        rank = max(array.ndim for array in arrays)
-        return reference(*[array.reshape(array.shape + (1,) * (rank - array.ndim)) for array in arrays], **attributes)
+        dims = [Dim.of(array.shape) for array in arrays]
+        result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
+        return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
 
     return padded
 
 
-def _elementwise_signature(name, operands, differentiable, dims) -> Signature:
-    layout = column_layout(name, dims)
+def elementwise_signature(
+    name: str, operands: Sequence[str], differentiable: Sequence[str], dims: Sequence[Dim], rank: Rank = longest
+) -> Signature:
+    """The kernels that `add_rule` added under a name, on operands of these Dims."""
+    layout = column_layout(name, dims, rank)
     assert layout is not None
     kernel, whole, size, columns, views = layout
     return Signature(
@@ -194,9 +204,9 @@ def _elementwise_signature(name, operands, differentiable, dims) -> Signature:
     )
 
 
-def column_layout(name: str, dims: Sequence[Dim]):
+def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     """How broadcast operands fall into columns: (suffix of the kernel, result, column size, count, views)."""
-    whole = broadcast(name, dims)
+    whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
     extents = (*whole.dims, whole.batch)
     run = leading_run(whole, strides)
@@ -228,7 +238,7 @@ def _first_moving(extents: Sequence[int]) -> int:
     return next(place for place, extent in enumerate(extents) if extent > 1)
 
 
-def _repeating(name: str, scalars: bool) -> Callable:
+def _repeating(name: str, scalars: bool, rank: Rank) -> Callable:
     """Records operands that no views can line up: they are repeated to the full shape first."""
 
     def record_repeated(a: Expression, b: Expression) -> Expression | None:
@@ -237,7 +247,7 @@ def _repeating(name: str, scalars: bool) -> Callable:
         dims = a.type.plain, b.type.plain
         layout = column_layout(name, dims)
         if layout is None or (not scalars and layout[0](("a", "b"))):
-            whole = broadcast(name, dims)
+            whole = broadcast(name, dims, rank)
             return OPS[name].record(repeat(a, whole), repeat(b, whole))
         return None
 
@@ -283,13 +293,10 @@ def columnwise(
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
-            first = dims[0]
-            if any(dim.dims != first.dims for dim in dims):
-                raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
-            batch = common_batch(name, dims)
-            inner = 1 if whole else first.columns
-            size = first.size if whole else first.rows
-            dim = Dim.of(((1,) if whole else first.dims[1:] or (1,)) if number else first.dims, batch)
+            shape = matched(name, dims)
+            batch, inner = shape.batch, 1 if whole else shape.columns
+            size = shape.size if whole else shape.rows
+            dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if number else shape
             extents = (inner, batch)
             at = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
             return Signature(
@@ -310,7 +317,7 @@ def columnwise(
         return finished(
             function,
             record,
-            reference=reference,
+            reference=lined_up(reference),
             samples=samples,
             domain=domain,
             differentiable=bool(gradients),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
@@ -10,14 +10,60 @@ from dynet_core.record import common_batch, described
 from dynet_core.signature import View
 
 
-def broadcast(name: str, dims: Sequence[Dim]) -> Dim:
+def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """The same sizes as `rank` dimensions: trailing 1s are added or left out. What is no trailing 1 stays."""
+    kept = len(sizes)
+    while kept > rank and sizes[kept - 1] == 1:
+        kept -= 1
+    return sizes[:kept] + (1,) * (rank - kept)
+
+
+def is_matrix(dim: Dim) -> bool:
+    """Whether something is a matrix or less, trailing 1s aside."""
+    return len(of_rank(dim.dims, 2)) == 2
+
+
+# How many dimensions a result has if its operands differ in trailing 1s. DyNet has no rule for all ops: each names its
+# own.
+
+Rank = Callable[[Sequence[Dim]], int]
+
+
+def longest(dims: Sequence[Dim]) -> int:
+    """As many as the operand that has most."""
+    return max(len(dim.dims) for dim in dims)
+
+
+def as_first(dims: Sequence[Dim]) -> int:
+    """As many as the first operand."""
+    return len(dims[0].dims)
+
+
+def as_last(dims: Sequence[Dim]) -> int:
+    """As many as the last operand."""
+    return len(dims[-1].dims)
+
+
+def shortest(dims: Sequence[Dim]) -> int:
+    """No trailing 1s, but for a single number, which is (1,)."""
+    return 1
+
+
+def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
     """The shape of an elementwise result: a size of 1 goes with any other, missing dimensions count as 1."""
-    rank = max(len(dim.dims) for dim in dims)
-    padded = [dim.dims + (1,) * (rank - len(dim.dims)) for dim in dims]
+    most = longest(dims)
+    padded = [of_rank(dim.dims, most) for dim in dims]
     sizes = tuple(max(sizes) for sizes in zip(*padded))
     if any(size not in (1, whole) for dim in padded for size, whole in zip(dim, sizes)):
         raise ShapeError(f"{name}: dimensions do not fit: operands are {described(dims)}")
-    return Dim.of(sizes, common_batch(name, dims))
+    return Dim.of(of_rank(sizes, rank(dims)), common_batch(name, dims))
+
+
+def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
+    """The shape of operands whose dimensions are the same but for trailing 1s; a batch of 1 goes with any other."""
+    if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
+        raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
+    return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
@@ -43,7 +89,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
     """How far apart neighbours stand in each dimension of `whole` and in its batch; 0 where `dim` repeats."""
     strides, step = [], 1
-    for size in dim.dims + (1,) * (len(whole.dims) - len(dim.dims)):
+    for size in of_rank(dim.dims, len(whole.dims)):
         strides.append(step if size > 1 else 0)
         step *= size
     return [*strides, dim.size if dim.batch > 1 else 0]

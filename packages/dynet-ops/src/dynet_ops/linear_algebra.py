@@ -8,7 +8,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Sample, register
-from dynet_core.record import common_batch, graph_of, one_operand
+from dynet_core.record import graph_of, one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS, Invert
@@ -17,6 +17,7 @@ from dynet_kernels.rule import Rule, sum_over
 
 from .copying import collapsed, copy_parameters
 from .kinds import by_plain_dims, op
+from .layouts import matched
 from .matrix import as_matrix, gradient_of, value_of
 
 WORK = 3  # numbers for each row that inverting needs
@@ -181,9 +182,7 @@ def trace_of_product(x: Expression, y: Expression) -> Expression:
     dims = [x.type.plain, y.type.plain]
     for dim in dims:
         as_matrix("trace_of_product", dim)
-    if dims[0].dims != dims[1].dims:
-        raise ShapeError(f"trace_of_product: dimensions differ: operands are {dims[0]!r}, {dims[1]!r}")
-    common_batch("trace_of_product", dims)
+    matched("trace_of_product", dims)
     return OPS["dot_product"].record(x, y)
 
 
@@ -196,6 +195,7 @@ register(
         Sample([((17, 2), 1), ((17, 2), 3)]),
         Sample([((7, 7), 2), ((7, 7), 2)]),
         Sample([((9,), 1), ((9,), 1)]),
+        Sample([((9, 1, 1), 1), ((9, 1), 2)]),
     ],
 )
 

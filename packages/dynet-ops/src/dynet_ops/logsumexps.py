@@ -19,6 +19,8 @@ from dynet_kernels.rule import Rule
 from .copying import repeat
 from .extremes import SEVERAL, checked_together, folded
 from .kinds import by_plain_dims, lined_up
+from .layouts import shortest
+from .shape import reshape
 
 AT_ONCE = 4
 
@@ -78,13 +80,13 @@ _signatures = {count: _signature_for(count) for count in range(2, AT_ONCE + 1)}
 def logsumexp(xs: Sequence[Expression]) -> Expression:
     """The logarithm of the sum of the exponentials of any number of expressions, element by element.
 
-    y = log(sum over j of e^(x_j)), also where e^(x_j) would overflow; shapes are broadcast.
+    y = log(sum over j of e^(x_j)), also where e^(x_j) would overflow; shapes are broadcast. y has no trailing 1s.
 
     >>> logsumexp([inputVector([0, 100]), inputVector([0, 100])]).npvalue().round(3)
     array([  0.693, 100.693], dtype=float32)
     """
-    xs, whole = checked_together("logsumexp", xs)
-    if any(x.type.plain is not whole for x in xs):
+    xs, whole = checked_together("logsumexp", xs, shortest)
+    if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
     while len(xs) > 1:  # the graph grows no deeper than it must
@@ -93,9 +95,9 @@ def logsumexp(xs: Sequence[Expression]) -> Expression:
             append(graph, _signatures[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]
             for group in groups
         ]
-    return xs[0]
+    return xs[0] if xs[0].type.plain is whole else reshape(xs[0], whole.dims)
 
 
-register(logsumexp, reference=lined_up(lambda *xs: folded(np.logaddexp, xs)), samples=SEVERAL)
+register(logsumexp, reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
 
 __all__ = ["logsumexp"]

@@ -13,7 +13,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
-from dynet_core.record import append, common_batch, described, graph_of
+from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS
@@ -22,7 +22,7 @@ from dynet_kernels.rule import Rule, sum_over
 
 from .copying import repeat
 from .kinds import BROADCAST, TWO, column_layout, columnwise, lined_up
-from .layouts import broadcast
+from .layouts import broadcast, longest, matched
 from .with_number import LARGEST
 
 SMALLEST = 1.17549435e-38  # the smallest normal float32
@@ -86,9 +86,7 @@ KERNELS.add(
 
 @functools.cache
 def _huber_signature(*dims: Dim) -> Signature:
-    if dims[0].dims != dims[1].dims:
-        raise ShapeError(f"huber_distance: dimensions differ: operands are {described(dims)}")
-    batch, size = common_batch("huber_distance", dims), (dims[0].size,)
+    batch, size = matched("huber_distance", dims).batch, (dims[0].size,)
     return Signature(
         Dim.of((1,), batch),
         name="huber_distance",
@@ -136,7 +134,7 @@ def _huber_reference(x, y, c=1.345):
 
 register(
     huber_distance,
-    reference=_huber_reference,
+    reference=lined_up(_huber_reference),
     samples=[*TWO, Sample([((9, 2), 2), ((9, 2), 1)], {"c": 0.3}), Sample([((3,), 1), ((3,), 1)], {"c": 100})],
 )
 
@@ -235,7 +233,7 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: float = 1.0) -> Expressi
 
 register(
     pairwise_rank_loss,
-    reference=lined_up(lambda x, y, m=1.0: np.maximum(m - x + y, 0)),
+    reference=lined_up(lambda x, y, m=1.0: np.maximum(m - x + y, 0), longest),
     samples=[*TWO, *BROADCAST, Sample([((1, 7), 2), ((1, 7), 1)], {"m": 0.25})],
 )
 
@@ -254,13 +252,13 @@ KERNELS.add("poisson_loss.dx", Rule(_POISSON, {"dx": lambda x, count, dz: dz * (
 
 
 @functools.cache
-def _poisson_signature(batch: int, counts: int) -> Signature:
+def _poisson_signature(dim: Dim, counts: int) -> Signature:
     """A rate for each batch element, and one count for all or one for each."""
-    columns = counts
+    batch, columns = dim.batch, counts
     size = batch if counts == 1 else 1
     step = int(counts > 1)
     return Signature(
-        Dim.of((1,), max(batch, counts)),
+        Dim.of(dim.dims, max(batch, counts)),
         name="poisson_loss",
         operands=1,
         attributes=2 * counts,
@@ -299,7 +297,7 @@ def poisson_loss(x: Expression, y: float | Sequence[float]) -> Expression:
         raise ShapeError(f"poisson_loss: x must be a single number, it is {dim!r}")
     if len(counts) > 1 and dim.batch not in (1, len(counts)):
         raise ShapeError(f"poisson_loss: {len(counts)} counts for a batch of {dim.batch}")
-    signature = _poisson_signature(dim.batch, len(counts))
+    signature = _poisson_signature(dim.plain, len(counts))
     start = len(graph.inputs)
     graph.inputs.extend(counts)
     graph.inputs.extend(math.lgamma(count + 1) for count in counts)
@@ -321,6 +319,7 @@ register(
         Sample([((1,), 19)], {"y": 4}),
         Sample([((1,), 3)], {"y": [2, 0, 7]}),
         Sample([((1,), 1)], {"y": [2, 0, 7]}),
+        Sample([((1, 1), 2)], {"y": 3}),
     ],
 )
 

@@ -14,7 +14,7 @@ from dynet_core.signature import Signature, Step, View
 from dynet_kernels.layout import SELF
 
 from .kinds import op
-from .layouts import column_view
+from .layouts import as_last, column_view, is_matrix, of_rank, shortest
 from .operands import listed
 
 Y, NOTHING, SHARED = 0, -1, 0  # roles and the group of product kernels
@@ -36,8 +36,8 @@ def is_shared(matrix: Dim) -> bool:
 
 
 def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
-    """Rows and columns of something that is at most a matrix."""
-    if len(dim.dims) > 2:
+    """Rows and columns of something that is at most a matrix, trailing 1s aside."""
+    if not is_matrix(dim):
         raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
     return dim.rows, dim.columns
 
@@ -89,15 +89,15 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     if any(shape != shapes[0] for shape in shapes):
         raise ShapeError(f"{name}: products differ in shape: operands are {described(dims)}")
     batch = common_batch(name, dims)
-    x_dims = dims[pairs[0][1]].dims
-    result = Dim.of((rows, width) if len(x_dims) > 1 else (rows,), batch)
+    rank = shortest(dims) if has_bias else as_last(dims)
+    result = Dim.of(of_rank((rows, width), rank), batch)
     extents = (width, batch)
     views: list[View] = [View(SELF, stride=rows)]
     forward, backward, deferred = [], [], []
     for place, dim in enumerate(dims):
         own = dim.size if dim.batch > 1 else 0
         if has_bias and place == 0:
-            if dim.rows != rows or dim.columns not in (1, width) or len(dim.dims) > 2:
+            if dim.rows != rows or dim.columns not in (1, width) or not is_matrix(dim):
                 raise ShapeError(f"{name}: the bias {dim!r} does not fit the result {result!r}")
             strides = (rows if dim.columns == width > 1 else 0, own)
         elif (place - first) % 2 == 0:
@@ -150,6 +150,7 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
         Sample([((100, 21), 1), ((21, 9), 1)]),
         Sample([((5, 5), 1), ((5, 5), 1)]),
         Sample([((17, 17), 3), ((17, 17), 3)]),
+        Sample([((3, 5), 1), ((5, 1), 2)]),
     ],
 )
 def matmul(a: Expression, b: Expression) -> Expression:
@@ -174,6 +175,9 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
     Args:
         exprs: an odd number of expressions: the bias of dimensions (m,) or (m, k), then pairs of a matrix (m, n)
             and a vector (n,) or matrix (n, k). A bias (m,) is added to every column.
+
+    Returns:
+        A vector (m,), also of columns (n, 1), or a matrix (m, k).
 
     Raises:
         ShapeError: shapes that do not fit, named.
@@ -246,8 +250,11 @@ _five: dict[Dim, tuple[int, Dim, Dim, Dim, Dim, Dim]] = {}
 
 
 def _affine_reference(b, *pairs):
-    products = sum(W @ x for W, x in zip(pairs[::2], pairs[1::2]))
-    return products + (b[:, None] if b.ndim < products.ndim else b)  # type: ignore
+    products = sum(
+        W.reshape(of_rank(W.shape, 2)) @ x.reshape(of_rank(x.shape, 2)) for W, x in zip(pairs[::2], pairs[1::2])
+    )
+    result = products + b.reshape(of_rank(b.shape, 2))
+    return result.reshape(of_rank(result.shape, 1))
 
 
 register(
@@ -261,6 +268,9 @@ register(
         Sample([((33,), 2), ((33, 9), 1), ((9,), 2), ((33, 20), 1), ((20,), 1)], as_list=True),
         Sample([((5,), 2), ((5, 5), 1), ((5,), 2), ((5, 5), 1), ((5,), 2)], as_list=True),
         Sample([((17, 17), 1), ((17, 17), 1), ((17, 17), 1)], as_list=True),
+        Sample([((3, 1), 1), ((3, 5), 1), ((5, 1), 2)], as_list=True),
+        Sample([((3,), 1), ((3, 5, 1), 1), ((5, 1, 1), 2), ((3, 2), 1), ((2,), 1)], as_list=True),
+        Sample([((3, 1, 1), 1), ((3, 5), 2), ((5, 2, 1), 1)], as_list=True),
     ],
 )
 

@@ -15,7 +15,8 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, sum_over
 
-from .kinds import by_plain_dims, op
+from .kinds import by_plain_dims, lined_up, op
+from .layouts import matched
 
 _VIEWS = ("y", "x", "g", "b")
 _MOMENTS = {
@@ -30,11 +31,16 @@ def _normal(x, total, squares, count):
     return (x - total / count) / f.sqrt(squares / count)
 
 
+def _unless_equal(squares, value):
+    """A value that is 0 where all elements are equal."""
+    return f.where(f.equal(squares, 0), 0, value)
+
+
 KERNELS.add(
     "layer_norm",
     Rule(
         _VIEWS,
-        {"y": lambda x, g, b, total, squares, count: g * _normal(x, total, squares, count) + b},
+        {"y": lambda x, g, b, total, squares, count: _unless_equal(squares, g * _normal(x, total, squares, count)) + b},
         _MOMENTS,
     ),
 )
@@ -43,9 +49,10 @@ KERNELS.add(
     Rule(
         _VIEWS,
         {
-            "dx": lambda x, g, dy, total, squares, count, steepness, along: (
+            "dx": lambda x, g, dy, total, squares, count, steepness, along: _unless_equal(
+                squares,
                 (dy * g - steepness / count - _normal(x, total, squares, count) * along / count)
-                / f.sqrt(squares / count)
+                / f.sqrt(squares / count),
             )
         },
         _MOMENTS
@@ -59,7 +66,7 @@ KERNELS.add(
     "layer_norm.dg",
     Rule(
         _VIEWS,
-        {"dg": lambda x, dy, total, squares, count: dy * _normal(x, total, squares, count)},
+        {"dg": lambda x, dy, total, squares, count: _unless_equal(squares, dy * _normal(x, total, squares, count))},
         _MOMENTS,
     ),
 )
@@ -67,20 +74,18 @@ KERNELS.add("layer_norm.db", Rule(_VIEWS, {"db": lambda dy: dy}))
 
 
 def _layer_norm_signature(*dims: Dim) -> Signature:
-    x, g, b = dims
-    if not x.dims == g.dims == b.dims:
-        raise ShapeError(f"layer_norm: dimensions differ: x, g, b are {described(dims)}")
-    batch = common_batch("layer_norm", dims)
+    result = matched("layer_norm", dims)
+    size = result.size
     return Signature(
-        Dim.of(x.dims, batch),
+        result,
         operands=3,
-        columns=batch,
+        columns=result.batch,
         views=[
-            View(SELF, stride=x.size),
-            *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
+            View(SELF, stride=size),
+            *[View(k, stride=size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
         ],
-        forward=[Step("layer_norm", (x.size,))],
-        backward=[Step(f"layer_norm.d{name}", (x.size,), gradient_of=k) for k, name in enumerate(("x", "g", "b"))],
+        forward=[Step("layer_norm", (size,))],
+        backward=[Step(f"layer_norm.d{name}", (size,), gradient_of=k) for k, name in enumerate(("x", "g", "b"))],
     )
 
 
@@ -91,6 +96,7 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     """x brought to mean 0 and standard deviation 1, then scaled by g and shifted by b.
 
     y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element.
+    Where all elements are equal, y is b, and no gradient goes to x and g.
 
     Args:
         x, g, b: of the same dimensions.
@@ -105,7 +111,7 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
 
 register(
     layer_norm,
-    reference=lambda x, g, b: g * (x - x.mean()) / x.std() + b,
+    reference=lined_up(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
     samples=[
         Sample([((2,), 1), ((2,), 1), ((2,), 1)]),
         Sample([((7,), 3), ((7,), 1), ((7,), 1)]),
@@ -113,6 +119,7 @@ register(
         Sample([((33,), 4), ((33,), 4), ((33,), 4)]),
         Sample([((7, 1), 2), ((7, 1), 2), ((7, 1), 1)]),
         Sample([((1, 5), 1), ((1, 5), 1), ((1, 5), 1)]),
+        Sample([((7, 1), 1), ((7,), 1), ((7, 1, 1), 2)]),
     ],
 )
 

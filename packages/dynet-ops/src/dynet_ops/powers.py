@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from dynet_core.dim import Dim
 from dynet_core.expression import Expression
+from dynet_core.record import one_operand
+from dynet_core.signature import Signature
 from dynet_kernels import formula as f
 
 from .elementwise import cube, square
-from .kinds import elementwise
+from .kinds import by_plain_dims, elementwise, elementwise_signature
+from .layouts import shortest
 from .operands import checked_expression
 from .with_number import number_of, with_number
 
@@ -17,6 +23,7 @@ _to_number = with_number(
     "pow",
     lambda x, c: f.power(x, c),
     lambda x, c, dy: f.where(f.equal(c, 0), 0, dy * (c * f.power(x, c - 1))),
+    rank=shortest,
 )
 _of_number = with_number(
     "number_pow",
@@ -24,7 +31,19 @@ _of_number = with_number(
     lambda x, c: f.power(c, x),
     lambda c, y, dy: f.where(f.equal(y, 0), 0, dy * (y * f.log(c))),
 )
-_EASY = {2.0: square, 3.0: cube}
+
+
+def _easy(op: Callable) -> Callable[[Expression], Expression]:
+    """The power that is an op of its own, shaped as powers are."""
+
+    @by_plain_dims
+    def signature_of(dim: Dim) -> Signature:
+        return elementwise_signature(op.__name__, ("x",), ("x",), (dim,), rank=shortest)
+
+    return one_operand("pow", signature_of)
+
+
+_EASY = {2.0: _easy(square), 3.0: _easy(cube)}
 
 
 def _with_number(x: Expression, exponent) -> Expression:
@@ -45,13 +64,14 @@ def _with_base(x: Expression, base) -> Expression:
     },
     reference=np.power,
     domain=(0.2, 2.5),
+    rank=shortest,
     scalars=True,
     with_number=_with_number,
 )
 def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     """x to the power of y, element by element; sizes of 1 are broadcast, and y may be a number. As x ** y.
 
-    A negative number to the power of one that is not whole is NaN.
+    A negative number to the power of one that is not whole is NaN. The result has no trailing 1s.
 
     >>> pow(inputVector([2, 3]), inputVector([3, 2])).value()
     [8.0, 9.0]

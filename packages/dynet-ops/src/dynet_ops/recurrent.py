@@ -27,7 +27,7 @@ def _samples(shapes_of: Callable) -> list[Sample]:
 
 
 # ---------------------------------------------------------------------------------------------- simple networks
-SIMPLE = Cell("simple_rnn", state=("h",), gates=("a",), weights=("W",))
+SIMPLE = Cell("simple_rnn", state=("h",), gates=("a",), weights=("W",), carries=False)
 SIMPLE.first = [
     SIMPLE.rule("activation", lambda a: {"h": tanh(a)}, lambda h, dh: {"da": dh * (1 - h * h)}),
 ]

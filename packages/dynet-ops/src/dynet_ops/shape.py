@@ -17,7 +17,7 @@ from dynet_core.signature import Signature, alias, apart
 
 from .copying import LOOPS, Loop, copy_of, joined
 from .kinds import by_plain_dims, op
-from .layouts import strides_of
+from .layouts import is_matrix, of_rank, strides_of
 from .operands import checked_dimension, checked_expression, is_list
 
 
@@ -61,7 +61,7 @@ register(
 
 def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
     """The dimensions in another order, and the loops of the copy."""
-    sizes = dim.dims + (1,) * (len(order) - len(dim.dims))
+    sizes = of_rank(dim.dims, len(order))
     strides = strides_of(dim, Dim.of(sizes))
     result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
     loops = [(size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), order)]
@@ -94,7 +94,7 @@ SWAPPED = (1, 0)
 @by_plain_dims
 def _swap_signature(dim: Dim) -> Signature:
     """The transpose of a matrix, which one copy always does."""
-    if len(dim.dims) > 2:
+    if not is_matrix(dim):
         raise ArgumentError(f"transpose: dims (1, 0) is no order of the dimensions of x, which is {dim!r}")
     return _transpose_signature(dim, SWAPPED)
 
@@ -104,6 +104,9 @@ _swap = one_operand("transpose", _swap_signature)
 
 def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
     """The transpose of a matrix, or dimensions in another order: dimension i of the result is dims[i] of x.
+
+    Args:
+        dims: all of x's dimensions, to which trailing 1s may be added or from which they may be left out.
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
@@ -115,7 +118,8 @@ def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
     if not is_list(dims):
         raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
     order = tuple(checked_index("transpose", d) for d in dims)
-    if sorted(order) != list(range(len(order))) or not len(dim.dims) <= len(order) <= MAX_DIMS:
+    rank = len(order)
+    if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
         raise ArgumentError(f"transpose: dims {order} is no order of the dimensions of x, which is {dim!r}")
     graph = graph_of("transpose", (x,))
     for step in _transpose_steps(dim, order):
@@ -125,13 +129,16 @@ def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
 
 register(
     transpose,
-    reference=lambda x, dims=(1, 0): np.transpose(x.reshape(x.shape + (1,) * (len(dims) - x.ndim)), dims),
+    reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
     samples=[
         Sample([((3, 5), 1)]),
         Sample([((17,), 2)]),
         Sample([((1, 4), 3)]),
         Sample([((2, 3, 4), 2)], {"dims": (2, 0, 1)}),
         Sample([((2, 3, 4), 1)], {"dims": (1, 0, 2)}),
+        Sample([((4, 3, 1), 2)]),
+        Sample([((4, 1, 1), 2)], {"dims": (0,)}),
+        Sample([((4, 3, 1), 1)], {"dims": (0, 1)}),
     ],
 )
 

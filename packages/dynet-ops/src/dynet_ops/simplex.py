@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample
-from dynet_core.record import common_batch, described, one_operand, two_operands
+from dynet_core.record import one_operand, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS, Simplex
@@ -16,7 +17,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, sum_over
 
 from .kinds import by_plain_dims, op
-from .layouts import column_view
+from .layouts import as_first, column_view, matched
 
 KERNELS.add("sparsemax", Simplex("sparsemax"))
 KERNELS.add(
@@ -108,16 +109,13 @@ KERNELS.add(
 
 @by_plain_dims
 def _constrained_signature(*dims: Dim) -> Signature:
-    x, y = dims
-    if x.dims != y.dims:
-        raise ShapeError(f"constrained_softmax: dimensions differ: operands are {described(dims)}")
-    batch, rows = common_batch("constrained_softmax", dims), x.rows
-    extents = (x.columns, batch)
+    result = matched("constrained_softmax", dims, as_first)
+    rows, extents = result.rows, (result.columns, result.batch)
     views = [column_view(k, extents, (rows, dim.size if dim.batch > 1 else 0)) for k, dim in enumerate(dims)]
     return Signature(
-        Dim.of(x.dims, batch),
+        result,
         operands=2,
-        columns=x.columns * batch,
+        columns=math.prod(extents),
         views=[View(SELF, stride=rows), *[view for view in views if view]],
         forward=[Step("constrained_softmax", (rows,))],
         backward=[Step(f"constrained_softmax.d{name}", (rows,), gradient_of=k) for k, name in enumerate("xy")],
@@ -125,7 +123,7 @@ def _constrained_signature(*dims: Dim) -> Signature:
 
 
 def _constrained_reference(x, y):
-    x, bounds = x.reshape(len(x), -1), y.reshape(len(y), -1)
+    shape, x, bounds = x.shape, x.reshape(len(x), -1), y.reshape(len(y), -1)
     result = np.empty_like(x)
     for column in range(x.shape[1]):
         free, mass = np.ones(len(x), bool), 1.0
@@ -141,7 +139,7 @@ def _constrained_reference(x, y):
             result[above, column] = bounds[above, column]
             free &= ~above
             mass = max(0.0, 1 - bounds[~free, column].sum())
-    return result.reshape(y.shape)
+    return result.reshape(shape)
 
 
 @op(
@@ -154,6 +152,8 @@ def _constrained_reference(x, y):
         Sample([((19, 3), 1), ((19, 3), 2)]),
         Sample([((33,), 2), ((33,), 2)]),
         Sample([((3, 2), 2), ((3, 2), 1)]),
+        Sample([((3,), 1), ((3, 1), 2)]),
+        Sample([((3, 1, 1), 2), ((3,), 1)]),
         Sample([((1,), 1), ((1,), 1)]),
     ],
 )

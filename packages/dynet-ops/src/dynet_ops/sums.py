@@ -17,7 +17,7 @@ from dynet_kernels.rule import Rule
 
 from .copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
 from .kinds import by_plain_dims, lined_up, op
-from .layouts import broadcast, strides_of
+from .layouts import as_first, broadcast, strides_of
 from .operands import checked_expression, listed
 
 KERNELS.add("sum", Sum(scaled=False))
@@ -44,7 +44,7 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
 
 def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
     """Operands of different shapes, broadcast."""
-    whole = broadcast(name, dims)
+    whole = broadcast(name, dims, as_first)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
     for place, dim in enumerate(dims):
@@ -63,7 +63,7 @@ def _sum_of_any(name: str) -> Callable:
         try:
             return record(xs)
         except TooManyLoops:
-            whole = broadcast(name, [x.type for x in xs])
+            whole = broadcast(name, [x.type for x in xs], as_first)
             return record([repeat(x, whole) for x in xs])
 
     return of_intricate
@@ -95,7 +95,7 @@ _equal: dict[Dim, int] = {}
 
 
 def esum(xs: Sequence[Expression]) -> Expression:
-    """The elementwise sum of any number of expressions; shapes are broadcast.
+    """The elementwise sum of any number of expressions; shapes are broadcast, trailing 1s are those of the first.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
@@ -155,9 +155,11 @@ _SUM_SAMPLES = [
     Sample([((5, 3), 1), ((5, 3), 4)], as_list=True),
     Sample([((1,), 1)] * 9, as_list=True),
     Sample([((4,), 3), ((4,), 1), ((1,), 1)], as_list=True),
+    Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
+    Sample([((5, 1), 2), ((5,), 1)], as_list=True),
 ]
-register(esum, reference=lined_up(lambda *xs: sum(xs)), samples=_SUM_SAMPLES)
-register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs)), samples=_SUM_SAMPLES)
+register(esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
+register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 
 
 @by_plain_dims

@@ -8,6 +8,7 @@ from numbers import Real
 
 import numpy as np
 
+from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import THREADS, thread
@@ -17,16 +18,21 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
+from .layouts import Rank, longest, of_rank
+
 LARGEST = 3.4028234663852886e38  # of all float32
 
 
-def with_number(name: str, operator: str, forward: Callable, gradient: Callable) -> Callable[..., Expression]:
+def with_number(
+    name: str, operator: str, forward: Callable, gradient: Callable, rank: Rank = longest
+) -> Callable[..., Expression]:
     """The recording function of an op of an expression and a number, a value of the graph and not of the signature.
 
     Args:
         operator: what errors call the op.
         forward: the result, as a formula of the operand x and the number c.
         gradient: that of x, of x, c, the result y and its gradient dy.
+        rank: how many dimensions the result has.
     """
     views = ("y", "x", "c")
     KERNELS.add(name, Rule(views, {"y": forward}, numbers=("c",)))
@@ -36,7 +42,7 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
     @functools.cache
     def signature_of(dim):
         return Signature(
-            dim,
+            Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch),
             operands=1,
             attributes=1,
             constants=1,

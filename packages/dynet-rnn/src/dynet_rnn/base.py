@@ -178,10 +178,10 @@ class _RNNBuilder(LayersBuilder):
                 operands = operands * values
                 previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
-            x = run.layers.record(run.graph, k, x, before)
+            x = run.layers.record(run.graph, k, x, before, state._form.ranks[k])
             places.append(x.at)
             batches.append(x.type.batch)
-        form = run.layers.form(tuple(batches))
+        form = run.layers.form(tuple(batches), state._form.ranks)
         return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:

@@ -10,6 +10,7 @@ from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 from dynet_ops.cells import Cell, Previous, sequence_signature
+from dynet_ops.layouts import of_rank
 
 START: Previous = ()
 
@@ -23,7 +24,7 @@ class Layers:
     def __init__(self, cell: Cell, inputs: list[list[Expression]], weights: list[list[Expression]]):
         self.cell, self.inputs, self.weights = cell, inputs, weights
         self.hidden = sum(len(bias) for bias in inputs[0][::2]) // len(cell.gates)
-        self.forms: dict[tuple[Previous, ...], Form] = {}
+        self.forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -44,19 +45,23 @@ class Layers:
         operands = [e.at for e in inputs + weights]
         return (signature.at, len(operands) + states + 1, *operands), batch
 
-    def record(self, graph: Graph, k: int, x: Expression, state) -> Expression:
+    def record(self, graph: Graph, k: int, x: Expression, state, rank: int) -> Expression:
         """Record layer k's step from ((batch size, offset), place) for each value of the state; its h."""
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         node = graph.new_pair()
-        node.type = Dim.of((self.hidden,), batch)
+        node.type = self.vector(batch, rank)
         graph.nodes += (*head, *[place for _, place in state], x.at)
         return node
 
-    def form(self, previous: tuple[Previous, ...]) -> Form:
-        """The form of states of these shapes, one for each layer."""
-        found = self.forms.get(previous)
+    def vector(self, batch: int, rank: int) -> Dim:
+        """The Dim of a value of the state."""
+        return Dim.of(of_rank((self.hidden,), rank), batch)
+
+    def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
+        """The form of states of these shapes and ranks, one for each layer."""
+        found = self.forms.get((previous, ranks))
         if found is None:
-            found = self.forms[previous] = Form(self, previous)
+            found = self.forms[previous, ranks] = Form(self, previous, ranks)
         return found
 
 
@@ -64,14 +69,15 @@ class Form:
     """States of one shape, given for each layer, and how the next step is recorded for inputs of each Dim.
 
     Where the state is the result of a step, `dims` are those of each layer's h and `top` is the last. `starts` says
-    that no state comes before.
+    that no state comes before. `ranks` are how many dimensions each layer's results have: 1, or where a sequence began
+    with columns (m, 1) the columns' (as in DyNet).
     """
 
-    __slots__ = ("dims", "known", "layers", "previous", "sequences", "starts", "top")
+    __slots__ = ("dims", "known", "layers", "previous", "ranks", "sequences", "starts", "top")
 
-    def __init__(self, layers: Layers, previous: tuple[Previous, ...]):
-        self.layers, self.previous = layers, previous
-        self.dims = [Dim.of((layers.hidden,), batch) for batch in previous if isinstance(batch, int)]
+    def __init__(self, layers: Layers, previous: tuple[Previous, ...], ranks: tuple[int, ...]):
+        self.layers, self.previous, self.ranks = layers, previous, ranks
+        self.dims = [layers.vector(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)]
         self.top = self.dims[-1] if self.dims else None
         self.starts = not any(previous)
         self.known: dict[Dim, tuple] = {}
@@ -101,15 +107,21 @@ class Form:
 
     def _steps(self, x: Dim) -> tuple:
         layers, dim = self.layers, x.plain
-        if dim.dims not in ((layers.input_size,), (layers.input_size, 1)):
-            raise ShapeError(f"add_input: the input is {x!r}, the network takes {(layers.input_size,)}")
+        check_vector("add_input: the input", x, "the network", layers.input_size)
         heads, batches = [], []
         for k, previous in enumerate(self.previous):
             head, batch = layers.step(k, dim, previous)
             heads.append((k, head))
             batches.append(batch)
             dim = Dim.of((layers.hidden,), batch)
-        return heads[0][1], tuple(heads[1:]), layers.form(tuple(batches))
+        return heads[0][1], tuple(heads[1:]), layers.form(tuple(batches), self.ranks)
+
+
+def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
+    """Raise if an input is no vector of that size, trailing 1s aside."""
+    if of_rank(x.dims, 1) != (size,):
+        columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
+        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}")
 
 
 def common_batch(x: Dim, previous: Previous) -> int:

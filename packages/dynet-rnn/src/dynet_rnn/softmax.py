@@ -24,6 +24,8 @@ from dynet_ops.picking import pick_batch_elem, pickrange
 from dynet_ops.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
 from dynet_ops.selection import select_rows
 
+from .layers import check_vector
+
 
 class SoftmaxBuilder(ABC):
     """Base of the softmax layers.
@@ -125,8 +127,7 @@ class SoftmaxBuilder(ABC):
 
     def _checked(self, method: str, x: Expression) -> Expression:
         graph_of(method, (x,))
-        if x.type.dims not in ((self._size,), (self._size, 1)):
-            raise ShapeError(f"{method}: x is {x.type!r}, {self.whoami()} takes {(self._size,)}")
+        check_vector(f"{method}: x", x.type, self.whoami(), self._size)
         return x
 
 

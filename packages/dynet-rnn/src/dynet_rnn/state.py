@@ -68,12 +68,15 @@ class RNNState:
     def start(cls, run: Run) -> RNNState:
         """The state before the first input."""
         layers = run.layers
-        return cls.made(run, None, layers.form((START,) * len(layers)), None, None, [()] * len(layers.cell.state))
+        form = layers.form((START,) * len(layers), (1,) * len(layers))
+        return cls.made(run, None, form, None, None, [()] * len(layers.cell.state))
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
         """The state that consists of given expressions."""
-        form = run.layers.form(tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)]))
+        shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
+        ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
+        form = run.layers.form(shapes, ranks)
         return cls.made(run, prev, form, None, vectors[0][-1], vectors)
 
     @classmethod
@@ -301,12 +304,11 @@ class RNNState:
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
         """This state with other vectors for some values of the cell; what there never was is zero."""
-        dim = next(vectors for vectors in given if vectors)[0].type
-        kept = [self.vectors(k) for k in range(len(self._run.layers.cell.state))]
+        layers = self._run.layers
+        batch = next(vectors for vectors in given if vectors)[0].type.batch
+        kept = [self.vectors(k) for k in range(len(layers.cell.state))]
         given = given + [()] * (len(kept) - len(given))
-        vectors = [
-            new or old or tuple([zeros(dim.dims, dim.batch)] * len(self._run.layers)) for new, old in zip(given, kept)
-        ]
+        vectors = [new or old or tuple([zeros(layers.hidden, batch)] * len(layers)) for new, old in zip(given, kept)]
         return RNNState.of(self._run, self, vectors)
 
 

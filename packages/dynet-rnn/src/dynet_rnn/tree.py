@@ -17,6 +17,7 @@ from dynet_ops.operands import checked_size
 from dynet_ops.trees import child_sum_signature, nary_signature, widened_signature
 
 from .base import LayersBuilder
+from .layers import check_vector
 from .state import place_in
 
 
@@ -147,8 +148,8 @@ def _check_child(run: Run, number: int, child) -> None:
 def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
     builder, graph = run.builder, run.graph
     _, size, hidden, *_ = builder._spec
-    if x is not None and x.type.dims not in ((size,), (size, 1)):
-        raise ShapeError(f"add_input: the input is {x.type!r}, the network takes {(size,)}")
+    if x is not None:
+        check_vector("add_input: the input", x.type, "the network", size)
     sizes = [1 if child is None else child._batch for child in children]
     below = max(sizes, default=0)
     batch = max(below, 1 if x is None else x.type.batch)

@@ -98,7 +98,7 @@ def _record(found: Any) -> Record:
     kind, *spec, name = found if type(found) is tuple and len(found) in (2, 3) else (None, None)
     if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
         return Record(kind, name)
-    if is_a(kind, type) and spec and type(name) is str:
+    if isinstance(kind, type) and is_a(kind, type) and spec and type(name) is str:
         if not is_builder(kind):
             raise ValueError(f"it is a {kind.__name__}, which has no from_spec")
         return Record(kind, name, *spec)

@@ -59,10 +59,11 @@ def with_number(name: str, operator: str, forward: Callable, gradient: Callable)
             signature, dim = known[x.type]
             node = graph.new_node(dim)
         nodes, inputs = graph.nodes, graph.inputs
+        place = len(inputs)
+        inputs.append(c)  # first: a graph that computes at once does so when its record is complete
         nodes.append(signature)
         nodes.append(x.at)
-        nodes.append(len(inputs))
-        inputs.append(c)
+        nodes.append(place)
         return node
 
     return record

@@ -180,6 +180,11 @@ class Expression:
     __array_ufunc__ = None  # numpy's numbers and arrays leave operators to us
 
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        if dtype is None or np.dtype(dtype).kind == "O":
+            # An array of expressions holds them, as in DyNet: np.array([x, y])[0] is x, np.sum of a list its sum.
+            item = np.empty((), object)
+            item[()] = self
+            return item
         if copy is False:
             raise ValueError("the value of an expression can only be copied: its memory serves the next graph too")
         return np.asarray(self.npvalue(), dtype)

@@ -30,6 +30,8 @@ def parameter(p: Parameters | LookupParameters | list | tuple, update=True, *mor
     >>> [x.value() for x in dy.parameter([W, W])]
     [[1.0, 2.0], [1.0, 2.0]]
     """
+    if update is True and not more and isinstance(p, Trained):  # what programs of DyNet 1 do for every graph
+        return p
     if more or isinstance(update, (Expression, list, tuple)):
         return tuple([_expressions(each) for each in (p, update, *more)])
     return _expressions(p, checked_flag("parameter", "update", update))

@@ -1,5 +1,6 @@
 """Programs of the kinds that are written with DyNet end well under both libraries, with the same losses."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,7 +35,6 @@ def test_losses(results):
 
 def test_what_is_learned(program, results):
     for result in results:
-        assert result["final loss"] < result["first losses"][0]
         assert program.is_good(result["quality"]), f"{program.measure} {result['quality']}"
     ours, reference = [result["quality"] for result in results]
     assert ours == pytest.approx(reference, abs=program.distance)
@@ -42,3 +42,5 @@ def test_what_is_learned(program, results):
 
 def test_no_program_is_forgotten():
     assert {program.name for program in PROGRAMS} | SHARED == {file.stem for file in FOLDER.glob("*.py")}
+    table = (FOLDER.parents[2] / "docs" / "programs.md").read_text()
+    assert [program.name for program in PROGRAMS] == re.findall(r"/programs/(\w+)\.py\)", table)

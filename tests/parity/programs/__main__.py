@@ -24,14 +24,15 @@ FILE = HERE.parents[2] / "docs" / "programs.md"
 HEAD = """# Programs of every kind
 
 One program of each kind that is written with DyNet, as its users write them (`tests/parity/programs`), on a toy
-language, under real DyNet 2.1 (dyNET38) and here, from one seed. The losses of the first step agree to 1e-5, those of
-the first ten to 2e-3; then rounding, dropout and noise go their own ways. `nox -s parity` checks these, and that what
-is learned is as good. The final loss is the mean of the last tenth of the steps, the quality that on held-out data.
+language, under real DyNet 2.1 (dyNET38) and here, from one seed. `nox -s parity` checks that the losses of the first
+step agree to 1e-5, those of the first ten to 2e-3, and that what is learned is as good. Later losses differ: trainers
+make much of rounding, and dropout draws other numbers. The final loss is the mean of the last tenth of the steps; the
+quality is that on held-out data.
 
-CPU time is that of the whole program but for `import`, in seconds, one thread each, kernels being compiled already.
+CPU time, in seconds, is that of the whole program after `import dynet`, on one thread, kernels being compiled already.
 {date}, {machine}. `nox -s programs -- --write` makes this file anew.
 
-| program | measure | first loss, DyNet | here | final loss, DyNet | here | quality, DyNet | here | CPU, DyNet | here |
+| program | quality | first loss, DyNet | here | final loss, DyNet | here | quality, DyNet | here | CPU, DyNet | here |
 |---|---|---|---|---|---|---|---|---|---|
 """
 

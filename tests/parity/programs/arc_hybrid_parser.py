@@ -1,4 +1,7 @@
-"""An arc-hybrid parser over BiLSTM vectors, trained with a dynamic oracle: it explores its own mistakes."""
+"""An arc-hybrid parser over BiLSTM vectors, with a dynamic oracle: it learns from states that its mistakes lead to.
+
+As in parsers whose options may say 0, there are tables for tags and for vectors from elsewhere, of no size.
+"""
 
 import random
 
@@ -12,129 +15,122 @@ from training_report import Report
 
 import dynet as dy
 
-WORD, POS, EXTRA, LSTM, HIDDEN = 64, 0, 0, 128, 64
+WORD, TAG, ELSEWHERE, LSTM, MLP, ENOUGH = 64, 0, 0, 128, 64, 25
 SHIFT, LEFT, RIGHT = range(3)
-activations = {"tanh": dy.tanh, "sigmoid": dy.logistic, "relu": dy.rectify, "tanh3": lambda x: dy.tanh(x * x * x)}
+ACTIVATIONS = {"tanh": dy.tanh, "relu": dy.rectify, "cubed": lambda x: dy.tanh(x * x * x)}
 
 
-class Entry:
-    """A word of the sentence in parsing; number 0 is the root."""
+class Configuration:
+    """A stack, words that wait (the root, 0, is the last of them), and heads by word."""
 
-    def __init__(self, number, form, gold):
-        self.id, self.form, self.gold, self.pred, self.vec = number, form, gold, None, None
+    def __init__(self, count):
+        self.stack, self.waiting, self.heads = [], [*range(1, count + 1), 0], {}
 
+    def over(self):
+        return not self.stack and self.waiting == [0]
 
-class ArcHybrid:
-    def __init__(self, words, activation="tanh"):
-        self.model = dy.ParameterCollection()
-        self.trainer = dy.AdamTrainer(self.model, 0.002)
-        self.activation = activations[activation]
-        self.vocab = {word: ind + 2 for ind, word in enumerate(words)}
-        self.wlookup = self.model.add_lookup_parameters((len(words) + 2, WORD))
-        self.plookup = self.model.add_lookup_parameters((5, POS))
-        self.elookup = self.model.add_lookup_parameters((5, EXTRA))
-        self.surfaceBuilders = [
-            dy.VanillaLSTMBuilder(1, WORD + POS + EXTRA, LSTM * 0.5, self.model),
-            dy.VanillaLSTMBuilder(1, WORD + POS + EXTRA, LSTM * 0.5, self.model),
-        ]
-        self.hidLayer = self.model.add_parameters((HIDDEN, LSTM * 4))
-        self.hidBias = self.model.add_parameters((HIDDEN))
-        self.outLayer = self.model.add_parameters((3, HIDDEN))
-        self.outBias = self.model.add_parameters((3))
-        self.padding = self.model.add_parameters((WORD))
+    def allowed(self):
+        stack, front = self.stack, self.waiting[0]
+        return [a for a, may in enumerate((front != 0, len(stack) > 0, len(stack) > 1)) if may]
 
-    def read(self, sentence):
-        root = [Entry(0, "*root*", -1)]
-        entries = root + [Entry(k, w, h) for k, (w, h) in enumerate(zip(sentence.words, sentence.heads), 1)]
-        for entry in entries:
-            entry.vec = self.wlookup[int(self.vocab.get(entry.form, 0))]
-        forward, backward = [builder.initial_state() for builder in self.surfaceBuilders]
-        after = []
-        for entry, rentry in zip(entries, reversed(entries)):
-            forward = forward.add_input(entry.vec)
-            backward = backward.add_input(rentry.vec)
-            entry.fvec = forward.output()
-            after.append(backward.output())
-        for entry, bvec in zip(entries, reversed(after)):
-            entry.vec = dy.concatenate([entry.fvec, bvec])
-        return entries[1:], entries[0]
-
-    def evaluate(self, stack, buf):
-        empty = dy.concatenate([self.padding, dy.zeros(int(LSTM - WORD))])
-        top = [stack[-i].vec if len(stack) > i - 1 else empty for i in (1, 2, 3)]
-        inputs = dy.concatenate(top + [buf[0].vec if buf else empty])
-        hidden = self.activation(dy.parameter(self.hidLayer) * inputs + dy.parameter(self.hidBias))
-        output = dy.parameter(self.outLayer) * hidden + dy.parameter(self.outBias)
-        return list(zip(output.value(), output))
-
-    @staticmethod
-    def costs(stack, buf, root):
-        """What each transition costs in arcs that can no longer be right; None where it is not allowed."""
-        beta = buf[1:]
-        s0, s1, b = stack[-1] if stack else None, stack[-2] if len(stack) > 1 else None, buf[0] if buf else None
-        costs = [None, None, None]
-        if b is not None and b is not root:
-            costs[SHIFT] = sum(h.id == b.gold for h in stack[:-1]) + sum(d.gold == b.id for d in stack)
-        if s0 is not None and b is not None:
-            costs[LEFT] = sum(h.id == s0.gold for h in ([s1] if s1 else []) + beta)
-            costs[LEFT] += sum(d.gold == s0.id for d in [b] + beta)
-        if s1 is not None:
-            costs[RIGHT] = sum(h.id == s0.gold for h in ([b] if b else []) + beta)
-            costs[RIGHT] += sum(d.gold == s0.id for d in ([b] if b else []) + beta)
-        return costs
-
-    @staticmethod
-    def apply(action, stack, buf):
+    def cost(self, action, gold):
+        """How many arcs can no longer be right after an action; gold[0] is -1, the root's head."""
+        stack, front, behind = self.stack, self.waiting[0], self.waiting[1:]
         if action == SHIFT:
-            stack.append(buf.pop(0))
+            return sum(gold[front] == k for k in stack[:-1]) + sum(gold[k] == front for k in stack)
+        top = stack[-1]
+        if action == LEFT:
+            lost = sum(gold[top] == k for k in stack[-2:-1] + behind)
         else:
-            child = stack.pop()
-            child.pred = buf[0].id if action == LEFT else stack[-1].id
+            lost = sum(gold[top] == k for k in self.waiting)
+        return lost + sum(gold[k] == top for k in self.waiting)
 
-    def predict(self, sentence):
-        dy.renew_cg()
-        entries, root = self.read(sentence)
-        stack, buf = [], entries + [root]
-        while stack or len(buf) > 1:
-            scores, costs = self.evaluate(stack, buf), self.costs(stack, buf, root)
-            best = max((a for a in range(3) if costs[a] is not None), key=lambda a: scores[a][0])
-            self.apply(best, stack, buf)
-        return [entry.pred for entry in entries]
+    def apply(self, action):
+        if action == SHIFT:
+            self.stack.append(self.waiting.pop(0))
+        else:
+            child = self.stack.pop()
+            self.heads[child] = self.waiting[0] if action == LEFT else self.stack[-1]
 
-    def train(self, sentences, report):
-        errs = []
+
+class Parser:
+    def __init__(self, words, activation="tanh"):
+        self.model = m = dy.ParameterCollection()
+        self.trainer = dy.AdamTrainer(m, 0.002)
+        self.activation = ACTIVATIONS[activation]
+        self.number = {word: k for k, word in enumerate(["ROOT", "?"] + words)}
+        self.words = m.add_lookup_parameters((len(self.number), WORD))
+        self.tags = m.add_lookup_parameters((14, TAG))
+        self.elsewhere = m.add_lookup_parameters((len(words), ELSEWHERE))
+        self.readers = [dy.VanillaLSTMBuilder(1, WORD + TAG + ELSEWHERE, LSTM * 0.5, m) for _ in range(2)]
+        self.W, self.b = m.add_parameters((MLP, LSTM * 4)), m.add_parameters((MLP))
+        self.V, self.c = m.add_parameters((3, MLP)), m.add_parameters((3))
+        self.nothing = m.add_parameters((WORD))
+
+    def read(self, words):
+        """A vector for the root and for each word."""
+        seen = [self.words[int(self.number.get(word, 1))] for word in ["ROOT"] + words]
+        onwards, back = [reader.initial_state() for reader in self.readers]
+        before, after = [], []
+        for first, last in zip(seen, reversed(seen)):
+            onwards, back = onwards.add_input(first), back.add_input(last)
+            before.append(onwards.output())
+            after.append(back.output())
+        return [dy.concatenate([b, a]) for b, a in zip(before, reversed(after))]
+
+    def scores(self, configuration, vectors):
+        nothing = dy.concatenate([self.nothing, dy.zeros(int(LSTM - WORD))])
+        seen = [vectors[k] for k in configuration.stack[-3:]]
+        seen = [nothing] * (3 - len(seen)) + seen + [vectors[configuration.waiting[0]]]
+        hidden = self.activation(dy.parameter(self.W) * dy.concatenate(seen) + dy.parameter(self.b))
+        return dy.parameter(self.V) * hidden + dy.parameter(self.c)
+
+    def parse(self, words):
         dy.renew_cg()
+        vectors, configuration = self.read(words), Configuration(len(words))
+        while not configuration.over():
+            scores = self.scores(configuration, vectors).value()
+            configuration.apply(max(configuration.allowed(), key=lambda a: scores[a]))
+        return [configuration.heads[k] for k in range(1, len(words) + 1)]
+
+    def margins(self, sentence):
+        """For each state on the way, by how much the best wrong action is too good, where it is."""
+        vectors, configuration = self.read(sentence.words), Configuration(len(sentence.words))
+        gold, found = [-1] + sentence.heads, []
+        while not configuration.over():
+            scores = self.scores(configuration, vectors)
+            values = scores.value()
+            costs = {a: configuration.cost(a, gold) for a in configuration.allowed()}
+            ranking = sorted(costs, key=lambda a: -values[a])
+            least = min(costs.values())
+            action = next(a for a in ranking if costs[a] == least)
+            wrong = next((a for a in ranking if costs[a] > least), None)
+            if wrong is not None and values[wrong] > values[action] - 1.0:
+                found.append(scores[wrong] - scores[action])
+                if random.random() < 0.1:
+                    action = wrong
+            configuration.apply(action)
+        return found
+
+    def train(self, sentences):
+        dy.renew_cg()
+        found = []
         for sentence in sentences:
-            entries, root = self.read(sentence)
-            stack, buf = [], entries + [root]
-            while stack or len(buf) > 1:
-                scores, costs = self.evaluate(stack, buf), self.costs(stack, buf, root)
-                valid = [a for a in range(3) if costs[a] is not None]
-                least = min(costs[a] for a in valid)
-                good = [a for a in valid if costs[a] == least]
-                bad = [a for a in valid if costs[a] > least]
-                best = max(good, key=lambda a: scores[a][0])
-                if bad:
-                    wrong = max(bad, key=lambda a: scores[a][0])
-                    if scores[best][0] < scores[wrong][0] + 1.0:
-                        errs.append(scores[wrong][1] - scores[best][1])
-                    if scores[wrong][0] > scores[best][0] - 1.0 and random.random() < 0.1:
-                        best = wrong
-                self.apply(best, stack, buf)
-            if len(errs) > 25:
-                eerrs = dy.esum(errs) * (1.0 / len(errs))
-                report.loss(eerrs.scalar_value() + 1.0)
-                eerrs.backward()
+            found += self.margins(sentence)
+            if len(found) > ENOUGH:
+                loss = dy.esum(found) * (1.0 / len(found))
+                report.loss(loss.scalar_value() + 1.0)
+                loss.backward()
                 self.trainer.update()
-                errs = []
                 dy.renew_cg()
+                found = []
 
 
 report = Report()
 train, dev = toy_language.sentences(300, 1), toy_language.sentences(60, 2)
-parser = ArcHybrid(sorted({w for s in train for w in s.words}))
+parser = Parser(sorted({word for sentence in train for word in sentence.words}))
 random.seed(12)
 for epoch in range(3):
     random.shuffle(train)
-    parser.train(train, report)
-report.end(np.mean([h == g for s in dev for h, g in zip(parser.predict(s), s.heads)]))
+    parser.train(train)
+report.end(np.mean([found == head for s in dev for found, head in zip(parser.parse(s.words), s.heads)]))

@@ -1,7 +1,6 @@
 """A bag of words classifier: each word votes for each class by a row of scores."""
 
 import random
-from collections import defaultdict
 
 import dynet_config
 
@@ -13,41 +12,38 @@ from training_report import Report
 
 import dynet as dy
 
-report = Report()
-train, test = toy_language.reviews(3000, 1), toy_language.reviews(300, 2)
+CLASSES, EPOCHS = 3, 12
 
-w2i = defaultdict(lambda: len(w2i))
-UNK = w2i["<unk>"]
-train = [([w2i[w] for w in words], tag) for words, tag in train]
-w2i = defaultdict(lambda: UNK, w2i)
-test = [([w2i[w] for w in words], tag) for words, tag in test]
-nwords, ntags = len(w2i), 3
+report = Report()
+reviews, held_out = toy_language.reviews(3000, 1), toy_language.reviews(300, 2)
+number = {"?": 0}  # for words that no review to learn from has
+for words, _ in reviews:
+    for word in words:
+        number.setdefault(word, len(number))
 
 model = dy.Model()
+votes = model.add_lookup_parameters((len(number), CLASSES))
+bias = model.add_parameters((CLASSES))
 trainer = dy.AdamTrainer(model)
-W_sm = model.add_lookup_parameters((nwords, ntags))
-b_sm = model.add_parameters((ntags))
 
 
-def calc_scores(words):
+def scores_of(words):
     dy.renew_cg()
-    score = dy.esum([dy.lookup(W_sm, x) for x in words])
-    return score + dy.parameter(b_sm)
+    ballots = [dy.lookup(votes, number.get(word, 0)) for word in words]
+    return dy.esum(ballots) + dy.parameter(bias)
 
 
 random.seed(1)
-for ITER in range(12):
-    random.shuffle(train)
-    for words, tag in train:
-        my_loss = dy.pickneglogsoftmax(calc_scores(words), tag)
-        report.loss(my_loss.value())
-        my_loss.backward()
+for epoch in range(EPOCHS):
+    random.shuffle(reviews)
+    for words, verdict in reviews:
+        loss = dy.pickneglogsoftmax(scores_of(words), verdict)
+        report.loss(loss.value())
+        loss.backward()
         trainer.update()
 
-test_correct = 0.0
-for words, tag in test:
-    scores = calc_scores(words).npvalue()
-    predict = np.argmax(scores)
-    if predict == tag:
-        test_correct += 1
-report.end(test_correct / len(test))
+right = 0.0
+for words, verdict in held_out:
+    if np.argmax(scores_of(words).npvalue()) == verdict:
+        right += 1
+report.end(right / len(held_out))

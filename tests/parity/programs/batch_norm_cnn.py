@@ -14,8 +14,8 @@ SIZE, FILTERS, HIDDEN, CLASSES, BATCH = 8, 16, 64, 16, 16
 
 report = Report()
 model = dy.Model()
-pConv = model.add_parameters((3, 3, 1, FILTERS))
-pB = model.add_parameters((FILTERS,))
+filters = model.add_parameters((3, 3, 1, FILTERS))
+filter_bias = model.add_parameters((FILTERS,))
 W1 = model.add_parameters((HIDDEN, SIZE // 2 * SIZE // 2 * FILTERS))
 gamma, beta = model.add_parameters((HIDDEN,), init=dy.ConstInitializer(1)), model.add_parameters((HIDDEN,), init=0)
 W2 = model.add_parameters((CLASSES, HIDDEN))
@@ -27,7 +27,7 @@ running = {"mean": np.zeros(HIDDEN), "var": np.ones(HIDDEN)}
 def classify(pictures, train):
     dy.renew_cg()
     x = dy.inputTensor(np.moveaxis(pictures, 0, -1)[:, :, None, :], batched=True)
-    x = dy.conv2d_bias(x, pConv, pB, [1, 1], is_valid=False)
+    x = dy.conv2d_bias(x, filters, filter_bias, [1, 1], is_valid=False)
     x = dy.rectify(dy.maxpooling2d(x, [2, 2], [2, 2]))
     count = len(pictures)
     x = W1 * dy.reshape(x, (SIZE // 2 * SIZE // 2 * FILTERS,), batch_size=count)

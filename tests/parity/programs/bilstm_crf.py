@@ -1,4 +1,4 @@
-"""A BiLSTM tagger with a conditional random field: the forward algorithm in the graph, Viterbi outside."""
+"""A BiLSTM tagger with a conditional random field: the forward algorithm in the graph, Viterbi's outside."""
 
 import random
 
@@ -12,90 +12,77 @@ from training_report import Report
 
 import dynet as dy
 
-EMBEDDING_SIZE, HIDDEN_SIZE = 64, 100
+SIZE, HIDDEN = 64, 200
 
 
-class BiLSTMCRF:
+class RandomField:
+    """A tag has a row in a table: how well it follows each other one. The last tag ends a sentence."""
+
     def __init__(self, words, tags):
-        self.w2i = {w: i for i, w in enumerate(words)}
-        self.i2t = list(tags) + ["<START>", "<STOP>"]
-        self.t2i = {t: i for i, t in enumerate(self.i2t)}
-        self.tagset_size = len(self.i2t)
+        self.words = {word: k for k, word in enumerate(words)}
+        self.tags = tags + ["end"]
+        count = len(self.tags)
         self.model = dy.ParameterCollection()
-        self.embeddings = self.model.add_lookup_parameters((len(words), EMBEDDING_SIZE), init="glorot")
-        self.bi_lstm = dy.BiRNNBuilder(1, EMBEDDING_SIZE, HIDDEN_SIZE / 1, self.model, dy.VanillaLSTMBuilder)
-        self.W = self.model.add_parameters((self.tagset_size, HIDDEN_SIZE))
-        self.b = self.model.add_parameters(self.tagset_size)
-        # The row of a tag: how well it follows each other one.
-        self.transitions = self.model.add_lookup_parameters((self.tagset_size, self.tagset_size))
+        self.vectors = self.model.add_lookup_parameters((len(words), SIZE), init="glorot")
+        self.reader = dy.BiRNNBuilder(1, SIZE, HIDDEN / 2, self.model, dy.VanillaLSTMBuilder)
+        self.W, self.b = self.model.add_parameters((count, HIDDEN / 2)), self.model.add_parameters(count)
+        self.follows = self.model.add_lookup_parameters((count, count))
 
-    def observations(self, words):
+    def scores(self, words):
+        """How well each tag fits each word, in a new graph."""
         dy.renew_cg()
-        embeddings = [self.embeddings[self.w2i[w]] for w in words]
-        W, b = dy.parameter(self.W), dy.parameter(self.b)
-        return [dy.affine_transform([b, W, x]) for x in self.bi_lstm.transduce(embeddings)]
+        read = self.reader.transduce([self.vectors[self.words[word]] for word in words])
+        return [dy.affine_transform([dy.parameter(self.b), dy.parameter(self.W), x]) for x in read]
 
-    def score_sentence(self, observations, tags):
-        score_seq, score = [0], dy.scalarInput(0)
-        tags = [self.t2i["<START>"]] + [self.t2i[t] for t in tags]
-        for i, obs in enumerate(observations):
-            score = score + dy.pick(self.transitions[tags[i + 1]], tags[i]) + dy.pick(obs, tags[i + 1])
-            score_seq.append(score.value())
-        return score + dy.pick(self.transitions[self.t2i["<STOP>"]], tags[-1])
+    def of_path(self, scores, path):
+        """The score of one sequence of tags."""
+        end = len(self.tags) - 1
+        steps = [dy.pick(self.follows[after], before) for before, after in zip([end] + path, path + [end])]
+        return dy.esum(steps + [dy.pick(fit, tag) for fit, tag in zip(scores, path)])
 
-    def forward(self, observations):
-        def log_sum_exp(scores):
-            npval = scores.npvalue()
-            argmax_score = np.argmax(npval)
-            max_score_expr = dy.pick(scores, argmax_score)
-            max_score_expr_broadcast = dy.concatenate([max_score_expr] * self.tagset_size)
-            return max_score_expr + dy.logsumexp_dim((scores - max_score_expr_broadcast), 0)
+    def of_all(self, scores):
+        """The logarithm of the sum over all sequences, the largest number being kept out of the exponentials."""
+        count = len(self.tags)
+        reached = dy.inputVector([-1e9] * (count - 1) + [0])
+        for fit in scores:
+            totals = []
+            for tag in range(count):
+                ways = reached + self.follows[tag]
+                largest = dy.pick(ways, int(np.argmax(ways.npvalue())))
+                rest = dy.logsumexp_dim(ways - dy.concatenate([largest] * count), 0)
+                totals.append(largest + rest + dy.pick(fit, tag))
+            reached = dy.concatenate(totals)
+        return dy.logsumexp(list(reached + self.follows[count - 1]))
 
-        init_alphas = [-1e10] * self.tagset_size
-        init_alphas[self.t2i["<START>"]] = 0
-        for_expr = dy.inputVector(init_alphas)
-        for obs in observations:
-            alphas_t = []
-            for next_tag in range(self.tagset_size):
-                obs_broadcast = dy.concatenate([dy.pick(obs, next_tag)] * self.tagset_size)
-                next_tag_expr = for_expr + self.transitions[next_tag] + obs_broadcast
-                alphas_t.append(log_sum_exp(next_tag_expr))
-            for_expr = dy.concatenate(alphas_t)
-        terminal_expr = for_expr + self.transitions[self.t2i["<STOP>"]]
-        return dy.logsumexp([dy.pick(terminal_expr, i) for i in range(self.tagset_size)])
+    def loss(self, sentence):
+        scores = self.scores(sentence.words)
+        return self.of_all(scores) - self.of_path(scores, [self.tags.index(tag) for tag in sentence.tags])
 
-    def neg_log_loss(self, words, tags):
-        observations = self.observations(words)
-        return self.forward(observations) - self.score_sentence(observations, tags)
-
-    def viterbi(self, words):
-        observations = [obs.npvalue() for obs in self.observations(words)]
-        transitions = np.array([self.transitions[i].npvalue() for i in range(self.tagset_size)])
-        scores = np.full(self.tagset_size, -1e10)
-        scores[self.t2i["<START>"]] = 0
-        backpointers = []
-        for obs in observations:
-            following = transitions + scores
-            backpointers.append(following.argmax(axis=1))
-            scores = following.max(axis=1) + obs
-        best = int(np.argmax(scores + transitions[self.t2i["<STOP>"]]))
-        path = [best]
-        for pointers in reversed(backpointers[1:]):
-            path.append(int(pointers[path[-1]]))
-        return [self.i2t[i] for i in reversed(path)]
+    def tag(self, words):
+        fits = np.array([fit.value() for fit in self.scores(words)])
+        follows = self.follows.as_array()
+        best, pointers = follows[:, -1] + fits[0], []
+        for fit in fits[1:]:
+            ways = follows + best
+            pointers.append(ways.argmax(axis=1))
+            best = ways.max(axis=1) + fit
+        path = [int(np.argmax(best + follows[-1]))]
+        for pointer in pointers[::-1]:
+            path.insert(0, int(pointer[path[0]]))
+        return [self.tags[k] for k in path]
 
 
 report = Report()
 train, dev = toy_language.sentences(200, 1), toy_language.sentences(80, 2)
-crf = BiLSTMCRF(sorted({w for s in train + dev for w in s.words}), sorted({t for s in train for t in s.tags}))
-trainer = dy.MomentumSGDTrainer(crf.model, learning_rate=0.01)
+words, tags = [sorted({x for s in train + dev for x in s[field]}) for field in (0, 1)]
+field = RandomField(words, tags)
+trainer = dy.MomentumSGDTrainer(field.model, learning_rate=0.01)
 random.seed(8)
 for epoch in range(3):
     random.shuffle(train)
-    for sent in train:
-        loss = crf.neg_log_loss(sent.words, sent.tags)
-        report.loss(loss.value() / len(sent.words))
+    for sentence in train:
+        loss = field.loss(sentence)
+        report.loss(loss.value() / len(sentence.words))
         loss.backward()
         trainer.update()
-right = [t == g for s in dev for t, g in zip(crf.viterbi(s.words), s.tags)]
-report.end(sum(right) / len(right))
+report.end(np.mean([found == tag for s in dev for found, tag in zip(field.tag(s.words), s.tags)]))

@@ -13,53 +13,49 @@ from training_report import Report
 
 import dynet as dy
 
-EMB_SIZE, HID_SIZE, HID_LAY, BATCH = 64, 64, 2, 10
+WIDTH, LAYERS, CLASSES, MINIBATCH = 64, 2, 3, 10
 
 report = Report()
-w2i = defaultdict(lambda: len(w2i))
-train = [([w2i[w] for w in words], tag) for words, tag in toy_language.reviews(2000, 1)]
-dev = [([w2i[w] for w in words], tag) for words, tag in toy_language.reviews(300, 2)]
-nwords, ntags = len(w2i), 3
+numbers = defaultdict(lambda: len(numbers))
+train, dev = [
+    [([numbers[word] for word in words], verdict) for words, verdict in toy_language.reviews(count, seed)]
+    for count, seed in ((2000, 1), (300, 2))
+]
 
 pc = dy.ParameterCollection()
-W_emb = pc.add_lookup_parameters((nwords, EMB_SIZE))
-W_h = [pc.add_parameters((HID_SIZE, EMB_SIZE if lay == 0 else HID_SIZE)) for lay in range(HID_LAY)]
-b_h = [pc.add_parameters((HID_SIZE), init=dy.ConstInitializer(0)) for lay in range(HID_LAY)]
-W_sm = pc.add_parameters((ntags, HID_SIZE), init="glorot")
-b_sm = pc.add_parameters((ntags), init=0)
+embedding = pc.add_lookup_parameters((len(numbers), WIDTH))
+hidden = [pc.add_parameters((WIDTH, WIDTH)) for _ in range(LAYERS)]
+hidden_bias = [pc.add_parameters((WIDTH), init=dy.ConstInitializer(0)) for _ in range(LAYERS)]
+top = pc.add_parameters((CLASSES, WIDTH), init="glorot")
+top_bias = pc.add_parameters((CLASSES), init=0)
 trainer = dy.MomentumSGDTrainer(pc, 0.02)
 trainer.set_clip_threshold(5.0)
 
 
-def calc_scores(words):
-    weights = [dy.parameter(W) for W in W_h]
-    biases = dy.parameter(b_h)
-    h = dy.esum([W_emb[x] for x in words])
-    for W_h_i, b_h_i in zip(weights, biases):
-        h = dy.tanh(W_h_i * h + b_h_i)
-    return dy.affine_transform([b_sm, W_sm, h])
+def classify(words):
+    matrices, biases = [dy.parameter(W) for W in hidden], dy.parameter(hidden_bias)
+    x = dy.esum([embedding[word] for word in words])
+    for W, b in zip(matrices, biases):
+        x = dy.tanh(W * x + b)
+    return dy.affine_transform([top_bias, top, x])
 
 
 order = list(range(len(train)))
 random.seed(2)
-for ITER in range(12):
+for epoch in range(12):
     random.shuffle(order)
-    for start in range(0, len(order), BATCH):
+    for start in range(0, len(order), MINIBATCH):
         dy.renew_cg()
-        losses = []
-        for i in order[start : start + BATCH]:
-            words, tag = train[i]
-            losses.append(dy.pickneglogsoftmax(calc_scores(words), tag))
-        loss = dy.esum(losses) / len(losses)
+        batch = [train[k] for k in order[start : start + MINIBATCH]]
+        loss = dy.esum([dy.pickneglogsoftmax(classify(words), verdict) for words, verdict in batch]) / len(batch)
         report.loss(loss.scalar_value())
         loss.backward()
         trainer.update()
     trainer.learning_rate *= 0.95
 
-correct = 0
-for words, tag in dev:
+right = 0
+for words, verdict in dev:
     dy.renew_cg()
-    probs = dy.softmax(calc_scores(words))
-    if np.argsort(probs.npvalue())[-1] == tag:
-        correct += 1
-report.end(correct / float(len(dev)))
+    ranking = np.argsort(dy.softmax(classify(words)).npvalue())
+    right += ranking[-1] == verdict
+report.end(right / float(len(dev)))

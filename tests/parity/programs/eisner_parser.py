@@ -12,7 +12,7 @@ from training_report import Report
 
 import dynet as dy
 
-EMB, LSTM, MLP = 64, 64, 64
+SIZE, LSTM, MLP = 64, 128 / 2, 64
 
 
 def eisner(scores):
@@ -56,47 +56,41 @@ def eisner(scores):
     return heads
 
 
-class MSTParserLSTM:
+class Parser:
     def __init__(self, words):
-        self.model = dy.ParameterCollection()
-        self.trainer = dy.AdamTrainer(self.model, 0.003)
-        self.w2i = {w: i for i, w in enumerate(["*root*"] + words)}
-        self.wlookup = self.model.add_lookup_parameters((len(self.w2i), EMB))
-        self.rnn = dy.BiRNNBuilder(2, EMB, LSTM * 2 / 1.0, self.model, dy.VanillaLSTMBuilder)
-        self.hidLayerFOH = self.model.add_parameters((MLP, LSTM * 2))
-        self.hidLayerFOM = self.model.add_parameters((MLP, LSTM * 2))
-        self.hidBias = self.model.add_parameters((MLP))
-        self.outLayer = self.model.add_parameters((1, MLP))
-        self.outBias = self.model.add_parameters(1, init=0)
+        self.model = m = dy.ParameterCollection()
+        self.number = {word: k for k, word in enumerate(["ROOT"] + words)}
+        self.vectors = m.add_lookup_parameters((len(self.number), SIZE))
+        self.reader = dy.BiRNNBuilder(2, SIZE, LSTM * 2, m, dy.VanillaLSTMBuilder)
+        self.as_head, self.as_child = [m.add_parameters((MLP, LSTM * 2)) for _ in range(2)]
+        self.b, self.V, self.c = m.add_parameters((MLP)), m.add_parameters((1, MLP)), m.add_parameters(1, init=0)
 
-    def arcs(self, sentence):
-        """Scores as a list of lists of expressions, and as an array."""
+    def arcs(self, words):
+        """Scores of head and child, as rows of expressions and as an array, in a new graph."""
         dy.renew_cg()
-        vectors = self.rnn.transduce([self.wlookup[self.w2i[w]] for w in ["*root*"] + sentence.words])
-        heads = [dy.parameter(self.hidLayerFOH) * v for v in vectors]
-        modifiers = [dy.parameter(self.hidLayerFOM) * v for v in vectors]
-        bias, out, shift = dy.parameter(self.hidBias, self.outLayer, self.outBias)
-        exprs = [[out * dy.tanh(h + m + bias) + shift for m in modifiers] for h in heads]
-        flat = [e for row in exprs for e in row]
-        dy.forward(flat)
-        return exprs, np.array(dy.values(flat)).reshape(len(vectors), len(vectors))
+        read = self.reader.transduce([self.vectors[self.number[word]] for word in ["ROOT"] + words])
+        heads, children = [[dy.parameter(W) * x for x in read] for W in (self.as_head, self.as_child)]
+        b, V, c = dy.parameter(self.b, self.V, self.c)
+        rows = [[V * dy.tanh(head + child + b) + c for child in children] for head in heads]
+        every = [score for row in rows for score in row]
+        dy.forward(every)
+        return rows, np.array(dy.values(every)).reshape(len(rows), len(rows))
 
     def loss(self, sentence):
-        exprs, scores = self.arcs(sentence)
-        gold = [-1] + sentence.heads
-        augmented = scores + 1.0
-        for m, h in enumerate(gold):
-            augmented[h, m] -= 1.0 * (m > 0)
-        heads = eisner(augmented)
-        wrong = [m for m in range(1, len(gold)) if heads[m] != gold[m]]
-        if not wrong:
-            return None
-        return dy.esum([exprs[heads[m]][m] - exprs[gold[m]][m] + 1.0 for m in wrong])
+        """By how much wrong arcs are better than right ones, with a margin of 1; None if there are none."""
+        rows, scores = self.arcs(sentence.words)
+        gold = np.array([-1] + sentence.heads)
+        handicapped = scores + 1.0
+        handicapped[gold[1:], np.arange(1, len(gold))] -= 1.0
+        found = eisner(handicapped)
+        wrong = [(found[k], gold[k], k) for k in range(1, len(gold)) if found[k] != gold[k]]
+        return dy.esum([rows[h][k] - rows[g][k] + 1.0 for h, g, k in wrong]) if wrong else None
 
 
 report = Report()
 train, dev = toy_language.sentences(150, 1, longest=10), toy_language.sentences(50, 2, longest=10)
-parser = MSTParserLSTM(sorted({w for s in train + dev for w in s.words}))
+parser = Parser(sorted({word for sentence in train + dev for word in sentence.words}))
+trainer = dy.AdamTrainer(parser.model, 0.003)
 random.seed(13)
 for epoch in range(5):
     random.shuffle(train)
@@ -105,6 +99,5 @@ for epoch in range(5):
         report.loss(loss.scalar_value() if loss else 0)
         if loss:
             loss.backward()
-            parser.trainer.update()
-found = [(h, g) for s in dev for h, g in zip(eisner(parser.arcs(s)[1])[1:], s.heads)]
-report.end(np.mean([h == g for h, g in found]))
+            trainer.update()
+report.end(np.mean([h == g for s in dev for h, g in zip(eisner(parser.arcs(s.words)[1])[1:], s.heads)]))

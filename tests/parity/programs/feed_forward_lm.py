@@ -10,59 +10,49 @@ from training_report import Report
 
 import dynet as dy
 
-N, EMB_SIZE, HID_SIZE, BATCH = 3, 64, 128, 16
+ORDER, SIZE, HIDDEN, MINIBATCH = 3, 64, 128, 16
 
 report = Report()
-vocab = {"<s>": 0}
-for sentence in toy_language.sentences(1000, 1):
-    for word in sentence.words:
-        vocab.setdefault(word, len(vocab))
+train, dev = [[s.words for s in toy_language.sentences(count, seed)] for count, seed in ((1000, 1), (100, 2))]
+number = {word: k for k, word in enumerate(["</s>"] + sorted({w for words in train + dev for w in words}))}
 
 
-def examples(sentences):
-    """Arrays of histories and next words."""
-    histories, nexts = [], []
-    for sentence in sentences:
-        ids = [0] * N + [vocab[w] for w in sentence.words] + [0]
-        for i in range(N, len(ids)):
-            histories.append(ids[i - N : i])
-            nexts.append(ids[i])
-    return np.array(histories), np.array(nexts)
+def windows(sentences):
+    """An array with a row for each word: those before it and itself."""
+    rows = []
+    for words in sentences:
+        ids = [0] * ORDER + [number[word] for word in words] + [0]
+        rows += [ids[k - ORDER : k + 1] for k in range(ORDER, len(ids))]
+    return np.array(rows)
 
 
 model = dy.ParameterCollection()
-W_emb = model.add_lookup_parameters((len(vocab), EMB_SIZE))
-W_h_p = model.add_parameters((HID_SIZE, EMB_SIZE * N))
-b_h_p = model.add_parameters((HID_SIZE))
-W_o_p = model.add_parameters((EMB_SIZE, HID_SIZE))
-b_sm_p = model.add_parameters((len(vocab)), init=dy.ConstInitializer(0.0))
+E = model.add_lookup_parameters((len(number), SIZE))
+p_W, p_b = model.add_parameters((HIDDEN, SIZE * ORDER)), model.add_parameters((HIDDEN))
+p_V, p_c = model.add_parameters((SIZE, HIDDEN)), model.add_parameters(len(number), init=dy.ConstInitializer(0.0))
 trainer = dy.AdamTrainer(model)
 
 
-def calc_scores(histories, train=True):
-    W_h, b_h, W_o, b_sm = (dy.parameter(p) for p in (W_h_p, b_h_p, W_o_p, b_sm_p))
-    embs = dy.concatenate([dy.lookup_batch(W_emb, histories[:, k]) for k in range(N)])
-    h = dy.tanh(dy.affine_transform([b_h, W_h, embs]))
-    if train == "dropout":
-        h = dy.dropout(h, 0.05)
-    return dy.transpose(dy.parameter(W_emb)) * (W_o * h) + b_sm
+def losses_of(rows, dropout=0.0):
+    """A batch of losses."""
+    dy.renew_cg()
+    W, b, V, c = [dy.parameter(p) for p in (p_W, p_b, p_V, p_c)]
+    before = dy.concatenate([dy.lookup_batch(E, rows[:, k]) for k in range(ORDER)])
+    h = dy.tanh(dy.affine_transform([b, W, before]))
+    if dropout:
+        h = dy.dropout(h, dropout)
+    scores = dy.transpose(dy.parameter(E)) * (V * h) + c
+    return dy.pickneglogsoftmax_batch(scores, rows[:, ORDER])
 
 
-histories, nexts = examples(toy_language.sentences(1000, 1))
-rng, step = np.random.RandomState(5), 0
+rows, rng = windows(train), np.random.RandomState(5)
 for epoch in range(5):
-    order = rng.permutation(len(nexts))
-    for start in range(0, len(order) - BATCH + 1, BATCH):
-        places = order[start : start + BATCH]
-        dy.renew_cg()
-        scores = calc_scores(histories[places], "dropout" if step > 20 else True)
-        loss = dy.sum_batches(dy.pickneglogsoftmax_batch(scores, nexts[places])) / BATCH
+    rng.shuffle(rows)
+    for start in range(0, len(rows) - MINIBATCH + 1, MINIBATCH):
+        losses = losses_of(rows[start : start + MINIBATCH], 0.05 if epoch else 0)
+        loss = dy.sum_batches(losses) / MINIBATCH
         report.loss(loss.value())
         loss.backward()
         trainer.update()
-        step += 1
 
-histories, nexts = examples(toy_language.sentences(100, 2))
-dy.renew_cg()
-losses = dy.pickneglogsoftmax_batch(calc_scores(histories, False), nexts)
-report.end(np.exp(np.mean(losses.npvalue())))
+report.end(np.exp(np.mean(losses_of(windows(dev)).npvalue())))

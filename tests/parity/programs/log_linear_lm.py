@@ -2,7 +2,6 @@
 
 import math
 import random
-from collections import defaultdict
 
 import dynet_config
 
@@ -13,60 +12,50 @@ from training_report import Report
 
 import dynet as dy
 
-N = 2  # how many words before
+ORDER, END = 2, 0
 
 report = Report()
-w2i = defaultdict(lambda: len(w2i))
-S = w2i["<s>"]
-train = [[w2i[x] for x in sentence.words] for sentence in toy_language.sentences(1500, 1)]
-dev = [[w2i[x] for x in sentence.words] for sentence in toy_language.sentences(100, 2)]
-nwords = len(w2i)
+train, dev = [[s.words for s in toy_language.sentences(count, seed)] for count, seed in ((1500, 1), (100, 2))]
+number = {word: k for k, word in enumerate(["</s>"] + sorted({w for words in train + dev for w in words}))}
 
 model = dy.Model()
+tables = [model.add_lookup_parameters((len(number), len(number))) for _ in range(ORDER)]
+prior = model.add_parameters(len(number))
 trainer = dy.SimpleSGDTrainer(model, learning_rate=0.1)
-W_sm = [model.add_lookup_parameters((nwords, nwords)) for _ in range(N)]
-b_sm = model.add_parameters(nwords)
 
 
-def calc_score_of_history(words):
-    score_vecs = [dy.lookup(lookup_param, word) for word, lookup_param in zip(words, W_sm)]
-    score_vecs.append(dy.parameter(b_sm))
-    return dy.esum(score_vecs)
+def next_scores(history):
+    """What the words before have to say, the last one by the last table."""
+    said = [dy.lookup(table, word) for table, word in zip(tables, history[-ORDER:])]
+    return dy.esum(said + [dy.parameter(prior)])
 
 
-def calc_sent_loss(sent):
+def loss_of(words):
     dy.renew_cg()
-    hist = [S] * N
-    all_losses = []
-    for next_word in sent + [S]:
-        s = calc_score_of_history(hist)
-        all_losses.append(dy.pickneglogsoftmax(s, next_word))
-        hist = hist[1:] + [next_word]
-    return dy.esum(all_losses)
+    ids = [END] * ORDER + [number[word] for word in words] + [END]
+    return dy.esum([dy.pickneglogsoftmax(next_scores(ids[:k]), ids[k]) for k in range(ORDER, len(ids))])
 
 
-def generate_sent(rng):
+def invented(rng):
+    """A sentence of the model's own, of at most 20 words."""
     dy.renew_cg()
-    hist, sent = [S] * N, []
-    while True:
-        p = dy.softmax(calc_score_of_history(hist)).npvalue()
-        next_word = rng.choices(range(nwords), weights=p.tolist())[0]
-        if next_word == S or len(sent) == 20:
-            return sent
-        sent.append(next_word)
-        hist = hist[1:] + [next_word]
+    ids = [END] * ORDER
+    while len(ids) == ORDER or (ids[-1] != END and len(ids) < ORDER + 20):
+        chances = dy.softmax(next_scores(ids)).npvalue()
+        ids.append(rng.choices(range(len(number)), weights=chances.tolist())[0])
+    return ids[ORDER:]
 
 
 random.seed(4)
-for ITER in range(5):
+for epoch in range(5):
     random.shuffle(train)
-    for sent in train:
-        my_loss = calc_sent_loss(sent)
-        report.loss(my_loss.value())
-        my_loss.backward()
+    for words in train:
+        loss = loss_of(words)
+        report.loss(loss.value())
+        loss.backward()
         trainer.update()
     trainer.learning_rate = trainer.learning_rate * 0.9
 
-assert all(0 < word < nwords for _ in range(5) for word in generate_sent(random.Random(1)))
-dev_loss = sum(calc_sent_loss(sent).value() for sent in dev)
-report.end(math.exp(dev_loss / sum(len(sent) + 1 for sent in dev)))
+assert 1 <= len(invented(random.Random(1))) <= 20
+surprise = sum(loss_of(words).value() for words in dev)
+report.end(math.exp(surprise / sum(len(words) + 1 for words in dev)))

@@ -10,65 +10,57 @@ from training_report import Report
 
 import dynet as dy
 
-EMBED_SIZE, HIDDEN_SIZE, MB_SIZE = 64, 128, 16
+SIZE, HIDDEN, MINIBATCH, END = 64, 128, 16, 0
 
 report = Report()
-vocab = {"<s>": 0}
-train = [[vocab.setdefault(w, len(vocab)) for w in s.words] for s in toy_language.sentences(640, 1)]
-test = [[vocab.setdefault(w, len(vocab)) for w in s.words] for s in toy_language.sentences(100, 2)]
-train.sort(key=lambda x: -len(x))
-test.sort(key=lambda x: -len(x))
-S, nwords = 0, len(vocab)
+train, test = [[s.words for s in toy_language.sentences(count, seed)] for count, seed in ((640, 1), (100, 2))]
+number = {word: k for k, word in enumerate(["</s>"] + sorted({w for words in train + test for w in words}))}
+
+
+def minibatches(sentences):
+    """Pairs of arrays, a column a sentence: words after an END, and whether they belong to the sentence."""
+    sentences = sorted(sentences, key=len)
+    for start in range(0, len(sentences), MINIBATCH):
+        chosen = sentences[start : start + MINIBATCH]
+        words = np.full((len(chosen[-1]) + 2, len(chosen)), END)
+        inside = np.zeros(words.shape)
+        for column, sentence in enumerate(chosen):
+            words[1 : len(sentence) + 1, column] = [number[word] for word in sentence]
+            inside[1 : len(sentence) + 2, column] = 1
+        yield words, inside
+
 
 model = dy.Model()
+lookup = model.add_lookup_parameters((len(number), SIZE))
+network = dy.VanillaLSTMBuilder(2, SIZE, HIDDEN, model)
+W, b = model.add_parameters((len(number), HIDDEN)), model.add_parameters(len(number))
 trainer = dy.AdamTrainer(model)
-WORDS_LOOKUP = model.add_lookup_parameters((nwords, EMBED_SIZE))
-RNN = dy.VanillaLSTMBuilder(2, EMBED_SIZE, HIDDEN_SIZE, model)
-W_sm = model.add_parameters((nwords, HIDDEN_SIZE))
-b_sm = model.add_parameters(nwords)
 
 
-def calc_lm_loss(sents):
+def loss_of(words, inside):
+    """The sum over all words of all sentences."""
     dy.renew_cg()
-    f_init = RNN.initial_state()
-    wids, masks, tot_words = [], [], 0
-    for i in range(len(sents[0]) + 1):
-        wids.append([(sent[i] if len(sent) > i else S) for sent in sents])
-        mask = [(1 if len(sent) >= i else 0) for sent in sents]
-        masks.append(mask)
-        tot_words += sum(mask)
-    init_ids = [S] * len(sents)
-    s = f_init.add_input(dy.lookup_batch(WORDS_LOOKUP, init_ids))
-    losses = []
-    for wid, mask in zip(wids, masks):
-        score = dy.affine_transform([b_sm, W_sm, s.output()])
-        loss = dy.pickneglogsoftmax_batch(score, wid)
-        if mask[-1] != 1:
-            mask_expr = dy.inputVector(mask)
-            mask_expr = dy.reshape(mask_expr, (1,), len(sents))
-            loss = loss * mask_expr
-        losses.append(loss)
-        s = s.add_input(dy.lookup_batch(WORDS_LOOKUP, wid))
-    return dy.sum_batches(dy.esum(losses)), tot_words
+    state, steps = network.initial_state(), []
+    for now, after, real in zip(words, words[1:], inside[1:]):
+        state = state.add_input(dy.lookup_batch(lookup, now.tolist()))
+        step = dy.pickneglogsoftmax_batch(dy.affine_transform([b, W, state.output()]), after.tolist())
+        if not real.all():
+            step = step * dy.reshape(dy.inputVector(real), (1,), len(real))
+        steps.append(step)
+    return dy.sum_batches(dy.esum(steps))
 
 
-train_order = [x * MB_SIZE for x in range((len(train) - 1) // MB_SIZE + 1)]
-test_order = [x * MB_SIZE for x in range((len(test) - 1) // MB_SIZE + 1)]
-rng = np.random.RandomState(6)
+batches, rng = list(minibatches(train)), np.random.RandomState(6)
 for epoch in range(10):
     if epoch == 4:
-        RNN.set_dropout(0.05)
-    rng.shuffle(train_order)
-    for sid in train_order:
-        loss_exp, mb_words = calc_lm_loss(train[sid : sid + MB_SIZE])
-        report.loss(loss_exp.scalar_value() / mb_words)
-        loss_exp.backward()
+        network.set_dropout(0.05)
+    for k in rng.permutation(len(batches)):
+        words, inside = batches[k]
+        loss = loss_of(words, inside)
+        report.loss(loss.scalar_value() / inside.sum())
+        loss.backward()
         trainer.update()
-RNN.disable_dropout()
+network.disable_dropout()
 
-test_loss = test_words = 0
-for sid in test_order:
-    loss_exp, mb_words = calc_lm_loss(test[sid : sid + MB_SIZE])
-    test_loss += loss_exp.scalar_value()
-    test_words += mb_words
-report.end(np.exp(test_loss / test_words))
+surprise = sum(loss_of(*batch).scalar_value() for batch in minibatches(test))
+report.end(np.exp(surprise / sum(len(words) + 1 for words in test)))

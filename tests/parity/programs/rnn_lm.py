@@ -1,4 +1,4 @@
-"""A character language model by a recurrent network, which also makes up words."""
+"""A character language model by a recurrent network of two layers, which also makes up sentences."""
 
 import random
 
@@ -12,76 +12,58 @@ from training_report import Report
 
 import dynet as dy
 
-LAYERS, INPUT_DIM, HIDDEN_DIM = 2, 32, 64
+LAYERS, SIZE, HIDDEN, END = 2, 32, 64, "\n"
+
+
+class Speller:
+    def __init__(self, texts):
+        self.symbols = [END] + sorted(set("".join(texts)))
+        self.model = dy.ParameterCollection()
+        self.network = dy.SimpleRNNBuilder(LAYERS, SIZE, HIDDEN, self.model)
+        self.vectors = self.model.add_lookup_parameters((len(self.symbols), SIZE))
+        self.W = self.model.add_parameters((len(self.symbols), HIDDEN))
+        self.b = self.model.add_parameters((len(self.symbols)))
+
+    def begin(self):
+        dy.renew_cg()
+        return self.read(self.network.initial_state(), END)
+
+    def read(self, state, symbol):
+        return state.add_input(self.vectors[self.symbols.index(symbol)])
+
+    def chances(self, state):
+        return dy.softmax(dy.parameter(self.W) * state.output() + dy.parameter(self.b))
+
+    def loss(self, text):
+        state, surprise = self.begin(), []
+        for symbol in text + END:
+            chance = dy.pick(self.chances(state), self.symbols.index(symbol))
+            surprise.append(-dy.log(chance))
+            state = self.read(state, symbol)
+        return dy.esum(surprise)
+
+    def invent(self, rng, longest=80):
+        state, text = self.begin(), ""
+        while len(text) < longest and not text.endswith(END):
+            threshold, total = rng.random(), np.cumsum(self.chances(state).vec_value())
+            text += self.symbols[min(int(np.searchsorted(total, threshold)), len(self.symbols) - 1)]
+            state = self.read(state, text[-1])
+        return text
+
 
 report = Report()
-EOS = "<EOS>"
-lines = [" ".join(sentence.words) for sentence in toy_language.sentences(300, 1, longest=6)]
-held_out = [" ".join(sentence.words) for sentence in toy_language.sentences(30, 2, longest=6)]
-characters = sorted(set("".join(lines))) + [EOS]
-int2char = list(characters)
-char2int = {c: i for i, c in enumerate(characters)}
-VOCAB_SIZE = len(characters)
-
-pc = dy.ParameterCollection()
-srnn = dy.SimpleRNNBuilder(LAYERS, INPUT_DIM, HIDDEN_DIM, pc)
-params = {}
-params["lookup"] = pc.add_lookup_parameters((VOCAB_SIZE, INPUT_DIM))
-params["R"] = pc.add_parameters((VOCAB_SIZE, HIDDEN_DIM))
-params["bias"] = pc.add_parameters((VOCAB_SIZE))
-
-
-def do_one_sentence(rnn, sentence):
-    dy.renew_cg()
-    s0 = rnn.initial_state()
-    R = dy.parameter(params["R"])
-    bias = dy.parameter(params["bias"])
-    lookup = params["lookup"]
-    sentence = [EOS] + list(sentence) + [EOS]
-    sentence = [char2int[c] for c in sentence]
-    s = s0
-    loss = []
-    for char, next_char in zip(sentence, sentence[1:]):
-        s = s.add_input(lookup[char])
-        probs = dy.softmax(R * s.output() + bias)
-        loss.append(-dy.log(dy.pick(probs, next_char)))
-    loss = dy.esum(loss)
-    return loss
-
-
-def generate(rnn, rng):
-    def sample(probs):
-        rnd = rng.random()
-        for i, p in enumerate(probs):
-            rnd -= p
-            if rnd <= 0:
-                break
-        return i
-
-    dy.renew_cg()
-    s0 = rnn.initial_state()
-    s = s0.add_input(params["lookup"][char2int[EOS]])
-    out = []
-    while len(out) < 80:
-        probs = dy.softmax(params["R"] * s.output() + params["bias"])
-        probs = probs.vec_value()
-        next_char = sample(probs)
-        out.append(int2char[next_char])
-        if out[-1] == EOS:
-            break
-        s = s.add_input(params["lookup"][next_char])
-    return "".join(out[:-1])
-
-
-trainer = dy.RMSPropTrainer(pc, 0.003)
+train, held_out = [
+    [" ".join(s.words) for s in toy_language.sentences(count, seed, longest=6)] for count, seed in ((300, 1), (30, 2))
+]
+speller = Speller(train + held_out)
+trainer = dy.RMSPropTrainer(speller.model, 0.003)
 for epoch in range(4):
-    for line in lines:
-        loss = do_one_sentence(srnn, line)
-        loss_value = loss.value()
-        report.loss(loss_value / len(line))
+    for text in train:
+        loss = speller.loss(text)
+        report.loss(loss.value() / len(text))
         loss.backward()
         trainer.update()
-    assert set(generate(srnn, random.Random(epoch))) <= set(characters)
+    assert set(speller.invent(random.Random(epoch))) <= set(speller.symbols)
 
-total = sum(do_one_sentence(srnn, line).value() for line in held_out)
-report.end(np.exp(total / sum(len(line) + 1 for line in held_out)))
+total = sum(speller.loss(text).value() for text in held_out)
+report.end(np.exp(total / sum(len(text) + 1 for text in held_out)))

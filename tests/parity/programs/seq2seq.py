@@ -12,103 +12,84 @@ from training_report import Report
 
 import dynet as dy
 
-EMBED, HIDDEN, ATTENTION, BEAM = 64, 96, 48, 3
-EOS = "</s>"
+SIZE, HIDDEN, INNER, BEAM, STOP = 64, 96, 48, 3, "."
 
 
-class Vocab:
-    def __init__(self, sentences):
-        self.i2w = [EOS] + sorted({w for words in sentences for w in words})
-        self.w2i = {w: i for i, w in enumerate(self.i2w)}
+class Translator:
+    def __init__(self, pairs):
+        self.words = [[STOP] + sorted({w for text in texts for w in text}) for texts in zip(*pairs)]
+        self.model = model = dy.ParameterCollection()
+        self.onwards = dy.VanillaLSTMBuilder(1, SIZE, HIDDEN / 2, model)
+        self.back = dy.VanillaLSTMBuilder(1, SIZE, HIDDEN / 2, model)
+        self.writer = dy.VanillaLSTMBuilder(1, HIDDEN + SIZE, HIDDEN, model)
+        self.vectors = [model.add_lookup_parameters((len(words), SIZE)) for words in self.words]
+        self.of_source, self.of_state = [model.add_parameters((INNER, n * HIDDEN)) for n in (1, 2)]
+        self.relevance = model.add_parameters((1, INNER))
+        self.W, self.b = (
+            model.add_parameters((len(self.words[1]), 2 * HIDDEN)),
+            model.add_parameters(len(self.words[1])),
+        )
 
-    def ids(self, words):
-        return [self.w2i[w] for w in words] + [self.w2i[EOS]]
-
-
-class AttentionModel:
-    def __init__(self, source, target):
-        self.source, self.target = source, target
-        self.model = dy.ParameterCollection()
-        self.enc_fwd = dy.VanillaLSTMBuilder(1, EMBED, HIDDEN / 2, self.model)
-        self.enc_bwd = dy.VanillaLSTMBuilder(1, EMBED, HIDDEN / 2, self.model)
-        self.dec = dy.VanillaLSTMBuilder(1, HIDDEN + EMBED, HIDDEN, self.model)
-        self.input_lookup = self.model.add_lookup_parameters((len(source.i2w), EMBED))
-        self.output_lookup = self.model.add_lookup_parameters((len(target.i2w), EMBED))
-        self.attention_w1 = self.model.add_parameters((ATTENTION, HIDDEN))
-        self.attention_w2 = self.model.add_parameters((ATTENTION, HIDDEN * 2))
-        self.attention_v = self.model.add_parameters((1, ATTENTION))
-        self.decoder_w = self.model.add_parameters((len(target.i2w), HIDDEN * 2))
-        self.decoder_b = self.model.add_parameters((len(target.i2w)))
-
-    def encode(self, words):
+    def read(self, source):
+        """The decoder's first state; the source stays in the new graph, with a column for each word."""
         dy.renew_cg()
-        embedded = [self.input_lookup[i] for i in self.source.ids(words)]
-        fwd = self.enc_fwd.initial_state().transduce(embedded)
-        bwd = self.enc_bwd.initial_state().transduce(embedded[::-1])[::-1]
-        self.encoded = dy.concatenate_cols([dy.concatenate([f, b]) for f, b in zip(fwd, bwd)])
-        self.w1dt = dy.parameter(self.attention_w1) * self.encoded
-        last = dy.concatenate([fwd[-1], bwd[0]])
-        start = self.dec.initial_state([last, dy.tanh(last)])
-        return start.add_input(dy.concatenate([dy.vecInput(HIDDEN), self.output_lookup[0]]))
+        seen = [self.vectors[0][self.words[0].index(word)] for word in source + [STOP]]
+        before = self.onwards.initial_state().transduce(seen)
+        after = self.back.initial_state().transduce(seen[::-1])[::-1]
+        self.source = dy.concatenate_cols([dy.concatenate([b, a]) for b, a in zip(before, after)])
+        self.keys = dy.parameter(self.of_source) * self.source
+        summary = dy.concatenate([before[-1], after[0]])
+        state = self.writer.initial_state([summary, dy.tanh(summary)])
+        return self.wrote(state, dy.vecInput(HIDDEN), 0)
+
+    def wrote(self, state, context, number):
+        return state.add_input(dy.concatenate([context, self.vectors[1][number]]))
 
     def attend(self, state):
-        w2dt = dy.parameter(self.attention_w2) * dy.concatenate(list(state.s()))
-        unnormalized = dy.transpose(dy.parameter(self.attention_v) * dy.tanh(dy.colwise_add(self.w1dt, w2dt)))
-        att_weights = dy.softmax(unnormalized)
-        return self.encoded * att_weights
+        query = dy.parameter(self.of_state) * dy.concatenate(list(state.s()))
+        scores = dy.parameter(self.relevance) * dy.tanh(dy.colwise_add(self.keys, query))
+        return self.source * dy.softmax(dy.transpose(scores))
 
     def scores(self, state, context):
-        return self.decoder_w * dy.concatenate([state.output(), context]) + self.decoder_b
+        return self.W * dy.concatenate([state.output(), context]) + self.b
 
-    def loss(self, source, target, dropout=0.0):
-        s = self.encode(source)
-        losses = []
-        for word in self.target.ids(target):
-            context = self.attend(s)
-            out = self.scores(s, context)
-            if dropout:
-                out = self.scores(s, dy.dropout(context, dropout))
-            losses.append(dy.pickneglogsoftmax(out, word))
-            s = s.add_input(dy.concatenate([context, self.output_lookup[word]]))
+    def loss(self, source, target, dropout):
+        state, losses = self.read(source), []
+        for word in target + [STOP]:
+            number, context = self.words[1].index(word), self.attend(state)
+            seen = dy.dropout(context, dropout) if dropout else context
+            losses.append(dy.pickneglogsoftmax(self.scores(state, seen), number))
+            state = self.wrote(state, context, number)
         return dy.esum(losses) / len(losses)
 
     def translate(self, source):
-        """The best of a beam."""
-        beam, finished = [(0.0, self.encode(source), [])], []
-        for _ in range(2 * len(source) + 2):
-            candidates = []
-            for logprob, s, words in beam:
-                context = self.attend(s)
-                next_scores = dy.log_softmax(self.scores(s, context)).npvalue()
-                for k in np.argsort(next_scores)[::-1][:BEAM]:
-                    candidates.append((logprob + next_scores[k], s, context, words + [k]))
-            candidates.sort(key=lambda c: -c[0])
-            beam = []
-            for logprob, s, context, words in candidates[:BEAM]:
-                if words[-1] == 0:
-                    finished.append((logprob / len(words), words[:-1]))
-                else:
-                    state = s.add_input(dy.concatenate([context, self.output_lookup[words[-1]]]))
-                    beam.append((logprob, state, words))
-            if not beam:
-                break
-        return [self.target.i2w[k] for k in max(finished or [(0, [])])[1]]
+        """The best of a beam, by the mean of its words' logarithms."""
+        beam, done = [(0.0, [], self.read(source))], []
+        while beam and len(beam[0][1]) < 2 * len(source):
+            longer = []
+            for score, numbers, state in beam:
+                context = self.attend(state)
+                chances = dy.log_softmax(self.scores(state, context)).npvalue()
+                for k in np.argsort(chances)[::-1][:BEAM]:
+                    longer.append((score + chances[k], numbers + [k], state, context))
+            best = sorted(longer, key=lambda item: item[0], reverse=True)[:BEAM]
+            done += [(score / len(numbers), numbers) for score, numbers, _, _ in best if numbers[-1] == 0]
+            beam = [(x, ks, self.wrote(state, context, ks[-1])) for x, ks, state, context in best if ks[-1] != 0]
+        return [self.words[1][k] for k in max(done)[1][:-1]] if done else []
 
 
 report = Report()
 train, dev = toy_language.translations(400, 1), toy_language.translations(60, 2)
-network = AttentionModel(*[Vocab(sentences) for sentences in zip(*train, *dev)])
-trainer = dy.AdamTrainer(network.model, 0.003)
+translator = Translator(train + dev)
+trainer = dy.AdamTrainer(translator.model, 0.003)
 trainer.set_clip_threshold(5)
 random.seed(10)
-step = 0
-for ITER in range(7):
+for epoch in range(7):
     random.shuffle(train)
-    trainer.learning_rate = 0.003 if ITER < 3 else 0.0015 / (ITER - 2)
+    trainer.learning_rate = 0.003 if epoch < 3 else 0.0015 / (epoch - 2)
     for source, target in train:
-        loss = network.loss(source, target, 0.1 if step > 10 else 0)
+        loss = translator.loss(source, target, 0.1 if len(report.losses) > 10 else 0)
         report.loss(loss.value())
         loss.backward()
         trainer.update()
-        step += 1
-report.end(np.mean([network.translate(source) == target for source, target in dev]))
+report.end(np.mean([translator.translate(source) == target for source, target in dev]))

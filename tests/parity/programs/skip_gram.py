@@ -1,6 +1,6 @@
 """Word vectors by skip-gram with negative sampling.
 
-The quality is how often the word nearest to a noun, a verb and so on, of those with one tag only, has the same tag.
+The quality is how often the word nearest to a word has its tag, among words that have one tag only.
 """
 
 import dynet_config
@@ -13,58 +13,45 @@ from training_report import Report
 
 import dynet as dy
 
-K, N, EMB_SIZE, EPOCHS = 3, 2, 64, 4  # negative samples, words of context on each side
+NEGATIVE, WINDOW, SIZE, EPOCHS = 3, 2, 64, 4
 
 report = Report()
 corpus = [sentence.words for sentence in toy_language.sentences(600, 1)]
-w2i, counts = {}, []
-for words in corpus:
-    for w in words:
-        if w not in w2i:
-            w2i[w] = len(w2i)
-            counts.append(0)
-        counts[w2i[w]] += 1
-nwords = len(w2i)
-counts = np.array(counts) ** 0.75
-word_probabilities = counts / counts.sum()
+vocabulary, counts = np.unique(np.concatenate(corpus), return_counts=True)
+place = {word: k for k, word in enumerate(vocabulary)}
+noise = counts**0.75 / np.sum(counts**0.75)
 
 model = dy.ParameterCollection()
-W_word = model.add_lookup_parameters((nwords, EMB_SIZE), init=dy.UniformInitializer(0.5))
-W_context = model.add_lookup_parameters((nwords, EMB_SIZE), init="uniform", scale=0.5)
+vectors = model.add_lookup_parameters((len(place), SIZE), init=dy.UniformInitializer(0.5))
+contexts = model.add_lookup_parameters((len(place), SIZE), init="uniform", scale=0.5)
 trainer = dy.SimpleSGDTrainer(model, learning_rate=0.1)
 rng = np.random.RandomState(3)
 
 
-def calc_sent_loss(sent):
+def loss_of(sentence):
     dy.renew_cg()
-    ids = [w2i[w] for w in sent]
-    words_neg = rng.choice(nwords, size=(len(ids), 2 * N * K), p=word_probabilities)
-    all_losses = []
-    for i, my_word in enumerate(ids):
-        positive = [ids[j] for j in range(max(0, i - N), min(len(ids), i + N + 1)) if j != i]
-        negative = list(words_neg[i][: K * len(positive)])
-        center = dy.lookup(W_word, my_word)
-        pos = dy.dot_product(dy.lookup_batch(W_context, positive), center)
-        neg = dy.dot_product(W_context.batch(negative), center)
-        all_losses.append(-dy.sum_batches(dy.log(dy.logistic(pos))))
-        all_losses.append(-dy.sum_batches(dy.log_sigmoid(-neg)))
-    return dy.esum(all_losses)
+    ids, terms = [place[word] for word in sentence], []
+    for k, center in enumerate(ids):
+        near = ids[max(0, k - WINDOW) : k] + ids[k + 1 : k + 1 + WINDOW]
+        far = rng.choice(len(place), NEGATIVE * len(near), p=noise)
+        x = dy.lookup(vectors, center)
+        attracted = dy.dot_product(dy.lookup_batch(contexts, near), x)
+        repelled = dy.dot_product(contexts.batch(list(far)), x)
+        terms.append(-dy.sum_batches(dy.log(dy.logistic(attracted))))
+        terms.append(-dy.sum_batches(dy.log_sigmoid(-repelled)))
+    return dy.esum(terms)
 
 
 for epoch in range(EPOCHS):
-    for sent in corpus:
-        loss = calc_sent_loss(sent)
-        report.loss(loss.value() / len(sent))
+    for sentence in corpus:
+        loss = loss_of(sentence)
+        report.loss(loss.value() / len(sentence))
         loss.backward()
         trainer.update()
 
-tags = {}
-for tag, words in toy_language.LEXICON.items():
-    for w in words:
-        tags.setdefault(w, []).append(tag)
-certain = [w for w in w2i if len(tags[w]) == 1]
-vectors = np.array([W_word.row_as_array(w2i[w]) for w in certain])
-vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-similarity = vectors.dot(vectors.T) - 2 * np.eye(len(certain))
-nearest = [certain[k] for k in similarity.argmax(axis=1)]
-report.end(np.mean([tags[a] == tags[b] for a, b in zip(certain, nearest)]))
+tags = {word: {tag for tag, words in toy_language.LEXICON.items() if word in words} for word in place}
+certain = [word for word in place if len(tags[word]) == 1]
+found = np.array([vectors.row_as_array(place[word]) for word in certain])
+found /= np.linalg.norm(found, axis=1, keepdims=True)
+nearest = (found.dot(found.T) - 2 * np.eye(len(certain))).argmax(axis=1)
+report.end(np.mean([tags[word] == tags[certain[k]] for word, k in zip(certain, nearest)]))

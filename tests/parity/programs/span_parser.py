@@ -1,4 +1,4 @@
-"""A constituency parser that labels spans by differences of BiLSTM states; it saves itself, its vocabulary included."""
+"""A constituency parser that labels spans by differences of BiLSTM states; it saves itself, its alphabets included."""
 
 import os
 import random
@@ -14,162 +14,129 @@ from training_report import Report
 
 import dynet as dy
 
-EMB, LSTM, HIDDEN = 64, 64, 64
+SIZE, LSTM, MLP, NO_LABEL = 64, 64, 64, ()
 
 
-class Vocabulary(object):
-    def __init__(self):
-        self.indices = {}
-        self.values = []
-        self.frozen = False
+class Vocabulary:
+    """Numbers of things, in the order in which they came."""
 
-    @property
-    def size(self):
-        return len(self.values)
-
-    def value(self, index):
-        return self.values[index]
-
-    def index(self, value):
-        if not self.frozen and value not in self.indices:
-            self.indices[value] = len(self.values)
-            self.values.append(value)
-        return self.indices[value]
-
-    def freeze(self):
-        self.frozen = True
+    def __init__(self, things):
+        self.things, self.numbers = [], {}
+        for thing in things:
+            if thing not in self.numbers:
+                self.numbers[thing] = len(self.things)
+                self.things.append(thing)
 
 
-class SpanParser(object):
-    def __init__(self, model, word_vocab, label_vocab, embedding_dim, lstm_dim, hidden_dim, dropout):
-        self.spec = {
-            "word_vocab": word_vocab,
-            "label_vocab": label_vocab,
-            "embedding_dim": embedding_dim,
-            "lstm_dim": lstm_dim,
-            "hidden_dim": hidden_dim,
-            "dropout": dropout,
-        }
-        self.model = model.add_subcollection("Parser")
-        self.word_vocab, self.label_vocab, self.lstm_dim = word_vocab, label_vocab, lstm_dim
-        self.embeddings = self.model.add_lookup_parameters((word_vocab.size, embedding_dim))
-        self.lstm = dy.BiRNNBuilder(1, embedding_dim, 2 * lstm_dim, self.model, dy.VanillaLSTMBuilder)
-        self.weights = [
-            self.model.add_parameters((hidden_dim, 2 * lstm_dim)),
-            self.model.add_parameters((label_vocab.size - 1, hidden_dim)),
-        ]
-        self.biases = [self.model.add_parameters((hidden_dim,)), self.model.add_parameters((label_vocab.size - 1,))]
+class Parser:
+    def __init__(self, model, words, labels, size, lstm, mlp):
+        self.spec = {"words": words, "labels": labels, "size": size, "lstm": lstm, "mlp": mlp}
+        self.words, self.labels, self.half = words, labels, lstm
+        self.collection = pc = model.add_subcollection("parser")
+        self.vectors = pc.add_lookup_parameters((len(words.things), size))
+        self.reader = dy.BiRNNBuilder(1, size, 2 * lstm, pc, dy.VanillaLSTMBuilder)
+        self.inner = pc.add_parameters((mlp,)), pc.add_parameters((mlp, 2 * lstm))
+        self.outer = pc.add_parameters((len(labels.things) - 1,)), pc.add_parameters((len(labels.things) - 1, mlp))
 
     def param_collection(self):
-        return self.model
+        return self.collection
 
     @classmethod
     def from_spec(cls, spec, model):
         return cls(model, **spec)
 
-    def label_scores(self, words):
-        """A function that gives the scores of the labels of a span, the first of them, "none", being 0."""
+    def read(self, words):
+        """A new graph: scores of labels by span; that of no label is 0."""
         dy.renew_cg()
-        embedded = [self.embeddings[self.word_vocab.index(w)] for w in ["<start>"] + words + ["<stop>"]]
-        outputs = self.lstm.transduce(embedded)
-        zero, known = dy.zeros(1), {}
+        self.known, self.zero = {}, dy.zeros(1)
+        seen = [self.vectors[self.words.numbers[word]] for word in ["<"] + words + [">"]]
+        self.states = self.reader.transduce(seen)
 
-        def scores(left, right):
-            if (left, right) not in known:
-                forward = outputs[right][: self.lstm_dim] - outputs[left][: self.lstm_dim]
-                backward = outputs[left + 1][self.lstm_dim :] - outputs[right + 1][self.lstm_dim :]
-                encoding = dy.concatenate([forward, backward])
-                hidden = dy.rectify(dy.affine_transform([self.biases[0], self.weights[0], encoding]))
-                top = dy.affine_transform([self.biases[1], self.weights[1], hidden])
-                known[left, right] = dy.concatenate([zero, top])
-            return known[left, right]
+    def scores(self, span):
+        if span not in self.known:
+            (begin, end), states = span, self.states
+            onwards = states[end][: self.half] - states[begin][: self.half]
+            back = states[begin + 1][self.half :] - states[end + 1][self.half :]
+            b, W = self.inner
+            hidden = dy.rectify(dy.affine_transform([b, W, dy.concatenate([onwards, back])]))
+            c, V = self.outer
+            self.known[span] = dy.concatenate([self.zero, dy.affine_transform([c, V, hidden])])
+        return self.known[span]
 
-        return scores
-
-    def best_tree(self, words, gold=None):
-        """Labels by span, and the expression of their score; with gold, labels that are not it are better by 1."""
-        label_scores, chart = self.label_scores(words), {}
-        for length in range(1, len(words) + 1):
-            for left in range(len(words) + 1 - length):
-                right = left + length
-                scores = label_scores(left, right)
-                values = scores.npvalue()
+    def best_labels(self, count, gold=None):
+        """The labelled spans of the best tree; with gold, whatever differs from it is better by 1."""
+        best = {}
+        for length in range(1, count + 1):
+            for begin in range(count - length + 1):
+                span = begin, begin + length
+                values = self.scores(span).npvalue()
                 if gold is not None:
                     values = values + 1.0
-                    values[self.label_vocab.index(gold.get((left, right), ()))] -= 1.0
-                if length == len(words):
-                    values[0] = -1e9
-                label = int(np.argmax(values))
-                found, total, parts = {}, 0.0, []
+                    values[self.labels.numbers[gold.get(span, NO_LABEL)]] -= 1.0
+                first = 1 if length == count else 0  # the whole sentence has a label
+                label = first + int(np.argmax(values[first:]))
+                total, spans = values[label], {span: self.labels.things[label]} if label else {}
                 if length > 1:
-                    split = max(range(left + 1, right), key=lambda k: chart[left, k][1] + chart[k, right][1])
-                    for part in (chart[left, split], chart[split, right]):
-                        found.update(part[0])
-                        total += part[1]
-                        parts += part[2]
-                found[left, right] = self.label_vocab.value(label)
-                chart[left, right] = (found, total + values[label], parts + [scores[label]])
-        return chart[0, len(words)]
+                    halves = [(best[begin, k], best[k, span[1]]) for k in range(begin + 1, span[1])]
+                    left, right = max(halves, key=lambda pair: pair[0][0] + pair[1][0])
+                    total, spans = total + left[0] + right[0], {**left[1], **right[1], **spans}
+                best[span] = total, spans
+        return best[0, count][1]
 
     def loss(self, words, gold):
-        found, augmented, parts = self.best_tree(words, gold)
-        label_scores = self.label_scores(words)
-        found = {span: label for span, label in found.items() if label}
+        """How much better the best other tree is, or None if it is not."""
+        self.read(words)
+        found = self.best_labels(len(words), gold)
         if found == gold:
             return None
-        wrong = [label_scores(*s)[self.label_vocab.index(lab)] for s, lab in found.items() if gold.get(s) != lab]
-        right = [label_scores(*s)[self.label_vocab.index(lab)] for s, lab in gold.items() if found.get(s) != lab]
-        margin = sum(gold.get(s) != lab for s, lab in found.items()) + len(set(gold) - set(found))
-        zero = dy.scalarInput(0)
-        return dy.esum(wrong + [zero]) - dy.esum(right + [zero]) + margin
+        spans = [span for span in sorted(set(found) | set(gold)) if found.get(span) != gold.get(span)]
+        terms = []
+        for span in spans:
+            wrong, right = [self.labels.numbers[tree.get(span, NO_LABEL)] for tree in (found, gold)]
+            terms.append(self.scores(span)[wrong] - self.scores(span)[right] + 1.0)
+        return dy.esum(terms)
+
+    def parse(self, words):
+        self.read(words)
+        return self.best_labels(len(words))
 
 
-def spans_of(tree, start=0):
-    """The labels of the phrases of more than a word, by span; and where the tree ends."""
+def labelled(tree, begin=0):
+    """The labels of a tree's phrases by span."""
     if isinstance(tree[1], str):
-        return {}, start + 1
-    spans, end = {}, start
+        return {}
+    spans, end = {}, begin
     for child in tree[1:]:
-        below, end = spans_of(child, end)
-        spans.update(below)
-    spans[start, end] = (tree[0],)
-    return spans, end
+        spans.update(labelled(child, end))
+        end += len(toy_language.leaves(child))
+    spans[begin, end] = (tree[0],)
+    return spans
 
 
-def f_score(parser, sentences):
-    match = found = wanted = 0
+def f1(parser, sentences):
+    both = either = 0
     for sentence in sentences:
-        gold, _ = spans_of(sentence.tree)
-        labels = {s: label for s, label in parser.best_tree(sentence.words)[0].items() if label}
-        match += sum(gold.get(s) == label for s, label in labels.items())
-        found, wanted = found + len(labels), wanted + len(gold)
-    return 2.0 * match / (found + wanted)
+        found, gold = set(parser.parse(sentence.words).items()), set(labelled(sentence.tree).items())
+        both, either = both + len(found & gold), either + len(found) + len(gold)
+    return 2.0 * both / either
 
 
 report = Report()
 train, dev = toy_language.sentences(150, 1, longest=10), toy_language.sentences(40, 2, longest=10)
-word_vocab, label_vocab = Vocabulary(), Vocabulary()
-label_vocab.index(())
-for sentence in train + dev:
-    for word in ["<start>", "<stop>"] + sentence.words:
-        word_vocab.index(word)
-    for label in spans_of(sentence.tree)[0].values():
-        label_vocab.index(label)
-word_vocab.freeze()
-label_vocab.freeze()
-model = dy.ParameterCollection()
-parser = SpanParser(model, word_vocab, label_vocab, EMB, LSTM, HIDDEN, 0.4)
-trainer = dy.AdamTrainer(model)
+words = Vocabulary(["<", ">"] + [word for sentence in train + dev for word in sentence.words])
+labels = Vocabulary([NO_LABEL] + [label for sentence in train for label in labelled(sentence.tree).values()])
+parser = Parser(dy.ParameterCollection(), words, labels, SIZE, LSTM, MLP)
+trainer = dy.AdamTrainer(parser.param_collection())
 random.seed(15)
 with tempfile.TemporaryDirectory() as folder:
     for epoch in range(4):
         random.shuffle(train)
         for sentence in train:
-            loss = parser.loss(sentence.words, spans_of(sentence.tree)[0])
+            loss = parser.loss(sentence.words, labelled(sentence.tree))
             report.loss(0.0 if loss is None else loss.scalar_value())
             if loss is not None:
                 loss.backward()
                 trainer.update()
         dy.save(os.path.join(folder, "parser"), [parser])
-    [parser] = dy.load(os.path.join(folder, "parser"), dy.ParameterCollection())
-report.end(f_score(parser, dev))
+    (parser,) = dy.load(os.path.join(folder, "parser"), dy.ParameterCollection())
+report.end(f1(parser, dev))

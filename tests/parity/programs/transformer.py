@@ -17,11 +17,11 @@ DIM, HEADS, INNER, LAYERS = 64, 4, 128, 2
 
 class LayerNorm(object):
     def __init__(self, dim, pc):
-        self.p_g = pc.add_parameters(dim=dim, init=dy.ConstInitializer(1.0))
-        self.p_b = pc.add_parameters(dim=dim, init=dy.ConstInitializer(0.0))
+        self.gain = pc.add_parameters(dim=dim, init=dy.ConstInitializer(1.0))
+        self.shift = pc.add_parameters(dim=dim, init=dy.ConstInitializer(0.0))
 
     def __call__(self, columns):
-        return [dy.layer_norm(x, self.p_g, self.p_b) for x in columns]
+        return [dy.layer_norm(x, self.gain, self.shift) for x in columns]
 
 
 class BatchNorm(object):

@@ -10,65 +10,56 @@ from training_report import Report
 
 import dynet as dy
 
-DIM, HIDDEN, Z_DIM, BATCH = 36, 128, 6, 20
+PIXELS, HIDDEN, CODE, MINIBATCH = 36, 128, 6, 20
 
 
-class DynetLayer(object):
-    def __init__(self, pc, in_dim, out_dim):
-        self.W = pc.add_parameters((out_dim, in_dim))
-        self.b = pc.add_parameters((out_dim,), init=dy.ConstInitializer(0))
+class Layer:
+    def __init__(self, pc, inputs, outputs):
+        self.W = pc.add_parameters((outputs, inputs))
+        self.b = pc.add_parameters((outputs,), init=dy.ConstInitializer(0))
 
     def __call__(self, x):
         return dy.parameter(self.b) + dy.parameter(self.W) * x
 
 
-class VAE(object):
+class Autoencoder:
     def __init__(self, pc):
-        self.encoder_layer = DynetLayer(pc, DIM, HIDDEN)
-        self.encoder_mu, self.encoder_logvar = DynetLayer(pc, HIDDEN, Z_DIM), DynetLayer(pc, HIDDEN, Z_DIM)
-        self.decoder_layer = DynetLayer(pc, Z_DIM, HIDDEN)
-        self.decoder_output = DynetLayer(pc, HIDDEN, DIM)
+        self.read, self.write = Layer(pc, PIXELS, HIDDEN), Layer(pc, CODE, HIDDEN)
+        self.mean, self.log_variance = Layer(pc, HIDDEN, CODE), Layer(pc, HIDDEN, CODE)
+        self.pixels = Layer(pc, HIDDEN, PIXELS)
 
-    def encode(self, x):
-        h = dy.rectify(self.encoder_layer(x))
-        return self.encoder_mu(h), self.encoder_logvar(h)
+    def decode(self, code):
+        return dy.logistic(self.pixels(dy.rectify(self.write(code))))
 
-    def decode(self, z):
-        return dy.logistic(self.decoder_output(dy.rectify(self.decoder_layer(z))))
-
-    def losses(self, x, eps):
-        """How badly x is made again, and how far its code is from noise; a number for each of the batch."""
-        mu, logvar = self.encode(x)
-        z = mu + dy.cmult(eps, dy.exp(logvar * 0.5))
-        recon_x = self.decode(z)
-        bce = -dy.sum_elems(dy.cmult(x, dy.log(recon_x + 1e-10)) + dy.cmult(-x + 1, dy.log(-recon_x + 1.0 + 1e-10)))
-        kld = dy.sum_elems(dy.square(mu) + dy.exp(logvar) - logvar - 1) * 0.5
-        return bce, kld
+    def bound(self, x, noise):
+        """The mean over the batch of how badly x is made again, and how far its code is from noise."""
+        h = dy.rectify(self.read(x))
+        mean, log_variance = self.mean(h), self.log_variance(h)
+        y = self.decode(mean + dy.cmult(noise, dy.exp(log_variance * 0.5)))
+        likelihood = dy.cmult(x, dy.log(y + 1e-10)) + dy.cmult(-x + 1, dy.log(-y + 1.0 + 1e-10))
+        divergence = dy.sum_elems(dy.square(mean) + dy.exp(log_variance) - log_variance - 1) * 0.5
+        return dy.mean_batches(divergence - dy.sum_elems(likelihood))
 
 
 report = Report()
-train, _ = toy_language.bars(3000, 1)
-test, _ = toy_language.bars(400, 2)
-train, test = [data.reshape(len(data), DIM) for data in (train, test)]
+train, test = [toy_language.bars(count, seed)[0].reshape(count, PIXELS) for count, seed in ((3000, 1), (400, 2))]
 pc = dy.ParameterCollection()
-vae = VAE(pc)
+autoencoder = Autoencoder(pc)
 trainer = dy.AdamTrainer(pc, alpha=0.002)
 rng = np.random.RandomState(8)
 for epoch in range(6):
     order = rng.permutation(len(train))
-    for start in range(0, len(order), BATCH):
+    for start in range(0, len(order), MINIBATCH):
         dy.renew_cg()
-        x = dy.inputTensor(train[order[start : start + BATCH]].T, batched=True)
-        eps = dy.inputTensor(rng.standard_normal((Z_DIM, BATCH)), batched=True)
-        bce, kld = vae.losses(x, eps)
-        loss = dy.mean_batches(bce + kld)
+        x = dy.inputTensor(train[order[start : start + MINIBATCH]].T, batched=True)
+        loss = autoencoder.bound(x, dy.inputTensor(rng.standard_normal((CODE, MINIBATCH)), batched=True))
         report.loss(loss.value())
         loss.backward()
         trainer.update()
 
 dy.renew_cg()
-made = vae.decode(dy.random_normal((Z_DIM,), 0.0, 1.0, 10))
-assert made.dim() == ((DIM,), 10) and 0 <= made.npvalue().min() <= made.npvalue().max() <= 1
+made = autoencoder.decode(dy.random_normal((CODE,), 0.0, 1.0, 10))
+assert made.dim() == ((PIXELS,), 10) and 0 <= made.npvalue().min() <= made.npvalue().max() <= 1
 dy.renew_cg()
-bce, kld = vae.losses(dy.inputTensor(test.T, batched=True), dy.random_normal((Z_DIM,), batch_size=len(test)))
-report.end(dy.mean_batches(bce + kld).value())
+noise = dy.random_normal((CODE,), batch_size=len(test))
+report.end(autoencoder.bound(dy.inputTensor(test.T, batched=True), noise).value())

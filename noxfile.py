@@ -96,6 +96,14 @@ def parity(session):
 
 
 @nox.session
+def programs(session):
+    """A program of each kind under both libraries, compared in a table; with --write, that of docs/programs.md."""
+    session.install("-r", "requirements.txt")
+    session.env["DYNET_REFERENCE_PYTHON"] = python_with(session, "reference")
+    session.run("python", "tests/parity/programs", *session.posargs)
+
+
+@nox.session
 def bench(session):
     """Speed against the original DyNet, torch and JAX; with --quick, DyNet alone."""
     session.install("-r", "requirements.txt", *group("bench"))

@@ -321,3 +321,16 @@ def test_a_lookup_table_takes_part_without_being_trained(model):
     E.set_updated(False)
     dy.sum_elems(dy.cmult(E, W)).backward()
     assert not E.grad_as_array().any()
+
+
+@pytest.mark.parametrize("name", ["AdamTrainer", "AmsgradTrainer", "MomentumSGDTrainer"])
+def test_a_row_that_the_loss_does_not_depend_on_is_not_updated(model, name):
+    E = model.add_lookup_parameters((2, 1), init=1)
+    trainer = getattr(dy, name)(model)
+    for used in (True, False):
+        dy.renew_cg()
+        rows = [E[0], E[1], dy.nobackprop(E[1])]
+        dy.esum([dy.square(row) for row in (rows if used else rows[::2])]).backward()
+        before = E.as_array()
+        trainer.update()
+        assert (E.as_array() != before).ravel().tolist() == [True, used]

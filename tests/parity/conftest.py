@@ -1,17 +1,18 @@
 """Runs the scripts beside this file under real DyNet and under this interpreter's `dynet`."""
 
 import functools
-import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parent / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+HERE = Path(__file__).resolve().parent
+SCRIPTS = HERE / "scripts"
+sys.path[:0] = [str(SCRIPTS), str(HERE), str(HERE / "programs")]
+
+from running import ScriptFailed, run_script  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -20,20 +21,6 @@ class Results:
 
     ours: dict
     reference: dict
-
-
-def run_script(python: list[str], script: str, arguments: tuple[str, ...]) -> dict:
-    """The JSON object that the script prints on a line of its own; DyNet 2.1 prints remarks around it."""
-    result = subprocess.run(
-        [*python, str(SCRIPTS / script), *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=600,
-    )
-    if result.returncode:
-        pytest.fail(f"{script} under {python[0]} ended with {result.returncode}:\n{result.stderr}", pytrace=False)
-    return json.loads(next(line for line in reversed(result.stdout.splitlines()) if line.startswith("{")))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +38,10 @@ def run(reference):
     commands = {"ours": [sys.executable], "reference": reference}
 
     def run_one(library: str, script: str, *arguments: str) -> dict:
-        return run_script(commands[library], script, arguments)
+        try:
+            return run_script(commands[library], SCRIPTS / script, arguments)
+        except ScriptFailed as error:
+            pytest.fail(str(error), pytrace=False)
 
     return run_one
 

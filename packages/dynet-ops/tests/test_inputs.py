@@ -6,6 +6,7 @@ import pytest
 import dynet_ops as dy
 from dynet_core import (
     ArgumentError,
+    ArgumentTypeError,
     GradientError,
     Model,
     StaleExpressionError,
@@ -179,3 +180,15 @@ def test_to_find_inputs_takes_one_look_at_each_record(monkeypatch):
     x = dy.vecInput(2)
     x.set([1, 2])
     assert len(looks) == 100  # what is made to be set need not be looked for
+
+
+def test_numbers_that_come_one_by_one():
+    renew_cg()
+    numbers = {"a": 1.0, "b": 2}
+    for values in (numbers.values(), map(float, [1, 2]), (k + 1 for k in range(2)), iter([1, 2]), range(1, 3)):
+        assert dy.inputVector(values).value() == [1, 2]
+    x = dy.vecInput(2)
+    x.set(map(float, "34"))
+    assert x.value() == [3, 4]
+    with pytest.raises(ArgumentTypeError, match="^inputVector: expected real numbers, got list"):
+        dy.inputVector(iter("ab"))

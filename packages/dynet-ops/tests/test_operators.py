@@ -45,6 +45,14 @@ def test_with_a_number(apply, number):
         np.testing.assert_allclose(x.gradient(), slope, rtol=1e-4)
 
 
+@pytest.mark.parametrize("apply", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow])
+def test_with_a_number_in_a_graph_that_computes_at_once(apply):
+    renew_cg(immediate_compute=True)
+    x = dy.inputTensor(np.abs(X))
+    assert apply(x, 2.5).npvalue() == pytest.approx(apply(np.abs(X), 2.5))
+    assert apply(2.5, x).npvalue() == pytest.approx(apply(2.5, np.abs(X)))
+
+
 @pytest.mark.parametrize("apply", [operator.add, operator.sub, operator.mul, operator.truediv])
 def test_with_a_number_and_a_parameter(apply):
     p = Model().parameters_from_numpy(X)

@@ -233,7 +233,7 @@ def test_several_parameters_at_once_as_in_dynet():
     loss.backward()
     assert loss.value() == 10
     assert [p.grad_as_array().sum() for p in (W, b, c, table)] == [0, 0, 1, 0]
-    for bad in (None, 3, "W", [W]):
+    for bad in (None, 3, "W", [W, None]):
         with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
             dy.parameter(W, b, bad)
         with pytest.raises(ArgumentTypeError, match="^const_parameter: expected Parameters"):
@@ -242,3 +242,19 @@ def test_several_parameters_at_once_as_in_dynet():
             dy.parameter(bad)
     with pytest.raises(ArgumentTypeError, match="^parameter: update must be True or False, not None"):
         dy.parameter(W, None)
+    with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
+        dy.parameter(dy.tanh(W), update=False)
+
+
+def test_lists_of_parameters_and_expressions_as_in_dynet():
+    model = Model()
+    W, b = model.parameters_from_numpy([1.0]), model.parameters_from_numpy([2.0])
+    x = dy.tanh(W)
+    assert dy.parameter(x) is x
+    assert dy.parameter([W, (b, x)]) == [W, (b, x)]
+    assert dy.parameter((W, b)) == dy.parameter(W, b) == (W, b)
+    assert dy.parameter(W, [b]) == (W, [b])
+    assert dy.parameter([]) == []
+    (fixed,) = dy.parameter([W], update=False)
+    (fixed + b).backward()
+    assert [p.grad_as_array().item() for p in (W, b)] == [0, 1]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import doctest
+import functools
 import inspect
 import itertools
 import types
@@ -11,7 +12,9 @@ import pytest
 
 import dynet_core
 import dynet_ops as dy
+from dynet_core import renew_cg
 from dynet_core.op import OPS
+from dynet_ops import testing
 from dynet_ops.testing import (
     KINDS,
     Computed,
@@ -48,6 +51,12 @@ def test_there_are_at_least_four_samples(op):
 def test_value(op, sample):
     for leaf in KINDS:
         check_value(op, sample, leaf)
+
+
+@every_sample
+def test_value_in_a_graph_that_computes_at_once(op, sample, monkeypatch):
+    monkeypatch.setattr(testing, "renew_cg", functools.partial(renew_cg, immediate_compute=True))
+    check_value(op, sample, Computed)
 
 
 @every_sample

@@ -47,3 +47,17 @@ def test_memory_of_an_expression_is_not_given_away():
     renew_cg()
     assert dy.inputVector([3.0, 4.0]).value() == [3, 4]
     assert array.tolist() == [1, 2]
+
+
+def test_an_array_of_expressions_holds_them():
+    renew_cg()
+    x, y = dy.inputVector([1.0, 2.0]), dy.scalarInput(3.0)
+    for array in (np.array([x, y]), np.array([x, y], object), np.asarray((x, y))):
+        assert (array.dtype, array.shape) == (object, (2,))
+        assert array[0] is x and array[1] is y
+    assert np.array([[x, y], [y, x]])[1, 0] is y
+    assert (np.array([x, y])[0] + y).value() == [4, 5]
+    assert np.sum([y, y, y]).value() == 9
+    assert np.random.permutation([x]).tolist() == [x]
+    assert np.asarray(x)[()] is x
+    assert np.array([x, x], np.float32).tolist() == [[1, 2], [1, 2]]

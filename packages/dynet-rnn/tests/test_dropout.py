@@ -95,6 +95,18 @@ def test_one_mask_for_a_batch(name):
 
 
 @variational
+def test_masks_asked_for_before_their_sequence_are_drawn_at_its_first_input(name):
+    setting = Setting(name)
+    setting.builder.set_dropouts(0.5, 0.0)
+    setting.builder.initial_state()
+    renew_cg()
+    setting.builder.set_dropout_masks(2)
+    x = np.repeat(setting.arrays(1)[0], 64, axis=1)
+    y = setting.builder.initial_state().add_input(expression(x)).output()
+    assert len(np.unique(value_of(y), axis=1).T) == 2**INPUT
+
+
+@variational
 def test_a_mask_of_a_batch_makes_states_of_a_batch(name):
     setting = Setting(name)
     setting.builder.set_dropout(0.5)

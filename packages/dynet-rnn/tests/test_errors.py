@@ -72,7 +72,7 @@ WRONG = [
     (lambda: network().set_dropout(1.0), ArgumentError, "set_dropout", "[0, 1)", "1.0"),
     (lambda: network().set_dropouts(0.1, -0.1), ArgumentError, "set_dropouts", "-0.1"),
     (lambda: network().set_dropouts("much", 0.1), ArgumentTypeError, "set_dropouts", "'much'"),
-    (lambda: network().set_dropout_masks(2), ArgumentError, "set_dropout_masks", "initial_state"),
+    (lambda: network().set_dropout_masks(0), ArgumentError, "set_dropout_masks", "0"),
     (lambda: network().get_parameter_expressions(), ValueError, "get_parameter_expressions", "initial_state"),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, MappingView, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -72,7 +72,7 @@ def _signature(dim: Dim) -> Signature:
 
 
 def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) -> np.ndarray:
-    """What a user gave as numbers, as a float32 array.
+    """What a user gave as numbers, or gives one by one, as a float32 array.
 
     Args:
         uneven: what rows are that differ in length.
@@ -80,6 +80,8 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
     Raises:
         ArgumentTypeError: anything that is not real numbers of one shape.
     """
+    if isinstance(values, (Iterator, MappingView)):
+        values = list(values)
     try:
         array = np.asarray(values)
     except DynetError:
@@ -101,7 +103,7 @@ def _input(array: np.ndarray, dim: Dim) -> Expression:
     return node
 
 
-def inputVector(v: Sequence[float], device: str = "") -> Expression:
+def inputVector(v: Iterable[float], device: str = "") -> Expression:
     """A vector of given values.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dynet_core.dim import checked_batch
-from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_ops.arithmetic import cmult
@@ -33,19 +32,17 @@ class Variational(_RNNBuilder):
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
 
     def set_dropout_masks(self, batch_size: int = 1) -> None:
-        """Draw the masks of the sequence that `initial_state` began last.
+        """Draw the masks of the sequence that `initial_state` began last in this graph.
 
-        Without it, they are drawn at the first input, one for each element of its batch.
+        Without it, or before the graph has such a sequence, they are drawn at the first input, one for each element of
+        its batch.
 
         Args:
             batch_size: each batch element gets a mask of its own; with 1 all share one.
-
-        Raises:
-            ArgumentError: `initial_state` has not been called in the current graph.
         """
-        if self._run is None or self._run.version != current().version():
-            raise ArgumentError(f"set_dropout_masks: call initial_state of this {self.whoami()} first")
-        self._draw_masks(self._run, checked_batch("set_dropout_masks", batch_size))
+        batch = checked_batch("set_dropout_masks", batch_size)
+        if self._run is not None and self._run.version == current().version():
+            self._draw_masks(self._run, batch)
 
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
         layers, size, hidden, *_ = self._spec

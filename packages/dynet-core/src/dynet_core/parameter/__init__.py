@@ -6,6 +6,7 @@ from typing import Any
 
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
+from ..expression import Expression
 from ..signature import copy_step as copy_step
 from .base import Trained
 from .collection import Model, ParameterCollection
@@ -17,18 +18,34 @@ __all__ = [
 ]  # fmt: skip
 
 
-def parameter(p: Parameters | LookupParameters, update=True, *more) -> Any:
+def parameter(p: Parameters | LookupParameters | list | tuple, update=True, *more) -> Any:
     """A parameter, or a whole lookup table, as an expression; with update=False, one without a gradient.
 
-    Several parameters, `parameter(W, b)`, give a list, as in DyNet 2.1.
+    Several parameters, `parameter(W, b)`, give a tuple, lists and tuples of them what they are of expressions, as in
+    DyNet 2.1. Other expressions come back as they are.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
     [1.0, 2.0]
+    >>> [x.value() for x in dy.parameter([W, W])]
+    [[1.0, 2.0], [1.0, 2.0]]
     """
-    if isinstance(update, Trained) or more:
-        return [_checked("parameter", each).expr() for each in (p, update, *more)]
-    return _checked("parameter", p).expr(checked_flag("parameter", "update", update))
+    if update is True and not more and isinstance(p, Trained):  # what programs of DyNet 1 do for every graph
+        return p
+    if more or isinstance(update, (Expression, list, tuple)):
+        return tuple([_expressions(each) for each in (p, update, *more)])
+    return _expressions(p, checked_flag("parameter", "update", update))
+
+
+def _expressions(p, update: bool = True) -> Any:
+    if isinstance(p, Trained):
+        return p.expr(update)
+    if isinstance(p, Expression) and update:
+        return p
+    if isinstance(p, (list, tuple)):
+        found = [_expressions(each, update) for each in p]
+        return found if isinstance(p, list) else tuple(found)
+    return _checked("parameter", p).expr(update)
 
 
 def const_parameter(p: Parameters | LookupParameters, *more) -> Any:

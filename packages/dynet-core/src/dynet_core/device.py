@@ -41,13 +41,11 @@ def check_device(caller: str, device: str) -> None:
     Raises:
         DeviceError: there is no such device, or it is not in use.
     """
-    if device in ("", "CPU"):
-        return
     if not isinstance(device, str):
         raise ArgumentTypeError(
             f"{caller}: a device is a str such as 'CPU', not {type(device).__name__} {device!r:.40}"
         )
-    if device != name():
+    if device not in ("", "CPU") and device != name():
         raise DeviceError(f"{caller}: {device!r:.40} is not the device in use, which is {name()!r}")
 
 

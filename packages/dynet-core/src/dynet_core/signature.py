@@ -109,11 +109,11 @@ class Signature:
         deferred: Sequence[Step] = (),
     ):
         self.dim, self.name, self.parts, self.repeats = dim, name, tuple(parts), repeats
-        if not dim.total:  # there is nothing to compute
-            forward = backward = deferred = ()
         each = variadic if each is None else each
         waits_from, waits_to = waits or (0, at.TO_THE_END)
         self.kernel = forward[-1].kernel if forward else ""
+        if not dim.total:  # there is nothing to compute
+            forward = backward = deferred = ()
         groups = [list(forward), list(backward), list(deferred)]
         steps_at = at.HEAD + at.VIEW_ROW * len(views)
         bounds = []

@@ -147,13 +147,11 @@ class LookupParameters(Trained):
     @property
     def _dense_gradient(self) -> bool:
         """Whether any row may have a gradient: the next update then changes the whole table."""
-        touched = self._storage.touched
-        return touched is not None and bool(touched[-1])
+        return bool(self._storage.touched[-1])
 
     @_dense_gradient.setter
     def _dense_gradient(self, dense: bool) -> None:
-        if self._storage.touched is not None:
-            self._storage.touched[-1] = dense
+        self._storage.touched[-1] = dense
 
     # Values
 

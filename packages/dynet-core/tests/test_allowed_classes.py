@@ -370,6 +370,12 @@ def test_what_nobody_can_load_is_written_and_said_so(make, reason):
     assert CALLED == []
 
 
+def test_a_state_does_not_change_what_a_defaultdict_makes():
+    content = hand_written(b"c%s\nDefaults\n)\x81N}X\x0f\x00\x00\x00default_factorycbuiltins\nint\ns\x86b")
+    with pytest.raises(FileFormatError, match="a Defaults has no slot 'default_factory'"):
+        of_pickle(content, [Defaults])
+
+
 class Guarded:
     """Notes what is called of it."""
 

@@ -89,7 +89,7 @@ class Limits:
     def _step(self, count: int = 1) -> None:
         self._steps -= count
         if self._steps < 0:
-            raise ValueError("it is nested too deeply")
+            raise ValueError("it is nested too deeply or too often")
 
 
 def _held(value: Any) -> Iterator:

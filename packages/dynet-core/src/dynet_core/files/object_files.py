@@ -67,11 +67,11 @@ def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> l
     numbers of numpy's, operations of the library's, the options of argparse and optparse.
 
     Objects of other classes are made if you allow their classes: by `object.__new__`, then their attributes are set,
-    in their dicts and slots. Named tuples, members of enumerations (but flags) and classes derived from Python's
-    containers, strings and numbers may be allowed, too, and functions, which a spec then gets. What cannot be allowed
-    is a class with `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or
-    `__getnewargs_ex__` of its own. Of a class that is allowed, `__hash__` and `__eq__` are run if its objects are keys
-    or in sets.
+    in their dicts and slots; `__init__` is not run. Named tuples, members of enumerations (but combined flags) and
+    classes derived from Python's containers, strings and numbers may be allowed, too, and functions, which a spec then
+    gets. What cannot be allowed is a class with `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`,
+    `__getnewargs__` or `__getnewargs_ex__` of its own. Of a class that is allowed, `__hash__` and `__eq__` are run if
+    its objects are keys or in sets.
 
     Where a program is not to be changed, `dynet_config.set(allow=["module.Class"])` before `import dynet`, or
     DYNET_ALLOW=module.Class,module.Other in the environment does the same for all files, with classes of modules

@@ -61,8 +61,8 @@ def save(basename: Path, objects: Iterable) -> None:
 def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> list:
     """Load what `save` saved, also that of the original DyNet, into a collection.
 
-    Nothing that the files name is run or imported. The objects are made by `from_spec` of the library's builders,
-    and of classes in modules that are imported already. Specs may hold Python's and numpy's plain data: numbers,
+    The files import nothing, and all of what they name that is run is `from_spec`: of the library's builders, and of
+    classes in modules that are imported already. Specs may hold Python's and numpy's plain data: numbers,
     strings, bytes, lists, tuples, sets, dicts (OrderedDict, Counter, defaultdict), deques, ranges, slices, arrays and
     numbers of numpy's, operations of the library's, the options of argparse and optparse.
 

@@ -348,11 +348,12 @@ REFUSED = [
     (Failure, "Failure has __reduce__ of BaseException"),
     (lambda: np.zeros(2).view(Matrix), "an array of class Matrix"),
     (lambda: functools.partial(int), "functools.partial has __reduce__ of its own"),
+    (lambda: np.array([[1], None], dtype=object), "an array .2,. of object that has something else"),
     (lambda: np.zeros(2, "i4,f4"), "a dtype 'V8', which is not a plain one"),
     (lambda: Permission.READ | Permission.WRITE, "Permission has no member|builtins.getattr|enum.*_or_|_operator.or_"),
     (lambda: np.random.RandomState(1), "numpy.random.*would be called .*RandomState"),
     (lambda: type(None), "builtins.type would be called|builtins.type has"),
-    (lambda: np._core.multiarray.scalar, "a function that pickles are made by, as a value"),
+    (lambda: np.zeros(1).__reduce__()[0], "a function that pickles are made by, as a value"),
 ]
 
 
@@ -367,6 +368,12 @@ def test_what_nobody_can_load_is_written_and_said_so(make, reason):
     with pytest.raises(FileFormatError, match="object 0: "):
         of_pickle(file.getvalue(), allow)
     assert CALLED == []
+
+
+def test_a_state_does_not_change_what_a_defaultdict_makes():
+    content = hand_written(b"c%s\nDefaults\n)\x81N}X\x0f\x00\x00\x00default_factorycbuiltins\nint\ns\x86b")
+    with pytest.raises(FileFormatError, match="a Defaults has no slot 'default_factory'"):
+        of_pickle(content, [Defaults])
 
 
 class Guarded:

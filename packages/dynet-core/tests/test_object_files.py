@@ -218,7 +218,7 @@ def test_values_that_unfold_without_end_are_refused(saved):
     [
         ("os.system", "os.system is a function, not a class"),
         ("sys.modules", "sys.modules is not a class"),
-        ("collections.OrderedDict", "a OrderedDict, which has no from_spec"),
+        ("collections.OrderedDict", "a collections.OrderedDict, which has no from_spec"),
         ("never_imported.Layer", "never_imported.Layer is in no module that is imported"),
         ("_nowhere.Trainer", "_nowhere.Trainer is in no module that is imported"),
         ("_dynet.save", "_dynet.save is "),

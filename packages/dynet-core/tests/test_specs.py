@@ -58,7 +58,7 @@ PLAIN = [
     collections.defaultdict(dict, x={}), collections.defaultdict(None, x=1), collections.defaultdict(float),
     collections.deque([1, [2]]), collections.deque("abc", 2), int, collections.Counter, np.float32, np.ndarray,
     np.dtype(">i4"), np.str_("é"), np.bytes_(b"x"), np.str_(""), np.datetime64("2020-02-29"), np.bool_(True),
-    np.array(["a", None, [1]], dtype=object), np.array([[{}, 1]], dtype=object, order="F"),
+    np.array(["a", None, 2], dtype=object), np.array([["b", 1], [None, 2.5]], dtype=object, order="F"),
 ]  # fmt: skip
 DTYPES = [
     "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "g", "F", "D", "G", "S3", "U5", "M8",

@@ -71,8 +71,8 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
         limits.copy(len(attributes))
         object.__getattribute__(target, "__dict__").update(attributes)
     for name, value in (slots or {}).items():
-        _, descriptor = static(type(target), name)
-        if not is_a(descriptor, types.MemberDescriptorType):
+        owner, descriptor = static(type(target), name)
+        if owner in MAKERS or not is_a(descriptor, types.MemberDescriptorType):
             raise ValueError(f"a {type(target).__name__} has no slot {name!r:.40}")
         descriptor.__set__(target, value)
 

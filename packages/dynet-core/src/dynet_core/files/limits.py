@@ -6,8 +6,6 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # nothing is in them
 DEEPEST, DEEPEST_KEY = 2000, 500  # the pickle module's own limit is about 1000
 MOST_ALIKE = 1000  # keys with the same hash in a container: to find one of them, all may have to be compared
@@ -91,14 +89,12 @@ class Limits:
     def _step(self, count: int = 1) -> None:
         self._steps -= count
         if self._steps < 0:
-            raise ValueError("it is nested too deeply")
+            raise ValueError("it is nested too deeply or too often")
 
 
 def _held(value: Any) -> Iterator:
     """What a container holds; nothing, if it is none."""
     if is_a(value, dict):
         return (part for pair in dict.items(value) for part in pair)
-    if type(value) is np.ndarray and value.dtype == object:
-        return iter(value.ravel())
     bases = (list, tuple, set, frozenset, deque)
     return next((base.__iter__(value) for base in bases if is_a(value, base)), iter(()))

@@ -100,6 +100,6 @@ def _record(found: Any) -> Record:
         return Record(kind, name)
     if isinstance(kind, type) and is_a(kind, type) and spec and type(name) is str:
         if not is_builder(kind):
-            raise ValueError(f"it is a {kind.__name__}, which has no from_spec")
+            raise ValueError(f"it is a {name_of(kind)}, which has no from_spec")
         return Record(kind, name, *spec)
     raise ValueError("it is neither a parameter's name nor a class, a spec and a name")

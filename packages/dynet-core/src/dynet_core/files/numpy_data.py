@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .limits import Limits, is_a
+from .limits import ATOMS, Limits, is_a
 from .plain_data import checked
 
 _TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
@@ -59,17 +59,17 @@ def array(given: Any, limits: Limits) -> np.ndarray:
 
 
 def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
-    """Set shape, dtype and content of an array."""
+    """Set shape, dtype and content of an array. Objects in it are strings, numbers and None: it is not for more."""
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
     _, shape, kind, fortran, content = state
     count = _checked_shape(shape, kind)
     if kind.kind == "O":
-        fits = type(content) is list and len(content) == count and not any(type(one) is np.ndarray for one in content)
+        fits = type(content) is list and len(content) == count and all(type(one) in ATOMS for one in content)
     else:
         fits = type(content) is bytes and len(content) == count * kind.itemsize
     if not fits or type(fortran) not in _WHOLE:
-        raise ValueError(f"an array {shape} of {kind} has other numbers")
+        raise ValueError(f"an array {shape} of {kind} that has something else")
     limits.copy(len(content))
     made.__setstate__((1, shape, kind, bool(fortran), content))
 
@@ -79,7 +79,7 @@ def buffered(given: Any, limits: Limits) -> np.ndarray:
     content, kind, shape, order, *axes = given
     count = _checked_shape(shape, kind)
     if type(content) not in _BYTES or kind.kind == "O" or len(content) != count * kind.itemsize:
-        raise ValueError(f"an array {shape} of {kind} has other numbers")
+        raise ValueError(f"an array {shape} of {kind} that has something else")
     limits.copy(len(content))
     if axes and order == "K":
         return np.ndarray(shape, kind, bytearray(content)).transpose(*axes)

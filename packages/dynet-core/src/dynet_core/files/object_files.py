@@ -61,17 +61,17 @@ def save(basename: Path, objects: Iterable) -> None:
 def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> list:
     """Load what `save` saved, also that of the original DyNet, into a collection.
 
-    Nothing that the files name is run or imported. The objects are made by `from_spec` of the library's builders,
-    and of classes in modules that are imported already. Specs may hold Python's and numpy's plain data: numbers,
+    The files import nothing, and all of what they name that is run is `from_spec`: of the library's builders, and of
+    classes in modules that are imported already. Specs may hold Python's and numpy's plain data: numbers,
     strings, bytes, lists, tuples, sets, dicts (OrderedDict, Counter, defaultdict), deques, ranges, slices, arrays and
     numbers of numpy's, operations of the library's, the options of argparse and optparse.
 
     Objects of other classes are made if you allow their classes: by `object.__new__`, then their attributes are set,
-    in their dicts and slots. Named tuples, members of enumerations (but flags) and classes derived from Python's
-    containers, strings and numbers may be allowed, too, and functions, which a spec then gets. What cannot be allowed
-    is a class with `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or
-    `__getnewargs_ex__` of its own. Of a class that is allowed, `__hash__` and `__eq__` are run if its objects are keys
-    or in sets.
+    in their dicts and slots; `__init__` is not run. Named tuples, members of enumerations (but combined flags) and
+    classes derived from Python's containers, strings and numbers may be allowed, too, and functions, which a spec then
+    gets. What cannot be allowed is a class with `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`,
+    `__getnewargs__` or `__getnewargs_ex__` of its own. Of a class that is allowed, `__hash__` and `__eq__` are run if
+    its objects are keys or in sets.
 
     Where a program is not to be changed, `dynet_config.set(allow=["module.Class"])` before `import dynet`, or
     DYNET_ALLOW=module.Class,module.Other in the environment does the same for all files, with classes of modules

@@ -21,7 +21,7 @@ def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
     """The pickle of a value, and which functions it names for an object to be made by, with the object's class.
 
     Raises:
-        ArgumentTypeError: it holds an object of the library's, which belongs to its graph or collection.
+        ArgumentTypeError: it holds an object of the library's, such as a parameter.
         Exception: whatever pickling the objects in it raises.
     """
     try:
@@ -58,7 +58,7 @@ class _Pickler(_PythonPickler):
     def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **named: Any) -> None:
         """Write an object by what makes it anew."""
         if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
-            raise ArgumentTypeError(f"a {type(obj).__name__} belongs to its graph or collection, and not into a spec")
+            raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.makers[name_of(func)] = type(obj)
         super().save_reduce(func, *arguments, obj=obj, **named)

@@ -16,9 +16,36 @@ import dynet as dy
 @pytest.mark.parametrize("make", [dy.Parameters, dy.LookupParameters])
 @pytest.mark.parametrize("count", [0, 1, 199, 201, 400])
 def test_values_must_be_as_many_as_the_dimensions_hold(make, count):
-    with pytest.raises(dy.ShapeError, match=rf"parameter a: {count} values for dimensions \(2, 100\), which hold 200"):
+    with pytest.raises(dy.ShapeError, match=rf"{make.__name__}: values of shape \({count},\) for \(2, 100\), .* 200"):
         make("a", (2, 100), np.zeros(count), None)
     assert make("a", (2, 100), np.zeros(200), None).as_array().size == 200
+
+
+@pytest.mark.parametrize("make", [dy.Parameters, dy.LookupParameters])
+@pytest.mark.parametrize(
+    ("dims", "values", "error"),
+    [
+        ((-2, -5), np.zeros(10), dy.ArgumentError),
+        ((2.5, 4), np.zeros(10), dy.ArgumentError),
+        ((), np.zeros(1), dy.ArgumentError),
+        (None, np.zeros(1), dy.ArgumentTypeError),
+        ((2, 5), np.zeros((2, 5)), dy.ShapeError),
+        ((2, 5), [None] * 10, dy.ArgumentTypeError),
+        ((2, 5), None, dy.ArgumentTypeError),
+        ((2, 5), 3, dy.ShapeError),
+    ],
+)
+def test_dimensions_and_values_are_checked(make, dims, values, error):
+    with pytest.raises(error, match=make.__name__):
+        make("a", dims, values, None)
+
+
+@pytest.mark.parametrize("make", [dy.Parameters, dy.LookupParameters])
+def test_dimensions_are_whole_numbers_and_leave_shapes_as_they_are(make):
+    assert make("a", (2.0, 7.0), [0.0] * 14, None).dim() == ((2, 7), 1)
+    dy.renew_cg()
+    p = dy.Model().parameters_from_numpy(np.ones((2, 7)))
+    assert dy.sum_elems(p).value() == 14
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 4, 5])
@@ -83,6 +110,19 @@ def test_an_expression_is_no_array_of_numbers(dtype):
         with pytest.raises(TypeError, match=r"npvalue\(\)"):
             convert()
     assert np.asarray(e, object).item() is e
+
+
+@pytest.mark.parametrize(
+    "function", [np.argmax, np.argmin, np.argsort, np.mean, np.median, np.max, np.count_nonzero, np.sum, np.shape]
+)
+def test_functions_of_numpy_take_no_expression(function):
+    dy.renew_cg()
+    p = dy.Model().parameters_from_numpy([1.0, 2.0])
+    for e in (dy.inputVector([1.0, 2.0]), dy.tanh(p), dy.parameter(p, False)):
+        with pytest.raises(dy.ArgumentTypeError, match=rf"numpy.{function.__name__} takes .*\(2,\): give it npvalue"):
+            function(e)
+    np.testing.assert_array_equal(function(p), function(p.as_array()))
+    assert np.stack([e, e]).tolist() == [e, e]
 
 
 def test_numbers_of_numpy_on_the_left():
@@ -151,7 +191,66 @@ def test_an_update_without_a_gradient_is_warned_of_once():
         trainer.update(0.5)
         trainer.update_subset([0], [0])
     assert len(all) == 1 and all[0].filename == __file__
+    assert trainer._updates == 3
     assert p.as_array() == 1 and (E.as_array() == 1).all()
+
+
+def test_an_update_that_warns_is_done_all_the_same():
+    model = dy.Model()
+    model.set_weight_decay(0.5)
+    p = model.parameters_from_numpy([1.0])
+    for update in (lambda t: t.update(), lambda t: t.update(2.0), lambda t: t.update_subset([0], [])):
+        trainer, before = dy.AdamTrainer(model), p.as_array()
+        with pytest.raises(RuntimeWarning):  # warnings are errors here
+            update(trainer)
+        assert trainer._updates == 1 and p.as_array() == before / 2
+
+
+@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_update_that_fails_in_its_preparations_can_be_repeated(at, error, monkeypatch):
+    from dynet_optim import base
+
+    model, count = dy.Model(), 0
+    parameters = [model.parameters_from_numpy([1.0, 2.0]) for _ in range(3)]
+    trainer = dy.AdamTrainer(model)
+
+    def failing(*arguments, real=base.block, **named):
+        nonlocal count
+        count += 1
+        if count == at + 1:
+            raise error
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(base, "block", failing)
+    dy.renew_cg()
+    dy.sum_elems(dy.esum(parameters)).backward()
+    with pytest.raises(error):
+        trainer.update()
+    trainer.update()
+    assert all((p.as_array() < [1, 2]).all() for p in parameters)
+
+
+def test_a_small_graph_after_one_that_was_interrupted_when_it_was_written():
+    """What was written half is not taken for what was written before."""
+
+    class Interrupted(list):
+        def copy(self):
+            raise KeyboardInterrupt
+
+    def value(op):
+        return op(dy.inputVector([1.0, 2.0])).npvalue()
+
+    dy.renew_cg()
+    expected = value(dy.tanh)
+    dy.renew_cg()
+    graph = dy.cg()
+    graph.nodes = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        value(dy.exp)
+    graph.nodes = graph.engine.recorded
+    dy.renew_cg()
+    np.testing.assert_array_equal(value(dy.tanh), expected)
 
 
 @pytest.mark.parametrize("use", ["p", "E", "whole"])

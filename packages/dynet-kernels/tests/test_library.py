@@ -9,7 +9,7 @@ import pytest
 
 import dynet_kernels
 from dynet_kernels import rule
-from dynet_kernels.kernels import SHARD, Fill, Kernels
+from dynet_kernels.kernels import SHARD, Fill, Kernels, NoCodeError
 
 MESSAGE = "dynet: compiling kernels for this CPU, once (some seconds) ...\n"
 
@@ -66,7 +66,7 @@ def run(program, directory):
 
 LATE = """
 from dynet_kernels import library
-from dynet_kernels.kernels import SHARD, Fill, Kernels
+from dynet_kernels.kernels import SHARD, Fill, Kernels, NoCodeError
 library.PLACES = 2
 kernels = Kernels()
 kernels.use(kernels.add("fill", Fill()))
@@ -89,3 +89,15 @@ def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
     assert errors == 3 * MESSAGE
     assert len(list(tmp_path.glob("*.o"))) == 5  # three shards, and planners for two and for four
     assert run(LATE, tmp_path) == ("", "")
+
+
+def test_instructions_without_code_are_refused(tmp_path):
+    program = (Path(__file__).parent / "missing_code.py").read_text(encoding="utf-8")
+    assert run(program, tmp_path)[0] == "refused\n"
+
+
+def test_the_error_names_the_kernel():
+    error = filled(1).no_code(0)
+    assert isinstance(error, NoCodeError)
+    assert "kernel k0 (opcode 0)" in str(error)
+    assert "kernel unknown (opcode 99)" in str(filled(1).no_code(99))

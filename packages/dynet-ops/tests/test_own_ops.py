@@ -74,6 +74,47 @@ def test_a_gradient_of_what_is_no_operand_is_refused(kind):
     assert "unheard_of" not in OPS
 
 
+def own_op(**facts):
+    def unheard_of(x: Expression) -> Expression: ...
+
+    facts = {"forward": lambda x: x, "gradients": {"x": lambda dy: dy}, "reference": np.abs} | facts
+    return elementwise(**facts)(unheard_of)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"forward": lambda x, y: x * y}, "the formula asks for 'y'; there are x"),
+        ({"forward": lambda x, y=2.0: x * y}, "the formula asks for 'y'; there are x"),
+        ({"forward": lambda x, beta: x * beta}, "the formula asks for 'beta'; there are x"),
+        ({"gradients": {"x": lambda x, dx: dx}}, "the gradient of x asks for 'dx'; there are x, y, dy"),
+    ],
+)
+def test_a_formula_that_asks_for_what_is_not_there_is_refused(facts, message):
+    with pytest.raises(ArgumentError, match=f"^unheard_of: {message}$"):
+        own_op(**facts)
+    assert "unheard_of" not in OPS
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        (lambda x: x > 0, "the result is a condition"),
+        (lambda x: x * (x > 0), "is no number; a condition"),
+        (lambda x: f.where(x, 1, 0), "is no condition"),
+        (lambda x: f.exp(x > 0), "is no number"),
+        (lambda x: f.exp(), "exp takes 1 argument, got 0"),
+        (lambda x: f.exp(x, x), "exp takes 1 argument, got 2"),
+        (lambda x: f.where(x > 0, x), "where takes 3 arguments, got 2"),
+        (lambda x: f.maximum(x), "maximum takes 2 arguments, got 1"),
+    ],
+)
+def test_a_formula_that_cannot_be_compiled_is_refused(formula, message):
+    with pytest.raises(TypeError, match=message):
+        own_op(forward=formula)
+    assert "unheard_of" not in OPS
+
+
 def test_annotations_may_be_texts():
     def annotated(x: "Expression") -> "Expression":
         """The same."""

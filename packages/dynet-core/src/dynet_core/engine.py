@@ -343,18 +343,17 @@ class Engine:
 
     def _pack(self, nodes: list[int], begin: int, end: int) -> None:
         """Write records to where the planner reads them."""
-        count = end - begin
+        count, known = end - begin, self.known
+        self.known = []  # until they are written: an interrupt may come between
         if count < SMALL:
             pack = PACK_SMALL[count]
             self.packed[8 * begin : 8 * end] = pack(*(nodes[begin:] if begin else nodes))
-        else:
-            self.known = []
-            if not self._read(nodes, begin, end):
-                self.packed[8 * begin : 8 * end] = struct.pack(f"{count}n", *nodes[begin:])
+        elif not self._read(nodes, begin, end):
+            self.packed[8 * begin : 8 * end] = struct.pack(f"{count}n", *nodes[begin:])
         if not begin:
             self.known = nodes.copy() if end < SMALL else []
-        elif begin < len(self.known):  # some records were taken back
-            self.known = []
+        elif begin >= len(known) and count < SMALL:  # none of the records was taken back
+            self.known = known
 
     def _read(self, nodes: list[int], begin: int, end: int) -> bool:
         """Have compiled code write them, which is quicker if they are many. Whether it could."""

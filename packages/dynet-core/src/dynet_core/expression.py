@@ -9,7 +9,7 @@ import numpy as np
 from . import device
 from .checks import checked_flag
 from .dim import Dim
-from .errors import ShapeError
+from .errors import ArgumentTypeError, ShapeError
 from .memory import copy_on_gpu
 from .tensor import Tensor
 
@@ -186,6 +186,17 @@ class Expression:
         raise NotImplementedError
 
     __array_ufunc__ = None  # numpy's numbers and arrays leave operators to us
+    _gives_numbers = False  # whether numpy's functions take the numbers, as they do of parameters
+
+    def __array_function__(self, function, types, arguments, named):
+        """What numpy's functions do. They would take an expression for one object: `argmax` would be 0."""
+        if any(isinstance(x, Expression) and not x._gives_numbers for x in (*arguments, *named.values())):
+            raise ArgumentTypeError(
+                f"numpy.{function.__name__} takes numbers, not an expression of {self.type!r}: "
+                "give it npvalue(), which has no gradient"
+            )
+        arguments = [np.asarray(x) if isinstance(x, Expression) else x for x in arguments]
+        return function._implementation(*arguments, **named)
 
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
         """The expression itself in an array of objects, so that numpy never takes its numbers without the gradient.

@@ -22,8 +22,6 @@ FUNCTIONS = {
 class Evaluation:
     """Turns the symbols of formulas into code of one width, each symbol once."""
 
-    CONDITIONS = ("less", "less_equal", "equal")  # a vector of bools cannot be named
-
     def __init__(self, roots: list[Symbol], value_of: Callable, position_of: Callable, lanes: int):
         self.value_of, self.position_of, self.lanes = value_of, position_of, lanes
         self.uses, self.known = use_counts(roots), {}
@@ -45,7 +43,7 @@ class Evaluation:
         if symbol.function == "place":
             return let(T.Cast(vector_type("float32", self.lanes), self.position_of()))
         value = FUNCTIONS[symbol.function](*map(self, symbol.arguments))
-        named = self.uses.get(id(symbol), 0) > 1 and symbol.function not in self.CONDITIONS
-        if not named:
+        condition = symbol.function in formula.CONDITIONS  # a vector of bools, which cannot be named
+        if condition or self.uses.get(id(symbol), 0) <= 1:
             return value
         return let(Accumulator(self.lanes, value).get())  # through memory: the simplifier must not see the whole tree

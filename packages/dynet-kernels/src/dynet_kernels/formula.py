@@ -83,17 +83,35 @@ def as_symbol(value) -> Symbol:
     return value if isinstance(value, Symbol) else Symbol("constant", float(value))
 
 
+CONDITIONS = ("less", "less_equal", "equal")
+"""The functions whose values are true or false, and nothing but the first argument of `where`."""
+
+
 def apply(function: str, *arguments) -> Symbol:
-    """A named function of symbols and numbers."""
-    return Symbol(function, *map(as_symbol, arguments))
+    """A named function of symbols and numbers.
+
+    Raises:
+        TypeError: a condition where a number is needed, or the other way round.
+    """
+    symbols = [as_symbol(argument) for argument in arguments]
+    for place, symbol in enumerate(symbols):
+        if (function == "where" and place == 0) != (symbol.function in CONDITIONS):
+            wanted = "condition" if function == "where" and place == 0 else "number"
+            raise TypeError(
+                f"{function}: {symbol!r:.60} is no {wanted}; a condition such as x > 0 is the first argument of "
+                "where(x > 0, a, b), and nothing else"
+            )
+    return Symbol(function, *symbols)
 
 
 FUNCTIONS = {"add", "subtract", "multiply", "divide", "negative", "less", "less_equal"}
 """The names of all functions."""
 
 
-def _function(name: str, meaning: str) -> Callable[..., Symbol]:
+def _function(name: str, meaning: str, count: int = 1) -> Callable[..., Symbol]:
     def call(*arguments):
+        if len(arguments) != count:
+            raise TypeError(f"{name} takes {count} argument{'s' * (count != 1)}, got {len(arguments)}")
         return apply(name, *arguments)
 
     call.__name__ = call.__qualname__ = name
@@ -106,7 +124,7 @@ exp = _function("exp", "e to the power of x.")
 log = _function("log", "The natural logarithm.")
 expm1 = _function("expm1", "exp(x) - 1, exact near 0.")
 log1p = _function("log1p", "log(1 + x), exact near 0.")
-power = _function("power", "x to the power of y, as IEEE 754 defines it.")
+power = _function("power", "x to the power of y, as IEEE 754 defines it.", 2)
 logistic = _function("logistic", "1 / (1 + exp(-x)).")
 tanh = _function("tanh", "The hyperbolic tangent.")
 sinh = _function("sinh", "The hyperbolic sine.")
@@ -124,23 +142,30 @@ erf = _function("erf", "The Gaussian error function.")
 lgamma = _function("lgamma", "log |Gamma(x)|.")
 digamma = _function("digamma", "The derivative of lgamma.")
 sqrt = _function("sqrt", "The square root.")
-over_root = _function("over_root", "over_root(x, y, c): x / (sqrt(y) + c) to a few units in the last place.")
+over_root = _function("over_root", "over_root(x, y, c): x / (sqrt(y) + c) to a few units in the last place.", 3)
 absolute = _function("absolute", "|x|.")
 floor = _function("floor", "The largest whole number not above x.")
 ceil = _function("ceil", "The smallest whole number not below x.")
 round = _function("round", "The nearest whole number, halves away from zero.")  # noqa: A001
-minimum = _function("minimum", "The smaller of two values; NaN if either is NaN.")
-maximum = _function("maximum", "The larger of two values; NaN if either is NaN.")
-equal = _function("equal", "A condition: x == y.")
-uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.")
-normal = _function("normal", "A number of the standard normal distribution, from the same three.")
-where = _function("where", "where(condition, x, y): x where the condition holds, else y.")
+minimum = _function("minimum", "The smaller of two values; NaN if either is NaN.", 2)
+maximum = _function("maximum", "The larger of two values; NaN if either is NaN.", 2)
+equal = _function("equal", "A condition: x == y.", 2)
+uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.", 3)
+normal = _function("normal", "A number of the standard normal distribution, from the same three.", 3)
+where = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
 place = Symbol("place")
 """The number of an element in its column, as a float32."""
 position = Symbol("position")
 """The same as an integer, for `uniform`."""
 origin = Symbol("origin")
 """The position 0, for what is decided once for a column."""
+
+
+def _number(result) -> Symbol:
+    symbol = as_symbol(result)
+    if symbol.function in CONDITIONS:
+        raise TypeError(f"the result is a condition, {symbol!r:.60}; where(condition, 1, 0) makes a number of it")
+    return symbol
 
 
 @dataclass(frozen=True)
@@ -153,14 +178,14 @@ class Formula:
     @classmethod
     def of(cls, function: Callable) -> Formula:
         names = tuple(inspect.signature(function).parameters)
-        return cls(names, as_symbol(function(**{name: Symbol("input", name) for name in names})))
+        return cls(names, _number(function(**{name: Symbol("input", name) for name in names})))
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
         """The formulas of a function that returns them by name; what they have in common is computed once."""
         names = tuple(inspect.signature(function).parameters)
         results = function(**{name: Symbol("input", name) for name in names})
-        return {name: cls(names, as_symbol(result)) for name, result in results.items()}
+        return {name: cls(names, _number(result)) for name, result in results.items()}
 
     @property
     def key(self) -> str:

@@ -36,6 +36,11 @@ class Shard:
     parameters: tuning.Cpu = field(default_factory=records.for_host)
 
     @property
+    def name(self) -> str:
+        """What errors call it."""
+        return ", ".join(name for name, _ in self.kernels.values())
+
+    @property
     def key(self) -> str:
         """Text that two shards share exactly if their machine code would be the same."""
         kernels = [f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items()]
@@ -54,6 +59,7 @@ class Planner:
     """What plans graphs and calls shards."""
 
     places: int
+    name = "the planner"
 
     @property
     def key(self) -> str:
@@ -67,6 +73,11 @@ class Planner:
 
 class Part(Protocol):
     """What is compiled by itself and kept in the cache."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
 
     @property
     def key(self) -> str:
@@ -189,7 +200,7 @@ def build_in_child(part: Part, path: Path) -> None:
     work = json.dumps(sys.path).encode() + b"\n" + pickle.dumps((part, path))
     done = subprocess.run([sys.executable, "-c", CHILD], input=work, capture_output=True)
     if done.returncode:
-        raise cache.CacheError(f"compiling kernels failed:\n{done.stderr.decode(errors='replace')}")
+        raise cache.CacheError(f"compiling {part.name} failed:\n{done.stderr.decode(errors='replace')}")
 
 
 CHILD = """

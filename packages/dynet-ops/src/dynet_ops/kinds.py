@@ -92,6 +92,14 @@ def op(record: Callable, **facts) -> Callable:
     return lambda function: finished(function, record, **facts)
 
 
+def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None:
+    """Check that formulas ask for nothing but what there is."""
+    for what, formula in formulas.items():
+        for asked in inspect.signature(formula).parameters:
+            if asked not in allowed:
+                raise ArgumentError(f"{name}: {what} asks for {asked!r}; there are {', '.join(allowed)}")
+
+
 def add_rule(name: str, operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts) -> None:
     """Add the kernels of a formula and of its gradients: `name`, `name.da`, ..."""
     result = result_name(operands)
@@ -139,6 +147,10 @@ def elementwise(
     def decorate(function: Callable) -> Callable:
         name, operands = function.__name__, operand_names(function)
         check_gradients(name, operands, gradients)
+        result = result_name(operands)
+        check_names(name, {"the formula": forward}, *operands)
+        named = {f"the gradient of {operand}": formula for operand, formula in gradients.items()}
+        check_names(name, named, *operands, result, "d" + result)
         add_rule(name, operands, forward, gradients)
         if scalars:
             for operand in operands:
@@ -284,6 +296,10 @@ def columnwise(
         name, operands = function.__name__, operand_names(function)
         check_gradients(name, operands, gradients)
         result = result_name(operands)
+        kept = [reduction.keep for reduction in (reductions or {}).values() if reduction.keep]
+        check_names(name, {"the formula": formula}, *operands, *(reductions or {}), *kept)
+        named = {f"the gradient of {operand}": formula for operand, formula in gradients.items()}
+        check_names(name, named, *operands, result, "d" + result, *(gradient_reductions or {}))
         views = (result, *operands)
         numbers = (result,) if number else ()
         KERNELS.add(name, Rule(views, {result: formula}, reductions, numbers))

@@ -87,7 +87,7 @@ class Trainer:
         self._threshold = 5.0
         self._dense = 0  # 1 updates whole lookup tables
         self._updates = self._recent_updates = self._recent_clips = 0
-        self._warned = False
+        self._without_gradient = self._warned = False
         self._table = _Table(self.rule)
         self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
         self._block, self._decay_block = block(self.rule.numbers), block(Shrinking.numbers)
@@ -151,6 +151,8 @@ class Trainer:
             self._apply(self._scale(table, table.squared_norm(self._dense), s))
         if self._collection._weight_decay:
             self._shrink(None)
+        if self._without_gradient:
+            self._warn_of_nothing()
 
     def _update_if_below(self, table: _Table) -> bool:
         """Update in one call, if that is possible and the norm of all gradients is below the threshold."""
@@ -169,8 +171,7 @@ class Trainer:
         if table.slots[STATUS] != READY:
             return False
         self._count()
-        if not totals[0]:
-            self._warn_of_nothing()
+        self._without_gradient = not totals[0]
         return True
 
     def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
@@ -192,13 +193,15 @@ class Trainer:
             ),
         ]
         scale = self._scale(table, table.squared_norm(self._dense), s)
-        table.choose(chosen)
         try:
+            table.choose(chosen)
             self._apply(scale)
         finally:
             table.choose_all()
         if self._collection._weight_decay:
             self._shrink(chosen)
+        if self._without_gradient:
+            self._warn_of_nothing()
 
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply the weight decay of one update to all parameters that are trained, or to those chosen.
@@ -233,8 +236,7 @@ class Trainer:
                 f"update: the gradient of {name} is not finite; "
                 "no parameter was changed, and all gradients are zero now"
             )
-        if not squared:
-            self._warn_of_nothing()
+        self._without_gradient = not squared
         norm = abs(s) * math.sqrt(squared)
         if not 0 < self._threshold < norm:
             return s
@@ -242,14 +244,14 @@ class Trainer:
         return s * self._threshold / norm
 
     def _warn_of_nothing(self) -> None:
-        """Warn, once, that there is no gradient to go by."""
+        """Warn, once, that there was no gradient to go by. The update is done."""
         if not self._warned:
             self._warned = True
             warnings.warn(
                 f"{self._who}.update: no parameter of the collection has a gradient. Since the last update, no "
                 "backward() has met one that is trained, or all gradients were exactly 0",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def _apply(self, scale: float) -> None:
@@ -393,8 +395,8 @@ class _Table:
 
     def prepare(self, collection: ParameterCollection) -> None:
         """Take in the parameters that a collection has by now."""
+        self.version, version = -1, PARAMETER_ROWS.version
         self.machine = compiled()
-        self.version = PARAMETER_ROWS.version
         self.shared = PARAMETER_ROWS.buffer  # held: compiled code reads it
         self.parameters = collection.parameters_list()
         self.lookups = collection.lookup_parameters_list()
@@ -413,6 +415,7 @@ class _Table:
         self.slots[SLOT["parameters"]] = self.shared.ctypes.data
         self.slots[SLOT["table"]] = self.rows.ctypes.data
         self.slots[SLOT["tape"]] = self.tape.ctypes.data
+        self.version = version  # last: memory may run out before, or an interrupt come
 
     def choose(self, places: list[int]) -> None:
         """Have updates change only these."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copyreg
+import math
 import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import dlpack
-from ..checks import checked_flag, checked_number
-from ..errors import ArgumentError, GradientError
+from ..checks import checked_flag, checked_number, real_array
+from ..dim import checked_dims
+from ..errors import ArgumentError, GradientError, ShapeError
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import Tensor
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
     from .collection import ParameterCollection
 
 Path = str | os.PathLike[str]
+
+
+def checked_values(kind: str, dims, values) -> tuple[tuple[int, ...], np.ndarray]:
+    """The dimensions of a parameter, and its values, of which there must be as many."""
+    dims = checked_dims(kind, dims, least=0)
+    if not (isinstance(values, np.ndarray) and values.dtype == np.float32):
+        values = real_array(kind, values)
+    if values.shape != (math.prod(dims),):
+        raise ShapeError(f"{kind}: values of shape {values.shape} for {dims}, which holds {math.prod(dims)} in a row")
+    return dims, values
 
 
 class Constant(Expression):
@@ -62,6 +74,7 @@ class Trained(Expression):
     _storage: Storage
     collection: ParameterCollection | None
     _lookup = False
+    _gives_numbers = True
 
     def _begin(self, name: str, storage: Storage, collection: ParameterCollection | None) -> None:
         self._name, self._storage, self.collection = name, storage, collection

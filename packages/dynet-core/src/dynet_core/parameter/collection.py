@@ -30,6 +30,8 @@ Method = TypeVar("Method", bound=Callable)
 
 
 def _is_whole(value) -> bool:
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..checks import checked_array
 from ..dim import Dim
-from .base import Trained
+from .base import Trained, checked_values
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Parameters(Trained):
     __slots__ = ()
 
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
-        self._begin(name, Storage(name, dims, values), collection)
+        dims, values = checked_values("Parameters", dims, values)
+        self._begin(name, Storage(name, values), collection)
         self.at = -1 - self._storage.row
         self.type = self._storage.identity.dim(Dim.of(dims))
 

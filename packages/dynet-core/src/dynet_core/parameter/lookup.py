@@ -15,7 +15,7 @@ from ..expression import Expression
 from ..graph import current, thread
 from ..record import graph_of
 from ..signature import Signature, View, alias, copy_step
-from .base import Trained
+from .base import Trained, checked_values
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ class LookupParameters(Trained):
     _lookup = True
 
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
+        dims, values = checked_values("LookupParameters", dims, values)
         self.rows = dims[-1]
-        self._begin(name, Storage(name, dims, values, rows=self.rows), collection)
+        self._begin(name, Storage(name, values, rows=self.rows), collection)
         self.type = self._storage.identity.dim(Dim.of(dims))
         self._row_dim = Dim.of(dims[:-1])
         if values.size:  # where there is none, looking up a row finds out

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from .. import config
 from ..dim import GIVEN_BACK, Dim
 from ..engine import PARAMETER_ROWS, keep_for_graphs
-from ..errors import ShapeError
 from ..memory import Block, block
 
 
@@ -55,11 +52,9 @@ class Storage:
 
     __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
 
-    def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, rows: int = 0):
+    def __init__(self, name: str, values: np.ndarray, rows: int = 0):
         self.name = name
         count = values.size
-        if count != math.prod(dims):
-            raise ShapeError(f"parameter {name}: {count} values for dimensions {dims}, which hold {math.prod(dims)}")
         rows = rows if count else 0
         self.values = block(count, shared=config.PARAMS.shared_parameters)
         self.gradient = block(count, zero=True)

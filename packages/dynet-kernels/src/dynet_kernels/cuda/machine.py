@@ -58,6 +58,11 @@ class Source:
     tf32: bool = False
 
     @property
+    def name(self) -> str:
+        """What errors call it."""
+        return library.Shard(self.number, self.kernels).name
+
+    @property
     def key(self) -> str:
         return f"{self.compiler} for {self.arch}\n{_key_of(self)}"
 
@@ -76,6 +81,11 @@ class Launcher:
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
     tf32: bool = False
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return library.Shard(self.number, self.kernels).name
 
     @property
     def key(self) -> str:

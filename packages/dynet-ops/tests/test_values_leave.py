@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import renew_cg
+from dynet_core import Model, renew_cg
 
 
 def test_tensor_value():
@@ -61,3 +61,9 @@ def test_an_array_of_expressions_holds_them():
     assert np.random.permutation([x]).tolist() == [x]
     assert np.asarray(x)[()] is x
     assert np.array([x, x], np.float32).tolist() == [[1, 2], [1, 2]]
+
+
+def test_an_array_of_parameters_holds_their_values():
+    p = Model().parameters_from_numpy([1, 2])
+    assert np.array([p, p]).tolist() == [[1, 2], [1, 2]]
+    assert np.asarray(p).dtype == np.float32

@@ -84,6 +84,13 @@ WRONG = [
         "(3,)",
     ),
     (
+        lambda: dy.affine_transform([matrix(2, 4), matrix(2, 3), vector(3)]),
+        ShapeError,
+        "affine_transform",
+        "bias",
+        "(2, 4)",
+    ),
+    (
         lambda: dy.affine_transform([vector(2), matrix(2, 3), vector(3), matrix(4, 3), vector(3)]),
         ShapeError,
         "affine_transform",
@@ -116,7 +123,7 @@ WRONG = [
     (lambda: dy.affine_transform("abc"), ArgumentTypeError, "affine_transform", "'a'"),
     # columns
     (lambda: dy.dot_product(vector(3), vector(4)), ShapeError, "dot_product", "(3,)", "(4,)"),
-    (lambda: dy.squared_distance(vector(3), matrix(3, 1)), ShapeError, "squared_distance", "(3,)", "(3, 1)"),
+    (lambda: dy.squared_distance(vector(3), matrix(1, 3)), ShapeError, "squared_distance", "(3,)", "(1, 3)"),
     (lambda: dy.dot_product(vector(3, 2), vector(3, 3)), ShapeError, "dot_product", "(3,) x 2", "(3,) x 3"),
     (lambda: dy.dot_product(vector(3), 1.0), ArgumentTypeError, "dot_product", "1.0"),
     (lambda: dy.max_dim(matrix(), 2), OutOfRangeError, "max_dim", "2", "(2, 3)"),
@@ -167,6 +174,7 @@ WRONG = [
     (lambda: dy.reshape(vector(1), (1,) * 8), ShapeError, "reshape", "8"),
     (lambda: dy.reshape(3, (1,)), ArgumentTypeError, "reshape", "3"),
     (lambda: dy.transpose(tensor()), ArgumentError, "transpose", "(1, 0)", "(2, 3, 4)"),
+    (lambda: dy.transpose(matrix(), (0,)), ArgumentError, "transpose", "(0,)", "(2, 3)"),
     (lambda: dy.transpose(matrix(), (0, 0)), ArgumentError, "transpose", "(0, 0)"),
     (lambda: dy.transpose(matrix(), (1, 2)), ArgumentError, "transpose", "(1, 2)"),
     (lambda: dy.transpose(matrix(), (1.0, 0.0)), ArgumentTypeError, "transpose", "1.0"),

@@ -7,17 +7,11 @@ from hypothesis import strategies as st
 import dynet_ops as dy
 from dynet_core import renew_cg
 from dynet_core.op import OPS, Sample
+from dynet_ops.layouts import of_rank
 from dynet_ops.testing import Computed, Input, Parameter, check_gradients, check_minibatch, check_value
 
 few = settings(deadline=None, max_examples=60, derandomize=True)
 sizes = st.sampled_from([1, 1, 2, 3])
-
-
-def trimmed(shape):
-    """Without the sizes of 1 at the end, which may be left out."""
-    while len(shape) > 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    return shape
 
 
 @st.composite
@@ -26,14 +20,16 @@ def two_shapes(draw):
     pairs = draw(st.lists(st.tuples(sizes, st.booleans(), st.booleans()), min_size=1, max_size=6))
     left = tuple(1 if one else size for size, one, _ in pairs)
     right = tuple(1 if one else size for size, _, one in pairs)
-    left, right = (trimmed(shape) if draw(st.booleans()) else shape for shape in (left, right))
+    left, right = (of_rank(shape, 1) if draw(st.booleans()) else shape for shape in (left, right))
     batch = draw(st.integers(1, 3))
     return [(left, batch if draw(st.booleans()) else 1), (right, batch if draw(st.booleans()) else 1)]
 
 
 @few
 @given(
-    st.sampled_from(["add", "subtract", "cmult", "cdiv"]), two_shapes(), st.sampled_from([Input, Parameter, Computed])
+    st.sampled_from(["add", "subtract", "cmult", "cdiv", "pow"]),
+    two_shapes(),
+    st.sampled_from([Input, Parameter, Computed]),
 )
 def test_broadcasting(name, shapes, leaf):
     sample = Sample(shapes)
@@ -48,18 +44,18 @@ def test_broadcasting_in_a_minibatch(name, shapes, left):
 
 
 @few
-@given(two_shapes(), st.integers(0, 2))
-def test_sums_of_different_shapes(shapes, repeats):
+@given(st.sampled_from(["esum", "logsumexp"]), two_shapes(), st.integers(0, 2))
+def test_lists_of_different_shapes(name, shapes, repeats):
     sample = Sample(shapes + shapes[:1] * repeats, as_list=True)
-    check_value(OPS["esum"], sample)
-    check_gradients(OPS["esum"], sample, [Input] * len(sample.shapes), [Computed] * len(sample.shapes))
+    check_value(OPS[name], sample)
+    check_gradients(OPS[name], sample, [Input] * len(sample.shapes), [Computed] * len(sample.shapes))
 
 
 @few
 @given(st.integers(1, 7).flatmap(lambda rank: st.permutations(range(rank))), st.data())
 def test_transposing(order, data):
     shape = tuple(data.draw(st.lists(sizes, min_size=len(order), max_size=len(order))))
-    shape = trimmed(shape) if data.draw(st.booleans()) else shape
+    shape = of_rank(shape, 1) if data.draw(st.booleans()) else shape
     sample = Sample([(shape, data.draw(st.integers(1, 2)))], {"dims": tuple(order)})
     check_value(OPS["transpose"], sample)
     check_gradients(OPS["transpose"], sample, [Input], [Computed])
@@ -78,7 +74,7 @@ def test_joining(dims, d, lengths, data):
     shapes = []
     for length in lengths:
         dims[d] = length
-        shapes.append((trimmed(tuple(dims)), batch if data.draw(st.booleans()) else 1))
+        shapes.append((of_rank(tuple(dims), 1), batch if data.draw(st.booleans()) else 1))
     sample = Sample(shapes, {"d": d}, as_list=True)
     if max(len(shape) for shape, _ in shapes) <= d:
         shapes[0] = (shapes[0][0] + (1,) * (d + 1 - len(shapes[0][0])), shapes[0][1])

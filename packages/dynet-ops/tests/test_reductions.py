@@ -33,6 +33,15 @@ def test_where_a_root_is_zero_its_gradient_is_zero(op):
     assert dx == pytest.approx(np.zeros(5), abs=0)
 
 
+@pytest.mark.parametrize("size", [1, 5, 37])
+def test_layer_norm_of_equal_numbers_is_the_shift(size):
+    g, b, some = np.full(size, 3.0), np.arange(1.0, 1.0 + size), np.full(size, 0.3)
+    y, dx, dg, db = with_gradient(dy.layer_norm, some, g, b)
+    assert y == pytest.approx(b, abs=0)
+    assert dx == pytest.approx(np.zeros(size), abs=0) and dg == pytest.approx(np.zeros(size), abs=0)
+    assert db == pytest.approx(np.ones(size), abs=0)
+
+
 def test_the_deviation_of_masked_elements_is_that_of_the_others():
     some = np.array([1.0, 4.0, -2.0], np.float32)
     y, dx = with_gradient(lambda x: dy.std_dim(x, [0], False, n=3), np.concatenate([some, np.zeros(4)]))

@@ -185,7 +185,7 @@ WRONG = [
     (lambda: dy.inverse(zeros(2, 2, 2)), ShapeError, "inverse", "(2, 2, 2)"),
     (lambda: dy.inverse(None), ArgumentTypeError, "inverse", "None"),
     (lambda: dy.logdet(zeros(3, 2)), ShapeError, "logdet", "square", "(3, 2)"),
-    (lambda: dy.logdet(zeros(2, 2, 1)), ShapeError, "logdet", "(2, 2, 1)"),
+    (lambda: dy.logdet(zeros(2, 2, 2)), ShapeError, "logdet", "(2, 2, 2)"),
     (lambda: dy.logdet([[1.0]]), ArgumentTypeError, "logdet", "list"),
     (lambda: dy.trace_of_product(zeros(2, 3), zeros(3, 2)), ShapeError, "trace_of_product", "(2, 3)", "(3, 2)"),
     (lambda: dy.trace_of_product(zeros(2, 2, 2), zeros(2, 2, 2)), ShapeError, "trace_of_product", "(2, 2, 2)"),

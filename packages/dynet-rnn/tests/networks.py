@@ -78,7 +78,7 @@ def expression(array):
 
 def value_of(x):
     """The value with the batch as its last axis."""
-    (size,), batch = x.dim()
+    (size, *_), batch = x.dim()
     return x.npvalue().reshape(size, batch)
 
 

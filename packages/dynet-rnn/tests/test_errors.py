@@ -26,7 +26,7 @@ WRONG = [
     # inputs
     (lambda: network().initial_state().add_input(vector(5)), ShapeError, "add_input", "(5,)", "(2,)"),
     (lambda: state().add_input(vector(5, 4)), ShapeError, "add_input", "(5,) x 4", "(2,)"),
-    (lambda: state().add_input(dy.zeros((2, 2))), ShapeError, "add_input", "(2, 2)", "(2,)"),
+    (lambda: state().add_input(dy.zeros((2, 5))), ShapeError, "add_input", "(2, 5)", "(2,)", "reshape", "(2,) x 5"),
     (lambda: state(batch=3).add_input(vector(batch=4)), ShapeError, "add_input", "(2,) x 4", "batch size 3"),
     (lambda: state().add_input([1.0, 2.0]), ArgumentTypeError, "add_input", "[1.0, 2.0]"),
     (lambda: state().add_input(None), ArgumentTypeError, "add_input", "None"),

@@ -167,6 +167,8 @@ def test_no_class(layer, word):
 
 def test_wrong_shapes(layer):
     made, _ = layer
+    with pytest.raises(ShapeError, match=r"full_log_distribution: x is \(3, 2\).*reshape it to \(3,\) x 2"):
+        made.full_log_distribution(dy.zeros((3, 2)))
     with pytest.raises(ShapeError, match=r"full_logits: x is \(2,\)"):
         made.full_logits(dy.inputVector([1, 2]))
     with pytest.raises(ShapeError, match="sample"):

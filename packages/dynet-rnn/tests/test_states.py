@@ -217,6 +217,29 @@ def test_inputs_that_are_parameters_or_columns(name):
         assert_state(state, wanted)
 
 
+def dims_of(expressions):
+    return [e.dim()[0] for e in expressions]
+
+
+@every_network
+def test_trailing_ones_of_a_state_stay_where_it_is_carried_over(name):
+    """What a sequence begins with decides, in the last value of the state: c or, without a cell, h."""
+    setting = Setting(name, 2)
+    vectors, xs = setting.arrays(2 * setting.network.values, HIDDEN), setting.arrays(2)
+    given = [expression(v) for v in vectors]
+    given[0], given[1] = dy.reshape(given[0], (HIDDEN, 1)), dy.reshape(given[1], (HIDDEN, 1, 1))
+    wanted = [(HIDDEN,)] * 2 if name == "simple" else [(HIDDEN, 1), (HIDDEN, 1, 1)]
+    begun = setting.builder.initial_state(given)
+    expected = setting.reference(xs, as_state(vectors, 2))
+    states = begun.add_inputs([expression(x) for x in xs])
+    for state, values in zip(states, expected, strict=True):
+        assert dims_of(state.h()) == wanted
+        assert dims_of(state.s()) == wanted * setting.network.values
+        assert_state(state, values)
+    outputs = begun.transduce([expression(x) for x in xs])
+    assert dims_of(outputs) == dims_of(state.output() for state in states) == [wanted[-1]] * 2
+
+
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "layer norm"])
 def test_a_step_is_one_record_for_each_layer_and_so_is_a_sequence(name, layers):

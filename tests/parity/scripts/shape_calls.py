@@ -52,11 +52,13 @@ def of_list(op, **attributes):
     return lambda dy, *xs: getattr(dy, op)(list(xs), **attributes)
 
 
+LISTED = "concatenate concatenate_cols concatenate_to_batch esum average emax logsumexp".split()
 SCALARS = [(1,), (1, 1), (1, 1, 1)]
 VECTORS = [(4,), (4, 1), (4, 1, 1)]
 MATRICES = [(1, 4), (4, 4), (4, 4, 1), (4, 2), (2, 4)]
 TENSORS = [(1, 4, 1), (1, 1, 4), (2, 1, 4), (2, 2, 2), (2, 2, 2, 1), (1, 1, 1, 2)]
 ONE = batched(*SCALARS, *VECTORS, *MATRICES, *TENSORS)
+
 # ---------------------------------------------------------------------------------------------------- of one operand
 
 ELEMENTWISE = """
@@ -120,9 +122,7 @@ OF_ONE = {
     "dropout_batch of nothing": named("dropout_batch", 0.0),
     "block_dropout of nothing": named("block_dropout", 0.0),
     "noise of nothing": named("noise", 0.0),
-    **{f"esum of one, {op}": of_list(op) for op in ("esum", "average", "emax", "logsumexp")},
-    **{f"joined, {op}": of_list(op) for op in ("concatenate", "concatenate_cols", "concatenate_to_batch")},
-    "affine_transform of one": of_list("affine_transform"),
+    **{f"{op} of one": of_list(op) for op in (*LISTED, "affine_transform")},
 }
 for op, build in OF_ONE.items():
     for x in ONE:

@@ -1,8 +1,9 @@
 """Calls of ops of several operands, of inputs and of builders, as `shape_calls` has them."""
 
+import functools
 import itertools
 
-from shape_calls import SCALARS, VECTORS, add, batched, named, of_list
+from shape_calls import LISTED, SCALARS, VECTORS, add, batched, named, of_list
 
 TWO = list(itertools.product(batched(*SCALARS, *VECTORS, (1, 4), (4, 4), (4, 4, 1), (4, 2), (2, 2, 2)), repeat=2))
 RANKS = [(1,), (1, 1), (4,), (4, 1), (4, 1, 1), (1, 4), (4, 4)]
@@ -26,8 +27,7 @@ OF_TWO = {
     },
 }
 OF_LISTS = {
-    **{op: of_list(op) for op in ("concatenate", "concatenate_cols", "concatenate_to_batch")},
-    **{op: of_list(op) for op in ("esum", "average", "emax", "logsumexp")},
+    **{op: of_list(op) for op in LISTED},
     "concatenate, d = 1": of_list("concatenate", d=1),
 }
 for op, build in (OF_TWO | OF_LISTS).items():
@@ -50,7 +50,7 @@ def shapes(*sizes, batches=(1, 2)):
     return itertools.product(*[batched(*given, batches=batches) for given in sizes])
 
 
-# ------------------------------------------------------------------------------------------------- whose shapes must fit
+# ------------------------------------------------------------------------------- of several whose shapes must fit
 
 WIDE = [(3, 4), (3, 4, 1)]
 for operands in shapes([(3,), (3, 1), (3, 1, 1), (3, 2), (3, 2, 1), (1,), (1, 2)], WIDE, [*VECTORS, (4, 2), (4, 2, 1)]):
@@ -91,6 +91,11 @@ for operands in shapes(*LSTM, batches=(1,)):
     add("vanilla_lstm_gates_concat", lambda dy, x, *rest: dy.vanilla_lstm_gates_concat([x], *rest), *operands)
 for operands in shapes(THREE[:2], HIDDEN[:2], [(8, 3)], [(8, 2)], GATES[:1], THREE[:2], HIDDEN[:2], batches=(1,)):
     add("vanilla_lstm_gates_dropout", named("vanilla_lstm_gates_dropout"), *operands)
+    add(
+        "vanilla_lstm_gates_dropout_concat",
+        lambda dy, x, *rest: dy.vanilla_lstm_gates_dropout_concat([x], *rest),
+        *operands,
+    )
 
 # ---------------------------------------------------------------------------- parameters, inputs, networks
 
@@ -161,7 +166,9 @@ for W, x in itertools.product([(3, 4), (3, 4, 1), (3, 1), (3,), (1, 4), (1,)], b
         add("affine_transform", lambda dy, x, W=W, b=b: dy.affine_transform([parameter(dy, b), parameter(dy, W), x]),
             x, called=f"affine_transform, parameters {b} {W}")  # fmt: skip
 
-NETWORKS = "SimpleRNNBuilder GRUBuilder VanillaLSTMBuilder CompactVanillaLSTMBuilder CoupledLSTMBuilder FastLSTMBuilder"
+NETWORKS = """
+    SimpleRNNBuilder GRUBuilder VanillaLSTMBuilder CompactVanillaLSTMBuilder CoupledLSTMBuilder FastLSTMBuilder
+""".split()
 
 
 def output(dy, network, x):
@@ -185,18 +192,24 @@ def softmax_scores(dy, x):
     return dy.StandardSoftmaxBuilder(4, 3, dy.ParameterCollection()).full_log_distribution(x)
 
 
-def started(dy, h):
-    """A network whose state is given."""
+def started(dy, h, network, dropout=0.0):
+    """The output of a network whose first state is given."""
     dy.reset_random_seed(1)
-    network = dy.VanillaLSTMBuilder(1, 4, 3, dy.ParameterCollection())
-    return network.initial_state([h, h]).add_input(dy.inputVector([1.0, 2.0, 3.0, 4.0])).output()
+    builder = getattr(dy, network)(2, 4, 3, dy.ParameterCollection())
+    if dropout:
+        builder.set_dropout(dropout)
+    x, values = dy.inputVector([1.0, 2.0, 3.0, 4.0]), 2 if "LSTM" in network else 1
+    return builder.initial_state([h] * 2 * values).add_inputs([x, x])[1].output()
 
 
 for x in batched(*VECTORS, (1, 4), (4, 2)):
-    for network in NETWORKS.split():
+    for network in NETWORKS:
         add("networks", lambda dy, x, network=network: output(dy, network, x), x, called=network)
     add("networks", both_ways, x, called="BiRNNBuilder")
     add("softmax builders", softmax_loss, x, called="neg_log_softmax")
     add("softmax builders", softmax_scores, x, called="full_log_distribution")
-for h in batched((3,), (3, 1), (3, 1, 1), (1, 3)):
-    add("networks", started, h, called="initial_state")
+for network, h in itertools.product(NETWORKS, batched(*THREE, (1, 3))):
+    plain = functools.partial(started, network=network)
+    add("networks", plain, h, called=f"{network}, initial_state")
+    dropping = functools.partial(started, network=network, dropout=0.5)
+    add("networks", dropping, h, drawn=True, called=f"{network}, initial_state and dropout")

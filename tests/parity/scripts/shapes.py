@@ -1,35 +1,33 @@
-"""Dimensions and values of every call in shape_calls.py. DyNet 2.1 ends the process in some of them: hence the children."""
+"""Dimensions and values of every call in shape_calls.py.
+
+DyNet 2.1 ends the process in some of them, so they are made in child processes.
+"""
 
 import json
 import os
-import signal
 
 from report import report
 from shape_calls import CALLS
 
 import dynet as dy
 
-SECONDS = 300  # until the next result of a child
-
 
 def operand(shape, place):
-    """Distinct numbers in (0, 1)."""
-    count = shape.size
-    return dy.reshape(
-        dy.inputVector([(37 * (k + 11 * place) % 101 + 1) / 110 for k in range(count)]), shape.dims, shape.batch
-    )
+    """Numbers in (0, 1), up to 101 of them distinct."""
+    numbers = [(37 * (k + 11 * place) % 101 + 1) / 110 for k in range(shape.size)]
+    return dy.reshape(dy.inputVector(numbers), shape.dims, shape.batch)
 
 
 def result_of(call):
     dy.renew_cg()
     try:
-        made = call.build(dy, *[operand(shape, place) for place, shape in enumerate(call.operands)])
-        value = made.vec_value()
-        dims, batch = made.dim()
-        found = {"dims": list(dims), "batch": batch}
-        return found if call.drawn else {**found, "value": [float(f"{number:.6g}") for number in value]}
+        result = call.build(dy, *[operand(shape, place) for place, shape in enumerate(call.operands)])
+        value = result.vec_value()
+        dims, batch = result.dim()
     except Exception as error:  # a refusal is a result, too
         return {"error": f"{type(error).__name__}: {error}"[:120]}
+    found = {"dims": list(dims), "batch": batch}
+    return found if call.drawn else {**found, "value": [float(f"{number:.6g}") for number in value]}
 
 
 def in_a_child(calls):
@@ -39,7 +37,6 @@ def in_a_child(calls):
     if not child:
         with os.fdopen(write, "w", buffering=1) as out:
             for name, call in calls.items():
-                signal.alarm(SECONDS)
                 print(json.dumps([name, result_of(call)]), file=out)
         os._exit(0)
     os.close(write)
@@ -60,8 +57,14 @@ def results_of(calls):
     return found
 
 
+def functions():
+    """The names of dynet's functions."""
+    public = {name: getattr(dy, name) for name in dir(dy) if not name.startswith("_")}
+    return [name for name, value in public.items() if callable(value) and not isinstance(value, type)]
+
+
 def main():
-    report({op: results_of(calls) for op, calls in CALLS.items()})
+    report({"functions": functions(), **{op: results_of(calls) for op, calls in CALLS.items()}})
 
 
 if __name__ == "__main__":

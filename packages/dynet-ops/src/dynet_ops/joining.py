@@ -170,6 +170,7 @@ register(
         Sample([((2, 5), 1), ((2, 5), 1), ((2, 5), 1)], {"d": 1}, as_list=True),
         Sample([((3,), 1), ((5, 1, 1), 2), ((1, 1), 1)], as_list=True),
         Sample([((3, 1), 2), ((5,), 1)], as_list=True),
+        Sample([((3,), 1), ((3,), 2)], {"d": 2}, as_list=True),
     ],
 )
 register(

@@ -107,8 +107,7 @@ class Form:
 
     def _steps(self, x: Dim) -> tuple:
         layers, dim = self.layers, x.plain
-        if of_rank(dim.dims, 1) != (layers.input_size,):
-            raise ShapeError(f"add_input: the input is {x!r}, the network takes {(layers.input_size,)}")
+        check_vector("add_input: the input", x, "the network", layers.input_size)
         heads, batches = [], []
         for k, previous in enumerate(self.previous):
             head, batch = layers.step(k, dim, previous)
@@ -116,6 +115,13 @@ class Form:
             batches.append(batch)
             dim = Dim.of((layers.hidden,), batch)
         return heads[0][1], tuple(heads[1:]), layers.form(tuple(batches), self.ranks)
+
+
+def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
+    """Raise if an input is no vector of that size, trailing 1s aside."""
+    if of_rank(x.dims, 1) != (size,):
+        columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
+        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}")
 
 
 def common_batch(x: Dim, previous: Previous) -> int:

@@ -19,11 +19,12 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import graph_of
 from dynet_ops.constants import constant
 from dynet_ops.joining import concatenate, concatenate_to_batch
-from dynet_ops.layouts import of_rank
 from dynet_ops.matrix import affine_transform
 from dynet_ops.picking import pick_batch_elem, pickrange
 from dynet_ops.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
 from dynet_ops.selection import select_rows
+
+from .layers import check_vector
 
 
 class SoftmaxBuilder(ABC):
@@ -126,8 +127,7 @@ class SoftmaxBuilder(ABC):
 
     def _checked(self, method: str, x: Expression) -> Expression:
         graph_of(method, (x,))
-        if of_rank(x.type.dims, 1) != (self.spec[0],):
-            raise ShapeError(f"{method}: x is {x.type!r}, {self.whoami()} takes {(self.spec[0],)}")
+        check_vector(f"{method}: x", x.type, self.whoami(), self.spec[0])
         return x
 
 

@@ -13,10 +13,10 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
 from dynet_ops.constants import zeros
-from dynet_ops.layouts import of_rank
 from dynet_ops.trees import child_sum_signature, nary_signature, widened_signature
 
 from .base import LayersBuilder
+from .layers import check_vector
 from .state import place_in
 
 
@@ -147,8 +147,8 @@ def _check_child(run: Run, number: int, child) -> None:
 def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
     builder, graph = run.builder, run.graph
     _, size, hidden, *_ = builder.spec
-    if x is not None and of_rank(x.type.dims, 1) != (size,):
-        raise ShapeError(f"add_input: the input is {x.type!r}, the network takes {(size,)}")
+    if x is not None:
+        check_vector("add_input: the input", x.type, "the network", size)
     sizes = [1 if child is None else child._batch for child in children]
     below = max(sizes, default=0)
     batch = max(below, 1 if x is None else x.type.batch)

@@ -27,7 +27,7 @@ DIFFERENCES = [
     ("hinge_dim", r"hinge_dim 2 .*", "`hinge_dim` along a dimension that x lacks"),
     ("cdiv", r"cdiv \([14],\)( x 2)?, \([14], [24](, 1)?\)( x 2)?", "broadcasting on the left"),
     ("constrained_softmax", r".* x 2", BATCHED),
-    ("constrained_softmax", r"constrained_softmax \(1\D.*\), \(4,.*", "`constrained_softmax` with more bounds"),
+    ("constrained_softmax", r"\S+ (\(1\D.*\), \(4,.*|\(4\D.*\), \(1,.*)", "`constrained_softmax` with more bounds"),
     ("filter1d_narrow", r".* x 2.*", IMAGES),
     ("filter1d_narrow", r".*\(3, 2, 2, 1\)", "`filter1d_narrow` with filters of four dimensions"),
     ("contract3d_1d", r".*", "`contract3d_1d`"),

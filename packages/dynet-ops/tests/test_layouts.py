@@ -127,3 +127,15 @@ def test_gradients_of_elements_picked_again_and_again_add_up(places, size):
     expected = np.zeros((size, 4))
     np.add.at(expected.T, places, factors.T)
     np.testing.assert_array_equal(x.gradient().reshape(size, 4), expected)
+
+
+def test_scores_after_attention_are_a_vector():
+    """A column of context is joined to a vector; what a beam search sorts has the vector's rank."""
+    renew_cg()
+    states, h = dy.inputTensor(np.ones((3, 4))), dy.inputVector([1.0, 2.0, 3.0])
+    context = states * dy.softmax(dy.transpose(dy.transpose(h) * states))
+    assert context.dim() == ((3, 1), 1)
+    joined = dy.concatenate([h, context])
+    assert joined.dim() == ((6,), 1)
+    scores = dy.log_softmax(dy.inputTensor(np.arange(30.0).reshape(5, 6)) * joined)
+    np.testing.assert_array_equal(np.argsort(scores.npvalue()), range(5))

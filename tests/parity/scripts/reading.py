@@ -2,6 +2,7 @@
 
 import numpy as np
 from report import report
+from shape_calls import ONE
 
 import dynet as dy
 
@@ -31,6 +32,8 @@ def expressions():
     yield "inputTensor, batch of vectors", dy.inputTensor(np.arange(6.0).reshape(3, 2), batched=True)
     yield "inputTensor, batch of matrices", dy.inputTensor(np.arange(12.0).reshape(2, 3, 2), batched=True)
     yield "inputTensor, list of arrays", dy.inputTensor([np.ones(3), np.zeros(3)], batched=True)
+    for shape in ONE:
+        yield f"{shape}", dy.reshape(dy.inputVector(range(shape.size)), shape.dims, shape.batch)
 
 
 def main():
@@ -42,6 +45,23 @@ def main():
         if batch * np.prod(dims) == 1:
             readers.append("scalar_value")  # of anything larger DyNet 2.1 aborts the process
         results[name] = {reader: described(getattr(expression, reader)()) for reader in readers}
+
+    for shape in ONE:
+        dy.renew_cg()
+        x = dy.reshape(dy.inputVector(range(shape.size)), shape.dims, shape.batch) * 2.0
+        loss = dy.sum_batches(dy.squared_norm(x))
+        loss.forward()
+        loss.backward(full=True)
+        results[f"gradient of {shape}"] = described(x.gradient())
+        if shape.batch == 1:
+            model = dy.ParameterCollection()
+            parameter = model.add_parameters(shape.dims, init=dy.ConstInitializer(0.5))
+            table = model.add_lookup_parameters((2, *shape.dims), init=dy.ConstInitializer(0.5))
+            dy.squared_norm(parameter + table[1]).backward()
+            for name, one in (("parameter", parameter), ("table", table)):
+                results[f"{name} of {shape}"] = {
+                    reader: described(getattr(one, reader)()) for reader in ("shape", "as_array", "grad_as_array")
+                }
 
     model = dy.ParameterCollection()
     matrix = model.parameters_from_numpy(np.arange(6.0).reshape(2, 3))

@@ -99,15 +99,22 @@ for operands in shapes(THREE[:2], HIDDEN[:2], [(8, 3)], [(8, 2)], GATES[:1], THR
 
 # ---------------------------------------------------------------------------- parameters, inputs, networks
 
+COLLECTIONS = []
+"""DyNet 2.1 frees parameters with their collection, though a network needs them."""
 ALL = [*SCALARS, *VECTORS, (1, 4), (4, 4), (4, 4, 1), (2, 1, 4), (2, 2, 2, 1)]
 
 
+def collection(dy):
+    COLLECTIONS.append(dy.ParameterCollection())
+    return COLLECTIONS[-1]
+
+
 def parameter(dy, dims):
-    return dy.ParameterCollection().add_parameters(dims, init=dy.ConstInitializer(0.25))
+    return collection(dy).add_parameters(dims, init=dy.ConstInitializer(0.25))
 
 
 def table(dy, dims):
-    return dy.ParameterCollection().add_lookup_parameters((3, *dims), init=dy.ConstInitializer(0.25))
+    return collection(dy).add_lookup_parameters((3, *dims), init=dy.ConstInitializer(0.25))
 
 
 for dims in ALL:
@@ -173,29 +180,29 @@ NETWORKS = """
 
 def output(dy, network, x):
     dy.reset_random_seed(1)
-    return getattr(dy, network)(2, 4, 3, dy.ParameterCollection()).initial_state().add_inputs([x, x])[1].output()
+    return getattr(dy, network)(2, 4, 3, collection(dy)).initial_state().add_inputs([x, x])[1].output()
 
 
 def both_ways(dy, x):
     dy.reset_random_seed(1)
-    network = dy.BiRNNBuilder(1, 4, 4, dy.ParameterCollection(), dy.VanillaLSTMBuilder)
+    network = dy.BiRNNBuilder(1, 4, 4, collection(dy), dy.VanillaLSTMBuilder)
     return network.transduce([x, x])[0]
 
 
 def softmax_loss(dy, x):
     dy.reset_random_seed(1)
-    return dy.StandardSoftmaxBuilder(4, 3, dy.ParameterCollection()).neg_log_softmax(x, 1)
+    return dy.StandardSoftmaxBuilder(4, 3, collection(dy)).neg_log_softmax(x, 1)
 
 
 def softmax_scores(dy, x):
     dy.reset_random_seed(1)
-    return dy.StandardSoftmaxBuilder(4, 3, dy.ParameterCollection()).full_log_distribution(x)
+    return dy.StandardSoftmaxBuilder(4, 3, collection(dy)).full_log_distribution(x)
 
 
 def started(dy, h, network, dropout=0.0):
     """The output of a network whose first state is given."""
     dy.reset_random_seed(1)
-    builder = getattr(dy, network)(2, 4, 3, dy.ParameterCollection())
+    builder = getattr(dy, network)(2, 4, 3, collection(dy))
     if dropout:
         builder.set_dropout(dropout)
     x, values = dy.inputVector([1.0, 2.0, 3.0, 4.0]), 2 if "LSTM" in network else 1

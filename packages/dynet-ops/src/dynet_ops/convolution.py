@@ -319,7 +319,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
             f"filter1d_narrow: expected a matrix x and filters y of (rows, width) or (rows, width, filters), "
             f"got {described((x, y))}"
         )
-    width, filters = y_dims[1:]
+    width, filters = y_dims[1], y_dims[2]
     if y.rows != rows or width > columns:
         raise ShapeError(f"filter1d_narrow: filters y do not fit into x: operands are {described((x, y))}")
     places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width

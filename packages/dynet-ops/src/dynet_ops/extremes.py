@@ -63,7 +63,7 @@ def checked_together(name: str, xs: Sequence[Expression], rank: Rank = longest) 
     """Expressions that a user gave in a list, and the shape to which they are broadcast."""
     xs = listed(name, xs)
     graph_of(name, xs)
-    return xs, broadcast(name, [x.type for x in xs], rank)
+    return xs, broadcast(name, list(dict.fromkeys(x.type.plain for x in xs)), rank)
 
 
 def emax(xs: Sequence[Expression]) -> Expression:

@@ -314,12 +314,12 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     """A column for each place: what the filters see there stands together in x already."""
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
-    if not is_matrix(x) or len(y_dims) > 3 or len(y.dims) < 2:
+    if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:
         raise ShapeError(
             f"filter1d_narrow: expected a matrix x and filters y of (rows, width) or (rows, width, filters), "
             f"got {described((x, y))}"
         )
-    width, filters = y_dims[1], y_dims[2]
+    _, width, filters = y_dims
     if y.rows != rows or width > columns:
         raise ShapeError(f"filter1d_narrow: filters y do not fit into x: operands are {described((x, y))}")
     places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width

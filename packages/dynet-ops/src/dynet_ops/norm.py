@@ -27,15 +27,20 @@ _MOMENTS = {
 
 
 def _normal(x, total, squares, count):
-    """x with mean 0 and standard deviation 1; 0 where all are equal."""
-    return f.where(f.equal(squares, 0), 0, (x - total / count) / f.sqrt(squares / count))
+    """x with mean 0 and standard deviation 1."""
+    return (x - total / count) / f.sqrt(squares / count)
+
+
+def _unless_equal(squares, value):
+    """A value that is 0 where all elements are equal."""
+    return f.where(f.equal(squares, 0), 0, value)
 
 
 KERNELS.add(
     "layer_norm",
     Rule(
         _VIEWS,
-        {"y": lambda x, g, b, total, squares, count: g * _normal(x, total, squares, count) + b},
+        {"y": lambda x, g, b, total, squares, count: _unless_equal(squares, g * _normal(x, total, squares, count)) + b},
         _MOMENTS,
     ),
 )
@@ -44,9 +49,8 @@ KERNELS.add(
     Rule(
         _VIEWS,
         {
-            "dx": lambda x, g, dy, total, squares, count, steepness, along: f.where(
-                f.equal(squares, 0),
-                0,
+            "dx": lambda x, g, dy, total, squares, count, steepness, along: _unless_equal(
+                squares,
                 (dy * g - steepness / count - _normal(x, total, squares, count) * along / count)
                 / f.sqrt(squares / count),
             )
@@ -62,7 +66,7 @@ KERNELS.add(
     "layer_norm.dg",
     Rule(
         _VIEWS,
-        {"dg": lambda x, dy, total, squares, count: dy * _normal(x, total, squares, count)},
+        {"dg": lambda x, dy, total, squares, count: _unless_equal(squares, dy * _normal(x, total, squares, count))},
         _MOMENTS,
     ),
 )

@@ -276,7 +276,7 @@ def columnwise(
         def signature_of(*dims: Dim) -> Signature:
             shape = matched(name, dims)
             batch, inner = shape.batch, 1 if whole else shape.columns
-            size = shape.size // inner
+            size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if number else shape
             extents = (inner, batch)
             at = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]

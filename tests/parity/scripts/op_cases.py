@@ -1,5 +1,6 @@
 """The foundation's ops: name -> how to build it, and the operands it gets. Importing this needs no DyNet."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,10 @@ BATCH = 3
 class Operand:
     dims: tuple[int, ...]
     batch: int = 1
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.dims) * self.batch
 
     def __str__(self):
         return str(self.dims) + (f"x{self.batch}" if self.batch > 1 else "")

@@ -2,29 +2,17 @@
 
 import functools
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Shape:
-    dims: tuple[int, ...]
-    batch: int = 1
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.dims) * self.batch
-
-    def __str__(self):
-        return str(self.dims) + (f" x {self.batch}" if self.batch > 1 else "")
+from op_cases import Operand
 
 
 @dataclass(frozen=True)
 class Call:
     build: Callable
     """(dy, *operands) -> expression"""
-    operands: tuple[Shape, ...]
+    operands: tuple[Operand, ...]
     drawn: bool = False
     """The values are random; only dimensions are compared."""
 
@@ -32,7 +20,7 @@ class Call:
 CALLS: dict[str, dict[str, Call]] = {}
 
 
-def add(op: str, build: Callable, *operands: Shape, drawn: bool = False, called: str = "") -> None:
+def add(op: str, build: Callable, *operands: Operand, drawn: bool = False, called: str = "") -> None:
     calls = CALLS.setdefault(op, {})
     name = (called or op) + " " + ", ".join(map(str, operands))
     assert name not in calls, name
@@ -41,7 +29,7 @@ def add(op: str, build: Callable, *operands: Shape, drawn: bool = False, called:
 
 def batched(*dims: tuple[int, ...], batches=(1, 2)):
     """Each of these dimensions with each batch size."""
-    return [Shape(sizes, batch) for sizes in dims for batch in batches]
+    return [Operand(sizes, batch) for sizes in dims for batch in batches]
 
 
 def named(op, *arguments, **attributes):
@@ -185,6 +173,6 @@ for op, build in EACH_ELEMENT.items():
         add(op, build, x)
 for shape in [*SCALARS, *VECTORS, (1, 4), (2, 2), (2, 2, 1), (8,), (4, 2, 1), (4, 4), (16, 1)]:
     for batch, x in itertools.product((1, 2), ONE):
-        add("reshape", named("reshape", shape, batch), x, called=f"reshape {Shape(shape, batch)} of")
+        add("reshape", named("reshape", shape, batch), x, called=f"reshape {Operand(shape, batch)} of")
 
 import shape_calls_several  # noqa: E402, F401  # adds its own

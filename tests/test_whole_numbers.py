@@ -419,6 +419,8 @@ LEFT_OUT = re.compile(
     r"^(Graph|_TreeBuilder)\.|^RNNState\.(operands|vectors)|\.draw$|\._[a-z]"  # what only the library calls
     r"|^((Lookup)?Parameters|Tensor|TreeState|LayersBuilder|_RNNBuilder)\.__init__"
     r"|^LSTMBuilder\."  # another name of CoupledLSTMBuilder, which warns
+    r"|^Unsigned(Vector)?Value\."  # see dynet-core's test_mutable_values
+    r"|^DeviceInfo\.|\.set_gpu_mask$"  # what get_device_info says; flags
 )
 
 

@@ -296,7 +296,6 @@ TypeError: lstm.set_dropout("a")
 TypeError: lstm.set_dropouts(0.5)
 -: lstm.set_dropouts(0.5, 1.5)
 ValueError: lstm.set_dropout(-1)
--: lstm.set_dropout_masks(3)
 AttributeError: lstm.spec = 3
 TypeError: dy.CompactVanillaLSTMBuilder(1, 2, 3, m).set_weightnoise("a")
 -: dy.CompactVanillaLSTMBuilder(1, 2, 3, m).set_weightnoise(-1)

@@ -165,8 +165,11 @@ class DynetParams:
 
     def set_mem(self, mem: int | str) -> None:
         """Accepted, and not needed: memory grows with the graph. A text is as for `--dynet-mem`: "512" or "1,2,3,4"."""
+        if not isinstance(mem, str):
+            self.mem = _checked("set_mem", mem, int)
+            return
         try:
-            self.mem = _memory(mem) if isinstance(mem, str) else _checked("set_mem", mem, int)
+            self.mem = _memory(mem)
         except ValueError:
             raise ArgumentError(f"set_mem: expected {FLAGS['mem'][2]}, got {mem!r:.40}") from None
 

@@ -24,7 +24,7 @@ ROWS = {
     "`kmax_pooling` with equal numbers": (
         "dynet-ops/test_tensors: kmax_pooling_keeps_order_and_prefers_the_first_of_equals"
     ),
-    "`filter1d_narrow`, `conv2d` with batched x or filters": (
+    "`filter1d_narrow`, `conv2d` with batched x, filters or bias": (
         "dynet-ops/test_tensors: filters_of_a_batch_element_are_its_own"
     ),
     "`contract3d_1d`": "tests/parity/test_parity_tensor_defects: a_defect_is_not_repeated",
@@ -88,7 +88,7 @@ ROWS = {
         "dynet-ops/test_reductions: a_poisson_loss_is_infinite_where_its_rate_is"
     ),
     "`std_dim(..., n)`": "dynet-ops/test_reductions: the_deviation_of_masked_elements_is_that_of_the_others",
-    "gradients of `std_*` and `l2_norm` where they are 0": (
+    "gradients of `std_*` and `l2_norm` where they are 0, of `layer_norm` where all elements are equal": (
         "dynet-ops/test_reductions: where_a_root_is_zero_its_gradient_is_zero"
     ),
     "`logsumexp_dim(x, 1)` of more rows than columns": "dynet-ops/test_table: value",
@@ -99,9 +99,7 @@ ROWS = {
     "NaN, infinite or negative `alpha`, `beta`, `stddev`, `p`, `left` > `right`": "dynet-ops/test_errors: bad_input",
     "an op with wrong shapes": "dynet-ops/test_errors: an_error_leaves_no_half_node",
     "`scalar_value()` of several numbers": "dynet-ops/test_errors: bad_input",
-    "`sum_dim(x, [0, 0])`, `moment_dim` of order 0, `cumsum` along a dimension that x lacks": (
-        "dynet-ops/test_errors_reduce: bad_input"
-    ),
+    "`sum_dim(x, [0, 0])`, `moment_dim` of order 0": ("dynet-ops/test_errors_reduce: bad_input"),
     "reductions along more than two dimensions": "dynet-ops/test_reductions: any_dimensions_of_any_tensor",
     "`huber_distance` with c <= 0, margins and counts that are NaN": "dynet-ops/test_errors_reduce: bad_input",
     "one index in `hinge`, a list in `hinge` or `poisson_loss`, lists for each batch element in `hinge_dim`": (
@@ -175,6 +173,70 @@ ROWS = {
     ),
     "loading a `.meta` file": "dynet-core/test_object_files: loading_never_runs_code",
     "saving over a file": "dynet-core/test_replacing: a_killed_save_leaves_the_old_or_the_new_file",
+    "`filter1d_narrow` with filters of four dimensions, the last 1": (
+        "tests/parity/test_parity_shapes: a_difference_is_listed_and_is_one"
+    ),
+    "dimensions where operands differ in trailing 1s": "tests/parity/test_parity_shapes: calls_agree",
+    "Adam, Amsgrad, momentum: a row that is looked up before the loss, which does not depend on it": (
+        "dynet-ops/test_parameters_in_graphs: only_rows_of_the_loss_are_noted"
+    ),
+    "gradients of parameters with `set_updated(False)` after `backward(full=True)`": (
+        "tests/test_frozen_parameters: a_frozen_parameter_gets_no_gradient"
+    ),
+    "`numpy.array([p, q])` of parameters": (
+        "tests/test_refused_calls: parameters_and_tensors_are_numbers_when_they_are_converted"
+    ),
+    '`device="CPU"` where a GPU is in use': "tests/test_calls_of_programs: the_device_in_use_is_accepted",
+    "a size, dimension, index or count such as 4.7, or NaN": (
+        "tests/test_whole_numbers: other_numbers_are_refused_with_the_value"
+    ),
+    "`x[2.0]`": "tests/test_whole_numbers: whole_numbers_of_other_types_are_what_they_are_as_ints",
+    "a parameter or table of size 0 as an operand": "tests/test_sizes_of_zero: every_op_refuses_them",
+    "inputs, random tensors, `reshape` and networks of size 0": (
+        "tests/test_sizes_of_zero: only_parameters_may_have_size_0"
+    ),
+    "`concatenate` with `inputVector([])`": "dynet-ops/test_empty_vectors: joined_with_something",
+    "`log_softmax`, `argmax` of `inputVector([])`": "dynet-ops/test_empty_vectors: ops_of_nothing",
+    '`as_array` of a table without rows, `init="he"` of a parameter (3, 0)': (
+        "tests/test_sizes_of_zero: every_initializer_makes_them"
+    ),
+    "`cumsum` of a batch along the dimension behind the last of three": (
+        "tests/parity/test_parity_shapes: a_difference_is_listed_and_is_one"
+    ),
+    "`constrained_softmax` with more bounds than scores, or fewer": (
+        "tests/parity/test_parity_shapes: a_difference_is_listed_and_is_one"
+    ),
+    "`hinge_dim` along a dimension that x lacks": "dynet-ops/test_errors_reduce: bad_input",
+    "`transpose` by fewer dimensions than x has": "dynet-ops/test_errors: bad_input",
+    "`concatenate` along d where the first has fewer than d dimensions": "dynet-ops/test_layouts: joining",
+    "`affine_transform` with a bias of more columns than the product": (
+        "tests/parity/test_parity_shapes: a_difference_is_listed_and_is_one"
+    ),
+    "matrices as inputs of networks and softmax layers": "dynet-rnn/test_errors: message",
+    "`inverse` of a matrix that is not square": "dynet-ops/test_tensor_errors: bad_input",
+    "`add_parameters(4, 3)`": "tests/test_refused_calls: a_second_dimension_in_the_place_of_init_is_refused",
+    "`init_from_array` of a lookup table with fewer rows": "tests/test_refused_calls: a_table_is_replaced_whole",
+    "`numpy.asarray(e, float)` of an expression": "tests/test_refused_calls: an_expression_is_no_array_of_numbers",
+    "`numpy.argmax(e)`, `numpy.mean(e)` and the like of an expression": (
+        "tests/test_refused_calls: functions_of_numpy_take_no_expression"
+    ),
+    "an expression in another thread": "tests/test_other_threads: a_use_in_another_thread_is_an_error",
+    "`dynet_config.set` after `import dynet`": "tests/test_refused_calls: settings_that_come_too_late_are_warned_of",
+    "`update()` where no parameter of the collection has a gradient": (
+        "tests/test_refused_calls: an_update_without_a_gradient_is_warned_of_once"
+    ),
+    "objects of other classes in a `spec`": (
+        "dynet-core/test_allowed_classes: what_is_not_allowed_is_named_with_the_way_to_allow_it"
+    ),
+    "objects in a `spec` whose class has `__reduce__`, `__setstate__`, `__getnewargs__`, `__new__` or `__del__` of its own; combined flags; structured arrays, and arrays of lists and other objects": (  # noqa: E501
+        "dynet-core/test_allowed_classes: what_nobody_can_load_is_written_and_said_so"
+    ),
+    "a `spec` that pickle refuses": (
+        "dynet-core/test_object_files: what_pickle_refuses_is_refused_before_anything_is_written"
+    ),
+    "a `.meta` file of a few kilobytes that unfolds, hashes or copies without end": (
+        "dynet-core/test_limits: a_file_has_one_bound_for_all_its_objects"
+    ),
 }
 """The test of each row, by its topic: the package or folder, the file, and the function, without `test_`."""
 

@@ -22,6 +22,7 @@ ASIDE = {
     "dy.DynetParams().set_random_seed(-1)": NEGATIVE,
     "dy.reset_random_seed(-1)": NEGATIVE,
     "dy.CoupledLSTMBuilder.from_spec((1, 2, 3, True, 1.0), m)": "specs of that length are read here, and this is wrong",
+    "dy.reshape(x, 3.5)": "a single number is taken for a dimension here, and this is no whole one",
     'dy.DynetParams().set_mem("a")': 'a text such as "512" is taken here',
     'dy.DynetParams().from_config({"mem": 1})': "an accident: it looks for each key",
 }

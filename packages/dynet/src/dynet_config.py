@@ -41,7 +41,8 @@ def set(
 ):  # noqa: A001
     """Set what is given; the rest stays as it is.
 
-    `threads`, `tf32` and `lstm_builder` are this library's own: to set only these leaves the command line in force.
+    `threads`, `tf32`, `lstm_builder` and `allow` are this library's own: to set only these leaves the command line in
+    force.
 
     Args:
         mem: accepted, and not needed: memory grows with the graph.

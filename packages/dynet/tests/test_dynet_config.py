@@ -46,7 +46,10 @@ def test_a_setting_that_dynet_knows_decides_alone(name):
     assert found == [seed, decay, int("threads" in DECIDES[name]), False]
 
 
-@pytest.mark.parametrize("given", ["threads=1", "tf32=True", "lstm_builder='vanilla'", "threads=1, tf32=False"])
+OURS = ["threads=1", "tf32=True", "lstm_builder='vanilla'", "allow=['a.B']", "threads=1, tf32=False"]
+
+
+@pytest.mark.parametrize("given", OURS)
 def test_our_own_settings_leave_the_command_line_in_force(given):
     found = settings(f"dynet_config.set({given})", "--dynet-seed", "9", "--dynet-weight-decay=0.5")
     assert found == [9, 0.5, int("threads" in given), True]

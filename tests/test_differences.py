@@ -222,7 +222,7 @@ ROWS = {
     ),
     "an expression in another thread": "tests/test_other_threads: a_use_in_another_thread_is_an_error",
     "`dynet_config.set` after `import dynet`": "tests/test_refused_calls: settings_that_come_too_late_are_warned_of",
-    "`update()` where no parameter of the collection has a gradient": (
+    "`update()` where no `backward` has met a parameter of the collection": (
         "tests/test_refused_calls: an_update_without_a_gradient_is_warned_of_once"
     ),
     "objects of other classes in a `spec`": (

@@ -11,11 +11,9 @@ KINDS_ASIDE = {
     "AttributeError": "an accident: it asks what it is given for .encode, .shape, .spec or .set",
     "NotImplementedError": "what operators raise in Python where an operand is of a wrong type is TypeError",
 }
-FRACTION = "a number with a fraction is a wrong value, wherever a whole one is needed"
 NEGATIVE = "a negative count is a wrong value, as other wrong counts are"
 ASIDE = {
     'm.add_parameters(3, init=dy.FromFileInitializer("/nowhere/file"))': "it takes no file name at all, but bytes",
-    "dy.reshape(x, 3.5)": FRACTION,
     'p.set_value("a")': "what is no number is of a wrong type, wherever it is given",
     "dy.VanillaLSTMBuilder(-1, 2, 3, m)": NEGATIVE,
     "dy.VanillaLSTMBuilder(1, -2, 3, m)": NEGATIVE,

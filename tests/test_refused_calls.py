@@ -184,15 +184,56 @@ def test_an_update_without_a_gradient_is_warned_of_once():
     trainer = dy.SimpleSGDTrainer(model, 0.5)
     dy.renew_cg()
     dy.sum_elems(q).backward()
-    with pytest.warns(
-        RuntimeWarning, match="SimpleSGDTrainer.update: no parameter of the collection has a grad"
-    ) as all:
+    with pytest.warns(RuntimeWarning, match="SimpleSGDTrainer.update: since the last update, no backward") as all:
         trainer.update()
         trainer.update(0.5)
         trainer.update_subset([0], [0])
     assert len(all) == 1 and all[0].filename == __file__
     assert trainer._updates == 3
     assert p.as_array() == 1 and (E.as_array() == 1).all()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradients_that_are_zero_are_no_reason_to_warn(frozen):
+    model = dy.Model()
+    p, q = model.parameters_from_numpy([1.0, 5.0]), model.parameters_from_numpy([1.0])
+    q.set_updated(not frozen)
+    trainer = dy.AdamTrainer(model)
+    for _ in range(3):
+        dy.renew_cg()
+        dy.hinge(p * 2.0, 1).backward()
+        trainer.update()
+    assert p.as_array().tolist() == [1, 5]
+    with pytest.warns(RuntimeWarning):
+        trainer.update()  # again
+
+
+def test_a_graph_without_any_trained_parameter_of_the_collection_is_one():
+    model = dy.Model()
+    p, q = model.parameters_from_numpy([1.0]), model.parameters_from_numpy([1.0])
+    p.set_updated(False)
+    trainer = dy.AdamTrainer(model)
+    dy.renew_cg()
+    dy.sum_elems(p * 2.0).backward(full=True)
+    with pytest.warns(RuntimeWarning):
+        trainer.update()
+    assert q.as_array() == 1
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_a_parameter_that_is_the_loss_itself(table):
+    model = dy.Model()
+    p = model.add_lookup_parameters((1, 1), init=3.0) if table else model.parameters_from_numpy([3.0])
+    trainer = dy.SimpleSGDTrainer(model, 0.5)
+    p.backward()
+    trainer.update()
+    assert p.as_array().ravel() == [2.5]
+    p.set_updated(False)
+    p.backward()
+    p.set_updated(True)
+    with pytest.warns(RuntimeWarning):
+        trainer.update()
+    assert p.as_array().ravel() == [2.5]
 
 
 def test_an_update_that_warns_is_done_all_the_same():

@@ -56,6 +56,7 @@ class Rows:
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
         self.lock = threading.Lock()
         self.version = 0
+        self.passes = 0  # backward passes of all graphs so far: trainers ask whether there have been others
         self.trained_again = 0  # how often a parameter was trained again: nodes that depend on it need a gradient then
         # Rows that are used no more, not in any graph either. Finalizers, which may run while the lock is held, put
         # them here.
@@ -371,6 +372,7 @@ class Engine:
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False
+        PARAMETER_ROWS.passes += 1
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1

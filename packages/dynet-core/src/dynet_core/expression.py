@@ -173,7 +173,7 @@ class Expression:
                 "sum_elems and sum_batches make one of it"
             )
         if self.graph is None:
-            self._stored_gradient()[:] += 1
+            self._add_to_gradient()
         else:
             self.graph._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
 
@@ -182,7 +182,7 @@ class Expression:
         if self.graph is not None:
             len(self.graph.nodes)
 
-    def _stored_gradient(self) -> np.ndarray:
+    def _add_to_gradient(self) -> None:
         raise NotImplementedError
 
     __array_ufunc__ = None  # numpy's numbers and arrays leave operators to us

@@ -17,7 +17,9 @@ from dynet_core.checks import checked_flag, whole
 from dynet_core.device import compiled
 from dynet_core.engine import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
+from dynet_core.graph import current
 from dynet_core.memory import Block, block
+from dynet_core.nodes import nodes_of
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
 from dynet_core.parameter.storage import Storage
 from dynet_kernels import layout as at
@@ -87,7 +89,8 @@ class Trainer:
         self._threshold = 5.0
         self._dense = 0  # 1 updates whole lookup tables
         self._updates = self._recent_updates = self._recent_clips = 0
-        self._without_gradient = self._warned = False
+        self._passes = -1  # how many backward passes there had been at the last update
+        self._without_gradient = self._has_trained = self._warned = False
         self._table = _Table(self.rule)
         self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
         self._block, self._decay_block = block(self.rule.numbers), block(Shrinking.numbers)
@@ -135,7 +138,7 @@ class Trainer:
         Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled
         down to it. Of lookup parameters only rows that were used are changed, as long as updates are sparse.
 
-        Warns, once, if all gradients are 0: most likely there was no `backward`, or of another model.
+        Warns, once, if there are no gradients since no `backward` has met a parameter of the collection.
 
         Args:
             s: what gradients are multiplied by.
@@ -153,6 +156,7 @@ class Trainer:
             self._shrink(None)
         if self._without_gradient:
             self._warn_of_nothing()
+        self._passes = PARAMETER_ROWS.passes
 
     def _update_if_below(self, table: _Table) -> bool:
         """Update in one call, if that is possible and the norm of all gradients is below the threshold."""
@@ -172,6 +176,7 @@ class Trainer:
             return False
         self._count()
         self._without_gradient = not totals[0]
+        self._has_trained = self._has_trained or not self._without_gradient
         return True
 
     def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
@@ -202,6 +207,7 @@ class Trainer:
             self._shrink(chosen)
         if self._without_gradient:
             self._warn_of_nothing()
+        self._passes = PARAMETER_ROWS.passes
 
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply the weight decay of one update to all parameters that are trained, or to those chosen.
@@ -237,6 +243,7 @@ class Trainer:
                 "no parameter was changed, and all gradients are zero now"
             )
         self._without_gradient = not squared
+        self._has_trained = self._has_trained or not self._without_gradient
         norm = abs(s) * math.sqrt(squared)
         if not 0 < self._threshold < norm:
             return s
@@ -244,15 +251,26 @@ class Trainer:
         return s * self._threshold / norm
 
     def _warn_of_nothing(self) -> None:
-        """Warn, once, that there was no gradient to go by. The update is done."""
-        if not self._warned:
+        """Warn, once, if the update that is done had no gradients because no backward pass has made any.
+
+        Gradients that are 0 are no reason, as those of a hinge loss are where the margin is kept.
+        """
+        if not self._warned and (self._passes == PARAMETER_ROWS.passes or not self._is_met()):
             self._warned = True
             warnings.warn(
-                f"{self._who}.update: no parameter of the collection has a gradient. Since the last update, no "
-                "backward() has met one that is trained, or all gradients were exactly 0",
+                f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
+                "that is trained: there are no gradients",
                 RuntimeWarning,
                 stacklevel=3,
             )
+
+    def _is_met(self) -> bool:
+        """Whether a parameter of the collection is part of what has been differentiated, as far as that is known."""
+        graph = current()
+        if self._has_trained or graph.differentiated < 0:
+            return True
+        rows = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
+        return any(-1 - operand in rows for node in nodes_of(graph) for operand in node.operands)
 
     def _apply(self, scale: float) -> None:
         try:

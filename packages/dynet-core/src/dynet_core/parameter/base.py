@@ -12,6 +12,7 @@ import numpy as np
 from .. import dlpack
 from ..checks import checked_flag, checked_number, real_array
 from ..dim import checked_dims
+from ..engine import PARAMETER_ROWS
 from ..errors import ArgumentError, GradientError, ShapeError
 from ..expression import Expression
 from ..files import model_files
@@ -55,8 +56,8 @@ class Constant(Expression):
     def _address(self, recalculate: bool) -> int:
         return self._source._address(recalculate)
 
-    def _stored_gradient(self) -> np.ndarray:
-        return np.zeros(self.type.total, np.float32)
+    def _add_to_gradient(self) -> None:
+        """It has none."""
 
     def gradient(self) -> np.ndarray:
         """Refused: there is none."""
@@ -111,8 +112,14 @@ class Trained(Expression):
     def _address(self, recalculate: bool) -> int:
         return self._storage.values.address
 
-    def _stored_gradient(self) -> np.ndarray:
-        return self._storage.gradient.array
+    def _add_to_gradient(self) -> None:
+        if not self._updated:
+            return
+        PARAMETER_ROWS.passes += 1
+        with self._storage.gradient.edit() as gradient:
+            gradient += 1
+        if self._storage.touched is not None:
+            self._storage.touched[-1] = 1
 
     def _view(self) -> np.ndarray:
         """The values in the shape that users see."""
@@ -135,7 +142,7 @@ class Trained(Expression):
 
     def gradient(self) -> np.ndarray:
         """A copy of the gradient, shaped like `npvalue`."""
-        return self._stored_gradient().reshape(self.type.shape, order="F").copy(order="F")
+        return self._storage.gradient.array.reshape(self.type.shape, order="F").copy(order="F")
 
     def zero(self) -> None:
         """Set all values to zero."""

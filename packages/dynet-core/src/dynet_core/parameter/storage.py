@@ -97,6 +97,10 @@ class Storage:
             )
         return self._whole
 
+    def trained_rows(self) -> list[int]:
+        """The rows by which graphs train this; none if it is not trained."""
+        return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
+
     def _gradient_at(self, needs: bool) -> int:
         return self.gradient.address if needs else self._lost()
 

@@ -92,7 +92,9 @@ class Names:
             return PLAIN[full]
         if module in THEIRS:
             found = ours(name)
-            return found if is_builder(found) or is_op(found) else self._refuse(full, _why_not(found))
+            if is_builder(found) or is_op(found):
+                return found
+            return self._refuse(full, "is neither a builder nor an operation of this library")
         found = self._allow.get(full)
         if found is None:
             found = _imported(module, name)

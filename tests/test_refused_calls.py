@@ -48,6 +48,23 @@ def test_dimensions_are_whole_numbers_and_leave_shapes_as_they_are(make):
     assert dy.sum_elems(p).value() == 14
 
 
+def test_a_parameter_has_at_least_one_dimension():
+    for add in (dy.Model().add_parameters, dy.Model().add_lookup_parameters):
+        with pytest.raises(dy.ArgumentError, match=r"at least one dimension, got \(\); \(1,\) is a single number"):
+            add(())
+
+
+def test_initial_values_without_memory_are_named():
+    with pytest.raises(dy.OutOfMemoryError, match="initial values of 1099511627776 numbers"):
+        dy.Model().add_parameters(1 << 40)
+
+
+def test_files_that_are_not_there(tmp_path):
+    for load in (lambda f: dy.load(f, dy.Model()), dy.Model().load, dy.Model().populate):
+        with pytest.raises(dy.MissingFileError, match="nowhere"):
+            load(str(tmp_path / "nowhere"))
+
+
 @pytest.mark.parametrize("rows", [0, 1, 2, 4, 5])
 def test_a_table_is_replaced_whole(rows):
     E = dy.Model().add_lookup_parameters((3, 2), init=7)

@@ -171,3 +171,17 @@ def test_nan_of_one_node_stays_there():
         assert y.value() == [6.0, 6.0, 6.0]
         dy.sum_elems(y).backward(full=True)
         assert x.gradient().tolist() == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("restrict", [[0], [0, 2], [1], [0, 1, 2]])
+def test_what_a_restricted_softmax_leaves_out_has_no_gradient(restrict):
+    renew_cg()
+    values, weights = np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.0, 1.5])
+    x = dy.inputVector(values)
+    loss = dy.dot_product(dy.log_softmax(x, restrict), dy.inputVector(weights))
+    loss.value()
+    loss.backward(full=True)
+    inside = np.isin(range(3), restrict)
+    p = np.where(inside, np.exp(values), 0)
+    expected = np.where(inside, weights - p / p.sum() * weights[inside].sum(), 0)
+    np.testing.assert_allclose(x.gradient(), expected, rtol=1e-5, atol=1e-6)

@@ -21,6 +21,7 @@ from dynet_core import (
     ArgumentError,
     Model,
     NotFiniteError,
+    ShapeError,
     StaleExpressionError,
     cg_checkpoint,
     cg_revert,
@@ -361,3 +362,20 @@ def test_what_a_builder_computes_from_its_parameters_outlives_a_revert(make):
     first = builder.initial_state().add_input(x).output().npvalue()
     cg_revert()
     np.testing.assert_array_equal(builder.initial_state().add_input(x).output().npvalue(), first)
+
+
+def test_a_state_of_cells_alone_has_outputs_of_zeros():
+    renew_cg()
+    network = rnn.VanillaLSTMBuilder(1, 2, 3, Model())
+    c = dy.inputVector([1.0, 2.0, 3.0])
+    alone = network.initial_state([c]).add_input(dy.inputVector([1.0, 2.0])).output().value()
+    both = network.initial_state([c, dy.zeros((3,))]).add_input(dy.inputVector([1.0, 2.0])).output().value()
+    assert alone == both
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_vectors_of_another_size_are_refused(size):
+    renew_cg()
+    network = rnn.VanillaLSTMBuilder(1, 2, 3, Model())
+    with pytest.raises(ShapeError, match="initial_state"):
+        network.initial_state([dy.zeros((size,)), dy.zeros((size,))])

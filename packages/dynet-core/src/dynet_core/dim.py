@@ -95,7 +95,9 @@ def checked_dims(name: str, dims: int | Sequence[int], least: int = 1) -> tuple[
     single = dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims))
     given: Sequence[int] = (dims,) if single else dims  # type: ignore
     sizes = tuple([whole(name, "a dimension", size) for size in given])
-    if not sizes or min(sizes) < least:
+    if not sizes:
+        raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
+    if min(sizes) < least:
         raise ArgumentError(f"{name}: every dimension must be at least {least}, got {sizes}")
     if len(sizes) > MAX_DIMS:
         raise ShapeError(f"{name}: {len(sizes)} dimensions, at most {MAX_DIMS} are possible: {sizes}")

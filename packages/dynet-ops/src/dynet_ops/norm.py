@@ -15,8 +15,10 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule, sum_over
 
+from .arithmetic import add, cmult
+from .constants import ones, zeros
 from .kinds import by_plain_dims, lined_up, op
-from .layouts import matched
+from .layouts import broadcast, matched
 
 _VIEWS = ("y", "x", "g", "b")
 _MOMENTS = {
@@ -99,14 +101,23 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     Where all elements are equal, y is b, and no gradient goes to x and g.
 
     Args:
-        x, g, b: of the same dimensions.
+        x, g, b: of the same dimensions; otherwise x is normalised, and g and b are broadcast as `cmult` and `+` do.
 
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 
     >>> layer_norm(inputVector([1, 3]), inputVector([1, 1]), inputVector([0, 10])).value()
     [-1.0, 11.0]
     """
-    return _layer_norm((x, g, b))
+    try:
+        return _layer_norm((x, g, b))
+    except ShapeError:
+        return _broadcast_layer_norm(x, g, b)
+
+
+def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
+    broadcast("layer_norm", [x.type, g.type, b.type])  # names the op where that is not possible either
+    normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
+    return add(cmult(g, normal), b)
 
 
 register(
@@ -120,6 +131,8 @@ register(
         Sample([((7, 1), 2), ((7, 1), 2), ((7, 1), 1)]),
         Sample([((1, 5), 1), ((1, 5), 1), ((1, 5), 1)]),
         Sample([((7, 1), 1), ((7,), 1), ((7, 1, 1), 2)]),
+        Sample([((3, 1), 1), ((3, 3), 1), ((3, 1, 1), 1)]),
+        Sample([((3, 4), 2), ((3, 4), 1), ((1, 1, 2), 1)]),
     ],
 )
 

@@ -25,6 +25,7 @@ from .copying import repeat
 from .inputs import inputTensor
 from .kinds import columnwise
 from .operands import checked_dimension, checked_expression
+from .with_number import LARGEST
 
 PEAK_AND_TOTAL = {"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak))}
 
@@ -85,11 +86,16 @@ register(
 )
 
 
+def _unless_left_out(y, value):
+    """A value that is 0 for an element of -inf: it is left out of the softmax, whatever its gradient is."""
+    return f.where(y < -LARGEST, 0, value)
+
+
 @columnwise(
     reductions=PEAK_AND_TOTAL,
     formula=lambda x, peak, total: x - peak - f.log(total),
-    gradient_reductions={"total": sum_over(lambda dy: dy)},
-    gradients={"x": lambda y, dy, total: dy - f.exp(y) * total},
+    gradient_reductions={"total": sum_over(lambda y, dy: _unless_left_out(y, dy))},
+    gradients={"x": lambda y, dy, total: _unless_left_out(y, dy - f.exp(y) * total)},
     called="log_softmax",
     reference=lambda x: np.log(_softmax_reference(x)),
 )

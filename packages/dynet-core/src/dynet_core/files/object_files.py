@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .. import config
-from ..errors import ArgumentTypeError, FileFormatError
+from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
 from . import meta, model_files
 from .names import Allow, allowed
 from .replacing import checked_mode, replacing
@@ -204,8 +204,11 @@ def _load_pair(data: str, meta_path: str, params: ParameterCollection, allow: di
 
 
 def _objects(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> Iterator:
-    with open(meta_path, "rb") as file:
-        content = file.read()
+    try:
+        with open(meta_path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError as error:
+        raise MissingFileError(error.errno, error.strerror, error.filename) from None
     records = meta.read(content, meta_path, allow)
     with model_files.opened(_data_for(data, content), named=data) as reader:
         entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})

@@ -15,7 +15,7 @@ from .. import config
 from ..checks import checked_number
 from ..device import check_device
 from ..dim import checked_dims
-from ..errors import ArgumentError, FileFormatError, ParameterNameError
+from ..errors import ArgumentError, FileFormatError, OutOfMemoryError, ParameterNameError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
@@ -143,8 +143,12 @@ class ParameterCollection:
             _loading.floats = left - math.prod(dims)
             if _loading.floats < 0:
                 raise FileFormatError("the object described in the file has more parameters than the file holds")
-        values = initializer.values(dims, lookup=lookup)
-        return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
+        try:
+            values = initializer.values(dims, lookup=lookup)
+            return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
+        except MemoryError:
+            count = math.prod(dims)
+            raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
     def _add(self, parameter):
         at: ParameterCollection | None = self

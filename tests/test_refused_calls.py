@@ -54,9 +54,15 @@ def test_a_parameter_has_at_least_one_dimension():
             add(())
 
 
-def test_initial_values_without_memory_are_named():
-    with pytest.raises(dy.OutOfMemoryError, match="initial values of 1099511627776 numbers"):
-        dy.Model().add_parameters(1 << 40)
+def test_initial_values_without_memory_are_named(monkeypatch):
+    def values(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(dy.GlorotInitializer, "values", values)
+    model = dy.Model()
+    with pytest.raises(dy.OutOfMemoryError, match="initial values of 12 numbers"):
+        model.add_parameters((3, 4))
+    assert model.parameter_count() == 0
 
 
 def test_files_that_are_not_there(tmp_path):

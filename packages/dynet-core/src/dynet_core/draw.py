@@ -11,6 +11,7 @@ from .engine import PARAMETER_ROWS
 from .expression import Expression
 from .graph import Graph
 from .nodes import Node, nodes_of
+from .recorder import ANY_GRAPH
 
 LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: a box's height, a letter's width, what is between boxes
 
@@ -42,7 +43,7 @@ def boxes(
         expression_names: names for some expressions.
         lookup_names: for some lookup parameters, a name for each row.
     """
-    names = {(e.at, e.graph is None): name for e, name in (expression_names or {}).items()}
+    names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
     found: list[Box] = []
     places: dict[int, int] = {}

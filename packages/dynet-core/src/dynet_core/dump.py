@@ -52,12 +52,10 @@ def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) ->
 
 
 def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bool) -> Iterator[str]:
-    if not graph.nodes:
+    if not graph.records.length:
         yield "(Computation graph is empty)"
     for node in nodes_of(graph):
         for place in node.places:
-            if not graph.holds(place):
-                continue
             yield f"Node {place}: {node.op} {node.dim!r}"
             if show_values:
                 yield _described("Value", graph.node(place, node.dim).npvalue(), only_check)

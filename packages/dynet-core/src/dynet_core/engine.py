@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import array
 import heapq
-import struct
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,14 @@ from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 
-from . import stored_ints
 from .device import compiled
 from .errors import OutOfMemoryError
 from .memory import Block, block
+from .recorder import Records
 from .signature import TABLE
 
 READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
 PER_RECORD = {
-    "fresh": 1,
     "kept": 1,
     "nodes": 1,
     "node": at.NODE_ROW,
@@ -42,9 +41,7 @@ KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
 FORGETTING = 32  # what an engine remembers of the memory of large graphs shrinks by this part with each smaller one
 ROOMY = 4  # how many times what graphs used of late an engine keeps
 FIRST_FLOATS = 1 << 16
-ARENA_TOP, STATUS, UNREAD = SLOT["arena_top"], SLOT["status"], SLOT["unread"]
-SMALL = 256
-PACK_SMALL = [struct.Struct(f"{count}n").pack for count in range(SMALL)]  # quicker than pack_into, the copy included
+ARENA_TOP, STATUS, FRESH = SLOT["arena_top"], SLOT["status"], SLOT["fresh"]
 
 
 class Rows:
@@ -52,7 +49,7 @@ class Rows:
 
     def __init__(self):
         self.rows: list[tuple[int, ...]] = []
-        self.names: list[str] = []
+        self.names: dict[int, str] = {}  # for people
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
         self.lock = threading.Lock()
         self.version = 0
@@ -78,16 +75,15 @@ class Rows:
         with self.lock:
             while self.given_back:
                 heapq.heappush(self.free, self.given_back.popleft())
-            if self.free:
-                number = heapq.heappop(self.free)
-            else:
-                number = len(self.rows)
-                self.names.append("")
-                self.rows.append(())
-            self.names[number] = name
-            self.rows[number] = value, gradient, int(needs), touched, width, rows
-            if (number + 1) * at.PARAMETER_ROW > len(self.buffer):
+            number = heapq.heappop(self.free) if self.free else len(self.rows)
+            while (number + 1) * at.PARAMETER_ROW > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
+            row = value, gradient, int(needs), touched, width, rows
+            self.names[number] = name
+            if number == len(self.rows):
+                self.rows.append(row)
+            else:
+                self.rows[number] = row
             self.write(number)
             self.version += 1
             return number
@@ -120,7 +116,7 @@ def keep_for_graphs(memory, engines=_engines) -> None:
     """Keep the memory of a parameter that is gone until no graph can still refer to it."""
     for reference in tuple(engines):
         engine = reference()
-        if engine is not None and engine.recorded:
+        if engine is not None and engine.recorded.length:
             engine.kept.append(memory)
             engine.large = True
 
@@ -128,9 +124,9 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class Engine:
     """Plans and runs the graph of one thread."""
 
-    def __init__(self):
-        self.recorded: list[int] = []  # the records of the current graph
-        self.kept: list = []  # memory that they may refer to, and nobody else does
+    def __init__(self, recorded: Records):
+        self.recorded = recorded
+        self.kept: list = []  # memory that the graph may refer to, and nobody else does
         self.keys: list[int] = []  # where among its inputs keys of random nodes stand
         # Of tables that are operands as a whole: what touched rows are noted in, and the table's row for the planner.
         self.whole: list[tuple[np.ndarray, int]] = []
@@ -162,6 +158,19 @@ class Engine:
         self._plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Buffers are replaced meanwhile. If that ends with an exception, these buffers are never used again."""
+        self.changing = True
+        yield
+        self.changing = False
+
+    def successor(self) -> Engine:
+        """Another engine for the same graph, whose buffers are new."""
+        new = Engine(self.recorded)
+        new.kept, new.keys, new.whole, new.large = self.kept, self.keys, self.whole, True
+        return new
+
     def use_whole(self, touched: np.ndarray, row: int) -> None:
         """Note that the graph has a lookup table as an operand: `backward` then touches all rows, if it is trained."""
         if not any(known is touched for known, _ in self.whole):
@@ -181,10 +190,8 @@ class Engine:
     def _grow_records(self, size: int) -> None:
         for name, width in PER_RECORD.items():
             self._grow(name, size, width=width)
-        self.records = size
+        self.room = size  # for integers of records
         self._plan_anew()
-        self.known: list[int] = []  # the records that were packed last, if they were a small graph's
-        self.packed = memoryview(self.buffers["fresh"]).cast("B")
         self.nodes = memoryview(self.buffers["node"])
 
     def _new_chunk(self, floats: int) -> None:
@@ -217,25 +224,25 @@ class Engine:
         """Free what of the arena was taken since a mark."""
         count, used = mark
         if len(self.chunks) > count:
-            del self.chunks[count:]
-            self._use(self.chunks[-1])
+            with self.change():
+                self._use(self.chunks[count - 1])
+                del self.chunks[count:]
         self.slots[ARENA_TOP] = self.numbers_at + used
 
     def restart(self) -> None:
         """Forget all values: the same graph starts in an empty arena."""
         if self.large:
-            self._fit_memory()
-        self.slots[ARENA_TOP] = self.numbers_at
+            with self.change():
+                self._fit_memory()
         self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
-        """Before another graph begins, forget what only this one needed: asked for when it was `large`."""
-        self.changing = True
-        self._fit_memory()
-        self.kept.clear()
-        self.whole.clear()
-        self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
-        self.changing = False
+        """When another graph has begun, forget what only the last one needed: asked for when it was `large`."""
+        with self.change():
+            self._fit_memory()
+            self.kept.clear()
+            self.whole.clear()
+            self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
 
     def _fit_memory(self) -> None:
         """Free what only a large graph needed when there has been none like it for a while.
@@ -254,7 +261,7 @@ class Engine:
         self._shrink_records()
 
     def _shrink_records(self) -> None:
-        if self.records * 8 * sum(PER_RECORD.values()) > KEPT_FLOATS * 4:
+        if self.room * 8 * sum(PER_RECORD.values()) > KEPT_FLOATS * 4:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
         for direction in ("forward", "backward"):
@@ -275,23 +282,22 @@ class Engine:
         if self.shards != shards:
             self.machine = compiled()  # may fail or be interrupted: the next call then tries again
             self.shards = shards
-        self.changing = True
-        if self.table_written != end:
-            if end > len(self.buffers["table"]):
-                self._grow("table", 2 * end)
-            self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
-            self.table_written = end
-        if self.parameters_version != PARAMETER_ROWS.version:
-            self.parameters_version = PARAMETER_ROWS.version
-            if not begin:
-                self.trained_again = PARAMETER_ROWS.trained_again
-            self.rows = PARAMETER_ROWS.buffer  # held: the planner reads it
-            self.slots[SLOT["parameters"]] = self.rows.ctypes.data
-            self._plan_anew()
-        room = records + 2
-        if room > self.records:
-            self._grow_records(2 * room)
-        self.changing = False
+        with self.change():
+            if self.table_written != end:
+                if end > len(self.buffers["table"]):
+                    self._grow("table", 2 * end)
+                self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
+                self.table_written = end
+            if self.parameters_version != PARAMETER_ROWS.version:
+                self.parameters_version = PARAMETER_ROWS.version
+                if not begin:
+                    self.trained_again = PARAMETER_ROWS.trained_again
+                self.rows = PARAMETER_ROWS.buffer  # held: the planner reads it
+                self.slots[SLOT["parameters"]] = self.rows.ctypes.data
+                self._plan_anew()
+            room = records + 2
+            if room > self.room:
+                self._grow_records(2 * room)
 
     def _plan_anew(self) -> None:
         """Forget the last plans: what they refer to has moved or changed."""
@@ -308,60 +314,41 @@ class Engine:
             self.shards, self.parameters_version = 0, -1  # so that the next call loads what there is
             self._plan_anew()
             raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[SLOT["row"]] * at.TAPE_ROW]))
-        self.changing = True
-        for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", at.TAPE_ROW)):
-            needed = slots[SLOT[f"needed_{name.removeprefix(direction + '_')}"]]
-            if needed > slots[SLOT[f"{name}_end"]]:
-                self._grow(name, needed * 3 // 2, f"{name}_end", width)
-        needed = slots[SLOT["needed_floats"]]
-        if direction == "backward":
-            if needed > slots[SLOT["gradient_end"]] - slots[SLOT["gradient_start"]]:
-                self._grow_gradients(needed * 5 // 4)
-        elif needed > slots[SLOT["arena_end"]] - slots[SLOT["arena_top"]]:
-            floats = max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0)
-            if slots[ARENA_TOP] == self.chunks[0].address:
-                self._replace_chunks(floats)
-            else:
-                self._new_chunk(floats)
-        self.changing = False
+        with self.change():
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", at.TAPE_ROW)):
+                needed = slots[SLOT[f"needed_{name.removeprefix(direction + '_')}"]]
+                if needed > slots[SLOT[f"{name}_end"]]:
+                    self._grow(name, needed * 3 // 2, f"{name}_end", width)
+            needed = slots[SLOT["needed_floats"]]
+            if direction == "backward":
+                if needed > slots[SLOT["gradient_end"]] - slots[SLOT["gradient_start"]]:
+                    self._grow_gradients(needed * 5 // 4)
+            elif needed > slots[SLOT["arena_end"]] - slots[SLOT["arena_top"]]:
+                floats = max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0)
+                if slots[ARENA_TOP] == self.chunks[0].address:
+                    self._replace_chunks(floats)
+                else:
+                    self._new_chunk(floats)
 
-    def forward(self, nodes: list[int], begin: int, end: int, inputs: array.array, inputs_begin: int) -> int:
-        """Plan and run records `begin` to `end`, the last, with the input values from `inputs_begin` on.
+    def forward(self, begin: int, inputs_begin: int) -> int:
+        """Plan and run the records from integer `begin` on, with the input values from `inputs_begin` on.
 
         Returns:
             How many input values there are by now.
         """
-        if end >= self.records or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
+        records = self.recorded
+        end, inputs_end = records.length, records.inputs_length
+        if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self._prepare(begin, end)
-        if begin or nodes != self.known:
-            self._pack(nodes, begin, end)
-        inputs_at, inputs_end = inputs.buffer_info()
-        self.machine.forward(self.context_at, begin, end, inputs_at, inputs_begin, inputs_end)
-        if self.slots[STATUS] != READY:
-            self._make_room("forward")
-            return self.forward(nodes, begin, end, inputs, inputs_begin)
-        return inputs_end
-
-    def _pack(self, nodes: list[int], begin: int, end: int) -> None:
-        """Write records to where the planner reads them."""
-        count, known = end - begin, self.known
-        self.known = []  # until they are written: an interrupt may come between
-        if count < SMALL:
-            pack = PACK_SMALL[count]
-            self.packed[8 * begin : 8 * end] = pack(*(nodes[begin:] if begin else nodes))
-        elif not self._read(nodes, begin, end):
-            self.packed[8 * begin : 8 * end] = struct.pack(f"{count}n", *nodes[begin:])
+        slots = self.slots
+        slots[FRESH] = records.address()
         if not begin:
-            self.known = nodes.copy() if end < SMALL else []
-        elif begin >= len(known) and count < SMALL:  # none of the records was taken back
-            self.known = known
-
-    def _read(self, nodes: list[int], begin: int, end: int) -> bool:
-        """Have compiled code write them, which is quicker if they are many. Whether it could."""
-        if not stored_ints.STORED:
-            return False
-        self.machine.read_ints(self.context_at, id(nodes), begin, end, stored_ints.STORED, stored_ints.INT_TYPE)
-        return not self.slots[UNREAD]
+            slots[ARENA_TOP] = self.numbers_at
+        self.machine.forward(self.context_at, begin, end, records.inputs_address(), inputs_begin, inputs_end)
+        if slots[STATUS] != READY:
+            self._make_room("forward")
+            return self.forward(begin, inputs_begin)
+        return inputs_end
 
     def backward(self, loss: int, size: int, everything: bool) -> bool:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on.

@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import device
+from . import device, recorder
 from .checks import checked_flag
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError
 from .memory import copy_on_gpu
+from .recorder import ANY_GRAPH
 from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .graph import Graph
 
 
-class Expression:
-    """A node of the current graph, or a parameter, as an operand of further nodes.
+class Operations:
+    """What can be done with an expression; `Expression` is the type that the recorder makes of it.
 
-    Its operators and operations stand in `dynet_ops`. `at` is the node's number in the graph; a parameter is -1 minus
-    its row and belongs to no graph.
+    Its operators and operations stand in `dynet_ops`. `at` is the node's number in the graph of that `version`; a
+    parameter is -1 minus its row and belongs to any graph. All three are read-only.
     """
 
-    __slots__ = ("at", "graph", "next", "type")
-
-    at: int
-    next: Expression  # the handle of the next node, among `handles`; None for the last
-    graph: Graph  # None for a parameter; those who record meet that as an AttributeError
-    type: Dim
+    __slots__ = ()
 
     if TYPE_CHECKING:
+        at: int
+        version: int
+        type: Dim
+
         # Installed by dynet_ops.
 
         def __add__(self, other) -> Expression: ...
@@ -58,7 +58,7 @@ class Expression:
         return self.type.dims, self.type.batch
 
     def __repr__(self) -> str:
-        graph = "parameter" if self.graph is None else self.graph.version()
+        graph = "parameter" if self.version == ANY_GRAPH else self.version
         return f"expression {self.at}/{graph}: {self.type!r}"
 
     def __len__(self) -> int:
@@ -68,24 +68,34 @@ class Expression:
     def __bool__(self) -> bool:
         return True
 
+    def _graph(self) -> Graph:
+        """The graph that this belongs to, which is this thread's.
+
+        Raises:
+            StaleExpressionError: it is gone, or another thread's.
+        """
+        from .graph import graph_of_node
+
+        return graph_of_node(self)
+
     def _stored(self, recalculate: bool) -> np.ndarray:
         """The numbers of the value, as a view in stored order."""
-        assert self.graph is not None
+        graph = self._graph()
         if recalculate is not False:
-            self.graph._compute(recalculate)
-        return self.graph.values(self.at, self.type.total)
+            graph._compute(recalculate)
+        return graph.values(self.at, self.type.total)
 
     def _address(self, recalculate: bool) -> int:
         """Where the numbers of the value are."""
-        assert self.graph is not None
+        graph = self._graph()
         if recalculate is not False:
-            self.graph._compute(recalculate)
-        return self.graph.address(self.at)
+            graph._compute(recalculate)
+        return graph.address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
         """Compute the graph up to here; with `recalculate`, compute all of it again with the inputs' new values."""
-        if self.graph is not None:
-            self.graph._compute(recalculate)
+        if self.version != ANY_GRAPH:
+            self._graph()._compute(recalculate)
 
     def npvalue(self, recalculate: bool = False) -> np.ndarray:
         """The value as an array of shape dim; the batch, if it is larger than 1, is the last axis.
@@ -120,10 +130,9 @@ class Expression:
         if self.type.total != 1:
             self._refuse_stale()
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
-        graph = self.graph
-        if graph is None or recalculate is not False:
+        if self.version == ANY_GRAPH or recalculate is not False:
             return float(self._stored(recalculate)[0])
-        return graph.number(self.at)
+        return self._graph().number(self.at)
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
         """The value as a flat list, column by column, batch element after batch element."""
@@ -138,8 +147,6 @@ class Expression:
         if len(dim.dims) > 1:
             return self.npvalue(recalculate)
         if dim.total == 1:
-            if recalculate is False and self.graph is not None:
-                return self.graph.number(self.at)
             return self.scalar_value(recalculate)
         return self.vec_value(recalculate)
 
@@ -148,8 +155,7 @@ class Expression:
 
         Constants have one only after `backward(full=True)`.
         """
-        assert self.graph is not None
-        stored = self.graph.gradients(self.at, self.type.total)
+        stored = self._graph().gradients(self.at, self.type.total)
         return stored.reshape(self.type.shape, order="F").copy(order="F")
 
     def backward(self, full: bool = False) -> None:
@@ -172,15 +178,15 @@ class Expression:
                 f"backward: the expression is {self.type!r}, not a single number; "
                 "sum_elems and sum_batches make one of it"
             )
-        if self.graph is None:
+        if self.version == ANY_GRAPH:
             self._add_to_gradient()
         else:
-            self.graph._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
+            self._graph()._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
 
     def _refuse_stale(self) -> None:
         """Raise if the graph is gone: other errors are not worth naming then."""
-        if self.graph is not None:
-            len(self.graph.nodes)
+        if self.version != ANY_GRAPH:
+            self._graph()
 
     def _add_to_gradient(self) -> None:
         raise NotImplementedError
@@ -190,12 +196,12 @@ class Expression:
 
     def __array_function__(self, function, types, arguments, named):
         """What numpy's functions do. They would take an expression for one object: `argmax` would be 0."""
-        if any(isinstance(x, Expression) and not x._gives_numbers for x in (*arguments, *named.values())):
+        if any(isinstance(x, Operations) and not x._gives_numbers for x in (*arguments, *named.values())):
             raise ArgumentTypeError(
                 f"numpy.{function.__name__} takes numbers, not an expression of {self.type!r}: "
                 "give it npvalue(), which has no gradient"
             )
-        arguments = [np.asarray(x) if isinstance(x, Expression) else x for x in arguments]
+        arguments = [np.asarray(x) if isinstance(x, Operations) else x for x in arguments]
         return function._implementation(*arguments, **named)
 
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
@@ -213,3 +219,13 @@ class Expression:
 
     def __reduce__(self):
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
+
+
+if TYPE_CHECKING:
+
+    class Expression(Operations):
+        """A node of the current graph, or a parameter, as an operand of further nodes."""
+
+        __slots__ = ()
+else:
+    Expression = recorder.expression_type(Operations)

@@ -27,17 +27,6 @@ def _bounds(records: list[int], place: int) -> tuple[int, int, int]:
     return first, after, after + TABLE[head + at.ATTRIBUTES]
 
 
-def are_complete(records: list[int], begin: int) -> bool:
-    """Whether the last of the records from `begin` on is all there."""
-    place = begin
-    while place < len(records):
-        try:
-            place = _bounds(records, place)[2]
-        except IndexError:  # a variadic record without its count
-            return False
-    return place == len(records)
-
-
 @dataclass(frozen=True)
 class Node:
     """A record: the op, what its values are like, and what it depends on.
@@ -57,7 +46,7 @@ class Node:
 
 def nodes_of(graph: Graph, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
     """The nodes whose records begin at `begin` or later, before `end`; `number` is that of the first."""
-    records = graph.nodes
+    records = graph.records.integers()
     place, end = begin, len(records) if end is None else end
     while place < end:
         head = records[place]
@@ -92,6 +81,6 @@ def expression_at(graph: Graph, name: str, index: int) -> Expression:
     """
     number = checked_index(name, index)
     for node in nodes_of(graph):
-        if number in node.places and graph.holds(number):
+        if number in node.places:
             return graph.node(number, node.dim)
     raise OutOfRangeError(f"{name}: graph {graph.version()} has no expression number {number}")

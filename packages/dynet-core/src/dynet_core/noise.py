@@ -6,7 +6,10 @@ import hashlib
 import itertools
 import os
 import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -46,21 +49,22 @@ def next_key() -> bytes:
     return struct.pack("<II", _seed, next(_counter) & 0xFFFFFFFF)
 
 
-def take_key(graph: Graph) -> int:
-    """Keep a key among the inputs of a graph, which has a new one there when it is recalculated; where it begins."""
-    inputs = graph.inputs
-    start = len(inputs)
-    inputs.frombytes(next_key())
+def take_key(graph: Graph, numbers: Sequence[float]) -> int:
+    """Keep a key and numbers among the inputs of a graph, which has a new key there when it is recalculated.
+
+    Returns:
+        Where they begin.
+    """
+    key = np.frombuffer(next_key(), np.float32)
+    start = graph.take_array(np.concatenate([key, np.array(numbers, np.float32)]))
     graph.engine.keys.append(start)
     return start
 
 
 def renew_keys(graph: Graph) -> None:
     """Draw all random nodes of a graph anew."""
-    inputs = memoryview(graph.inputs).cast("B")
     for start in graph.engine.keys:
-        inputs[4 * start : 4 * (start + KEY)] = next_key()
-    inputs.release()
+        graph.records.floats(start, KEY)[:] = np.frombuffer(next_key(), np.float32)
 
 
 def _count_fork() -> None:

@@ -152,6 +152,13 @@ class Signature:
             SIGNATURES[self.at] = self
 
 
+    def nodes(self, integers: Sequence[int]) -> int:
+        """How many nodes a record is whose operands and attributes are these integers."""
+        if not self.repeats:
+            return len(self.parts) or 1
+        return 1 + integers[0] - TABLE[self.at + at.OPERANDS]
+
+
 def _lists(steps: Sequence[Step]) -> tuple[int, int]:
     """The lists of addresses that steps read, as bits: those of all columns, and those of the first only."""
     lists = firsts = 0

@@ -1,7 +1,4 @@
-"""Graphs that are more than recorded and run: computed at once, checked, or taken back to a checkpoint.
-
-A graph becomes a `WatchedGraph` when that is first asked of it, so that others pay nothing for it.
-"""
+"""Graphs that are more than recorded and run: computed at once, checked, or taken back to a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,22 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dynet_kernels.layout import SLOT
-
-from .dim import Dim
 from .engine import PARAMETER_ROWS
-from .errors import ArgumentError, NotFiniteError, StaleExpressionError
-from .graph import Graph
-from .nodes import are_complete, node_at, nodes_of
-from .signature import Signature
-
-TAKEN_BACK = Signature(Dim.of(()), name="nothing", size=0).at
-"""What a revert writes for each node that it takes back, so that no other expression gets its number."""
+from .errors import ArgumentError, NotFiniteError
+from .graph import Graph, Survey
+from .nodes import node_at, nodes_of
 
 
 @dataclass
 class Checkpoint:
-    """How far a graph has got: records, nodes, inputs, and the arena (None: not to be returned to)."""
+    """How far a graph has got: integers of records, nodes, inputs, and the arena (None: not to be returned to)."""
 
     records: int
     nodes: int
@@ -34,180 +24,97 @@ class Checkpoint:
 
 @dataclass
 class Watch:
-    """What is asked of a graph, of which `done` nodes are computed; reverts have taken back the nodes `taken_back`."""
+    """What is asked of a graph.
 
-    done: int
+    `older` says which nodes there are of versions that the graph had before it was taken back: those below a number.
+    Values of the nodes before `checked` have been checked, whose records are the first `checked_records`.
+    """
+
+    immediate: bool = False
     check: bool = False
     checkpoints: list[Checkpoint] = field(default_factory=list)
-    taken_back: list[range] = field(default_factory=list)
+    older: dict[int, int] = field(default_factory=dict)
+    checked: int = 0
+    checked_records: int = 0
 
-    def is_taken_back(self, place: int) -> bool:
-        """Whether a node belongs to a part of the graph that is gone."""
-        return any(place in places for places in self.taken_back)
-
-
-class NodesAtOnce(list):
-    """Records that are computed as soon as they are complete; some come in several pieces."""
-
-    __slots__ = ("graph",)
-
-    graph: Graph
-
-    def __iadd__(self, integers):
-        self.extend(integers)
-        return self
-
-    def append(self, integer: int) -> None:
-        self.extend((integer,))
-
-    def extend(self, integers) -> None:
-        super().extend(integers)
-        if are_complete(self, self.graph.done):
-            self.graph._compute_new()
-
-
-class WatchedGraph(Graph):
-    """A graph with a `watch`."""
-
-    __slots__ = ()
-
-    def _compute_new(self) -> None:
-        """Compute what is new, and do the checks that are asked for."""
-        watch = self.watch
-        begin, number = self.done, watch.done
-        if watch.taken_back:
-            self._check_operands(begin, number)
-        super()._compute_new()
-        watch.done = self.engine.slots[SLOT["node_count"]]
-        if watch.check:
-            self._check_values(begin, number)
-
-    def forget_values(self) -> None:
-        """Have all values computed again."""
-        super().forget_values()
-        self.watch.done = 0
-        for checkpoint in self.watch.checkpoints:
+    def forget_arenas(self) -> None:
+        """All values are forgotten: memory begins anew, and so do the checks."""
+        for checkpoint in self.checkpoints:
             checkpoint.arena = None
+        self.checked = self.checked_records = 0
 
-    def holds(self, place: int) -> bool:
-        """Whether a node of this graph has not been taken back."""
-        return not self.watch.is_taken_back(place)
+    def check_values(self, graph: Graph) -> None:
+        """Check the values that have been computed since the last time.
 
-    def is_input(self, place: int) -> bool:
-        """Whether a node's values came from outside and can be replaced."""
-        self._check_place(place)
-        return super().is_input(place)
-
-    def replace_input(self, place: int, values: np.ndarray) -> None:
-        """Give an input node other values."""
-        self._check_place(place)
-        super().replace_input(place, values)
-
-    def number(self, place: int) -> float:
-        """The first number of a node's value."""
-        self._check_place(place)
-        return super().number(place)
-
-    def values(self, place: int, count: int) -> np.ndarray:
-        """The numbers of a node's value."""
-        self._check_place(place)
-        return super().values(place, count)
-
-    def address(self, place: int) -> int:
-        """Where a node's value is."""
-        self._check_place(place)
-        return super().address(place)
-
-    def _differentiate(self, place: int, size: int, everything: bool) -> None:
-        """Add the gradient of a node to every parameter it depends on."""
-        self._check_place(place)
-        super()._differentiate(place, size, everything)
-
-    def gradients(self, place: int, count: int) -> np.ndarray:
-        """The numbers of a node's gradient."""
-        self._check_place(place)
-        return super().gradients(place, count)
-
-    def _check_place(self, place: int) -> None:
-        len(self.nodes)  # raises if the graph is gone
-        if self.watch.is_taken_back(place):
-            raise StaleExpressionError(
-                f"this expression belongs to a part of graph {self.version()} that cg_revert has taken back"
-            )
-
-    def _check_operands(self, begin: int, number: int) -> None:
-        for node in nodes_of(self, begin, number=number):
-            if any(self.watch.is_taken_back(place) for place in node.operands):
-                raise StaleExpressionError(
-                    f"{node.op}: an operand belongs to a part of graph {self.version()} that cg_revert has taken "
-                    "back; the graph has to be renewed"
-                )
-
-    def _check_values(self, begin: int, number: int) -> None:
-        for node in nodes_of(self, begin, number=number):
+        Raises:
+            NotFiniteError: one of them is infinite or NaN.
+        """
+        for node in nodes_of(graph, self.checked_records, number=self.checked):
             for place in node.places:
-                values = super().values(place, node.dim.total)
+                values = graph.values(place, node.dim.total)
                 if not np.isfinite(values).all():
                     wrong = values[~np.isfinite(values)][0]
-                    shapes = ", ".join(self._shape(operand) for operand in node.operands) or "none"
+                    shapes = ", ".join(_shape(graph, operand) for operand in node.operands) or "none"
                     raise NotFiniteError(
-                        f"{node.op}: node {place} of graph {self.version()}, {node.dim!r}, holds {wrong}; "
+                        f"{node.op}: node {place} of graph {graph.version()}, {node.dim!r}, holds {wrong}; "
                         f"its operands are {shapes}"
                     )
+        self.checked, self.checked_records = graph.node_count(), graph.records.length
 
-    def _shape(self, operand: int) -> str:
-        if operand < 0:
-            return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
-        return repr(node_at(self, operand).dim)
+
+def _shape(graph: Graph, operand: int) -> str:
+    if operand < 0:
+        return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
+    return repr(node_at(graph, operand).dim)
 
 
 def watched(graph: Graph) -> Watch:
-    """The watch of a graph, which becomes a watched one."""
-    if not isinstance(graph, WatchedGraph):
-        done = sum(len(node.all) for node in nodes_of(graph, 0, graph.done))
-        graph.__class__ = WatchedGraph
-        graph.watch = Watch(done)
+    """The watch of a graph, which has one from now on."""
+    if graph.watch is None:
+        graph.watch = Watch()
     return graph.watch
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
     """Have the nodes of a graph that is still empty computed at once, or checked."""
-    watched(graph).check = check
+    graph.watch = Watch(immediate, check)
     if immediate:
-        nodes = NodesAtOnce()
-        nodes.graph = graph
-        graph.nodes = graph.engine.recorded = nodes
+        graph.records.watch()
 
 
 def checkpoint(graph: Graph) -> None:
     """Note how far a graph has got. What is recorded is computed first."""
     graph._compute()
-    watch = watched(graph)
-    watch.checkpoints.append(
-        Checkpoint(len(graph.nodes), graph.node_count(), len(graph.inputs), graph.engine.arena_mark())
+    records = graph.records
+    watched(graph).checkpoints.append(
+        Checkpoint(records.length, records.nodes, records.inputs_length, graph.engine.arena_mark())
     )
 
 
 def revert(graph: Graph) -> None:
     """Forget what was recorded since the last checkpoint, and the checkpoint.
 
+    Expressions made since are stale from now on: what is recorded next has another version.
+
     Raises:
         ArgumentError: there is none.
     """
     graph.check_thread()
-    watch = watched(graph)
+    watch, engine, survey = watched(graph), graph.engine, graph.survey
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
-    last = watch.checkpoints.pop()
-    taken_back = range(last.nodes, graph.node_count())
-    if taken_back:
-        graph.nodes[last.records :] = [TAKEN_BACK] * len(taken_back)
-        watch.taken_back.append(taken_back)
-    del graph.inputs[last.inputs :]
-    graph.engine.keys[:] = [start for start in graph.engine.keys if start < last.inputs]
-    graph.done, watch.done = min(graph.done, last.records), min(watch.done, last.nodes)
+    last = watch.checkpoints[-1]
     graph.inputs_done = min(graph.inputs_done, last.inputs)
-    graph.surveyed = min(graph.surveyed, (last.records, last.nodes))
+    graph.done = min(graph.done, last.records)
     graph.differentiated = -1
-    if last.arena is not None:
-        graph.engine.return_to(last.arena)
+    starts = {node: start for node, start in survey.starts.items() if node < last.nodes}
+    graph.survey = Survey(min(survey.records, last.records), min(survey.nodes, last.nodes), starts)
+    engine.keys[:] = [start for start in engine.keys if start < last.inputs]
+    watch.checked = min(watch.checked, last.nodes)
+    watch.checked_records = min(watch.checked_records, last.records)
+    older = {version: min(count, last.nodes) for version, count in watch.older.items()}
+    watch.older = {**older, graph.records.version: last.nodes}
+    graph.records.cut(last.nodes, last.records, last.inputs)
+    watch.checkpoints.pop()
+    if last.arena is not None and not engine.changing:
+        engine.return_to(last.arena)

@@ -113,10 +113,15 @@ def cache_directory() -> Path:
 
 def load_object(machine_code: bytes) -> tvm_ffi.Module:
     """Load an object file; its functions stay valid until the process ends."""
+    return load_objects([machine_code])
+
+
+def load_objects(objects: list[bytes]) -> tvm_ffi.Module:
+    """Load object files that refer to each other, as one module."""
     session = linker()
     # By default the session asks the C++ compiler where its runtime library is; kernels need neither.
     with _linking:
-        return session.load_module([machine_code], cxx=f"{os.devnull}/compiler", keep_module_alive=True)
+        return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
 
 def linker() -> Any:

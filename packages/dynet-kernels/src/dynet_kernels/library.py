@@ -142,9 +142,10 @@ class Library:
 
 @functools.cache
 def _sources() -> str:
-    """A digest of all that emits code, but for what is only for GPUs; what searches for parameters emits none."""
+    """A digest of all that emits kernels for CPUs; what is only for GPUs and the recorder have digests of their own."""
     here = Path(__file__).parent
-    return digest_of(sorted({*here.rglob("*.py")} - {*here.glob("cuda/*"), *here.glob("tune/*")}))
+    apart = {path for folder in ("cuda", "recorder", "tune") for path in here.glob(f"{folder}/*")}
+    return digest_of(sorted({*here.rglob("*.py")} - apart))
 
 
 def digest_of(paths: Iterable[Path]) -> str:

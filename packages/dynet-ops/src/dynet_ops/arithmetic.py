@@ -8,11 +8,13 @@ from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, graph_of, two_operands
+from dynet_core.recorder import negative as minus
+from dynet_core.recorder import operator
 
 from .elementwise import negative
 from .kinds import elementwise
 from .matrix import matmul_signature
-from .with_number import number_on_the_right, with_number
+from .with_number import number_of, with_number
 
 _plus = with_number("plus_number", "+", lambda x, c: x + c, lambda dy: dy)
 _times = with_number("times_number", "*", lambda x, c: x * c, lambda dy, c: dy * c)
@@ -26,8 +28,7 @@ _into = with_number("into_number", "/", lambda x, c: c / x, lambda x, y, dy: -dy
     gradients={"a": lambda dy: dy, "b": lambda dy: dy},
     reference=np.add,
     scalars=True,
-    with_number=number_on_the_right("+", _plus),
-    with_float=_plus,
+    with_number=_plus,
 )
 def add(a: Expression, b: Expression) -> Expression:
     """The sum of two expressions, element by element; sizes of 1 are broadcast.
@@ -43,8 +44,7 @@ def add(a: Expression, b: Expression) -> Expression:
     gradients={"a": lambda dy: dy, "b": lambda dy: -dy},
     reference=np.subtract,
     scalars=True,
-    with_number=number_on_the_right("-", lambda x, c: _plus(x, -c)),
-    with_float=lambda x, c: _plus(x, -c),
+    with_number=lambda x, c: _plus(x, -number_of("-", c)),
 )
 def subtract(a: Expression, b: Expression) -> Expression:
     """The difference of two expressions, element by element; sizes of 1 are broadcast.
@@ -76,8 +76,7 @@ def cmult(x: Expression, y: Expression) -> Expression:
     reference=np.divide,
     domain=(0.5, 2.0),
     scalars=True,
-    with_number=number_on_the_right("/", _over),
-    with_float=_over,
+    with_number=_over,
 )
 def cdiv(x: Expression, y: Expression) -> Expression:
     """The quotient of two expressions, element by element; sizes of 1 are broadcast.
@@ -129,19 +128,16 @@ def _product(a: Expression, b: Expression) -> Expression | None:
     return cmult(a, b) if not matrices and (a.type.size == 1 or b.type.size == 1) else None
 
 
-_matmul = two_operands("*", matmul_signature, _product, number_on_the_right("*", _times), _times)
+_matmul = two_operands("*", matmul_signature, _product, _times)
 
 
 def _install() -> None:
     """Give expressions their operators."""
-    cls = Expression
-    cls.__add__, cls.__radd__ = add, number_on_the_right("+", _plus)  # type: ignore[method-assign]
-    cls.__sub__, cls.__rsub__ = subtract, number_on_the_right("-", _from)  # type: ignore[method-assign]
-    cls.__mul__, cls.__rmul__ = _matmul, number_on_the_right("*", _times)  # type: ignore[method-assign]
-    cls.__truediv__, cls.__rtruediv__ = cdiv, number_on_the_right("/", _into)  # type: ignore[method-assign]
-    cls.__neg__ = negative  # type: ignore[method-assign]
-    # numpy scalars on the left leave the operator to the expression instead of making an object array
-    cls.__array_ufunc__ = None  # type: ignore[attr-defined]
+    operator("add", add, _plus, _plus, add, _plus)
+    operator("subtract", subtract, _plus, _from, subtract, _from)
+    operator("multiply", _matmul, _times, _times, _matmul, _times)
+    operator("true_divide", cdiv, _over, _into, cdiv, _into)
+    minus(negative)
 
 
 _install()

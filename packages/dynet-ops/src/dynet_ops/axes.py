@@ -168,8 +168,7 @@ def reduced(
     result, groups = without(dim, axes), _groups(dim, axes)
     if following is None:
         x, groups = _together(x, groups)
-    start = len(graph.inputs)
-    graph.inputs.extend(numbers)
+    start = graph.take(numbers)
     places = range(start, start + len(numbers))
     while True:
         before, size, after = _around_last(groups)

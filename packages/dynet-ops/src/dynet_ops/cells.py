@@ -331,7 +331,4 @@ def record_step(
         cell, hidden, batch, batches, x.type.plain, len(inputs) // 2, *[operand.type for operand in given]
     )
     operands = [operand.at for operand in (*given, *previous, x)]
-    node = graph.new_pair()
-    node.type = signature.dim
-    graph.nodes += (signature.at, len(operands), *operands)
-    return node
+    return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)

@@ -82,8 +82,7 @@ def _record(name: str, x: Expression, result: Dim, size: int, columns: int, choi
     graph = graph_of(name, (x,))
     shared = x.type.total == size and columns > 1
     signature = _signature(result, size, columns, shared, len(choices))
-    graph.inputs.append(margin)
-    return append(graph, signature, [x.at, len(graph.inputs) - 1, *choices])
+    return append(graph, signature, [x.at, graph.take((margin,)), *choices])
 
 
 def _scores(name: str, x: Expression) -> Dim:

@@ -6,6 +6,7 @@ from dynet_core.checks import checked_index, whole
 from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of
+from dynet_core.recorder import subscript
 
 from .picking import pick, pickrange
 from .selection import select_regularly
@@ -24,8 +25,6 @@ def item(x: Expression, key) -> Expression:
     array([[2., 3.],
            [5., 6.]], dtype=float32)
     """
-    if key.__class__ is int and -(size := x.type.dims[0]) <= key < size:
-        return pick(x, key % size)
     if key.__class__ is slice and key.step is None and x.type.dims:
         size = x.type.dims[0]
         try:
@@ -90,5 +89,5 @@ def _elements(x: Expression):
     return (item(x, index) for index in range(x.type.rows))
 
 
-Expression.__getitem__ = item  # type: ignore[attr-defined]
+subscript(pick, pickrange, item)
 Expression.__iter__ = _elements  # type: ignore[attr-defined]

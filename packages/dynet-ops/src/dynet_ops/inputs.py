@@ -19,12 +19,13 @@ from dynet_core.errors import (
     StaleExpressionError,
 )
 from dynet_core.expression import Expression
-from dynet_core.graph import current, thread
+from dynet_core.graph import current
 from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.record import graph_of
+from dynet_core.recorder import ANY_GRAPH, describe, function
 from dynet_core.signature import Signature
 from dynet_kernels.layout import INPUT
 
@@ -49,11 +50,12 @@ def set_values(x: Expression, values) -> None:
     """
     dim, array = x.type, real_array("set", values)
     try:
-        if x.graph is None or not x.graph.is_input(x.at):
+        graph = x._graph()
+        if x.version == ANY_GRAPH or graph.start_of(x.at) is None:
             raise ArgumentError(f"set: expected an input, got an expression of {dim!r} that is computed")
         if array.size != dim.total or array.ndim > 1 and array.shape != dim.shape:
             raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
-        x.graph.replace_input(x.at, array)
+        graph.replace_input(x.at, array)
     except StaleExpressionError as error:
         raise StaleExpressionError(f"set: input {dim!r}: {error}") from None
 
@@ -61,7 +63,6 @@ def set_values(x: Expression, values) -> None:
 Expression.set = set_values  # type: ignore[assignment]
 
 _signatures: dict[Dim, Signature] = {}
-_vectors: dict[int, tuple[int, Dim]] = {}
 
 
 def _signature(dim: Dim) -> Signature:
@@ -96,11 +97,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
 
 def _input(array: np.ndarray, dim: Dim) -> Expression:
     graph = current()
-    signature, start = _signature(dim).at, graph.take_array(array)
-    node = graph.new_node(dim)
-    graph.starts[node.at] = start
-    graph.nodes += (signature, start)
-    return node
+    return graph.append(_signature(dim), (graph.take_array(array),))
 
 
 def inputVector(v: Iterable[float], device: str = "") -> Expression:
@@ -115,34 +112,15 @@ def inputVector(v: Iterable[float], device: str = "") -> Expression:
     """
     if device != "":
         check_device("inputVector", device)
-    if v.__class__ is not list:
-        array = _flat("inputVector", v)
-        return _input(array, Dim.of((array.size,)))
-    try:
-        graph = thread.graph
-    except AttributeError:
-        graph = current()
-    inputs = graph.inputs
-    start = len(inputs)
-    try:
-        inputs.fromlist(v)
-    except (TypeError, OverflowError):  # no numbers, or large ones
-        inputs.frombytes(_flat("inputVector", v).tobytes())
-    try:
-        signature, dim = _vectors[len(v)]
-    except KeyError:
-        dim = Dim.of((len(v),))
-        signature, dim = _vectors[len(v)] = _signature(dim).at, dim
-    node = graph.next
-    if node is None:
-        node = graph.new_node(dim)
-    else:
-        graph.next = node.next
-        node.type = dim
-    nodes = graph.nodes
-    nodes.append(signature)
-    nodes.append(start)
-    return node
+    array = _flat("inputVector", v)
+    dim = Dim.of((array.size,))
+    if array.size:
+        _vector.enter((array.size,), _signature(dim).at, dim)
+    return _input(array, dim)
+
+
+_vector = function("vector", inputVector)
+inputVector = describe(_vector, inputVector)
 
 
 def _flat(name: str, values) -> np.ndarray:
@@ -161,10 +139,6 @@ def checked_size(name: str, size: int) -> int:
     return size
 
 
-NUMBER = Dim.of((1,))
-NUMBER_AT = _signature(NUMBER).at
-
-
 def scalarInput(s: float, device: str = "") -> Expression:
     """A single number.
 
@@ -177,25 +151,16 @@ def scalarInput(s: float, device: str = "") -> Expression:
     """
     if device != "":
         check_device("scalarInput", device)
-    if s.__class__ is float or s.__class__ is int and -(1 << 63) <= s < 1 << 63:
-        try:
-            graph = thread.graph
-            node = graph.next
-            graph.next = node.next
-            node.type = NUMBER
-        except AttributeError:
-            graph = current()
-            node = graph.new_node(NUMBER)
-        nodes, inputs = graph.nodes, graph.inputs
-        start = len(inputs)
-        inputs.append(s)
-        nodes.append(NUMBER_AT)
-        nodes.append(start)
-        return node
     array = real_array("scalarInput", s)
     if array.size != 1:
         raise ShapeError(f"scalarInput: expected one number, got {array.size}")
-    return _input(array, Dim.of((1,)))
+    return _input(array, _NUMBER)
+
+
+_NUMBER = Dim.of((1,))
+_scalar = function("scalar", scalarInput)
+_scalar.enter((1,), _signature(_NUMBER).at, _NUMBER)
+scalarInput = describe(_scalar, scalarInput)
 
 
 def vecInput(dim: int, device: str = "") -> Expression:

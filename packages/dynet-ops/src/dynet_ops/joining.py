@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
 
 from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, many_operands
+from dynet_core.recorder import describe
 from dynet_core.signature import Signature, View
 from dynet_kernels.layout import SELF
 
@@ -52,9 +51,18 @@ def _along(d: int, name: str = "concatenate") -> Callable:
 
 concatenations = [_along(d) for d in range(7)]
 """For each dimension, the signature of operands that are joined along it, from their Dims."""
-_concatenate = [many_operands("concatenate", signature_of) for signature_of in concatenations]
-_column = _concatenate[0]
-_columns = many_operands("concatenate_cols", _along(1, "concatenate_cols"))
+_concatenate = [
+    many_operands("concatenate", signature_of, functools.partial(listed, "concatenate")) for signature_of in concatenations
+]
+
+
+def _along_any(along_first: Callable, xs: Sequence[Expression], d: int = 0) -> Expression:
+    d = checked_index("concatenate", d)
+    if d == 0:
+        return along_first(xs)
+    if not 0 <= d < len(_concatenate):
+        raise OutOfRangeError(f"concatenate: there is no dimension {d}")
+    return _concatenate[d](xs)
 
 
 def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
@@ -66,88 +74,10 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]
     """
-    if xs.__class__ is list and d is FIRST:
-        count = len(xs)
-        try:
-            if count == 2:
-                a, last = xs
-                signature, dim = _two[a.type][last.type]
-                graph = last.graph
-                if len(THREADS) > 1 and graph is not thread.graph:
-                    pass
-                elif a.graph is graph or a.graph is None:  # None: of a parameter
-                    node = graph.next
-                    graph.next = node.next
-                    node.type = dim
-                    nodes = graph.nodes
-                    nodes.append(signature)
-                    nodes.append(a.at)
-                    nodes.append(last.at)
-                    return node
-            elif count == 3:
-                a, b, last = xs
-                signature, dim = _three[a.type][b.type][last.type]
-                graph = last.graph
-                if len(THREADS) > 1 and graph is not thread.graph:
-                    pass
-                elif (a.graph is graph or a.graph is None) and (b.graph is graph or b.graph is None):
-                    node = graph.next
-                    graph.next = node.next
-                    node.type = dim
-                    nodes = graph.nodes
-                    nodes.append(signature)
-                    nodes.append(a.at)
-                    nodes.append(b.at)
-                    nodes.append(last.at)
-                    return node
-            elif count == 4:
-                a, b, c, last = xs
-                signature, dim = _four[a.type][b.type][c.type][last.type]
-                graph = last.graph
-                if len(THREADS) > 1 and graph is not thread.graph:
-                    pass
-                elif (
-                    (a.graph is graph or a.graph is None)
-                    and (b.graph is graph or b.graph is None)
-                    and (c.graph is graph or c.graph is None)
-                ):
-                    node = graph.next
-                    graph.next = node.next
-                    node.type = dim
-                    nodes = graph.nodes
-                    nodes.append(signature)
-                    nodes.append(a.at)
-                    nodes.append(b.at)
-                    nodes.append(c.at)
-                    nodes.append(last.at)
-                    return node
-        except (AttributeError, KeyError):
-            pass
-        if xs:
-            return _of_few(xs) if 2 <= count <= 4 else _column(xs)
-    xs = listed("concatenate", xs)
-    d = checked_index("concatenate", d)
-    if not 0 <= d < len(_concatenate):
-        raise OutOfRangeError(f"concatenate: there is no dimension {d}")
-    return _concatenate[d](xs)
+    ...
 
 
-FIRST = 0  # the default of `d`
-_two: dict[Dim, Any] = {}
-_three: dict[Dim, Any] = {}
-_four: dict[Dim, Any] = {}
-_few = {2: _two, 3: _three, 4: _four}
-"""Signatures and results by the operands' Dims, one after the other: the common cases, recorded without detours."""
-
-
-def _of_few(xs: list[Expression]) -> Expression:
-    """Record them, and remember the signature."""
-    node = _column(xs)
-    known: Any = _few[len(xs)]
-    for x in xs[:-1]:
-        known = known.setdefault(x.type, {})
-    known[xs[-1].type] = node.graph.nodes[-1 - len(xs)], node.type
-    return node
+concatenate = describe(_concatenate[0], concatenate, _along_any)
 
 
 def concatenate_cols(xs: Sequence[Expression]) -> Expression:
@@ -157,7 +87,13 @@ def concatenate_cols(xs: Sequence[Expression]) -> Expression:
     array([[1., 3.],
            [2., 4.]], dtype=float32)
     """
-    return _columns(listed("concatenate_cols", xs))
+    ...
+
+
+concatenate_cols = describe(
+    many_operands("concatenate_cols", _along(1, "concatenate_cols"), functools.partial(listed, "concatenate_cols")),
+    concatenate_cols,
+)
 
 
 def _join(arrays, d):
@@ -204,16 +140,23 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
     return copies(result, parts)
 
 
-_to_batch = many_operands("concatenate_to_batch", by_plain_dims(lambda *dims: _to_batch_signature(dims)))
-
-
 def concatenate_to_batch(xs: Sequence[Expression]) -> Expression:
     """Expressions of the same dimensions as the batch elements of one.
 
     >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
     ((2,), 2)
     """
-    return _to_batch(listed("concatenate_to_batch", xs))
+    ...
+
+
+concatenate_to_batch = describe(
+    many_operands(
+        "concatenate_to_batch",
+        by_plain_dims(lambda *dims: _to_batch_signature(dims)),
+        functools.partial(listed, "concatenate_to_batch"),
+    ),
+    concatenate_to_batch,
+)
 
 
 register(

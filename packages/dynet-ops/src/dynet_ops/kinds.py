@@ -15,6 +15,7 @@ from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample, register
 from dynet_core.record import one_operand, two_operands
+from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
@@ -83,8 +84,7 @@ def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signa
 
 def finished(function: Callable, record: Callable, **facts) -> Callable:
     """The recording function under the name and docstring of the op it records, entered in the table."""
-    functools.update_wrapper(record, function)
-    return register(record, **facts)
+    return register(describe(record, function), **facts)
 
 
 def op(record: Callable, **facts) -> Callable:
@@ -124,7 +124,6 @@ def elementwise(
     rank: Rank = longest,
     scalars: bool = False,
     with_number: Callable | None = None,
-    with_float: Callable | None = None,
     limit: float = math.inf,
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
@@ -140,7 +139,6 @@ def elementwise(
         rank: how many dimensions the result has.
         scalars: make kernels of their own for an operand that is one number a column.
         with_number: records an expression and something that is no expression.
-        with_float: the same for a plain float.
         limit: the largest magnitude of an operand for which the result is that of the reference.
     """
 
@@ -163,7 +161,7 @@ def elementwise(
         if len(operands) == 1:
             record = one_operand(name, signature_of)
         elif len(operands) == 2:
-            record = two_operands(name, signature_of, _repeating(name, scalars, rank), with_number, with_float)
+            record = two_operands(name, signature_of, _repeating(name, scalars, rank), with_number)
         else:
             raise TypeError(f"{name}: an elementwise op has one or two operands")
         return finished(

@@ -123,8 +123,7 @@ def huber_distance(x: Expression, y: Expression, c: float = 1.345) -> Expression
         raise ArgumentError(f"huber_distance: c must be above 0, got {c}")
     graph = graph_of("huber_distance", (x, y))
     signature = _huber_signature(x.type.plain, y.type.plain)
-    graph.inputs.append(c)
-    return append(graph, signature, [x.at, y.at, len(graph.inputs) - 1])
+    return append(graph, signature, [x.at, y.at, graph.take((c,))])
 
 
 def _huber_reference(x, y, c=1.345):
@@ -227,8 +226,7 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: float = 1.0) -> Expressi
         x, y = repeat(x, whole), repeat(y, whole)
         signature = _rank_signature(x.type.plain, y.type.plain)
         assert signature is not None
-    graph.inputs.append(m)
-    return append(graph, signature, [x.at, y.at, len(graph.inputs) - 1])
+    return append(graph, signature, [x.at, y.at, graph.take((m,))])
 
 
 register(
@@ -298,9 +296,7 @@ def poisson_loss(x: Expression, y: float | Sequence[float]) -> Expression:
     if len(counts) > 1 and dim.batch not in (1, len(counts)):
         raise ShapeError(f"poisson_loss: {len(counts)} counts for a batch of {dim.batch}")
     signature = _poisson_signature(dim.plain, len(counts))
-    start = len(graph.inputs)
-    graph.inputs.extend(counts)
-    graph.inputs.extend(math.lgamma(count + 1) for count in counts)
+    start = graph.take([*counts, *[math.lgamma(count + 1) for count in counts]])
     return append(graph, signature, [x.at, *range(start, start + 2 * len(counts))])
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
-from dynet_core.record import common_batch, described, graph_of, many_operands, two_operands
+from dynet_core.record import common_batch, described, many_operands, two_operands
+from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.layout import SELF
 
@@ -166,7 +166,20 @@ def matmul(a: Expression, b: Expression) -> Expression:
     ...
 
 
-_affine = many_operands("affine_transform", lambda *dims: affine_signature("affine_transform", dims, has_bias=True))
+def _of_affine(xs) -> Sequence[Expression]:
+    """The operands that a user gave, of which there must be an odd number."""
+    exprs = listed("affine_transform", xs)
+    if len(exprs) % 2 == 0:
+        raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")
+    return exprs
+
+
+_affine = many_operands(
+    "affine_transform",
+    lambda *dims: affine_signature("affine_transform", dims, has_bias=True),
+    _of_affine,
+    lambda exprs: exprs[0] if len(exprs) == 1 else None,
+)
 
 
 def affine_transform(exprs: Sequence[Expression]) -> Expression:
@@ -186,67 +199,10 @@ def affine_transform(exprs: Sequence[Expression]) -> Expression:
     >>> affine_transform([b, W, x]).value()
     [13.0, 27.0]
     """
-    try:
-        if len(exprs) == 5:
-            b, W, x, V, y = exprs
-            signature, dim, x_dim, bias, V_dim, y_dim = _five[W.type]
-            graph = x.graph
-            alone = len(THREADS) == 1 or graph is thread.graph
-            fits = x.type is x_dim and y.type is y_dim and V.type is V_dim and b.type is bias
-            if fits and y.graph is graph and alone:
-                node = graph.next
-                graph.next = node.next
-                node.type = dim
-                nodes = graph.nodes
-                nodes.append(signature)
-                nodes.append(b.at)
-                nodes.append(W.at)
-                nodes.append(x.at)
-                nodes.append(V.at)
-                nodes.append(y.at)
-                return node
-        else:
-            b, W, x = exprs
-            signature, dim, bias = _three[W.type][x.type]
-            graph = x.graph
-            alone = len(THREADS) == 1 or graph is thread.graph
-            if b.type is bias and alone:
-                node = graph.next
-                graph.next = node.next
-                node.type = dim
-                nodes = graph.nodes
-                nodes.append(signature)
-                nodes.append(b.at)
-                nodes.append(W.at)
-                nodes.append(x.at)
-                return node
-    except (AttributeError, KeyError, TypeError, ValueError):
-        pass
-    exprs = listed("affine_transform", exprs)
-    if len(exprs) % 2 == 0:
-        raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")
-    if len(exprs) == 1:
-        graph_of("affine_transform", exprs)  # only checks
-        return exprs[0]
-    node = _affine(exprs)
-    signature = node.graph.nodes[-1 - len(exprs)]
-    b, W, x, *rest = exprs
-    if not (is_shared(b.type) and is_shared(W.type)):
-        return node
-    if not rest:
-        _three.setdefault(W.type, {})[x.type] = signature, node.type, b.type
-    elif len(rest) == 2 and is_shared(rest[0].type):
-        V, y = rest
-        _five[W.type] = signature, node.type, x.type, b.type, V.type, y.type
-    return node
+    ...
 
 
-_three: dict[Dim, dict[Dim, tuple[int, Dim, Dim]]] = {}
-"""Signature, result and bias of b + W x by W and x: the common case, recorded without detours.
-
-Only what has a Dim of its own stands here, as W and b, and so is a parameter: none of these belongs to a graph."""
-_five: dict[Dim, tuple[int, Dim, Dim, Dim, Dim, Dim]] = {}
-"""The same of the last b + W x + V y by W, with the other operands' shapes; each parameter has a Dim of its own."""
+affine_transform = describe(_affine, affine_transform)
 
 
 def _affine_reference(b, *pairs):

@@ -11,9 +11,9 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
+from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias
 from dynet_kernels.layout import SELF
 
@@ -46,38 +46,21 @@ def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Express
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
     """
-    if index.__class__ is not int:
-        if is_list(index):
-            return _pick_each("pick", e, index, dim)  # type: ignore[arg-type]
-        index = checked_index("pick", index)
-    if dim == 0:
-        try:
-            signature, shape, size = _first[e.type]
-            graph = e.graph
-            alone = len(THREADS) == 1 or graph is thread.graph
-            if 0 <= index < size and alone:  # type: ignore
-                node = graph.next  # not of a parameter, which has no graph
-                graph.next = node.next
-                node.type = shape
-                nodes = graph.nodes
-                nodes.append(signature)
-                nodes.append(e.at)
-                nodes.append(index)  # type: ignore[arg-type]
-                return node
-        except (KeyError, AttributeError):
-            pass
-    shape = checked_expression("pick", e).type.plain
+    if is_list(index):
+        return _pick_each("pick", e, index, dim)  # type: ignore[arg-type]
+    index = checked_index("pick", index)
+    graph, shape = graph_of("pick", (e,)), e.type.plain
     dim = checked_dimension("pick", dim, shape)
-    if not 0 <= index < shape.dims[dim]:  # type: ignore
+    if not 0 <= index < shape.dims[dim]:
         raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
-    node = append(graph_of("pick", (e,)), _pick_signature(shape, dim, 0), [e.at, index])
+    signature = _pick_signature(shape, dim, 0)
     if dim == 0:
-        _first[e.type] = _pick_signature(shape, 0, 0).at, node.type, shape.dims[0]
-    return node
+        _pick.enter((e.type,), signature.at, signature.dim, shape.dims[0])
+    return graph.append(signature, (e.at, index))
 
 
-_first: dict[Dim, tuple[int, Dim, int]] = {}
-"""Signature, result and size of what is picked along dimension 0: the common case, recorded without detours."""
+_pick = function("index", pick)
+pick = describe(_pick, pick)
 
 
 register(
@@ -104,6 +87,10 @@ def pickrange(x: Expression, v: int, u: int, d: int = 0) -> Expression:
     return _pick_stretch("pickrange", x, v, u, d)
 
 
+_pickrange = function("stretch", pickrange)
+pickrange = describe(_pickrange, pickrange)
+
+
 def pick_range(x: Expression, v: int, u: int, d: int = 0) -> Expression:
     """Elements v up to but not including u along dimension d: DyNet 2.1's name of `pickrange`.
 
@@ -114,35 +101,16 @@ def pick_range(x: Expression, v: int, u: int, d: int = 0) -> Expression:
 
 
 def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expression:
-    if d.__class__ is int and d == 0 and v.__class__ is int and u.__class__ is int:
-        try:
-            signature, shape, size = _ranges[x.type][u - v]
-            graph = x.graph
-            alone = len(THREADS) == 1 or graph is thread.graph
-            if 0 <= v and u <= size and alone:
-                node = graph.next
-                graph.next = node.next
-                node.type = shape
-                nodes = graph.nodes
-                nodes.append(signature)
-                nodes.append(x.at)
-                nodes.append(v)
-                return node
-        except (KeyError, AttributeError):
-            pass
-    shape = checked_expression(name, x).type.plain
+    graph, shape = graph_of(name, (x,)), x.type.plain
     d = checked_dimension(name, d, shape)
     v, u = checked_index(name, v), checked_index(name, u)
     if not 0 <= v < u <= shape.dims[d]:
         raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
-    node = append(graph_of(name, (x,)), _pick_signature(shape, d, u - v), [x.at, v])
+    signature = _pick_signature(shape, d, u - v)
     if d == 0:
-        _ranges.setdefault(x.type, {})[u - v] = _pick_signature(shape, 0, u - v).at, node.type, shape.dims[0]
-    return node
+        _pickrange.enter((x.type, u - v), signature.at, signature.dim, shape.dims[0])
+    return graph.append(signature, (x.at, v))
 
-
-_ranges: dict[Dim, dict[int, tuple[int, Dim, int]]] = {}
-"""The same for ranges along dimension 0, by their length."""
 
 register(
     pickrange,

@@ -11,9 +11,9 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import THREADS, thread
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
+from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS
@@ -172,12 +172,6 @@ def _signature(dim: Dim, many: bool) -> Signature:
     )
 
 
-_single: dict[Dim, tuple[int, Dim, int]] = {}
-"""Signature, result and number of scores, by the scores' Dim."""
-_batched: dict[Dim, tuple[int, Dim, int]] = {}
-"""The same for a choice of each batch element."""
-
-
 def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     """The loss of choosing among scores: y = -log softmax(x)_v.
 
@@ -191,37 +185,20 @@ def pickneglogsoftmax(x: Expression, v: int) -> Expression:
     >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
     0.6931471824645996
     """
-    try:
-        signature, dim, size = _single[x.type]
-        if v.__class__ is not int or not 0 <= v < size:
-            return _unusual_choice(x, v)
-        graph = x.graph
-        if len(THREADS) > 1 and graph is not thread.graph:
-            return _unusual_choice(x, v)
-        node = graph.next  # not of a parameter, which has no graph
-        graph.next = node.next
-    except (KeyError, AttributeError):
-        return _unusual_choice(x, v)
-    node.type = dim
-    nodes = graph.nodes
-    nodes.append(signature)
-    nodes.append(x.at)
-    nodes.append(v)
-    return node
-
-
-def _unusual_choice(x: Expression, v) -> Expression:
-    """What scores of shapes not seen before record, choices that are no plain ints, and errors."""
     graph = graph_of("pickneglogsoftmax", (x,))
     dim = x.type
     signature = _signature(dim.plain, False)
-    _single[dim] = signature.at, signature.dim, dim.size
+    _picked.enter((dim,), signature.at, signature.dim, dim.size)
     if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
         return pickneglogsoftmax_batch(x, v)
     v = checked_index("pickneglogsoftmax", v)
     if not 0 <= v < dim.size:
         raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
-    return append(graph, signature, (x.at, v))
+    return graph.append(signature, (x.at, v))
+
+
+_picked = function("index", pickneglogsoftmax)
+pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
 
 
 def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
@@ -230,26 +207,6 @@ def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]], dtype=float32)
     """
-    try:
-        signature, dim, size = _batched[x.type]
-        graph = thread.graph
-        if x.graph is not graph:
-            return _unusual_choices(x, vs)
-    except (KeyError, AttributeError):
-        return _unusual_choices(x, vs)
-    indices = checked_indices("pickneglogsoftmax_batch", vs, size, x.type)
-    if len(indices) != dim.batch:
-        return _unusual_choices(x, indices)
-    node = graph.new_node(dim)
-    nodes = graph.nodes
-    nodes.append(signature)
-    nodes.append(x.at)
-    nodes.extend(indices)
-    return node
-
-
-def _unusual_choices(x: Expression, vs: Sequence[int]) -> Expression:
-    """What scores of shapes not seen before record, one vector of them for several choices, and errors."""
     name = "pickneglogsoftmax_batch"
     graph = graph_of(name, (x,))
     dim = x.type.plain
@@ -259,9 +216,7 @@ def _unusual_choices(x: Expression, vs: Sequence[int]) -> Expression:
             raise ShapeError(f"{name}: {len(indices)} indices for a batch of {dim.batch}")
         x = repeat(x, Dim.of(dim.dims, len(indices)))
         dim = x.type
-    signature = _signature(dim, True)
-    _batched[dim] = signature.at, signature.dim, dim.size
-    return append(graph, signature, [x.at, *indices])
+    return graph.append(_signature(dim, True), [x.at, *indices])
 
 
 def _loss_reference(x, v):

@@ -27,9 +27,8 @@ KEY = ("seed", "count")
 
 def keyed(graph: Graph, *numbers: float) -> list[int]:
     """Where the key of a new random node and its numbers stand among the inputs."""
-    start = keys.take_key(graph)
-    graph.inputs.extend(numbers)
-    return [*range(start, len(graph.inputs))]
+    start = keys.take_key(graph, numbers)
+    return [*range(start, graph.records.inputs_length)]
 
 
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:

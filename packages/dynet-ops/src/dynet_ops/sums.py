@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.graph import current, thread
 from dynet_core.op import Sample, register
-from dynet_core.record import many_operands, one_operand
+from dynet_core.record import graph_of, many_operands, one_operand
+from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS, Sum
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
@@ -18,7 +18,7 @@ from dynet_kernels.rule import Rule
 from .copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
 from .kinds import by_plain_dims, lined_up, op
 from .layouts import as_first, broadcast, strides_of
-from .operands import checked_expression, listed
+from .operands import listed
 
 KERNELS.add("sum", Sum(scaled=False))
 KERNELS.add("sum.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
@@ -57,6 +57,7 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
 
 
 def _sum_of_any(name: str) -> Callable:
+    """Records operands of any shapes, broadcast."""
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def of_intricate(xs: Sequence[Expression]) -> Expression:
@@ -69,29 +70,20 @@ def _sum_of_any(name: str) -> Callable:
     return of_intricate
 
 
-_sums = {name: _sum_of_any(name) for name in ("esum", "average")}
+_broadcast_sum, _broadcast_average = _sum_of_any("esum"), _sum_of_any("average")
 
 
-def _sum(name: str, xs: Sequence[Expression], scale: float | None = None) -> Expression:
-    graph, dim = current(), checked_expression(name, xs[0]).type.plain
-    try:
-        places = [x.at for x in xs if x.type.plain is dim and (x.graph is graph or x.graph is None)]
-    except AttributeError:
-        places = []
-    if len(places) != len(xs):  # broadcast, or an error
-        total = _sums[name](xs)
-        return total if scale is None else total * scale
-    signature = _equal_sum_signature(dim, scale is not None).at
-    if scale is None:
-        _equal[dim] = signature
-    attributes = () if scale is None else (graph.take((scale,)),)
-    node = graph.new_node(dim)
-    graph.nodes += (signature, len(places), *places, *attributes)
-    return node
+def _have_one_shape(xs: Sequence[Expression]) -> bool:
+    return all(x.type.plain is xs[0].type.plain for x in xs)
 
 
-_equal: dict[Dim, int] = {}
-"""The signature of plain sums by the Dim that their operands share: the common case, recorded without detours."""
+_esum = many_operands(
+    "esum",
+    lambda *dims: _equal_sum_signature(dims[0].plain, False),
+    functools.partial(listed, "esum"),
+    lambda xs: None if _have_one_shape(xs) else _broadcast_sum(xs),
+    variadic=True,
+)
 
 
 def esum(xs: Sequence[Expression]) -> Expression:
@@ -100,42 +92,10 @@ def esum(xs: Sequence[Expression]) -> Expression:
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
     """
-    if xs.__class__ is list:
-        try:
-            if len(xs) == 1:  # the losses of a minibatch of one
-                (x,) = xs
-                signature = _equal[x.type]
-                graph = thread.graph
-                if x.graph is graph:
-                    node = graph.next
-                    graph.next = node.next
-                    node.type = x.type
-                    nodes = graph.nodes
-                    nodes.append(signature)
-                    nodes.append(1)
-                    nodes.append(x.at)
-                    return node
-            dim = xs[0].type
-            signature = _equal[dim]
-            graph = thread.graph
-            node = graph.next
-            following = node.next
-            places = []
-            for x in xs:
-                if x.type is dim and x.graph is graph:
-                    places.append(x.at)
-        except (AttributeError, IndexError, KeyError):
-            places = []
-        count = len(places)
-        if count and count == len(xs):
-            graph.next = following
-            node.type = dim
-            nodes = graph.nodes
-            nodes.append(signature)
-            nodes.append(count)
-            nodes += places
-            return node
-    return _sum("esum", listed("esum", xs))
+    ...
+
+
+esum = describe(_esum, esum)
 
 
 def average(xs: Sequence[Expression]) -> Expression:
@@ -145,7 +105,11 @@ def average(xs: Sequence[Expression]) -> Expression:
     [2.0, 3.0]
     """
     xs = listed("average", xs)
-    return _sum("average", xs, 1.0 / len(xs))
+    graph, scale = graph_of("average", xs), 1.0 / len(xs)
+    if not _have_one_shape(xs):
+        return _broadcast_average(xs) * scale
+    signature = _equal_sum_signature(xs[0].type.plain, True)
+    return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
 
 
 _SUM_SAMPLES = [

@@ -11,8 +11,8 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.graph import THREADS, thread
 from dynet_core.record import graph_of
+from dynet_core.recorder import function
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
@@ -37,7 +37,6 @@ def with_number(
     views = ("y", "x", "c")
     KERNELS.add(name, Rule(views, {"y": forward}, numbers=("c",)))
     KERNELS.add(f"{name}.dx", Rule(views, {"dx": gradient}, numbers=("c",)))
-    known = {}
 
     @functools.cache
     def signature_of(dim):
@@ -51,46 +50,15 @@ def with_number(
             backward=[Step(f"{name}.dx", (dim.total,), gradient_of=0)],
         )
 
-    def record(x: Expression, c: float) -> Expression:
-        try:
-            signature, dim = known[x.type]
-            graph = x.graph
-            if len(THREADS) > 1 and graph is not thread.graph:
-                return unusual(x, c)
-            node = graph.next  # not of a parameter, which has no graph
-            graph.next = node.next
-        except (AttributeError, KeyError):
-            return unusual(x, c)
-        node.type = dim
-        nodes, inputs = graph.nodes, graph.inputs
-        start = len(inputs)
-        inputs.append(c)  # first: some graphs compute a record as soon as it is complete
-        nodes.append(signature)
-        nodes.append(x.at)
-        nodes.append(start)
-        return node
-
-    def unusual(x: Expression, c: float) -> Expression:
+    def unusual(x: Expression, c) -> Expression:
         graph = graph_of(operator, (x,))
-        if x.type not in known:
-            new = signature_of(x.type.plain)
-            known[x.type] = new.at, new.dim
-        signature, dim = known[x.type]
-        node = graph.new_node(dim)
-        start = graph.take((c,))
-        graph.nodes += (signature, x.at, start)
-        return node
+        number = number_of(operator, c)
+        signature = signature_of(x.type.plain)
+        record.enter((x.type,), signature.at, signature.dim)
+        return graph.append(signature, (x.at, graph.take((number,))))
 
+    record = function("number", unusual)
     return record
-
-
-def number_on_the_right(name: str, record: Callable) -> Callable:
-    """Records an expression and a number of any type; anything else is refused."""
-
-    def checked(x: Expression, value) -> Expression:
-        return record(x, value if value.__class__ is float else number_of(name, value))
-
-    return checked
 
 
 def number_of(name: str, value) -> float:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
-from dynet_ops.joining import concatenate, concatenations
+from dynet_ops.joining import concatenate
 from dynet_ops.operands import checked_size
 
 from .base import _RNNBuilder
@@ -117,25 +116,5 @@ class BiRNNBuilder:
 
 def _both(forward: RNNState, backward: RNNState, es: list[Expression]) -> list[Expression]:
     """The outputs of a pair for each input, concatenated."""
-    if es and type(forward) is type(backward) is RNNState and forward.is_plain() and backward.is_plain():
-        fs, bs = forward.read(es), backward.read(es[::-1])
-        if fs and bs:
-            return _concatenated(es[0].graph, fs, bs)
     fs, bs = forward.transduce(es), backward.transduce(es[::-1])
     return [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
-
-
-def _concatenated(graph, fs: tuple[list[Expression], Dim], bs: tuple[list[Expression], Dim]) -> list[Expression]:
-    """What `concatenate` does, without looking at each pair anew."""
-    (forward, forward_dim), (backward, backward_dim) = fs, bs
-    signature = concatenations[0](forward_dim, backward_dim)
-    count = len(forward)
-    found = graph.new_nodes(count)
-    for node in found:
-        node.type = signature.dim
-    records = [signature.at] * (3 * count)
-    records[1::3] = range(forward[0].at, forward[0].at + count)  # steps follow each other
-    records[2::3] = range(backward[-1].at, backward[-1].at - count, -1)
-    nodes = graph.nodes
-    nodes += records
-    return found

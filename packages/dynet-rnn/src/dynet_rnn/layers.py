@@ -48,10 +48,7 @@ class Layers:
     def record(self, graph: Graph, k: int, x: Expression, state, rank: int) -> Expression:
         """Record layer k's step from ((batch size, offset), place) for each value of the state; its h."""
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
-        node = graph.new_pair()
-        node.type = self.vector(batch, rank)
-        graph.nodes += (*head, *[place for _, place in state], x.at)
-        return node
+        return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))
 
     def vector(self, batch: int, rank: int) -> Dim:
         """The Dim of a value of the state."""

@@ -76,7 +76,7 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        self._computed: dict[bool, tuple] = {}  # what `_loaded` gave last, its graph, and where it begins
+        self._computed: dict[bool, tuple] = {}  # what `_loaded` gave last, and its graph
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
 
@@ -100,11 +100,10 @@ class VanillaLSTMBuilder(Variational):
         if not self._is_computed():
             return super()._loaded(update)
         graph = current()
-        *_, known, first = self._computed.get(update, (None, 0))
-        if known != graph.version() or not graph.holds(first):
-            first = graph.node_count()
+        *_, known = self._computed.get(update, (None,))
+        if known != graph.version():
             found = [self._expressions(layer, update) for layer in self._parameters]
-            self._computed[update] = found, self._layers(self._shifted(found)), graph.version(), first
+            self._computed[update] = found, self._layers(self._shifted(found)), graph.version()
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:

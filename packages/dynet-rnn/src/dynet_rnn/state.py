@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import OTHER_THREAD, THREADS, Graph, thread
+from dynet_core.graph import OTHER_THREAD, Graph, current
 from dynet_core.record import append, graph_of
+from dynet_core.recorder import ANY_GRAPH, commit, handles
 from dynet_core.signature import Signature, alias
 from dynet_ops.constants import zeros
 
@@ -98,34 +99,25 @@ class RNNState:
         Raises:
             ShapeError: x has another size, or its batch does not go with the state's.
         """
-        run = self._run
-        places = self._places
+        run, places = self._run, self._places
         try:
-            graph = x.graph
-            if places is None or graph._version != run.version or not run.plain:
-                return self._add_unusual(x)
-            if len(THREADS) > 1 and graph is not thread.graph:
+            if places is None or x.version != run.version or not run.plain or run.graph.watch is not None:
                 return self._add_unusual(x)
             head, above, form = self._form.known[x.type]
-            output = graph.next.next  # the projection's comes before
-            graph.next = output.next
         except (AttributeError, KeyError):
             return self._add_unusual(x)
-        nodes = graph.nodes
-        nodes += head
-        nodes += (places[0], x.at)
+        top = form.top
+        output = commit(top, 2, head, (places[0], x))
+        if output is None:
+            return self._add_unusual(x)
         if above:
             found = [output.at]
             for layer, head in above:
-                below = output
-                output = graph.new_pair()
-                nodes += head
-                nodes += (places[layer], below.at)
+                output = commit(top, 2, head, (places[layer], output))
                 found.append(output.at)
             places = tuple(found)
         else:
             places = (output.at,)
-        output.type = form.top
         state = RNNState()
         state._run = run
         state._prev = self
@@ -152,44 +144,28 @@ class RNNState:
         if xs.__class__ is not list:
             xs = list(xs)
         found = self.read(xs)
-        if found is None:
-            return [state.output() for state in self.add_inputs(xs)]  # type: ignore
-        outputs, dim = found
-        for output in outputs:
-            output.type = dim
-        return outputs
+        return [state.output() for state in self.add_inputs(xs)] if found is None else found  # type: ignore
 
-    def read(self, xs: list[Expression]) -> tuple[list[Expression], Dim] | None:
-        """Record a sequence at once: its outputs, still without a Dim, and the Dim that they have.
-
-        None if it has to go step by step.
-        """
+    def read(self, xs: list[Expression]) -> list[Expression] | None:
+        """Record a sequence at once: its outputs. None if it has to go step by step."""
         run = self._run
-        try:
-            graph = thread.graph
-            dim = xs[0].type
-            places = [x.at for x in xs if x.type is dim and x.graph is graph]
-        except (AttributeError, IndexError):
-            graph_of("transduce", xs)
-            return None  # no inputs
-        if len(places) != len(xs) or not run.plain or graph._version != run.version:
+        graph = graph_of("transduce", xs)
+        if not xs or not run.plain or graph.watch is not None or graph._version != run.version:
+            return None
+        dim = xs[0].type
+        if any(x.type is not dim or x.version != run.version for x in xs):
             return None
         form = self._form
         heads, following = form.sequences.get(dim) or form.sequence(dim)
-        starts, nodes, count = form.starts, graph.nodes, len(places)
-        steps: list[Expression] = []
+        top, starts, count = following.top, form.starts, len(xs)
+        inputs: Sequence = xs
+        first = 0
         for layer, signature, size, given in heads:
-            if layer:  # it takes the steps of the layer below
-                places = range(steps[0].at, steps[0].at + count)
-            steps = graph.new_nodes(1 + count)
-            del steps[0]  # the projection
-            nodes.append(signature)
-            nodes.append(size + count)
-            nodes += given
-            if not starts:
-                nodes += self.operands(layer)
-            nodes += places
-        return steps, following.top  # type: ignore[return-value]
+            states = () if starts else self.operands(layer)
+            last = commit(top, 1 + count, (signature, size + count, *given, *states), inputs)  # and a projection
+            first = last.at - count + 1
+            inputs = list(range(first, first + count))  # the layer above takes the steps of this one
+        return handles(first, count, top)
 
     def operands(self, layer: int) -> tuple[int, ...]:
         """What a step of a layer takes from this state."""
@@ -206,17 +182,15 @@ class RNNState:
                 f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
             )
         first, above, form = self._form.steps(x.type)  # checks shapes before anything is recorded
-        if x.graph is None or len(x.type.dims) > 1:
+        if x.version == ANY_GRAPH or len(x.type.dims) > 1:
             x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
         places = ()
         for layer, head in ((0, first), *above):
             operands = () if self._form.starts else self.operands(layer)
-            output = graph.new_pair()  # the projection comes before
-            graph.nodes += (*head, *operands, x.at)
-            x, places = output, (*places, output.at)
-        x.type = form.top  # type: ignore[assignment]  # it comes of an input
+            x = graph.add(form.top, 2, head, (*operands, x.at))  # type: ignore[arg-type]  # it comes of an input
+            places = (*places, x.at)
         return RNNState.made(run, self, form, places, x)
 
     def is_plain(self) -> bool:

@@ -166,16 +166,8 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
             _widened(run, child, k, below) if size < below else run.absent() if child is None else child._places[k]
             for child, size in zip(children, sizes)
         ]
-        node = graph.new_nodes(len(signature.parts))[-1]
-        graph.nodes += (
-            signature.at,
-            3 + len(rest) + len(states),
-            b.at,
-            W.at,
-            b.at if at is None else at,
-            *[e.at for e in rest],
-            *states,
-        )
+        operands = (b.at, W.at, b.at if at is None else at, *[e.at for e in rest], *states)
+        node = graph.append(signature, (len(operands), *operands))
         at, dim = node.at, signature.dim
         places.append(at)
     return TreeState(run, tuple(places), batch, children)

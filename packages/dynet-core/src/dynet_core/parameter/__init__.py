@@ -7,11 +7,14 @@ from typing import Any
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
 from ..expression import Expression
+from ..recorder import know_parameters
 from ..signature import copy_step as copy_step
-from .base import Trained
+from .base import Constant, Trained
 from .collection import Model, ParameterCollection
 from .dense import Parameters
 from .lookup import LookupParameters
+
+know_parameters(Parameters, Constant, LookupParameters)
 
 __all__ = [
     "LookupParameters", "Model", "ParameterCollection", "Parameters", "const_parameter", "parameter",

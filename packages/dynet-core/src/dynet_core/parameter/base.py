@@ -18,6 +18,7 @@ from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import Tensor
 from ..memory import HostBlock
+from ..recorder import become
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -80,7 +81,6 @@ class Trained(Expression):
     def _begin(self, name: str, storage: Storage, collection: ParameterCollection | None) -> None:
         self._name, self._storage, self.collection = name, storage, collection
         self._updated, self._constant = True, None
-        self.graph = None  # type: ignore
 
     def name(self) -> str:
         """The name within the collection, such as `/encoder/_0`."""
@@ -99,11 +99,10 @@ class Trained(Expression):
 
     def _fixed(self) -> Constant:
         if self._constant is None:
-            constant = self._constant = Constant()
+            constant = Constant()
             constant._source = self
-            constant.graph = None  # type: ignore
-            constant.at = -1 - self._storage.fixed_row()
-            constant.type = self._storage.identity.dim(self.type.plain)
+            become(constant, -1 - self._storage.fixed_row(), self._storage.identity.dim(self.type.plain))
+            self._constant = constant
         return self._constant
 
     def _stored(self, recalculate: bool) -> np.ndarray:

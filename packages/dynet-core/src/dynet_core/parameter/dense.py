@@ -8,6 +8,7 @@ import numpy as np
 
 from ..checks import checked_array
 from ..dim import Dim
+from ..recorder import become
 from .base import Trained, checked_values
 from .storage import Storage
 
@@ -31,8 +32,7 @@ class Parameters(Trained):
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
         dims, values = checked_values("Parameters", dims, values)
         self._begin(name, Storage(name, values), collection)
-        self.at = -1 - self._storage.row
-        self.type = self._storage.identity.dim(Dim.of(dims))
+        become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
     def shape(self) -> tuple[int, ...]:
         """The dimensions."""

@@ -12,8 +12,9 @@ from ..checks import checked_array, checked_flag, checked_index, checked_indices
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
-from ..graph import current, thread
+from ..graph import current
 from ..record import graph_of
+from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
 from .base import Trained, checked_values
 from .storage import Storage
@@ -57,7 +58,7 @@ class LookupParameters(Trained):
         values: all values, row after row.
     """
 
-    __slots__ = ("_batches", "_operand", "_row_dim", "_signature", "rows")
+    __slots__ = ("_operand", "_row_dim", "rows")
 
     _lookup = True
 
@@ -65,12 +66,11 @@ class LookupParameters(Trained):
         dims, values = checked_values("LookupParameters", dims, values)
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
-        self.type = self._storage.identity.dim(Dim.of(dims))
         self._row_dim = Dim.of(dims[:-1])
         if values.size:  # where there is none, looking up a row finds out
             self._operand = -1 - self._storage.row
-        self._signature = _row_signature(self.type).at
-        self._batches: dict[int, tuple[int, Dim]] = {}  # the signature and result of so many rows
+        # `lookup` takes this as the operand; whoever wants the whole table asks for `at`
+        become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
     @property
     def at(self) -> int:  # type: ignore[override]  # asked for where the whole table becomes an operand
@@ -85,29 +85,14 @@ class LookupParameters(Trained):
 
     def lookup(self, index: int, update: bool = True) -> Expression:
         """Row `index` as an expression; nothing is copied."""
-        if index.__class__ is not int:
-            index = checked_index("lookup", index)
+        index, graph = checked_index("lookup", index), current()
         if not 0 <= index < self.rows:
             graph_of("lookup", (self,))  # raises if there are no rows
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
-        try:
-            operand = self._operand if update is True else self._operand_for(update)
-            graph = thread.graph
-        except AttributeError:  # this thread's first graph, or a table of size 0
-            operand, graph = self._operand_for(update), current()
-        node = graph.next
-        if node is None:
-            node = graph.new_node(self._row_dim)
-        else:
-            graph.next = node.next
-            node.type = self._row_dim
-        nodes = graph.nodes
-        nodes.append(self._signature)
-        nodes.append(operand)
-        nodes.append(index)
-        return node
-
-    __getitem__ = lookup  # type: ignore
+        operand, signature = self._operand_for(update), _row_signature(self.type)
+        if operand == self._operand:
+            _lookup.enter((self.type,), signature.at, signature.dim, self.rows)
+        return graph.append(signature, (operand, index))
 
     def batch(self, i: Sequence[int], update: bool = True) -> Expression:
         """Several rows as one expression with a batch element each.
@@ -115,24 +100,9 @@ class LookupParameters(Trained):
         Args:
             i: the rows.
         """
-        try:
-            operand = self._operand if update is True else self._operand_for(update)
-        except AttributeError:  # a table of size 0
-            operand = self._operand_for(update)
+        operand = self._operand_for(update)
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
-        try:
-            signature, dim = self._batches[len(indices)]
-            graph = thread.graph
-        except (KeyError, AttributeError):
-            made = _batch_signature(self.type, len(indices))
-            signature, dim = self._batches[len(indices)] = made.at, made.dim
-            graph = current()
-        node = graph.new_node(dim)
-        nodes = graph.nodes
-        nodes.append(signature)
-        nodes.append(operand)
-        nodes.extend(indices)
-        return node
+        return current().append(_batch_signature(self.type, len(indices)), [operand, *indices])
 
     def _operand_for(self, update: bool) -> int:
         """The operand that stands for this table when it is, or is not, to be trained. One of size 0 is refused."""
@@ -226,3 +196,7 @@ class LookupParameters(Trained):
 
     def _view(self) -> np.ndarray:
         return self._table(self._storage.values.array)
+
+
+_lookup = function("lookup", LookupParameters.lookup)
+LookupParameters.lookup = LookupParameters.__getitem__ = describe(_lookup, LookupParameters.lookup)  # type: ignore

@@ -1,0 +1,68 @@
+"""Recording: how a node gets into a thread's graph, and what an expression is.
+
+There are two recorders behind one interface: `compiled`, whose functions are machine code made by TVM, and `plain`, in
+Python. `DYNET_RECORDER=python` asks for the plain one, which also serves where this Python is not stored as the
+compiled one has to know. Both have:
+
+- `expression_type(operations)`: makes `Expression`, whose methods are those of a class; attributes `at`, `version` and
+  `type` (its Dim). The version of a parameter is ANY_GRAPH.
+- `Records`: what one thread has recorded; `adopt` makes it that of the thread that calls.
+- `commit(dim, nodes, head, operands)` adds a record to it, `handle(at, dim)` gives an expression of a node.
+- `function(kind, slow)`: a function that records quickly what it knows, and calls `slow` for the rest, which says what
+  there is to know by `enter`.
+- `operator`, `negative`, `subscript`: what the operators of `Expression` do.
+- `become(x, at, dim)` makes an object a parameter.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dynet_kernels.recorder.words import ANY_GRAPH
+
+from . import cpython
+
+WANTED = os.environ.get("DYNET_RECORDER", "")
+
+
+def _choose():
+    """The module that records, and which it is and why."""
+    if WANTED not in ("", "compiled", "python"):
+        raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
+    if not cpython.in_main_interpreter():
+        raise ImportError("dynet works in the main interpreter of a process only: numpy and TVM do")
+    problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
+    if not problem:
+        from . import compiled
+
+        return compiled, "compiled"
+    if WANTED == "compiled":
+        raise ImportError(f"DYNET_RECORDER=compiled was asked for, but {problem}")
+    from . import plain
+
+    if WANTED != "python":
+        import sys
+
+        print(f"dynet: operations are recorded in Python, which is slower: {problem}.", file=sys.stderr)
+    return plain, f"python: {problem}"
+
+
+_recorder, DESCRIPTION = _choose()
+
+Records = _recorder.Records
+become = _recorder.become
+commit = _recorder.commit
+describe = _recorder.describe
+expression_type = _recorder.expression_type
+function = _recorder.function
+handle = _recorder.handle
+handles = _recorder.handles
+know_parameters = _recorder.know_parameters
+negative = _recorder.negative
+operator = _recorder.operator
+subscript = _recorder.subscript
+
+__all__ = [
+    "ANY_GRAPH", "DESCRIPTION", "Records", "become", "commit", "describe", "expression_type", "function", "handle",
+    "handles", "know_parameters", "negative", "operator", "subscript",
+]  # fmt: skip

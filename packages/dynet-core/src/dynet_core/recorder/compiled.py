@@ -1,0 +1,411 @@
+"""The recorder made of machine code: an extension type of CPython, and functions that it calls as those written in C."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from ctypes import c_char_p, c_int, c_int64, c_ssize_t, c_uint, c_void_p, py_object
+from typing import Any
+
+import numpy as np
+
+from dynet_kernels.recorder import compiled, words
+from dynet_kernels.recorder.words import ANY_GRAPH, LIST_KEY, MOST_KEYED, NO_NODE, ROW, WATCHED
+
+_forever: list = []  # what compiled code or CPython refers to by its address
+MOST_FREE = int(os.environ.get("DYNET_EXPRESSION_CHAIN", 1 << 14))
+"""How many expressions are kept to be used again; with 0 each is really freed, as tools that check memory want it."""
+
+
+def immortal(x: Any) -> Any:
+    """Keep an object for the life of the process, also while Python ends."""
+    _forever.append(x)
+    ctypes.pythonapi.Py_IncRef(py_object(x))
+    return x
+
+
+class Words:
+    """Named words in memory of their own, which is never freed."""
+
+    __slots__ = ("_places", "_view", "address")
+
+    def __init__(self, names: Sequence[str]):
+        memory = immortal(np.zeros(len(names), np.int64))
+        self._view, self.address = immortal(memoryview(memory)), memory.ctypes.data
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def __getitem__(self, name: str) -> int:
+        return self._view[self._places[name]]
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self._view[self._places[name]] = value
+
+
+_api = ctypes.pythonapi
+for _name, _result, *_arguments in (
+    ("PyType_FromSpecWithBases", py_object, c_void_p, py_object),
+    ("PyType_GenericAlloc", py_object, py_object, c_ssize_t),
+    ("PyThread_tss_alloc", c_void_p),
+    ("PyThread_tss_create", c_int, c_void_p),
+    ("PyThread_tss_get", c_void_p, c_void_p),
+    ("PyThread_tss_set", c_int, c_void_p, c_void_p),
+    ("PyMem_RawCalloc", c_void_p, c_ssize_t, c_ssize_t),
+    ("PyMem_RawFree", None, c_void_p),
+):
+    getattr(_api, _name).restype, getattr(_api, _name).argtypes = _result, _arguments
+
+SHARED = Words(words.SHARED)
+_address = compiled.addresses(SHARED.address)
+
+
+def _native(name: str, count: int) -> Callable[..., int]:
+    """A compiled function of so many words. It keeps the GIL, and nothing interrupts it."""
+    return immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(_address[name]))
+
+
+_become, _enter = _native("become", 4), _native("enter", 2)
+_renew, _cut, _take_inputs = _native("renew", 1), _native("cut", 4), _native("take_inputs", 3)
+
+# ----------------------------------------------------------------------------------------------------------- the types
+
+# Numbers of slots and flags, as CPython's headers have them; they never change.
+TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_MEMBERS = 50, 52, 54, 65, 72
+MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5, 7, 29, 30, 36, 37
+OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
+NO_INSTANCES, BASE_TYPE, HAS_VECTORCALL, METHOD_DESCRIPTOR, DEFAULT = 1 << 7, 1 << 10, 1 << 11, 1 << 17, 1 << 18
+
+
+class _Slot(ctypes.Structure):
+    _fields_ = [("slot", c_int), ("function", c_void_p)]
+
+
+class _Spec(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("size", c_int), ("item", c_int), ("flags", c_uint), ("slots", c_void_p)]
+
+
+class _Member(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("type", c_int), ("offset", c_ssize_t), ("flags", c_int), ("doc", c_char_p)]
+
+
+def _make_type(
+    name: str,
+    names: Sequence[str],
+    members: dict[str, tuple[str, int]],
+    slots: dict[int, int],
+    flags: int,
+    bases: tuple[type, ...],
+) -> Any:
+    """An extension type whose objects are words with these names; `members` are its attributes, with their words."""
+    listed = [
+        _Member(member.encode(), kind, 8 * names.index(word), READ_ONLY, None)
+        for member, (word, kind) in members.items()
+    ]
+    table = immortal((_Member * (len(listed) + 1))(*listed))
+    pairs = [*slots.items(), (TP_MEMBERS, ctypes.addressof(table)), (0, 0)]
+    slot_table = immortal((_Slot * len(pairs))(*[_Slot(*pair) for pair in pairs]))
+    spec = immortal(_Spec(name.encode(), 8 * len(names), 0, DEFAULT | flags, ctypes.addressof(slot_table)))
+    return immortal(_api.PyType_FromSpecWithBases(ctypes.addressof(spec), bases))
+
+
+def expression_type(operations: type) -> Any:
+    """The type of expressions, with the methods of a class."""
+    made = _make_type(
+        "dynet_core.expression.Expression",
+        words.EXPRESSION,
+        {"at": ("at", LONG_LONG), "version": ("version", LONG_LONG), "type": ("dim", OBJECT)},
+        {
+            TP_DEALLOC: _address["free"],
+            TP_NEW: _address["new"],
+            NB_ADD: _address["add"],
+            NB_SUBTRACT: _address["subtract"],
+            NB_MULTIPLY: _address["multiply"],
+            NB_TRUE_DIVIDE: _address["true_divide"],
+            NB_NEGATIVE: _address["negative"],
+            MP_SUBSCRIPT: _address["subscript"],
+        },
+        BASE_TYPE,
+        (operations,),
+    )
+    SHARED["expression"] = id(made)
+    return made
+
+
+def _refuse_new() -> None:
+    raise TypeError("an expression is made by an operation, such as dy.inputVector, not by its class")
+
+
+for _name, _known in (
+    ("list", list), ("tuple", tuple), ("float", float), ("int", int), ("slice", slice), ("none", None),
+    ("not_implemented", NotImplemented), ("refuse_new", _refuse_new),
+):  # fmt: skip
+    SHARED[_name] = id(immortal(_known))
+SHARED["free_most"] = MOST_FREE
+_thread_graph = _api.PyThread_tss_alloc()
+if not _thread_graph or _api.PyThread_tss_create(_thread_graph):
+    raise ImportError("dynet: there is no key left under which a thread could keep its graph")
+SHARED["thread_graph"] = _thread_graph
+
+
+def know_parameters(parameters: type, constant: type, lookup: type) -> None:
+    """Say which types parameters have."""
+    SHARED["parameters"], SHARED["constant"], SHARED["lookup"] = map(id, map(immortal, (parameters, constant, lookup)))
+
+
+def become(x, at: int, dim) -> None:
+    """Make an object a parameter."""
+    _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))
+
+
+_dims: set = set()
+
+
+def immortal_dim(dim):
+    """A Dim, which is never freed: expressions know its address."""
+    if dim not in _dims:
+        _dims.add(immortal(dim))
+    return dim
+
+
+# ------------------------------------------------------------------------------------------------ recording functions
+
+_function = _make_type(
+    "dynet_core.recorder.function",
+    words.FUNCTION,
+    {
+        "__vectorcalloffset__": ("vectorcall", SSIZE),
+        "__name__": ("name", OBJECT),
+        "__qualname__": ("qualname", OBJECT),
+    },
+    {
+        TP_CALL: ctypes.cast(_api.PyVectorcall_Call, c_void_p).value or 0,
+        TP_DESCR_GET: _address["bind"],
+    },
+    NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
+    (object,),
+)
+KEYS = {"one": 1, "two": 2, "many": LIST_KEY, "number": 1, "index": 1, "lookup": 1, "stretch": 2, "scalar": 1, "vector": 1}
+_documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
+_sizes: dict[int, int] = {}  # words of the key of its table
+
+
+def _word(function: Any, name: str) -> c_int64:
+    return c_int64.from_address(id(function) + 8 * words.FUNCTION.index(name))
+
+
+def function(kind: str, slow: Callable) -> Any:
+    """A function that records what it knows, and calls `slow` for the rest."""
+    made = immortal(_api.PyType_GenericAlloc(_function, 0))
+    key = KEYS.get(kind, 0)
+    table = _api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
+    if not table:
+        raise MemoryError
+    _sizes[id(made)], _documented[id(made)] = key, immortal(slow)
+    for name, value in (
+        ("slow", id(slow)), ("table", table), ("mask", words.FIRST_ROWS - 1), ("key", key),
+        ("vectorcall", _address[kind]),
+    ):  # fmt: skip
+        _word(made, name).value = value
+    _take_names(made, slow)
+    return made
+
+
+def _enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
+    """Remember what is recorded for operands of these Dims: the signature's place and the node's Dim."""
+    numbers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
+    size = _sizes[id(self)]
+    if size == LIST_KEY:
+        if len(key) <= MOST_KEYED:
+            numbers = [len(key), *numbers]
+        elif len(set(numbers)) == 1:
+            numbers = [-len(key), numbers[0]]
+        else:
+            return
+        numbers += [0] * (size - len(numbers))
+    row = (c_int64 * (size + len(ROW)))(*numbers, signature, id(immortal_dim(result)), limit)
+    _enter(id(self), ctypes.addressof(row))
+
+
+def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
+    """Give a recording function the name, the documentation and the signature of another one, and its keywords.
+
+    What it does not know goes to `around`, if there is one, with the function that it went to before.
+    """
+    name, unusual = documented.__name__, _documented[id(record)]
+    if around is not None:
+        unusual = functools.partial(around, unusual)
+    signature = inspect.signature(documented)
+
+    def slow(*arguments, **named):
+        try:
+            given = signature.bind(*arguments, **named)
+        except TypeError as error:
+            raise TypeError(f"{name}(): {error}") from None
+        return unusual(*given.args, **given.kwargs)
+
+    slow.__name__ = slow.__qualname__ = name
+    _documented[id(record)] = immortal(documented)
+    _take_names(record, documented)
+    _word(record, "slow").value = id(immortal(slow))
+    return record
+
+
+def _take_names(function: Any, after: Callable) -> None:
+    _word(function, "name").value = id(immortal(after.__name__))
+    _word(function, "qualname").value = id(immortal(after.__qualname__))
+
+
+def _fact(name: str) -> property:
+    return property(lambda self: getattr(_documented[id(self)], name))
+
+
+for _name, _attribute in {
+    "__doc__": _fact("__doc__"),
+    "__module__": _fact("__module__"),
+    "__wrapped__": property(lambda self: _documented[id(self)]),
+    "__reduce__": lambda self: self.__qualname__,
+    "__repr__": lambda self: f"<function {self.__qualname__}>",
+    "enter": _enter_row,
+}.items():
+    setattr(_function, _name, _attribute)
+
+
+def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
+    """What an operator does: `pair` of two expressions, `right` and `left` of an expression and a number.
+
+    The rest is `slow(x, other)`, or `reflected(x, other)` where the expression is on the right.
+    """
+    expression: Any = ctypes.cast(SHARED["expression"], py_object).value
+
+    def unusual(a, b):
+        return slow(a, b) if isinstance(a, expression) else reflected(b, a)
+
+    for what, known in (("pair", pair), ("right", right), ("left", left), ("slow", immortal(unusual))):
+        SHARED[f"{name}_{what}"] = id(known)
+
+
+def negative(record: Any) -> None:
+    """What `-x` does."""
+    SHARED["negative"] = id(record)
+
+
+def subscript(item: Any, stretch: Any, slow: Callable) -> None:
+    """What `x[key]` does: `item` for an int, `stretch` for a slice of two ints, `slow` for the rest."""
+    SHARED["item"], SHARED["stretch"], SHARED["subscript"] = id(item), id(stretch), id(immortal(slow))
+
+
+# ------------------------------------------------------------------------------------------------------------- records
+
+
+def _refuse_commit(dim, nodes, head, operands) -> None:
+    """What `commit` gives where an operand is not fit for a record."""
+    return None
+
+
+def _refuse_handle(at, dim) -> None:
+    raise IndexError(f"this thread's graph has no node {at}")
+
+
+def _refuse_handles(first, count, dim) -> None:
+    raise IndexError(f"this thread's graph has no nodes {first} to {first + count - 1}")
+
+
+commit = function("commit", _refuse_commit)
+handle = function("handle", _refuse_handle)
+handles = function("handles", _refuse_handles)
+
+_unused: list[Words] = []  # of graphs whose threads have ended
+_nobody = Words(words.GRAPH)
+_nobody["version"] = _nobody["open"] = NO_NODE
+
+
+def _ended(address: int, get=_api.PyThread_tss_get, set=_api.PyThread_tss_set, key=_thread_graph, renew=_renew) -> bool:
+    """Leave a graph's words without a thread; whether that was this one, so that no thread refers to them any more."""
+    renew(address)
+    if get(key) != address:
+        return False
+    set(key, None)
+    return True
+
+
+
+class Records:
+    """What a thread has recorded."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self):
+        self._words = _unused.pop() if _unused else Words(words.GRAPH)
+        self.renew()
+
+    def adopt(self) -> None:
+        """Be what the thread that calls records in."""
+        _api.PyThread_tss_set(_thread_graph, self._words.address)
+
+    def renew(self) -> None:
+        """Forget what has been recorded, under another version."""
+        _renew(self._words.address)
+
+    def cut(self, nodes: int, length: int, inputs_length: int) -> None:
+        """Forget the newest records, under another version."""
+        _cut(self._words.address, nodes, length, inputs_length)
+
+    # Finalizers hold what they use: when Python ends, modules may be empty before they run.
+    def end(self, finalizing=sys.is_finalizing, ended=_ended, nobody=_nobody, unused=_unused) -> None:
+        """The thread has ended: its expressions are nobody's, and another thread may have the memory."""
+        if not finalizing():
+            mine, self._words = self._words, nobody
+            if ended(mine.address):
+                unused.append(mine)
+
+    def watch(self) -> None:
+        """Have all records go the slow way."""
+        self._words["open"] = WATCHED
+
+    @property
+    def version(self) -> int:
+        """The number of the graph."""
+        return self._words["version"]
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+        return self._words["nodes"]
+
+    @property
+    def length(self) -> int:
+        """How many integers there are."""
+        return self._words["length"]
+
+    @property
+    def inputs_length(self) -> int:
+        """How many input values there are."""
+        return self._words["inputs_length"]
+
+    def address(self) -> int:
+        """Where the integers are, until the next record."""
+        return self._words["records"]
+
+    def inputs_address(self) -> int:
+        """Where the input values are, until the next one."""
+        return self._words["inputs"]
+
+    def integers(self) -> list[int]:
+        """All integers."""
+        count = self.length
+        return (c_int64 * count).from_address(self.address())[:] if count else []
+
+    def floats(self, start: int, count: int) -> np.ndarray:
+        """Input values, to be read or changed; valid until the next one comes."""
+        if not count:
+            return np.zeros(0, np.float32)
+        memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
+        return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
+
+    def take(self, values: np.ndarray) -> int:
+        """Keep the values of a float32 array, column by column; where they begin among the inputs."""
+        values = np.asfortranarray(values, np.float32)
+        return _take_inputs(self._words.address, values.ctypes.data, values.size)

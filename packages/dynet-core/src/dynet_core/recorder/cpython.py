@@ -1,0 +1,63 @@
+"""What the compiled recorder relies on of this Python: compared with known objects, by their memory."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import sysconfig
+
+from dynet_kernels.recorder import words
+
+
+def problem() -> str:
+    """Why the compiled recorder cannot work with this Python; empty if it can."""
+    if sys.implementation.name != "cpython":
+        return f"this is {sys.implementation.name}, not CPython"
+    if sys.maxsize < 1 << 32 or ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little":
+        return "this Python does not have little-endian words of 64 bits"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "this is a free-threaded build of Python"
+    if hasattr(sys, "gettotalrefcount") or sysconfig.get_config_var("Py_TRACE_REFS"):
+        return "this is a debug build of Python"
+    differing = next((name for name, same in _comparisons() if not same), "")
+    return f"this Python stores {differing} otherwise" if differing else ""
+
+
+def in_main_interpreter() -> bool:
+    """Whether this is the interpreter that the process began with."""
+    api = ctypes.pythonapi
+    api.PyInterpreterState_Get.restype = ctypes.c_void_p
+    api.PyInterpreterState_GetID.argtypes = [ctypes.c_void_p]
+    api.PyInterpreterState_GetID.restype = ctypes.c_int64
+    return api.PyInterpreterState_GetID(api.PyInterpreterState_Get()) == 0
+
+
+def word(address: int, place: int = 0) -> int:
+    """A word of memory."""
+    return ctypes.c_int64.from_address(address + 8 * place).value
+
+
+class _Probe:
+    __slots__ = ()
+
+
+def _comparisons():
+    """What is compared, by name."""
+    probe = _Probe()
+    known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
+    yield "types", all(word(id(x), words.OBJECT.index("type")) == id(type(x)) for x in known)
+    begin = word(id(probe), words.OBJECT.index("references"))
+    held = [probe, probe]
+    yield "references", begin > 0 and word(id(probe)) == begin + len(held) and sys.getrefcount(probe) >= begin + 2
+    items = [object() for _ in range(5)]
+    size, place = (words.LIST.index(name) for name in ("size", "items"))
+    stored = word(id(items), place)
+    same = word(id(items), size) == len(items) and [word(stored, k) for k in range(5)] == [id(x) for x in items]
+    yield "lists", same
+    listed = tuple(items)
+    same = word(id(listed), words.TUPLE.index("size")) == len(listed)
+    yield "tuples", same and [word(id(listed), len(words.TUPLE) + k) for k in range(5)] == [id(x) for x in items]
+    start, stop, step = items[:3]
+    part = slice(start, stop, step)
+    found = [word(id(part), words.SLICE.index(name)) for name in ("start", "stop", "step")]
+    yield "slices", found == [id(start), id(stop), id(step)]

@@ -1,0 +1,213 @@
+"""The recorder in Python: short and simple. It knows no quick ways."""
+
+from __future__ import annotations
+
+import array
+import functools
+import inspect
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
+
+_versions = itertools.count(1)
+_thread = threading.local()
+
+
+def expression_type(operations: type) -> type:
+    """The class of expressions."""
+
+    class Expression(operations):
+        __slots__ = ("_at", "_type", "_version")
+
+        def __new__(cls, *arguments, **named):
+            if cls is Expression:
+                raise TypeError(REFUSAL)
+            made = object.__new__(cls)
+            made._at, made._version = 0, NO_NODE
+            return made
+
+        at = property(lambda self: self._at)
+        version = property(lambda self: self._version)
+        type = property(lambda self: self._type)
+
+    Expression.__module__, Expression.__qualname__ = operations.__module__, "Expression"
+    global _expression
+    _expression = Expression
+    return Expression
+
+
+REFUSAL = "an expression is made by an operation, such as dy.inputVector, not by its class"
+_expression: Any = None
+
+
+def become(x, at: int, dim) -> None:
+    """Make an object a parameter."""
+    x._at, x._version, x._type = at, ANY_GRAPH, dim
+
+
+def know_parameters(parameters: type, constant: type, lookup: type) -> None:
+    """Say which types parameters have."""
+
+
+class Records:
+    """What a thread has recorded."""
+
+    __slots__ = ("_entries", "_flat", "_floats", "version")
+
+    def __init__(self):
+        self.renew()
+
+    def adopt(self) -> None:
+        """Be what the thread that calls records in."""
+        _thread.records = self
+
+    def renew(self) -> None:
+        """Forget what has been recorded, under another version."""
+        self._flat = array.array("q")
+        self._floats = array.array("f")
+        # What has been recorded: integers, how many of them there are by then, and how many nodes. One entry is added
+        # at a time, so that a record is whole or absent.
+        self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
+        self.version = next(_versions)
+
+    def cut(self, nodes: int, length: int, inputs_length: int) -> None:
+        """Forget the newest records, under another version."""
+        self.version = next(_versions)
+        self._flat = array.array("q")
+        self._entries = [entry for entry in self._entries if entry[1] <= length]
+        del self._floats[inputs_length:]
+
+    def end(self) -> None:
+        """The thread has ended: its expressions are nobody's."""
+        self.version = next(_versions)
+
+    def watch(self) -> None:
+        """Have all records go the slow way, which they do."""
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+        return self._entries[-1][2]
+
+    @property
+    def length(self) -> int:
+        """How many integers there are."""
+        return self._entries[-1][1]
+
+    @property
+    def inputs_length(self) -> int:
+        """How many input values there are."""
+        return len(self._floats)
+
+    def address(self) -> int:
+        """Where the integers are, until the next record."""
+        if len(self._flat) != self.length:
+            self._flat = array.array("q", itertools.chain.from_iterable([entry[0] for entry in self._entries]))
+        return self._flat.buffer_info()[0]
+
+    def inputs_address(self) -> int:
+        """Where the input values are, until the next one."""
+        return self._floats.buffer_info()[0]
+
+    def integers(self) -> list[int]:
+        """All integers."""
+        self.address()
+        return self._flat.tolist()
+
+    def floats(self, start: int, count: int) -> np.ndarray:
+        """Input values, to be read or changed; valid until the next one comes."""
+        return np.array(self._floats[start : start + count]) if not count else _view(self._floats, start, count)
+
+    def take(self, values: np.ndarray) -> int:
+        """Keep the values of a float32 array, column by column; where they begin among the inputs."""
+        start = len(self._floats)
+        self._floats = self._floats + array.array("f", values.tobytes(order="F"))
+        return start
+
+
+def _view(floats: array.array, start: int, count: int) -> np.ndarray:
+    return np.ctypeslib.as_array((np.ctypeslib.ctypes.c_float * count).from_address(floats.buffer_info()[0] + 4 * start))
+
+
+def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence) -> Any:
+    """Add a record of `nodes` nodes; the expression of the last, or None if an operand is no node of the graph."""
+    records = _thread.records
+    integers = list(head)
+    for x in operands:
+        if isinstance(x, int):
+            integers.append(x)
+        elif isinstance(x, _expression) and x.version in (ANY_GRAPH, records.version):
+            integers.append(x.at)
+        else:
+            return None
+    _, length, count = records._entries[-1]
+    node = handle(count + nodes - 1, dim)
+    records._entries.append((tuple(integers), length + len(integers), count + nodes))
+    return node
+
+
+def handle(at: int, dim) -> Any:
+    """An expression of a node of this thread's graph."""
+    node = object.__new__(_expression)
+    node._at, node._version, node._type = at, _thread.records.version, dim
+    return node
+
+
+def handles(first: int, count: int, dim) -> list:
+    """Expressions of nodes that follow each other."""
+    return [handle(first + k, dim) for k in range(count)]
+
+
+def function(kind: str, slow: Callable) -> Any:
+    """A function that records."""
+
+    @functools.wraps(slow)
+    def record(*arguments, **named):
+        return slow(*arguments, **named)
+
+    record.enter = _enter  # type: ignore[attr-defined]
+    return record
+
+
+def _enter(key: Sequence, signature: int, result, limit: int = 0) -> None:
+    """What the compiled recorder would remember."""
+
+
+def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
+    """Give a recording function the name, the documentation, the signature and the keywords of another one.
+
+    What it does not know goes to `around`, if there is one, with the function that it went to before.
+    """
+    signature, slow = inspect.signature(documented), record if around is None else functools.partial(around, record)
+
+    @functools.wraps(documented)
+    def described(*arguments, **named):
+        if named:
+            given = signature.bind(*arguments, **named)
+            arguments, named = given.args, given.kwargs
+        return slow(*arguments, **named)
+
+    described.enter = _enter  # type: ignore[attr-defined]
+    return described
+
+
+def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
+    """What an operator does: `slow(x, other)`, and `reflected(x, other)` where the expression is on the right."""
+    name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
+    setattr(_expression, f"__{name}__", lambda x, other: slow(x, other))
+    setattr(_expression, f"__r{name}__", lambda x, other: reflected(x, other))
+
+
+def negative(record: Callable) -> None:
+    """What `-x` does."""
+    _expression.__neg__ = lambda x: record(x)
+
+
+def subscript(item: Any, stretch: Any, slow: Callable) -> None:
+    """What `x[key]` does."""
+    _expression.__getitem__ = lambda x, key: slow(x, key)

@@ -1,0 +1,129 @@
+"""C functions whose bodies are TIR.
+
+TVM's LLVM backend lets a function return an int32 zero and nothing else, where CPython expects an object or NULL. So
+each C function is two. Its body, in TIR, stores what it returns at an address that it is told. A trampoline, in LLVM IR
+text of eight lines, passes that address and returns what stands there. It also passes the address of the words that all
+functions share, a global that is set when the code is loaded. TVM's own LLVM turns the text into an object file too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CFunction:
+    """A C function: its parameters, all int64 or addresses, and the emitter of its body.
+
+    The emitter is called with the address of the shared words, the parameters, and the address for the result.
+    Parameters that are `gathered` are passed on as the address of an array of them.
+    """
+
+    parameters: Sequence[str]
+    emit: Callable
+    gathered: bool = False
+
+
+def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
+    """Compile functions; gives the object files, of the bodies and of the trampolines. Imports TVM."""
+    import tvm
+    from tvm import ir
+
+    from ..machine import compile_cpu
+
+    module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
+    bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))
+    compile_cpu(module, target).write_to_file(str(bodies))
+    text.write_text(_trampolines(functions, target))
+    tvm.runtime.load_module(str(text)).write_to_file(str(trampolines))
+    return [bodies.read_bytes(), trampolines.read_bytes()]
+
+
+def _body(name: str, function: CFunction):
+    from tvm import ir, tirx
+    from tvm.script.ir_builder import IRBuilder
+    from tvm.tirx.script import builder as T
+
+    given = ["arguments"] if function.gathered else function.parameters
+    with IRBuilder() as builder:
+        with T.prim_func(s_tir=True):
+            T.func_name(f"body_{name}")
+            T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})  # as it is: no packed arguments
+            T.func_ret(ir.PrimType("int32"))
+            function.emit(*[T.arg(parameter, T.int64()) for parameter in ("shared", *given, "out")])
+            T.Return(tirx.const(0, "int32"))
+    return builder.get()
+
+
+TP_FREE = 74  # in the numbering of PyType_GetSlot
+
+# Frees an object of a heap type that the chain of free expressions does not take: a parameter, or one too many.
+FREE_OBJECT = f"""
+declare i64 @PyType_GetSlot(i64, i32)
+declare void @Py_DecRef(i64)
+define i64 @dynet_free_object(i64 %object) {{
+  %words = inttoptr i64 %object to ptr
+  %type_at = getelementptr i64, ptr %words, i64 1
+  %type = load i64, ptr %type_at
+  %found = call i64 @PyType_GetSlot(i64 %type, i32 {TP_FREE})
+  %free = inttoptr i64 %found to ptr
+  call void %free(i64 %object)
+  call void @Py_DecRef(i64 %type)
+  ret i64 0
+}}"""
+
+
+def _trampolines(functions: dict[str, CFunction], target) -> str:
+    text, stores = ["@shared = internal global i64 0", FREE_OBJECT], []
+    for place, (name, function) in enumerate(functions.items()):
+        text.append(_trampoline(name, function))
+        stores += [
+            f"  %p{place} = getelementptr i64, ptr %table, i64 {place}",
+            f"  store i64 ptrtoint (ptr @{name} to i64), ptr %p{place}",
+        ]
+    return "\n".join(
+        [
+            *text,
+            "define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {",
+            "  %first = getelementptr i8, ptr %arguments, i64 8",  # an argument is its type and, 8 bytes on, its value
+            "  %table = load ptr, ptr %first",
+            "  %second = getelementptr i8, ptr %arguments, i64 24",
+            "  %given = load i64, ptr %second",
+            "  store i64 %given, ptr @shared",
+            *stores,
+            "  ret i32 0\n}",
+            f'!llvm.module.flags = !{{!0}}\n!0 = !{{i32 4, !"tvm_target", !"{_described(target)}"}}\n',
+        ]
+    )
+
+
+def _trampoline(name: str, function: CFunction) -> str:
+    given = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
+    passed, gather = given, []
+    if function.gathered:
+        passed, gather = "i64 %array", [f"  %gathered = alloca [{len(function.parameters)} x i64]"]
+        for place, parameter in enumerate(function.parameters):
+            gather += [
+                f"  %g{place} = getelementptr i64, ptr %gathered, i64 {place}",
+                f"  store i64 %{parameter}, ptr %g{place}",
+            ]
+        gather.append("  %array = ptrtoint ptr %gathered to i64")
+    lines = [
+        f"define i64 @{name}({given}) {{",
+        "  %result = alloca i64",
+        "  %out = ptrtoint ptr %result to i64",
+        "  %shared_at = load i64, ptr @shared",
+        *gather,
+        f"  %status = call i32 @body_{name}(i64 %shared_at, {passed + ', ' if passed else ''}i64 %out)",
+        "  %value = load i64, ptr %result",
+        "  ret i64 %value\n}",
+    ]
+    types = ", ".join(["i64"] * (2 + (1 if function.gathered else len(function.parameters))))
+    return "\n".join([f"\ndeclare i32 @body_{name}({types})", *lines])
+
+
+def _described(target) -> str:
+    """The target as a string of LLVM IR."""
+    return str(target).replace("\\", "\\5C").replace('"', "\\22")

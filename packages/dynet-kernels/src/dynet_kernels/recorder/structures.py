@@ -1,0 +1,76 @@
+"""Structures in memory whose fields emit loads and stores."""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import int64, let
+from . import words
+
+
+def words_at(address):
+    """Memory as words."""
+    return tir.buffer_at(address, "int64")
+
+
+class Structure:
+    """Words at an address. Subclasses list the names of these; each is read and written like an attribute."""
+
+    names: tuple[str, ...] = ()
+
+    def __init__(self, address):
+        object.__setattr__(self, "address", address)
+        object.__setattr__(self, "_words", words_at(address))
+
+    def __getattr__(self, name):
+        return self._words[int64(self.names.index(name))]
+
+    def __setattr__(self, name, value):
+        T.buffer_store(self._words, int64(value), [int64(self.names.index(name))])
+
+
+class Object(Structure):
+    names = words.OBJECT
+
+
+class List(Structure):
+    names = words.LIST
+
+
+class Tuple(Structure):
+    names = words.TUPLE
+
+
+class Slice(Structure):
+    names = words.SLICE
+
+
+class Expression(Structure):
+    names = words.EXPRESSION
+
+
+class Function(Structure):
+    names = words.FUNCTION
+
+
+class Graph(Structure):
+    names = words.GRAPH
+
+
+class Shared(Structure):
+    names = words.SHARED
+
+
+class Row:
+    """A row of a function's table: a key, and what is known under it."""
+
+    def __init__(self, table, place, key):
+        self._words, self.key = words_at(let(table + place * int64(8 * (key + len(words.ROW))))), key
+
+    def __getattr__(self, name):
+        return self._words[int64(self.key + words.ROW.index(name))]
+
+    def key_word(self, place):
+        """A word of the key."""
+        return self._words[place]

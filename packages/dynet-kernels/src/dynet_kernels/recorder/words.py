@@ -1,0 +1,47 @@
+"""Where things stand in the memory that compiled functions, CPython and the graph share. Needs no TVM.
+
+Everything is a word of 8 bytes.
+"""
+
+from __future__ import annotations
+
+# CPython's own: every object begins with OBJECT.
+OBJECT = ("references", "type")
+LIST = (*OBJECT, "size", "items")
+TUPLE = (*OBJECT, "size")  # the items follow
+SLICE = (*OBJECT, "start", "stop", "step")
+
+# `at` is the node's number in its graph, or -1 minus the row of a parameter; `dim` the address of its Dim. An
+# expression owns nothing, so to free it is to keep it for the next one: `at` is the address of the next free one then.
+EXPRESSION = (*OBJECT, "at", "version", "dim")
+ANY_GRAPH = 0  # the version of parameters
+NO_NODE = -1  # the version of what is neither a node nor a parameter
+WATCHED = -2  # `open` of a graph whose records do not go the quick way
+
+# A recording function. `slow` is the Python function that does what is unusual. A table of `mask` + 1 rows, of which
+# `used` are taken, holds the signatures known so far; a row is `key` words, and then the words of ROW.
+FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "name", "qualname")
+ROW = ("signature", "result", "limit")  # of the node: where its signature stands, its Dim, and what an index is below
+
+# What a thread has recorded. `open` is `version`, or WATCHED. `records` are `length` integers, `inputs` are
+# `inputs_length` floats; there is room for `room` and `inputs_room`.
+GRAPH = ("open", "version", "nodes", "records", "length", "room", "inputs", "inputs_length", "inputs_room")
+
+OPERATORS = ("add", "subtract", "multiply", "true_divide")
+# An operator is four functions: of two expressions, of an expression and a number, of a number and an expression, and
+# the Python function for the rest.
+OPERATOR = ("pair", "right", "left", "slow")
+SHARED = (
+    "thread_graph",  # the key under which each thread keeps the address of its graph
+    "newest",  # the version that was given last
+    "free", "free_count", "free_most",  # expressions to be used again
+    # addresses of Python's objects
+    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice", "none",
+    "not_implemented",
+    "refuse_new", "negative", "item", "stretch", "subscript",  # functions for the slots of `Expression`
+    *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),
+)  # fmt: skip
+
+MOST_KEYED = 8  # operands of a list whose Dims are a key; of longer lists, all Dims must be the same
+LIST_KEY = MOST_KEYED + 1  # words of such a key: how many there are (of longer ones: minus that), and the Dims
+FIRST_ROWS = 8  # of a table

@@ -16,6 +16,8 @@ import numpy as np
 from dynet_kernels.recorder import compiled, words
 from dynet_kernels.recorder.words import ANY_GRAPH, LIST_KEY, MOST_KEYED, NO_NODE, ROW, WATCHED
 
+from .keywords import with_keywords
+
 _forever: list = []  # what compiled code or CPython refers to by its address
 MOST_FREE = int(os.environ.get("DYNET_EXPRESSION_CHAIN", 1 << 14))
 """How many expressions are kept to be used again; with 0 each is really freed, as tools that check memory want it."""
@@ -234,21 +236,13 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
     What it does not know goes to `around`, if there is one, with the function that it went to before.
     """
-    name, unusual = documented.__name__, _documented[id(record)]
+    unusual = _documented[id(record)]
     if around is not None:
         unusual = functools.partial(around, unusual)
-    signature = inspect.signature(documented)
-
-    def slow(*arguments, **named):
-        try:
-            given = signature.bind(*arguments, **named)
-        except TypeError as error:
-            raise TypeError(f"{name}(): {error}") from None
-        return unusual(*given.args, **given.kwargs)
-
-    slow.__name__ = slow.__qualname__ = name
+    slow = with_keywords(documented, unusual)
     _documented[id(record)] = immortal(documented)
     _take_names(record, documented)
+    _word(record, "parameters").value = id(immortal(tuple(map(sys.intern, inspect.signature(documented).parameters))))
     _word(record, "slow").value = id(immortal(slow))
     return record
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import functools
-import inspect
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
+
+from .keywords import with_keywords
 
 _versions = itertools.count(1)
 _thread = threading.local()
@@ -183,15 +184,8 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
     What it does not know goes to `around`, if there is one, with the function that it went to before.
     """
-    signature, slow = inspect.signature(documented), record if around is None else functools.partial(around, record)
-
-    @functools.wraps(documented)
-    def described(*arguments, **named):
-        if named:
-            given = signature.bind(*arguments, **named)
-            arguments, named = given.args, given.kwargs
-        return slow(*arguments, **named)
-
+    described = with_keywords(documented, record if around is None else functools.partial(around, record))
+    functools.update_wrapper(described, documented)
     described.enter = _enter  # type: ignore[attr-defined]
     return described
 

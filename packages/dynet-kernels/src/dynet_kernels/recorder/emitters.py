@@ -72,11 +72,20 @@ def is_sequence(shared, object_at):
     return either(kind == shared.list, kind == shared.tuple)
 
 
+def behind(tuple_at):
+    """Where the items of a tuple are."""
+    return let(tuple_at + int64(8 * len(words.TUPLE)))
+
+
+def count_of(count):
+    """How many arguments by place vectorcall's `count` says there are."""
+    return let(T.bitwise_and(count, int64(COUNT)))
+
+
 def items_of(shared, sequence_at):
     """Where the items of a list or tuple are."""
     of_list = Object(sequence_at).type == shared.list
-    behind = sequence_at + int64(8 * len(words.TUPLE))
-    return let(T.if_then_else(of_list, List(sequence_at).items, behind))
+    return let(T.if_then_else(of_list, List(sequence_at).items, behind(sequence_at)))
 
 
 class Int:
@@ -120,14 +129,25 @@ class Outcome:
 
 
 class Call:
-    """What a function was called with: its arguments by place, if there were no keywords."""
+    """What a function was called with: its arguments by place. Those by keyword may be the last, in their order."""
 
-    def __init__(self, arguments, count, keywords):
-        self.arguments, self.raw_count, self.keywords = arguments, count, keywords
-        self._words = words_at(arguments)
+    def __init__(self, function, arguments, count, keywords):
+        self._words, self._count, self._in_order = words_at(arguments), Counter(count_of(count)), Counter(int64(1))
+        with when(keywords != int64(NULL)):
+            by_place, named = let(self._count.get()), let(Tuple(keywords).size)
+            self._count.set(by_place + named)
+            self._in_order.set(int64(0))
+            names = let(function.parameters)
+            with when(names != int64(NULL)):
+                with when(Tuple(names).size >= by_place + named):
+                    self._in_order.set(int64(1))
+                    given, known = words_at(behind(keywords)), words_at(behind(names))
+                    with T.serial(int64(0), named) as place:
+                        with when(given[place] != known[by_place + place]):
+                            self._in_order.set(int64(0))
 
     def has(self, count):
-        return T.And(T.bitwise_and(self.raw_count, int64(COUNT)) == int64(count), self.keywords == int64(NULL))
+        return T.And(self._count.get() == int64(count), self._in_order.get() != int64(0))
 
     def __getitem__(self, place):
         return let(self._words[int64(place)])
@@ -464,7 +484,7 @@ def called(operands, record):
 
     def emit(shared_at, function_at, arguments, count, keywords, out):
         shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-        call = Call(arguments, count, keywords)
+        call = Call(function, arguments, count, keywords)
         with when(call.has(operands)):
             record(shared, function, *[call[place] for place in range(operands)], outcome)
         outcome.otherwise(function.slow, arguments, count, keywords)
@@ -530,7 +550,7 @@ def commit(shared_at, function_at, arguments, count, keywords, out):
     this graph. It works for graphs that something watches, too.
     """
     shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(arguments, count, keywords)
+    call = Call(function, arguments, count, keywords)
     with when(call.has(4)):
         dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
         graph_at = thread_graph(shared)
@@ -584,7 +604,7 @@ def give_back(shared, expression_at):
 def handle(shared_at, function_at, arguments, count, keywords, out):
     """handle(at, dim): an expression of a node of this thread's graph."""
     shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(arguments, count, keywords)
+    call = Call(function, arguments, count, keywords)
     with when(call.has(2)):
         graph_at = thread_graph(shared)
         with when(both(graph_at != int64(NULL), is_int(shared, call[0]))):
@@ -601,7 +621,7 @@ def handle(shared_at, function_at, arguments, count, keywords, out):
 def handles(shared_at, function_at, arguments, count, keywords, out):
     """handles(first, count, dim): a list of expressions of nodes of this thread's graph that follow each other."""
     shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(arguments, count, keywords)
+    call = Call(function, arguments, count, keywords)
     with when(call.has(3)):
         graph_at = thread_graph(shared)
         with when(both(graph_at != int64(NULL), is_int(shared, call[0]), is_int(shared, call[1]))):

@@ -55,9 +55,7 @@ def test_compiled_code_reads_what_has_two_digits(engine):
 
 def zeros_without_digits():
     """Zeros that are objects of their own, whose digit, which no code may look at, may hold anything."""
-    make = getattr(ctypes.pythonapi, "_PyLong_New", None)
-    if make is None:
-        return [int.from_bytes(bytes(1), "little") for _ in range(SMALL)]  # in Python 3.10 such ones
+    make = ctypes.pythonapi._PyLong_New
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_ssize_t]
     made = [make(0) for _ in range(SMALL)]
     for zero in made:  # the room for it is there: memory comes in pieces of 16 bytes

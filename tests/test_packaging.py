@@ -52,12 +52,13 @@ def test_readmes_name_this_version():
 
 
 def test_one_oldest_python_stands_everywhere():
-    """In all six packages, in what ruff and pyright check for, and in what the README asks for."""
+    """In all six packages, in what ruff and pyright check for, in what is tested, and in what the README asks for."""
     (required,) = {manifest["project"]["requires-python"] for manifest in MANIFESTS.values()}
     oldest = required.removeprefix(">=")
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     assert tools["pyright"]["pythonVersion"] == oldest
     assert tools["ruff"]["target-version"] == "py" + oldest.replace(".", "")
+    assert f'PYTHONS = ("{oldest}", ' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
     for name in ("README.md", ".ci/run"):
         asked = re.findall(r"Python (\d+\.\d+) or (?:later|newer)", (ROOT / name).read_text(encoding="utf-8"))
         assert asked == [oldest], name

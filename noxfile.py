@@ -8,14 +8,22 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2025.2.9"
+nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
+nox.options.error_on_missing_interpreters = False  # their sessions are skipped, and say so
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PACKAGES = {path.parent.name: nox.project.load_toml(path) for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
+PYTHONS = ("3.11", "3.12", "3.13")
+RECORDING = (
+    "packages/dynet-ops/tests/test_operators.py",
+    "packages/dynet-ops/tests/test_graph.py",
+    "tests/test_other_threads.py",
+    "tests/test_graph_modes.py",
+)  # tests of how operations are recorded, which goes by CPython's own objects
 
 
 def group(*names):
@@ -55,9 +63,22 @@ def untuned(session):
     run_all_tests(session, DYNET_RECORDS="off")
 
 
+@nox.session
+def plain(session):
+    """The whole test-suite with the recorder in Python, which serves where the compiled one cannot."""
+    run_all_tests(session, DYNET_RECORDER="python")
+
+
 def run_all_tests(session, **environment):
     session.install("-r", "requirements.txt", *group("test", "examples"))
     session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs, env=environment)
+
+
+@nox.session(python=PYTHONS, download_python="never")
+def pythons(session):
+    """The tests of recording under each Python that is supported; one that this machine lacks is skipped."""
+    session.install("-r", "requirements.txt", *group("test"))
+    session.run("pytest", *(session.posargs or RECORDING))
 
 
 @nox.session

@@ -5,16 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-PACKAGES = Path(__file__).parents[1] / "packages"
+ROOT = Path(__file__).parents[1]
+PACKAGES = ROOT / "packages"
 MANIFESTS = {
     path.parent.name: tomllib.loads(path.read_text(encoding="utf-8"))
     for path in sorted(PACKAGES.glob("*/pyproject.toml"))
@@ -52,6 +49,19 @@ def test_siblings_are_pinned_to_one_version(name):
 def test_readmes_name_this_version():
     pins = {pin for path in PACKAGES.glob("*/README.md") for pin in re.findall(r"==([\d.]+)", path.read_text())}
     assert pins == {VERSION}
+
+
+def test_one_oldest_python_stands_everywhere():
+    """In all six packages, in what ruff and pyright check for, in what is tested, and in what the README asks for."""
+    (required,) = {manifest["project"]["requires-python"] for manifest in MANIFESTS.values()}
+    oldest = required.removeprefix(">=")
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert tools["pyright"]["pythonVersion"] == oldest
+    assert tools["ruff"]["target-version"] == "py" + oldest.replace(".", "")
+    assert f'PYTHONS = ("{oldest}", ' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    for name in ("README.md", ".ci/run"):
+        asked = re.findall(r"Python (\d+\.\d+) or (?:later|newer)", (ROOT / name).read_text(encoding="utf-8"))
+        assert asked == [oldest], name
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from pathlib import Path
 import emulation
 import pytest
 
+import dynet.__main__
+
 pytestmark = pytest.mark.skipif(emulation.COMPILER is None, reason="there is no g++ on this machine")
 PROGRAM = """
 {before}
@@ -61,3 +63,10 @@ def test_tf32_is_used_where_it_is_asked_for(asking, tmp_path):
 def test_the_cpu_is_used_otherwise(tmp_path):
     name, _, value = output(tmp_path, ["--dynet-tf32"])
     assert name == "CPU" and float(value) > 4.0004
+
+
+def test_the_text_for_bug_reports_names_the_gpu():
+    command = [sys.executable, Path(emulation.__file__).parent, dynet.__main__.__file__]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "\nGPU: emulated GPU (sm_90)\nGPU compiler: emulation" in done.stdout

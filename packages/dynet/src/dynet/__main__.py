@@ -1,0 +1,140 @@
+"""Text for bug reports: ``python -m dynet`` says what runs here, and what is missing.
+
+One line a subject. What cannot be found out says why, and the other lines follow. No kernel is compiled.
+"""
+
+import importlib
+import io
+import os
+import platform
+import sys
+import sysconfig
+import warnings
+from collections.abc import Callable
+
+import dynet
+from dynet import _installation
+from dynet_kernels import cache, sharing, target
+from dynet_kernels.cuda import compiler, driver
+
+REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
+
+
+def packages() -> str:
+    """The packages of this library, those that are optional too."""
+    versions = [_version(name) for name in _installation.SIBLINGS]
+    return ", ".join([f"dynet {dynet.__version__}", *versions])
+
+
+def requirements() -> str:
+    """What this library runs on."""
+    return ", ".join(map(_version, REQUIRED))
+
+
+def _version(distribution: str) -> str:
+    found = _installation.version_of(distribution)
+    if found is None and _installation.is_installed(distribution.replace("-", "_")):
+        found = "from a source tree"
+    return f"{distribution} {found or 'not installed'}"
+
+
+def python() -> str:
+    """Python's version, and how it was built where that is unusual."""
+    built = {
+        "free-threaded": sysconfig.get_config_var("Py_GIL_DISABLED"),
+        "debug": sysconfig.get_config_var("Py_DEBUG"),
+    }
+    kind = ", ".join(name for name, is_so in built.items() if is_so) or "ordinary"
+    return f"{platform.python_implementation()} {sys.version} ({kind} build)"
+
+
+def cpu() -> str:
+    """Which CPU this is, by the numbers that the system gives its model."""
+    machine, model, _ = target.read_cpu()
+    return f"{machine}, {model.replace(chr(10), ', ') or 'of an unknown model'}"
+
+
+def compile_target() -> str:
+    """What kernels are compiled for."""
+    chosen = target.host_cpu()
+    return f"{chosen.kind}, {chosen.lanes} numbers to a vector, {chosen.tvm_target().attrs['mcpu']} to LLVM"
+
+
+def recorder() -> str:
+    """What records operations, and why this one."""
+    name = "dynet_core.recorder"
+    return importlib.import_module(name).DESCRIPTION if _installation.is_installed(name) else "python"
+
+
+def kernel_cache() -> str:
+    """Where compiled kernels are kept."""
+    directory = cache.cache_directory()
+    sizes = [path.stat().st_size for path in directory.glob("*.o")]
+    text = f"{directory}, {len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB"
+    return text if os.access(directory, os.W_OK | os.X_OK) else f"{text}, but it cannot be written to"
+
+
+def gpus() -> str:
+    """The GPUs, or why there is none."""
+    try:
+        found = [driver.Gpu(number) for number in range(driver.gpu_count())]
+    except driver.NoDriverError as problem:
+        return f"none: {problem}"
+    return ", ".join(f"{gpu.name} ({gpu.arch})" for gpu in found)
+
+
+def gpu_compiler() -> str:
+    """What would compile kernels for a GPU."""
+    try:
+        return compiler.name()
+    except compiler.NoCompilerError as problem:
+        return f"none: {problem}"
+
+
+def threads() -> str:
+    """How many threads share a pass, and what that number goes by."""
+    return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing._cores()} cores"
+
+
+def environment() -> str:
+    """The variables that are this library's."""
+    found = [f"{name}={value!r}" for name, value in sorted(os.environ.items()) if name.startswith("DYNET_")]
+    return ", ".join(found) or "no DYNET_ variables are set"
+
+
+LINES: dict[str, Callable[[], str]] = {
+    "packages": packages,
+    "requirements": requirements,
+    "Python": python,
+    "system": platform.platform,
+    "CPU": cpu,
+    "compile target": compile_target,
+    "recorder": recorder,
+    "kernel cache": kernel_cache,
+    "GPU": gpus,
+    "GPU compiler": gpu_compiler,
+    "threads": threads,
+    "environment": environment,
+}
+
+
+def described(find: Callable[[], str]) -> str:
+    """What a function finds out, on one line, with what it warns of; or why it finds out nothing."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            text = find()
+        except Exception as problem:
+            text = f"unknown ({type(problem).__name__}: {problem})"
+    return " ".join("; ".join([text, *(str(warning.message) for warning in warned)]).split())
+
+
+def main() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that the terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for name, find in LINES.items():
+        print(f"{name}: {described(find)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

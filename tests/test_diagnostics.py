@@ -1,0 +1,166 @@
+"""`python -m dynet`, the text for bug reports: each line says what it finds, or why it finds nothing."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import warnings
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+import dynet
+from dynet import __main__ as diagnostics
+from dynet import _installation
+from dynet_kernels import sharing
+from dynet_kernels.cuda import driver
+
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # where there is a driver, it finds none
+PLAIN = {"DYNET_RECORDER": "python"}  # so that the import adds nothing to a cache
+
+
+def lines_of(*flags, without=(), **variables):
+    """The lines of the report by their names, with these environment variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DYNET_") and name not in without}
+    done = subprocess.run(
+        [sys.executable, *flags, "-m", "dynet"], env=kept | variables, capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    pairs = [line.partition(": ") for line in done.stdout.splitlines()]
+    assert [name for name, _, _ in pairs] == list(diagnostics.LINES)
+    return {name: text for name, _, text in pairs}
+
+
+@pytest.fixture
+def empty_cache(tmp_path):
+    path = tmp_path / "cache"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def test_every_line_says_what_is_so(empty_cache):
+    for name, size in (("one.o", 1 << 20), ("two.o", 1 << 19), ("one.lock", 1 << 21)):
+        (empty_cache / name).write_bytes(bytes(size))
+    cache_path = os.path.realpath(empty_cache)
+    lines = lines_of(DYNET_CACHE_DIR=str(empty_cache), DYNET_NUM_THREADS="1", **NO_GPU, **PLAIN)
+
+    version = dynet.__version__
+    assert lines["packages"] == ", ".join(f"{name} {version}" for name in ("dynet", *_installation.SIBLINGS))
+    required = dict(text.rsplit(" ", 1) for text in lines["requirements"].split(", "))
+    assert required.pop("numpy") == np.__version__
+    assert required == {name: metadata.version(name) for name in diagnostics.REQUIRED[1:]}
+    assert re.fullmatch(
+        r"CPython \d+\.\d+\.\d.* \((ordinary|free-threaded|debug|free-threaded, debug) build\)", lines["Python"]
+    )
+    assert " ".join(sys.version.split()) in lines["Python"]
+    assert ("free-threaded" in lines["Python"]) == bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    assert ("debug" in lines["Python"]) == hasattr(sys, "gettotalrefcount")
+    assert os.uname().release in lines["system"]
+    assert re.fullmatch(r"\w+-\w+, .+", lines["CPU"])
+    assert re.fullmatch(r"native, (4|8|16) numbers to a vector, [\w.-]+ to LLVM", lines["compile target"])
+    assert re.match(r"python\b", lines["recorder"])
+    assert lines["kernel cache"] == f"{cache_path}, 2 files, 1.5 MiB"
+    assert lines["GPU"].startswith("none: the NVIDIA driver ")
+    assert re.match(r"nvcc$|nvrtc$|none: neither nvcc .* nor nvrtc ", lines["GPU compiler"])
+    cores = len(os.sched_getaffinity(0))
+    assert lines["threads"] == f"1 share work, of {sharing.MOST} at most; this process may use {cores} cores"
+    expected = f"DYNET_CACHE_DIR={str(empty_cache)!r}, DYNET_NUM_THREADS='1', DYNET_RECORDER='python'"
+    assert lines["environment"] == expected
+
+
+def test_no_kernel_is_compiled(empty_cache):
+    lines_of(DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    assert list(empty_cache.iterdir()) == []
+
+
+def test_without_settings(monkeypatch):
+    for name in os.environ:
+        if name.startswith("DYNET_"):
+            monkeypatch.delenv(name)
+    assert diagnostics.environment() == "no DYNET_ variables are set"
+
+
+def test_the_recorder_is_that_of_this_process():
+    assert re.match(r"(compiled|python)\b", diagnostics.recorder())
+
+
+@pytest.mark.parametrize("variable", ["DYNET_CACHE_DIR", "XDG_CACHE_HOME"])
+def test_a_cache_that_cannot_be_used_is_said_to_be_so(variable, tmp_path):
+    """A file stands where the directory should be. Only where the user chose it, no other takes its place."""
+    file = tmp_path / "file"
+    file.write_text("")
+    text = lines_of(**{variable: str(file)}, **PLAIN)["kernel cache"]
+    if variable == "DYNET_CACHE_DIR":
+        reason = f"DYNET_CACHE_DIR cannot be used: {os.path.realpath(file)} is not a directory"
+        assert text == f"unknown (CacheError: {reason})"
+    else:
+        instead, reason = re.fullmatch(r"(.+), \d+ files, [\d.]+ MiB; dynet: (.+)", text).groups()
+        assert f"kept in {instead}, since {file}" in reason
+
+
+def test_a_cache_of_others_is_said_to_be_so(empty_cache):
+    empty_cache.chmod(0o777)
+    text = lines_of(DYNET_CACHE_DIR=str(empty_cache), **PLAIN)["kernel cache"]
+    assert "can be written to by others (mode 0777)" in text
+
+
+def test_a_cache_that_cannot_be_written_to_is_said_to_be_so(empty_cache, monkeypatch):
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(empty_cache))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    assert diagnostics.kernel_cache().endswith(", 0 files, 0.0 MiB, but it cannot be written to")
+
+
+def test_without_a_home(tmp_path):
+    """The cache is then where the system has this user's home, or a temporary directory with the reason."""
+    text = lines_of(without=("HOME", "XDG_CACHE_HOME"), TMPDIR=str(tmp_path), **PLAIN)["kernel cache"]
+    assert re.match(r"/.*, \d+ files, [\d.]+ MiB", text)
+
+
+def test_a_chosen_target_is_named(empty_cache):
+    lines = lines_of(DYNET_CPU="generic", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    assert lines["compile target"].startswith("generic, 4 numbers to a vector, ")
+    assert "DYNET_CPU='generic'" in lines["environment"]
+
+
+def test_what_is_wrong_with_one_line_leaves_the_others(empty_cache):
+    lines = lines_of(DYNET_CPU="sse", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    assert lines["compile target"].startswith("unknown (ValueError: DYNET_CPU is 'sse': use one of ")
+    assert lines["kernel cache"].endswith(", 0 files, 0.0 MiB")
+
+
+def test_any_text_fits_on_one_line_of_any_terminal(tmp_path):
+    lines = lines_of(
+        "-W", "error", DYNET_CACHE_DIR=f"{tmp_path}/caché", PYTHONIOENCODING="ascii", DYNET_ODD="a\nb: \udcff"
+    )
+    assert r"/cach\xe9, 0 files" in lines["kernel cache"]
+    assert r"DYNET_ODD='a\nb: \udcff'" in lines["environment"]
+
+
+def test_a_line_that_fails_says_why_and_warnings_are_part_of_it():
+    def fail():
+        warnings.warn("something\nis odd", stacklevel=1)
+        raise OSError("some\nreason")
+
+    assert diagnostics.described(fail) == "unknown (OSError: some reason); something is odd"
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setattr(_installation, "version_of", {"dynet-kernels": "3.0.0", "dynet-core": "3.0.0"}.get)
+    monkeypatch.setattr(_installation, "is_installed", lambda module: module == "dynet_ops")
+    expected = "dynet-kernels 3.0.0, dynet-core 3.0.0, dynet-ops from a source tree"
+    assert diagnostics.packages().endswith(f"{expected}, dynet-rnn not installed, dynet-optim not installed")
+
+
+def test_a_missing_driver_is_named(monkeypatch):
+    monkeypatch.setattr(driver, "LIBRARY", "libnosuchcuda.so.1")
+    driver._library.cache_clear()
+    driver.gpu_count.cache_clear()
+    assert diagnostics.gpus().startswith("none: the NVIDIA driver is missing: libnosuchcuda.so.1 cannot be loaded")
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    monkeypatch.setattr(diagnostics.compiler, "find_nvcc", lambda: None)
+    monkeypatch.setattr(diagnostics.compiler, "find_nvrtc", lambda: None)
+    assert "pip install 'dynet-kernels[cuda]'" in diagnostics.gpu_compiler()

@@ -132,7 +132,7 @@ def test_what_is_no_device_is_refused(name, wrong):
 
 def test_a_refused_device_changes_nothing():
     m = dy.Model()
-    before = len(current().nodes), len(current().inputs)
+    before = current().records.length, current().records.inputs_length
     for call in (
         lambda: dy.inputVector([1.0], "GPU:1"),
         lambda: dy.scalarInput(1.0, "GPU:1"),
@@ -140,7 +140,7 @@ def test_a_refused_device_changes_nothing():
     ):
         with pytest.raises(dy.DeviceError):
             call()
-    assert (len(current().nodes), len(current().inputs)) == before
+    assert (current().records.length, current().records.inputs_length) == before
     assert m.parameters_list() == [] and m.add_parameters(1).name() == "/_0"
 
 
@@ -227,10 +227,10 @@ def test_gradients_of_slices_of_the_batch():
 )
 def test_slices_of_the_batch_that_are_refused(key, error, message):
     x = batch(4, 6)
-    before = len(current().nodes)
+    before = current().records.length
     with pytest.raises(error, match=message):
         x[key]
-    assert len(current().nodes) == before
+    assert current().records.length == before
 
 
 # Lists of arrays

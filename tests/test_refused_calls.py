@@ -295,28 +295,6 @@ def test_an_update_that_fails_in_its_preparations_can_be_repeated(at, error, mon
     assert all((p.as_array() < [1, 2]).all() for p in parameters)
 
 
-def test_a_small_graph_after_one_that_was_interrupted_when_it_was_written():
-    """What was written half is not taken for what was written before."""
-
-    class Interrupted(list):
-        def copy(self):
-            raise KeyboardInterrupt
-
-    def value(op):
-        return op(dy.inputVector([1.0, 2.0])).npvalue()
-
-    dy.renew_cg()
-    expected = value(dy.tanh)
-    dy.renew_cg()
-    graph = dy.cg()
-    graph.nodes = Interrupted()
-    with pytest.raises(KeyboardInterrupt):
-        value(dy.exp)
-    graph.nodes = graph.engine.recorded
-    dy.renew_cg()
-    np.testing.assert_array_equal(value(dy.tanh), expected)
-
-
 @pytest.mark.parametrize("use", ["p", "E", "whole"])
 def test_an_update_with_a_gradient_is_not(use):
     model = dy.Model()
@@ -353,7 +331,7 @@ def test_a_graph_is_renewed_after_an_interrupt_anywhere():
     threading.setprofile(None)
     lines, at = 0, 7
     files = (
-        "handles.py",
+        "compiled.py",
         "graph.py",
         "engine.py",
         "record.py",

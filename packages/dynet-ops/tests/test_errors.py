@@ -514,15 +514,15 @@ def zeros_for(sample):
 def assert_refused(op, sample, operands, error, *parts):
     """The call fails with this error, which begins with the op's name, and leaves the graph as it was."""
     graph = current()
-    nodes, inputs = list(graph.nodes), list(graph.inputs)
+    nodes, inputs = graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()
     with pytest.raises(error) as caught:
         record(op, sample, operands)
     assert type(caught.value) is error
     assert str(caught.value).split(":")[0] in [op.name, OPERATORS.get(op.name), *STEPS_OF.get(op.name, [])]
     for part in parts:
         assert part in str(caught.value)
-    assert list(graph.nodes) == nodes
-    assert list(graph.inputs) == inputs
+    assert graph.records.integers() == nodes
+    assert graph.records.floats(0, graph.records.inputs_length).tolist() == inputs
 
 
 @of_each_op
@@ -598,11 +598,11 @@ def test_an_error_leaves_no_half_node(call):
     renew_cg()
     x = dy.inputVector([1.0, 2.0, 3.0])
     graph = current()
-    nodes, inputs = list(graph.nodes), list(graph.inputs)
+    nodes, inputs = graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()
     with pytest.raises((ArgumentError, ArgumentTypeError, ShapeError, OutOfRangeError)):
         call(x)
-    assert list(graph.nodes) == nodes
-    assert list(graph.inputs) == inputs
+    assert graph.records.integers() == nodes
+    assert graph.records.floats(0, graph.records.inputs_length).tolist() == inputs
 
 
 # Values of inputs -------------------------------------------------------------------------------------------

@@ -188,14 +188,14 @@ def test_bad_input(row, monkeypatch):
     for op in ("vector", "matrix", "tensor"):
         monkeypatch.setitem(globals(), op, lambda *arguments, operands=operands: operands.pop(0))
     graph = current()
-    nodes, inputs = list(graph.nodes), list(graph.inputs)
+    nodes, inputs = graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()
     with pytest.raises(error) as caught:
         call()
     assert type(caught.value) is error
     for part in parts:
         assert part in str(caught.value)
-    assert list(graph.nodes) == nodes
-    assert list(graph.inputs) == inputs
+    assert graph.records.integers() == nodes
+    assert graph.records.floats(0, graph.records.inputs_length).tolist() == inputs
     assert dy.sum_elems(x).value() == 3.0
 
 

@@ -65,11 +65,11 @@ def test_no_op_takes_an_expression_of_an_old_graph(op, warm):
         operands = [Input(array).expression for array in draw(op, sample)]
         operands[place] = old[place]
         graph = current()
-        nodes, inputs = list(graph.nodes), list(graph.inputs)
+        nodes, inputs = graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()
         for these in (operands, old):
             with pytest.raises(StaleExpressionError, match="belongs to graph"):
                 record(these)
-        assert (list(graph.nodes), list(graph.inputs)) == (nodes, inputs)
+        assert (graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()) == (nodes, inputs)
 
 
 def test_operands_of_two_threads():

@@ -91,9 +91,9 @@ def test_nothing_is_recorded_by_a_step_that_fails():
     before = state()
     wrong = [vector(7), vector(batch=1), vector(3, 2)]
     for x in (wrong[0], wrong[2]):
-        count = len(current().nodes)
+        count = current().records.length
         for read in (before.add_input, lambda x: before.transduce([x])):
             with pytest.raises(ShapeError):
                 read(x)
-        assert len(current().nodes) == count
+        assert current().records.length == count
     assert before.add_input(wrong[1]).output().dim() == ((3,), 1)

@@ -286,7 +286,7 @@ def test_refused(name):
     start, x = setting.builder.initial_state(), dy.inputVector([1, 2])
     leaf, batched = start.add_input(x), dy.inputTensor(np.ones((2, 3)), batched=True)
     pair = dy.inputTensor(np.ones((2, 2)), batched=True)
-    count = len(current().nodes)
+    count = current().records.length
     for error, match, call in [
         (ShapeError, r"the input is \(3,\)", lambda: start.add_input(dy.ones((3,)))),
         (ArgumentTypeError, "expected an Expression, got list", lambda: start.add_input([1, 2])),
@@ -305,7 +305,7 @@ def test_refused(name):
         with pytest.raises(error, match=match):
             call()
     assert leaf.output().npvalue().shape == (3,)
-    assert len(current().nodes) >= count
+    assert current().records.length >= count
     renew_cg()
     for call in (lambda: start.add_input(dy.inputVector([1, 2])), lambda: leaf.output().value()):
         with pytest.raises(StaleExpressionError):
@@ -316,10 +316,10 @@ def test_number_of_children():
     setting = Setting("n-ary")
     start = setting.builder.initial_state()
     leaf = start.add_input(dy.inputVector([1, 2]))
-    count = len(current().nodes)
+    count = current().records.length
     with pytest.raises(ArgumentError, match="8 children, but the network has weights for 7"):
         start.add_input(None, [leaf] * 8)
-    assert len(current().nodes) == count
+    assert current().records.length == count
     with pytest.raises(ArgumentTypeError, match="child 0 must be a TreeState, not NoneType"):
         Setting("child-sum").builder.initial_state().add_input(None, [None])
     with pytest.raises(ArgumentError):

@@ -75,10 +75,11 @@ _renew, _cut, _take_inputs = _native("renew", 1), _native("cut", 4), _native("ta
 # ----------------------------------------------------------------------------------------------------------- the types
 
 # Numbers of slots and flags, as CPython's headers have them; they never change.
-TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_MEMBERS = 50, 52, 54, 65, 72
+TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_TRAVERSE, TP_MEMBERS, TP_FREE = 50, 52, 54, 65, 71, 72, 74
 MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5, 7, 29, 30, 36, 37
 OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
-NO_INSTANCES, BASE_TYPE, HAS_VECTORCALL, METHOD_DESCRIPTOR, DEFAULT = 1 << 7, 1 << 10, 1 << 11, 1 << 17, 1 << 18
+NO_INSTANCES, BASE_TYPE, HAS_VECTORCALL, HAS_GC = 1 << 7, 1 << 10, 1 << 11, 1 << 14
+METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18
 
 
 class _Slot(ctypes.Structure):
@@ -122,6 +123,9 @@ def expression_type(operations: type) -> Any:
         {
             TP_DEALLOC: _address["free"],
             TP_NEW: _address["new"],
+            # Its own, or it would be one of those that the collector of garbage looks at, as its base is.
+            TP_TRAVERSE: _address["visit_nothing"],
+            TP_FREE: ctypes.cast(_api.PyObject_Free, c_void_p).value or 0,
             NB_ADD: _address["add"],
             NB_SUBTRACT: _address["subtract"],
             NB_MULTIPLY: _address["multiply"],
@@ -132,6 +136,8 @@ def expression_type(operations: type) -> Any:
         BASE_TYPE,
         (operations,),
     )
+    if made.__flags__ & HAS_GC:
+        raise ImportError("dynet: expressions would be collected as garbage")
     SHARED["expression"] = id(made)
     return made
 

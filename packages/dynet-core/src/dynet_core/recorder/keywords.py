@@ -18,7 +18,7 @@ def with_keywords(documented: Callable, record: Callable) -> Callable:
             known = {**defaults, **dict(zip(defaults, arguments)), **named}
             together = tuple(known.values())
             twice = any(key in named for key in list(defaults)[: len(arguments)])
-            if not twice and inspect.Parameter.empty not in known.values():
+            if not twice and all(value is not inspect.Parameter.empty for value in together):
                 return record(*together)
         if named or not least <= len(arguments) <= most:
             try:

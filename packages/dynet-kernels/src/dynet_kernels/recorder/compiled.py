@@ -41,7 +41,7 @@ NAMES = (
     "one", "two", "many", "number", "index", "lookup", "stretch", "scalar", "vector",
     "commit", "handle", "handles",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
-    "free", "new", "become", "bind", "renew", "cut", "take_inputs", "enter",
+    "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "take_inputs", "enter",
     "dynet_make_room", "dynet_make_input_room",
 )  # fmt: skip
 """The functions, in the order of `emitters.FUNCTIONS`, which this must not import: it needs TVM."""

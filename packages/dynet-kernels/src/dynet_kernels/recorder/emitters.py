@@ -807,6 +807,11 @@ def new(shared_at, kind, arguments, keywords, out):
     outcome.otherwise(shared.refuse_new, out, int64(0), int64(NULL))
 
 
+def visit_nothing(shared_at, object_at, visit, given, out):
+    """tp_traverse of an expression, which refers to nothing."""
+    T.buffer_store(words_at(out), int64(0), [int64(0)])
+
+
 def become(shared_at, x_at, at, version, dim, out):
     """Have an object be what these say: a parameter, whose version is that of any graph."""
     x = Expression(x_at)
@@ -841,6 +846,7 @@ FUNCTIONS = {
     "subscript": CFunction(("x", "key"), subscript, gathered=True),
     "free": CFunction(("x",), free),
     "new": CFunction(("kind", "arguments", "keywords"), new),
+    "visit_nothing": CFunction(("object", "visit", "given"), visit_nothing),
     "become": CFunction(("x", "at", "version", "dim"), become),
     "bind": CFunction(("function", "object", "kind"), bind),
     "renew": CFunction(("graph",), renew),

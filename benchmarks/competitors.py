@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -161,19 +161,34 @@ def measure(
     row: Row, competitors: list[Competitor], rounds: int, seconds: float, works: Iterable[str] = ("train",)
 ) -> list[Worker]:
     """Workers, for each kind of work and competitor, after their turns, taken one after another, round by round."""
-    workers = [Worker(competitor, row, core(), work=work) for work in works for competitor in competitors]
     steps = 0 if "build" in works else row.steps  # to build takes little time, whatever is built
-    for worker in workers:
-        worker.begin()
-        worker.turn(**({"steps": steps // 3} if steps else {"seconds": seconds / 3}))  # caches warm up; not counted
-    for _ in range(rounds):
-        for worker in workers:
-            turn = worker.turn(**({"steps": steps} if steps else {"seconds": seconds}))
-            if turn is not None:
-                worker.turns.append(turn)
-    for worker in workers:
-        worker.end()
+    with at_work(row, competitors, works) as workers:
+        for worker in workers:  # caches warm up; not counted
+            worker.turn(**({"steps": steps // 3} if steps else {"seconds": seconds / 3}))
+        for _ in range(rounds):
+            take_turns(workers, **({"steps": steps} if steps else {"seconds": seconds}))
     return workers
+
+
+@contextlib.contextmanager
+def at_work(row: Row, competitors: list[Competitor], works: Iterable[str]) -> Iterator[list[Worker]]:
+    """Workers that have taken their first step, for each kind of work and competitor. They end with the block."""
+    workers = [Worker(competitor, row, core(), work=work) for work in works for competitor in competitors]
+    try:
+        for worker in workers:
+            worker.begin()
+        yield workers
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def take_turns(workers: Iterable[Worker], **request) -> None:
+    """A turn of each, one after another."""
+    for worker in workers:
+        turn = worker.turn(**request)
+        if turn is not None:
+            worker.turns.append(turn)
 
 
 def report_failures(row: Row, competitors: list[Competitor], workers: list[Worker]) -> None:

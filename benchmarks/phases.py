@@ -97,7 +97,7 @@ def print_table(rows, rounds: int, seconds: float) -> None:
         if plain.failure or split.failure:
             continue
         cells = [
-            1e6 * statistics.median(turn["phases"][part] / turn["sentences"] for turn in split.turns) for part in PARTS
+            1e6 * statistics.median(turn["parts"][part] / turn["sentences"] for turn in split.turns) for part in PARTS
         ]
         cells += [sum(cells), 1e6 / plain.speed()]
         print(f"{row.name:20} {row.minibatch:>3} " + " ".join(f"{cell:>9,.1f}" for cell in cells), flush=True)

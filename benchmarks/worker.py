@@ -7,7 +7,7 @@ initial values for a peer (see `peers.initial.save`).
 
 Answers in JSON, a line each, on the stdout it was started with: first with the first step's loss, then to each request
 `{"seconds": 1}` or `{"steps": 10}` with the sentences done, the CPU time they took, and the peak of its memory above
-what it took once the library had been imported, in KiB.
+what it took once the library had been imported, in KiB. A step that keeps account of its parts tells them, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from phases import Split
 
-MODULES = {"dynet": "tasks", "torch": "peers.torch_tasks", "jax": "peers.jax_tasks"}
+MODULES = {"dynet": "tasks", "nothing": "tasks", "torch": "peers.torch_tasks", "jax": "peers.jax_tasks"}
 
 
 def main() -> None:
@@ -49,8 +49,8 @@ def main() -> None:
     for line in sys.stdin:
         count, seconds = run(step, **json.loads(line))
         answer = {"sentences": count * order["minibatch"], "seconds": seconds, "memory": imported.peak_above()}
-        if work == "phases":
-            answer["phases"] = step.take()
+        if hasattr(step, "take"):
+            answer["parts"] = step.take()
         print(json.dumps(answer), file=answers)
 
 
@@ -58,7 +58,7 @@ def made(library, order: dict):
     """The steps of a task, by DyNet's file or a peer's; None where the peer leaves out this row."""
     minibatch, seed = order["minibatch"], order["seed"]
     options = next(options for name, _, options in task_of(order).ROWS if name == order["row"])
-    if order["kind"] == "dynet":
+    if MODULES[order["kind"]] == "tasks":
         return task_of(order).make(library, minibatch, seed, **options)
     peer = importlib.import_module(f"{MODULES[order['kind']]}.{order['task']}")
     from peers import initial  # needs numpy, which must not count as the task's memory

@@ -46,9 +46,9 @@ def test_worker_only_infers_or_builds():
 
 def test_phases_add_up():
     _, turn = work(ROWS["treelstm 128"], [{"seconds": 0.1}], work="phases")
-    assert list(turn["phases"]) == list(PARTS)
-    assert all(seconds > 0 for seconds in turn["phases"].values())
-    assert sum(turn["phases"].values()) == pytest.approx(turn["seconds"], rel=0.3)
+    assert list(turn["parts"]) == list(PARTS)
+    assert all(seconds > 0 for seconds in turn["parts"].values())
+    assert sum(turn["parts"].values()) == pytest.approx(turn["seconds"], rel=0.3)
 
 
 def test_turns_of_a_row_take_so_many_steps_if_it_says_so():

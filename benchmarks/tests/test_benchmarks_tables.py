@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
+TWENTY = ["20 tanh of 1, read", "20 tanh of 128, read"]
 
 
 def lines_of(script, *arguments):
@@ -20,9 +21,30 @@ def lines_of(script, *arguments):
 
 def test_recording():
     _, head, *rows = lines_of("recording.py", "--tasks", "xor", "--rounds", "1", "--seconds", "0.01")
-    assert head == ["task", "mb", "this", "project", "ratio"]
-    assert [row[:2] for row in rows] == [["xor", "1"], ["xor", "64"]]
-    assert all(float(row[2]) > 0 for row in rows)
+    assert " ".join(head) == "task this project ratio program this project less ratio"
+    assert [row[:3] for row in rows] == [["xor", "at", "1"], ["xor", "at", "64"]]
+    for *_, whole, no_ratio, program, rest, _ in rows:
+        assert no_ratio == "-" and float(rest) == pytest.approx(float(whole) - float(program), abs=0.02)
+
+
+def test_recording_of_single_ops():
+    _, _, row = lines_of("recording.py", "--ops", "E[i]", "--rounds", "1", "--seconds", "0.01")
+    name, whole, rest, ratio = row
+    assert name == "E[i]" and float(whole) > float(rest) > 0 and ratio == "-"
+
+
+def test_recording_of_small_graphs():
+    _, _, *rows = lines_of("recording.py", "--small", "--rounds", "1", "--seconds", "0.01")
+    names = [" ".join(row[:-2]) for row in rows]
+    assert names == ["3, nothing held", "3, input held", "3, all held", *TWENTY, "xor"]
+    assert all(float(row[-2]) > 0 for row in rows)
+
+
+def test_versus_itself():
+    few = ("--rounds", "1", "--most", "1", "--turns", "2", "--seconds", "0.01")
+    _, _, row = lines_of("versus.py", str(BENCHMARKS.parent), "xor at 64", *few)
+    name, ratio, low, high, pairs = " ".join(row[:3]), float(row[3]), row[4], row[6], row[7]
+    assert (name, low, high, pairs) == ("xor at 64", "0.000", "inf", "1") and ratio > 0
 
 
 def test_phases():

@@ -1,0 +1,101 @@
+"""A stand-in for `dynet` that does nothing: what a task's program costs by itself.
+
+Its functions are builtins that return one object, `CONSTANT`, whatever they are given; so are the object's methods,
+operators and subscripts. A call costs 10 to 20 ns, the least that a call can cost. A program under `nothing` therefore
+takes the time of its own loops, lists and calls, which no library can save.
+
+One C function of CPython does it all: `PyObject_SelfIter` returns the object that it is called on, and C lets it ignore
+what else it is given. What must be iterated over is a list of as many constants as there are inputs: `transduce` is
+`list`. Reversed operators with numbers are not made up for: `2 * CONSTANT` is 2.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+FUNCTIONS = (
+    "AdamTrainer",
+    "BiRNNBuilder",
+    "ParameterCollection",
+    "VanillaLSTMBuilder",
+    "affine_transform",
+    "cmult",
+    "concatenate",
+    "esum",
+    "inputTensor",
+    "inputVector",
+    "logistic",
+    "lookup_batch",
+    "pickneglogsoftmax",
+    "pickneglogsoftmax_batch",
+    "renew_cg",
+    "reset_random_seed",
+    "scalarInput",
+    "squared_distance",
+    "sum_batches",
+    "sum_elems",
+    "tanh",
+)
+"""What the tasks call. A `__getattr__` instead would make every look-up slow."""
+METHODS = (
+    "add_input",
+    "add_lookup_parameters",
+    "add_parameters",
+    "backward",
+    "initial_state",
+    "npvalue",
+    "output",
+    "scalar_value",
+    "update",
+    "value",
+)
+OPERATORS = {"nb_add": 7, "nb_multiply": 29, "nb_subtract": 36, "mp_subscript": 5}
+"""Numbers of slots, from CPython's typeslots.h."""
+TP_METHODS = 64
+ANY_ARGUMENTS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
+
+
+class MethodDef(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("call", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+
+class Slot(ctypes.Structure):
+    _fields_ = [("number", ctypes.c_int), ("call", ctypes.c_void_p)]
+
+
+class Spec(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("size", ctypes.c_int),
+        ("item_size", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.POINTER(Slot)),
+    ]
+
+
+_itself = ctypes.cast(ctypes.pythonapi.PyObject_SelfIter, ctypes.c_void_p).value
+_make_type = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(("PyType_FromSpec", ctypes.pythonapi))
+_make_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+    ("PyCFunction_NewEx", ctypes.pythonapi)
+)
+
+
+def _definitions(names: tuple[str, ...]) -> ctypes.Array:
+    ended = [MethodDef(name.encode(), _itself, ANY_ARGUMENTS, None) for name in names] + [MethodDef()]
+    return (MethodDef * len(ended))(*ended)
+
+
+# CPython refers to these as long as it runs.
+_functions, _methods = _definitions(FUNCTIONS), _definitions(METHODS)
+_slots = (Slot * (len(OPERATORS) + 2))(
+    *[Slot(number, _itself) for number in OPERATORS.values()], Slot(TP_METHODS, ctypes.addressof(_methods)), Slot()
+)
+_spec = Spec(b"nothing.Constant", object.__basicsize__, 0, 0, _slots)
+
+Constant = _make_type(ctypes.addressof(_spec))
+Constant.transduce = list
+CONSTANT = Constant()
+globals().update(
+    (name, _make_function(ctypes.addressof(definition), CONSTANT, None))
+    for name, definition in zip(FUNCTIONS, _functions)
+)

@@ -23,7 +23,7 @@ def sections() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in sorted(dynet_ops.__all__):
         function = getattr(dynet_ops, name)
-        if inspect.isfunction(function) and function.__name__ == name:
+        if inspect.isroutine(function) and function.__name__ == name:
             found.setdefault(function.__module__, []).append(name)
     return found
 

@@ -132,7 +132,7 @@ def test_what_is_wrong_with_one_line_leaves_the_others(empty_cache):
 
 def test_any_text_fits_on_one_line_of_any_terminal(tmp_path):
     lines = lines_of(
-        "-W", "error", DYNET_CACHE_DIR=f"{tmp_path}/caché", PYTHONIOENCODING="ascii", DYNET_ODD="a\nb: \udcff"
+        "-W", "error", DYNET_CACHE_DIR=f"{tmp_path}/caché", PYTHONIOENCODING="ascii", DYNET_ODD="a\nb: \udcff", **PLAIN
     )
     assert r"/cach\xe9, 0 files" in lines["kernel cache"]
     assert r"DYNET_ODD='a\nb: \udcff'" in lines["environment"]

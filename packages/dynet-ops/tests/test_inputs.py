@@ -179,7 +179,9 @@ def test_to_find_inputs_takes_one_look_at_each_record(monkeypatch):
     assert len(looks) == 100
     x = dy.vecInput(2)
     x.set([1, 2])
-    assert len(looks) == 100  # what is made to be set need not be looked for
+    assert len(looks) == 101
+    x.set([3, 4])
+    assert len(looks) == 101
 
 
 def test_numbers_that_come_one_by_one():

@@ -69,7 +69,10 @@ def test_no_op_takes_an_expression_of_an_old_graph(op, warm):
         for these in (operands, old):
             with pytest.raises(StaleExpressionError, match="belongs to graph"):
                 record(these)
-        assert (graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()) == (nodes, inputs)
+        assert (graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()) == (
+            nodes,
+            inputs,
+        )
 
 
 def test_operands_of_two_threads():

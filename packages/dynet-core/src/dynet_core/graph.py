@@ -292,7 +292,8 @@ def refuse(x: Operations) -> NoReturn:
 def is_gone(version: int) -> str:
     """Says that a graph has been replaced."""
     return (
-        f"this expression belongs to graph {version}, which renew_cg has replaced or whose thread has ended; "
+        f"this expression belongs to graph {version}, which renew_cg has replaced, unless it was "
+        f"another thread's graph, whose thread has ended; "
         f"the current graph is {current()._version}"
     )
 

@@ -151,7 +151,6 @@ class Signature:
                 raise ShapeError(f"{name or 'op'}: sizes or strides are too large for {dim!r}") from None
             SIGNATURES[self.at] = self
 
-
     def nodes(self, integers: Sequence[int]) -> int:
         """How many nodes a record is whose operands and attributes are these integers."""
         if not self.repeats:

@@ -49,7 +49,9 @@ class Watch:
         Raises:
             NotFiniteError: one of them is infinite or NaN.
         """
-        for node in nodes_of(graph, self.checked_records, number=self.checked):
+        begin, number = self.checked_records, self.checked
+        self.checked, self.checked_records = graph.node_count(), graph.records.length
+        for node in nodes_of(graph, begin, number=number):
             for place in node.places:
                 values = graph.values(place, node.dim.total)
                 if not np.isfinite(values).all():
@@ -59,7 +61,6 @@ class Watch:
                         f"{node.op}: node {place} of graph {graph.version()}, {node.dim!r}, holds {wrong}; "
                         f"its operands are {shapes}"
                     )
-        self.checked, self.checked_records = graph.node_count(), graph.records.length
 
 
 def _shape(graph: Graph, operand: int) -> str:

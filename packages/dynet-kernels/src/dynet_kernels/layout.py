@@ -68,20 +68,12 @@ SCALARS = (
     # how many graphs in a row have been differentiated once, and how often this one has been; whether gradients stand
     # where values of it were, and whether they do after the last backward plan
     "once", "passes", "spent", "backward_spent",
-    "unread",  # not 0 where `read_ints` met something else than ints of usual sizes
     "copies",  # by what number a GPU's machine knows the copies of this context's lists of addresses; 0: by none yet
     "wanted", "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 SLOT = {name: place for place, name in enumerate(dict.fromkeys(RUNNING + BUFFERS + SCALARS))}
 
 INT_ARGUMENT = 1  # what `self_type` says
-
-# How CPython stores lists and ints: words of 64 bits from the object on, and digits of 32 bits, 30 of which are in use.
-# The length says how many digits there are. Up to Python 3.11 it has the number's sign; then it stands in units of 8,
-# of which the last two bits are 2 where the number is negative.
-OBJECT_TYPE, INT_LENGTH, LIST_ITEMS = 1, 2, 3
-INT_DIGITS, DIGIT_BITS = 6, 30
-SIGNED_LENGTH, TAGGED_LENGTH = 1, 2
 
 # `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated; of a backward pass, SPENT where
 # values that it needs are gone; after running, NO_CODE where the code of an instruction is not there: the one in `row`

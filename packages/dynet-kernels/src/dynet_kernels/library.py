@@ -23,7 +23,7 @@ from .kernels import Kernel, Kernels, registered_name, shard_name
 from .target import CpuTarget, host_cpu
 
 PHASES = ("forward", "backward", "gradient_norm", "update")  # each also as `plan_...`, which does not run
-FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update", "find_others", "read_ints")
+FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 PLACES = 64  # shards for which a planner is compiled
 
 
@@ -104,8 +104,6 @@ class Library:
     gradient_norm: Callable[..., None]
     update: Callable[..., None]
     norm_and_update: Callable[..., None] | None  # both in one call, unless they are to be told apart
-    find_others: Callable[..., None]
-    read_ints: Callable[..., None]
     run: Callable[..., None]
     plan_forward: Callable[..., None]
     plan_backward: Callable[..., None]

@@ -15,7 +15,6 @@ from . import layout as at
 from . import tir
 from .kernels import SHARD, Kernel, registered_name, shard_name
 from .layout import SLOT
-from .python_objects import find_others, read_ints
 from .tir import function, int64, let
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
@@ -182,8 +181,6 @@ def planner_module(shards: int) -> ir.IRModule:
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
     functions[ir.GlobalVar("norm_and_update")] = norm_and_update(planners)
-    functions[ir.GlobalVar("find_others")] = find_others()
-    functions[ir.GlobalVar("read_ints")] = read_ints()
     return ir.IRModule(functions)
 
 

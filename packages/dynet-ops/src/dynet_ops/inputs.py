@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, MappingView, Sequence
 from typing import NoReturn
 
@@ -112,7 +114,7 @@ def inputVector(v: Iterable[float], device: str = "") -> Expression:
     """
     if device != "":
         check_device("inputVector", device)
-    array = _flat("inputVector", v)
+    array = _numbers("inputVector", v)
     dim = Dim.of((array.size,))
     if array.size:
         _vector.enter((array.size,), _signature(dim).at, dim)
@@ -121,6 +123,14 @@ def inputVector(v: Iterable[float], device: str = "") -> Expression:
 
 _vector = function("vector", inputVector)
 inputVector = describe(_vector, inputVector)
+
+
+def _numbers(name: str, values) -> np.ndarray:
+    """Numbers in a row; of a list, any that Python makes floats of."""
+    if isinstance(values, list):
+        with contextlib.suppress(TypeError, OverflowError):
+            return np.array(array.array("f", values))
+    return _flat(name, values)
 
 
 def _flat(name: str, values) -> np.ndarray:

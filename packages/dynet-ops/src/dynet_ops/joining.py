@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from dynet_core.checks import checked_index
@@ -52,7 +53,8 @@ def _along(d: int, name: str = "concatenate") -> Callable:
 concatenations = [_along(d) for d in range(7)]
 """For each dimension, the signature of operands that are joined along it, from their Dims."""
 _concatenate = [
-    many_operands("concatenate", signature_of, functools.partial(listed, "concatenate")) for signature_of in concatenations
+    many_operands("concatenate", signature_of, functools.partial(listed, "concatenate"))
+    for signature_of in concatenations
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import OTHER_THREAD, Graph, current
+from dynet_core.graph import OTHER_THREAD, Graph
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import ANY_GRAPH, commit, handles
 from dynet_core.signature import Signature, alias

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentTypeError
+from ..recorder import FUNCTION_TYPE
 from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
 from .plain_data import MAKERS
@@ -226,7 +227,7 @@ def is_op(found: Any) -> bool:
 
 def is_listable(found: Any) -> bool:
     """Whether `allow` may list it: a class or a function."""
-    return is_a(found, type, types.FunctionType, types.BuiltinFunctionType)
+    return is_a(found, type, types.FunctionType, types.BuiltinFunctionType, FUNCTION_TYPE)
 
 
 def is_builder(found: Any) -> bool:

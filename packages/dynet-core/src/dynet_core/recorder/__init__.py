@@ -17,7 +17,9 @@ compiled one has to know. Both have:
 from __future__ import annotations
 
 import os
+import sys
 
+from dynet_kernels.cache import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH
 
 from . import cpython
@@ -33,22 +35,24 @@ def _choose():
         raise ImportError("dynet works in the main interpreter of a process only: numpy and TVM do")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
     if not problem:
-        from . import compiled
+        try:
+            from . import compiled
 
-        return compiled, "compiled"
+            return compiled, "compiled"
+        except (CacheError, OSError) as error:  # no place for machine code, or none could be made
+            problem = f"it cannot be loaded ({error})"
     if WANTED == "compiled":
         raise ImportError(f"DYNET_RECORDER=compiled was asked for, but {problem}")
     from . import plain
 
     if WANTED != "python":
-        import sys
-
         print(f"dynet: operations are recorded in Python, which is slower: {problem}.", file=sys.stderr)
     return plain, f"python: {problem}"
 
 
 _recorder, DESCRIPTION = _choose()
 
+FUNCTION_TYPE: type = type(_recorder.commit)  # of all recording functions
 Records = _recorder.Records
 become = _recorder.become
 commit = _recorder.commit
@@ -63,6 +67,6 @@ operator = _recorder.operator
 subscript = _recorder.subscript
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "Records", "become", "commit", "describe", "expression_type", "function", "handle",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "Records", "become", "commit", "describe", "expression_type", "function", "handle",
     "handles", "know_parameters", "negative", "operator", "subscript",
 ]  # fmt: skip

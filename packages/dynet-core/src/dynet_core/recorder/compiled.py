@@ -195,7 +195,17 @@ _function = _make_type(
     NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
     (object,),
 )
-KEYS = {"one": 1, "two": 2, "many": LIST_KEY, "number": 1, "index": 1, "lookup": 1, "stretch": 2, "scalar": 1, "vector": 1}
+KEYS = {
+    "one": 1,
+    "two": 2,
+    "many": LIST_KEY,
+    "number": 1,
+    "index": 1,
+    "lookup": 1,
+    "stretch": 2,
+    "scalar": 1,
+    "vector": 1,
+}
 _documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
 _sizes: dict[int, int] = {}  # words of the key of its table
 
@@ -329,7 +339,6 @@ def _ended(address: int, get=_api.PyThread_tss_get, set=_api.PyThread_tss_set, k
         return False
     set(key, None)
     return True
-
 
 
 class Records:

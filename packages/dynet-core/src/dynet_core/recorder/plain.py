@@ -132,7 +132,9 @@ class Records:
 
 
 def _view(floats: array.array, start: int, count: int) -> np.ndarray:
-    return np.ctypeslib.as_array((np.ctypeslib.ctypes.c_float * count).from_address(floats.buffer_info()[0] + 4 * start))
+    return np.ctypeslib.as_array(
+        (np.ctypeslib.ctypes.c_float * count).from_address(floats.buffer_info()[0] + 4 * start)
+    )
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence) -> Any:

@@ -135,7 +135,6 @@ class Machine:
         self._lock = threading.Lock()
         (planner,) = library.modules([library.Planner(library.PLACES)])
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
-        self.find_others, self.read_ints = map(planner.get_function, ("find_others", "read_ints"))
         arguments = 4 + MOST_PARAMETERS
         self._arguments = (ctypes.c_int64 * arguments)()
         start = ctypes.addressof(self._arguments)

@@ -6,6 +6,8 @@ is whole or absent. No word is read through an address before it is known to be 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -300,7 +302,7 @@ def find(function, *key):
 # ------------------------------------------------------------------------------------------------- recording functions
 
 
-def with_graph(emit):
+def with_graph(emit: Callable) -> Callable:
     """Emit something where this thread has a graph that goes the quick way: emit(graph, its version)."""
 
     def emitted(shared, *arguments):
@@ -570,7 +572,9 @@ def commit(shared_at, function_at, arguments, count, keywords, out):
             for items, length in ((head, head_size), (operands, size)):
                 with T.serial(int64(0), length) as place:
                     item = let(items[place])
-                    good = either(is_int(shared, item), both(is_expression(shared, item), fits(Expression(item), version)))
+                    good = either(
+                        is_int(shared, item), both(is_expression(shared, item), fits(Expression(item), version))
+                    )
                     with when(not_(good)):
                         fine.set(int64(0))
             with when(fine.get() != int64(0)):

@@ -67,6 +67,6 @@ operator = _recorder.operator
 subscript = _recorder.subscript
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "Records", "become", "commit", "describe", "expression_type", "function", "handle",
-    "handles", "know_parameters", "negative", "operator", "subscript",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "Records", "become", "commit", "describe", "expression_type",
+    "function", "handle", "handles", "know_parameters", "negative", "operator", "subscript",
 ]  # fmt: skip

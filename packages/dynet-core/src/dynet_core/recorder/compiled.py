@@ -1,4 +1,4 @@
-"""The recorder made of machine code: an extension type of CPython, and functions that it calls as those written in C."""
+"""The recorder made of machine code: an extension type of CPython, and functions that it calls as C functions."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import functools
 import itertools
 import threading
@@ -132,9 +133,7 @@ class Records:
 
 
 def _view(floats: array.array, start: int, count: int) -> np.ndarray:
-    return np.ctypeslib.as_array(
-        (np.ctypeslib.ctypes.c_float * count).from_address(floats.buffer_info()[0] + 4 * start)
-    )
+    return np.ctypeslib.as_array((ctypes.c_float * count).from_address(floats.buffer_info()[0] + 4 * start))
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence) -> Any:

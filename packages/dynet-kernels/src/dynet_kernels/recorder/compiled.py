@@ -42,7 +42,7 @@ NAMES = (
     "commit", "handle", "handles",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
     "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "take_inputs", "enter",
-    "dynet_make_room", "dynet_make_input_room",
+    "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
 )  # fmt: skip
 """The functions, in the order of `emitters.FUNCTIONS`, which this must not import: it needs TVM."""
 

@@ -79,11 +79,6 @@ def behind(tuple_at):
     return let(tuple_at + int64(8 * len(words.TUPLE)))
 
 
-def count_of(count):
-    """How many arguments by place vectorcall's `count` says there are."""
-    return let(T.bitwise_and(count, int64(COUNT)))
-
-
 def items_of(shared, sequence_at):
     """Where the items of a list or tuple are."""
     of_list = Object(sequence_at).type == shared.list
@@ -134,22 +129,12 @@ class Call:
     """What a function was called with: its arguments by place. Those by keyword may be the last, in their order."""
 
     def __init__(self, function, arguments, count, keywords):
-        self._words, self._count, self._in_order = words_at(arguments), Counter(count_of(count)), Counter(int64(1))
+        self._words, self._count = words_at(arguments), Counter(let(T.bitwise_and(count, int64(COUNT))))
         with when(keywords != int64(NULL)):
-            by_place, named = let(self._count.get()), let(Tuple(keywords).size)
-            self._count.set(by_place + named)
-            self._in_order.set(int64(0))
-            names = let(function.parameters)
-            with when(names != int64(NULL)):
-                with when(Tuple(names).size >= by_place + named):
-                    self._in_order.set(int64(1))
-                    given, known = words_at(behind(keywords)), words_at(behind(names))
-                    with T.serial(int64(0), named) as place:
-                        with when(given[place] != known[by_place + place]):
-                            self._in_order.set(int64(0))
+            self._count.set(extern("dynet_count_in_order", function.address, self._count.get(), keywords))
 
     def has(self, count):
-        return T.And(self._count.get() == int64(count), self._in_order.get() != int64(0))
+        return self._count.get() == int64(count)
 
     def __getitem__(self, place):
         return let(self._words[int64(place)])
@@ -677,6 +662,21 @@ def more_room(buffer, length, room, size):
     return CFunction(("graph", "count"), emit)
 
 
+def count_in_order(shared_at, function_at, count, keywords, out):
+    """How many arguments there are, those by keyword included; -1 if these are not the next parameters in their order."""
+    function, result, names = Function(function_at), words_at(out), Tuple(keywords)
+    known_at, named = let(function.parameters), let(names.size)
+    T.buffer_store(result, int64(-1), [int64(0)])
+    with when(known_at != int64(NULL)):
+        with when(Tuple(known_at).size >= count + named):
+            given, known, wrong = words_at(behind(keywords)), words_at(behind(known_at)), Counter(int64(0))
+            with T.serial(int64(0), named) as place:
+                with when(given[place] != known[count + place]):
+                    wrong.set(int64(1))
+            with when(wrong.get() == int64(0)):
+                T.buffer_store(result, count + named, [int64(0)])
+
+
 def take_inputs(shared_at, graph_at, floats_at, count, out):
     """Keep floats among the inputs; where they begin, or -1 with a MemoryError."""
     graph, result = Graph(graph_at), words_at(out)
@@ -857,6 +857,7 @@ FUNCTIONS = {
     "cut": CFunction(("graph", "nodes", "length", "inputs_length"), cut),
     "take_inputs": CFunction(("graph", "floats", "count"), take_inputs),
     "enter": CFunction(("function", "row"), enter),
+    "dynet_count_in_order": CFunction(("function", "count", "keywords"), count_in_order),
     "dynet_make_room": more_room("records", "length", "room", 8),
     "dynet_make_input_room": more_room("inputs", "inputs_length", "inputs_room", 4),
 }

@@ -12,6 +12,7 @@ import numpy as np
 import dynet as dy
 from dynet_core.draw import dot
 
+dy.reset_random_seed(1)
 MODEL = dy.ParameterCollection()
 SHAPES = ((3,), (1,), (3, 3), (2, 3), (1, 3))
 numbers = np.random.default_rng(1)

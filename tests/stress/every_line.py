@@ -31,8 +31,8 @@ LIBRARY = tuple(
 )
 ALL = os.environ.get("DYNET_STRESS") == "all"
 TIMES = 6 if ALL else 1  # how often a place of the code is tried, beside its first time
-PLACES = {"lines": 60, "memory-errors": 30, "bytecodes": 30}  # that are tried of each scenario, unless all are
-SECONDS = 20 if ALL else 5  # after which a trial is taken to wait for ever
+PLACES = {"lines": 40, "memory-errors": 20, "bytecodes": 20}  # that are tried of each scenario, unless all are
+SECONDS = 20 if ALL else 4  # after which a trial is taken to wait for ever
 MOST_HANGS = 2  # of a scenario
 fresh = count(11)  # sizes that have not been seen before
 
@@ -447,7 +447,7 @@ def main(variant: str) -> int:
     runs = {
         **{name: functools.partial(exceptions, name) for name in PLACES},
         "garbage": lambda s: garbage(s, 60 if ALL else 4),
-        "no-memory": lambda s: no_memory(s, 2000 if ALL else 40),
+        "no-memory": lambda s: no_memory(s, 2000 if ALL else 30),
     }
     for scenario in SCENARIOS:
         counts = runs[variant](scenario)

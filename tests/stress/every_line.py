@@ -266,7 +266,8 @@ def offsets_between(code) -> Iterator[int]:
         three = found[k : k + 3]
         if len(three) == 3 and all(i.opname == "LOAD_CONST" and i.argval is None for i in three):
             if any(i.opname == "CALL" for i in found[k + 3 : k + 5]):
-                yield from (i.offset for i in found[k : k + 5])
+                begins = k - (found[k - 1].opname == "SWAP")  # what is returned stays below
+                yield from (i.offset for i in found[begins : k + 5])
 
 
 def trials(scenario: Callable, opcodes: bool, most: int, random: random.Random) -> list[tuple[Place, int]]:

@@ -159,6 +159,13 @@ def fuzz(session):
 
 
 @nox.session
+def stress(session):
+    """Soundness at length: 20,000 signals, exceptions at every bytecode, 10,000,000 expressions."""
+    session.install("-r", "requirements.txt", *group("test"))
+    session.run("pytest", "tests/stress", *session.posargs, env={"DYNET_STRESS": "all"})
+
+
+@nox.session
 def tagger(session):
     """Train the part-of-speech tagger on a real treebank."""
     session.install("-r", "requirements.txt", *group("examples"))

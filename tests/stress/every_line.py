@@ -1,0 +1,463 @@
+"""An exception at every line and bytecode of the library: python tests/stress/every_line.py lines
+
+Each scenario prepares a graph, and does something in it. A trial does the same, and raises an exception when the
+library comes to a place (a line, a bytecode) for the n-th time. Then what was held before must have its right value, or
+an exception of the library's own be raised; new expressions, too; and after `renew_cg` all must be right.
+
+Trials run in forked processes; one that dies, or waits for ever, is counted, and another goes on behind that trial.
+"""
+
+import dis
+import faulthandler
+import functools
+import gc
+import mmap
+import os
+import random
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import numpy as np
+from mirror import TOLERANCE, Wrong
+
+import dynet as dy
+
+LIBRARY = tuple(
+    os.path.dirname(sys.modules[name].__file__) + os.sep
+    for name in ("dynet", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim", "dynet_kernels")
+)
+ALL = os.environ.get("DYNET_STRESS") == "all"
+TIMES = 6 if ALL else 1  # how often a place of the code is tried, beside its first time
+PLACES = {"lines": 40, "memory-errors": 20, "bytecodes": 20}  # that are tried of each scenario, unless all are
+SECONDS = 20 if ALL else 4  # after which a trial is taken to wait for ever
+MOST_HANGS = 2  # of a scenario
+fresh = count(11)  # sizes that have not been seen before
+
+MODEL = dy.ParameterCollection()
+W = MODEL.parameters_from_numpy(np.full((3, 3), 0.25))
+ROWS = np.arange(12).reshape(4, 3) / 12
+E = MODEL.lookup_parameters_from_numpy(ROWS)
+LSTM = dy.VanillaLSTMBuilder(1, 3, 3, MODEL)
+TRAINER = dy.SimpleSGDTrainer(MODEL, 0.0)  # updates change nothing, so that values stay the same
+
+Pairs = list[tuple[dy.Expression, np.ndarray]]
+
+
+def vector(size: int = 3) -> np.ndarray:
+    return np.linspace(-1, 1, size)
+
+
+class Graph:
+    """What the program holds before the exception: `computed` has been read, `waiting` not yet."""
+
+    def __init__(self):
+        dy.renew_cg()
+        x = dy.inputVector(vector().tolist())
+        y = dy.tanh(x)
+        y.value()
+        self.x, self.y, self.values = x, y, vector()
+        self.held: Pairs = [(x, vector()), (y, np.tanh(vector()))]
+        z = dy.concatenate([x, y])
+        self.held += [(z, np.concatenate([vector(), np.tanh(vector())])), (E[1], ROWS[1])]
+        self.loss = dy.sum_elems(W * y + x)
+        self.held.append((self.loss, np.array([(0.25 * np.tanh(vector()).sum() * np.ones(3) + vector()).sum()])))
+
+    def check(self, allowed: tuple[type, ...]) -> None:
+        """Everything has its value, now and beside what is recorded next, or an allowed exception is raised."""
+        # What is recorded comes first: half a record shows when the next ones follow it.
+        new = recorded(allowed, lambda: dy.tanh(self.y - self.x)), np.tanh(np.tanh(self.values) - self.values)
+        sums = recorded(allowed, lambda: dy.esum([self.x, self.y, self.x])), 2 * self.values + np.tanh(self.values)
+        for e, expected in [*self.held, new, sums]:
+            try:
+                got = None if e is None else np.atleast_1d(e.npvalue())
+            except allowed:
+                continue
+            if got is not None and not (got.shape == expected.shape and np.allclose(got, expected, **TOLERANCE)):
+                raise Wrong(f"{e!r} gives {got}, not {expected}")
+
+
+def recorded(allowed: tuple[type, ...], record: Callable):
+    try:
+        return record()
+    except allowed:
+        return None
+
+
+# Scenarios. Each is given a graph, and gives what it has recorded with the values expected.
+
+
+def one_operand(g: Graph) -> Pairs:
+    n = next(fresh)
+    x = dy.inputVector(vector(n).tolist())
+    return [(dy.tanh(x), np.tanh(vector(n))), (dy.sum_elems(x), np.zeros(1)), (-x, -vector(n))]
+
+
+def two_operands(g: Graph) -> Pairs:
+    n = next(fresh)
+    x = dy.inputTensor(vector(n))
+    return [
+        (x + x, 2 * vector(n)),
+        (dy.cmult(x, x), vector(n) ** 2),
+        (x - x * 0.5, vector(n) / 2),
+        (1 - x, 1 - vector(n)),
+    ]
+
+
+def many_operands(g: Graph) -> Pairs:
+    n = next(fresh)
+    x = dy.inputTensor(vector(n))
+    joined = dy.concatenate([x, g.y, x])
+    return [
+        (joined, np.concatenate([vector(n), np.tanh(vector()), vector(n)])),
+        (dy.esum([x] * 4), 4 * vector(n)),
+        (dy.average([x, x, x]), vector(n)),
+        (dy.affine_transform([g.x, W, g.y]), vector() + 0.25 * np.tanh(vector()).sum()),
+    ]
+
+
+def attributes(g: Graph) -> Pairs:
+    n = next(fresh)
+    x = dy.inputVector(vector(n))
+    return [
+        (dy.pick(x, 2), vector(n)[2:3]),
+        (x[1], vector(n)[1:2]),
+        (x[1:4], vector(n)[1:4]),
+        (dy.pick_range(x, 0, 5), vector(n)[:5]),
+        (dy.pickneglogsoftmax(x * 0, 3), np.array([np.log(n)])),
+        (x**2, vector(n) ** 2),
+    ]
+
+
+def new_dims(g: Graph) -> Pairs:
+    n = next(fresh)
+    x = dy.inputTensor(vector(n).reshape(1, n))
+    return [(dy.reshape(x, (n, 1)), vector(n).reshape(n, 1)), (dy.transpose(x) * 1.0, vector(n).reshape(n, 1))]
+
+
+def tables(g: Graph) -> Pairs:
+    return [
+        (E[2], ROWS[2]),
+        (dy.lookup(E, 3), ROWS[3]),
+        (dy.lookup(E, 0, update=False), ROWS[0]),
+        (dy.lookup_batch(E, [1, 2]), ROWS[1:3].T),
+    ]
+
+
+def parameters(g: Graph) -> Pairs:
+    n = next(fresh)
+    p = MODEL.add_parameters((n, 3), init=1.0)
+    table = MODEL.add_lookup_parameters((2, n), init=2.0)
+    return [(p * g.x, np.zeros(n)), (table[1] + p * g.x, np.full(n, 2.0)), (p.expr(update=False) * g.x, np.zeros(n))]
+
+
+def network(g: Graph) -> Pairs:
+    start = LSTM.initial_state()
+    one, two = start.add_inputs([g.x, g.y])
+    first, second = start.transduce([g.x, g.y])
+    return [(dy.sum_elems(one.output() - first), np.zeros(1)), (dy.sum_elems(two.output() - second), np.zeros(1))]
+
+
+def growing(g: Graph) -> Pairs:
+    x = g.x
+    for _ in range(1500):
+        x = dy.tanh(x * 2)
+    y = dy.esum([x] * 300)
+    return [(x * 0, np.zeros(3)), (y * 0, np.zeros(3))]
+
+
+def value(g: Graph) -> Pairs:
+    n = next(fresh)
+    x = dy.tanh(dy.inputVector(vector(n)))
+    if not np.allclose(x.value(), np.tanh(vector(n)), **TOLERANCE) or abs(dy.sum_elems(x).scalar_value()) > 1e-4:
+        raise Wrong("a value")
+    return [(x, np.tanh(vector(n)))]
+
+
+def backward(g: Graph) -> Pairs:
+    g.loss.backward()
+    g.loss.backward(full=True)
+    TRAINER.update()
+    return [(dy.inputVector(g.y.gradient().tolist()), np.full(3, 0.75))]
+
+
+def input_set(g: Graph) -> Pairs:
+    x = dy.inputVector([1.0, 2.0])
+    y = x * 2
+    y.value()
+    x.set([2.0, 3.0])
+    return [(y, np.array([4.0, 6.0]))]
+
+
+def checkpoint(g: Graph) -> Pairs:
+    dy.cg_checkpoint()
+    dy.tanh(dy.inputVector(vector(next(fresh)))).value()
+    dy.cg_revert()
+    return [(dy.tanh(g.x), np.tanh(vector()))]
+
+
+def renew(g: Graph) -> Pairs:
+    g.gone = [dy.tanh(g.x) for _ in range(40)]
+    dy.renew_cg()
+    return [(dy.inputVector([1.0]) + 1.0, np.array([2.0]))]
+
+
+SCENARIOS = (one_operand, two_operands, many_operands, attributes, new_dims, tables, parameters, network, growing)
+SCENARIOS += (value, backward, input_set, checkpoint, renew)
+
+# Exceptions at places of the code
+
+
+Place = tuple[str, int, int, str]  # file, line, bytecode (-1: a line), event
+
+
+class Tracer:
+    """Counts how often the library comes to each place, and raises an exception at one of these times."""
+
+    def __init__(
+        self, opcodes: bool, place: Place | None = None, turn: int = 0, error: type[BaseException] = MemoryError
+    ):
+        self.opcodes, self.place, self.turn, self.error = opcodes, place, turn, error
+        self.times: dict[Place, int] = {}
+        self.raised = False
+
+    def __call__(self, frame, event: str, _):
+        code = frame.f_code
+        if not code.co_filename.startswith(LIBRARY):
+            return None
+        if event == "call":
+            frame.f_trace_opcodes = self.opcodes
+        if event == "exception" or is_between(code, frame.f_lasti):
+            return self
+        place = code.co_filename, frame.f_lineno, frame.f_lasti if event == "opcode" else -1, event
+        times = self.times[place] = self.times.get(place, 0) + 1
+        if place == self.place and times == self.turn:
+            self.raised = True
+            raise self.error("on purpose")
+        return self
+
+    def run(self, action: Callable, *arguments):
+        sys.settrace(self)
+        try:
+            return action(*arguments)
+        finally:
+            sys.settrace(None)
+
+
+between: dict = {}
+
+
+def is_between(code, instruction: int) -> bool:
+    """Whether this is where no exception can come in CPython.
+
+    That is between the body of a `with` and its `__exit__`, and where there is no operation.
+    """
+    if code not in between:
+        between[code] = set(offsets_between(code))
+    return instruction in between[code]
+
+
+def offsets_between(code) -> Iterator[int]:
+    found = list(dis.get_instructions(code))
+    yield from (i.offset for i in found if i.opname == "NOP")
+    for k in range(len(found)):
+        three = found[k : k + 3]
+        if len(three) == 3 and all(i.opname == "LOAD_CONST" and i.argval is None for i in three):
+            if any(i.opname == "CALL" for i in found[k + 3 : k + 5]):
+                begins = k - (found[k - 1].opname == "SWAP")  # what is returned stays below
+                yield from (i.offset for i in found[begins : k + 5])
+
+
+def trials(scenario: Callable, opcodes: bool, most: int, random: random.Random) -> list[tuple[Place, int]]:
+    """The places that a scenario comes to, and the times at which to raise an exception there."""
+    tracer = Tracer(opcodes)
+    graph = Graph()
+    tracer.run(scenario, graph)
+    wanted = []
+    for place, times in tracer.times.items():
+        if (place[3] == "opcode") == opcodes:
+            others = {random.randint(1, times) for _ in range(TIMES)} if times > 1 else set()
+            wanted += [(place, turn) for turn in sorted({1, *others})]
+    return wanted if ALL or len(wanted) <= most else random.sample(wanted, most)
+
+
+def compared(pairs: Pairs) -> None:
+    for e, expected in pairs:
+        got = np.atleast_1d(e.npvalue())
+        if not (got.shape == expected.shape and np.allclose(got, expected, **TOLERANCE)):
+            raise Wrong(f"{e!r} gives {got}, not {expected}")
+
+
+def attempt(scenario: Callable, opcodes: bool, place: Place, turn: int, error: type[BaseException]) -> bool:
+    """One trial; whether the exception was raised."""
+    graph = Graph()
+    tracer = Tracer(opcodes, place, turn, error)
+    try:
+        pairs = tracer.run(scenario, graph)
+    except (error, dy.DynetError):
+        # What has happened by then is not known: the graph may be a new one.
+        graph.check((dy.DynetError,))
+        if scenario is renew:
+            for e in graph.gone if hasattr(graph, "gone") else ():
+                recorded((dy.DynetError,), e.npvalue)
+    else:
+        if not tracer.raised or scenario is renew:
+            compared(pairs)
+        if scenario is not renew:
+            graph.check(())
+    graph = Graph()
+    compared(scenario(graph))
+    if scenario is not renew:
+        graph.check(())
+    return tracer.raised
+
+
+# What runs them
+
+
+class Progress:
+    """Numbers that outlive a process that dies."""
+
+    NAMES = ("trial", "raised", "failed")
+
+    def __init__(self):
+        self.numbers = memoryview(mmap.mmap(-1, 64)).cast("q")
+
+    def __getitem__(self, name: str) -> int:
+        return self.numbers[self.NAMES.index(name)]
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self.numbers[self.NAMES.index(name)] = value
+
+
+def in_children(label: str, run: Callable[[int], bool], describe: Callable[[int], str], total: int) -> dict[str, int]:
+    """Run trials 0 to `total` in processes that go on for as long as nothing fails."""
+    progress, ends = Progress(), {"deaths": 0, "hangs": 0}
+    while progress["trial"] < total and ends["hangs"] < MOST_HANGS:
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                while progress["trial"] < total:
+                    faulthandler.dump_traceback_later(SECONDS, exit=True)
+                    progress["raised"] += run(progress["trial"])
+                    progress["trial"] += 1
+                status = 0
+            except BaseException as failure:
+                progress["failed"] += 1
+                if progress["failed"] <= 3:
+                    traceback.print_exc(limit=-3)
+                kind = f"{type(failure).__name__}: {failure}"
+                print(f"failed: {label}, {describe(progress['trial'])}: {kind[:200]}", file=sys.stderr, flush=True)
+                status = 10
+            finally:
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status not in (0, 10):
+            end = "hangs" if status == 1 else "deaths"
+            ends[end] += 1
+            name = signal.Signals(-status).name if status < 0 else f"exit {status}"
+            print(f"{end}: {label}, {describe(progress['trial'])}: {name}", file=sys.stderr, flush=True)
+        if status:
+            progress["trial"] += 1
+    return {"trials": total, "raised": progress["raised"], "failed": progress["failed"], **ends}
+
+
+def exceptions(variant: str, scenario: Callable) -> dict[str, int]:
+    opcodes = variant == "bytecodes"
+    error = MemoryError if variant == "memory-errors" else KeyboardInterrupt
+    most = PLACES[variant] // (4 if scenario is growing else 1)  # it takes long
+    wanted = trials(scenario, opcodes, most, random.Random(variant))
+
+    def describe(trial: int) -> str:
+        (file, line, instruction, event), turn = wanted[trial]
+        where = f" bytecode {instruction}" if opcodes else f" {event}"
+        return f"{error.__name__} at {os.path.basename(file)}:{line}{where}, time {turn}"
+
+    def run(trial: int) -> bool:
+        return attempt(scenario, opcodes, *wanted[trial], error)
+
+    return in_children(scenario.__name__, run, describe, len(wanted))
+
+
+def garbage(scenario: Callable, repeats: int) -> dict[str, int]:
+    """Callbacks of the garbage collector that record, while it runs at nearly every allocation."""
+
+    def run(trial: int) -> bool:
+        graph = Graph()
+        mine: Pairs = []
+        busy = []
+
+        def record(phase: str, _) -> None:
+            if busy or len(mine) > 2000:
+                return
+            busy.append(1)
+            n = next(fresh) if trial % 2 else 3
+            x = dy.inputVector(vector(n).tolist())
+            mine.append((dy.tanh(x) + x, np.tanh(vector(n)) + vector(n)))
+            busy.clear()
+
+        before = gc.get_threshold()
+        gc.callbacks.append(record)
+        gc.set_threshold(1 + trial % 3)
+        try:
+            pairs = scenario(graph)
+        finally:
+            gc.set_threshold(*before)
+            gc.callbacks.remove(record)
+        compared(pairs)
+        if scenario is not renew:
+            graph.check(())
+        if scenario not in (renew, checkpoint):  # these may leave what was recorded meanwhile behind
+            compared(mine[-300:])
+        return bool(mine)
+
+    return in_children(f"gc in {scenario.__name__}", run, lambda trial: f"turn {trial}", repeats)
+
+
+def no_memory(scenario: Callable, most: int) -> dict[str, int]:
+    """Allocations that fail, one after the other."""
+    from _testcapi import remove_mem_hooks, set_nomemory
+
+    def run(trial: int) -> bool:
+        graph = Graph()
+        failed = True
+        set_nomemory(trial + 1, trial + 2)
+        try:
+            scenario(graph)
+            remove_mem_hooks()
+            failed = False
+        except (MemoryError, SystemError, dy.DynetError):  # numpy raises SystemError
+            remove_mem_hooks()
+        finally:
+            remove_mem_hooks()
+        graph.check((dy.DynetError,))
+        compared(scenario(Graph()))
+        return failed
+
+    return in_children(f"no memory in {scenario.__name__}", run, lambda trial: f"allocation {trial}", most)
+
+
+def main(variant: str) -> int:
+    for scenario in SCENARIOS:  # compiles what is not compiled
+        compared(scenario(Graph()))
+        compared(scenario(Graph()))
+    total: dict[str, int] = {}
+    runs = {
+        **{name: functools.partial(exceptions, name) for name in PLACES},
+        "garbage": lambda s: garbage(s, 60 if ALL else 4),
+        "no-memory": lambda s: no_memory(s, 2000 if ALL else 30),
+    }
+    for scenario in SCENARIOS:
+        counts = runs[variant](scenario)
+        print(scenario.__name__, *(f"{name}={number}" for name, number in counts.items()), flush=True)
+        for name, number in counts.items():
+            total[name] = total.get(name, 0) + number
+    print("total", *(f"{name}={number}" for name, number in total.items()))
+    return int(bool(total["failed"] or total["deaths"] or total["hangs"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
     from dynet_kernels.cuda.machine import Machine
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # the collector of garbage may call what comes here again
 _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None

@@ -15,7 +15,7 @@ from .errors import ArgumentError, ShapeError
 
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # numbers in one expression
-_lock = threading.Lock()
+_lock = threading.RLock()  # the collector of garbage may call what comes here again
 GIVEN_BACK: deque[Dim] = deque()
 """Dims that `own` gave and that are used no more, not in any graph either. Finalizers, which may run while the lock is
 held, put them here."""
@@ -47,8 +47,7 @@ class Dim:
                 raise ShapeError(f"{len(dims)} dimensions were asked for, at most {MAX_DIMS} are possible: {dims}")
             if math.prod(dims) * batch > MAX_TOTAL:
                 raise ShapeError(f"an expression holds at most {MAX_TOTAL} numbers, not {dims} x {batch}")
-            with _lock:
-                known = cls._known.setdefault((dims, batch), cls(dims, batch))
+            known = cls._known.setdefault((dims, batch), cls(dims, batch))
         return known
 
     def own(self) -> Dim:

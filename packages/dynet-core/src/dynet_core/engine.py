@@ -51,7 +51,7 @@ class Rows:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # for people
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # the collector of garbage may call what comes here again
         self.version = 0
         self.passes = 0  # backward passes of all graphs so far: trainers ask whether there have been others
         self.trained_again = 0  # how often a parameter was trained again: nodes that depend on it need a gradient then
@@ -75,15 +75,16 @@ class Rows:
         with self.lock:
             while self.given_back:
                 heapq.heappush(self.free, self.given_back.popleft())
-            number = heapq.heappop(self.free) if self.free else len(self.rows)
+            row = value, gradient, int(needs), touched, width, rows
+            if self.free:
+                number = heapq.heappop(self.free)
+                self.rows[number] = row
+            else:
+                self.rows.append(row)
+                number = len(self.rows) - 1
+            self.names[number] = name
             while (number + 1) * at.PARAMETER_ROW > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            row = value, gradient, int(needs), touched, width, rows
-            self.names[number] = name
-            if number == len(self.rows):
-                self.rows.append(row)
-            else:
-                self.rows[number] = row
             self.write(number)
             self.version += 1
             return number
@@ -330,14 +331,14 @@ class Engine:
                 else:
                     self._new_chunk(floats)
 
-    def forward(self, begin: int, inputs_begin: int) -> int:
+    def forward(self, begin: int, inputs_begin: int) -> tuple[int, int]:
         """Plan and run the records from integer `begin` on, with the input values from `inputs_begin` on.
 
         Returns:
-            How many input values there are by now.
+            How many integers and input values have been computed by now.
         """
         records = self.recorded
-        end, inputs_end = records.length, records.inputs_length
+        end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self._prepare(begin, end)
         slots = self.slots
@@ -348,7 +349,7 @@ class Engine:
         if slots[STATUS] != READY:
             self._make_room("forward")
             return self.forward(begin, inputs_begin)
-        return inputs_end
+        return end, inputs_end
 
     def backward(self, loss: int, size: int, everything: bool) -> bool:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on.

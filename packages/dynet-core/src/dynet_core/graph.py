@@ -32,6 +32,7 @@ OTHER_THREAD = (
     "record and read there what belongs together, and exchange values, as npvalue() gives them"
 )
 thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
+NOTHING = 0, 0
 
 
 class Survey:
@@ -52,11 +53,10 @@ class Graph(GraphMethods):
 
     __slots__ = (
         "__weakref__",
+        "computed",
         "differentiated",
         "differentiated_fully",
-        "done",
         "engine",
-        "inputs_done",
         "records",
         "survey",
         "watch",
@@ -65,8 +65,7 @@ class Graph(GraphMethods):
     engine: Engine
     records: recorder.Records
     survey: Survey
-    done: int  # how many integers of the records have been computed, and how many inputs they had
-    inputs_done: int
+    computed: tuple[int, int]  # how many integers of the records have been computed, and how many inputs they had
     differentiated: int  # the node that `backward` started from last; -1: none
     differentiated_fully: bool
     watch: Watch | None
@@ -74,7 +73,7 @@ class Graph(GraphMethods):
     def __init__(self):
         self.records, self.survey, self.watch = recorder.Records(), Survey(), None
         self.engine = Engine(self.records)
-        self.done = self.inputs_done = 0
+        self.computed = NOTHING
         self.differentiated, self.differentiated_fully = -1, False
 
     @property
@@ -146,27 +145,20 @@ class Graph(GraphMethods):
         self.check_thread()
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
-        if self.done < self.records.length or self.engine.changing:
+        if self.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
 
     def _compute_new(self) -> None:
         """Compute every node recorded since the last call."""
         if self.engine.changing:  # an interrupt has come between
             self._replace_engine()
-        end = self.records.length
-        try:
-            inputs = self.engine.forward(self.done, self.inputs_done)
-        except BaseException:  # out of memory, an interrupt, kernels that cannot be compiled
-            self.forget_values()
-            raise
-        self.done = end
-        self.inputs_done = inputs
+        self.computed = self.engine.forward(*self.computed)
         if self.watch is not None and self.watch.check:
             self.watch.check_values(self)
 
     def _replace_engine(self) -> None:
         """Have other buffers, in which all is computed again: these may be half replaced."""
-        self.done = self.inputs_done = 0
+        self.computed = NOTHING
         if self.watch is not None:
             self.watch.forget_arenas()
         self.engine = self.engine.successor()
@@ -181,7 +173,7 @@ class Graph(GraphMethods):
 
     def forget_values(self) -> None:
         """Have all values computed again, from the same inputs and with the same noise."""
-        self.done = self.inputs_done = 0
+        self.computed = NOTHING
         if self.watch is not None:
             self.watch.forget_arenas()
         if not self.engine.changing:
@@ -189,7 +181,7 @@ class Graph(GraphMethods):
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""
-        if self.done < self.records.length or self.engine.changing:
+        if self.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
         address = engine.nodes[place * NODE_ROW + NODE_VALUE]
@@ -204,13 +196,13 @@ class Graph(GraphMethods):
 
     def address(self, place: int) -> int:
         """Where a node's value is; valid until the next node is computed."""
-        if self.done < self.records.length or self.engine.changing:
+        if self.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
 
     def _differentiate(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
-        if self.done < self.records.length or self.engine.changing:
+        if self.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         if not self.engine.backward(place, size, everything):
             self.forget_values()
@@ -241,7 +233,7 @@ class Graph(GraphMethods):
         """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
         start = self.start_of(place)
         assert start is not None
-        if start < self.inputs_done:
+        if start < self.computed[1]:
             self.invalidate()
         self.records.floats(start, values.size)[:] = values.ravel(order="F")
 
@@ -254,11 +246,11 @@ class Graph(GraphMethods):
         if place not in survey.starts and survey.records < self.records.length:
             from .nodes import nodes_of
 
-            starts = dict(survey.starts)
-            for node in nodes_of(self, survey.records, number=survey.nodes):
+            starts, (length, nodes, _) = dict(survey.starts), self.records.ends()
+            for node in nodes_of(self, survey.records, length, survey.nodes):
                 if node.is_input:
                     starts[node.all[0]] = node.attributes[0]
-            survey = self.survey = Survey(self.records.length, self.node_count(), starts)
+            survey = self.survey = Survey(length, nodes, starts)
         return survey.starts.get(place)
 
 
@@ -330,15 +322,15 @@ def renew() -> Graph:
     except AttributeError:
         return current()
     engine = graph.engine
-    graph.done = graph.inputs_done = 0
+    graph.computed = NOTHING
     graph.differentiated, graph.differentiated_fully = -1, False
     if graph.survey.records:
         graph.survey = Survey()
     if engine.keys:
         engine.keys.clear()
-    graph.records.renew()
     if graph.watch is not None:
         graph.watch = None
+    graph.records.renew()
     if engine.changing:
         graph.engine = Engine(graph.records)
     elif engine.large:

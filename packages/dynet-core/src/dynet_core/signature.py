@@ -16,8 +16,24 @@ from .errors import ShapeError
 
 TABLE: list[int] = [0] * at.TABLE_HEAD  # every signature, one after the other
 SIGNATURES: dict[int, Signature] = {}  # by where they stand in the table
-_lock = threading.Lock()
+_lock = threading.RLock()
 MOST_CHECKED = 1 << 12  # columns of a step
+
+
+def _enter(row: array.array, addresses: Sequence[int]) -> int:
+    """Add a row to the table, whose integers in these places are addresses from its beginning on; where it stands.
+
+    A handler of signals, or what the collector of garbage calls, may add another row meanwhile: then it is tried again.
+    """
+    relative = [row[place] for place in addresses]
+    with _lock:
+        while True:
+            here = len(TABLE)
+            for place, address in zip(addresses, relative):
+                row[place] = here + address
+            TABLE.extend(row)
+            if len(TABLE) == here + len(row):
+                return here
 
 
 @dataclass(frozen=True)
@@ -120,36 +136,37 @@ class Signature:
         for group in groups:
             bounds += [steps_at, len(group), *_lists(group)]
             steps_at += at.STEP_ROW * len(group)
-        with _lock:
-            self.at = len(TABLE)
-            parts_at = self.at + steps_at
-            steps_at += len(parts)
-            row = [
-                0, 0, kind, dim.total if size is None else size, size_each, 0 if each else columns,
-                columns if each else 0, operands,
-                int(variadic), attributes, constants, alias_scale, alias_offset, int(passes), waits_from,
-                waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
-                int(not any(_changes_own_gradient(step, views) for step in [*backward, *deferred])), int(sets_first),
-            ]  # fmt: skip
-            for view, before in zip(views, [None, *views]):
-                row += [*view.row(), int(before is not None and view.follows(before))]
-            parameters_at = self.at + steps_at
-            parameters: list[int] = []
-            for number, step in [(number, step) for number, group in enumerate(groups) for step in group]:
-                kernel = KERNELS[step.kernel]
-                if len(step.parameters) != len(kernel.parameters):
-                    raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
-                covered = _covered(kernel, step, views, columns, each)
-                row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters), covered]
-                row += [_shared(kernel, step, views, columns, each, number == 2), kernel.work(step.parameters)]
-                row += [int(covered != 0 and _lends(kernel, step, views, columns))]
-                parameters += step.parameters
-            row += [part.at for part in parts]
-            try:
-                TABLE.extend(array.array("q", row + parameters))
-            except OverflowError:  # it would spoil the table for all
-                raise ShapeError(f"{name or 'op'}: sizes or strides are too large for {dim!r}") from None
-            SIGNATURES[self.at] = self
+        parts_at = steps_at
+        parameters_at = parts_at + len(parts)
+        # Addresses in the table are added when it is known where the row stands.
+        addresses = [at.PARTS] if parts else []
+        row = [
+            0, 0, kind, dim.total if size is None else size, size_each, 0 if each else columns,
+            columns if each else 0, operands,
+            int(variadic), attributes, constants, alias_scale, alias_offset, int(passes), waits_from,
+            waits_to - waits_from, int(waits_each), parts_at, len(parts), int(repeats), len(views), *bounds,
+            int(not any(_changes_own_gradient(step, views) for step in [*backward, *deferred])), int(sets_first),
+        ]  # fmt: skip
+        for view, before in zip(views, [None, *views]):
+            row += [*view.row(), int(before is not None and view.follows(before))]
+        parameters: list[int] = []
+        for number, step in [(number, step) for number, group in enumerate(groups) for step in group]:
+            kernel = KERNELS[step.kernel]
+            if len(step.parameters) != len(kernel.parameters):
+                raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
+            covered = _covered(kernel, step, views, columns, each)
+            addresses.append(len(row) + at.STEP_PARAMETERS)
+            row += [KERNELS.opcode(step.kernel), step.gradient_of, parameters_at + len(parameters), covered]
+            row += [_shared(kernel, step, views, columns, each, number == 2), kernel.work(step.parameters)]
+            row += [int(covered != 0 and _lends(kernel, step, views, columns))]
+            parameters += step.parameters
+        row += [part.at for part in parts]
+        try:
+            packed = array.array("q", row + parameters)
+        except OverflowError:  # it would spoil the table for all
+            raise ShapeError(f"{name or 'op'}: sizes or strides are too large for {dim!r}") from None
+        self.at = _enter(packed, addresses)
+        SIGNATURES[self.at] = self
 
     def nodes(self, integers: Sequence[int]) -> int:
         """How many nodes a record is whose operands and attributes are these integers."""

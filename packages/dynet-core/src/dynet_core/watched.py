@@ -50,8 +50,8 @@ class Watch:
             NotFiniteError: one of them is infinite or NaN.
         """
         begin, number = self.checked_records, self.checked
-        self.checked, self.checked_records = graph.node_count(), graph.records.length
-        for node in nodes_of(graph, begin, number=number):
+        self.checked_records, self.checked, _ = graph.records.ends()
+        for node in nodes_of(graph, begin, self.checked_records, number):
             for place in node.places:
                 values = graph.values(place, node.dim.total)
                 if not np.isfinite(values).all():
@@ -86,10 +86,8 @@ def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
 def checkpoint(graph: Graph) -> None:
     """Note how far a graph has got. What is recorded is computed first."""
     graph._compute()
-    records = graph.records
-    watched(graph).checkpoints.append(
-        Checkpoint(records.length, records.nodes, records.inputs_length, graph.engine.arena_mark())
-    )
+    watch = watched(graph)
+    watch.checkpoints.append(Checkpoint(*graph.records.ends(), graph.engine.arena_mark()))
 
 
 def revert(graph: Graph) -> None:
@@ -105,8 +103,7 @@ def revert(graph: Graph) -> None:
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
     last = watch.checkpoints[-1]
-    graph.inputs_done = min(graph.inputs_done, last.inputs)
-    graph.done = min(graph.done, last.records)
+    graph.computed = min(graph.computed, (last.records, last.inputs))
     graph.differentiated = -1
     starts = {node: start for node, start in survey.starts.items() if node < last.nodes}
     graph.survey = Survey(min(survey.records, last.records), min(survey.nodes, last.nodes), starts)

@@ -28,7 +28,7 @@ KEY = ("seed", "count")
 def keyed(graph: Graph, *numbers: float) -> list[int]:
     """Where the key of a new random node and its numbers stand among the inputs."""
     start = keys.take_key(graph, numbers)
-    return [*range(start, graph.records.inputs_length)]
+    return [*range(start, start + keys.KEY + len(numbers))]
 
 
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:

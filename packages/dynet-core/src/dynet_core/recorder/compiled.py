@@ -43,6 +43,10 @@ class Words:
     def __getitem__(self, name: str) -> int:
         return self._view[self._places[name]]
 
+    def slice(self, places: slice) -> list[int]:
+        """Several words at one moment."""
+        return self._view[places].tolist()
+
     def __setitem__(self, name: str, value: int) -> None:
         self._view[self._places[name]] = value
 
@@ -66,7 +70,15 @@ _address = compiled.addresses(SHARED.address)
 
 def _native(name: str, count: int) -> Callable[..., int]:
     """A compiled function of so many words. It keeps the GIL, and nothing interrupts it."""
-    return immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(_address[name]))
+    function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(_address[name]))
+
+    def call(*numbers: int) -> int:
+        try:
+            return function(*numbers)
+        except ctypes.ArgumentError:  # numbers are what is given, so memory has run out
+            raise MemoryError from None
+
+    return call
 
 
 _become, _enter = _native("become", 4), _native("enter", 2)
@@ -329,6 +341,7 @@ handles = function("handles", _refuse_handles)
 
 _unused: list[Words] = []  # of graphs whose threads have ended
 _nobody = Words(words.GRAPH)
+_ENDS = slice(words.GRAPH.index("length"), words.GRAPH.index("inputs_length") + 1)
 _nobody["version"] = _nobody["open"] = NO_NODE
 
 
@@ -378,6 +391,11 @@ class Records:
     def version(self) -> int:
         """The number of the graph."""
         return self._words["version"]
+
+    def ends(self) -> tuple[int, int, int]:
+        """How many integers, nodes and input values there are at one moment: a signal's handler may record, too."""
+        length, nodes, inputs_length = self._words.slice(_ENDS)
+        return length, nodes, inputs_length
 
     @property
     def nodes(self) -> int:

@@ -361,15 +361,17 @@ def record_index(of_lookup=False, from_end=False):
 
 
 @with_graph
-def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome):
+def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome, shorter=False):
     """A record of an expression and two ends, of whose distance the signature is; the row limits the second."""
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
     with when(known):
         start, stop = Int(start_at), Int(stop_at)
         with when(T.And(start.fits.get() + stop.fits.get() == int64(2), start.value >= int64(0))):
-            with find(function, let(x.dim), let(stop.value - start.value)) as row:
-                with when(stop.value <= row.limit):
+            length = let(stop.value - start.value)
+            with find(function, let(x.dim), length) as row:
+                least = length < row.limit if shorter else stop.value <= row.limit  # all of it is x itself
+                with when(T.And(stop.value <= row.limit, least)):
                     with Recording(shared, outcome, graph, 3) as new:
                         new.finish(row.result, [row.signature, x.at, start.value])
 
@@ -523,7 +525,9 @@ def subscript(shared_at, arguments, out):
         with when(Object(key_at).type == shared.slice):
             key = Slice(key_at)
             with when(key.step == shared.none):
-                record_stretch(shared, Function(let(shared.stretch)), x_at, let(key.start), let(key.stop), outcome)
+                record_stretch(
+                    shared, Function(let(shared.stretch)), x_at, let(key.start), let(key.stop), outcome, True
+                )
         outcome.otherwise(shared.subscript, arguments, int64(2), int64(NULL))
 
 
@@ -643,27 +647,43 @@ def handles(shared_at, function_at, arguments, count, keywords, out):
 def more_room(buffer, length, room, size):
     def emit(shared_at, graph_at, count, out):
         """Have room for `count` more; 0 with a MemoryError if there is none."""
-        graph = Graph(graph_at)
+        graph, result = Graph(graph_at), words_at(out)
         wanted = let(getattr(graph, room) * int64(2) + count)
-        given = extern("PyMem_RawRealloc", getattr(graph, buffer), wanted * int64(size))
-        result = words_at(out)
-
-        def use():
-            setattr(graph, buffer, given)
+        given = extern("PyMem_RawMalloc", (wanted + int64(1)) * int64(size) + int64(LINK))
+        T.buffer_store(result, int64(0), [int64(0)])
+        with when(given == int64(NULL)):
+            T.evaluate(T.call_extern("int64", "PyErr_NoMemory"))
+        with when(given != int64(NULL)):
+            old, begin = let(getattr(graph, buffer)), let(given + int64(LINK))
+            with when(old != int64(NULL)):
+                used = let(getattr(graph, length) * int64(size))
+                T.evaluate(T.call_extern("int64", "memcpy", begin, old, used))
+                outgrow(graph, old)
+            setattr(graph, buffer, begin)
             setattr(graph, room, wanted)
             T.buffer_store(result, int64(1), [int64(0)])
-
-        def refuse():
-            T.evaluate(T.call_extern("int64", "PyErr_NoMemory"))
-            T.buffer_store(result, int64(0), [int64(0)])
-
-        tir.choose(given != int64(NULL), use, refuse)
 
     return CFunction(("graph", "count"), emit)
 
 
+LINK = 64  # bytes before a buffer, of which the first word links those that have been outgrown
+
+
+def outgrow(graph, buffer_at):
+    """Keep a buffer until the graph is renewed."""
+    T.buffer_store(words_at(buffer_at - int64(LINK)), graph.outgrown, [int64(0)])
+    graph.outgrown = buffer_at
+
+
+def free_outgrown(graph):
+    with T.While(graph.outgrown != int64(NULL)):
+        begin = let(graph.outgrown - int64(LINK))
+        graph.outgrown = words_at(begin)[int64(0)]
+        T.evaluate(T.call_extern("int32", "PyMem_RawFree", begin))
+
+
 def count_in_order(shared_at, function_at, count, keywords, out):
-    """How many arguments there are, those by keyword included; -1 if these are not the next parameters in their order."""
+    """How many arguments there are, with those by keyword; -1 if these are not the next parameters in their order."""
     function, result, names = Function(function_at), words_at(out), Tuple(keywords)
     known_at, named = let(function.parameters), let(names.size)
     T.buffer_store(result, int64(-1), [int64(0)])
@@ -693,7 +713,8 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
         T.buffer_store(result, start, [int64(0)])
 
 
-SHRINK = 1 << 20  # integers or floats, from which on a graph gives back room that it does not use
+SHRINK_FROM, SHRINK_TO = 1 << 20, 8
+"""Integers or floats, from which on a graph gives back its room, if the last graph used no eighth of it."""
 
 
 def renew(shared_at, graph_at, out):
@@ -701,13 +722,13 @@ def renew(shared_at, graph_at, out):
     shared, graph = Shared(shared_at), Graph(graph_at)
     version = let(shared.newest + int64(1))
     shared.newest = version
-    for buffer, length, room, size in (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4)):
-        wanted = let(getattr(graph, length) * int64(2))
-        with when(T.And(getattr(graph, room) > int64(SHRINK), getattr(graph, room) > wanted * int64(4))):
-            given = extern("PyMem_RawRealloc", getattr(graph, buffer), (wanted + int64(words.FIRST_ROWS)) * int64(size))
-            with when(given != int64(NULL)):
-                setattr(graph, buffer, given)
-                setattr(graph, room, wanted + int64(words.FIRST_ROWS))
+    free_outgrown(graph)
+    for buffer, length, room in (("records", "length", "room"), ("inputs", "inputs_length", "inputs_room")):
+        used = getattr(graph, length) * int64(SHRINK_TO)
+        with when(T.And(getattr(graph, room) > int64(SHRINK_FROM), getattr(graph, room) > used)):
+            outgrow(graph, let(getattr(graph, buffer)))  # freed when the next graph is renewed
+            setattr(graph, buffer, NULL)
+            setattr(graph, room, 0)
     graph.version = version
     graph.open = version
     graph.nodes = 0

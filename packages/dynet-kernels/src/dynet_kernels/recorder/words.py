@@ -25,8 +25,13 @@ FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "para
 ROW = ("signature", "result", "limit")  # of the node: where its signature stands, its Dim, and what an index is below
 
 # What a thread has recorded. `open` is `version`, or WATCHED. `records` are `length` integers, `inputs` are
-# `inputs_length` floats; there is room for `room` and `inputs_room`.
-GRAPH = ("open", "version", "nodes", "records", "length", "room", "inputs", "inputs_length", "inputs_room")
+# `inputs_length` floats; there is room for `room` and `inputs_room`. Memory that they have outgrown is freed when the
+# graph is renewed: a pass may be reading it while a finalizer records. The first word of each is the one before.
+GRAPH = (
+    "open", "version",
+    "length", "nodes", "inputs_length",  # read together
+    "records", "room", "inputs", "inputs_room", "outgrown",
+)  # fmt: skip
 
 OPERATORS = ("add", "subtract", "multiply", "true_divide")
 # An operator is four functions: of two expressions, of an expression and a number, of a number and an expression, and

@@ -87,7 +87,8 @@ def checkpoint(graph: Graph) -> None:
     """Note how far a graph has got. What is recorded is computed first."""
     graph._compute()
     watch = watched(graph)
-    watch.checkpoints.append(Checkpoint(*graph.records.ends(), graph.engine.arena_mark()))
+    length, nodes, inputs_length = graph.records.ends()
+    watch.checkpoints.append(Checkpoint(length, nodes, inputs_length, graph.engine.arena_mark()))
 
 
 def revert(graph: Graph) -> None:

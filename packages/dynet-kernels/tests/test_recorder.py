@@ -1,0 +1,32 @@
+"""The compiled recorder as it comes from the cache: its functions, and object files that are not whole."""
+
+import pytest
+
+from dynet_kernels.cache import CacheError
+from dynet_kernels.recorder import compiled, words
+
+
+def test_the_functions_are_those_of_the_emitters():
+    from dynet_kernels.recorder.emitters import FUNCTIONS  # imports TVM
+
+    assert compiled.NAMES == tuple(FUNCTIONS)
+
+
+def test_words_have_different_names():
+    for names in (words.LIST, words.TUPLE, words.SLICE, words.EXPRESSION, words.FUNCTION, words.GRAPH, words.SHARED):
+        assert len(names) == len({*names})
+
+
+def test_no_graph_has_the_version_of_what_is_no_node():
+    special = [words.ANY_GRAPH, words.NO_NODE, words.WATCHED]
+    assert len({*special}) == 3 and max(special) == 0  # graphs are numbered from 1
+
+
+def test_a_table_begins_with_a_power_of_two_of_rows():
+    assert words.FIRST_ROWS & (words.FIRST_ROWS - 1) == 0 < words.FIRST_ROWS
+
+
+@pytest.mark.parametrize(("first", "second", "content"), [(4, 6, b"012345678"), (4, 6, b"01234567890"), (4, 6, b"")])
+def test_object_files_that_are_not_whole_are_not_loaded(first, second, content):
+    with pytest.raises(CacheError, match="the compiled recorder is not whole"):
+        compiled._load(compiled.HEAD.pack(first, second) + content)

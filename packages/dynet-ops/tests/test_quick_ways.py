@@ -1,0 +1,234 @@
+"""What has been recorded once is recorded by compiled code from then on: no Python function is called."""
+
+import operator
+import sys
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import ParameterCollection, recorder, renew_cg
+from dynet_core.expression import Expression
+from dynet_core.graph import current
+from dynet_core.op import OPS
+from dynet_core.recorder import FUNCTION_TYPE
+from dynet_kernels import formula as f
+from dynet_kernels.rule import sum_over
+from dynet_ops.kinds import columnwise, elementwise
+from dynet_ops.testing import draw, record
+
+pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder knows no quick ways")
+
+
+def python_calls(function, *arguments, **named):
+    """The names of the Python functions that a call comes to."""
+    called = []
+
+    def note(frame, event, _):
+        if event == "call":
+            called.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        function(*arguments, **named)
+    finally:
+        sys.setprofile(None)
+    return called
+
+
+def check_quick(function, *arguments, **named):
+    """The second of two calls comes to no Python function, and adds what the first has added."""
+    graph = current()
+    function(*arguments, **named)
+    before = graph.records.ends()
+    assert python_calls(function, *arguments, **named) == []
+    between = graph.records.ends()
+    function(*arguments, **named)
+    after = graph.records.ends()
+    assert between > before
+    assert [c - b for b, c in zip(between, after)] == [b - a for a, b in zip(before, between)]
+
+
+def test_a_call_of_python_is_noticed():
+    assert python_calls(lambda: dy.softmax(dy.inputVector([1.0, 2.0])))
+
+
+# All ops of the table whose function is one of the recorder's
+
+# Python functions record these, each time.
+BROADCAST_BOTH = {"add", "subtract", "cmult", "cdiv", "pow", "bmin", "bmax", "larger"}  # repeat operands before
+DIMENSION = {"pick": "dim", "pickrange": "d", "concatenate": "d"}  # is given
+DIFFERENT_SHAPES = {"esum"}  # operands
+
+
+def is_of_python(op, sample, nodes):
+    """Whether a sample is one of those that Python functions record."""
+    different = len({*sample.shapes}) > 1
+    return (
+        (op.name in BROADCAST_BOTH and nodes > 1)
+        or DIMENSION.get(op.name) in sample.attributes
+        or (op.name in DIFFERENT_SHAPES and different)
+    )
+
+
+RECORDED = [
+    pytest.param(op, sample, id=f"{name}-{number}")
+    for name, op in OPS.items()
+    if type(op.record) is FUNCTION_TYPE
+    for number, sample in enumerate(op.samples)
+    if sample.shapes
+]
+
+
+@pytest.mark.parametrize(("op", "sample"), RECORDED)
+def test_every_op_of_the_table(op, sample):
+    renew_cg()
+    operands = [dy.inputTensor(array, batched=True) for array in draw(op, sample)]
+    record(op, sample, operands)
+    before = current().node_count()
+    called = python_calls(op.record, *([operands] if sample.as_list else operands), **sample.attributes)
+    nodes = current().node_count() - before
+    assert nodes >= 1
+    assert bool(called) == is_of_python(op, sample, nodes), called
+
+
+def test_most_ops_are_recorded_so():
+    assert len({id(parameter.values[0]) for parameter in RECORDED}) > 60
+
+
+# Each form
+
+
+@pytest.fixture(scope="module")
+def model():
+    found = ParameterCollection()
+    found.p = found.add_parameters(3)
+    found.w = found.add_parameters((4, 3))
+    found.table = found.add_lookup_parameters((5, 3))
+    return found
+
+
+@pytest.fixture
+def x():
+    renew_cg()
+    return dy.inputVector([1.0, 2.0, 3.0])
+
+
+def test_one_and_two_operands(x, model):
+    for operand in (x, model.p):
+        check_quick(dy.tanh, operand)
+        check_quick(dy.tanh, x=operand)
+        check_quick(operator.neg, operand)
+        check_quick(dy.sum_elems, operand)
+        check_quick(dy.cmult, x, operand)
+        check_quick(dy.cmult, operand, y=x)
+        check_quick(dy.squared_distance, operand, x)
+        check_quick(operator.mul, model.w, operand)
+    check_quick(model.p.__add__, x)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9, 50])
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_many_operands(x, model, count, sequence):
+    for op in (dy.esum, dy.concatenate, dy.concatenate_cols):
+        check_quick(op, sequence([x] * count))
+        check_quick(op, sequence([model.p] * count))
+    if count < 9:
+        check_quick(dy.concatenate, sequence([x, *[dy.inputVector([1.0])] * (count - 1)]))
+    check_quick(dy.affine_transform, sequence([dy.inputVector([0.5] * 4), *[model.w, x] * min(count, 3)]))
+
+
+@pytest.mark.parametrize("number", [2, 2.5, 0, -1, -1.0, float("inf"), float("nan"), 1 << 60, -(1 << 60), 1 << 200])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv"])
+def test_operators_with_numbers(x, model, name, number):
+    for operand in (x, model.p):
+        check_quick(getattr(operator, name), operand, number)
+        if name != "truediv" or number:
+            check_quick(getattr(operator, name), number, operand)
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "truediv"])
+def test_operators_with_expressions(x, model, name):
+    for a, b in ((x, x), (x, model.p), (model.p, x), (model.p, model.p)):
+        check_quick(getattr(operator, name), a, b)
+
+
+def test_numbers_have_their_values(x):
+    """Of the quick ways, in each operand's place; the first call of each is the slow one."""
+    for number in (2, 0.5, -1, -1.0, 3.0, 1 << 30):
+        for turn in range(2):
+            values = np.array([1.0, 2.0, 3.0])
+            pairs = [(x + number, values + number), (number + x, number + values), (x - number, values - number)]
+            pairs += [(number - x, number - values), (x * number, values * number), (number * x, number * values)]
+            pairs += [(x / number, values / number), (number / x, number / values)]
+            for got, expected in pairs:
+                assert got.npvalue() == pytest.approx(expected, rel=1e-6), (number, turn)
+
+
+def test_indices_and_slices(x, model):
+    for operand in (x, model.p):
+        for index in (0, 2):
+            check_quick(dy.pick, operand, index)
+            check_quick(dy.pick, operand, index=index)
+            check_quick(dy.pickneglogsoftmax, operand, index)
+        for index in (0, 2, -1, -3):
+            check_quick(operator.getitem, operand, index)
+        for ends in ((0, 1), (1, 3), (0, 2)):
+            check_quick(dy.pickrange, operand, *ends)
+            check_quick(operator.getitem, operand, slice(*ends))
+    matrix = dy.inputTensor(np.arange(12.0).reshape(4, 3))
+    check_quick(operator.getitem, matrix, -4)
+    check_quick(operator.getitem, matrix, slice(1, 4))
+
+
+def test_rows_of_tables(x, model):
+    for row in (0, 4):
+        check_quick(operator.getitem, model.table, row)
+        check_quick(model.table.lookup, row)
+
+
+def test_inputs(x):
+    for values in ([1.0], [1, 2.5, 3], [0.5] * 1000, [-1, -1.0]):
+        check_quick(dy.inputVector, values)
+    for value in (1.5, -1, 0, 1 << 100):
+        check_quick(dy.scalarInput, value)
+
+
+def test_ops_of_ones_own(x):
+    """As in CONTRIBUTING: they do nothing for it."""
+
+    @elementwise(
+        forward=lambda x: x * f.logistic(1.5 * x),
+        gradients={"x": lambda x, dy: dy * f.logistic(1.5 * x) * (1 + 1.5 * x * (1 - f.logistic(1.5 * x)))},
+        reference=lambda x: x / (1 + np.exp(-1.5 * x)),
+    )
+    def quick_one(x: Expression) -> Expression:
+        """x times the logistic function of 1.5 x."""
+
+    @elementwise(
+        forward=lambda x, y: x * x + y,
+        gradients={"x": lambda x, dz: 2 * x * dz, "y": lambda dz: dz},
+        reference=lambda x, y: x * x + y,
+    )
+    def quick_two(x: Expression, y: Expression) -> Expression:
+        """x squared plus y."""
+
+    @columnwise(
+        reductions={"total": sum_over(lambda x: x * x * x)},
+        formula=lambda total: total,
+        gradients={"x": lambda x, dy: 3 * x * x * dy},
+        number=True,
+        whole=True,
+        reference=lambda x: np.atleast_1d((x**3).sum()),
+    )
+    def quick_sum(x: Expression) -> Expression:
+        """The sum of the third powers."""
+
+    try:
+        check_quick(quick_one, x)
+        check_quick(quick_two, x, y=x)
+        check_quick(quick_sum, x)
+        assert quick_sum(quick_two(x, x)).value() == pytest.approx(2**3 + 6**3 + 12**3)
+    finally:
+        for name in ("quick_one", "quick_two", "quick_sum"):
+            del OPS[name]

@@ -1,7 +1,8 @@
 """Runs programs that come line by line, each a list of instructions in JSON, with the recorder that is asked for.
 
-An instruction is an op's number and three numbers more, by which operands are chosen among what has been recorded. For
-each program it prints one line: the graph as text, and values, gradients and errors, bit for bit.
+The first line that it prints says which recorder is in use. An instruction is an op's number and three numbers more, by
+which operands are chosen among what has been recorded. For each program it prints one line: the graph as text, and
+values, gradients and errors, bit for bit.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 import numpy as np
 
 import dynet as dy
+from dynet_core import recorder
 from dynet_core.draw import dot
 
 dy.reset_random_seed(1)
@@ -161,5 +163,6 @@ def run(instructions: list[list[int]]) -> dict:
 
 
 if __name__ == "__main__":
+    print(json.dumps({"recorder": recorder.DESCRIPTION}), flush=True)
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)

@@ -21,6 +21,7 @@ class Worker:
         environment = {**os.environ, "DYNET_RECORDER": recorder}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
+        self.description = self.receive()["recorder"]
 
     def send(self, program) -> None:
         self.process.stdin.write(json.dumps(program) + "\n")
@@ -45,6 +46,10 @@ def workers():
 
 
 number = st.integers(0, 99)
+
+
+def test_the_workers_have_the_recorders_that_are_compared(workers):
+    assert [worker.description for worker in workers] == ["compiled", "python: DYNET_RECORDER=python"]
 
 
 def test_both_record_the_same(workers):

@@ -1,0 +1,64 @@
+"""Ops and expressions as Python sees them: functions and objects that nobody changes."""
+
+import pickle
+
+import pytest
+
+import dynet_ops as dy
+from dynet_core import recorder, renew_cg
+from dynet_core.expression import Expression
+from dynet_core.op import OPS
+from dynet_core.recorder import FUNCTION_TYPE
+
+compiled_only = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder's are functions")
+
+
+@compiled_only
+@pytest.mark.parametrize("name", ["mine", "__name__", "__qualname__", "__doc__", "__module__", "__wrapped__", "enter"])
+def test_an_op_takes_no_attributes(name):
+    before = getattr(dy.tanh, name, None)
+    with pytest.raises((AttributeError, TypeError)):
+        setattr(dy.tanh, name, "other")
+    with pytest.raises((AttributeError, TypeError)):
+        delattr(dy.tanh, name)
+    assert getattr(dy.tanh, name, None) == before
+
+
+@compiled_only
+def test_no_recording_function_is_made_by_its_type():
+    for make in (FUNCTION_TYPE, lambda: FUNCTION_TYPE.__new__(FUNCTION_TYPE), lambda: object.__new__(FUNCTION_TYPE)):
+        with pytest.raises(TypeError):
+            make()
+    with pytest.raises(TypeError):
+        type("Mine", (FUNCTION_TYPE,), {})
+
+
+RECORDED = {name: op for name, op in OPS.items() if type(op.record) is FUNCTION_TYPE and hasattr(dy, name)}
+
+
+@pytest.mark.parametrize("op", RECORDED.values(), ids=RECORDED)
+def test_an_op_is_found_by_its_name(op):
+    if "<locals>" not in op.record.__qualname__:  # a function of Python, made by another one
+        assert pickle.loads(pickle.dumps(op.record)) is op.record
+        assert op.record.__name__ == op.record.__qualname__ == op.name
+    assert op.record.__doc__
+
+
+def test_no_expression_is_made_by_its_class():
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    for make in (Expression, type(x), lambda: Expression.__new__(Expression), lambda: Expression(0), lambda: type(x)()):
+        with pytest.raises(TypeError, match="an expression is made by an operation, such as dy.inputVector"):
+            make()
+    assert (x + x).value() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("name", ["at", "version", "type", "mine", "value"])
+def test_an_expression_is_not_changed(name):
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    with pytest.raises(AttributeError):
+        setattr(x, name, 0)
+    with pytest.raises(AttributeError):
+        delattr(x, name)
+    assert (x * 2).value() == [2.0, 4.0]

@@ -41,7 +41,7 @@ def test_an_op_is_found_by_its_name(op):
     if "<locals>" not in op.record.__qualname__:  # a function of Python, made by another one
         assert pickle.loads(pickle.dumps(op.record)) is op.record
         assert op.record.__name__ == op.record.__qualname__ == op.name
-    assert op.record.__doc__
+        assert op.record.__doc__
 
 
 def test_no_expression_is_made_by_its_class():

@@ -19,6 +19,12 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PACKAGES = {path.parent.name: nox.project.load_toml(path) for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
 PYTHONS = ("3.11", "3.12", "3.13")
 RECORDING = (
+    "packages/dynet-core/tests/test_recorder_choice.py",
+    "packages/dynet-core/tests/test_recorder_tables.py",
+    "packages/dynet-core/tests/test_recorder_keywords.py",
+    "packages/dynet-core/tests/test_expression_chain.py",
+    "packages/dynet-ops/tests/test_quick_ways.py",
+    "packages/dynet-ops/tests/test_ops_as_objects.py",
     "packages/dynet-ops/tests/test_operators.py",
     "packages/dynet-ops/tests/test_graph.py",
     "tests/test_other_threads.py",

@@ -1,0 +1,118 @@
+"""The graph is begun anew, or taken back, at every line of a Python function that records: what handlers may do.
+
+`python tests/stress/renewed.py renew_cg tanh 1` records a node of a shape that has not been seen before, and has a
+handler call `renew_cg` at the n-th line of the library, for each n; with 10 for each tenth. What was being recorded must
+have its right value, or an exception of the library's own be raised. Each trial has a process of its own; those that die
+are counted.
+"""
+
+import itertools
+import os
+import sys
+
+import numpy as np
+
+import dynet as dy
+
+MODEL = dy.ParameterCollection()
+TABLE = MODEL.lookup_parameters_from_numpy(np.arange(10.0).reshape(5, 2))
+LSTM = dy.VanillaLSTMBuilder(1, 2, 2, MODEL)
+NODES = 20_000  # before the operand, so that its number is far behind the end of the next graph
+PACKAGES = "dynet_core", "dynet_ops", "dynet_rnn"
+LIBRARY = tuple(os.path.dirname(sys.modules[name].__file__) + os.sep for name in PACKAGES)
+
+
+def begin_anew() -> None:
+    dy.renew_cg()
+
+
+def take_back() -> None:
+    dy.cg_revert()
+
+
+HANDLERS = {"renew_cg": begin_anew, "cg_revert": take_back}
+PROGRAMS = {
+    "tanh": dy.tanh,
+    "add": lambda x: x + x,
+    "number": lambda x: x * 2.5,
+    "esum": lambda x: dy.esum([x, x, x]),
+    "concatenate": lambda x: dy.concatenate([x, x]),
+    "average": lambda x: dy.average([x, x]),
+    "pick": lambda x: dy.pick(x, 1),
+    "pickneglogsoftmax": lambda x: dy.pickneglogsoftmax(x, 1),
+    "slice": lambda x: x[1:3],
+    "reshape": lambda x: dy.reshape(x, (1, len(x))),
+    "softmax": dy.softmax,
+    "inputVector": lambda x: dy.inputVector(np.arange(len(x) + 1.0)),
+    "lookup": lambda x: dy.lookup(TABLE, 3, update=False),
+    "lookup_batch": lambda x: dy.lookup_batch(TABLE, [1, 2]),
+    "add_input": lambda x: LSTM.initial_state().add_input(TABLE[1]).output(),
+    "transduce": lambda x: LSTM.initial_state().transduce([TABLE[1], TABLE[2]])[-1],
+}
+
+
+class Handler:
+    """Called at the n-th line of the library."""
+
+    def __init__(self, handle, line: int):
+        self.handle, self.left = handle, line
+
+    def __call__(self, frame, event, _):
+        if not frame.f_code.co_filename.startswith(LIBRARY):
+            return None
+        if event == "line":
+            self.left -= 1
+            if not self.left:
+                sys.settrace(None)
+                self.handle()
+        return self
+
+
+def attempt(name: str, program, line: int) -> bool:
+    """One trial; whether the program had so many lines."""
+    dy.renew_cg()
+    dy.cg_checkpoint()
+    for _ in range(NODES):
+        x = dy.inputVector([1.0])
+    values = np.linspace(-1, 1, 17 + line)  # of a shape that has not been seen before
+    x = dy.inputVector(values)
+    handler = Handler(HANDLERS[name], line)
+    sys.settrace(handler)
+    try:
+        got = program(x)
+    except dy.DynetError:
+        got = None
+    finally:
+        sys.settrace(None)
+    try:
+        value = None if got is None else got.npvalue()
+    except dy.DynetError:
+        value = None
+    dy.renew_cg()
+    wanted = program(dy.inputVector(values)).npvalue()
+    assert value is None or np.allclose(value, wanted), (value, wanted)
+    return handler.left <= 0
+
+
+def main(name: str, which: str, step: str) -> None:
+    counts = {"trials": 0, "wrong": 0, "deaths": 0}
+    for line in itertools.count(1, int(step)):
+        child = os.fork()
+        if not child:
+            status = 2
+            try:
+                status = 0 if attempt(name, PROGRAMS[which], line) else 3
+            except BaseException as error:
+                print(f"{name} at line {line} of {which}: {type(error).__name__}: {error}"[:200], file=sys.stderr)
+            os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == 3:
+            break
+        counts["trials"] += 1
+        counts["wrong"] += status == 2
+        counts["deaths"] += status not in (0, 2)
+    print(*(f"{key}={count}" for key, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,28 @@
+"""A handler that begins the graph anew, or takes it back, while something is being recorded."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STEP = "1" if os.environ.get("DYNET_STRESS") == "all" else "31"  # between the lines that are tried
+PROGRAMS = (
+    "tanh", "add", "number", "esum", "concatenate", "average", "pick", "pickneglogsoftmax", "slice", "reshape",
+    "softmax", "inputVector", "lookup", "lookup_batch", "add_input", "transduce",
+)  # fmt: skip
+
+
+@pytest.mark.xfail(strict=False, reason="numbers of nodes and inputs go from the checks to `commit` without a version")
+@pytest.mark.skipif(os.name != "posix", reason="needs fork")
+@pytest.mark.parametrize("handler", ["renew_cg", "cg_revert"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_was_being_recorded_is_right_or_refused(handler, program):
+    command = [sys.executable, "-W", "error", str(Path(__file__).with_name("renewed.py")), handler, program, STEP]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    report = done.stdout + done.stderr[-3000:]
+    assert done.returncode == 0, report
+    counts = dict(item.split("=") for item in done.stdout.split())
+    assert int(counts["trials"]) > 1, report
+    assert (counts["wrong"], counts["deaths"]) == ("0", "0"), report

@@ -1,9 +1,9 @@
 """The graph is begun anew, or taken back, at every line of a Python function that records: what handlers may do.
 
 `python tests/stress/renewed.py renew_cg tanh 1` records a node of a shape that has not been seen before, and has a
-handler call `renew_cg` at the n-th line of the library, for each n; with 10 for each tenth. What was being recorded must
-have its right value, or an exception of the library's own be raised. Each trial has a process of its own; those that die
-are counted.
+handler call `renew_cg` at the n-th line of the library, for each n; with 10 for each tenth. What was being recorded
+must have its right value, or an exception of the library's own be raised. Each trial has a process of its own; those
+that die are counted.
 """
 
 import itertools

@@ -57,6 +57,7 @@ def take_key(graph: Graph, numbers: Sequence[float]) -> int:
     """
     key = np.frombuffer(next_key(), np.float32)
     start = graph.take_array(np.concatenate([key, np.array(numbers, np.float32)]))
+    graph.records.is_unusual()
     graph.engine.keys.append(start)
     return start
 

@@ -59,14 +59,19 @@ commit = _recorder.commit
 describe = _recorder.describe
 expression_type = _recorder.expression_type
 function = _recorder.function
+generation = _recorder.generation
 handle = _recorder.handle
 handles = _recorder.handles
 know_parameters = _recorder.know_parameters
 negative = _recorder.negative
+next_generation = _recorder.next_generation
+note_pass = _recorder.note_pass
 operator = _recorder.operator
+passes = _recorder.passes
 subscript = _recorder.subscript
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "Records", "become", "commit", "describe", "expression_type",
-    "function", "handle", "handles", "know_parameters", "negative", "operator", "subscript",
+    "function", "generation", "handle", "handles", "know_parameters", "negative", "next_generation", "note_pass",
+    "operator", "passes", "subscript",
 ]  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import ctypes
 import functools
 import inspect
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dynet_kernels.layout import INT_ARGUMENT
 from dynet_kernels.recorder import compiled, words
 from dynet_kernels.recorder.words import ANY_GRAPH, LIST_KEY, MOST_KEYED, NO_NODE, ROW, WATCHED
 
@@ -37,15 +40,19 @@ class Words:
 
     def __init__(self, names: Sequence[str]):
         memory = immortal(np.zeros(len(names), np.int64))
-        self._view, self.address = immortal(memoryview(memory)), memory.ctypes.data
+        self._view, self.address = immortal(memoryview(memory).cast("B").cast("q")), memory.ctypes.data
         self._places = {name: place for place, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> int:
         return self._view[self._places[name]]
 
-    def slice(self, places: slice) -> list[int]:
+    def together(self, places: slice) -> list[int]:
         """Several words at one moment."""
         return self._view[places].tolist()
+
+    def set_together(self, places: slice, *values: int) -> None:
+        """Write several words at one moment."""
+        self._view[places] = array.array("q", values)
 
     def __setitem__(self, name: str, value: int) -> None:
         self._view[self._places[name]] = value
@@ -207,17 +214,8 @@ _function = _make_type(
     NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
     (object,),
 )
-KEYS = {
-    "one": 1,
-    "two": 2,
-    "many": LIST_KEY,
-    "number": 1,
-    "index": 1,
-    "lookup": 1,
-    "stretch": 2,
-    "scalar": 1,
-    "vector": 1,
-}
+KEYS = {"two": 2, "stretch": 2, "many": LIST_KEY, "commit": 0, "handle": 0, "handles": 0, "renew_quickly": 0}
+"""How many words the key of a function's table has; of kinds that are not named, one."""
 _documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
 _sizes: dict[int, int] = {}  # words of the key of its table
 
@@ -229,7 +227,7 @@ def _word(function: Any, name: str) -> c_int64:
 def function(kind: str, slow: Callable) -> Any:
     """A function that records what it knows, and calls `slow` for the rest."""
     made = immortal(_api.PyType_GenericAlloc(_function, 0))
-    key = KEYS.get(kind, 0)
+    key = KEYS.get(kind, 1)
     table = _api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
     if not table:
         raise MemoryError
@@ -341,7 +339,13 @@ handles = function("handles", _refuse_handles)
 
 _unused: list[Words] = []  # of graphs whose threads have ended
 _nobody = Words(words.GRAPH)
-_ENDS = slice(words.GRAPH.index("length"), words.GRAPH.index("inputs_length") + 1)
+
+def _from_to(first: str, last: str) -> slice:
+    return slice(words.GRAPH.index(first), words.GRAPH.index(last) + 1)
+
+
+_ENDS = _from_to("length", "inputs_length")
+_COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
 _nobody["version"] = _nobody["open"] = NO_NODE
 
 
@@ -361,10 +365,14 @@ class Records:
 
     def __init__(self):
         self._words = _unused.pop() if _unused else Words(words.GRAPH)
+        for place in range(words.MOST_ARGUMENTS):
+            self._words[f"argument_{2 * place}"] = INT_ARGUMENT
+        self.unprepare()
         self.renew()
 
-    def adopt(self) -> None:
-        """Be what the thread that calls records in."""
+    def adopt(self, graph: Any) -> None:
+        """Be what the thread that calls records in; `graph` is what `renew_cg` gives then."""
+        self._words["object"] = id(graph)
         _api.PyThread_tss_set(_thread_graph, self._words.address)
 
     def renew(self) -> None:
@@ -394,7 +402,7 @@ class Records:
 
     def ends(self) -> tuple[int, int, int]:
         """How many integers, nodes and input values there are at one moment: a signal's handler may record, too."""
-        length, nodes, inputs_length = self._words.slice(_ENDS)
+        length, nodes, inputs_length = self._words.together(_ENDS)
         return length, nodes, inputs_length
 
     @property
@@ -411,6 +419,41 @@ class Records:
     def inputs_length(self) -> int:
         """How many input values there are."""
         return self._words["inputs_length"]
+
+    @property
+    def computed(self) -> tuple[int, int]:
+        """How many integers of the records have been computed, and how many inputs they had."""
+        length, inputs_length = self._words.together(_COMPUTED)
+        return length, inputs_length
+
+    @computed.setter
+    def computed(self, ends: tuple[int, int]) -> None:
+        self._words.set_together(_COMPUTED, *ends)
+
+    @property
+    def differentiated(self) -> tuple[int, bool]:
+        """The node that `backward` started from last, -1 if from none, and whether it gave all nodes gradients."""
+        place, fully = self._words.together(_DIFFERENTIATED)
+        return place, bool(fully)
+
+    @differentiated.setter
+    def differentiated(self, what: tuple[int, bool]) -> None:
+        self._words.set_together(_DIFFERENTIATED, *what)
+
+    def is_unusual(self) -> None:
+        """Say that more has to be done to renew it than to forget the records."""
+        self._words["unusual"] = 1
+
+    def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
+        """Say what passes need, as long as `generation()` is this: passes go the quick way then."""
+        for name, address in addresses.items():
+            self._words[name] = address
+        self._words["forward"], self._words["backward"] = forward.__chandle__(), backward.__chandle__()
+        self._words["prepared"] = generation
+
+    def unprepare(self) -> None:
+        """Have passes go the slow way until `prepare` says what they need."""
+        self._words["prepared"] = -1
 
     def address(self) -> int:
         """Where the integers are, until the next record."""
@@ -436,3 +479,26 @@ class Records:
         """Keep the values of a float32 array, column by column; where they begin among the inputs."""
         values = np.asfortranarray(values, np.float32)
         return _take_inputs(self._words.address, values.ctypes.data, values.size)
+
+
+def generation() -> int:
+    """A number that changes with the table of signatures and with parameters."""
+    return SHARED["generation"]
+
+
+def next_generation() -> None:
+    """Say that something is going to change, or has changed."""
+    SHARED["generation"] = next(_generations)
+
+
+_generations = itertools.count(1)
+
+
+def passes() -> int:
+    """How many backward passes of any graph there have been."""
+    return SHARED["passes"]
+
+
+def note_pass() -> None:
+    """Note a backward pass."""
+    SHARED["passes"] = SHARED["passes"] + 1

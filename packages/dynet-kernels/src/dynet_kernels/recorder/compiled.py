@@ -38,11 +38,12 @@ class Recorder:
 
 
 NAMES = (
+    "value", "address", "differentiate", "renew_quickly",
     "one", "two", "many", "number", "index", "lookup", "stretch", "scalar", "vector",
     "commit", "handle", "handles",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
     "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "take_inputs", "enter",
-    "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
+    "dynet_compute", "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
 )  # fmt: skip
 """The functions, in the order of `emitters.FUNCTIONS`, which this must not import: it needs TVM."""
 

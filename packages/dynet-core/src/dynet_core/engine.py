@@ -16,6 +16,7 @@ from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
+from dynet_kernels.library import Library
 
 from .device import compiled
 from .errors import OutOfMemoryError
@@ -359,7 +360,8 @@ class Engine:
             return self.forward(begin, inputs_begin)
         if self.large:
             records.is_unusual()
-        if self.numbers_count and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
+        quick = isinstance(self.machine, Library) and not self.machine.is_watched
+        if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
             self._publish(now)
         return end, inputs_end
 

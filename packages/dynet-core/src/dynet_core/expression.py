@@ -253,4 +253,3 @@ if TYPE_CHECKING:
         __slots__ = ()
 else:
     Expression = recorder.expression_type(Operations)
-

@@ -340,6 +340,7 @@ handles = function("handles", _refuse_handles)
 _unused: list[Words] = []  # of graphs whose threads have ended
 _nobody = Words(words.GRAPH)
 
+
 def _from_to(first: str, last: str) -> slice:
     return slice(words.GRAPH.index(first), words.GRAPH.index(last) + 1)
 

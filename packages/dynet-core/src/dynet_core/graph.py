@@ -150,9 +150,9 @@ class Graph(GraphMethods):
 
     def _replace_engine(self) -> None:
         """Have other buffers, in which all is computed again: these may be half replaced."""
-        self.records.computed = NOTHING
         if self.watch is not None:
-            self.watch.forget_arenas()
+            self.watch.forget_arenas()  # first: an interrupt may come between
+        self.records.computed = NOTHING
         self.engine = self.engine.successor()
 
     def invalidate(self) -> None:
@@ -165,9 +165,9 @@ class Graph(GraphMethods):
 
     def forget_values(self) -> None:
         """Have all values computed again, from the same inputs and with the same noise."""
-        self.records.computed = NOTHING
         if self.watch is not None:
-            self.watch.forget_arenas()
+            self.watch.forget_arenas()  # first: an interrupt may come between
+        self.records.computed = NOTHING
         if not self.engine.changing:
             self.engine.restart()
 

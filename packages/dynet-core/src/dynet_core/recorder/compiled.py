@@ -36,26 +36,26 @@ def immortal(x: Any) -> Any:
 class Words:
     """Named words in memory of their own, which is never freed."""
 
-    __slots__ = ("_places", "_view", "address")
+    __slots__ = ("_places", "address", "view")
 
     def __init__(self, names: Sequence[str]):
         memory = immortal(np.zeros(len(names), np.int64))
-        self._view, self.address = immortal(memoryview(memory).cast("B").cast("q")), memory.ctypes.data
+        self.view, self.address = immortal(memoryview(memory).cast("B").cast("q")), memory.ctypes.data
         self._places = {name: place for place, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> int:
-        return self._view[self._places[name]]
+        return self.view[self._places[name]]
 
     def together(self, places: slice) -> list[int]:
         """Several words at one moment."""
-        return self._view[places].tolist()
+        return self.view[places].tolist()
 
     def set_together(self, places: slice, *values: int) -> None:
         """Write several words at one moment."""
-        self._view[places] = array.array("q", values)
+        self.view[places] = array.array("q", values)
 
     def __setitem__(self, name: str, value: int) -> None:
-        self._view[self._places[name]] = value
+        self.view[self._places[name]] = value
 
 
 _api = ctypes.pythonapi
@@ -482,9 +482,9 @@ class Records:
         return _take_inputs(self._words.address, values.ctypes.data, values.size)
 
 
-def generation() -> int:
+def generation(place: int = words.SHARED.index("generation")) -> int:
     """A number that changes with the table of signatures and with parameters."""
-    return SHARED["generation"]
+    return SHARED.view[place]
 
 
 def next_generation() -> None:
@@ -495,9 +495,9 @@ def next_generation() -> None:
 _generations = itertools.count(1)
 
 
-def passes() -> int:
+def passes(place: int = words.SHARED.index("passes")) -> int:
     """How many backward passes of any graph there have been."""
-    return SHARED["passes"]
+    return SHARED.view[place]
 
 
 def note_pass() -> None:

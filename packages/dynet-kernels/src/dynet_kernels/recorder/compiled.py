@@ -29,8 +29,8 @@ class Recorder:
 
     def build(self, path: Path) -> None:
         """Write the object files. Imports TVM."""
-        from .emitters import FUNCTIONS
         from .extension import write_objects
+        from .functions import FUNCTIONS
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             objects = write_objects(FUNCTIONS, Path(folder), host_cpu().tvm_target())
@@ -45,7 +45,7 @@ NAMES = (
     "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "take_inputs", "enter",
     "dynet_compute", "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
 )  # fmt: skip
-"""The functions, in the order of `emitters.FUNCTIONS`, which this must not import: it needs TVM."""
+"""The functions, in the order of `functions.FUNCTIONS`, which this must not import: it needs TVM."""
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from .errors import GradientError, StaleExpressionError
 from .graph_methods import GraphMethods
 from .memory import floats_at
 from .noise import renew_keys
-from .recorder import ANY_GRAPH, commit
+from .recorder import ANY_GRAPH, commit, take
 from .signature import TABLE, Signature
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ class Graph(GraphMethods):
 
     def take(self, values: Sequence[float]) -> int:
         """Keep input values; where they begin among the inputs."""
-        with np.errstate(over="ignore"):
-            return self.records.take(np.array(values, np.float64).astype(np.float32))
+        return take((), tuple(values))
 
     def take_array(self, values: np.ndarray) -> int:
         """Keep the values of a float32 array, column by column."""

@@ -40,7 +40,8 @@ def _choose():
 
             return compiled, "compiled"
         except (CacheError, OSError) as error:  # no place for machine code, or none could be made
-            problem = f"it cannot be loaded ({error})"
+            lines = str(error).strip().splitlines()
+            problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
     if WANTED == "compiled":
         raise ImportError(f"DYNET_RECORDER=compiled was asked for, but {problem}")
     from . import plain
@@ -69,9 +70,10 @@ note_pass = _recorder.note_pass
 operator = _recorder.operator
 passes = _recorder.passes
 subscript = _recorder.subscript
+take = _recorder.take
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "Records", "become", "commit", "describe", "expression_type",
     "function", "generation", "handle", "handles", "know_parameters", "negative", "next_generation", "note_pass",
-    "operator", "passes", "subscript",
+    "operator", "passes", "subscript", "take",
 ]  # fmt: skip

@@ -167,7 +167,7 @@ def _refuse_new() -> None:
 
 for _name, _known in (
     ("list", list), ("tuple", tuple), ("float", float), ("int", int), ("slice", slice), ("none", None),
-    ("not_implemented", NotImplemented), ("refuse_new", _refuse_new),
+    ("not_implemented", NotImplemented), ("refuse_new", _refuse_new), ("int64", np.int64), ("int32", np.int32),
 ):  # fmt: skip
     SHARED[_name] = id(immortal(_known))
 SHARED["free_most"] = MOST_FREE
@@ -214,9 +214,10 @@ _function = _make_type(
     NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
     (object,),
 )
-KEYS = {"two": 2, "stretch": 2, "many": LIST_KEY, "commit": 0, "handle": 0, "handles": 0, "renew_quickly": 0}
+KEYS = {"two": 2, "stretch": 2, "many": LIST_KEY, "commit": 0, "handle": 0, "handles": 0, "take": 0, "renew_quickly": 0}
 """How many words the key of a function's table has; of kinds that are not named, one."""
 _documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
+_entered: dict[int, dict] = {}  # what has been entered
 _sizes: dict[int, int] = {}  # words of the key of its table
 
 
@@ -231,6 +232,7 @@ def function(kind: str, slow: Callable) -> Any:
     table = _api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
     if not table:
         raise MemoryError
+    _entered[id(made)] = {}
     _sizes[id(made)], _documented[id(made)] = key, immortal(slow)
     for name, value in (
         ("slow", id(slow)), ("table", table), ("mask", words.FIRST_ROWS - 1), ("key", key),
@@ -243,6 +245,9 @@ def function(kind: str, slow: Callable) -> Any:
 
 def _enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
     """Remember what is recorded for operands of these Dims: the signature's place and the node's Dim."""
+    known, facts = _entered[id(self)], (signature, result, limit)
+    if known.get(key) == facts:
+        return
     numbers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
     size = _sizes[id(self)]
     if size == LIST_KEY:
@@ -255,6 +260,7 @@ def _enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> N
         numbers += [0] * (size - len(numbers))
     row = (c_int64 * (size + len(ROW)))(*numbers, signature, id(immortal_dim(result)), limit)
     _enter(id(self), ctypes.addressof(row))
+    known[key] = facts
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
@@ -333,6 +339,17 @@ def _refuse_handles(first, count, dim) -> None:
     raise IndexError(f"this thread's graph has no nodes {first} to {first + count - 1}")
 
 
+def _take_unusual(bits: Sequence[int], numbers: Sequence[float]) -> int:
+    return take_inputs(np.concatenate([np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float32)]))
+
+
+def take_inputs(values: np.ndarray) -> int:
+    """Keep the values of a float32 array, column by column; where they begin among this thread's inputs."""
+    values = np.asfortranarray(values, np.float32)
+    return _take_inputs(_api.PyThread_tss_get(_thread_graph), values.ctypes.data, values.size)
+
+
+take = function("take", _take_unusual)
 commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 handles = function("handles", _refuse_handles)
@@ -345,6 +362,7 @@ def _from_to(first: str, last: str) -> slice:
     return slice(words.GRAPH.index(first), words.GRAPH.index(last) + 1)
 
 
+_VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
 _nobody["version"] = _nobody["open"] = NO_NODE
@@ -362,10 +380,11 @@ def _ended(address: int, get=_api.PyThread_tss_get, set=_api.PyThread_tss_set, k
 class Records:
     """What a thread has recorded."""
 
-    __slots__ = ("_words",)
+    __slots__ = ("_view", "_words")
 
     def __init__(self):
         self._words = _unused.pop() if _unused else Words(words.GRAPH)
+        self._view = self._words.view
         for place in range(words.MOST_ARGUMENTS):
             self._words[f"argument_{2 * place}"] = INT_ARGUMENT
         self.unprepare()
@@ -387,8 +406,8 @@ class Records:
     # Finalizers hold what they use: when Python ends, modules may be empty before they run.
     def end(self, finalizing=sys.is_finalizing, ended=_ended, nobody=_nobody, unused=_unused) -> None:
         """The thread has ended: its expressions are nobody's, and another thread may have the memory."""
-        if not finalizing():
-            mine, self._words = self._words, nobody
+        if not finalizing() and self._words is not nobody:
+            mine, self._words, self._view = self._words, nobody, nobody.view
             if ended(mine.address):
                 unused.append(mine)
 
@@ -399,7 +418,7 @@ class Records:
     @property
     def version(self) -> int:
         """The number of the graph."""
-        return self._words["version"]
+        return self._view[_VERSION]
 
     def ends(self) -> tuple[int, int, int]:
         """How many integers, nodes and input values there are at one moment: a signal's handler may record, too."""
@@ -409,17 +428,17 @@ class Records:
     @property
     def nodes(self) -> int:
         """How many nodes there are."""
-        return self._words["nodes"]
+        return self._view[_NODES]
 
     @property
     def length(self) -> int:
         """How many integers there are."""
-        return self._words["length"]
+        return self._view[_LENGTH]
 
     @property
     def inputs_length(self) -> int:
         """How many input values there are."""
-        return self._words["inputs_length"]
+        return self._view[_INPUTS_LENGTH]
 
     @property
     def computed(self) -> tuple[int, int]:

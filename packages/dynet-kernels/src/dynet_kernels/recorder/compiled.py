@@ -40,7 +40,7 @@ class Recorder:
 NAMES = (
     "value", "address", "differentiate", "renew_quickly",
     "one", "two", "many", "number", "index", "lookup", "stretch", "scalar", "vector",
-    "commit", "handle", "handles",
+    "commit", "handle", "handles", "take",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
     "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "take_inputs", "enter",
     "dynet_compute", "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",

@@ -19,7 +19,7 @@ from .operations import (
     subscript,
 )  # fmt: skip
 from .passes import compute, differentiate, of_node, read_address, read_value
-from .records import commit, cut, handle, handles, more_room, renew, renew_quickly, take_inputs
+from .records import commit, cut, handle, handles, more_room, renew, renew_quickly, take, take_inputs
 from .tables import enter
 from .types import become, bind, free, new, visit_nothing
 
@@ -40,6 +40,7 @@ FUNCTIONS = {
     "commit": CFunction(CALLED, commit),
     "handle": CFunction(CALLED, handle),
     "handles": CFunction(CALLED, handles),
+    "take": CFunction(CALLED, take),
     **{name: operator(name) for name in words.OPERATORS},
     "negative": CFunction(("x",), negative, gathered=True),
     "subscript": CFunction(("x", "key"), subscript, gathered=True),

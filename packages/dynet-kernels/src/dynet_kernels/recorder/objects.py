@@ -54,6 +54,12 @@ def is_int(shared, object_at):
     return Object(object_at).type == shared.int
 
 
+def is_index(shared, object_at):
+    """Whether an object is an int, or one of numpy's."""
+    kind = Object(object_at).type
+    return either(kind == shared.int, kind == shared.int64, kind == shared.int32)
+
+
 def is_number(shared, object_at):
     return either(Object(object_at).type == shared.float, is_int(shared, object_at))
 
@@ -75,10 +81,18 @@ def items_of(shared, sequence_at):
 
 
 class Int:
-    """The value of an int, and whether it is one that 63 bits hold."""
+    """The value of an int, or of one of numpy's, and whether it is one that 63 bits hold."""
 
-    def __init__(self, object_at):
-        self.value = extern("PyLong_AsSsize_t", object_at)
+    def __init__(self, object_at, shared=None):
+        value = Counter(int64(0))
+        if shared is None:
+            value.set(extern("PyLong_AsSsize_t", object_at))
+        else:
+            with when(is_int(shared, object_at)):
+                value.set(extern("PyLong_AsSsize_t", object_at))
+            with when(not_(is_int(shared, object_at))):
+                value.set(extern("PyNumber_AsSsize_t", object_at, NULL))
+        self.value = let(value.get())
         self.fits = Counter(int64(1))
         with when(self.value == int64(-1)):
             with when(extern("PyErr_Occurred") != int64(NULL)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from ..tir import Counter, float32, int64, let, when
@@ -13,16 +12,16 @@ from .objects import (
     Int,
     Outcome,
     both,
-    extern,
     fits,
     is_expression,
+    is_index,
     is_int,
     is_number,
     is_sequence,
     items_of,
     not_,
 )
-from .records import Recording, begin_input, give_back, with_graph
+from .records import Recording, begin_input, give_back, store_number, with_graph
 from .structures import Expression, Function, List, Object, Shared, Slice, words_at
 from .tables import Found, find, mixed
 
@@ -73,8 +72,8 @@ def record_index(of_lookup=False, from_end=False):
         """A record of an expression, or of a table of parameters, and an index that its row limits."""
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
-        with when(both(fine, is_int(shared, index_at), fits(x, version))):
-            number = Int(index_at)
+        with when(both(fine, is_index(shared, index_at), fits(x, version))):
+            number = Int(index_at, shared)
             index = number.value
             with find(function, let(x.dim)) as row:
                 with when(both(number.fits.get() != int64(0), index_in(row, index, from_end))):
@@ -143,16 +142,6 @@ def record_list(shared, graph, version, function, list_at, outcome):
                     with T.serial(int64(0), size) as place:
                         new.write(variadic + place + int64(1), Expression(let(items[place])).at)
                     new.finish(row.result, [row.signature])
-
-
-def store_number(inputs, place, object_at, fine):
-    """Store a number as a float32, unless it is an int that is too large; `fine` says so."""
-    number = let(T.call_extern("float64", "PyFloat_AsDouble", object_at))
-    T.buffer_store(inputs, T.Cast("float32", number), [place])
-    with when(number == tirx.const(-1.0, "float64")):
-        with when(extern("PyErr_Occurred") != int64(NULL)):
-            T.evaluate(T.call_extern("int32", "PyErr_Clear"))
-            fine.set(int64(0))
 
 
 def keep_or_give_back(shared, new, start, count, row, fine):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from .. import tir
@@ -25,6 +26,7 @@ from .objects import (
     fits,
     is_expression,
     is_int,
+    is_number,
     is_sequence,
     items_of,
     not_,
@@ -295,6 +297,56 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
 
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
 """Integers or floats, from which on a graph gives back its room, if the last graph used no eighth of it."""
+
+
+def store_number(inputs, place, object_at, fine):
+    """Store a number as a float32, unless it is an int that is too large; `fine` says so."""
+    number = let(T.call_extern("float64", "PyFloat_AsDouble", object_at))
+    T.buffer_store(inputs, T.Cast("float32", number), [place])
+    with when(number == tirx.const(-1.0, "float64")):
+        with when(extern("PyErr_Occurred") != int64(NULL)):
+            T.evaluate(T.call_extern("int32", "PyErr_Clear"))
+            fine.set(int64(0))
+
+
+def take(shared_at, function_at, arguments, count, keywords, out):
+    """take(bits, numbers): keep, among the inputs, two tuples: of ints, each as the bits of a float, and of floats.
+
+    Gives where they begin.
+    """
+    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
+    call = Call(function, arguments, count, keywords)
+    with when(call.has(2)):
+        graph_at = thread_graph(shared)
+        bits_at, numbers_at = call[0], call[1]
+        tuples = both(Object(bits_at).type == shared.tuple, Object(numbers_at).type == shared.tuple)
+        with when(both(graph_at != int64(NULL), tuples)):
+            graph, fine = Graph(graph_at), Counter(int64(1))
+            bits, numbers = words_at(items_of(shared, bits_at)), words_at(items_of(shared, numbers_at))
+            of_bits, of_numbers = let(Tuple(bits_at).size), let(Tuple(numbers_at).size)
+            with T.serial(int64(0), of_bits) as place:
+                with when(not_(is_int(shared, let(bits[place])))):
+                    fine.set(int64(0))
+            with T.serial(int64(0), of_numbers) as place:
+                with when(not_(is_number(shared, let(numbers[place])))):
+                    fine.set(int64(0))
+            size = let(of_bits + of_numbers)
+            with when(T.And(fine.get() != int64(0), graph.inputs_length + size > graph.inputs_room)):
+                fine.set(extern("dynet_make_input_room", graph.address, size))
+                with when(fine.get() == int64(0)):
+                    outcome.done.set(int64(1))
+            with when(fine.get() != int64(0)):
+                start = let(graph.inputs_length)
+                raw, inputs = tir.buffer_at(graph.inputs, "int32"), tir.buffer_at(graph.inputs, "float32")
+                with T.serial(int64(0), of_bits) as place:
+                    value = Int(let(bits[place]))
+                    T.buffer_store(raw, T.Cast("int32", value.value), [start + place])
+                with T.serial(int64(0), of_numbers) as place:
+                    store_number(inputs, start + of_bits + place, let(numbers[place]), fine)
+                with when(fine.get() != int64(0)):
+                    graph.inputs_length = start + size
+                    outcome.give(extern("PyLong_FromSsize_t", start))
+    outcome.otherwise(function.slow, arguments, count, keywords)
 
 
 def renew_words(shared, graph):

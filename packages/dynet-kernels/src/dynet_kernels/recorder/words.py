@@ -53,7 +53,8 @@ SHARED = (
     "passes",  # how many backward passes there have been, of all graphs
     "free", "free_count", "free_most",  # expressions to be used again
     # addresses of Python's objects
-    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice", "none",
+    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "int64", "int32",
+    "slice", "none",
     "not_implemented",
     "refuse_new", "negative", "item", "stretch", "subscript",  # functions for the slots of `Expression`
     *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),

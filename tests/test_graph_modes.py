@@ -171,12 +171,12 @@ def test_an_immediate_graph_computes_as_it_goes(model):
     dy.renew_cg(immediate_compute=True)
     E = model.add_lookup_parameters((3, 2), init=1)
     y = dy.tanh(dy.inputVector([1, 2]) + E[1] + dy.lookup_batch(E, [0, 2]))
-    assert dy.cg().computed[0] == dy.cg().records.length
+    assert dy.cg().records.computed[0] == dy.cg().records.length
     dy.sum_batches(dy.sum_elems(y)).backward()
     assert E.grad_as_array()[1].all()
     dy.renew_cg()
     dy.tanh(dy.inputVector([1, 2]))
-    assert dy.cg().computed[0] == 0
+    assert dy.cg().records.computed[0] == 0
 
 
 def test_an_immediate_graph_gives_the_same_numbers(model):

@@ -164,7 +164,7 @@ def test_name_and_arguments(name, signature):
     for part in name.split("."):
         found = getattr(found, part)
     ours = list(inspect.signature(found).parameters.values())
-    if inspect.isfunction(found) and "." in name and ours and ours[0].name == "self":
+    if inspect.isroutine(found) and "." in name and ours and ours[0].name == "self":
         ours = ours[1:]
     if name in OTHER_ORDER:
         ours = [p for p in ours if p.name in [q.name for q in arguments_of(signature)]]

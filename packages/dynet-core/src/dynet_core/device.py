@@ -145,6 +145,7 @@ def _forget_graph() -> None:
     if hasattr(thread, "graph"):
         renew()
         del thread.graph
+        del thread.owner  # which leaves what has been recorded to nobody
 
 
 def has_driver() -> bool:

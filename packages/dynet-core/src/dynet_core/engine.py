@@ -16,11 +16,12 @@ from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
+from dynet_kernels.library import Library
 
 from .device import compiled
 from .errors import OutOfMemoryError
 from .memory import Block, block
-from .recorder import Records
+from .recorder import Records, generation, next_generation, note_pass
 from .signature import TABLE
 
 READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
@@ -53,7 +54,6 @@ class Rows:
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
         self.lock = threading.RLock()  # the collector of garbage may call what comes here again
         self.version = 0
-        self.passes = 0  # backward passes of all graphs so far: trainers ask whether there have been others
         self.trained_again = 0  # how often a parameter was trained again: nodes that depend on it need a gradient then
         # Rows that are used no more, not in any graph either. Finalizers, which may run while the lock is held, put
         # them here.
@@ -72,6 +72,7 @@ class Rows:
         rows: int = 0,
     ) -> int:
         """Add a row; an operand -1-row means it. `name` is for people."""
+        next_generation()
         with self.lock:
             while self.given_back:
                 heapq.heappush(self.free, self.given_back.popleft())
@@ -87,6 +88,7 @@ class Rows:
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
             self.write(number)
             self.version += 1
+            next_generation()
             return number
 
     def write(self, number: int) -> None:
@@ -96,11 +98,13 @@ class Rows:
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
         """Say whether a parameter's gradient is wanted, and where what is computed of it goes."""
         with self.lock:
+            next_generation()
             value, _, _, *rest = self.rows[number]
             self.rows[number] = (value, gradient, int(needs), *rest)
             self.write(number)
             self.version += 1
             self.trained_again += needs
+            next_generation()
 
     def needs(self, number: int) -> bool:
         """Whether a parameter's gradient is wanted."""
@@ -120,6 +124,7 @@ def keep_for_graphs(memory, engines=_engines) -> None:
         if engine is not None and engine.recorded.length:
             engine.kept.append(memory)
             engine.large = True
+            engine.recorded.is_unusual()
 
 
 class Engine:
@@ -162,6 +167,8 @@ class Engine:
     @contextmanager
     def change(self) -> Iterator[None]:
         """Buffers are replaced meanwhile. If that ends with an exception, these buffers are never used again."""
+        self.recorded.is_unusual()
+        self.recorded.unprepare()
         self.changing = True
         yield
         self.changing = False
@@ -177,6 +184,8 @@ class Engine:
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
             self.large = True  # so that `tidy` forgets it
+            self.recorded.is_unusual()
+            self.recorded.unprepare()
 
     def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
         old = self.buffers.get(name)
@@ -337,7 +346,7 @@ class Engine:
         Returns:
             How many integers and input values have been computed by now.
         """
-        records = self.recorded
+        records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self._prepare(begin, end)
@@ -349,7 +358,24 @@ class Engine:
         if slots[STATUS] != READY:
             self._make_room("forward")
             return self.forward(begin, inputs_begin)
+        if self.large:
+            records.is_unusual()
+        quick = isinstance(self.machine, Library) and not self.machine.is_watched
+        if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
+            self._publish(now)
         return end, inputs_end
+
+    def _publish(self, now: int) -> None:
+        """Have passes go the quick way, as long as `generation()` is this and no buffer is replaced."""
+        self.recorded.prepare(
+            now,
+            self.machine.forward,
+            self.machine.backward,
+            context=self.context_at,
+            node_rows=self.buffers["node"].ctypes.data,
+            values_begin=self.numbers_at,
+            most=self.room,
+        )
 
     def backward(self, loss: int, size: int, everything: bool) -> bool:
         """Add the gradient of `size` numbers at `loss` to every parameter they depend on.
@@ -360,7 +386,7 @@ class Engine:
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False
-        PARAMETER_ROWS.passes += 1
+        note_pass()
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ from . import device, recorder
 from .checks import checked_flag
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError
-from .memory import copy_on_gpu
+from .memory import copy_on_gpu, floats_at
 from .recorder import ANY_GRAPH
 from .tensor import Tensor
 
@@ -80,12 +82,11 @@ class Operations:
 
     def _stored(self, recalculate: bool) -> np.ndarray:
         """The numbers of the value, as a view in stored order."""
-        graph = self._graph()
         if recalculate is not False:
-            graph._compute(recalculate)
-        return graph.values(self.at, self.type.total)
+            self._graph()._compute(recalculate)
+        return floats_at(self._address(), self.type.total)
 
-    def _address(self, recalculate: bool) -> int:
+    def _address(self, recalculate: bool = False) -> int:
         """Where the numbers of the value are."""
         graph = self._graph()
         if recalculate is not False:
@@ -220,6 +221,29 @@ class Operations:
     def __reduce__(self):
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
 
+
+def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
+    """Have a method of nodes done by the recorder where nothing unusual is asked of it.
+
+    Args:
+        numbers: what the recorder is to know of a Dim that the method is called for; 0: all of these are unusual.
+    """
+    documented = getattr(Operations, name)
+
+    def unusual(self: Operations, *arguments):
+        found = documented(self, *arguments)
+        if self.version != ANY_GRAPH and (known := numbers(self.type)):
+            method.enter((self.type,), 0, self.type, known)
+        return found
+
+    method = recorder.function(kind, functools.update_wrapper(unusual, documented))
+    setattr(Operations, name, recorder.describe(method, documented))
+
+
+_quick("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
+_quick("value", "scalar_value", lambda dim: int(dim.total == 1))
+_quick("address", "_address", lambda dim: 1)
+_quick("differentiate", "backward", lambda dim: int(dim.total == 1))
 
 if TYPE_CHECKING:
 

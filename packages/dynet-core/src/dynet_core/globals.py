@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import draw, graph, noise, random_stream, watched
+from . import draw, graph, noise, random_stream, recorder, watched
 from .checks import checked_flag, whole
 
 
@@ -24,6 +24,9 @@ def renew_cg(
     if immediate_compute or check_validity:
         watched.watch_from_the_start(fresh, immediate_compute, check_validity)
     return fresh
+
+
+renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew_cg)
 
 
 def cg() -> graph.Graph:

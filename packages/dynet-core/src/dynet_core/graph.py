@@ -20,7 +20,7 @@ from .errors import GradientError, StaleExpressionError
 from .graph_methods import GraphMethods
 from .memory import floats_at
 from .noise import renew_keys
-from .recorder import ANY_GRAPH, commit
+from .recorder import ANY_GRAPH, commit, take
 from .signature import TABLE, Signature
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ OTHER_THREAD = (
     "record and read there what belongs together, and exchange values, as npvalue() gives them"
 )
 thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
-NOTHING = 0, 0
+NOTHING, UNDIFFERENTIATED = (0, 0), (-1, False)
 
 
 class Survey:
@@ -53,9 +53,6 @@ class Graph(GraphMethods):
 
     __slots__ = (
         "__weakref__",
-        "computed",
-        "differentiated",
-        "differentiated_fully",
         "engine",
         "records",
         "survey",
@@ -65,16 +62,11 @@ class Graph(GraphMethods):
     engine: Engine
     records: recorder.Records
     survey: Survey
-    computed: tuple[int, int]  # how many integers of the records have been computed, and how many inputs they had
-    differentiated: int  # the node that `backward` started from last; -1: none
-    differentiated_fully: bool
     watch: Watch | None
 
     def __init__(self):
         self.records, self.survey, self.watch = recorder.Records(), Survey(), None
         self.engine = Engine(self.records)
-        self.computed = NOTHING
-        self.differentiated, self.differentiated_fully = -1, False
 
     @property
     def _version(self) -> int:
@@ -106,8 +98,7 @@ class Graph(GraphMethods):
 
     def take(self, values: Sequence[float]) -> int:
         """Keep input values; where they begin among the inputs."""
-        with np.errstate(over="ignore"):
-            return self.records.take(np.array(values, np.float64).astype(np.float32))
+        return take((), tuple(values))
 
     def take_array(self, values: np.ndarray) -> int:
         """Keep the values of a float32 array, column by column."""
@@ -145,43 +136,43 @@ class Graph(GraphMethods):
         self.check_thread()
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
-        if self.computed[0] < self.records.length or self.engine.changing:
+        if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
 
     def _compute_new(self) -> None:
         """Compute every node recorded since the last call."""
         if self.engine.changing:  # an interrupt has come between
             self._replace_engine()
-        self.computed = self.engine.forward(*self.computed)
+        self.records.computed = self.engine.forward(*self.records.computed)
         if self.watch is not None and self.watch.check:
             self.watch.check_values(self)
 
     def _replace_engine(self) -> None:
         """Have other buffers, in which all is computed again: these may be half replaced."""
-        self.computed = NOTHING
         if self.watch is not None:
-            self.watch.forget_arenas()
+            self.watch.forget_arenas()  # first: an interrupt may come between
+        self.records.computed = NOTHING
         self.engine = self.engine.successor()
 
     def invalidate(self) -> None:
         """Forget all values: inputs have changed. Random nodes will be drawn anew."""
         self.check_thread()
         self.forget_values()
-        self.differentiated = -1
+        self.records.differentiated = UNDIFFERENTIATED
         if self.engine.keys:
             renew_keys(self)
 
     def forget_values(self) -> None:
         """Have all values computed again, from the same inputs and with the same noise."""
-        self.computed = NOTHING
         if self.watch is not None:
-            self.watch.forget_arenas()
+            self.watch.forget_arenas()  # first: an interrupt may come between
+        self.records.computed = NOTHING
         if not self.engine.changing:
             self.engine.restart()
 
     def number(self, place: int) -> float:
         """The first number of a node's value."""
-        if self.computed[0] < self.records.length or self.engine.changing:
+        if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
         address = engine.nodes[place * NODE_ROW + NODE_VALUE]
@@ -196,31 +187,32 @@ class Graph(GraphMethods):
 
     def address(self, place: int) -> int:
         """Where a node's value is; valid until the next node is computed."""
-        if self.computed[0] < self.records.length or self.engine.changing:
+        if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
 
     def _differentiate(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node to every parameter it depends on."""
-        if self.computed[0] < self.records.length or self.engine.changing:
+        if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         if not self.engine.backward(place, size, everything):
             self.forget_values()
             self._compute_new()
             self.engine.backward(place, size, everything)
-        self.differentiated, self.differentiated_fully = place, everything
+        self.records.differentiated = place, everything
 
     def gradients(self, place: int, count: int) -> np.ndarray:
         """The numbers of a node's gradient after `backward`."""
-        if self.differentiated < 0 or self.engine.changing:
+        differentiated, fully = self.records.differentiated
+        if differentiated < 0 or self.engine.changing:
             raise GradientError("gradient: backward() has not been called on this graph")
-        if not self.differentiated_fully and place != self.differentiated and self._is_alias(place):
+        if not fully and place != differentiated and self._is_alias(place):
             raise GradientError(
                 "gradient: this expression is a part of another one, as which it is differentiated; "
                 "backward(full=True) tells their gradients apart"
             )
         row = place * at.NODE_ROW
-        if place > self.differentiated or not self.engine.nodes[row + at.NODE_LIVE] & at.TOUCHED:
+        if place > differentiated or not self.engine.nodes[row + at.NODE_LIVE] & at.TOUCHED:
             return np.zeros(count, np.float32)
         return floats_at(self.engine.nodes[row + at.NODE_GRADIENT], count)
 
@@ -233,7 +225,7 @@ class Graph(GraphMethods):
         """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
         start = self.start_of(place)
         assert start is not None
-        if start < self.computed[1]:
+        if start < self.records.computed[1]:
             self.invalidate()
         self.records.floats(start, values.size)[:] = values.ravel(order="F")
 
@@ -250,6 +242,7 @@ class Graph(GraphMethods):
             for node in nodes_of(self, survey.records, length, survey.nodes):
                 if node.is_input:
                     starts[node.all[0]] = node.attributes[0]
+            self.records.is_unusual()
             survey = self.survey = Survey(length, nodes, starts)
         return survey.starts.get(place)
 
@@ -306,7 +299,7 @@ def current() -> Graph:
         graph = Graph()
         _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
         thread.owner = Owner(graph)
-        graph.records.adopt()
+        graph.records.adopt(graph)
         thread.graph = graph
         return graph
 
@@ -322,8 +315,8 @@ def renew() -> Graph:
     except AttributeError:
         return current()
     engine = graph.engine
-    graph.computed = NOTHING
-    graph.differentiated, graph.differentiated_fully = -1, False
+    graph.records.computed = NOTHING
+    graph.records.differentiated = UNDIFFERENTIATED
     if graph.survey.records:
         graph.survey = Survey()
     if engine.keys:
@@ -335,6 +328,8 @@ def renew() -> Graph:
         graph.engine = Engine(graph.records)
     elif engine.large:
         engine.tidy()
+    if graph.engine.large:
+        graph.records.is_unusual()
     return graph
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .recorder import take
+
 if TYPE_CHECKING:
     from .graph import Graph
 
@@ -46,7 +48,11 @@ def _drawn() -> int:
 
 def next_key() -> bytes:
     """The key of the next random node."""
-    return struct.pack("<II", _seed, next(_counter) & 0xFFFFFFFF)
+    return struct.pack("<II", _seed, _next_count())
+
+
+def _next_count() -> int:
+    return next(_counter) & 0xFFFFFFFF
 
 
 def take_key(graph: Graph, numbers: Sequence[float]) -> int:
@@ -55,8 +61,8 @@ def take_key(graph: Graph, numbers: Sequence[float]) -> int:
     Returns:
         Where they begin.
     """
-    key = np.frombuffer(next_key(), np.float32)
-    start = graph.take_array(np.concatenate([key, np.array(numbers, np.float32)]))
+    start = take((_seed, _next_count()), tuple(numbers))
+    graph.records.is_unusual()
     graph.engine.keys.append(start)
     return start
 

@@ -20,6 +20,7 @@ from dynet_kernels.library import PHASES
 from .device import compiled
 from .errors import ArgumentError
 from .memory import integers_at
+from .recorder import next_generation
 
 LONGEST_TRACE = 200_000  # events
 TRACE_FILE = "dynet-trace.json"
@@ -63,6 +64,7 @@ class Profile:
         Profile._running = self
         self._machine = compiled()
         self._plain = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
+        self._watch(True)
         self._machine.norm_and_update = None
         self._names = {}
         for name in PHASES:
@@ -74,7 +76,13 @@ class Profile:
         self._spent += time.perf_counter() - self._began
         for name, function in self._plain.items():
             setattr(self._machine, name, function)
+        self._watch(False)
         Profile._running = None
+
+    def _watch(self, watched: bool) -> None:
+        """Have all graphs ask the machine for its functions anew."""
+        self._machine.is_watched = watched
+        next_generation()
 
     def _timed(self, phase: str, plan: Callable) -> Callable:
         """The function that plans and runs one phase, an instruction at a time."""

@@ -13,6 +13,7 @@ from dynet_kernels.layout import COMPUTED
 
 from .dim import Dim
 from .errors import ShapeError
+from .recorder import next_generation
 
 TABLE: list[int] = [0] * at.TABLE_HEAD  # every signature, one after the other
 SIGNATURES: dict[int, Signature] = {}  # by where they stand in the table
@@ -33,6 +34,7 @@ def _enter(row: array.array, addresses: Sequence[int]) -> int:
                 row[place] = here + address
             TABLE.extend(row)
             if len(TABLE) == here + len(row):
+                next_generation()
                 return here
 
 

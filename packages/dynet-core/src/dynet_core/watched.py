@@ -8,7 +8,7 @@ import numpy as np
 
 from .engine import PARAMETER_ROWS
 from .errors import ArgumentError, NotFiniteError
-from .graph import Graph, Survey
+from .graph import UNDIFFERENTIATED, Graph, Survey
 from .nodes import node_at, nodes_of
 
 
@@ -72,15 +72,16 @@ def _shape(graph: Graph, operand: int) -> str:
 def watched(graph: Graph) -> Watch:
     """The watch of a graph, which has one from now on."""
     if graph.watch is None:
+        graph.records.is_unusual()
         graph.watch = Watch()
     return graph.watch
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
     """Have the nodes of a graph that is still empty computed at once, or checked."""
+    graph.records.is_unusual()
     graph.watch = Watch(immediate, check)
-    if immediate:
-        graph.records.watch()
+    graph.records.watch()
 
 
 def checkpoint(graph: Graph) -> None:
@@ -104,8 +105,8 @@ def revert(graph: Graph) -> None:
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
     last = watch.checkpoints[-1]
-    graph.computed = min(graph.computed, (last.records, last.inputs))
-    graph.differentiated = -1
+    graph.records.computed = min(graph.records.computed, (last.records, last.inputs))
+    graph.records.differentiated = UNDIFFERENTIATED
     starts = {node: start for node, start in survey.starts.items() if node < last.nodes}
     graph.survey = Survey(min(survey.records, last.records), min(survey.nodes, last.nodes), starts)
     engine.keys[:] = [start for start in engine.keys if start < last.inputs]

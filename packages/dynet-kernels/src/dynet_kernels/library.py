@@ -110,6 +110,8 @@ class Library:
     plan_gradient_norm: Callable[..., None]
     plan_update: Callable[..., None]
 
+    is_watched = False  # whether others, such as a profile, have put their own functions in the place of these
+
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
         self._loaded: set[int] = set()

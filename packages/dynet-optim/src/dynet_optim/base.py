@@ -22,6 +22,7 @@ from dynet_core.memory import Block, block
 from dynet_core.nodes import nodes_of
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
 from dynet_core.parameter.storage import Storage
+from dynet_core.recorder import passes
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
@@ -156,7 +157,7 @@ class Trainer:
             self._shrink(None)
         if self._without_gradient:
             self._warn_of_nothing()
-        self._passes = PARAMETER_ROWS.passes
+        self._passes = passes()
 
     def _update_if_below(self, table: _Table) -> bool:
         """Update in one call, if that is possible and the norm of all gradients is below the threshold."""
@@ -207,7 +208,7 @@ class Trainer:
             self._shrink(chosen)
         if self._without_gradient:
             self._warn_of_nothing()
-        self._passes = PARAMETER_ROWS.passes
+        self._passes = passes()
 
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply the weight decay of one update to all parameters that are trained, or to those chosen.
@@ -255,7 +256,7 @@ class Trainer:
 
         Gradients that are 0 are no reason, as those of a hinge loss are where the margin is kept.
         """
-        if not self._warned and (self._passes == PARAMETER_ROWS.passes or not self._is_met()):
+        if not self._warned and (self._passes == passes() or not self._is_met()):
             self._warned = True
             warnings.warn(
                 f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
@@ -267,7 +268,7 @@ class Trainer:
     def _is_met(self) -> bool:
         """Whether a parameter of the collection is part of what has been differentiated, as far as that is known."""
         graph = current()
-        if self._has_trained or graph.differentiated < 0:
+        if self._has_trained or graph.records.differentiated[0] < 0:
             return True
         rows = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
         return any(-1 - operand in rows for node in nodes_of(graph) for operand in node.operands)

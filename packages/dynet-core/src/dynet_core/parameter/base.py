@@ -12,13 +12,12 @@ import numpy as np
 from .. import dlpack
 from ..checks import checked_flag, checked_number, real_array
 from ..dim import checked_dims
-from ..engine import PARAMETER_ROWS
 from ..errors import ArgumentError, GradientError, ShapeError
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import Tensor
 from ..memory import HostBlock
-from ..recorder import become
+from ..recorder import become, note_pass
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class Trained(Expression):
     def _add_to_gradient(self) -> None:
         if not self._updated:
             return
-        PARAMETER_ROWS.passes += 1
+        note_pass()
         with self._storage.gradient.edit() as gradient:
             gradient += 1
         if self._storage.touched is not None:

@@ -40,7 +40,8 @@ def _choose():
 
             return compiled, "compiled"
         except (CacheError, OSError) as error:  # no place for machine code, or none could be made
-            problem = f"it cannot be loaded ({error})"
+            lines = str(error).strip().splitlines()
+            problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
     if WANTED == "compiled":
         raise ImportError(f"DYNET_RECORDER=compiled was asked for, but {problem}")
     from . import plain
@@ -59,14 +60,20 @@ commit = _recorder.commit
 describe = _recorder.describe
 expression_type = _recorder.expression_type
 function = _recorder.function
+generation = _recorder.generation
 handle = _recorder.handle
 handles = _recorder.handles
 know_parameters = _recorder.know_parameters
 negative = _recorder.negative
+next_generation = _recorder.next_generation
+note_pass = _recorder.note_pass
 operator = _recorder.operator
+passes = _recorder.passes
 subscript = _recorder.subscript
+take = _recorder.take
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "Records", "become", "commit", "describe", "expression_type",
-    "function", "handle", "handles", "know_parameters", "negative", "operator", "subscript",
+    "function", "generation", "handle", "handles", "know_parameters", "negative", "next_generation", "note_pass",
+    "operator", "passes", "subscript", "take",
 ]  # fmt: skip

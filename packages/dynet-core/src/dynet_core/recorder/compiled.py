@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import ctypes
 import functools
 import inspect
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dynet_kernels.layout import INT_ARGUMENT
 from dynet_kernels.recorder import compiled, words
 from dynet_kernels.recorder.words import ANY_GRAPH, LIST_KEY, MOST_KEYED, NO_NODE, ROW, WATCHED
 
@@ -33,22 +36,26 @@ def immortal(x: Any) -> Any:
 class Words:
     """Named words in memory of their own, which is never freed."""
 
-    __slots__ = ("_places", "_view", "address")
+    __slots__ = ("_places", "address", "view")
 
     def __init__(self, names: Sequence[str]):
         memory = immortal(np.zeros(len(names), np.int64))
-        self._view, self.address = immortal(memoryview(memory)), memory.ctypes.data
+        self.view, self.address = immortal(memoryview(memory).cast("B").cast("q")), memory.ctypes.data
         self._places = {name: place for place, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> int:
-        return self._view[self._places[name]]
+        return self.view[self._places[name]]
 
-    def slice(self, places: slice) -> list[int]:
+    def together(self, places: slice) -> list[int]:
         """Several words at one moment."""
-        return self._view[places].tolist()
+        return self.view[places].tolist()
+
+    def set_together(self, places: slice, *values: int) -> None:
+        """Write several words at one moment."""
+        self.view[places] = array.array("q", values)
 
     def __setitem__(self, name: str, value: int) -> None:
-        self._view[self._places[name]] = value
+        self.view[self._places[name]] = value
 
 
 _api = ctypes.pythonapi
@@ -160,7 +167,7 @@ def _refuse_new() -> None:
 
 for _name, _known in (
     ("list", list), ("tuple", tuple), ("float", float), ("int", int), ("slice", slice), ("none", None),
-    ("not_implemented", NotImplemented), ("refuse_new", _refuse_new),
+    ("not_implemented", NotImplemented), ("refuse_new", _refuse_new), ("int64", np.int64), ("int32", np.int32),
 ):  # fmt: skip
     SHARED[_name] = id(immortal(_known))
 SHARED["free_most"] = MOST_FREE
@@ -207,18 +214,10 @@ _function = _make_type(
     NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
     (object,),
 )
-KEYS = {
-    "one": 1,
-    "two": 2,
-    "many": LIST_KEY,
-    "number": 1,
-    "index": 1,
-    "lookup": 1,
-    "stretch": 2,
-    "scalar": 1,
-    "vector": 1,
-}
+KEYS = {"two": 2, "stretch": 2, "many": LIST_KEY, "commit": 0, "handle": 0, "handles": 0, "take": 0, "renew_quickly": 0}
+"""How many words the key of a function's table has; of kinds that are not named, one."""
 _documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
+_entered: dict[int, dict] = {}  # what has been entered
 _sizes: dict[int, int] = {}  # words of the key of its table
 
 
@@ -229,10 +228,11 @@ def _word(function: Any, name: str) -> c_int64:
 def function(kind: str, slow: Callable) -> Any:
     """A function that records what it knows, and calls `slow` for the rest."""
     made = immortal(_api.PyType_GenericAlloc(_function, 0))
-    key = KEYS.get(kind, 0)
+    key = KEYS.get(kind, 1)
     table = _api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
     if not table:
         raise MemoryError
+    _entered[id(made)] = {}
     _sizes[id(made)], _documented[id(made)] = key, immortal(slow)
     for name, value in (
         ("slow", id(slow)), ("table", table), ("mask", words.FIRST_ROWS - 1), ("key", key),
@@ -245,6 +245,9 @@ def function(kind: str, slow: Callable) -> Any:
 
 def _enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
     """Remember what is recorded for operands of these Dims: the signature's place and the node's Dim."""
+    known, facts = _entered[id(self)], (signature, result, limit)
+    if known.get(key) == facts:
+        return
     numbers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
     size = _sizes[id(self)]
     if size == LIST_KEY:
@@ -257,6 +260,7 @@ def _enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> N
         numbers += [0] * (size - len(numbers))
     row = (c_int64 * (size + len(ROW)))(*numbers, signature, id(immortal_dim(result)), limit)
     _enter(id(self), ctypes.addressof(row))
+    known[key] = facts
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
@@ -335,13 +339,32 @@ def _refuse_handles(first, count, dim) -> None:
     raise IndexError(f"this thread's graph has no nodes {first} to {first + count - 1}")
 
 
+def _take_unusual(bits: Sequence[int], numbers: Sequence[float]) -> int:
+    return take_inputs(np.concatenate([np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float32)]))
+
+
+def take_inputs(values: np.ndarray) -> int:
+    """Keep the values of a float32 array, column by column; where they begin among this thread's inputs."""
+    values = np.asfortranarray(values, np.float32)
+    return _take_inputs(_api.PyThread_tss_get(_thread_graph), values.ctypes.data, values.size)
+
+
+take = function("take", _take_unusual)
 commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 handles = function("handles", _refuse_handles)
 
 _unused: list[Words] = []  # of graphs whose threads have ended
 _nobody = Words(words.GRAPH)
-_ENDS = slice(words.GRAPH.index("length"), words.GRAPH.index("inputs_length") + 1)
+
+
+def _from_to(first: str, last: str) -> slice:
+    return slice(words.GRAPH.index(first), words.GRAPH.index(last) + 1)
+
+
+_VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
+_ENDS = _from_to("length", "inputs_length")
+_COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
 _nobody["version"] = _nobody["open"] = NO_NODE
 
 
@@ -357,14 +380,19 @@ def _ended(address: int, get=_api.PyThread_tss_get, set=_api.PyThread_tss_set, k
 class Records:
     """What a thread has recorded."""
 
-    __slots__ = ("_words",)
+    __slots__ = ("_view", "_words")
 
     def __init__(self):
         self._words = _unused.pop() if _unused else Words(words.GRAPH)
+        self._view = self._words.view
+        for place in range(words.MOST_ARGUMENTS):
+            self._words[f"argument_{2 * place}"] = INT_ARGUMENT
+        self.unprepare()
         self.renew()
 
-    def adopt(self) -> None:
-        """Be what the thread that calls records in."""
+    def adopt(self, graph: Any) -> None:
+        """Be what the thread that calls records in; `graph` is what `renew_cg` gives then."""
+        self._words["object"] = id(graph)
         _api.PyThread_tss_set(_thread_graph, self._words.address)
 
     def renew(self) -> None:
@@ -378,8 +406,8 @@ class Records:
     # Finalizers hold what they use: when Python ends, modules may be empty before they run.
     def end(self, finalizing=sys.is_finalizing, ended=_ended, nobody=_nobody, unused=_unused) -> None:
         """The thread has ended: its expressions are nobody's, and another thread may have the memory."""
-        if not finalizing():
-            mine, self._words = self._words, nobody
+        if not finalizing() and self._words is not nobody:
+            mine, self._words, self._view = self._words, nobody, nobody.view
             if ended(mine.address):
                 unused.append(mine)
 
@@ -390,27 +418,62 @@ class Records:
     @property
     def version(self) -> int:
         """The number of the graph."""
-        return self._words["version"]
+        return self._view[_VERSION]
 
     def ends(self) -> tuple[int, int, int]:
         """How many integers, nodes and input values there are at one moment: a signal's handler may record, too."""
-        length, nodes, inputs_length = self._words.slice(_ENDS)
+        length, nodes, inputs_length = self._words.together(_ENDS)
         return length, nodes, inputs_length
 
     @property
     def nodes(self) -> int:
         """How many nodes there are."""
-        return self._words["nodes"]
+        return self._view[_NODES]
 
     @property
     def length(self) -> int:
         """How many integers there are."""
-        return self._words["length"]
+        return self._view[_LENGTH]
 
     @property
     def inputs_length(self) -> int:
         """How many input values there are."""
-        return self._words["inputs_length"]
+        return self._view[_INPUTS_LENGTH]
+
+    @property
+    def computed(self) -> tuple[int, int]:
+        """How many integers of the records have been computed, and how many inputs they had."""
+        length, inputs_length = self._words.together(_COMPUTED)
+        return length, inputs_length
+
+    @computed.setter
+    def computed(self, ends: tuple[int, int]) -> None:
+        self._words.set_together(_COMPUTED, *ends)
+
+    @property
+    def differentiated(self) -> tuple[int, bool]:
+        """The node that `backward` started from last, -1 if from none, and whether it gave all nodes gradients."""
+        place, fully = self._words.together(_DIFFERENTIATED)
+        return place, bool(fully)
+
+    @differentiated.setter
+    def differentiated(self, what: tuple[int, bool]) -> None:
+        self._words.set_together(_DIFFERENTIATED, *what)
+
+    def is_unusual(self) -> None:
+        """Say that more has to be done to renew it than to forget the records."""
+        self._words["unusual"] = 1
+
+    def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
+        """Say what passes need, as long as `generation()` is this: passes go the quick way then."""
+        for name, address in addresses.items():
+            self._words[name] = address
+        self._words["forward"], self._words["backward"] = forward.__chandle__(), backward.__chandle__()
+        self._words["prepared"] = generation
+
+    def unprepare(self) -> None:
+        """Have passes go the slow way until `prepare` says what they need."""
+        self._words["prepared"] = -1
 
     def address(self) -> int:
         """Where the integers are, until the next record."""
@@ -436,3 +499,26 @@ class Records:
         """Keep the values of a float32 array, column by column; where they begin among the inputs."""
         values = np.asfortranarray(values, np.float32)
         return _take_inputs(self._words.address, values.ctypes.data, values.size)
+
+
+def generation(place: int = words.SHARED.index("generation")) -> int:
+    """A number that changes with the table of signatures and with parameters."""
+    return SHARED.view[place]
+
+
+def next_generation() -> None:
+    """Say that something is going to change, or has changed."""
+    SHARED["generation"] = next(_generations)
+
+
+_generations = itertools.count(1)
+
+
+def passes(place: int = words.SHARED.index("passes")) -> int:
+    """How many backward passes of any graph there have been."""
+    return SHARED.view[place]
+
+
+def note_pass() -> None:
+    """Note a backward pass."""
+    SHARED["passes"] = SHARED["passes"] + 1

@@ -59,12 +59,12 @@ def know_parameters(parameters: type, constant: type, lookup: type) -> None:
 class Records:
     """What a thread has recorded."""
 
-    __slots__ = ("_entries", "_flat", "_floats", "version")
+    __slots__ = ("_entries", "_flat", "_floats", "computed", "differentiated", "version")
 
     def __init__(self):
         self.renew()
 
-    def adopt(self) -> None:
+    def adopt(self, graph: Any) -> None:
         """Be what the thread that calls records in."""
         _thread.records = self
 
@@ -75,6 +75,7 @@ class Records:
         # What has been recorded: integers, how many of them there are by then, and how many nodes. One entry is added
         # at a time, so that a record is whole or absent.
         self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
+        self.computed, self.differentiated = (0, 0), (-1, False)
         self.version = next(_versions)
 
     def cut(self, nodes: int, length: int, inputs_length: int) -> None:
@@ -98,6 +99,14 @@ class Records:
             count = len(self._floats)
             if entry is self._entries[-1]:
                 return entry[1], entry[2], count
+
+    def is_unusual(self) -> None:
+        """Say that more has to be done to renew it: there is no quick way here that would forget it."""
+
+    def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
+        """Say what passes need: here they ask each time."""
+
+    unprepare = is_unusual
 
     @property
     def nodes(self) -> int:
@@ -173,6 +182,12 @@ def handles(first: int, count: int, dim) -> list:
     return [handle(first + k, dim) for k in range(count)]
 
 
+def take(bits: Sequence[int], numbers: Sequence[float]) -> int:
+    """Keep ints, each as the bits of a float, and floats among the inputs; where they begin."""
+    bits_of, given = np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float64).astype(np.float32)
+    return _thread.records.take(np.concatenate([bits_of, given]))
+
+
 def function(kind: str, slow: Callable) -> Any:
     """A function that records."""
 
@@ -214,3 +229,26 @@ def negative(record: Callable) -> None:
 def subscript(item: Any, stretch: Any, slow: Callable) -> None:
     """What `x[key]` does."""
     _expression.__getitem__ = lambda x, key: slow(x, key)
+
+
+_passes = 0
+
+
+def generation() -> int:
+    """A number that would change with the table of signatures and with parameters: nobody asks here."""
+    return 0
+
+
+def next_generation() -> None:
+    """Say that something changes."""
+
+
+def passes() -> int:
+    """How many backward passes of any graph there have been."""
+    return _passes
+
+
+def note_pass() -> None:
+    """Note a backward pass."""
+    global _passes
+    _passes += 1

@@ -128,6 +128,8 @@ class Machine:
 
     norm_and_update = None  # the norm has to come to the host first
 
+    is_watched = False  # as in `library.Library`
+
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         self.gpu, self.tf32 = gpu, tf32
         self._kernels = kernels

@@ -29,8 +29,8 @@ class Recorder:
 
     def build(self, path: Path) -> None:
         """Write the object files. Imports TVM."""
-        from .emitters import FUNCTIONS
         from .extension import write_objects
+        from .functions import FUNCTIONS
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             objects = write_objects(FUNCTIONS, Path(folder), host_cpu().tvm_target())
@@ -38,13 +38,14 @@ class Recorder:
 
 
 NAMES = (
+    "value", "address", "differentiate", "renew_quickly",
     "one", "two", "many", "number", "index", "lookup", "stretch", "scalar", "vector",
-    "commit", "handle", "handles",
+    "commit", "handle", "handles", "take",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
     "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "take_inputs", "enter",
-    "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
+    "dynet_compute", "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
 )  # fmt: skip
-"""The functions, in the order of `emitters.FUNCTIONS`, which this must not import: it needs TVM."""
+"""The functions, in the order of `functions.FUNCTIONS`, which this must not import: it needs TVM."""
 
 
 @functools.cache

@@ -74,9 +74,25 @@ define i64 @dynet_free_object(i64 %object) {{
   ret i64 0
 }}"""
 
+# Calls a function of TVM's with so many arguments, and lets other threads run meanwhile; 0 if it has not failed.
+CALL = """
+declare i64 @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(i64)
+declare i32 @TVMFFIFunctionCall(i64, i64, i32, ptr)
+define i64 @dynet_call(i64 %function, i64 %arguments, i64 %count) {
+  %result = alloca [2 x i64]
+  store [2 x i64] zeroinitializer, ptr %result
+  %number = trunc i64 %count to i32
+  %state = call i64 @PyEval_SaveThread()
+  %status = call i32 @TVMFFIFunctionCall(i64 %function, i64 %arguments, i32 %number, ptr %result)
+  call void @PyEval_RestoreThread(i64 %state)
+  %wide = sext i32 %status to i64
+  ret i64 %wide
+}"""
+
 
 def _trampolines(functions: dict[str, CFunction], target) -> str:
-    text, stores = ["@shared = internal global i64 0", FREE_OBJECT], []
+    text, stores = ["@shared = internal global i64 0", FREE_OBJECT, CALL], []
     for place, (name, function) in enumerate(functions.items()):
         text.append(_trampoline(name, function))
         stores += [

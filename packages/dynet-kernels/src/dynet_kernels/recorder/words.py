@@ -24,6 +24,8 @@ WATCHED = -2  # `open` of a graph whose records do not go the quick way
 FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname")
 ROW = ("signature", "result", "limit")  # of the node: where its signature stands, its Dim, and what an index is below
 
+MOST_ARGUMENTS = 6
+
 # What a thread has recorded. `open` is `version`, or WATCHED. `records` are `length` integers, `inputs` are
 # `inputs_length` floats; there is room for `room` and `inputs_room`. Memory that they have outgrown is freed when the
 # graph is renewed: a pass may be reading it while a finalizer records. The first word of each is the one before.
@@ -31,6 +33,13 @@ GRAPH = (
     "open", "version",
     "length", "nodes", "inputs_length",  # read together
     "records", "room", "inputs", "inputs_room", "outgrown",
+    "done", "inputs_done",  # how many integers and floats have been computed; written together
+    "differentiated", "differentiated_fully",  # the node that `backward` started from last, -1: none; written together
+    "object", "unusual",  # the address of the Python object; whether more has to be done to renew it
+    # What passes need, of use while `prepared` is the shared `generation`: addresses of the planner's context, of the
+    # nodes' rows and of where values begin, for how many integers there is room, and two functions.
+    "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",
+    *(f"argument_{place}" for place in range(2 * MOST_ARGUMENTS)),  # of the call: pairs of a type and a value
 )  # fmt: skip
 
 OPERATORS = ("add", "subtract", "multiply", "true_divide")
@@ -40,9 +49,12 @@ OPERATOR = ("pair", "right", "left", "slow")
 SHARED = (
     "thread_graph",  # the key under which each thread keeps the address of its graph
     "newest",  # the version that was given last
+    "generation",  # changes with the table of signatures and with parameters: graphs have to be prepared for it
+    "passes",  # how many backward passes there have been, of all graphs
     "free", "free_count", "free_most",  # expressions to be used again
     # addresses of Python's objects
-    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice", "none",
+    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "int64", "int32",
+    "slice", "none",
     "not_implemented",
     "refuse_new", "negative", "item", "stretch", "subscript",  # functions for the slots of `Expression`
     *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),

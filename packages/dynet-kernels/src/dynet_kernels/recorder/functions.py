@@ -1,0 +1,60 @@
+"""The compiled functions by their names; `compiled.NAMES` has these in the same order."""
+
+from __future__ import annotations
+
+from . import words
+from .extension import CFunction
+from .objects import CALLED, called, count_in_order
+from .operations import (
+    negative,
+    operator,
+    record_index,
+    record_list,
+    record_number,
+    record_one,
+    record_scalar,
+    record_stretch,
+    record_two,
+    record_vector,
+    subscript,
+)  # fmt: skip
+from .passes import compute, differentiate, of_node, read_address, read_value
+from .records import commit, cut, handle, handles, more_room, renew, renew_quickly, take, take_inputs
+from .tables import enter
+from .types import become, bind, free, new, visit_nothing
+
+FUNCTIONS = {
+    "value": of_node(read_value),
+    "address": of_node(read_address),
+    "differentiate": of_node(differentiate),
+    "renew_quickly": CFunction(CALLED, renew_quickly),
+    "one": called(1, record_one),
+    "two": called(2, record_two),
+    "many": called(1, record_list),
+    "number": called(2, record_number),
+    "index": called(2, record_index()),
+    "lookup": called(2, record_index(of_lookup=True)),
+    "stretch": called(3, record_stretch),
+    "scalar": called(1, record_scalar),
+    "vector": called(1, record_vector),
+    "commit": CFunction(CALLED, commit),
+    "handle": CFunction(CALLED, handle),
+    "handles": CFunction(CALLED, handles),
+    "take": CFunction(CALLED, take),
+    **{name: operator(name) for name in words.OPERATORS},
+    "negative": CFunction(("x",), negative, gathered=True),
+    "subscript": CFunction(("x", "key"), subscript, gathered=True),
+    "free": CFunction(("x",), free),
+    "new": CFunction(("kind", "arguments", "keywords"), new),
+    "visit_nothing": CFunction(("object", "visit", "given"), visit_nothing),
+    "become": CFunction(("x", "at", "version", "dim"), become),
+    "bind": CFunction(("function", "object", "kind"), bind),
+    "renew": CFunction(("graph",), renew),
+    "cut": CFunction(("graph", "nodes", "length", "inputs_length"), cut),
+    "take_inputs": CFunction(("graph", "floats", "count"), take_inputs),
+    "enter": CFunction(("function", "row"), enter),
+    "dynet_compute": CFunction(("graph",), compute),
+    "dynet_count_in_order": CFunction(("function", "count", "keywords"), count_in_order),
+    "dynet_make_room": more_room("records", "length", "room", 8),
+    "dynet_make_input_room": more_room("inputs", "inputs_length", "inputs_room", 4),
+}

@@ -1,0 +1,229 @@
+"""What recording an operation does: the quick ways only. Whatever is unusual goes to a Python function."""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from ..tir import Counter, float32, int64, let, when
+from . import words
+from .extension import CFunction
+from .objects import (
+    NULL,
+    Int,
+    Outcome,
+    both,
+    fits,
+    is_expression,
+    is_index,
+    is_int,
+    is_number,
+    is_sequence,
+    items_of,
+    not_,
+)
+from .records import Recording, begin_input, give_back, store_number, with_graph
+from .structures import Expression, Function, List, Object, Shared, Slice, words_at
+from .tables import Found, find, mixed
+
+
+@with_graph
+def record_one(shared, graph, version, function, x_at, outcome):
+    x = Expression(x_at)
+    with when(both(is_expression(shared, x_at), fits(x, version))):
+        with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 2) as new:
+            new.finish(row.result, [row.signature, x.at])
+
+
+@with_graph
+def record_two(shared, graph, version, function, a_at, b_at, outcome):
+    a, b = Expression(a_at), Expression(b_at)
+    known = both(is_expression(shared, a_at), is_expression(shared, b_at), fits(a, version), fits(b, version))
+    with when(known):
+        with find(function, let(a.dim), let(b.dim)) as row, Recording(shared, outcome, graph, 3) as new:
+            new.finish(row.result, [row.signature, a.at, b.at])
+
+
+@with_graph
+def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1.0):
+    """A record of an expression and a number, which stands among the inputs."""
+    x = Expression(x_at)
+    known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, version))
+    with when(known):
+        with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 3, inputs=1) as new:
+            (start, inputs), fine = begin_input(new), Counter(int64(1))
+            store_number(inputs, start, number_at, fine)
+            if sign != 1.0:
+                T.buffer_store(inputs, inputs[start] * float32(sign), [start])
+            with when(fine.get() != int64(0)):
+                graph.inputs_length = start + int64(1)
+                new.finish(row.result, [row.signature, x.at, start])
+            with when(fine.get() == int64(0)):
+                give_back(shared, new.node)
+
+
+def index_in(row, index, from_end):
+    """Whether an index is one of a row; with `from_end`, what is negative counts from the end."""
+    return T.And(index >= (-row.limit if from_end else int64(0)), index < row.limit)
+
+
+def record_index(of_lookup=False, from_end=False):
+    @with_graph
+    def emit(shared, graph, version, function, x_at, index_at, outcome):
+        """A record of an expression, or of a table of parameters, and an index that its row limits."""
+        x = Expression(x_at)
+        fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
+        with when(both(fine, is_index(shared, index_at), fits(x, version))):
+            number = Int(index_at, shared)
+            index = number.value
+            with find(function, let(x.dim)) as row:
+                with when(both(number.fits.get() != int64(0), index_in(row, index, from_end))):
+                    if from_end:
+                        index = let(T.if_then_else(index < int64(0), index + row.limit, index))
+                    with Recording(shared, outcome, graph, 3) as new:
+                        new.finish(row.result, [row.signature, x.at, index])
+
+    return emit
+
+
+@with_graph
+def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome, shorter=False):
+    """A record of an expression and two ends, of whose distance the signature is; the row limits the second."""
+    x = Expression(x_at)
+    known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
+    with when(known):
+        start, stop = Int(start_at), Int(stop_at)
+        with when(T.And(start.fits.get() + stop.fits.get() == int64(2), start.value >= int64(0))):
+            length = let(stop.value - start.value)
+            with find(function, let(x.dim), length) as row:
+                least = length < row.limit if shorter else stop.value <= row.limit  # all of it is x itself
+                with when(T.And(stop.value <= row.limit, least)):
+                    with Recording(shared, outcome, graph, 3) as new:
+                        new.finish(row.result, [row.signature, x.at, start.value])
+
+
+@with_graph
+def record_list(shared, graph, version, function, list_at, outcome):
+    """A record of the expressions of a list. Its key is how many they are, and their Dims."""
+    with when(is_sequence(shared, list_at)):
+        size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
+        same_dims, fine = Counter(int64(1)), Counter(int64(1))
+        value = Counter(mixed(int64(0), size))
+        first_dim = Counter(int64(0))
+        with T.serial(int64(0), size) as place:
+            x_at = let(items[place])
+            x = Expression(x_at)
+            good = both(is_expression(shared, x_at), fits(x, version))
+            with when(not_(good)):
+                fine.set(int64(0))
+            with when(fine.get() != int64(0)):
+                dim = let(x.dim)
+                with when(place == int64(0)):
+                    first_dim.set(dim)
+                with when(first_dim.get() != dim):
+                    same_dims.set(int64(0))
+                with when(size <= int64(words.MOST_KEYED)):
+                    value.set(mixed(value.get(), dim))
+        few = let(size <= int64(words.MOST_KEYED))
+        keyed = both(fine.get() != int64(0), size > int64(0), T.Or(few, same_dims.get() != int64(0)))
+        with when(keyed):
+            with when(not_(few)):
+                value.set(mixed(mixed(int64(0), -size), first_dim.get()))
+            first = let(T.if_then_else(few, size, -size))
+
+            def same(row, known):
+                with T.serial(int64(0), T.min(size, T.if_then_else(few, size, int64(1)))) as place:
+                    with when(row.key_word(place + int64(1)) != Expression(let(items[place])).dim):
+                        known.set(int64(0))
+
+            with Found(function, words.LIST_KEY, first, same, let(value.get())) as row:
+                variadic = let(row.limit)  # 1: how many operands there are stands in the record
+                with Recording(shared, outcome, graph, size + variadic + int64(1)) as new:
+                    new.write(1, size)
+                    with T.serial(int64(0), size) as place:
+                        new.write(variadic + place + int64(1), Expression(let(items[place])).at)
+                    new.finish(row.result, [row.signature])
+
+
+def keep_or_give_back(shared, new, start, count, row, fine):
+    """Make a record of an input whose numbers stand in their place, unless one of them could not be stored."""
+    with when(fine.get() != int64(0)):
+        new.graph.inputs_length = start + count
+        new.finish(row.result, [row.signature, start])
+    with when(fine.get() == int64(0)):
+        give_back(shared, new.node)
+
+
+@with_graph
+def record_scalar(shared, graph, version, function, number_at, outcome):
+    """A record of an input of one number."""
+    with when(is_number(shared, number_at)):
+        with find(function, int64(1)) as row, Recording(shared, outcome, graph, 2, inputs=1) as new:
+            (start, inputs), fine = begin_input(new), Counter(int64(1))
+            store_number(inputs, start, number_at, fine)
+            keep_or_give_back(shared, new, start, int64(1), row, fine)
+
+
+@with_graph
+def record_vector(shared, graph, version, function, list_at, outcome):
+    """A record of an input of a list of numbers; the key is how many they are."""
+    with when(Object(list_at).type == shared.list):
+        size, items, fine = let(List(list_at).size), words_at(List(list_at).items), Counter(int64(1))
+        with T.serial(int64(0), size) as place:
+            with when(not_(is_number(shared, let(items[place])))):
+                fine.set(int64(0))
+        with when(T.And(fine.get() != int64(0), size > int64(0))):
+            with find(function, size) as row, Recording(shared, outcome, graph, 2, inputs=size) as new:
+                start, inputs = begin_input(new)
+                with T.serial(int64(0), size) as place:
+                    store_number(inputs, start + place, let(items[place]), fine)
+                keep_or_give_back(shared, new, start, size, row, fine)
+
+
+def operator(name):
+    """The slot of an operator: both operands are expressions, or one is a number."""
+
+    def emit(shared_at, arguments, out):
+        shared, outcome = Shared(shared_at), Outcome(out)
+        pair, right, left, slow = (let(getattr(shared, f"{name}_{what}")) for what in words.OPERATOR)
+        call = words_at(arguments)
+        a, b = let(call[int64(0)]), let(call[int64(1)])
+        with when(slow == int64(NULL)):
+            outcome.give_known(shared.not_implemented)
+        with when(slow != int64(NULL)):
+            a_is, b_is = let(is_expression(shared, a)), let(is_expression(shared, b))
+            with when(T.And(a_is, b_is)):
+                record_two(shared, Function(pair), a, b, outcome)
+            with when(T.And(a_is, not_(b_is))):
+                sign = -1.0 if name == "subtract" else 1.0  # x - c is x + -c
+                record_number(shared, Function(right), a, b, outcome, sign)
+            with when(T.And(b_is, not_(a_is))):
+                record_number(shared, Function(left), b, a, outcome)
+            outcome.otherwise(slow, arguments, int64(2), int64(NULL))
+
+    return CFunction(("a", "b"), emit, gathered=True)
+
+
+def negative(shared_at, arguments, out):
+    """The slot of `-x`."""
+    shared, outcome = Shared(shared_at), Outcome(out)
+    function = Function(let(shared.negative))
+    with when(function.address != int64(NULL)):
+        record_one(shared, function, let(words_at(arguments)[int64(0)]), outcome)
+        outcome.otherwise(function.slow, arguments, int64(1), int64(NULL))
+
+
+def subscript(shared_at, arguments, out):
+    """The slot of `x[key]`: an int, a slice of ints, or what a Python function makes of it."""
+    shared, outcome = Shared(shared_at), Outcome(out)
+    call = words_at(arguments)
+    x_at, key_at = let(call[int64(0)]), let(call[int64(1)])
+    with when(shared.subscript != int64(NULL)):
+        with when(is_int(shared, key_at)):
+            record_index(from_end=True)(shared, Function(let(shared.item)), x_at, key_at, outcome)
+        with when(Object(key_at).type == shared.slice):
+            key = Slice(key_at)
+            with when(key.step == shared.none):
+                record_stretch(
+                    shared, Function(let(shared.stretch)), x_at, let(key.start), let(key.stop), outcome, True
+                )
+        outcome.otherwise(shared.subscript, arguments, int64(2), int64(NULL))

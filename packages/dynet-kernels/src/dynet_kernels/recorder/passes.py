@@ -1,0 +1,109 @@
+"""Forward and backward passes, and the reading of values, where nothing has to be done in Python before."""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import layout as at
+from .. import tir
+from ..layout import SLOT
+from ..tir import Counter, int64, let, when
+from .objects import NULL, called, extern
+from .records import with_graph
+from .structures import Expression, Graph, List, Object, Shared, words_at
+from .tables import find
+
+
+def is_prepared(shared, graph):
+    """Whether nothing has to be done in Python before a pass."""
+    return graph.prepared == shared.generation
+
+
+def call_planner(graph, function, *numbers):
+    """Call a function of the planner; whether it has neither failed nor found too little room."""
+    values = [graph.context, *numbers]
+    for place, number in enumerate(values):
+        setattr(graph, f"argument_{2 * place + 1}", number)
+    first = graph.address + int64(8 * graph.names.index("argument_0"))
+    failed = extern("dynet_call", getattr(graph, function), first, int64(len(values)))
+    ready = words_at(graph.context)[int64(SLOT["status"])] == int64(at.READY)
+    return T.And(failed == int64(0), ready)
+
+
+def compute(shared_at, graph_at, out):
+    """Compute what is new of a graph; 0 if that is left to Python."""
+    shared, graph, result = Shared(shared_at), Graph(graph_at), words_at(out)
+    T.buffer_store(result, int64(0), [int64(0)])
+    with when(is_prepared(shared, graph)):
+        length, inputs_length = let(graph.length), let(graph.inputs_length)
+        with when(length == graph.done):
+            T.buffer_store(result, int64(1), [int64(0)])
+        with when(T.And(length != graph.done, length + int64(2) < graph.most)):
+            context = words_at(graph.context)
+            T.buffer_store(context, graph.records, [int64(SLOT["fresh"])])
+            with when(graph.done == int64(0)):
+                T.buffer_store(context, graph.values_begin, [int64(SLOT["arena_top"])])
+            numbers = graph.done, length, graph.inputs, graph.inputs_done, inputs_length
+            with when(call_planner(graph, "forward", *numbers)):
+                graph.done = length
+                graph.inputs_done = inputs_length
+                T.buffer_store(result, int64(1), [int64(0)])
+
+
+def value_at(graph, x):
+    """Where the numbers of a node are, in floats, once they have been computed."""
+    return let(words_at(graph.node_rows)[x.at * int64(at.NODE_ROW) + int64(at.NODE_VALUE)])
+
+
+def of_node(emit):
+    """A method of a node: once it is computed, emit(shared, graph, the row of its Dim, node, outcome)."""
+
+    @with_graph
+    def computed(shared, graph, version, function, x_at, outcome):
+        x = Expression(x_at)
+        with when(T.And(Object(x_at).type == shared.expression, x.version == version)):
+            with find(function, let(x.dim)) as row:
+                with when(extern("dynet_compute", graph.address) != int64(0)):
+                    emit(shared, graph, row, x, outcome)
+
+    return called(1, computed)
+
+
+def float_object(value):
+    return extern("PyFloat_FromDouble", T.Cast("float64", value))
+
+
+def read_value(shared, graph, row, x, outcome):
+    """A float, or a list of them."""
+    numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
+    with when(row.limit == int64(1)):
+        outcome.give(float_object(numbers[int64(0)]))
+    with when(row.limit > int64(1)):
+        size = let(row.limit)
+        made, fine = extern("PyList_New", size), Counter(int64(1))
+        outcome.give(made)
+        with when(made != int64(NULL)):
+            items = words_at(List(made).items)
+            with T.serial(int64(0), size) as place:
+                with when(fine.get() != int64(0)):
+                    number = float_object(numbers[place])
+                    T.buffer_store(items, number, [place])
+                    with when(number == int64(NULL)):
+                        fine.set(int64(0))
+            with when(fine.get() == int64(0)):
+                outcome.give(int64(NULL))
+                T.evaluate(T.call_extern("int32", "Py_DecRef", made))
+
+
+def read_address(shared, graph, row, x, outcome):
+    outcome.give(extern("PyLong_FromSsize_t", value_at(graph, x)))
+
+
+def differentiate(shared, graph, row, x, outcome):
+    """A backward pass from a number."""
+    place = let(x.at)
+    shared.passes = shared.passes + int64(1)
+    with when(call_planner(graph, "backward", place, int64(1), int64(0))):
+        graph.differentiated = place
+        graph.differentiated_fully = 0
+        outcome.give_known(shared.none)

@@ -1,0 +1,122 @@
+"""Tables of what is known: rows under keys of a few words. They grow, and no key displaces another."""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from ..tir import Counter, int64, let, when
+from . import words
+from .objects import NULL, extern, not_
+from .structures import Function, Row, words_at
+
+HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
+
+
+def mixed(value, number):
+    """A hash of numbers, begun with `value`. TVM takes it that products do not overflow, so this one cannot."""
+    product = let(T.bitwise_and(T.bitwise_xor(value, number), int64(HASHED)) * int64(HASH))
+    return let(T.shift_right(product, int64(16)))
+
+
+class Found:
+    """The row of a function's table under a key, if there is one. A taken row's first word of the key is not 0."""
+
+    def __init__(self, function, key, first, same, value):
+        table, mask = let(function.table), let(function.mask)
+        place = Counter(T.bitwise_and(value, mask))
+
+        def row():
+            return Row(table, let(place.get()), key)
+
+        going, self._place = Counter(int64(1)), place
+        self.known = Counter(int64(0))
+        with T.While(going.get() != int64(0)):
+            here = row()
+            begin = let(here.key_word(int64(0)))
+            going.set(int64(0))
+            with when(begin == int64(first)):
+                self.known.set(int64(1))
+                if same is not None:
+                    same(here, self.known)
+            with when(T.And(self.known.get() == int64(0), begin != int64(0))):
+                going.set(int64(1))
+                place.set(T.bitwise_and(place.get() + int64(1), mask))
+        self._table, self._key = table, key
+
+    def __enter__(self):
+        self._within = when(self.known.get() != int64(0))
+        self._within.__enter__()
+        return Row(self._table, let(self._place.get()), self._key)
+
+    def __exit__(self, *problem):
+        return self._within.__exit__(*problem)
+
+
+def find(function, *key):
+    """The row under a key of few words."""
+    value = int64(0)
+    for number in key:
+        value = mixed(value, number)
+
+    def same(row, known):
+        for place, number in enumerate(key[1:], 1):
+            with when(row.key_word(int64(place)) != number):
+                known.set(int64(0))
+
+    return Found(function, len(key), key[0], same if len(key) > 1 else None, value)
+
+
+def enter(shared_at, function_at, row_at, out):
+    """Enter a row into a function's table, which grows if more than half of it is taken; 0 with a MemoryError."""
+    function, result, given = Function(function_at), words_at(out), words_at(row_at)
+    key = let(function.key)
+    width = let(key + int64(len(words.ROW)))
+    fine = Counter(int64(1))
+    with when((function.used + int64(1)) * int64(2) > function.mask + int64(1)):
+        rows = let(function.mask + int64(1))
+        table = extern("PyMem_RawCalloc", rows * int64(2), width * int64(8))
+        with when(table == int64(NULL)):
+            T.evaluate(T.call_extern("int64", "PyErr_NoMemory"))
+            fine.set(int64(0))
+        with when(table != int64(NULL)):
+            old, bigger, mask = words_at(let(function.table)), words_at(table), let(rows * int64(2) - int64(1))
+            with T.serial(int64(0), rows) as place:
+                with when(old[place * width] != int64(0)):
+                    put_row(bigger, mask, key, width, old, let(place * width), Counter(int64(0)))
+            T.evaluate(T.call_extern("int32", "PyMem_RawFree", function.table))
+            function.table = table
+            function.mask = mask
+    T.buffer_store(result, fine.get(), [int64(0)])
+    with when(fine.get() != int64(0)):
+        new = Counter(int64(0))
+        put_row(words_at(let(function.table)), let(function.mask), key, width, given, int64(0), new)
+        function.used = function.used + new.get()
+
+
+def put_row(table, mask, key, width, source, begin, new):
+    """Write a row where its key stands or the first free one is; the key's first word last. `new`: it was not there."""
+    value = Counter(int64(0))
+    with T.serial(int64(0), key) as place:
+        number = let(source[begin + place])
+        # the words of a list's key that are not in use are no part of its hash
+        with when(T.Or(number != int64(0), place == int64(0))):
+            value.set(mixed(value.get(), number))
+    row, going = Counter(T.bitwise_and(value.get(), mask)), Counter(int64(1))
+    with T.While(going.get() != int64(0)):
+        at = let(row.get() * width)
+        same = Counter(int64(1))
+        with T.serial(int64(0), key) as place:
+            with when(table[at + place] != source[begin + place]):
+                same.set(int64(0))
+        free = let(table[at] == int64(0))
+        going.set(int64(0))
+        with when(T.And(same.get() == int64(0), not_(free))):
+            going.set(int64(1))
+            row.set(T.bitwise_and(row.get() + int64(1), mask))
+        with when(T.And(free, same.get() == int64(0))):
+            new.set(int64(1))
+    at = let(row.get() * width)
+    with T.serial(int64(0), width - int64(1)) as place:
+        back = let(width - int64(1) - place)
+        T.buffer_store(table, source[begin + back], [at + back])
+    T.buffer_store(table, source[begin], [at])

@@ -127,7 +127,7 @@ def test_a_cache_that_is_a_file(tmp_path):
     file = tmp_path / "cache"
     file.write_text("")
     done = chosen(DYNET_CACHE_DIR=str(file))
-    problem = f"it cannot be loaded (DYNET_CACHE_DIR cannot be used: {file} is not a directory)"
+    problem = f"it cannot be loaded: DYNET_CACHE_DIR cannot be used: {file} is not a directory"
     assert (done.returncode, done.stdout, done.stderr) == (0, f"python: {problem}\n", LINE.format(problem=problem))
     done = chosen(wanted="compiled", DYNET_CACHE_DIR=str(file))
     assert done.returncode
@@ -141,7 +141,7 @@ def test_a_cache_that_others_can_write_to(tmp_path):
     folder.mkdir()
     folder.chmod(0o777)
     done = chosen(DYNET_CACHE_DIR=str(folder))
-    assert done.returncode == 0 and done.stdout.startswith("python: it cannot be loaded (DYNET_CACHE_DIR")
+    assert done.returncode == 0 and done.stdout.startswith("python: it cannot be loaded: DYNET_CACHE_DIR")
     assert "can be written to by others (mode 0777)" in done.stdout
     assert done.stderr == LINE.format(problem=done.stdout.removeprefix("python: ").removesuffix("\n"))
     assert not list(folder.iterdir())

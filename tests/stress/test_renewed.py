@@ -14,7 +14,6 @@ PROGRAMS = (
 )  # fmt: skip
 
 
-@pytest.mark.xfail(strict=False, reason="numbers of nodes and inputs go from the checks to `commit` without a version")
 @pytest.mark.skipif(os.name != "posix", reason="needs fork")
 @pytest.mark.parametrize("handler", ["renew_cg", "cg_revert"])
 @pytest.mark.parametrize("program", PROGRAMS)

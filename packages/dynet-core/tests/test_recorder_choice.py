@@ -10,7 +10,6 @@ import pytest
 
 from dynet_core import recorder
 from dynet_core.recorder import cpython
-from dynet_kernels.recorder import words
 
 PREPARE = """
 import sys, sysconfig, types
@@ -188,19 +187,6 @@ except ImportError:
     interpreter = interpreters.create(isolated=False)
 print(interpreters.run_string(interpreter, sys.argv[1]))
 """
-ALONE = """
-import importlib.util, sys, types
-def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-for name in ("dynet_kernels", "dynet_kernels.recorder"):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = []
-sys.modules["dynet_kernels.recorder"].words = load("dynet_kernels.recorder.words", {words!r})
-print(load("checks", {checks!r}).in_main_interpreter(), flush=True)
-"""
 subinterpreters = pytest.mark.skipif(sys.implementation.name != "cpython", reason="needs CPython's interpreters")
 
 
@@ -210,15 +196,6 @@ def in_another_interpreter(program: str) -> subprocess.CompletedProcess:
 
 
 @subinterpreters
-def test_other_interpreters_are_told_from_the_main_one():
-    """By the checks alone, without the packages that have their say before."""
-    assert cpython.in_main_interpreter()
-    done = in_another_interpreter(ALONE.format(words=words.__file__, checks=cpython.__file__))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "False\nNone\n", "")
-
-
-@subinterpreters
-@pytest.mark.xfail(sys.version_info < (3, 12), reason="tvm_ffi, which is imported before the check, waits for ever")
 def test_other_interpreters_are_refused_in_words():
     done = in_another_interpreter("import dynet_core")
     assert "dynet works in the main interpreter of a process only" in done.stdout + done.stderr

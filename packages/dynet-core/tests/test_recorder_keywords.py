@@ -7,6 +7,7 @@ import pytest
 
 from dynet_core import recorder, renew_cg
 from dynet_core.dim import Dim
+from dynet_core.graph import current
 from dynet_core.recorder import commit, plain
 
 RECORDERS = [pytest.param(recorder, id=recorder.DESCRIPTION.partition(":")[0])]
@@ -111,10 +112,10 @@ def test_keywords_in_order_are_as_quick_as_places():
 
     def unusual(x, index):
         seen.append(index)
-        return commit(result, 1, (8,), (x, index))
+        return commit(result, 1, (8,), (x, index), current().records.version)
 
     record = recorder.describe(recorder.function("index", unusual), index)
-    x = commit(Dim.of((3,)), 1, (0,), ())
+    x = commit(Dim.of((3,)), 1, (0,), (), current().records.version)
     record.enter((x.type,), 9, result, 3)
     built = "".join(["ind", "ex"])  # an equal name that may be another object
     for call in (lambda: record(x, 1), lambda: record(x, index=1), lambda: record(x=x, index=1)):

@@ -13,7 +13,7 @@ from .checks import checked_flag
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError
 from .memory import copy_on_gpu, floats_at
-from .recorder import ANY_GRAPH
+from .recorder import ANY_GRAPH, NO_NODE
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Operations:
         return self.type.dims, self.type.batch
 
     def __repr__(self) -> str:
+        if self.version == NO_NODE:
+            return f"unfinished {type(self).__name__}"
         graph = "parameter" if self.version == ANY_GRAPH else self.version
         return f"expression {self.at}/{graph}: {self.type!r}"
 

@@ -72,22 +72,6 @@ class Graph(GraphMethods):
     def _version(self) -> int:
         return self.records.version
 
-    # Recording
-
-    def append(self, signature: Signature, integers: Sequence[int], dim: Dim | None = None) -> Expression:
-        """Add a record; the expression of its last node, which has this Dim if it is not the signature's."""
-        dim, nodes = signature.dim if dim is None else dim, signature.nodes(integers)
-        return self.add(dim, nodes, (signature.at,), integers)
-
-    def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Add a record of so many nodes, whose integers are these. Operands are checked before."""
-        node = commit(dim, nodes, head, integers)
-        if node is None:
-            raise StaleExpressionError(OTHER_THREAD if self is not current() else is_gone(self._version))
-        if self.watch is not None and self.watch.immediate:
-            self._compute_new()
-        return node
-
     def node(self, number: int, dim: Dim) -> Expression:
         """An expression of a node that has been recorded."""
         return recorder.handle(number, dim)
@@ -96,26 +80,22 @@ class Graph(GraphMethods):
         """How many nodes have been recorded."""
         return self.records.nodes
 
-    def take(self, values: Sequence[float]) -> int:
-        """Keep input values; where they begin among the inputs."""
-        return take((), tuple(values))
-
-    def take_array(self, values: np.ndarray) -> int:
-        """Keep the values of a float32 array, column by column."""
-        return self.records.take(values)
-
     # Whose it is
 
-    def as_of(self, version: int) -> Graph:
-        """This graph, as long as its version is that one.
+    def as_of(self, version: int, places: Sequence[int] = ()) -> Draft:
+        """A draft of a record in this graph, as long as its nodes of that version are there: those at some places.
 
         Raises:
             StaleExpressionError: `renew_cg` has begun another since, or this is another thread's.
         """
-        if version != self._version and not (self.watch and version in self.watch.older):
-            raise StaleExpressionError(is_gone(version))
+        draft = Draft(self)
+        if version != draft.version:
+            if self.watch is None or version not in self.watch.older:
+                raise StaleExpressionError(is_gone(version))
+            if any(place >= self.watch.older[version] for place in places):
+                raise StaleExpressionError(is_taken_back(version))
         self.check_thread()
-        return self
+        return draft
 
     def holds(self, x: Operations) -> bool:
         """Whether an expression is a node of this graph, or a parameter."""
@@ -227,7 +207,7 @@ class Graph(GraphMethods):
         assert start is not None
         if start < self.records.computed[1]:
             self.invalidate()
-        self.records.floats(start, values.size)[:] = values.ravel(order="F")
+        self.records.write(start, values)
 
     def start_of(self, place: int) -> int | None:
         """Where the values of an input node begin among the inputs; None for another node.
@@ -245,6 +225,50 @@ class Graph(GraphMethods):
             self.records.is_unusual()
             survey = self.survey = Survey(length, nodes, starts)
         return survey.starts.get(place)
+
+
+class Draft:
+    """A record that is being prepared, for a graph as it is: it cannot be added once the graph has been renewed.
+
+    What is asked of a user's objects meanwhile, and handlers of signals, may run any program.
+    """
+
+    __slots__ = ("graph", "version")
+
+    def __init__(self, graph: Graph):
+        self.graph, self.version = graph, graph.records.version
+
+    def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
+        """Add a record; the expression of its last node."""
+        return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
+
+    def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
+        """Add a record of so many nodes, whose integers are these. Operands are checked before."""
+        node = commit(dim, nodes, head, integers, self.version)
+        if node is None:
+            raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._gone()}")
+        graph = self.graph
+        if graph.watch is not None and graph.watch.immediate:
+            graph._compute_new()
+        return node
+
+    def _gone(self) -> str:
+        return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
+
+    def node(self, number: int, dim: Dim) -> Expression:
+        """An expression of a node that has been recorded."""
+        node = recorder.handle(number, dim)
+        if node.version != self.version:
+            raise StaleExpressionError(self._gone())
+        return node
+
+    def take(self, values: Sequence[float]) -> int:
+        """Keep input values; where they begin among the inputs."""
+        return take((), tuple(values))
+
+    def take_array(self, values: np.ndarray) -> int:
+        """Keep the values of a float32 array, column by column."""
+        return self.graph.records.take(values)
 
 
 class Owner:
@@ -266,12 +290,15 @@ def refuse(x: Operations) -> NoReturn:
     """Raise the error of an expression that is no node of this thread's graph."""
     graph = current()
     if graph.watch is not None and x.version in graph.watch.older:
-        raise StaleExpressionError(
-            f"this expression belongs to a part of graph {x.version} that cg_revert has taken back"
-        )
+        raise StaleExpressionError(is_taken_back(x.version))
     others = [reference() for reference in tuple(_graphs)]
     theirs = any(other is not None and other is not graph and other.holds(x) for other in others)
     raise StaleExpressionError(OTHER_THREAD if theirs else is_gone(x.version))
+
+
+def is_taken_back(version: int) -> str:
+    """Says that a part of a graph is there no more."""
+    return f"this expression belongs to a part of graph {version} that cg_revert has taken back"
 
 
 def is_gone(version: int) -> str:
@@ -302,6 +329,11 @@ def current() -> Graph:
         graph.records.adopt(graph)
         thread.graph = graph
         return graph
+
+
+def draft() -> Draft:
+    """A record of this thread's graph, without operands so far."""
+    return Draft(current())
 
 
 def renew() -> Graph:

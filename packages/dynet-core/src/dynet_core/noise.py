@@ -70,7 +70,7 @@ def take_key(graph: Graph, numbers: Sequence[float]) -> int:
 def renew_keys(graph: Graph) -> None:
     """Draw all random nodes of a graph anew."""
     for start in graph.engine.keys:
-        graph.records.floats(start, KEY)[:] = np.frombuffer(next_key(), np.float32)
+        graph.records.write(start, np.frombuffer(next_key(), np.float32))
 
 
 def _count_fork() -> None:

@@ -15,19 +15,20 @@ from . import recorder
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
 from .expression import Expression
-from .graph import Graph, current, refuse
-from .recorder import ANY_GRAPH
+from .graph import Draft, current, refuse
+from .recorder import ANY_GRAPH, NO_NODE
 from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
 
 
-def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
-    """The graph that operands belong to, which is this thread's; parameters belong to any.
+def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
+    """A draft of a record in the graph that operands belong to, which is this thread's; parameters belong to any.
 
     Checks that they are expressions at all, and no parameters of size 0: these can be made and saved, not used.
     """
-    graph = current()
+    draft = Draft(current())
+    graph = draft.graph
     for operand in operands:
         if not isinstance(operand, Expression):
             raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
@@ -35,12 +36,14 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Graph:
             if not operand.type.total:
                 shape = operand.shape()  # type: ignore[attr-defined]
                 raise ShapeError(f"{name}: {operand!r} has size 0: it is {shape}, and no graph can use it")
+        elif operand.version == NO_NODE:
+            raise ArgumentTypeError(f"{name}: expected an Expression, got an unfinished {type(operand).__name__}")
         elif not graph.holds(operand):
             try:
                 refuse(operand)
             except StaleExpressionError as problem:
                 raise StaleExpressionError(f"{name}: operand {operand.type!r}: {problem}") from None
-    return graph
+    return draft
 
 
 def _named(name: str, signature: Signature) -> Signature:
@@ -49,7 +52,7 @@ def _named(name: str, signature: Signature) -> Signature:
     return signature
 
 
-def append(graph: Graph, signature: Signature, integers: Sequence[int]) -> Expression:
+def append(graph: Draft, signature: Signature, integers: Sequence[int]) -> Expression:
     """Add a record of a signature to a graph."""
     return graph.append(signature, integers)
 

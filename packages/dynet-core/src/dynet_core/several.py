@@ -58,5 +58,5 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
         found = list(exps)
     except TypeError:
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got {exps!r:.60}") from None
-    graph_of(name, found)._compute(recalculate)
+    graph_of(name, found).graph._compute(recalculate)
     return found

@@ -1,5 +1,9 @@
 """Kernel families, planner and tape machine; compiled by TVM, kept on disk."""
 
+from .interpreter import check_interpreter
+
+check_interpreter()
+
 from .cache import CacheError
 from .formula import Formula
 from .kernels import KERNELS, Kernels

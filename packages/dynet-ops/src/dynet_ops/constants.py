@@ -9,7 +9,7 @@ import numpy as np
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import current
+from dynet_core.graph import draft
 from dynet_core.record import append
 from dynet_core.signature import Signature, Step, View
 from dynet_core.signature import constant as number_view
@@ -65,7 +65,7 @@ def _constant(name: str, dim, val, batch_size: int) -> Expression:
     value = real_array(name, val)
     if value.size != 1:
         raise ShapeError(f"{name}: expected one number, got {value.size}")
-    graph = current()
+    graph = draft()
     return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
 
 

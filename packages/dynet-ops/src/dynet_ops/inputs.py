@@ -21,7 +21,7 @@ from dynet_core.errors import (
     StaleExpressionError,
 )
 from dynet_core.expression import Expression
-from dynet_core.graph import current
+from dynet_core.graph import draft
 from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
@@ -98,7 +98,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
 
 
 def _input(array: np.ndarray, dim: Dim) -> Expression:
-    graph = current()
+    graph = draft()
     return graph.append(_signature(dim), (graph.take_array(array),))
 
 

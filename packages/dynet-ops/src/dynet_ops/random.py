@@ -11,7 +11,7 @@ from dynet_core import noise as keys
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.graph import Graph, current
+from dynet_core.graph import Draft, draft
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant, copy_step
@@ -25,9 +25,9 @@ from .with_number import finite
 KEY = ("seed", "count")
 
 
-def keyed(graph: Graph, *numbers: float) -> list[int]:
+def keyed(graph: Draft, *numbers: float) -> list[int]:
     """Where the key of a new random node and its numbers stand among the inputs."""
-    start = keys.take_key(graph, numbers)
+    start = keys.take_key(graph.graph, numbers)
     return [*range(start, start + keys.KEY + len(numbers))]
 
 
@@ -48,7 +48,7 @@ def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
 
     def record(dims, batch_size, a: float, b: float) -> Expression:
         whole = Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
-        graph = current()
+        graph = draft()
         return append(graph, signature_of(whole), keyed(graph, a, b))
 
     return record

@@ -178,7 +178,7 @@ class _RNNBuilder(LayersBuilder):
                 operands = operands * values
                 previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
-            x = run.layers.record(run.graph, k, x, before, state._form.ranks[k])
+            x = run.layers.record(run.graph.as_of(run.version), k, x, before, state._form.ranks[k])
             places.append(x.at)
             batches.append(x.type.batch)
         form = run.layers.form(tuple(batches), state._form.ranks)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import OTHER_THREAD, Graph
+from dynet_core.graph import OTHER_THREAD, Graph, is_gone
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import ANY_GRAPH, commit, handles
 from dynet_core.signature import Signature, alias
@@ -107,13 +107,13 @@ class RNNState:
         except (AttributeError, KeyError):
             return self._add_unusual(x)
         top = form.top
-        output = commit(top, 2, head, (places[0], x))
+        output = commit(top, 2, head, (places[0], x), run.version)
         if output is None:
             return self._add_unusual(x)
         if above:
             found = [output.at]
             for layer, head in above:
-                output = commit(top, 2, head, (places[layer], output))
+                output = commit(top, 2, head, (places[layer], output), run.version)
                 found.append(output.at)
             places = tuple(found)
         else:
@@ -149,7 +149,7 @@ class RNNState:
     def read(self, xs: list[Expression]) -> list[Expression] | None:
         """Record a sequence at once: its outputs. None if it has to go step by step."""
         run = self._run
-        graph = graph_of("transduce", xs)
+        graph = graph_of("transduce", xs).graph
         if not xs or not run.plain or graph.watch is not None or graph._version != run.version:
             return None
         dim = xs[0].type
@@ -162,7 +162,10 @@ class RNNState:
         first = 0
         for layer, signature, size, given in heads:
             states = () if starts else self.operands(layer)
-            last = commit(top, 1 + count, (signature, size + count, *given, *states), inputs)  # and a projection
+            head = (signature, size + count, *given, *states)
+            last = commit(top, 1 + count, head, inputs, run.version)  # with a projection
+            if last is None:
+                raise StaleExpressionError(is_gone(run.version))  # it has been renewed meanwhile
             first = last.at - count + 1
             inputs = list(range(first, first + count))  # the layer above takes the steps of this one
         return handles(first, count, top)
@@ -177,7 +180,7 @@ class RNNState:
         """The first input, an input that is a parameter, a step with dropout, or an error."""
         run = self._run
         graph = graph_of("add_input", (x,))
-        if run.graph.as_of(run.version) is not graph:
+        if run.graph.as_of(run.version, self._places or ()).graph is not graph.graph:
             raise StaleExpressionError(
                 f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
             )
@@ -210,7 +213,7 @@ class RNNState:
             known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
         found = known[value]
         if found is None:
-            graph, form = self._run.graph.as_of(self._run.version), self._form
+            graph, form = self._run.graph.as_of(self._run.version, self._places or ()), self._form
             found = tuple(
                 [
                     append(graph, place_in(dim, value * dim.total), [place]) if value else graph.node(place, dim)

@@ -8,7 +8,7 @@ from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import Graph, current
+from dynet_core.graph import Draft, Graph, current
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
@@ -33,9 +33,13 @@ class Run:
         self.nothing: int | None = None  # where the state stands of a child that is not there
 
     @property
-    def graph(self) -> Graph:
-        """The graph; raises if it is gone."""
+    def graph(self) -> Draft:
+        """A draft of a record in the graph; raises if it is gone."""
         return self._graph.as_of(self.version)
+
+    def with_nodes(self, places: Sequence[int]) -> Draft:
+        """The same; raises too if these nodes have been taken back."""
+        return self._graph.as_of(self.version, places)
 
     def absent(self) -> int:
         """The place of a state of zeros."""
@@ -77,7 +81,7 @@ class TreeState:
         run = self._run
         given = ((self,) if self._places else ()) if children is None else tuple(children)
         graph = run.graph
-        if x is not None and graph_of("add_input", (x,)) is not graph or graph is not current():
+        if x is not None and graph_of("add_input", (x,)).graph is not graph.graph or graph.graph is not current():
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
         for number, one in enumerate(given):
             _check_child(run, number, one)
@@ -110,13 +114,13 @@ class TreeState:
 
     def h(self) -> tuple[Expression, ...]:
         """The output of each layer, the first layer first; () before any node."""
-        graph, dim = self._run.graph, self._dim()
+        graph, dim = self._run.with_nodes(self._places), self._dim()
         return tuple([graph.node(place, dim) for place in self._places])
 
     def s(self) -> tuple[Expression, ...]:
         """The whole state: the cells c of all layers, then their h."""
         dim = self._dim()
-        c = [append(self._run.graph, place_in(dim, dim.total), [place]) for place in self._places]
+        c = [append(self._run.with_nodes(self._places), place_in(dim, dim.total), [place]) for place in self._places]
         return (*c, *self.h())
 
     def children(self) -> tuple[TreeState | None, ...]:
@@ -139,8 +143,9 @@ def _check_child(run: Run, number: int, child) -> None:
         raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
     if child._run.builder is not builder:
         raise ArgumentError(f"add_input: child {number} is a state of another {child._run.builder.whoami()}")
-    if child._run.graph is not run.graph:
+    if child._run.graph.graph is not run.graph.graph:
         raise StaleExpressionError(f"add_input: child {number} belongs to another thread's graph")
+    run.with_nodes(child._places)
     if not child._places:
         raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")
 

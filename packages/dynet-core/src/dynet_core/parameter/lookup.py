@@ -12,7 +12,7 @@ from ..checks import checked_array, checked_flag, checked_index, checked_indices
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
-from ..graph import current
+from ..graph import current, draft
 from ..record import graph_of
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
@@ -85,7 +85,7 @@ class LookupParameters(Trained):
 
     def lookup(self, index: int, update: bool = True) -> Expression:
         """Row `index` as an expression; nothing is copied."""
-        index, graph = checked_index("lookup", index), current()
+        index, graph = checked_index("lookup", index), draft()
         if not 0 <= index < self.rows:
             graph_of("lookup", (self,))  # raises if there are no rows
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
@@ -102,7 +102,7 @@ class LookupParameters(Trained):
         """
         operand = self._operand_for(update)
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
-        return current().append(_batch_signature(self.type, len(indices)), [operand, *indices])
+        return draft().append(_batch_signature(self.type, len(indices)), [operand, *indices])
 
     def _operand_for(self, update: bool) -> int:
         """The operand that stands for this table when it is, or is not, to be trained. One of size 0 is refused."""

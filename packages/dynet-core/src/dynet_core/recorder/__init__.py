@@ -7,7 +7,7 @@ compiled one has to know. Both have:
 - `expression_type(operations)`: makes `Expression`, whose methods are those of a class; attributes `at`, `version` and
   `type` (its Dim). The version of a parameter is ANY_GRAPH.
 - `Records`: what one thread has recorded; `adopt` makes it that of the thread that calls.
-- `commit(dim, nodes, head, operands)` adds a record to it, `handle(at, dim)` gives an expression of a node.
+- `commit(dim, nodes, head, operands, version)` adds a record to it, `handle(at, dim)` gives an expression of a node.
 - `function(kind, slow)`: a function that records quickly what it knows, and calls `slow` for the rest, which says what
   there is to know by `enter`.
 - `operator`, `negative`, `subscript`: what the operators of `Expression` do.
@@ -20,7 +20,7 @@ import os
 import sys
 
 from dynet_kernels.cache import CacheError
-from dynet_kernels.recorder.words import ANY_GRAPH
+from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
 from . import cpython
 
@@ -31,8 +31,6 @@ def _choose():
     """The module that records, and which it is and why."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
-    if not cpython.in_main_interpreter():
-        raise ImportError("dynet works in the main interpreter of a process only: numpy and TVM do")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
     if not problem:
         try:
@@ -73,7 +71,7 @@ subscript = _recorder.subscript
 take = _recorder.take
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "Records", "become", "commit", "describe", "expression_type",
-    "function", "generation", "handle", "handles", "know_parameters", "negative", "next_generation", "note_pass",
-    "operator", "passes", "subscript", "take",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "describe",
+    "expression_type", "function", "generation", "handle", "handles", "know_parameters", "negative",
+    "next_generation", "note_pass", "operator", "passes", "subscript", "take",
 ]  # fmt: skip

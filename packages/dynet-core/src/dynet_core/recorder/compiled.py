@@ -21,8 +21,17 @@ from dynet_kernels.recorder.words import ANY_GRAPH, LIST_KEY, MOST_KEYED, NO_NOD
 
 from .keywords import with_keywords
 
+
+def whole_setting(name: str, default: int) -> int:
+    """A whole number that an environment variable gives."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise ImportError(f"{name} is {text!r}: it must be a whole number, or be left unset")
+    return int(text)
+
+
 _forever: list = []  # what compiled code or CPython refers to by its address
-MOST_FREE = int(os.environ.get("DYNET_EXPRESSION_CHAIN", 1 << 14))
+MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
 """How many expressions are kept to be used again; with 0 each is really freed, as tools that check memory want it."""
 
 
@@ -89,6 +98,7 @@ def _native(name: str, count: int) -> Callable[..., int]:
 
 
 _become, _enter = _native("become", 4), _native("enter", 2)
+_write_inputs = _native("write_inputs", 4)
 _renew, _cut, _take_inputs = _native("renew", 1), _native("cut", 4), _native("take_inputs", 3)
 
 # ----------------------------------------------------------------------------------------------------------- the types
@@ -326,8 +336,8 @@ def subscript(item: Any, stretch: Any, slow: Callable) -> None:
 # ------------------------------------------------------------------------------------------------------------- records
 
 
-def _refuse_commit(dim, nodes, head, operands) -> None:
-    """What `commit` gives where an operand is not fit for a record."""
+def _refuse_commit(dim, nodes, head, operands, version) -> None:
+    """What `commit` gives where the graph is another by now, or an operand is not fit for a record."""
     return None
 
 
@@ -489,11 +499,16 @@ class Records:
         return (c_int64 * count).from_address(self.address())[:] if count else []
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """Input values, to be read or changed; valid until the next one comes."""
+        """Input values, to be read until the next one comes."""
         if not count:
             return np.zeros(0, np.float32)
         memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
+
+    def write(self, start: int, values: np.ndarray) -> None:
+        """Replace input values by those of a float32 array, column by column."""
+        values = values.ravel(order="F")
+        _write_inputs(self._words.address, start, values.ctypes.data, values.size)
 
     def take(self, values: np.ndarray) -> int:
         """Keep the values of a float32 array, column by column; where they begin among the inputs."""

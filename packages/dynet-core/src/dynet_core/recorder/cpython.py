@@ -23,15 +23,6 @@ def problem() -> str:
     return f"this Python stores {differing} otherwise" if differing else ""
 
 
-def in_main_interpreter() -> bool:
-    """Whether this is the interpreter that the process began with."""
-    api = ctypes.pythonapi
-    api.PyInterpreterState_Get.restype = ctypes.c_void_p
-    api.PyInterpreterState_GetID.argtypes = [ctypes.c_void_p]
-    api.PyInterpreterState_GetID.restype = ctypes.c_int64
-    return api.PyInterpreterState_GetID(api.PyInterpreterState_Get()) == 0
-
-
 def word(address: int, place: int = 0) -> int:
     """A word of memory."""
     return ctypes.c_int64.from_address(address + 8 * place).value

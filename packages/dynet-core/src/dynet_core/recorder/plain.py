@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import ctypes
 import functools
 import itertools
 import threading
@@ -139,8 +138,12 @@ class Records:
         return self._flat.tolist()
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """Input values, to be read or changed; valid until the next one comes."""
-        return np.array(self._floats[start : start + count]) if not count else _view(self._floats, start, count)
+        """A copy of input values."""
+        return np.array(self._floats[start : start + count])
+
+    def write(self, start: int, values: np.ndarray) -> None:
+        """Replace input values by those of a float32 array, column by column."""
+        self._floats[start : start + values.size] = array.array("f", values.tobytes(order="F"))
 
     def take(self, values: np.ndarray) -> int:
         """Keep the values of a float32 array, column by column; where they begin among the inputs."""
@@ -149,13 +152,14 @@ class Records:
         return start
 
 
-def _view(floats: array.array, start: int, count: int) -> np.ndarray:
-    return np.ctypeslib.as_array((ctypes.c_float * count).from_address(floats.buffer_info()[0] + 4 * start))
+def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int) -> Any:
+    """Add a record of `nodes` nodes; the expression of the last.
 
-
-def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence) -> Any:
-    """Add a record of `nodes` nodes; the expression of the last, or None if an operand is no node of the graph."""
+    None if the graph is of another version, or an operand is no node of it.
+    """
     records = _thread.records
+    if records.version != version:
+        return None
     integers = list(head)
     for x in operands:
         if isinstance(x, int):

@@ -42,7 +42,7 @@ NAMES = (
     "one", "two", "many", "number", "index", "lookup", "stretch", "scalar", "vector",
     "commit", "handle", "handles", "take",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
-    "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "take_inputs", "enter",
+    "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "write_inputs", "take_inputs", "enter",
     "dynet_compute", "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
 )  # fmt: skip
 """The functions, in the order of `functions.FUNCTIONS`, which this must not import: it needs TVM."""

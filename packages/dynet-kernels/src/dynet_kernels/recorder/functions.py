@@ -19,7 +19,7 @@ from .operations import (
     subscript,
 )  # fmt: skip
 from .passes import compute, differentiate, of_node, read_address, read_value
-from .records import commit, cut, handle, handles, more_room, renew, renew_quickly, take, take_inputs
+from .records import commit, cut, handle, handles, more_room, renew, renew_quickly, take, take_inputs, write_inputs
 from .tables import enter
 from .types import become, bind, free, new, visit_nothing
 
@@ -51,6 +51,7 @@ FUNCTIONS = {
     "bind": CFunction(("function", "object", "kind"), bind),
     "renew": CFunction(("graph",), renew),
     "cut": CFunction(("graph", "nodes", "length", "inputs_length"), cut),
+    "write_inputs": CFunction(("graph", "start", "floats", "count"), write_inputs),
     "take_inputs": CFunction(("graph", "floats", "count"), take_inputs),
     "enter": CFunction(("function", "row"), enter),
     "dynet_compute": CFunction(("graph",), compute),

@@ -140,19 +140,20 @@ def begin_input(recording):
 
 
 def commit(shared_at, function_at, arguments, count, keywords, out):
-    """commit(dim, nodes, head, operands): a record whose integers are those of the tuple `head` and of `operands`.
+    """commit(dim, nodes, head, operands, version): a record of the integers of the tuple `head` and of `operands`.
 
-    Gives the expression of its last node, and None if it cannot be: an operand is neither an int nor an expression of
-    this graph. It works for graphs that something watches, too.
+    Gives the expression of its last node. None if the graph is of another version, or an operand is neither an int nor
+    an expression of it. It works for graphs that something watches, too.
     """
     shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
     call = Call(function, arguments, count, keywords)
-    with when(call.has(4)):
+    with when(call.has(5)):
         dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
         graph_at = thread_graph(shared)
         sequences = both(
             graph_at != int64(NULL),
             is_int(shared, nodes_at),
+            is_int(shared, call[4]),
             Object(head_at).type == shared.tuple,
             is_sequence(shared, operands_at),
         )
@@ -160,9 +161,9 @@ def commit(shared_at, function_at, arguments, count, keywords, out):
             graph = Graph(graph_at)
             head, operands = words_at(items_of(shared, head_at)), words_at(items_of(shared, operands_at))
             head_size, size = let(Tuple(head_at).size), let(Tuple(operands_at).size)
-            nodes = Int(nodes_at)
-            fine = Counter(nodes.fits.get())
+            nodes, wanted = Int(nodes_at), Int(call[4])
             version = let(graph.version)
+            fine = Counter(T.if_then_else(wanted.value == version, nodes.fits.get(), int64(0)))
             for items, length in ((head, head_size), (operands, size)):
                 with T.serial(int64(0), length) as place:
                     item = let(items[place])
@@ -347,6 +348,15 @@ def take(shared_at, function_at, arguments, count, keywords, out):
                     graph.inputs_length = start + size
                     outcome.give(extern("PyLong_FromSsize_t", start))
     outcome.otherwise(function.slow, arguments, count, keywords)
+
+
+def write_inputs(shared_at, graph_at, start, floats_at, count, out):
+    """Replace inputs from `start` on by other floats."""
+    graph = Graph(graph_at)
+    inputs, given = tir.buffer_at(graph.inputs, "float32"), tir.buffer_at(floats_at, "float32")
+    with T.serial(int64(0), count) as place:
+        T.buffer_store(inputs, given[place], [start + place])
+    T.buffer_store(words_at(out), int64(0), [int64(0)])
 
 
 def renew_words(shared, graph):

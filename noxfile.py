@@ -59,7 +59,10 @@ def python_with(session, name):
 
 @nox.session
 def tests(session):
-    """The whole test-suite in one environment."""
+    """The whole test-suite in one environment; before it, the tests of recording with the recorder in Python."""
+    if not session.posargs:
+        session.install("-r", "requirements.txt", *group("test"))
+        session.run("pytest", "-q", *RECORDING, env={"DYNET_RECORDER": "python"})
     run_all_tests(session)
 
 

@@ -57,7 +57,7 @@ def test_a_call_of_python_is_noticed():
 
 # Python functions record these, each time.
 BROADCAST_BOTH = {"add", "subtract", "cmult", "cdiv", "pow", "bmin", "bmax", "larger"}  # repeat operands before
-DIMENSION = {"pick": "dim", "pickrange": "d", "concatenate": "d"}  # is given
+DIMENSION = {"pick_batch": "dim", "pick": "dim", "pickrange": "d", "concatenate": "d"}  # is given
 DIFFERENT_SHAPES = {"esum"}  # operands
 
 

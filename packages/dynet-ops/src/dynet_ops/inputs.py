@@ -26,6 +26,7 @@ from dynet_core.op import Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
+from dynet_core.parameter.lookup import BATCH_FUNCTIONS, ROW_FUNCTIONS
 from dynet_core.record import graph_of
 from dynet_core.recorder import ANY_GRAPH, describe, function
 from dynet_core.signature import Signature
@@ -383,6 +384,10 @@ def lookup(p: LookupParameters, index: int = 0, update: bool = True) -> Expressi
     return p.lookup(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
 
 
+ROW_FUNCTIONS.append(function("lookup", lookup))
+lookup = describe(ROW_FUNCTIONS[-1], lookup)
+
+
 def lookup_batch(p: LookupParameters, indices: Sequence[int], update: bool = True) -> Expression:
     """Several rows of a table as one expression with a batch element each.
 
@@ -391,6 +396,10 @@ def lookup_batch(p: LookupParameters, indices: Sequence[int], update: bool = Tru
     ((2,), 3)
     """
     return p.batch(indices, update) if isinstance(p, LookupParameters) else _refuse("lookup_batch", p)
+
+
+BATCH_FUNCTIONS.append(function("lookup_indices", lookup_batch))
+lookup_batch = describe(BATCH_FUNCTIONS[-1], lookup_batch)
 
 
 def _refuse(name: str, p) -> NoReturn:

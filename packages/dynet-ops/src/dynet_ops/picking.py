@@ -148,7 +148,13 @@ def pick_batch_elems(x: Expression, vs: Sequence[int]) -> Expression:
     """
     dim = checked_expression("pick_batch_elems", x).type.plain
     indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
-    return append(graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices)), [x.at, *indices])
+    graph, signature = graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices))
+    _picked_elems.enter((x.type, len(indices)), signature.at, signature.dim, dim.batch)
+    return graph.append(signature, [x.at, *indices])
+
+
+_picked_elems = function("indices", pick_batch_elems)
+pick_batch_elems = describe(_picked_elems, pick_batch_elems)
 
 
 register(
@@ -222,6 +228,10 @@ def pick_batch(e: Expression, indices: Sequence[int], dim: int = 0) -> Expressio
     return _pick_each("pick_batch", e, indices, dim)
 
 
+_picked_each = function("indices", pick_batch)
+pick_batch = describe(_picked_each, pick_batch)
+
+
 def _pick_each(name: str, e: Expression, indices: Sequence[int], dim: int) -> Expression:
     shape = checked_expression(name, e).type.plain
     dim = checked_dimension(name, dim, shape)
@@ -232,7 +242,10 @@ def _pick_each(name: str, e: Expression, indices: Sequence[int], dim: int) -> Ex
             shape = e.type
         else:
             raise ShapeError(f"{name}: {len(found)} indices for a batch of {shape.batch}")
-    return append(graph_of(name, (e,)), _pick_batch_signature(shape, dim), [e.at, *found])
+    graph, signature = graph_of(name, (e,)), _pick_batch_signature(shape, dim)
+    if dim == 0:
+        _picked_each.enter((e.type, len(found)), signature.at, signature.dim, shape.dims[0])
+    return graph.append(signature, [e.at, *found])
 
 
 register(

@@ -216,7 +216,13 @@ def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
             raise ShapeError(f"{name}: {len(indices)} indices for a batch of {dim.batch}")
         x = repeat(x, Dim.of(dim.dims, len(indices)))
         dim = x.type
-    return graph.append(_signature(dim, True), [x.at, *indices])
+    signature = _signature(dim, True)
+    _picked_each.enter((x.type, len(indices)), signature.at, signature.dim, dim.size)
+    return graph.append(signature, [x.at, *indices])
+
+
+_picked_each = function("indices", pickneglogsoftmax_batch)
+pickneglogsoftmax_batch = describe(_picked_each, pickneglogsoftmax_batch)
 
 
 def _loss_reference(x, v):

@@ -90,8 +90,8 @@ class LookupParameters(Trained):
             graph_of("lookup", (self,))  # raises if there are no rows
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
         operand, signature = self._operand_for(update), _row_signature(self.type)
-        if operand == self._operand:
-            _lookup.enter((self.type,), signature.at, signature.dim, self.rows)
+        for record in ROW_FUNCTIONS:
+            record.enter((self.type,), signature.at, signature.dim, self.rows)
         return graph.append(signature, (operand, index))
 
     def batch(self, i: Sequence[int], update: bool = True) -> Expression:
@@ -102,7 +102,10 @@ class LookupParameters(Trained):
         """
         operand = self._operand_for(update)
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
-        return draft().append(_batch_signature(self.type, len(indices)), [operand, *indices])
+        signature = _batch_signature(self.type, len(indices))
+        for record in BATCH_FUNCTIONS:
+            record.enter((self.type, len(indices)), signature.at, signature.dim, self.rows)
+        return draft().append(signature, [operand, *indices])
 
     def _operand_for(self, update: bool) -> int:
         """The operand that stands for this table when it is, or is not, to be trained. One of size 0 is refused."""
@@ -198,5 +201,8 @@ class LookupParameters(Trained):
         return self._table(self._storage.values.array)
 
 
-_lookup = function("lookup", LookupParameters.lookup)
-LookupParameters.lookup = LookupParameters.__getitem__ = describe(_lookup, LookupParameters.lookup)  # type: ignore
+ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
+BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
+"""The functions that look up one row, and several: those that call these methods add themselves."""
+LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
+LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

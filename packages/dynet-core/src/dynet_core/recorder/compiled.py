@@ -224,7 +224,11 @@ _function = _make_type(
     NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
     (object,),
 )
-KEYS = {"two": 2, "stretch": 2, "many": LIST_KEY, "commit": 0, "handle": 0, "handles": 0, "take": 0, "renew_quickly": 0}
+KEYS = {
+    **dict.fromkeys(("commit", "handle", "handles", "take", "renew_quickly"), 0),
+    **dict.fromkeys(("two", "stretch", "indices", "lookup_indices"), 2),
+    "many": LIST_KEY,
+}
 """How many words the key of a function's table has; of kinds that are not named, one."""
 _documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
 _entered: dict[int, dict] = {}  # what has been entered

@@ -39,7 +39,7 @@ class Recorder:
 
 NAMES = (
     "value", "address", "differentiate", "renew_quickly",
-    "one", "two", "many", "number", "index", "lookup", "stretch", "scalar", "vector",
+    "one", "two", "many", "number", "index", "lookup", "indices", "lookup_indices", "stretch", "scalar", "vector",
     "commit", "handle", "handles", "take",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
     "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "write_inputs", "take_inputs", "enter",

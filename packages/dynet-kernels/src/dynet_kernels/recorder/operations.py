@@ -85,6 +85,38 @@ def record_index(of_lookup=False, from_end=False):
     return emit
 
 
+def record_indices(of_lookup=False):
+    @with_graph
+    def emit(shared, graph, version, function, x_at, list_at, outcome):
+        """A record of an expression, or of a table of parameters, and a list of indices that its row limits.
+
+        The key is the Dim, and how many indices there are.
+        """
+        x = Expression(x_at)
+        fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
+        with when(both(fine, is_sequence(shared, list_at), fits(x, version))):
+            size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
+            with find(function, let(x.dim), size) as row:
+                with Recording(shared, outcome, graph, size + int64(2)) as new:
+                    good = Counter(int64(1))
+                    with T.serial(int64(0), size) as place:
+                        item = let(items[place])
+                        with when(not_(is_index(shared, item))):
+                            good.set(int64(0))
+                        with when(good.get() != int64(0)):
+                            index = Int(item, shared)
+                            inside = T.And(index.fits.get() != int64(0), index_in(row, index.value, False))
+                            with when(not_(inside)):
+                                good.set(int64(0))
+                            new.write(place + int64(2), index.value)
+                    with when(good.get() != int64(0)):
+                        new.finish(row.result, [row.signature, x.at])
+                    with when(good.get() == int64(0)):
+                        give_back(shared, new.node)
+
+    return emit
+
+
 @with_graph
 def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome, shorter=False):
     """A record of an expression and two ends, of whose distance the signature is; the row limits the second."""

@@ -11,7 +11,7 @@ from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, Graph, is_gone
 from dynet_core.record import append, graph_of
-from dynet_core.recorder import ANY_GRAPH, commit, handles
+from dynet_core.recorder import ANY_GRAPH, commit, sequence
 from dynet_core.signature import Signature, alias
 from dynet_ops.constants import zeros
 
@@ -148,27 +148,25 @@ class RNNState:
 
     def read(self, xs: list[Expression]) -> list[Expression] | None:
         """Record a sequence at once: its outputs. None if it has to go step by step."""
-        run = self._run
-        graph = graph_of("transduce", xs).graph
-        if not xs or not run.plain or graph.watch is not None or graph._version != run.version:
+        run, form = self._run, self._form
+        if not xs or not run.plain or run.graph.watch is not None:
+            graph_of("transduce", xs)
             return None
-        dim = xs[0].type
-        if any(x.type is not dim or x.version != run.version for x in xs):
-            return None
-        form = self._form
+        if not isinstance(xs[0], Expression):
+            graph_of("transduce", xs)  # raises
+        dim, count = xs[0].type, len(xs)
         heads, following = form.sequences.get(dim) or form.sequence(dim)
-        top, starts, count = following.top, form.starts, len(xs)
-        inputs: Sequence = xs
-        first = 0
+        found: list[Expression] | None = xs
         for layer, signature, size, given in heads:
-            states = () if starts else self.operands(layer)
-            head = (signature, size + count, *given, *states)
-            last = commit(top, 1 + count, head, inputs, run.version)  # with a projection
-            if last is None:
-                raise StaleExpressionError(is_gone(run.version))  # it has been renewed meanwhile
-            first = last.at - count + 1
-            inputs = list(range(first, first + count))  # the layer above takes the steps of this one
-        return handles(first, count, top)
+            states = () if form.starts else self.operands(layer)
+            found = sequence(following.top, (signature, size + count, *given, *states), found, dim, run.version)
+            if found is None:
+                graph_of("transduce", xs)
+                if layer:
+                    raise StaleExpressionError(is_gone(run.version))  # it has been renewed meanwhile
+                return None
+            dim = following.top
+        return found
 
     def operands(self, layer: int) -> tuple[int, ...]:
         """What a step of a layer takes from this state."""

@@ -67,11 +67,13 @@ next_generation = _recorder.next_generation
 note_pass = _recorder.note_pass
 operator = _recorder.operator
 passes = _recorder.passes
+sequence = _recorder.sequence
 subscript = _recorder.subscript
 take = _recorder.take
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "describe",
     "expression_type", "function", "generation", "handle", "handles", "know_parameters", "negative",
-    "next_generation", "note_pass", "operator", "passes", "subscript", "take",
+    "next_generation", "note_pass", "operator", "passes", "sequence",
+    "subscript", "take",
 ]  # fmt: skip

@@ -225,7 +225,7 @@ _function = _make_type(
     (object,),
 )
 KEYS = {
-    **dict.fromkeys(("commit", "handle", "handles", "take", "renew_quickly"), 0),
+    **dict.fromkeys(("commit", "handle", "handles", "sequence", "take", "renew_quickly"), 0),
     **dict.fromkeys(("two", "stretch", "indices", "lookup_indices"), 2),
     "many": LIST_KEY,
 }
@@ -363,6 +363,12 @@ def take_inputs(values: np.ndarray) -> int:
     return _take_inputs(_api.PyThread_tss_get(_thread_graph), values.ctypes.data, values.size)
 
 
+def _refuse_sequence(result, head, xs, dim, version) -> None:
+    """What `sequence` gives where it cannot be recorded at once."""
+    return None
+
+
+sequence = function("sequence", _refuse_sequence)
 take = function("take", _take_unusual)
 commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)

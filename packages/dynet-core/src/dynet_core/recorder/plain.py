@@ -186,6 +186,17 @@ def handles(first: int, count: int, dim) -> list:
     return [handle(first + k, dim) for k in range(count)]
 
 
+def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
+    """Add a record of a list of nodes of one Dim: the nodes of that record but for the first.
+
+    None if the graph is of another version, or what is in the list is no such node.
+    """
+    if any(type(x) is not _expression or x.version != version or x.type is not dim for x in xs):
+        return None
+    last = commit(result, 1 + len(xs), head, xs, version)
+    return None if last is None else handles(last.at + 1 - len(xs), len(xs), result)
+
+
 def take(bits: Sequence[int], numbers: Sequence[float]) -> int:
     """Keep ints, each as the bits of a float, and floats among the inputs; where they begin."""
     bits_of, given = np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float64).astype(np.float32)

@@ -20,7 +20,19 @@ from .operations import (
     subscript,
 )  # fmt: skip
 from .passes import compute, differentiate, of_node, read_address, read_value
-from .records import commit, cut, handle, handles, more_room, renew, renew_quickly, take, take_inputs, write_inputs
+from .records import (
+    commit,
+    cut,
+    handle,
+    handles,
+    more_room,
+    renew,
+    renew_quickly,
+    sequence,
+    take,
+    take_inputs,
+    write_inputs,
+)
 from .tables import enter
 from .types import become, bind, free, new, visit_nothing
 
@@ -43,6 +55,7 @@ FUNCTIONS = {
     "commit": CFunction(CALLED, commit),
     "handle": CFunction(CALLED, handle),
     "handles": CFunction(CALLED, handles),
+    "sequence": CFunction(CALLED, sequence),
     "take": CFunction(CALLED, take),
     **{name: operator(name) for name in words.OPERATORS},
     "negative": CFunction(("x",), negative, gathered=True),

@@ -193,6 +193,81 @@ def commit(shared_at, function_at, arguments, count, keywords, out):
     outcome.otherwise(function.slow, arguments, count, keywords)
 
 
+def sequence(shared_at, function_at, arguments, count, keywords, out):
+    """sequence(result, head, xs, dim, version): a record of the ints of `head` and of a list of nodes, all of one Dim.
+
+    Its first node is followed by one for each of the list: gives a list of these, whose Dim is `result`. None if the
+    graph is of another version, or what is in the list is no such node.
+    """
+    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
+    call = Call(function, arguments, count, keywords)
+    with when(call.has(5)):
+        result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
+        graph_at = thread_graph(shared)
+        kinds = Object(head_at).type == shared.tuple, Object(list_at).type == shared.list, is_int(shared, version_at)
+        with when(both(graph_at != int64(NULL), *kinds)):
+            size = let(List(list_at).size)
+            made = extern("PyList_New", size)  # first: it may collect garbage, and that may run any program
+            with when(made == int64(NULL)):
+                outcome.give(made)
+            with when(made != int64(NULL)):
+                add_sequence(
+                    shared, Graph(graph_at), outcome, result, head_at, list_at, dim, Int(version_at), made, size
+                )
+                with outcome.undone():
+                    T.evaluate(T.call_extern("int32", "Py_DecRef", made))
+    outcome.otherwise(function.slow, arguments, count, keywords)
+
+
+def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, made, size):
+    head, items, found = words_at(items_of(shared, head_at)), words_at(List(list_at).items), words_at(List(made).items)
+    head_size, version = let(Tuple(head_at).size), let(graph.version)
+    fine = Counter(T.if_then_else(both(wanted.value == version, List(list_at).size == size), int64(1), int64(0)))
+    with T.serial(int64(0), head_size) as place:
+        with when(not_(is_int(shared, let(head[place])))):
+            fine.set(int64(0))
+    with when(fine.get() != int64(0)):
+        with T.serial(int64(0), size) as place:
+            item = let(items[place])
+            x = Expression(item)
+            good = both(Object(item).type == shared.expression, x.version == version, x.dim == dim)
+            with when(not_(good)):
+                fine.set(int64(0))
+    length, needed = let(graph.length), let(head_size + size)
+    with when(both(fine.get() != int64(0), length + needed > graph.room)):
+        fine.set(extern("dynet_make_room", graph.address, needed))
+        with when(fine.get() == int64(0)):
+            fail(outcome, made)
+    nodes = let(graph.nodes)
+    with when(fine.get() != int64(0)):
+        with T.serial(int64(0), size) as place:
+            with when(fine.get() != int64(0)):
+                taken = Counter(int64(NULL))
+                take_expression(shared, taken)
+                T.buffer_store(found, taken.get(), [place])
+                with when(taken.get() == int64(NULL)):
+                    fine.set(int64(0))
+                with when(taken.get() != int64(NULL)):
+                    become_node(let(taken.get()), nodes + int64(1) + place, version, result)
+        with when(fine.get() == int64(0)):
+            fail(outcome, made)
+    with when(fine.get() != int64(0)):
+        integers = words_at(graph.records)
+        with T.serial(int64(0), head_size) as place:
+            T.buffer_store(integers, Int(let(head[place])).value, [length + place])
+        with T.serial(int64(0), size) as place:
+            T.buffer_store(integers, Expression(let(items[place])).at, [length + head_size + place])
+        graph.length = length + needed
+        graph.nodes = nodes + size + int64(1)
+        outcome.give(made)
+
+
+def fail(outcome, object_at):
+    """Give an exception that is set, and let go of an object."""
+    outcome.give(int64(NULL))
+    T.evaluate(T.call_extern("int32", "Py_DecRef", object_at))
+
+
 def handle(shared_at, function_at, arguments, count, keywords, out):
     """handle(at, dim): an expression of a node of this thread's graph."""
     shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)

@@ -22,6 +22,7 @@ class Split:
 
     def __init__(self, steps):
         from dynet_core.device import compiled
+        from dynet_core.recorder import next_generation
         from dynet_kernels.library import PHASES
 
         steps.train()  # the first loads kernels, and the machine's functions with them
@@ -29,6 +30,8 @@ class Split:
         self.machine = compiled()
         self.times = dict.fromkeys(PARTS, 0)
         self.reading = int(statistics.median(-clock() + clock() for _ in range(1000)))
+        self.machine.is_watched = True
+        next_generation()  # graphs ask for the machine's functions anew
         self.machine.norm_and_update = None
         for phase in PHASES:
             part = "update" if phase == "gradient_norm" else phase

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 
+GRAPH_OF_NODE: list[Callable[[Operations], Graph]] = []
+"""What finds the graph of a node: `graph` puts it here, which needs expressions itself."""
+
+
 class Operations:
     """What can be done with an expression; `Expression` is the type that the recorder makes of it.
 
@@ -78,9 +82,7 @@ class Operations:
         Raises:
             StaleExpressionError: it is gone, or another thread's.
         """
-        from .graph import graph_of_node
-
-        return graph_of_node(self)
+        return GRAPH_OF_NODE[0](self)
 
     def _stored(self, recalculate: bool) -> np.ndarray:
         """The numbers of the value, as a view in stored order."""

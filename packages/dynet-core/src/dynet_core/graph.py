@@ -17,6 +17,7 @@ from .checks import checked_flag
 from .dim import Dim
 from .engine import NODE_ROW, NODE_VALUE, Engine
 from .errors import GradientError, StaleExpressionError
+from .expression import GRAPH_OF_NODE
 from .graph_methods import GraphMethods
 from .memory import floats_at
 from .noise import renew_keys
@@ -316,6 +317,9 @@ def graph_of_node(x: Operations) -> Graph:
     if not graph.holds(x):
         refuse(x)
     return graph
+
+
+GRAPH_OF_NODE.append(graph_of_node)
 
 
 def current() -> Graph:

@@ -20,6 +20,8 @@ from .recorder import ANY_GRAPH, NO_NODE
 from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
+PARAMETERS: list[type] = []
+"""The types of parameters. Objects of other types beneath `Expression` mean nothing to a graph."""
 
 
 def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
@@ -30,7 +32,8 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
     draft = Draft(current())
     graph = draft.graph
     for operand in operands:
-        if not isinstance(operand, Expression):
+        kind = type(operand)
+        if kind is not Expression and not issubclass(kind, tuple(PARAMETERS)):
             raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
         if operand.version == ANY_GRAPH:
             if not operand.type.total:

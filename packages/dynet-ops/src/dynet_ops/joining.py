@@ -58,10 +58,12 @@ _concatenate = [
 ]
 
 
-def _along_any(along_first: Callable, xs: Sequence[Expression], d: int = 0) -> Expression:
-    d = checked_index("concatenate", d)
-    if d == 0:
+def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> Expression:
+    if not given:
         return along_first(xs)
+    d = checked_index("concatenate", *given)
+    if d == 0:
+        return concatenate(xs)  # which does without this function what it knows
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
     return _concatenate[d](xs)

@@ -7,6 +7,7 @@ from typing import Any
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
 from ..expression import Expression
+from ..record import PARAMETERS
 from ..recorder import know_parameters
 from ..signature import copy_step as copy_step
 from .base import Constant, Trained
@@ -15,6 +16,7 @@ from .dense import Parameters
 from .lookup import LookupParameters
 
 know_parameters(Parameters, Constant, LookupParameters)
+PARAMETERS.extend((Trained, Constant))
 
 __all__ = [
     "LookupParameters", "Model", "ParameterCollection", "Parameters", "const_parameter", "parameter",

@@ -60,7 +60,6 @@ expression_type = _recorder.expression_type
 function = _recorder.function
 generation = _recorder.generation
 handle = _recorder.handle
-handles = _recorder.handles
 know_parameters = _recorder.know_parameters
 negative = _recorder.negative
 next_generation = _recorder.next_generation
@@ -73,7 +72,7 @@ take = _recorder.take
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "describe",
-    "expression_type", "function", "generation", "handle", "handles", "know_parameters", "negative",
+    "expression_type", "function", "generation", "handle", "know_parameters", "negative",
     "next_generation", "note_pass", "operator", "passes", "sequence",
     "subscript", "take",
 ]  # fmt: skip

@@ -77,6 +77,7 @@ for _name, _result, *_arguments in (
     ("PyThread_tss_set", c_int, c_void_p, c_void_p),
     ("PyMem_RawCalloc", c_void_p, c_ssize_t, c_ssize_t),
     ("PyMem_RawFree", None, c_void_p),
+    ("Py_DecRef", None, c_void_p),
 ):
     getattr(_api, _name).restype, getattr(_api, _name).argtypes = _result, _arguments
 
@@ -225,7 +226,7 @@ _function = _make_type(
     (object,),
 )
 KEYS = {
-    **dict.fromkeys(("commit", "handle", "handles", "sequence", "take", "renew_quickly"), 0),
+    **dict.fromkeys(("commit", "handle", "sequence", "take", "renew_quickly"), 0),
     **dict.fromkeys(("two", "stretch", "indices", "lookup_indices"), 2),
     "many": LIST_KEY,
 }
@@ -349,10 +350,6 @@ def _refuse_handle(at, dim) -> None:
     raise IndexError(f"this thread's graph has no node {at}")
 
 
-def _refuse_handles(first, count, dim) -> None:
-    raise IndexError(f"this thread's graph has no nodes {first} to {first + count - 1}")
-
-
 def _take_unusual(bits: Sequence[int], numbers: Sequence[float]) -> int:
     return take_inputs(np.concatenate([np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float32)]))
 
@@ -372,7 +369,6 @@ sequence = function("sequence", _refuse_sequence)
 take = function("take", _take_unusual)
 commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
-handles = function("handles", _refuse_handles)
 
 _unused: list[Words] = []  # of graphs whose threads have ended
 _nobody = Words(words.GRAPH)
@@ -397,6 +393,13 @@ def _ended(address: int, get=_api.PyThread_tss_get, set=_api.PyThread_tss_set, k
     return True
 
 
+def _release(words: Words, let_go=_api.Py_DecRef, Address=c_void_p) -> None:
+    """Let go of the graph that words belong to."""
+    graph, words["object"] = words["object"], 0
+    if graph:
+        let_go(Address(graph))
+
+
 class Records:
     """What a thread has recorded."""
 
@@ -412,6 +415,7 @@ class Records:
 
     def adopt(self, graph: Any) -> None:
         """Be what the thread that calls records in; `graph` is what `renew_cg` gives then."""
+        ctypes.pythonapi.Py_IncRef(py_object(graph))  # until the thread ends; at the end of Python, for ever
         self._words["object"] = id(graph)
         _api.PyThread_tss_set(_thread_graph, self._words.address)
 
@@ -424,10 +428,11 @@ class Records:
         _cut(self._words.address, nodes, length, inputs_length)
 
     # Finalizers hold what they use: when Python ends, modules may be empty before they run.
-    def end(self, finalizing=sys.is_finalizing, ended=_ended, nobody=_nobody, unused=_unused) -> None:
+    def end(self, finalizing=sys.is_finalizing, ended=_ended, nobody=_nobody, unused=_unused, release=_release) -> None:
         """The thread has ended: its expressions are nobody's, and another thread may have the memory."""
         if not finalizing() and self._words is not nobody:
             mine, self._words, self._view = self._words, nobody, nobody.view
+            release(mine)
             if ended(mine.address):
                 unused.append(mine)
 

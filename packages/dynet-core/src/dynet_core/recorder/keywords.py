@@ -13,13 +13,19 @@ def with_keywords(documented: Callable, record: Callable) -> Callable:
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
     most, least = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
 
+    names = tuple(defaults)
+
     def by_place(*arguments, **named) -> Any:
-        if named and defaults.keys() >= named.keys() and len(arguments) <= most:
-            known = {**defaults, **dict(zip(defaults, arguments)), **named}
-            together = tuple(known.values())
-            twice = any(key in named for key in list(defaults)[: len(arguments)])
-            if not twice and all(value is not inspect.Parameter.empty for value in together):
-                return record(*together)
+        if named:
+            given, found = list(arguments), 0
+            for parameter in names[len(arguments) :]:
+                if parameter in named:
+                    given.append(named[parameter])
+                    found += 1
+                else:
+                    given.append(defaults[parameter])
+            if found == len(named) and all(value is not inspect.Parameter.empty for value in given):
+                return record(*given)
         if named or not least <= len(arguments) <= most:
             try:
                 signature.bind(*arguments, **named)

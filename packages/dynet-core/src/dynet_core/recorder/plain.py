@@ -157,8 +157,8 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
     None if the graph is of another version, or an operand is no node of it.
     """
-    records = _thread.records
-    if records.version != version:
+    records = getattr(_thread, "records", None)
+    if records is None or records.version != version:
         return None
     integers = list(head)
     for x in operands:

@@ -24,7 +24,6 @@ from .records import (
     commit,
     cut,
     handle,
-    handles,
     more_room,
     renew,
     renew_quickly,
@@ -37,7 +36,7 @@ from .tables import enter
 from .types import become, bind, free, new, visit_nothing
 
 FUNCTIONS = {
-    "value": of_node(read_value),
+    "value": of_node(read_value, makes_list=True),
     "address": of_node(read_address),
     "differentiate": of_node(differentiate),
     "renew_quickly": CFunction(CALLED, renew_quickly),
@@ -54,7 +53,6 @@ FUNCTIONS = {
     "vector": called(1, record_vector),
     "commit": CFunction(CALLED, commit),
     "handle": CFunction(CALLED, handle),
-    "handles": CFunction(CALLED, handles),
     "sequence": CFunction(CALLED, sequence),
     "take": CFunction(CALLED, take),
     **{name: operator(name) for name in words.OPERATORS},

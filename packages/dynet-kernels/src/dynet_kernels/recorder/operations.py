@@ -124,7 +124,11 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
     known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
     with when(known):
         start, stop = Int(start_at), Int(stop_at)
-        with when(T.And(start.fits.get() + stop.fits.get() == int64(2), start.value >= int64(0))):
+        with when(
+            T.And(
+                start.fits.get() + stop.fits.get() == int64(2), both(start.value >= int64(0), stop.value > start.value)
+            )
+        ):
             length = let(stop.value - start.value)
             with find(function, let(x.dim), length) as row:
                 least = length < row.limit if shorter else stop.value <= row.limit  # all of it is x itself

@@ -8,7 +8,7 @@ from .. import layout as at
 from .. import tir
 from ..layout import SLOT
 from ..tir import Counter, int64, let, when
-from .objects import NULL, called, extern
+from .objects import NULL, both, called, extern
 from .records import with_graph
 from .structures import Expression, Graph, List, Object, Shared, words_at
 from .tables import find
@@ -55,16 +55,30 @@ def value_at(graph, x):
     return let(words_at(graph.node_rows)[x.at * int64(at.NODE_ROW) + int64(at.NODE_VALUE)])
 
 
-def of_node(emit):
-    """A method of a node: once it is computed, emit(shared, graph, the row of its Dim, node, outcome)."""
+def of_node(emit, makes_list=False):
+    """A method of a node: once it is computed, emit(graph, what is known of its Dim, node, a new list, outcome).
+
+    Before it is computed a list is made, if there is to be one: that may collect garbage, and run any program. Another
+    thread may change the table meanwhile.
+    """
 
     @with_graph
     def computed(shared, graph, version, function, x_at, outcome):
         x = Expression(x_at)
-        with when(T.And(Object(x_at).type == shared.expression, x.version == version)):
+        with when(both(Object(x_at).type == shared.expression, x.version == version)):
             with find(function, let(x.dim)) as row:
-                with when(extern("dynet_compute", graph.address) != int64(0)):
-                    emit(shared, graph, row, x, outcome)
+                known, made = let(row.limit), Counter(int64(NULL))
+                if makes_list:
+                    with when(known > int64(1)):
+                        made.set(extern("PyList_New", known))
+                        with when(made.get() == int64(NULL)):
+                            outcome.give(int64(NULL))
+                with when(both(outcome.done.get() == int64(0), graph.open == version)):
+                    with when(extern("dynet_compute", graph.address) != int64(0)):
+                        emit(shared, graph, known, x, made.get(), outcome)
+                if makes_list:
+                    with when(both(outcome.done.get() == int64(0), made.get() != int64(NULL))):
+                        T.evaluate(T.call_extern("int32", "Py_DecRef", made.get()))
 
     return called(1, computed)
 
@@ -73,33 +87,30 @@ def float_object(value):
     return extern("PyFloat_FromDouble", T.Cast("float64", value))
 
 
-def read_value(shared, graph, row, x, outcome):
+def read_value(shared, graph, size, x, made, outcome):
     """A float, or a list of them."""
     numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
-    with when(row.limit == int64(1)):
+    with when(size == int64(1)):
         outcome.give(float_object(numbers[int64(0)]))
-    with when(row.limit > int64(1)):
-        size = let(row.limit)
-        made, fine = extern("PyList_New", size), Counter(int64(1))
-        outcome.give(made)
-        with when(made != int64(NULL)):
-            items = words_at(List(made).items)
-            with T.serial(int64(0), size) as place:
-                with when(fine.get() != int64(0)):
-                    number = float_object(numbers[place])
-                    T.buffer_store(items, number, [place])
-                    with when(number == int64(NULL)):
-                        fine.set(int64(0))
-            with when(fine.get() == int64(0)):
-                outcome.give(int64(NULL))
-                T.evaluate(T.call_extern("int32", "Py_DecRef", made))
+    with when(size > int64(1)):
+        items, fine, given = words_at(List(made).items), Counter(int64(1)), let(made)
+        outcome.give(given)
+        with T.serial(int64(0), size) as place:
+            with when(fine.get() != int64(0)):
+                number = float_object(numbers[place])
+                T.buffer_store(items, number, [place])
+                with when(number == int64(NULL)):
+                    fine.set(int64(0))
+        with when(fine.get() == int64(0)):
+            outcome.give(int64(NULL))
+            T.evaluate(T.call_extern("int32", "Py_DecRef", given))
 
 
-def read_address(shared, graph, row, x, outcome):
+def read_address(shared, graph, known, x, made, outcome):
     outcome.give(extern("PyLong_FromSsize_t", value_at(graph, x)))
 
 
-def differentiate(shared, graph, row, x, outcome):
+def differentiate(shared, graph, known, x, made, outcome):
     """A backward pass from a number."""
     place = let(x.at)
     shared.passes = shared.passes + int64(1)

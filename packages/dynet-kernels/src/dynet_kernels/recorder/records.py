@@ -285,36 +285,6 @@ def handle(shared_at, function_at, arguments, count, keywords, out):
     outcome.otherwise(function.slow, arguments, count, keywords)
 
 
-def handles(shared_at, function_at, arguments, count, keywords, out):
-    """handles(first, count, dim): a list of expressions of nodes of this thread's graph that follow each other."""
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(function, arguments, count, keywords)
-    with when(call.has(3)):
-        graph_at = thread_graph(shared)
-        with when(both(graph_at != int64(NULL), is_int(shared, call[0]), is_int(shared, call[1]))):
-            graph, first, number = Graph(graph_at), Int(call[0]), Int(call[1])
-            inside = T.And(T.And(first.value >= int64(0), number.value >= int64(0)),
-                           T.And(first.value <= graph.nodes, number.value <= graph.nodes - first.value))  # fmt: skip
-            with when(T.And(first.fits.get() + number.fits.get() == int64(2), inside)):
-                made, fine = extern("PyList_New", number.value), Counter(int64(1))
-                outcome.give(made)
-                with when(made != int64(NULL)):
-                    items = words_at(List(made).items)
-                    with T.serial(int64(0), number.value) as place:
-                        taken = Counter(int64(NULL))
-                        with when(fine.get() != int64(0)):
-                            take_expression(shared, taken)
-                            T.buffer_store(items, taken.get(), [place])
-                            with when(taken.get() == int64(NULL)):
-                                fine.set(int64(0))
-                            with when(taken.get() != int64(NULL)):
-                                become_node(let(taken.get()), first.value + place, graph.version, call[2])
-                    with when(fine.get() == int64(0)):
-                        outcome.give(int64(NULL))
-                        T.evaluate(T.call_extern("int32", "Py_DecRef", made))
-    outcome.otherwise(function.slow, arguments, count, keywords)
-
-
 # ------------------------------------------------------------------------------------------------------------ memory
 
 LINK = 64  # bytes before a buffer, of which the first word links those that have been outgrown

@@ -155,6 +155,8 @@ class RNNState:
         if not isinstance(xs[0], Expression):
             graph_of("transduce", xs)  # raises
         dim, count = xs[0].type, len(xs)
+        if dim not in form.sequences:
+            graph_of("transduce", xs)
         heads, following = form.sequences.get(dim) or form.sequence(dim)
         found: list[Expression] | None = xs
         for layer, signature, size, given in heads:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Few in the normal suite: of some 20,000, one has been seen to be followed by a wrong value on a machine with much to do,
-# for a reason that is not known yet. `nox -s stress` shows it.
+# Few in the normal suite: after one in some 20,000, a wrong value has been seen, on a machine with much to do and for a
+# reason that is not known yet. `nox -s stress` shows it.
 SIGNALS = "20000" if os.environ.get("DYNET_STRESS") == "all" else "100"
 
 

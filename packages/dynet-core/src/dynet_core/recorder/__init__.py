@@ -7,11 +7,13 @@ compiled one has to know. Both have:
 - `expression_type(operations)`: makes `Expression`, whose methods are those of a class; attributes `at`, `version` and
   `type` (its Dim). The version of a parameter is ANY_GRAPH.
 - `Records`: what one thread has recorded; `adopt` makes it that of the thread that calls.
-- `commit(dim, nodes, head, operands, version)` adds a record to it, `handle(at, dim)` gives an expression of a node.
+- `commit(dim, nodes, head, operands, version)` adds a record to it, `sequence` one of a list of nodes, `take` input
+  values; `handle(at, dim)` gives an expression of a node.
 - `function(kind, slow)`: a function that records quickly what it knows, and calls `slow` for the rest, which says what
   there is to know by `enter`.
 - `operator`, `negative`, `subscript`: what the operators of `Expression` do.
 - `become(x, at, dim)` makes an object a parameter.
+- `next_generation`: graphs ask Python for what passes need before the next one; `note_pass`: there has been a pass.
 """
 
 from __future__ import annotations

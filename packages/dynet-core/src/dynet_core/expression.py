@@ -1,4 +1,4 @@
-"""Expressions: the handles of a graph's nodes."""
+"""Expressions: nodes of a graph, and parameters, as operands of further nodes."""
 
 from __future__ import annotations
 

@@ -351,13 +351,14 @@ def _refuse_handle(at, dim) -> None:
 
 
 def _take_unusual(bits: Sequence[int], numbers: Sequence[float]) -> int:
-    return take_inputs(np.concatenate([np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float32)]))
+    values = np.concatenate([np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float32)])
+    return _take_array(_api.PyThread_tss_get(_thread_graph), values)
 
 
-def take_inputs(values: np.ndarray) -> int:
-    """Keep the values of a float32 array, column by column; where they begin among this thread's inputs."""
+def _take_array(graph: int, values: np.ndarray) -> int:
+    """Keep the values of a float32 array, column by column, among the inputs of a graph; where they begin."""
     values = np.asfortranarray(values, np.float32)
-    return _take_inputs(_api.PyThread_tss_get(_thread_graph), values.ctypes.data, values.size)
+    return _take_inputs(graph, values.ctypes.data, values.size)
 
 
 def _refuse_sequence(result, head, xs, dim, version) -> None:
@@ -527,8 +528,7 @@ class Records:
 
     def take(self, values: np.ndarray) -> int:
         """Keep the values of a float32 array, column by column; where they begin among the inputs."""
-        values = np.asfortranarray(values, np.float32)
-        return _take_inputs(self._words.address, values.ctypes.data, values.size)
+        return _take_array(self._words.address, values)
 
 
 def generation(place: int = words.SHARED.index("generation")) -> int:

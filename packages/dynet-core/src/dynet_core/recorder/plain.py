@@ -181,11 +181,6 @@ def handle(at: int, dim) -> Any:
     return node
 
 
-def handles(first: int, count: int, dim) -> list:
-    """Expressions of nodes that follow each other."""
-    return [handle(first + k, dim) for k in range(count)]
-
-
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
     """Add a record of a list of nodes of one Dim: the nodes of that record but for the first.
 
@@ -194,7 +189,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
     if any(type(x) is not _expression or x.version != version or x.type is not dim for x in xs):
         return None
     last = commit(result, 1 + len(xs), head, xs, version)
-    return None if last is None else handles(last.at + 1 - len(xs), len(xs), result)
+    return None if last is None else [handle(last.at + 1 + k - len(xs), result) for k in range(len(xs))]
 
 
 def take(bits: Sequence[int], numbers: Sequence[float]) -> int:

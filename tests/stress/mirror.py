@@ -111,6 +111,7 @@ class Mirror:
             **dict(zip(("Wx", "Wh", "bh"), self.lstm.get_parameters()[0])),
         }
         self.trainer = dy.SimpleSGDTrainer(self.model, 0.05)
+        self.recorded: list[Held] = []
         self.held: list[Held] = []
         self.read_parameters()
 
@@ -160,12 +161,17 @@ class Mirror:
 
     def begin(self) -> None:
         """Hold nothing: there is a new graph."""
-        self.held = []
+        self.recorded, self.held = [], []
+
+    def hold(self, *new: Held) -> None:
+        """Hold expressions. What is held no more still has its numbers: others may have been computed from it."""
+        self.recorded += new
+        self.held += new
 
     def refresh(self, p=None) -> None:
         """Compute all numbers anew: parameters or inputs have changed."""
         p = self.p if p is None else p
-        for held in self.held:
+        for held in self.recorded:
             held.value = held.compute(p)
 
     def record(self, function, formula, *operands: Held, given=None) -> Held:
@@ -176,7 +182,7 @@ class Mirror:
             function, formula = (lambda *xs: dy.tanh(inner(*xs))), lambda p, *xs: np.tanh(outer(p, *xs))
             value = np.tanh(value)
         new = Held(function(*[operand.expression for operand in operands]), formula, operands, value, given)
-        self.held.append(new)
+        self.hold(new)
         return new
 
     def of(self, table: dict, *operands: Held) -> Held:
@@ -264,7 +270,7 @@ class Mirror:
             outputs = start.transduce(inputs)
         else:
             outputs = [state.output() for state in start.add_inputs(inputs)]
-        self.held += [Held(*each) for each in zip(outputs, formulas, [xs] * len(xs), values)]
+        self.hold(*[Held(*each) for each in zip(outputs, formulas, [xs] * len(xs), values)])
         return self.number()
 
     def chain(self) -> Held:

@@ -367,6 +367,8 @@ class Engine:
 
     def _publish(self, now: int) -> None:
         """Have passes go the quick way, as long as `generation()` is this and no buffer is replaced."""
+        if self.recorded.is_prepared(now):
+            return
         self.recorded.prepare(
             now,
             self.machine.forward,

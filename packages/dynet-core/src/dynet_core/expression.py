@@ -151,9 +151,8 @@ class Operations:
         dim = self.type
         if len(dim.dims) > 1:
             return self.npvalue(recalculate)
-        if dim.total == 1:
-            return self.scalar_value(recalculate)
-        return self.vec_value(recalculate)
+        values = self._stored(recalculate).tolist()
+        return values[0] if dim.total == 1 else values
 
     def gradient(self) -> np.ndarray:
         """The gradient that `backward` left here, shaped like `npvalue`.
@@ -234,10 +233,13 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
     """
     documented = getattr(Operations, name)
 
+    known: set[Dim] = set()
+
     def unusual(self: Operations, *arguments):
         found = documented(self, *arguments)
-        if self.version != ANY_GRAPH and (known := numbers(self.type)):
-            method.enter((self.type,), 0, self.type, known)
+        if self.version != ANY_GRAPH and self.type not in known and (about := numbers(self.type)):
+            method.enter((self.type,), 0, self.type, about)
+            known.add(self.type)
         return found
 
     method = recorder.function(kind, functools.update_wrapper(unusual, documented))
@@ -246,6 +248,8 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
 
 _quick("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
 _quick("value", "scalar_value", lambda dim: int(dim.total == 1))
+_quick("list", "vec_value", lambda dim: dim.total)
+_quick("nothing", "forward", lambda dim: 1)
 _quick("address", "_address", lambda dim: 1)
 _quick("differentiate", "backward", lambda dim: int(dim.total == 1))
 

@@ -93,7 +93,7 @@ class Graph(GraphMethods):
         if version != draft.version:
             if self.watch is None or version not in self.watch.older:
                 raise StaleExpressionError(is_gone(version))
-            if any(place >= self.watch.older[version] for place in places):
+            if any(place >= self.watch.older.count(version) for place in places):
                 raise StaleExpressionError(is_taken_back(version))
         self.check_thread()
         return draft
@@ -103,7 +103,7 @@ class Graph(GraphMethods):
         version = x.version
         if version in (self.records.version, ANY_GRAPH):
             return True
-        return self.watch is not None and x.at < self.watch.older.get(version, 0)
+        return self.watch is not None and x.at < self.watch.older.count(version)
 
     def check_thread(self) -> None:
         """Check that this is the graph of the thread that asks: its buffers are not made for two."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,18 +23,43 @@ class Checkpoint:
     arena: tuple[int, int] | None
 
 
+class Older:
+    """The versions that a graph had before it was taken back, and how many of their nodes there still are."""
+
+    def __init__(self):
+        self._versions: set[int] = set()
+        # Versions in a row may have the same count: the last of each such row, and the counts, which grow.
+        self._rows: tuple[list[int], list[int]] = [], []
+
+    def __contains__(self, version: int) -> bool:
+        return version in self._versions
+
+    def count(self, version: int) -> int:
+        """How many of a version's nodes there still are."""
+        if version not in self._versions:
+            return 0
+        lasts, counts = self._rows
+        return counts[bisect_left(lasts, version)]
+
+    def cut(self, version: int, nodes: int) -> None:
+        """Note that the graph, which has this version, is taken back to so many nodes."""
+        lasts, counts = self._rows
+        kept = bisect_left(counts, nodes)
+        self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
+        self._versions.add(version)
+
+
 @dataclass
 class Watch:
-    """What is asked of a graph.
+    """What is asked of a graph, and which `older` versions it had.
 
-    `older` says which nodes there are of versions that the graph had before it was taken back: those below a number.
     Values of the nodes before `checked` have been checked, whose records are the first `checked_records`.
     """
 
     immediate: bool = False
     check: bool = False
     checkpoints: list[Checkpoint] = field(default_factory=list)
-    older: dict[int, int] = field(default_factory=dict)
+    older: Older = field(default_factory=Older)
     checked: int = 0
     checked_records: int = 0
 
@@ -112,8 +138,7 @@ def revert(graph: Graph) -> None:
     engine.keys[:] = [start for start in engine.keys if start < last.inputs]
     watch.checked = min(watch.checked, last.nodes)
     watch.checked_records = min(watch.checked_records, last.records)
-    older = {version: min(count, last.nodes) for version, count in watch.older.items()}
-    watch.older = {**older, graph.records.version: last.nodes}
+    watch.older.cut(graph.records.version, last.nodes)
     graph.records.cut(last.nodes, last.records, last.inputs)
     watch.checkpoints.pop()
     if last.arena is not None and not engine.changing:

@@ -178,6 +178,7 @@ def _refuse_new() -> None:
 
 for _name, _known in (
     ("list", list), ("tuple", tuple), ("float", float), ("int", int), ("slice", slice), ("none", None),
+    ("true", True), ("false", False),
     ("not_implemented", NotImplemented), ("refuse_new", _refuse_new), ("int64", np.int64), ("int32", np.int32),
 ):  # fmt: skip
     SHARED[_name] = id(immortal(_known))
@@ -496,6 +497,10 @@ class Records:
             self._words[name] = address
         self._words["forward"], self._words["backward"] = forward.__chandle__(), backward.__chandle__()
         self._words["prepared"] = generation
+
+    def is_prepared(self, generation: int) -> bool:
+        """Whether `prepare` has been called for that generation."""
+        return self._words["prepared"] == generation
 
     def unprepare(self) -> None:
         """Have passes go the slow way until `prepare` says what they need."""

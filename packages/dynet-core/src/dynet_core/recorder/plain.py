@@ -105,6 +105,10 @@ class Records:
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
         """Say what passes need: here they ask each time."""
 
+    def is_prepared(self, generation: int) -> bool:
+        """Whether they need not ask."""
+        return True
+
     unprepare = is_unusual
 
     @property

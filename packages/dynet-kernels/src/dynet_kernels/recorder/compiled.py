@@ -38,7 +38,7 @@ class Recorder:
 
 
 NAMES = (
-    "value", "address", "differentiate", "renew_quickly",
+    "value", "list", "nothing", "address", "differentiate", "renew_quickly",
     "one", "two", "many", "number", "index", "lookup", "indices", "lookup_indices", "stretch", "scalar", "vector",
     "commit", "handle", "sequence", "take",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",

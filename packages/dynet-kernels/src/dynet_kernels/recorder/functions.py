@@ -19,7 +19,7 @@ from .operations import (
     record_vector,
     subscript,
 )  # fmt: skip
-from .passes import compute, differentiate, of_node, read_address, read_value
+from .passes import compute, differentiate, of_node, read_address, read_nothing, read_value
 from .records import (
     commit,
     cut,
@@ -37,8 +37,10 @@ from .types import become, bind, free, new, visit_nothing
 
 FUNCTIONS = {
     "value": of_node(read_value, makes_list=True),
+    "list": of_node(read_value, makes_list="always"),
+    "nothing": of_node(read_nothing),
     "address": of_node(read_address),
-    "differentiate": of_node(differentiate),
+    "differentiate": of_node(differentiate, recalculates=False),
     "renew_quickly": CFunction(CALLED, renew_quickly),
     "one": called(1, record_one),
     "two": called(2, record_two),

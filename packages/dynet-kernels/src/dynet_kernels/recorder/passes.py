@@ -8,9 +8,10 @@ from .. import layout as at
 from .. import tir
 from ..layout import SLOT
 from ..tir import Counter, int64, let, when
-from .objects import NULL, both, called, extern
+from .extension import CFunction
+from .objects import CALLED, NULL, Call, Outcome, both, extern
 from .records import with_graph
-from .structures import Expression, Graph, List, Object, Shared, words_at
+from .structures import Expression, Function, Graph, List, Object, Shared, words_at
 from .tables import find
 
 
@@ -55,44 +56,76 @@ def value_at(graph, x):
     return let(words_at(graph.node_rows)[x.at * int64(at.NODE_ROW) + int64(at.NODE_VALUE)])
 
 
-def of_node(emit, makes_list=False):
-    """A method of a node: once it is computed, emit(graph, what is known of its Dim, node, a new list, outcome).
+def forget_values(shared, graph):
+    """Have all values computed again; whether that is no more than to say so."""
+    usual = Counter(int64(0))
+    with when(T.And(is_prepared(shared, graph), graph.unusual == int64(0))):
+        for name in ("done", "inputs_done", "differentiated_fully"):
+            setattr(graph, name, 0)
+        graph.differentiated = -1
+        usual.set(int64(1))
+    return usual
 
-    Before it is computed a list is made, if there is to be one: that may collect garbage, and run any program. Another
-    thread may change the table meanwhile.
+
+def of_node(emit, makes_list=False, recalculates=True):
+    """A method of a node with a flag that may be left out: computes the node, then emits what is asked of it.
+
+    emit(graph, what is known of its Dim, node, flag, a new list, outcome). The flag of methods that are said to
+    recalculate has all values computed again. Before that a list is made, if there is to be one, which may collect
+    garbage and run any program: another thread may change the table meanwhile.
     """
 
     @with_graph
-    def computed(shared, graph, version, function, x_at, outcome):
+    def computed(shared, graph, version, function, x_at, flag, outcome):
         x = Expression(x_at)
         with when(both(Object(x_at).type == shared.expression, x.version == version)):
             with find(function, let(x.dim)) as row:
                 known, made = let(row.limit), Counter(int64(NULL))
                 if makes_list:
-                    with when(known > int64(1)):
+                    with when(known > int64(0 if makes_list == "always" else 1)):
                         made.set(extern("PyList_New", known))
                         with when(made.get() == int64(NULL)):
                             outcome.give(int64(NULL))
                 with when(both(outcome.done.get() == int64(0), graph.open == version)):
-                    with when(extern("dynet_compute", graph.address) != int64(0)):
-                        emit(shared, graph, known, x, made.get(), outcome)
+                    fine = Counter(int64(1))
+                    if recalculates:
+                        with when(flag != int64(0)):
+                            fine.set(forget_values(shared, graph).get())
+                    with when(fine.get() != int64(0)):
+                        fine.set(extern("dynet_compute", graph.address))
+                    with when(fine.get() != int64(0)):
+                        emit(shared, graph, known, x, flag, made.get(), outcome)
                 if makes_list:
                     with when(both(outcome.done.get() == int64(0), made.get() != int64(NULL))):
                         T.evaluate(T.call_extern("int32", "Py_DecRef", made.get()))
 
-    return called(1, computed)
+    def emitted(shared_at, function_at, arguments, count, keywords, out):
+        shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
+        call, flag = Call(function, arguments, count, keywords), Counter(int64(-1))
+        with when(call.has(1)):
+            flag.set(int64(0))
+        with when(call.has(2)):
+            with when(call[1] == shared.false):
+                flag.set(int64(0))
+            with when(call[1] == shared.true):
+                flag.set(int64(1))
+        with when(flag.get() >= int64(0)):
+            computed(shared, function, call[0], let(flag.get()), outcome)
+        outcome.otherwise(function.slow, arguments, count, keywords)
+
+    return CFunction(CALLED, emitted)
 
 
 def float_object(value):
     return extern("PyFloat_FromDouble", T.Cast("float64", value))
 
 
-def read_value(shared, graph, size, x, made, outcome):
+def read_value(shared, graph, size, x, flag, made, outcome):
     """A float, or a list of them."""
     numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
-    with when(size == int64(1)):
+    with when(made == int64(NULL)):
         outcome.give(float_object(numbers[int64(0)]))
-    with when(size > int64(1)):
+    with when(made != int64(NULL)):
         items, fine, given = words_at(List(made).items), Counter(int64(1)), let(made)
         outcome.give(given)
         with T.serial(int64(0), size) as place:
@@ -106,15 +139,19 @@ def read_value(shared, graph, size, x, made, outcome):
             T.evaluate(T.call_extern("int32", "Py_DecRef", given))
 
 
-def read_address(shared, graph, known, x, made, outcome):
+def read_nothing(shared, graph, known, x, flag, made, outcome):
+    outcome.give_known(shared.none)
+
+
+def read_address(shared, graph, known, x, flag, made, outcome):
     outcome.give(extern("PyLong_FromSsize_t", value_at(graph, x)))
 
 
-def differentiate(shared, graph, known, x, made, outcome):
-    """A backward pass from a number."""
+def differentiate(shared, graph, known, x, full, made, outcome):
+    """A backward pass from a number; `full`: of all nodes, whether a parameter needs them or not."""
     place = let(x.at)
     shared.passes = shared.passes + int64(1)
-    with when(call_planner(graph, "backward", place, int64(1), int64(0))):
+    with when(call_planner(graph, "backward", place, int64(1), full)):
         graph.differentiated = place
-        graph.differentiated_fully = 0
+        graph.differentiated_fully = full
         outcome.give_known(shared.none)

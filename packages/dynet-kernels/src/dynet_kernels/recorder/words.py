@@ -54,7 +54,7 @@ SHARED = (
     "free", "free_count", "free_most",  # expressions to be used again
     # addresses of Python's objects
     "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "int64", "int32",
-    "slice", "none",
+    "slice", "none", "true", "false",
     "not_implemented",
     "refuse_new", "negative", "item", "stretch", "subscript",  # functions for the slots of `Expression`
     *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),

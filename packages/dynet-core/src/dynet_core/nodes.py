@@ -17,7 +17,7 @@ from .signature import SIGNATURES, TABLE
 KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 
-def _bounds(records: list[int], place: int) -> tuple[int, int, int]:
+def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
     """Where a record's operands begin, its attributes, and the next record."""
     head, first = records[place], place + 1
     operands = TABLE[head + at.OPERANDS]
@@ -50,7 +50,7 @@ def nodes_of(graph: Graph, begin: int = 0, end: int | None = None, number: int =
     place, end = begin, len(records) if end is None else end
     while place < end:
         head = records[place]
-        first, after, following = _bounds(records, place)
+        first, after, following = bounds_of(records, place)
         kind, signature = TABLE[head + at.KIND], SIGNATURES[head]
         parts = len(signature.parts)
         if signature.repeats:

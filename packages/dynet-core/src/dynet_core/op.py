@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from .templates import with_templates
+
+Op_ = TypeVar("Op_", bound=Callable)
 Shape = tuple[tuple[int, ...], int]  # dims and batch size
 
 
@@ -53,10 +56,16 @@ class Op:
 OPS: dict[str, Op] = {}
 
 
-def register(function: Callable, **facts) -> Callable:
-    """Enter an op in the table under its function's name."""
+def register(function: Op_, *, repeats: bool = True, **facts) -> Op_:
+    """Enter an op in the table under its function's name; gives what records it from now on.
+
+    Args:
+        repeats: what is recorded follows from the arguments, of which the same come again: see `templates`.
+    """
     name = function.__name__
     if name in OPS:
         raise ValueError(f"op {name} is defined twice")
+    if repeats and not facts.get("random"):
+        function = with_templates(function)
     OPS[name] = Op(name, function, **facts)
     return function

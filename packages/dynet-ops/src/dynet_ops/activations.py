@@ -36,7 +36,7 @@ def elu(x: Expression, alpha: float = 1.0) -> Expression:
     return _elu(x, finite("elu", "alpha", alpha))
 
 
-register(
+elu = register(
     elu,
     elementwise=True,
     reference=lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.where(x > 0, 0, x))),
@@ -85,7 +85,7 @@ def silu(x: Expression, beta: float = 1.0) -> Expression:
     return _silu(x, finite("silu", "beta", beta))
 
 
-register(
+silu = register(
     silu,
     elementwise=True,
     reference=lambda x, beta=1.0: x / (1 + np.exp(-beta * x)),

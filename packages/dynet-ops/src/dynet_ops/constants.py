@@ -29,9 +29,6 @@ def zeros(dim, batch_size: int = 1) -> Expression:
     return _constant("zeros", dim, 0.0, batch_size)
 
 
-zeroes = zeros
-
-
 def ones(dim, batch_size: int = 1) -> Expression:
     """A tensor of ones.
 
@@ -70,12 +67,14 @@ def _constant(name: str, dim, val, batch_size: int) -> Expression:
 
 
 _SHAPES = {"dim": 1}, {"dim": (17,)}, {"dim": (5, 3), "batch_size": 2}, {"dim": [2, 1, 4], "batch_size": 3}
-enter(zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES)
-enter(ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES)
-enter(
+zeros = enter(zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True)
+zeroes = zeros
+ones = enter(ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True)
+constant = enter(
     constant,
     lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
     *[{"val": val, **shape} for val, shape in zip((2.5, -3, 0, np.float32(0.5)), _SHAPES)],
+    repeats=True,
 )
 
 __all__ = ["constant", "ones", "zeroes", "zeros"]

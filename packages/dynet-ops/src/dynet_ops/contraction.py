@@ -143,7 +143,7 @@ def _reference(x, y, z=None, b=None):
     return result if b is None else result + b
 
 
-register(
+contract3d_1d = register(
     contract3d_1d,
     reference=_reference,
     samples=[
@@ -153,7 +153,7 @@ register(
         Sample([((5, 7, 2), 2), ((2,), 2)]),
     ],
 )
-register(
+contract3d_1d_bias = register(
     contract3d_1d_bias,
     reference=lambda x, y, b: _reference(x, y, b=b),
     samples=[
@@ -164,7 +164,7 @@ register(
         Sample([((5, 1, 5), 1), ((5, 1), 2), ((5, 1), 2)]),
     ],
 )
-register(
+contract3d_1d_1d = register(
     contract3d_1d_1d,
     reference=_reference,
     samples=[
@@ -176,7 +176,7 @@ register(
         Sample([((2, 3, 5), 1), ((5, 1), 1), ((3, 1, 1), 2)]),
     ],
 )
-register(
+contract3d_1d_1d_bias = register(
     contract3d_1d_1d_bias,
     reference=_reference,
     samples=[

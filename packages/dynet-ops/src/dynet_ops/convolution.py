@@ -206,7 +206,7 @@ def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
     return result if b is None else result + b
 
 
-register(
+conv2d = register(
     conv2d,
     reference=_conv2d_reference,
     samples=[
@@ -220,7 +220,7 @@ register(
         Sample([((3, 3, 5), 2), ((1, 1, 5, 9), 1)], {"stride": [1, 1]}),
     ],
 )
-register(
+conv2d_bias = register(
     conv2d_bias,
     reference=_conv2d_reference,
     samples=[
@@ -293,7 +293,7 @@ def _maxpooling_reference(x, ksize, stride, is_valid=True):
     return result.reshape(rows, columns, *x.shape[2:])
 
 
-register(
+maxpooling2d = register(
     maxpooling2d,
     reference=_maxpooling_reference,
     samples=[

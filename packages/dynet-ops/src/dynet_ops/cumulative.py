@@ -51,7 +51,7 @@ def cumsum(x: Expression, d: int = 0) -> Expression:
     return append(graph_of("cumsum", (x,)), _signature(dim, checked_dimension("cumsum", d, dim)), [x.at])
 
 
-register(
+cumsum = register(
     cumsum,
     reference=lambda x, d=0: np.cumsum(x, axis=d) if d < x.ndim else x,
     samples=[

@@ -95,7 +95,7 @@ def dropout(x: Expression, p: float) -> Expression:
     return _dropout(x, p)
 
 
-register(
+dropout = register(
     dropout,
     reference=lambda x, p: x,
     random=True,
@@ -155,7 +155,7 @@ for function in (block_dropout, dropout_batch):
         random=True,
         samples=[Sample([shape], {"p": 0.0}) for shape in _SAMPLES],
     )
-register(
+dropout_dim = register(
     dropout_dim,
     reference=lambda x, d, p: x,
     random=True,

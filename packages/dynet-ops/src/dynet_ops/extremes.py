@@ -93,7 +93,7 @@ SEVERAL = [
     Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
     Sample([((5, 1), 2)], as_list=True),
 ]
-register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
+emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
 
 
 def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -94,7 +94,7 @@ def _ngrams(x, v):
     return np.stack([x[:, j : j + v].sum(1) for j in range(x.shape[1] - v + 1)], axis=1)
 
 
-register(
+kmh_ngram = register(
     kmh_ngram,
     reference=_ngrams,
     samples=[
@@ -105,7 +105,7 @@ register(
         Sample([((2, 9), 2)], {"v": 5}),
     ],
 )
-register(
+fold_rows = register(
     fold_rows,
     reference=lambda x, nrows=2: x.reshape(len(x) // nrows, nrows, *(x.shape[1:] or (1,))).sum(1),
     samples=[

@@ -34,7 +34,7 @@ def scale_gradient(x: Expression, lambd: float = 1.0) -> Expression:
     return append(graph, _scaled(x.type.plain), [x.at, graph.take((number,))])
 
 
-register(
+scale_gradient = register(
     scale_gradient,
     reference=lambda x, lambd=1.0: x,
     differentiated_as=lambda x, lambd=1.0: lambd * x,

@@ -175,7 +175,7 @@ def _by_columns(x, v, d=0, m=1.0):
     )
 
 
-register(
+hinge = register(
     hinge,
     reference=_reference,
     samples=[
@@ -186,7 +186,7 @@ register(
         Sample([((1,), 3)], {"v": 0}),
     ],
 )
-register(
+hinge_batch = register(
     hinge_batch,
     reference=lambda x, vs, m=1.0: np.stack(
         [_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
@@ -200,7 +200,7 @@ register(
         Sample([((1,), 2)], {"vs": [0, 0]}),
     ],
 )
-register(
+hinge_dim = register(
     hinge_dim,
     reference=_by_columns,
     whole_batch=True,

@@ -22,7 +22,7 @@ from dynet_core.errors import (
 )
 from dynet_core.expression import Expression
 from dynet_core.graph import draft
-from dynet_core.op import Sample, register
+from dynet_core.op import Op_, Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
@@ -31,6 +31,7 @@ from dynet_core.record import graph_of
 from dynet_core.recorder import ANY_GRAPH, describe, function
 from dynet_core.signature import Signature
 from dynet_kernels.layout import INPUT
+from dynet_kernels.recorder.words import MOST_DIMS
 
 
 def set_values(x: Expression, values) -> None:
@@ -59,11 +60,12 @@ def set_values(x: Expression, values) -> None:
         if array.size != dim.total or array.ndim > 1 and array.shape != dim.shape:
             raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
         graph.replace_input(x.at, array)
+        Expression.set.enter((dim,), _signature(dim).at, dim, dim.total)  # type: ignore[attr-defined]
     except StaleExpressionError as error:
         raise StaleExpressionError(f"set: input {dim!r}: {error}") from None
 
 
-Expression.set = set_values  # type: ignore[assignment]
+Expression.set = describe(function("set", set_values), set_values)  # type: ignore[assignment]
 
 _signatures: dict[Dim, Signature] = {}
 
@@ -119,10 +121,12 @@ def inputVector(v: Iterable[float], device: str = "") -> Expression:
     dim = Dim.of((array.size,))
     if array.size:
         _vector.enter((array.size,), _signature(dim).at, dim)
+        _vector_of_array.enter((1, array.size, 0, 0, 0), _signature(dim).at, dim)
     return _input(array, dim)
 
 
-_vector = function("vector", inputVector)
+_vector_of_array = function("array", inputVector)
+_vector = function("vector", _vector_of_array)
 inputVector = describe(_vector, inputVector)
 
 
@@ -246,7 +250,14 @@ def inputTensor(arr, batched: bool = False, device: str = "", reusable_expr: boo
     shape = array.shape or (1,)
     batched = batched is True or checked_flag("inputTensor", "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
-    return _input(array, Dim.of(checked_dims("inputTensor", dims), batch))
+    dim = Dim.of(checked_dims("inputTensor", dims), batch)
+    if not batched and 1 <= array.ndim <= MOST_DIMS:
+        _tensor.enter((array.ndim, *shape, *[0] * (MOST_DIMS - array.ndim)), _signature(dim).at, dim)
+    return _input(array, dim)
+
+
+_tensor = function("array", inputTensor)
+inputTensor = describe(_tensor, inputTensor)
 
 
 def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
@@ -409,10 +420,11 @@ def _refuse(name: str, p) -> NoReturn:
 # ----------------------------------------------------------------------------------------------------------- the table
 
 
-def enter(function: Callable, reference: Callable, *attributes: dict) -> None:
+def enter(function: Op_, reference: Callable, *attributes: dict, repeats: bool = False) -> Op_:
     """Enter an input in the table: an op without operands, whose reference says what is given, the batch last."""
     samples = [Sample([], each) for each in attributes]
-    register(function, reference=reference, whole_batch=True, differentiable=False, samples=samples)
+    facts = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": samples}
+    return register(function, repeats=repeats, **facts)
 
 
 def _stored(values, dim, batch_size: int = 1) -> np.ndarray:
@@ -447,14 +459,17 @@ enter(
     {"arr": _NUMBERS.reshape(1, 5, 2, 3).T},
 )
 enter(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
-enter(vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130})
-enter(
+vecInput = enter(
+    vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130}, repeats=True
+)
+matInput = enter(
     matInput,
     lambda d1, d2: np.zeros((d1, d2, 1)),
     {"d1": 1, "d2": 1},
     {"d1": 1, "d2": 7},
     {"d1": 5, "d2": 1},
     {"d1": 33, "d2": 3},
+    repeats=True,
 )
 enter(
     inputVector,
@@ -472,13 +487,14 @@ enter(
     {"v": _NUMBERS, "d": [5, 1, 6]},
     {"v": _NUMBERS[:17], "d": (17,)},
 )
-enter(
+one_hot = enter(
     one_hot,
     lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
     {"d": 1, "idx": 0},
     {"d": 17, "idx": 16},
     {"d": 5, "idx": [2, 0, 2]},
     {"d": 3, "idx": np.array([1])},
+    repeats=True,
 )
 enter(
     sparse_inputTensor,
@@ -496,7 +512,7 @@ enter(
     {"arr": _NUMBERS, "batch_size": 6},
     {"arr": _NUMBERS, "dim": (5, 1, 2), "batch_size": 3},
 )
-register(
+to_device = register(
     to_device,
     reference=lambda e, device_str: e,
     samples=[Sample([shape], {"device_str": ""}) for shape in (((1,), 1), ((17,), 1), ((5, 3), 2), ((1, 4), 3))],

@@ -104,7 +104,7 @@ def _join(arrays, d):
     return np.concatenate([a.reshape(of_rank(a.shape, max(d + 1, arrays[0].ndim))) for a in arrays], axis=d)
 
 
-register(
+concatenate = register(
     concatenate,
     reference=lambda *xs, d=0: _join(xs, d),
     samples=[
@@ -120,7 +120,7 @@ register(
         Sample([((3,), 1), ((3,), 2)], {"d": 2}, as_list=True),
     ],
 )
-register(
+concatenate_cols = register(
     concatenate_cols,
     reference=lambda *xs: _join(xs, 1),
     samples=[
@@ -163,7 +163,7 @@ concatenate_to_batch = describe(
 )
 
 
-register(
+concatenate_to_batch = register(
     concatenate_to_batch,
     reference=lambda *xs: np.concatenate(xs, axis=-1),
     whole_batch=True,

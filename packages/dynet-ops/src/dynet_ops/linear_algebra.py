@@ -186,7 +186,7 @@ def trace_of_product(x: Expression, y: Expression) -> Expression:
     return OPS["dot_product"].record(x, y)
 
 
-register(
+trace_of_product = register(
     trace_of_product,
     reference=lambda x, y: np.atleast_1d(np.trace(x.reshape(len(x), -1) @ y.reshape(len(y), -1).T)),
     samples=[

@@ -98,6 +98,6 @@ def logsumexp(xs: Sequence[Expression]) -> Expression:
     return xs[0] if xs[0].type.plain is whole else reshape(xs[0], whole.dims)
 
 
-register(logsumexp, reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
+logsumexp = register(logsumexp, reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
 
 __all__ = ["logsumexp"]

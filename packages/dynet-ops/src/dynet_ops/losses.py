@@ -131,7 +131,7 @@ def _huber_reference(x, y, c=1.345):
     return np.atleast_1d(np.where(d <= c, d * d / 2, c * d - c * c / 2).sum())
 
 
-register(
+huber_distance = register(
     huber_distance,
     reference=lined_up(_huber_reference),
     samples=[*TWO, Sample([((9, 2), 2), ((9, 2), 1)], {"c": 0.3}), Sample([((3,), 1), ((3,), 1)], {"c": 100})],
@@ -229,7 +229,7 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: float = 1.0) -> Expressi
     return append(graph, signature, [x.at, y.at, graph.take((m,))])
 
 
-register(
+pairwise_rank_loss = register(
     pairwise_rank_loss,
     reference=lined_up(lambda x, y, m=1.0: np.maximum(m - x + y, 0), longest),
     samples=[*TWO, *BROADCAST, Sample([((1, 7), 2), ((1, 7), 1)], {"m": 0.25})],
@@ -305,7 +305,7 @@ def _poisson_reference(x, y):
     return np.exp(x) - np.atleast_1d(y) * x + logs
 
 
-register(
+poisson_loss = register(
     poisson_loss,
     reference=_poisson_reference,
     whole_batch=True,

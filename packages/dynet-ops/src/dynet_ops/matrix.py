@@ -213,7 +213,7 @@ def _affine_reference(b, *pairs):
     return result.reshape(of_rank(result.shape, 1))
 
 
-register(
+affine_transform = register(
     affine_transform,
     reference=_affine_reference,
     samples=[

@@ -63,8 +63,8 @@ def min_dim(x: Expression, d: int = 0) -> Expression:
     return one_along("min_dim", MIN, x, d)
 
 
-register(max_dim, reference=lambda x, d=0: np.atleast_1d(x.max(d)), samples=ONE_AXIS_SAMPLES)
-register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), samples=ONE_AXIS_SAMPLES)
+max_dim = register(max_dim, reference=lambda x, d=0: np.atleast_1d(x.max(d)), samples=ONE_AXIS_SAMPLES)
+min_dim = register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), samples=ONE_AXIS_SAMPLES)
 
 # ------------------------------------------------------------------------------------------ where the largest is
 
@@ -136,7 +136,7 @@ def _one_hot(x, gradient_mode):
     return (np.arange(len(x))[:, None] == columns.argmax(0)).astype(float).reshape(x.shape)
 
 
-register(
+argmax = register(
     argmax,
     reference=_one_hot,
     differentiable=False,

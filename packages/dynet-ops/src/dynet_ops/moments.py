@@ -97,7 +97,7 @@ def _powers(x, axes, r, n=0):
     return (x**r).sum(axes) / (n or np.prod([x.shape[axis] for axis in axes]))
 
 
-register(
+moment_dim = register(
     moment_dim,
     reference=along_axes(_powers),
     whole_batch=True,
@@ -107,12 +107,12 @@ register(
         Sample([((3, 4), 2)], {"d": [0], "r": 3, "b": True, "n": 9}),
     ],
 )
-register(
+moment_elems = register(
     moment_elems,
     reference=lambda x, r: np.atleast_1d((x**r).mean()),
     samples=[Sample(sample.shapes, {"r": 2 + k}) for k, sample in enumerate(ELEMENTS_SAMPLES)],
 )
-register(
+moment_batches = register(
     moment_batches,
     reference=lambda x, r: (x**r).mean(-1, keepdims=True),
     whole_batch=True,
@@ -188,7 +188,7 @@ def _deviation(x, axes, n=0):
     return np.sqrt(np.maximum((x * x).sum(axes) / n - (x.sum(axes) / n) ** 2, 0))
 
 
-register(
+std_dim = register(
     std_dim,
     reference=along_axes(lambda x, axes, n=0: _deviation(x, axes, n) if n else x.std(axes)),
     whole_batch=True,
@@ -198,8 +198,10 @@ register(
         Sample([((3, 4), 2)], {"d": [0], "b": True, "n": 9}),
     ],
 )
-register(std_elems, reference=lambda x: np.atleast_1d(x.std()), samples=ELEMENTS_SAMPLES)
-register(std_batches, reference=lambda x: x.std(-1, keepdims=True), whole_batch=True, samples=BATCH_SAMPLES)
+std_elems = register(std_elems, reference=lambda x: np.atleast_1d(x.std()), samples=ELEMENTS_SAMPLES)
+std_batches = register(
+    std_batches, reference=lambda x: x.std(-1, keepdims=True), whole_batch=True, samples=BATCH_SAMPLES
+)
 
 __all__ = [
     "moment_batches", "moment_dim", "moment_elems", "std_batches", "std_dim", "std_elems",

@@ -63,7 +63,7 @@ _pick = function("index", pick)
 pick = describe(_pick, pick)
 
 
-register(
+pick = register(
     pick,
     reference=lambda x, index=0, dim=0: np.atleast_1d(x.take(index, axis=dim)),
     samples=[
@@ -100,6 +100,10 @@ def pick_range(x: Expression, v: int, u: int, d: int = 0) -> Expression:
     return _pick_stretch("pick_range", x, v, u, d)
 
 
+_pick_range = function("stretch", pick_range)
+pick_range = describe(_pick_range, pick_range)
+
+
 def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expression:
     graph, shape = graph_of(name, (x,)), x.type.plain
     d = checked_dimension(name, d, shape)
@@ -108,11 +112,12 @@ def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expressio
         raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
     signature = _pick_signature(shape, d, u - v)
     if d == 0:
-        _pickrange.enter((x.type, u - v), signature.at, signature.dim, shape.dims[0])
+        for record in (_pickrange, _pick_range):
+            record.enter((x.type, u - v), signature.at, signature.dim, shape.dims[0])
     return graph.append(signature, (x.at, v))
 
 
-register(
+pickrange = register(
     pickrange,
     reference=lambda x, v, u, d=0: x.take(range(v, u), axis=d),
     samples=[
@@ -157,7 +162,7 @@ _picked_elems = function("indices", pick_batch_elems)
 pick_batch_elems = describe(_picked_elems, pick_batch_elems)
 
 
-register(
+pick_batch_elems = register(
     pick_batch_elems,
     reference=lambda x, vs: x[..., vs],
     whole_batch=True,
@@ -186,7 +191,7 @@ def pick_batch_elem(x: Expression, v: int) -> Expression:
     return append(graph_of("pick_batch_elem", (x,)), _pick_batch_elem_signature(dim), [x.at, index])
 
 
-register(
+pick_batch_elem = register(
     pick_batch_elem,
     reference=lambda x, v: x[..., v : v + 1],
     whole_batch=True,
@@ -248,7 +253,7 @@ def _pick_each(name: str, e: Expression, indices: Sequence[int], dim: int) -> Ex
     return graph.append(signature, [e.at, *found])
 
 
-register(
+pick_batch = register(
     pick_batch,
     reference=lambda x, indices, dim=0: np.stack(
         [np.atleast_1d(x[..., b].take(i, axis=dim)) for b, i in enumerate(indices)], axis=-1

@@ -72,7 +72,7 @@ def softmax(x: Expression, d: int = 0) -> Expression:
     return append(graph_of("softmax", (x,)), signature, [x.at])
 
 
-register(
+softmax = register(
     softmax,
     reference=lambda x, d=0: (
         np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
@@ -126,7 +126,7 @@ def log_softmax(x: Expression, restrict: Sequence[int] | None = None) -> Express
     return column_log_softmax(x + inputTensor(mask))
 
 
-register(
+log_softmax = register(
     log_softmax,
     reference=lambda x: np.log(_softmax_reference(x)),
     samples=[Sample([((7,), 2)]), Sample([((3, 4), 2)]), Sample([((1,), 1)]), Sample([((33, 2), 1)])],
@@ -229,7 +229,7 @@ def _loss_reference(x, v):
     return np.atleast_1d(np.log(np.exp(x - x.max()).sum()) + x.max() - x[v])
 
 
-register(
+pickneglogsoftmax = register(
     pickneglogsoftmax,
     reference=_loss_reference,
     samples=[
@@ -239,7 +239,7 @@ register(
         Sample([((130,), 1)], {"v": 129}),
     ],
 )
-register(
+pickneglogsoftmax_batch = register(
     pickneglogsoftmax_batch,
     reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
     whole_batch=True,

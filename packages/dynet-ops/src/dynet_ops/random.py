@@ -225,7 +225,7 @@ def noise(x: Expression, stddev: float) -> Expression:
     return append(graph, _noise_signature(x.type.plain), [x.at, *keyed(graph, number)])
 
 
-register(
+noise = register(
     noise,
     reference=lambda x, stddev: x,
     random=True,

@@ -45,7 +45,7 @@ def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression
     return record_step("simple_rnn_step", SIMPLE, x, (h,), (b, Wx), (Wh,))
 
 
-register(
+simple_rnn_step = register(
     simple_rnn_step,
     reference=lambda x, h, Wx, Wh, b: np.tanh(b + Wx @ x + Wh @ h),
     samples=_samples(lambda n, m, bx, bh: [((n,), bx), ((m,), bh), ((m, n), 1), ((m, m), 1), ((m,), 1)]),
@@ -108,7 +108,7 @@ def _lstm_reference(x, h, c, Wx, Wh, b):
     return _sigmoid(o) * np.tanh(c)
 
 
-register(
+lstm_step = register(
     lstm_step,
     reference=_lstm_reference,
     samples=_samples(
@@ -197,7 +197,7 @@ def _gru_reference(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
     return (1 - z) * h + z * np.tanh(bh + Whx @ x + Whh @ (r * h))
 
 
-register(
+gru_step = register(
     gru_step,
     reference=_gru_reference,
     samples=_samples(lambda n, m, bx, bh: [((n,), bx), ((m,), bh), *3 * [((m, n), 1), ((m, m), 1), ((m,), 1)]]),
@@ -295,7 +295,7 @@ def _coupled_shapes(n, m, bx, bh):
     return [((n,), bx), ((m,), bh), ((m,), bh), *gate, *gate, ((m, n), 1), ((m, m), 1), ((m,), 1)]
 
 
-register(
+coupled_lstm_step = register(
     coupled_lstm_step,
     reference=_coupled_reference,
     samples=_samples(_coupled_shapes),
@@ -348,7 +348,7 @@ def _fast_reference(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
     return _coupled_reference(x, h, c, Wix, Wih, none, bi, Wox, Woh, none, bo, Wcx, Wch, bc)
 
 
-register(
+fast_lstm_step = register(
     fast_lstm_step,
     reference=_fast_reference,
     samples=_samples(

@@ -108,8 +108,8 @@ AXES_SAMPLES = [
     Sample([((2, 3, 2, 3), 2)], {"d": [2, 0], "b": True}),
     Sample([((4, 3), 5)], {"d": [], "b": True}),
 ]
-register(sum_dim, reference=along_axes(lambda x, axes: x.sum(axes)), whole_batch=True, samples=AXES_SAMPLES)
-register(
+sum_dim = register(sum_dim, reference=along_axes(lambda x, axes: x.sum(axes)), whole_batch=True, samples=AXES_SAMPLES)
+mean_dim = register(
     mean_dim,
     reference=along_axes(lambda x, axes, n=0: x.sum(axes) / (n or math.prod(x.shape[axis] for axis in axes))),
     whole_batch=True,
@@ -121,8 +121,10 @@ register(
 )
 ELEMENTS_SAMPLES = [Sample([((1,), 1)]), Sample([((7,), 3)]), Sample([((17, 3), 1)]), Sample([((5, 2, 3), 2)])]
 BATCH_SAMPLES = [Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])]
-register(mean_elems, reference=lambda x: np.atleast_1d(x.mean()), samples=ELEMENTS_SAMPLES)
-register(mean_batches, reference=lambda x: x.mean(-1, keepdims=True), whole_batch=True, samples=BATCH_SAMPLES)
+mean_elems = register(mean_elems, reference=lambda x: np.atleast_1d(x.mean()), samples=ELEMENTS_SAMPLES)
+mean_batches = register(
+    mean_batches, reference=lambda x: x.mean(-1, keepdims=True), whole_batch=True, samples=BATCH_SAMPLES
+)
 
 
 # ---------------------------------------------------------------------------------------- one dimension at a time
@@ -172,6 +174,6 @@ ONE_AXIS_SAMPLES = [
     Sample([((2, 1, 4), 1)], {"d": 2}),
     Sample([((19, 5), 2)], {"d": 1}),
 ]
-register(logsumexp_dim, reference=_logsumexp, samples=ONE_AXIS_SAMPLES)
+logsumexp_dim = register(logsumexp_dim, reference=_logsumexp, samples=ONE_AXIS_SAMPLES)
 
 __all__ = ["logsumexp_dim", "mean_batches", "mean_dim", "mean_elems", "sum_dim"]

@@ -84,7 +84,7 @@ def select_cols(x: Expression, cs: Sequence[int]) -> Expression:
     return _select("select_cols", x, cs, 1)
 
 
-register(
+select_rows = register(
     select_rows,
     reference=lambda x, rs: x[rs],
     samples=[
@@ -95,7 +95,7 @@ register(
         Sample([((3, 2, 5), 2)], {"rs": [2, 0]}),
     ],
 )
-register(
+select_cols = register(
     select_cols,
     reference=lambda x, cs: x[:, cs],
     samples=[
@@ -201,7 +201,7 @@ def _strided_reference(x, strides, range_from=(), range_to=()):
     return x[tuple(limits)]
 
 
-register(
+strided_select = register(
     strided_select,
     reference=_strided_reference,
     whole_batch=True,
@@ -261,7 +261,7 @@ def _largest_reference(x, k, d=1):
     return np.take_along_axis(x, np.sort(order, axis=d), axis=d)
 
 
-register(
+kmax_pooling = register(
     kmax_pooling,
     reference=_largest_reference,
     samples=[

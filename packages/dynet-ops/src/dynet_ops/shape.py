@@ -47,7 +47,7 @@ def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
     return append(graph_of("reshape", (x,)), _alias(new), [x.at])
 
 
-register(
+reshape = register(
     reshape,
     reference=lambda x, d: x.reshape(d, order="F"),
     samples=[
@@ -127,7 +127,7 @@ def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
     return x
 
 
-register(
+transpose = register(
     transpose,
     reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
     samples=[

@@ -122,8 +122,8 @@ _SUM_SAMPLES = [
     Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
     Sample([((5, 1), 2), ((5,), 1)], as_list=True),
 ]
-register(esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
-register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
+esum = register(esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
+average = register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 
 
 @by_plain_dims

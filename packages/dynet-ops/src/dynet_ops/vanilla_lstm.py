@@ -275,7 +275,7 @@ def _of_list(name: str, inputs_at_end: int, record):
     return of_list
 
 
-register(
+vanilla_lstm_gates = register(
     vanilla_lstm_gates,
     reference=_gates_reference,
     samples=[
@@ -287,7 +287,7 @@ register(
         Sample(_shapes(2, 3, (1, 1, 1, 2, 1))),
     ],
 )
-register(
+vanilla_lstm_gates_dropout = register(
     vanilla_lstm_gates_dropout,
     reference=_gates_reference,
     samples=[

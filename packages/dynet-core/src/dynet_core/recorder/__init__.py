@@ -11,6 +11,7 @@ compiled one has to know. Both have:
   values; `handle(at, dim)` gives an expression of a node.
 - `function(kind, slow)`: a function that records quickly what it knows, and calls `slow` for the rest, which says what
   there is to know by `enter`.
+- `with_templates(op, learn)`: has an op recorded as it was before, where its arguments have the same `key`.
 - `operator`, `negative`, `subscript`: what the operators of `Expression` do.
 - `become(x, at, dim)` makes an object a parameter.
 - `next_generation`: graphs ask Python for what passes need before the next one; `note_pass`: there has been a pass.
@@ -62,6 +63,7 @@ expression_type = _recorder.expression_type
 function = _recorder.function
 generation = _recorder.generation
 handle = _recorder.handle
+key = _recorder.key
 know_parameters = _recorder.know_parameters
 negative = _recorder.negative
 next_generation = _recorder.next_generation
@@ -71,10 +73,11 @@ passes = _recorder.passes
 sequence = _recorder.sequence
 subscript = _recorder.subscript
 take = _recorder.take
+with_templates = _recorder.with_templates
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "describe",
-    "expression_type", "function", "generation", "handle", "know_parameters", "negative",
+    "expression_type", "function", "generation", "handle", "key", "know_parameters", "negative",
     "next_generation", "note_pass", "operator", "passes", "sequence",
-    "subscript", "take",
+    "subscript", "take", "with_templates",
 ]  # fmt: skip

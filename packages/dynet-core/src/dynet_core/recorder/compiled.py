@@ -8,6 +8,7 @@ import functools
 import inspect
 import itertools
 import os
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from ctypes import c_char_p, c_int, c_int64, c_ssize_t, c_uint, c_void_p, py_object
@@ -17,7 +18,7 @@ import numpy as np
 
 from dynet_kernels.layout import INT_ARGUMENT
 from dynet_kernels.recorder import compiled, words
-from dynet_kernels.recorder.words import ANY_GRAPH, LIST_KEY, MOST_KEYED, NO_NODE, ROW, WATCHED
+from dynet_kernels.recorder.words import ANY_GRAPH, ARRAY_KEY, LIST_KEY, MOST_KEYED, NO_NODE, ROW, TEMPLATE_KEY, WATCHED
 
 from .keywords import with_keywords
 
@@ -180,6 +181,7 @@ for _name, _known in (
     ("list", list), ("tuple", tuple), ("float", float), ("int", int), ("slice", slice), ("none", None),
     ("true", True), ("false", False),
     ("not_implemented", NotImplemented), ("refuse_new", _refuse_new), ("int64", np.int64), ("int32", np.int32),
+    ("float64", np.float64), ("float32", np.float32), ("array", np.ndarray),
 ):  # fmt: skip
     SHARED[_name] = id(immortal(_known))
 SHARED["free_most"] = MOST_FREE
@@ -227,9 +229,11 @@ _function = _make_type(
     (object,),
 )
 KEYS = {
-    **dict.fromkeys(("commit", "handle", "sequence", "take", "renew_quickly"), 0),
+    **dict.fromkeys(("key", "commit", "handle", "sequence", "take", "renew_quickly"), 0),
     **dict.fromkeys(("two", "stretch", "indices", "lookup_indices"), 2),
     "many": LIST_KEY,
+    "array": ARRAY_KEY,
+    "template": TEMPLATE_KEY,
 }
 """How many words the key of a function's table has; of kinds that are not named, one."""
 _documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
@@ -285,14 +289,39 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
     What it does not know goes to `around`, if there is one, with the function that it went to before.
     """
     unusual = _documented[id(record)]
-    if around is not None:
-        unusual = functools.partial(around, unusual)
-    slow = with_keywords(documented, unusual)
+    if isinstance(unusual, _function):  # which takes what the first one does not know
+        slow = describe(unusual, documented, around)
+    else:
+        slow = with_keywords(documented, functools.partial(around, unusual) if around else unusual)
     _documented[id(record)] = immortal(documented)
     _take_names(record, documented)
     _word(record, "parameters").value = id(immortal(tuple(map(sys.intern, inspect.signature(documented).parameters))))
     _word(record, "slow").value = id(immortal(slow))
     return record
+
+
+def with_templates(op: Callable, learn: Callable) -> Any:
+    """Have an op recorded from templates where else Python would record it.
+
+    Args:
+        op: a recording function, which then leaves to them what it does not know, or another one.
+        learn: called with the Python function that records, and a function enter(key, template, Dim of the last node):
+            gives the function that is called where there is no template.
+    """
+    last, slow = None, op
+    while isinstance(slow, _function):
+        last, slow = slow, ctypes.cast(_word(slow, "slow").value, py_object).value
+    documented = op if last is None else _documented[id(op)]
+
+    def enter(key: bytes, template: Sequence[int], result: Any) -> None:
+        integers = immortal(np.array(template, np.int64))
+        _enter_row(record, struct.unpack(f"={TEMPLATE_KEY}q", key), integers.ctypes.data, result)
+
+    record = describe(function("template", learn(slow, enter)), documented)
+    if last is None:
+        return record
+    _word(last, "slow").value = id(record)
+    return op
 
 
 def _take_names(function: Any, after: Callable) -> None:
@@ -367,6 +396,12 @@ def _refuse_sequence(result, head, xs, dim, version) -> None:
     return None
 
 
+def _no_key(*arguments) -> None:
+    """What `key` gives for arguments that have none."""
+    return None
+
+
+key = function("key", _no_key)
 sequence = function("sequence", _refuse_sequence)
 take = function("take", _take_unusual)
 commit = function("commit", _refuse_commit)
@@ -476,6 +511,8 @@ class Records:
     @computed.setter
     def computed(self, ends: tuple[int, int]) -> None:
         self._words.set_together(_COMPUTED, *ends)
+        if ends[0]:
+            self._words["planned"] = ends[0]
 
     @property
     def differentiated(self) -> tuple[int, bool]:
@@ -514,10 +551,10 @@ class Records:
         """Where the input values are, until the next one."""
         return self._words["inputs"]
 
-    def integers(self) -> list[int]:
-        """All integers."""
-        count = self.length
-        return (c_int64 * count).from_address(self.address())[:] if count else []
+    def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
+        """The integers, or some of them."""
+        count = (self.length if end is None else end) - begin
+        return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Input values, to be read until the next one comes."""

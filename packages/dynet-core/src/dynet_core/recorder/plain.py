@@ -136,10 +136,10 @@ class Records:
         """Where the input values are, until the next one."""
         return self._floats.buffer_info()[0]
 
-    def integers(self) -> list[int]:
-        """All integers."""
+    def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
+        """The integers, or some of them."""
         self.address()
-        return self._flat.tolist()
+        return self._flat[begin:end].tolist()
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """A copy of input values."""
@@ -226,6 +226,15 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
     functools.update_wrapper(described, documented)
     described.enter = _enter  # type: ignore[attr-defined]
     return described
+
+
+def with_templates(op: Callable, learn: Callable) -> Callable:
+    """What the compiled recorder records from templates is recorded by Python here."""
+    return op
+
+
+def key(*arguments) -> None:
+    """The key of a template: nobody asks here."""
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:

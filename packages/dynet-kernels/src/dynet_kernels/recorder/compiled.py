@@ -39,8 +39,9 @@ class Recorder:
 
 NAMES = (
     "value", "list", "nothing", "address", "differentiate", "renew_quickly",
-    "one", "two", "many", "number", "index", "lookup", "indices", "lookup_indices", "stretch", "scalar", "vector",
-    "commit", "handle", "sequence", "take",
+    "one", "two", "many", "number", "index", "lookup", "indices", "lookup_indices", "stretch",
+    "scalar", "vector", "array", "set",
+    "template", "key", "commit", "handle", "sequence", "take",
     "add", "subtract", "multiply", "true_divide", "negative", "subscript",
     "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "write_inputs", "take_inputs", "enter",
     "dynet_compute", "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",

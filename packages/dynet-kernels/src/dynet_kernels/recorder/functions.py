@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import words
+from .arrays import record_array
 from .extension import CFunction
 from .objects import CALLED, called, count_in_order
 from .operations import (
@@ -32,7 +33,9 @@ from .records import (
     take_inputs,
     write_inputs,
 )
+from .setting import set_values
 from .tables import enter
+from .templates import key, template
 from .types import become, bind, free, new, visit_nothing
 
 FUNCTIONS = {
@@ -53,6 +56,10 @@ FUNCTIONS = {
     "stretch": called(3, record_stretch),
     "scalar": called(1, record_scalar),
     "vector": called(1, record_vector),
+    "array": called(1, record_array),
+    "set": called(2, set_values),
+    "template": CFunction(CALLED, template),
+    "key": CFunction(CALLED, key),
     "commit": CFunction(CALLED, commit),
     "handle": CFunction(CALLED, handle),
     "sequence": CFunction(CALLED, sequence),

@@ -61,7 +61,9 @@ def is_index(shared, object_at):
 
 
 def is_number(shared, object_at):
-    return either(Object(object_at).type == shared.float, is_int(shared, object_at))
+    """Whether an object is a number, one of numpy's included."""
+    kind = Object(object_at).type
+    return either(*[kind == getattr(shared, name) for name in ("float", "int", "float64", "float32", "int64", "int32")])
 
 
 def is_sequence(shared, object_at):
@@ -132,6 +134,10 @@ class Call:
         self._words, self._count = words_at(arguments), Counter(let(T.bitwise_and(count, int64(COUNT))))
         with when(keywords != int64(NULL)):
             self._count.set(extern("dynet_count_in_order", function.address, self._count.get(), keywords))
+
+    def count(self):
+        """How many arguments there are; -1 if those by keyword are not in order."""
+        return self._count.get()
 
     def has(self, count):
         return self._count.get() == int64(count)

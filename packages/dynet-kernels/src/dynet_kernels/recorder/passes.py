@@ -47,6 +47,7 @@ def compute(shared_at, graph_at, out):
             numbers = graph.done, length, graph.inputs, graph.inputs_done, inputs_length
             with when(call_planner(graph, "forward", *numbers)):
                 graph.done = length
+                graph.planned = length
                 graph.inputs_done = inputs_length
                 T.buffer_store(result, int64(1), [int64(0)])
 

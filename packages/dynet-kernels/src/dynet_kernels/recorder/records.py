@@ -418,7 +418,7 @@ def renew_words(shared, graph):
                 setattr(graph, room, 0)
     graph.version = version
     graph.open = version
-    for name in ("nodes", "length", "inputs_length", "done", "inputs_done", "differentiated_fully", "unusual"):
+    for name in ("nodes", "length", "inputs_length", "done", "inputs_done", "planned", "differentiated_fully", "unusual"):
         setattr(graph, name, 0)
     graph.differentiated = -1
 
@@ -453,5 +453,6 @@ def cut(shared_at, graph_at, nodes, length, inputs_length, out):
     graph.open = let(T.if_then_else(graph.open == int64(words.WATCHED), int64(words.WATCHED), version))
     graph.nodes = nodes
     graph.length = length
+    graph.planned = T.min(graph.planned, int64(length))
     graph.inputs_length = inputs_length
     T.buffer_store(words_at(out), version, [int64(0)])

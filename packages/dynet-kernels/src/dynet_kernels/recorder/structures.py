@@ -14,6 +14,11 @@ def words_at(address):
     return tir.buffer_at(address, "int64")
 
 
+def words_on_stack(count):
+    """Words that a function has while it runs."""
+    return T.alloc_buffer((count,), "int64", scope="local", annotations=tir.ON_STACK)
+
+
 class Structure:
     """Words at an address. Subclasses list the names of these; each is read and written like an attribute."""
 
@@ -56,6 +61,10 @@ class Function(Structure):
 
 class Graph(Structure):
     names = words.GRAPH
+
+
+class Template(Structure):
+    names = words.TEMPLATE
 
 
 class Shared(Structure):

@@ -10,6 +10,7 @@ OBJECT = ("references", "type")
 LIST = (*OBJECT, "size", "items")
 TUPLE = (*OBJECT, "size")  # the items follow
 SLICE = (*OBJECT, "start", "stop", "step")
+BUFFER = ("begin", "object", "length", "item", "dims_and_flag", "format", "shape", "strides", "suboffsets", "internal")
 
 # `at` is the node's number in its graph, or -1 minus the row of a parameter; `dim` the address of its Dim. An
 # expression owns nothing, so to free it is to keep it for the next one: `at` is the address of the next free one then.
@@ -34,6 +35,7 @@ GRAPH = (
     "length", "nodes", "inputs_length",  # read together
     "records", "room", "inputs", "inputs_room", "outgrown",
     "done", "inputs_done",  # how many integers and floats have been computed; written together
+    "planned",  # of how many integers the planner's rows hold
     "differentiated", "differentiated_fully",  # the node that `backward` started from last, -1: none; written together
     "object", "unusual",  # the address of the Python object; whether more has to be done to renew it
     # What passes need, of use while `prepared` is the shared `generation`: addresses of the planner's context, of the
@@ -53,12 +55,22 @@ SHARED = (
     "passes",  # how many backward passes there have been, of all graphs
     "free", "free_count", "free_most",  # expressions to be used again
     # addresses of Python's objects
-    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "int64", "int32",
-    "slice", "none", "true", "false",
+    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice",
+    "int64", "int32", "float64", "float32", "array",
+    "none", "true", "false",
     "not_implemented",
     "refuse_new", "negative", "item", "stretch", "subscript",  # functions for the slots of `Expression`
     *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),
 )  # fmt: skip
+
+# What an operation has recorded before, to be recorded again: its integers, each with the kind of place that it says,
+# and then the bits of its inputs, one in a word.
+TEMPLATE = ("length", "nodes", "inputs")
+LITERAL, OPERAND, NODE, INPUT = range(4)  # itself; an operand, a new node or a new input by its number among these
+TEMPLATE_KEY = 14  # words of a key
+
+MOST_DIMS = 4  # of an array that is read without Python
+ARRAY_KEY = MOST_DIMS + 1  # words of a key: how many dimensions, and their sizes
 
 MOST_KEYED = 8  # operands of a list whose Dims are a key; of longer lists, all Dims must be the same
 LIST_KEY = MOST_KEYED + 1  # words of such a key: how many there are (of longer ones: minus that), and the Dims

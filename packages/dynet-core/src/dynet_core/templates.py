@@ -1,0 +1,102 @@
+"""What operations have recorded, as templates from which the recorder records it again.
+
+An op that is written in Python records some nodes, which follow from its arguments: from operands' Dims, and from
+numbers, flags and lists of these. The recorder does it without Python from the fourth time on. A template is learnt
+where two calls with the same key have recorded the same, and nothing else has happened.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dynet_kernels import layout as at
+from dynet_kernels.recorder.words import INPUT, LITERAL, NODE, OPERAND
+
+from . import recorder
+from .expression import Expression
+from .graph import Graph, current
+from .nodes import bounds_of
+from .signature import TABLE
+
+MOST = 1 << 12  # keys of one op; the calls of those that come later are recorded by Python
+MOST_INPUTS = 64  # of a template
+MOST_CALLS = 8  # of one key; after so many without a template there will be none
+
+
+def with_templates(op: Callable) -> Any:
+    """Have an op recorded from templates where else Python would record it."""
+    return recorder.with_templates(op, _learning)
+
+
+def _learning(slow: Callable, enter: Callable) -> Callable:
+    seen: dict[bytes, tuple[int, list[int] | None]] = {}  # how many calls there have been, and what the last recorded
+
+    def record(*arguments) -> Any:
+        key = recorder.key(*arguments)
+        if key is None or (key not in seen and len(seen) == MOST):
+            return slow(*arguments)
+        calls, before = seen.get(key, (0, None))
+        if calls < MOST_CALLS:
+            seen[key] = calls + 1, before
+        if not 0 < calls < MOST_CALLS:
+            return slow(*arguments)
+        graph = current()
+        state = _state(graph)
+        result = slow(*arguments)
+        template = _template(graph, state, arguments, result)
+        if template is not None and before == template:
+            enter(key, template, result.type)
+            calls = MOST_CALLS
+        seen[key] = calls + 1, template
+        return result
+
+    return record
+
+
+def _state(graph: Graph) -> tuple:
+    """What must be the same after an op as before, and how far the graph has got."""
+    engine, records = graph.engine, graph.records
+    same = records.version, records.computed, len(engine.keys), len(engine.whole), graph.watch, recorder.passes()
+    return same, records.ends()
+
+
+def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
+    """What has been recorded since a state: None if it says more than the arguments do."""
+    (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
+    if now != same or end == begin or type(result) is not Expression or result.at != nodes - 1:
+        return None
+    operands = [x.at for x in _expressions(arguments)]
+    if len(set(operands)) < len(operands):
+        return None
+    places: list[tuple[int, int]] = []
+    integers, place = graph.records.integers(begin, end), 0
+    while place < len(integers):
+        head = integers[place]
+        first, after, following = bounds_of(integers, place)
+        constants = TABLE[head + at.CONSTANTS]
+        places += [(LITERAL, number) for number in integers[place:first]]
+        for number in integers[first:after]:
+            if number >= first_node:
+                places.append((NODE, number - first_node))
+            elif number in operands:
+                places.append((OPERAND, operands.index(number)))
+            else:
+                return None
+        for number in integers[after : after + constants]:
+            if number < first_input:
+                return None
+            places.append((INPUT, number - first_input))
+        places += [(LITERAL, number) for number in integers[after + constants : following]]
+        place = following
+    if inputs - first_input > MOST_INPUTS:
+        return None
+    bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
+    return [len(integers), nodes - first_node, len(bits), *[word for pair in places for word in pair], *bits]
+
+
+def _expressions(arguments: Sequence) -> list:
+    """The expressions among arguments, and in lists among these, in their order."""
+    flat = [item for x in arguments for item in (x if isinstance(x, (list, tuple)) else [x])]
+    return [x for x in flat if isinstance(x, Expression)]

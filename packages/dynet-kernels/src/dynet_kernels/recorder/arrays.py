@@ -1,0 +1,98 @@
+"""Arrays as input values: read by the buffer protocol, and kept column by column."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import Counter, int64, let, when
+from . import words
+from .objects import both
+from .records import Recording, begin_input, with_graph
+from .structures import Object, words_at, words_on_stack
+from .tables import Found, mixed
+
+STRIDED, FORMAT = 0x18, 0x4  # what is asked of an object that has a buffer
+FORMATS = {"float32": "f", "float64": "d"}
+
+
+class Array:
+    """The numbers of an array: where they are, how many dimensions there are, and which `type` of FORMATS it is."""
+
+    def __init__(self, view):
+        def field(name):
+            return view[int64(words.BUFFER.index(name))]
+
+        self.begin, self.dims = let(field("begin")), let(T.shift_right(field("dims_and_flag"), int64(32)))
+        self.shape, self.strides = words_at(let(field("shape"))), words_at(let(field("strides")))
+        letters = let(T.Cast("int64", tir.buffer_at(let(field("format")), "int16")[int64(0)]))  # one, and the end
+        self.types = {dtype: let(letters == int64(ord(letter))) for dtype, letter in FORMATS.items()}
+        self.known = T.And(self.dims > int64(0), self.dims <= int64(words.MOST_DIMS))
+        self.count = Counter(int64(0))
+        with when(both(T.Or(*self.types.values()), self.known)):
+            self.count.set(int64(1))
+            with T.serial(int64(0), self.dims) as place:
+                self.count.set(self.count.get() * self.shape[place])
+
+    def size(self, place):
+        """A dimension's size; 0 for one that there is not."""
+        return let(T.if_then_else(place < self.dims, self.shape[T.min(place, self.dims - int64(1))], int64(0)))
+
+    def store(self, inputs, start):
+        """Store the numbers among the inputs."""
+        rows = let(self.shape[int64(0)])
+        step, columns = let(self.strides[int64(0)]), let(T.floordiv(self.count.get(), rows))
+        for dtype, is_it in self.types.items():
+            with when(is_it), T.serial(int64(0), columns) as column:
+                source, rest = Counter(self.begin), Counter(column)
+                with T.serial(int64(1), self.dims) as place:
+                    size = let(self.shape[place])
+                    source.set(source.get() + T.floormod(rest.get(), size) * self.strides[place])
+                    rest.set(T.floordiv(rest.get(), size))
+                first = let(source.get())
+                with T.serial(int64(0), rows) as row:
+                    number = tir.buffer_at(let(first + row * step), dtype)[int64(0)]
+                    T.buffer_store(inputs, T.Cast("float32", number), [start + column * rows + row])
+
+
+@contextmanager
+def opened(shared, object_at):
+    """Emit what is within for an object that is an array of numpy, not of a class beneath, and can be read."""
+    with when(Object(object_at).type == shared.array):
+        view = words_on_stack(len(words.BUFFER))
+        failed = let(
+            T.call_extern("int32", "PyObject_GetBuffer", object_at, T.address_of(view[int64(0)]), STRIDED | FORMAT)
+        )
+        with when(failed == 0):
+            array = Array(view)
+            with when(array.count.get() > int64(0)):
+                yield array
+            T.evaluate(T.call_extern("int32", "PyBuffer_Release", T.address_of(view[int64(0)])))
+        with when(failed != 0):
+            T.evaluate(T.call_extern("int32", "PyErr_Clear"))
+
+
+@with_graph
+def record_array(shared, graph, version, function, array_at, outcome):
+    """A record of an input of an array; the key is how many dimensions it has, and their sizes."""
+    with opened(shared, array_at) as array:
+        sizes = [array.size(int64(place)) for place in range(words.MOST_DIMS)]
+        value = Counter(mixed(int64(0), array.dims))
+        for size in sizes:
+            with when(size != int64(0)):
+                value.set(mixed(value.get(), size))
+
+        def same(row, known):
+            for place, size in enumerate(sizes, 1):
+                with when(row.key_word(int64(place)) != size):
+                    known.set(int64(0))
+
+        count = let(array.count.get())
+        with Found(function, words.ARRAY_KEY, array.dims, same, let(value.get())) as row:
+            with Recording(shared, outcome, graph, 2, inputs=count) as new:
+                start, inputs = begin_input(new)
+                array.store(inputs, start)
+                graph.inputs_length = start + count
+                new.finish(row.result, [row.signature, start])

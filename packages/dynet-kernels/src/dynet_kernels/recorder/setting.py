@@ -1,0 +1,70 @@
+"""Inputs that are given other values."""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from .. import layout as at
+from .. import tir
+from ..tir import Counter, int64, let, when
+from .arrays import opened
+from .objects import NULL, both, extern, is_number, items_of
+from .passes import forget_values, is_prepared
+from .records import store_number, with_graph
+from .structures import Expression, List, Object, words_at
+from .tables import find
+
+
+@with_graph
+def set_values(shared, graph, version, function, x_at, values_at, outcome):
+    """set(x, values): a number, a list of numbers or an array for an input of a graph that has been planned.
+
+    The table has the signatures of inputs, by their Dims, and as limits how many numbers these are.
+    """
+    x = Expression(x_at)
+    with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
+        with find(function, let(x.dim)) as row:
+            signature, count = let(row.signature), let(row.limit)
+            with when(both(is_prepared(shared, graph), graph.unusual == int64(0))):
+                node = words_at(graph.node_rows + x.at * int64(8 * at.NODE_ROW))
+                with when(node[int64(at.NODE_PART)] == signature):
+                    start = let(words_at(graph.records)[node[int64(at.NODE_FIRST)]])
+                    stored = _store(shared, values_at, count, tir.buffer_at(graph.inputs, "float32"), start)
+                    with when(stored.get() != int64(0)):
+                        T.evaluate(forget_values(shared, graph).get())
+                        outcome.give_known(shared.none)
+
+
+def _store(shared, values_at, count, inputs, start):
+    """Store so many numbers, all or none; whether they have been."""
+    stored = Counter(int64(0))
+    with when(count == int64(1)):
+        stored.set(_is_float(shared, values_at).get())
+        with when(stored.get() != int64(0)):
+            store_number(inputs, start, values_at, stored)
+    with when(both(Object(values_at).type == shared.list, List(values_at).size == count)):
+        items = words_at(items_of(shared, values_at))
+        stored.set(int64(1))
+        with T.serial(int64(0), count) as place:
+            with when(stored.get() != int64(0)):
+                stored.set(_is_float(shared, let(items[place])).get())
+        with when(stored.get() != int64(0)), T.serial(int64(0), count) as place:
+            store_number(inputs, start + place, let(items[place]), stored)
+    with opened(shared, values_at) as array:
+        with when(both(array.dims == int64(1), array.count.get() == count)):
+            array.store(inputs, start)
+            stored.set(int64(1))
+    return stored
+
+
+def _is_float(shared, object_at):
+    """Whether an object is a number that a float holds: an int may be too large."""
+    fine = Counter(int64(0))
+    with when(is_number(shared, object_at)):
+        fine.set(int64(1))
+        with when(let(T.call_extern("float64", "PyFloat_AsDouble", object_at)) == tirx.const(-1.0, "float64")):
+            with when(extern("PyErr_Occurred") != int64(NULL)):
+                T.evaluate(T.call_extern("int32", "PyErr_Clear"))
+                fine.set(int64(0))
+    return fine

@@ -1,0 +1,162 @@
+"""Operations that record what they have recorded before, for arguments alike: a template, under a key of all arguments.
+
+A key says of each argument all but which node it is: of an expression its Dim, of a number, a flag or None the value,
+and of a list or tuple the size and its items. Arguments of other kinds have no key.
+"""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import Counter, int64, let, when
+from . import words
+from .objects import (
+    NULL,
+    Call,
+    Int,
+    Outcome,
+    both,
+    either,
+    extern,
+    fits,
+    is_expression,
+    is_index,
+    is_sequence,
+    items_of,
+)
+from .records import Recording, with_graph
+from .structures import Expression, Function, List, Object, Shared, Template, words_at, words_on_stack
+from .tables import Found, mixed
+
+# The lowest two bits of a word say what it is of; a Dim's address, of an expression, has none of them.
+INT, CONSTANT, SIZE = 1, 2, 3
+FLOAT = 6  # stands before the bits of a float: no constant has this address
+LARGEST = 1 << 60
+
+
+class Key:
+    """The key of a call, and its expressions' numbers in their order; `fine`: whether there is one."""
+
+    def __init__(self, shared, version, arguments, count):
+        self.words, self.nodes = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
+        self.size, self.expressions, self.fine = Counter(int64(1)), Counter(int64(0)), Counter(int64(1))
+        with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
+            T.buffer_store(self.words, int64(0), [place])
+        with T.serial(int64(0), count) as place:
+            argument = let(words_at(arguments)[place])
+            items_at, items = Counter(arguments + place * int64(8)), Counter(int64(1))
+            with when(is_sequence(shared, argument)):
+                size = let(List(argument).size)
+                self._add(size * int64(4) + int64(SIZE))
+                items_at.set(items_of(shared, argument))
+                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # more do not fit in any case
+            with T.serial(int64(0), let(items.get())) as number:
+                self._add_item(shared, version, let(words_at(let(items_at.get()))[number]))
+        T.buffer_store(self.words, self.size.get(), [int64(0)])
+
+    def _add(self, word):
+        here = let(self.size.get())
+        fits_in = let(here < int64(words.TEMPLATE_KEY))
+        with when(fits_in):
+            T.buffer_store(self.words, word, [here])
+            self.size.set(here + int64(1))
+        with when(T.Not(fits_in)):
+            self.fine.set(int64(0))
+
+    def _add_item(self, shared, version, item):
+        known, kind = Counter(int64(0)), let(Object(item).type)
+        x = Expression(item)
+        with when(both(is_expression(shared, item), fits(x, version))):
+            known.set(int64(1))
+            self._add(x.dim)
+            with when(self.fine.get() != int64(0)):
+                T.buffer_store(self.nodes, x.at, [self.expressions.get()])
+                self.expressions.set(self.expressions.get() + int64(1))
+        with when(is_index(shared, item)):
+            number = Int(item, shared)
+            inside = T.And(number.value < int64(LARGEST), number.value > int64(-LARGEST))
+            with when(T.And(number.fits.get() != int64(0), inside)):
+                known.set(int64(1))
+                self._add(number.value * int64(4) + int64(INT))
+        with when(either(item == shared.none, item == shared.true, item == shared.false)):
+            known.set(int64(1))
+            self._add(item + int64(CONSTANT))
+        with when(kind == shared.float):
+            known.set(int64(1))
+            self._add(int64(FLOAT))
+            self._add(T.reinterpret("int64", T.call_extern("float64", "PyFloat_AsDouble", item)))
+        with when(known.get() == int64(0)):
+            self.fine.set(int64(0))
+
+    def found(self, function):
+        """The row of a table under this key, if there is one."""
+        value = Counter(int64(0))
+        with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
+            with when(T.Or(self.words[place] != int64(0), place == int64(0))):
+                value.set(mixed(value.get(), self.words[place]))
+
+        def same(row, known):
+            with T.serial(int64(0), let(self.size.get())) as place:
+                with when(row.key_word(place) != self.words[place]):
+                    known.set(int64(0))
+
+        return Found(function, words.TEMPLATE_KEY, let(self.size.get()), same, let(value.get()))
+
+
+@with_graph
+def record_template(shared, graph, version, function, arguments, count, outcome):
+    """Record what the template says that there is under the arguments' key."""
+    key = Key(shared, version, arguments, count)
+    with when(key.fine.get() != int64(0)):
+        with key.found(function) as row:
+            template = Template(row.signature)
+            parts = words_at(let(row.signature + int64(8 * len(words.TEMPLATE))))
+            length, inputs = let(template.length), let(template.inputs)
+            with Recording(shared, outcome, graph, length, let(template.nodes), inputs) as new:
+                first_node, first_input = let(graph.nodes), let(graph.inputs_length)
+                with T.serial(int64(0), length) as place:
+                    kind, number = let(parts[place * int64(2)]), Counter(parts[place * int64(2) + int64(1)])
+                    with when(kind == int64(words.OPERAND)):
+                        number.set(key.nodes[number.get()])
+                    with when(kind == int64(words.NODE)):
+                        number.set(number.get() + first_node)
+                    with when(kind == int64(words.INPUT)):
+                        number.set(number.get() + first_input)
+                    new.write(place, number.get())
+                raw = tir.buffer_at(graph.inputs, "int32")
+                with T.serial(int64(0), inputs) as place:
+                    bits = let(parts[length * int64(2) + place])
+                    T.buffer_store(raw, T.Cast("int32", bits), [first_input + place])
+                graph.inputs_length = first_input + inputs
+                new.finish(row.result)
+
+
+def template(shared_at, function_at, arguments, count, keywords, out):
+    """A function of any arguments that have a key."""
+    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
+    given = let(Call(function, arguments, count, keywords).count())
+    with when(given >= int64(0)):
+        record_template(shared, function, arguments, given, outcome)
+    outcome.otherwise(function.slow, arguments, count, keywords)
+
+
+def key(shared_at, function_at, arguments, count, keywords, out):
+    """key(*arguments): the key of a call as bytes; None if it has none."""
+    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
+    given = let(Call(function, arguments, count, keywords).count())
+    with when(given >= int64(0)):
+        key_as_bytes(shared, arguments, given, outcome)
+    outcome.otherwise(function.slow, arguments, count, keywords)
+
+
+@with_graph
+def key_as_bytes(shared, graph, version, arguments, count, outcome):
+    found = Key(shared, version, arguments, count)
+    with when(found.fine.get() != int64(0)):
+        made = extern("PyBytes_FromStringAndSize", NULL, int64(8 * words.TEMPLATE_KEY))
+        outcome.give(made)
+        with when(made != int64(NULL)):
+            target = words_at(extern("PyBytes_AsString", made))
+            with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
+                T.buffer_store(target, found.words[place], [place])

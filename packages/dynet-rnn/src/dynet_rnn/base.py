@@ -115,7 +115,7 @@ class _RNNBuilder(LayersBuilder):
             ShapeError: a vector is not of size hidden_dim.
         """
         state, graph = self._start, current()
-        if state is not None and state._run.version == graph._version and update is True:
+        if state is not None and state._run.version == graph.records.version and update is True:
             self._run = state._run
         else:
             found, layers = self._known.get(update) or self._loaded(update)

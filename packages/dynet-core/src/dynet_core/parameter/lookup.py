@@ -90,8 +90,9 @@ class LookupParameters(Trained):
             graph_of("lookup", (self,))  # raises if there are no rows
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
         operand, signature = self._operand_for(update), _row_signature(self.type)
-        for record in ROW_FUNCTIONS:
-            record.enter((self.type,), signature.at, signature.dim, self.rows)
+        if update is True:
+            for record in ROW_FUNCTIONS:
+                record.enter((self.type,), signature.at, signature.dim, self.rows)
         return graph.append(signature, (operand, index))
 
     def batch(self, i: Sequence[int], update: bool = True) -> Expression:
@@ -103,8 +104,9 @@ class LookupParameters(Trained):
         operand = self._operand_for(update)
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
         signature = _batch_signature(self.type, len(indices))
-        for record in BATCH_FUNCTIONS:
-            record.enter((self.type, len(indices)), signature.at, signature.dim, self.rows)
+        if update is True:
+            for record in BATCH_FUNCTIONS:
+                record.enter((self.type, len(indices)), signature.at, signature.dim, self.rows)
         return draft().append(signature, [operand, *indices])
 
     def _operand_for(self, update: bool) -> int:

@@ -17,7 +17,7 @@ from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.recorder import commit
-from dynet_core.recorder.compiled import MOST_FREE, SHARED
+from dynet_core.recorder.shared import MOST_FREE, SHARED
 
 DIM = Dim.of((3,))
 
@@ -94,7 +94,7 @@ from dynet_core import renew_cg
 from dynet_core.dim import Dim
 from dynet_core.graph import current
 from dynet_core.recorder import commit
-from dynet_core.recorder.compiled import SHARED
+from dynet_core.recorder.shared import SHARED
 renew_cg()
 held = [commit(Dim.of((3,)), 1, (0,), (), current().records.version) for _ in range(100)]
 del held[::2]

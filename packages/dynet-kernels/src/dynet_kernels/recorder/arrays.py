@@ -9,8 +9,9 @@ from tvm.tirx.script import builder as T
 from .. import tir
 from ..tir import Counter, int64, let, when
 from . import words
+from .inputs import begin_input
 from .objects import both
-from .records import Recording, begin_input, with_graph
+from .recording import Recording, with_graph
 from .structures import Object, words_at, words_on_stack
 from .tables import Found, mixed
 

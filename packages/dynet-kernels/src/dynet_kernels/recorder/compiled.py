@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import struct
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from .. import cache, library
 from ..target import host_cpu
 
-HEAD = struct.Struct("<QQ")  # how long two object files are that follow each other
+HEAD = struct.Struct("<QQQ")  # how long the names are, and two object files, that follow each other
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,8 @@ class Recorder:
         from .functions import FUNCTIONS
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            objects = write_objects(FUNCTIONS, Path(folder), host_cpu().tvm_target())
-        path.write_bytes(b"".join([HEAD.pack(*map(len, objects)), *objects]))
-
-
-NAMES = (
-    "value", "list", "nothing", "address", "differentiate", "renew_quickly",
-    "one", "two", "many", "number", "index", "lookup", "indices", "lookup_indices", "stretch",
-    "scalar", "vector", "array", "set",
-    "template", "key", "commit", "handle", "sequence", "take",
-    "add", "subtract", "multiply", "true_divide", "negative", "subscript",
-    "free", "new", "visit_nothing", "become", "bind", "renew", "cut", "write_inputs", "take_inputs", "enter",
-    "dynet_compute", "dynet_count_in_order", "dynet_make_room", "dynet_make_input_room",
-)  # fmt: skip
-"""The functions, in the order of `functions.FUNCTIONS`, which this must not import: it needs TVM."""
+            parts = [" ".join(FUNCTIONS).encode(), *write_objects(FUNCTIONS, Path(folder), host_cpu().tvm_target())]
+        path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
 
 
 @functools.cache
@@ -55,16 +44,18 @@ def _sources() -> str:
 
 
 def _load(content: bytes):
+    """The module, and the names of its functions in their order."""
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
         raise cache.CacheError("the compiled recorder is not whole")
-    middle = HEAD.size + sizes[0]
-    return cache.load_objects([content[HEAD.size : middle], content[middle:]])
+    ends = list(itertools.accumulate(sizes, initial=HEAD.size))
+    names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
+    return cache.load_objects(objects), names.decode().split()
 
 
 def addresses(shared: int) -> dict[str, int]:
     """The addresses of the functions, which stay for the life of the process, told where the shared words are."""
-    (module,) = library.modules([Recorder()], load=_load)
-    table = np.zeros(len(NAMES), np.int64)
+    ((module, names),) = library.modules([Recorder()], load=_load)
+    table = np.zeros(len(names), np.int64)
     module.get_function("addresses")(int(table.ctypes.data), shared)
-    return dict(zip(NAMES, table.tolist()))
+    return dict(zip(names, table.tolist()))

@@ -1,10 +1,12 @@
-"""The compiled functions by their names; `compiled.NAMES` has these in the same order."""
+"""The compiled functions by their names."""
 
 from __future__ import annotations
 
 from . import words
 from .arrays import record_array
 from .extension import CFunction
+from .inputs import record_scalar, record_vector, take, take_inputs, write_inputs
+from .memory import cut, more_room, renew, renew_quickly
 from .objects import CALLED, called, count_in_order
 from .operations import (
     negative,
@@ -14,25 +16,12 @@ from .operations import (
     record_list,
     record_number,
     record_one,
-    record_scalar,
     record_stretch,
     record_two,
-    record_vector,
     subscript,
 )  # fmt: skip
 from .passes import compute, differentiate, of_node, read_address, read_nothing, read_value
-from .records import (
-    commit,
-    cut,
-    handle,
-    more_room,
-    renew,
-    renew_quickly,
-    sequence,
-    take,
-    take_inputs,
-    write_inputs,
-)
+from .records import commit, handle, sequence
 from .setting import set_values
 from .tables import enter
 from .templates import key, template

@@ -7,6 +7,7 @@ from tvm.tirx.script import builder as T
 from ..tir import Counter, float32, int64, let, when
 from . import words
 from .extension import CFunction
+from .inputs import begin_input, store_number
 from .objects import (
     NULL,
     Int,
@@ -21,7 +22,7 @@ from .objects import (
     items_of,
     not_,
 )
-from .records import Recording, begin_input, give_back, store_number, with_graph
+from .recording import Recording, give_back, with_graph
 from .structures import Expression, Function, List, Object, Shared, Slice, words_at
 from .tables import Found, find, mixed
 
@@ -178,41 +179,6 @@ def record_list(shared, graph, version, function, list_at, outcome):
                     with T.serial(int64(0), size) as place:
                         new.write(variadic + place + int64(1), Expression(let(items[place])).at)
                     new.finish(row.result, [row.signature])
-
-
-def keep_or_give_back(shared, new, start, count, row, fine):
-    """Make a record of an input whose numbers stand in their place, unless one of them could not be stored."""
-    with when(fine.get() != int64(0)):
-        new.graph.inputs_length = start + count
-        new.finish(row.result, [row.signature, start])
-    with when(fine.get() == int64(0)):
-        give_back(shared, new.node)
-
-
-@with_graph
-def record_scalar(shared, graph, version, function, number_at, outcome):
-    """A record of an input of one number."""
-    with when(is_number(shared, number_at)):
-        with find(function, int64(1)) as row, Recording(shared, outcome, graph, 2, inputs=1) as new:
-            (start, inputs), fine = begin_input(new), Counter(int64(1))
-            store_number(inputs, start, number_at, fine)
-            keep_or_give_back(shared, new, start, int64(1), row, fine)
-
-
-@with_graph
-def record_vector(shared, graph, version, function, list_at, outcome):
-    """A record of an input of a list of numbers; the key is how many they are."""
-    with when(Object(list_at).type == shared.list):
-        size, items, fine = let(List(list_at).size), words_at(List(list_at).items), Counter(int64(1))
-        with T.serial(int64(0), size) as place:
-            with when(not_(is_number(shared, let(items[place])))):
-                fine.set(int64(0))
-        with when(T.And(fine.get() != int64(0), size > int64(0))):
-            with find(function, size) as row, Recording(shared, outcome, graph, 2, inputs=size) as new:
-                start, inputs = begin_input(new)
-                with T.serial(int64(0), size) as place:
-                    store_number(inputs, start + place, let(items[place]), fine)
-                keep_or_give_back(shared, new, start, size, row, fine)
 
 
 def operator(name):

@@ -10,7 +10,7 @@ from ..layout import SLOT
 from ..tir import Counter, int64, let, when
 from .extension import CFunction
 from .objects import CALLED, NULL, Call, Outcome, both, extern
-from .records import with_graph
+from .recording import with_graph
 from .structures import Expression, Function, Graph, List, Object, Shared, words_at
 from .tables import find
 

@@ -9,9 +9,10 @@ from .. import layout as at
 from .. import tir
 from ..tir import Counter, int64, let, when
 from .arrays import opened
+from .inputs import store_number
 from .objects import NULL, both, extern, is_number, items_of
 from .passes import forget_values, is_prepared
-from .records import store_number, with_graph
+from .recording import with_graph
 from .structures import Expression, List, Object, words_at
 from .tables import find
 

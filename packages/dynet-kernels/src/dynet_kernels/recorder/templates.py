@@ -25,7 +25,7 @@ from .objects import (
     is_sequence,
     items_of,
 )
-from .records import Recording, with_graph
+from .recording import Recording, with_graph
 from .structures import Expression, Function, List, Object, Shared, Template, words_at, words_on_stack
 from .tables import Found, mixed
 

@@ -8,7 +8,7 @@ from .. import tir
 from ..tir import int64, when
 from . import words
 from .objects import NULL, Outcome, extern
-from .records import give_back
+from .recording import give_back
 from .structures import Expression, Object, Shared, words_at
 
 

@@ -1,0 +1,118 @@
+"""Memory and functions that Python shares with the compiled recorder."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from ctypes import c_int, c_int64, c_ssize_t, c_void_p, py_object
+from typing import Any
+
+import numpy as np
+
+from dynet_kernels.recorder import compiled, words
+
+
+def whole_setting(name: str, default: int) -> int:
+    """A whole number that an environment variable gives."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise ImportError(f"{name} is {text!r}: it must be a whole number, or be left unset")
+    return int(text)
+
+
+_forever: list = []  # what compiled code or CPython refers to by its address
+MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
+"""How many expressions are kept to be used again; with 0 each is really freed, as tools that check memory want it."""
+
+
+def immortal(x: Any) -> Any:
+    """Keep an object for the life of the process, also while Python ends."""
+    _forever.append(x)
+    ctypes.pythonapi.Py_IncRef(py_object(x))
+    return x
+
+
+class Words:
+    """Named words in memory of their own, which is never freed."""
+
+    __slots__ = ("_places", "address", "view")
+
+    def __init__(self, names: Sequence[str]):
+        memory = immortal(np.zeros(len(names), np.int64))
+        self.view, self.address = immortal(memoryview(memory).cast("B").cast("q")), memory.ctypes.data
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def __getitem__(self, name: str) -> int:
+        return self.view[self._places[name]]
+
+    def together(self, places: slice) -> list[int]:
+        """Several words at one moment."""
+        return self.view[places].tolist()
+
+    def set_together(self, places: slice, *values: int) -> None:
+        """Write several words at one moment."""
+        self.view[places] = array.array("q", values)
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self.view[self._places[name]] = value
+
+
+api = ctypes.pythonapi
+for _name, _result, *_arguments in (
+    ("PyType_FromSpecWithBases", py_object, c_void_p, py_object),
+    ("PyType_GenericAlloc", py_object, py_object, c_ssize_t),
+    ("PyThread_tss_alloc", c_void_p),
+    ("PyThread_tss_create", c_int, c_void_p),
+    ("PyThread_tss_get", c_void_p, c_void_p),
+    ("PyThread_tss_set", c_int, c_void_p, c_void_p),
+    ("PyMem_RawCalloc", c_void_p, c_ssize_t, c_ssize_t),
+    ("PyMem_RawFree", None, c_void_p),
+    ("Py_DecRef", None, c_void_p),
+):
+    getattr(api, _name).restype, getattr(api, _name).argtypes = _result, _arguments
+
+SHARED = Words(words.SHARED)
+ADDRESSES = compiled.addresses(SHARED.address)
+
+
+def native(name: str, count: int) -> Callable[..., int]:
+    """A compiled function of so many words. It keeps the GIL, and nothing interrupts it."""
+    function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
+
+    def call(*numbers: int) -> int:
+        try:
+            return function(*numbers)
+        except ctypes.ArgumentError:  # numbers are what is given, so memory has run out
+            raise MemoryError from None
+
+    return call
+
+
+def _refuse_new() -> None:
+    raise TypeError("an expression is made by an operation, such as dy.inputVector, not by its class")
+
+
+for _name, _known in (
+    ("list", list), ("tuple", tuple), ("float", float), ("int", int), ("slice", slice), ("none", None),
+    ("true", True), ("false", False),
+    ("not_implemented", NotImplemented), ("refuse_new", _refuse_new), ("int64", np.int64), ("int32", np.int32),
+    ("float64", np.float64), ("float32", np.float32), ("array", np.ndarray),
+):  # fmt: skip
+    SHARED[_name] = id(immortal(_known))
+SHARED["free_most"] = MOST_FREE
+THREAD_GRAPH = api.PyThread_tss_alloc()
+if not THREAD_GRAPH or api.PyThread_tss_create(THREAD_GRAPH):
+    raise ImportError("dynet: there is no key left under which a thread could keep its graph")
+SHARED["thread_graph"] = THREAD_GRAPH
+
+
+_dims: set = set()
+
+
+def immortal_dim(dim):
+    """A Dim, which is never freed: expressions know its address."""
+    if dim not in _dims:
+        _dims.add(immortal(dim))
+    return dim

@@ -1,0 +1,92 @@
+"""The type of expressions, an extension type of CPython that is made at run time."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_void_p
+from typing import Any
+
+from dynet_kernels.recorder import words
+from dynet_kernels.recorder.words import ANY_GRAPH
+
+from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
+
+_become = native("become", 4)
+
+# Numbers of slots and flags, as CPython's headers have them; they never change.
+TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_TRAVERSE, TP_MEMBERS, TP_FREE = 50, 52, 54, 65, 71, 72, 74
+MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5, 7, 29, 30, 36, 37
+OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
+NO_INSTANCES, BASE_TYPE, HAS_VECTORCALL, HAS_GC = 1 << 7, 1 << 10, 1 << 11, 1 << 14
+METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18
+
+
+class _Slot(ctypes.Structure):
+    _fields_ = [("slot", c_int), ("function", c_void_p)]
+
+
+class _Spec(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("size", c_int), ("item", c_int), ("flags", c_uint), ("slots", c_void_p)]
+
+
+class _Member(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("type", c_int), ("offset", c_ssize_t), ("flags", c_int), ("doc", c_char_p)]
+
+
+def make_type(
+    name: str,
+    names: Sequence[str],
+    members: dict[str, tuple[str, int]],
+    slots: dict[int, int],
+    flags: int,
+    bases: tuple[type, ...],
+) -> Any:
+    """An extension type whose objects are words with these names; `members` are its attributes, with their words."""
+    listed = [
+        _Member(member.encode(), kind, 8 * names.index(word), READ_ONLY, None)
+        for member, (word, kind) in members.items()
+    ]
+    table = immortal((_Member * (len(listed) + 1))(*listed))
+    pairs = [*slots.items(), (TP_MEMBERS, ctypes.addressof(table)), (0, 0)]
+    slot_table = immortal((_Slot * len(pairs))(*[_Slot(*pair) for pair in pairs]))
+    spec = immortal(_Spec(name.encode(), 8 * len(names), 0, DEFAULT | flags, ctypes.addressof(slot_table)))
+    return immortal(api.PyType_FromSpecWithBases(ctypes.addressof(spec), bases))
+
+
+def expression_type(operations: type) -> Any:
+    """The type of expressions, with the methods of a class."""
+    made = make_type(
+        "dynet_core.expression.Expression",
+        words.EXPRESSION,
+        {"at": ("at", LONG_LONG), "version": ("version", LONG_LONG), "type": ("dim", OBJECT)},
+        {
+            TP_DEALLOC: ADDRESSES["free"],
+            TP_NEW: ADDRESSES["new"],
+            # Its own, or it would be one of those that the collector of garbage looks at, as its base is.
+            TP_TRAVERSE: ADDRESSES["visit_nothing"],
+            TP_FREE: ctypes.cast(api.PyObject_Free, c_void_p).value or 0,
+            NB_ADD: ADDRESSES["add"],
+            NB_SUBTRACT: ADDRESSES["subtract"],
+            NB_MULTIPLY: ADDRESSES["multiply"],
+            NB_TRUE_DIVIDE: ADDRESSES["true_divide"],
+            NB_NEGATIVE: ADDRESSES["negative"],
+            MP_SUBSCRIPT: ADDRESSES["subscript"],
+        },
+        BASE_TYPE,
+        (operations,),
+    )
+    if made.__flags__ & HAS_GC:
+        raise ImportError("dynet: expressions would be collected as garbage")
+    SHARED["expression"] = id(made)
+    return made
+
+
+def know_parameters(parameters: type, constant: type, lookup: type) -> None:
+    """Say which types parameters have."""
+    SHARED["parameters"], SHARED["constant"], SHARED["lookup"] = map(id, map(immortal, (parameters, constant, lookup)))
+
+
+def become(x, at: int, dim) -> None:
+    """Make an object a parameter."""
+    _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

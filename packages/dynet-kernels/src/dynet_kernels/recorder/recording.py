@@ -1,0 +1,114 @@
+"""How one record is made: everything is checked before, and nothing comes between.
+
+A compiled function is not interrupted, so a record is whole or absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tvm.tirx.script import builder as T
+
+from .. import tir
+from ..tir import Counter, int64, let, when
+from .objects import NULL, both, extern
+from .structures import Expression, Graph, words_at
+
+
+def thread_graph(shared):
+    """The address of this thread's graph; NULL before the first."""
+    return extern("PyThread_tss_get", shared.thread_graph)
+
+
+def with_graph(emit: Callable) -> Callable:
+    """Emit something where this thread has a graph that goes the quick way: emit(graph, its version)."""
+
+    def emitted(shared, *arguments):
+        graph_at = thread_graph(shared)
+        with when(graph_at != int64(NULL)):
+            graph = Graph(graph_at)
+            version = let(graph.open)
+            with when(version > int64(0)):
+                emit(shared, graph, version, *arguments)
+
+    return emitted
+
+
+class Recording:
+    """A record that is being made in this thread's graph.
+
+    Used as `with Recording(shared, outcome, length) as new`: what is within is emitted where there is room for `length`
+    integers and `inputs` floats, and an expression, `new.node`. Without memory, the outcome is an exception.
+    """
+
+    def __init__(self, shared, outcome, graph, length, nodes=1, inputs=0):
+        self.shared, self.outcome, self.graph = shared, outcome, graph
+        self.length, self.nodes, self.inputs = int64(length), int64(nodes), inputs
+        self._fine, self._taken = Counter(int64(1)), Counter(int64(NULL))
+
+    def __enter__(self):
+        graph, fine = self.graph, self._fine
+        with when(graph.length + self.length > graph.room):
+            fine.set(extern("dynet_make_room", graph.address, self.length))
+        if not isinstance(self.inputs, int) or self.inputs:
+            with when(both(fine.get() != int64(0), graph.inputs_length + int64(self.inputs) > graph.inputs_room)):
+                fine.set(extern("dynet_make_input_room", graph.address, int64(self.inputs)))
+        with when(fine.get() != int64(0)):
+            take_expression(self.shared, self._taken)
+        self._within = when(self._taken.get() != int64(NULL))
+        with when(self._taken.get() == int64(NULL)):
+            self.outcome.done.set(int64(1))
+        self._within.__enter__()
+        self.node = let(self._taken.get())
+        self.start = let(graph.length)
+        self.integers = words_at(graph.records)
+        return self
+
+    def __exit__(self, *problem):
+        return self._within.__exit__(*problem)
+
+    def write(self, place, value):
+        """Write an integer of the record."""
+        T.buffer_store(self.integers, int64(value), [self.start + int64(place)])
+
+    def finish(self, dim, integers=()):
+        """Write the first integers, and have the record be one. The expression is that of the last of its nodes."""
+        for place, value in enumerate(integers):
+            self.write(place, value)
+        graph = self.graph
+        graph.length = self.start + self.length
+        nodes = let(graph.nodes + self.nodes)
+        graph.nodes = nodes
+        become_node(self.node, let(nodes - int64(1)), graph.version, dim)
+        self.outcome.give(self.node)
+
+
+def become_node(expression_at, at, version, dim):
+    expression = Expression(expression_at)
+    expression.references = 1
+    expression.at = at
+    expression.version = version
+    expression.dim = dim
+
+
+def take_expression(shared, taken):
+    """Take an expression from the chain of free ones, or a new one; NULL without memory."""
+    taken.set(shared.free)
+    none_free = taken.get() == int64(NULL)
+    tir.choose(
+        none_free,
+        lambda: taken.set(extern("_PyObject_New", shared.expression)),
+        lambda: shorten_chain(shared, taken.get()),
+    )
+
+
+def shorten_chain(shared, expression_at):
+    shared.free = Expression(expression_at).at
+    shared.free_count = shared.free_count - int64(1)
+
+
+def give_back(shared, expression_at):
+    """Put an expression that was taken back into the chain."""
+    Expression(expression_at).at = shared.free
+    shared.free = expression_at
+    shared.free_count = shared.free_count + int64(1)

@@ -32,7 +32,7 @@ LIBRARY = tuple(
 ALL = os.environ.get("DYNET_STRESS") == "all"
 TIMES = 6 if ALL else 1  # how often a place of the code is tried, beside its first time
 PLACES = {"lines": 40, "memory-errors": 20, "bytecodes": 20}  # that are tried of each scenario, unless all are
-SECONDS = 20 if ALL else 4  # after which a trial is taken to wait for ever
+SECONDS = 20  # after which a trial is taken to wait for ever
 MOST_HANGS = 2  # of a scenario
 fresh = count(11)  # sizes that have not been seen before
 

@@ -49,7 +49,7 @@ def _learning(slow: Callable, enter: Callable) -> Callable:
         if template is not None and before == template:
             enter(key, template, result.type)
             calls = MOST_CALLS
-        seen[key] = calls + 1, template
+        seen[key] = calls + 1, template or before
         return result
 
     return record

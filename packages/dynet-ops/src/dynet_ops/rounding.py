@@ -10,7 +10,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import Op_, Sample, register
 from dynet_core.record import one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
@@ -52,8 +52,8 @@ def _rounding(name: str, formula: Callable) -> dict[str, Callable[[Expression], 
     }
 
 
-def _enter(function: Callable, reference: Callable) -> None:
-    register(
+def _enter(function: Op_, reference: Callable) -> Op_:
+    return register(
         function,
         elementwise=True,
         reference=lambda x, gradient_mode=ZERO: reference(x),
@@ -112,8 +112,8 @@ def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     return _round[checked_gradient_mode("round", gradient_mode)](x)
 
 
-_enter(floor, np.floor)
-_enter(ceil, np.ceil)
-_enter(round, lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
+floor = _enter(floor, np.floor)
+ceil = _enter(ceil, np.ceil)
+round = _enter(round, lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
 
 __all__ = ["ceil", "floor", "round"]

@@ -101,7 +101,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
     if isinstance(unusual, FunctionType):  # which takes what the first one does not know
         slow = describe(unusual, documented, around)
     else:
-        slow = with_keywords(documented, functools.partial(around, unusual) if around else unusual)
+        slow = with_keywords(documented, functools.partial(around, unusual) if around else unusual, record)
     _documented[id(record)] = immortal(documented)
     _take_names(record, documented)
     _word(record, "parameters").value = id(immortal(tuple(map(sys.intern, inspect.signature(documented).parameters))))

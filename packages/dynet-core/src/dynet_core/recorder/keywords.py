@@ -7,8 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 
-def with_keywords(documented: Callable, record: Callable) -> Callable:
-    """A function with the parameters of one that is documented, which calls another by place."""
+def with_keywords(documented: Callable, record: Callable, in_order: Callable | None = None) -> Callable:
+    """A function with the parameters of one that is documented, which calls another by place.
+
+    Args:
+        in_order: what is called where arguments by keyword have been put in order; `record` if None.
+    """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
     most, least = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
@@ -19,13 +23,15 @@ def with_keywords(documented: Callable, record: Callable) -> Callable:
         if named:
             given, found = list(arguments), 0
             for parameter in names[len(arguments) :]:
+                if found == len(named):
+                    break
                 if parameter in named:
                     given.append(named[parameter])
                     found += 1
                 else:
                     given.append(defaults[parameter])
-            if found == len(named) and all(value is not inspect.Parameter.empty for value in given):
-                return record(*given)
+            if found == len(named) and len(given) >= least and all(x is not inspect.Parameter.empty for x in given):
+                return (in_order or record)(*given)
         if named or not least <= len(arguments) <= most:
             try:
                 signature.bind(*arguments, **named)

@@ -1,0 +1,152 @@
+"""Arrays as inputs, and inputs that are given other values: the first time, and as compiled code does it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dynet_ops as dy
+from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, errors, renew_cg
+
+TIMES = 3
+DTYPES = ["float32", "float64", "int64", "int8", "uint16", "bool", "float16", ">f4", ">f8"]
+steps = st.sampled_from([1, 2, -1, 3])
+
+
+@st.composite
+def arrays(draw):
+    """Arrays of any layout."""
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=0, max_size=5)))
+    array = np.random.default_rng(draw(st.integers(0, 99))).normal(0, 9, [3 * size for size in shape])
+    array = array.astype(draw(st.sampled_from(DTYPES)))
+    array = array[tuple([slice(None, None, draw(steps)) for _ in shape])]
+    array = array[tuple([slice(0, size) for size in shape])]
+    return array.transpose(draw(st.permutations(range(len(shape)))))
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrays())
+def test_an_array_of_any_layout(array):
+    renew_cg()
+    for _ in range(TIMES):
+        x = dy.inputTensor(array)
+        assert x.npvalue().tolist() == array.astype(np.float32).reshape(x.dim()[0]).tolist()
+        if array.ndim == 1:
+            assert dy.inputVector(array).npvalue().tolist() == array.astype(np.float32).tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrays(), st.integers(0, 3))
+def test_set_takes_what_inputs_take(array, others):
+    array = array.ravel()
+    renew_cg()
+    for _ in range(others):
+        dy.inputVector([0.5, 0.25])
+    x, number = dy.vecInput(array.size), dy.scalarInput(1.0)
+    total = dy.sum_elems(x) * number
+    for k in range(TIMES):
+        for given in (array, array.tolist(), array + k):
+            x.set(given)
+            number.set(float(k))
+            expected = np.asarray(given).astype(np.float32)
+            assert x.npvalue().tolist() == expected.tolist()
+            assert total.value() == pytest.approx(float(expected.astype(float).sum()) * k, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1.0], errors.ShapeError),
+        ([1.0, 2.0, 3.0], errors.ShapeError),
+        (np.zeros(3), errors.ShapeError),
+        (np.zeros((2, 1)), errors.ShapeError),
+        (1.0, errors.ShapeError),
+        ([1.0, "2"], errors.ArgumentTypeError),
+        ([1.0, None], errors.ArgumentTypeError),
+        ([1.0, 10**400], errors.ArgumentTypeError),
+        (np.array([1, 2j]), errors.ArgumentTypeError),
+        ("12", errors.ArgumentTypeError),
+    ],
+)
+def test_values_that_are_refused_change_nothing(values, kind):
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    y = x * 2
+    for _ in range(TIMES):
+        assert y.value() == [2.0, 4.0]
+        with pytest.raises(kind, match="^set: "):
+            x.set(values)
+        x.set([1.0, 2.0])
+
+
+def test_what_is_no_input_is_refused_also_after_inputs_have_been_set():
+    renew_cg()
+    model = ParameterCollection()
+    xs = [dy.inputVector([float(k), 1.0]) for k in range(60)]
+    computed = [xs[0] + 1, dy.concatenate([dy.pick(x, 0) for x in xs[:2]]), dy.esum(xs), model.add_parameters(2)]
+    for _ in range(TIMES):
+        for x in xs:
+            x.set([2.0, 3.0])
+        assert computed[2].value() == [120.0, 180.0]
+        for y in computed:
+            with pytest.raises(errors.ArgumentError, match="expected an input"):
+                y.set([1.0, 2.0])
+    renew_cg()
+    with pytest.raises(errors.StaleExpressionError):
+        xs[0].set([1.0, 2.0])
+
+
+def test_inputs_are_set_after_a_part_of_the_graph_has_been_taken_back():
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    y = x * 2
+    for k in range(5):
+        y.value()
+        cg_checkpoint()
+        other = dy.inputVector([7.0, 8.0])
+        z = other + x
+        assert z.value() == [7.0 + (k or 1), 10.0]
+        cg_revert()
+        dy.inputVector([5.0])  # stands where `other` did
+        third = dy.inputVector([3.0, 3.0]) + y
+        with pytest.raises(errors.StaleExpressionError):
+            other.set([0.0, 0.0])
+        x.set([k + 1.0, 2.0])
+        assert y.value() == [2.0 * (k + 1), 4.0]
+        assert third.value() == [2.0 * (k + 1) + 3, 7.0]
+
+
+def test_a_pass_after_set_has_the_new_values():
+    renew_cg()
+    model = ParameterCollection()
+    w = model.parameters_from_numpy(np.array([1.0, 2.0]))
+    x, target = dy.vecInput(2), dy.scalarInput(0.0)
+    loss = dy.square(dy.dot_product(w, x) - target)
+    for k in range(5):
+        x.set([k, 1.0])
+        target.set(k)
+        error = k + 2.0 - k
+        loss.backward()
+        assert w.grad_as_array().tolist() == [2 * error * k, 2 * error]
+        w.scale_gradient(0)
+        loss.backward(full=True)
+        assert x.gradient().tolist() == [2 * error, 4 * error]
+        w.scale_gradient(0)
+
+
+@pytest.mark.parametrize("flag", [True, False, np.True_])
+def test_methods_with_a_flag(flag):
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    y, s = x * 2, dy.sum_elems(x)
+    for _ in range(TIMES):
+        assert y.value(flag) == y.vec_value(flag) == y.value(recalculate=flag) == [2.0, 4.0]
+        assert s.value(flag) == s.scalar_value(flag) == s.scalar_value(recalculate=flag) == 3.0
+        assert s.vec_value(flag) == [3.0]
+        assert y.forward(flag) is None and y.npvalue(flag).tolist() == [2.0, 4.0]
+        s.backward(flag)
+        s.backward(full=flag)
+    for wrong in (2, "no", None, 1.5):
+        for call in (y.value, y.vec_value, s.scalar_value, y.forward, s.backward):
+            with pytest.raises(errors.ArgumentTypeError):
+                call(wrong)

@@ -45,10 +45,10 @@ def test_set_takes_what_inputs_take(array, others):
     x, number = dy.vecInput(array.size), dy.scalarInput(1.0)
     total = dy.sum_elems(x) * number
     for k in range(TIMES):
-        for given in (array, array.tolist(), array + k):
-            x.set(given)
+        for values in (array, array.tolist(), array + k):
+            x.set(values)
             number.set(float(k))
-            expected = np.asarray(given).astype(np.float32)
+            expected = np.asarray(values).astype(np.float32)
             assert x.npvalue().tolist() == expected.tolist()
             assert total.value() == pytest.approx(float(expected.astype(float).sum()) * k, rel=1e-3, abs=1e-3)
 

@@ -1,6 +1,8 @@
 """Ops and expressions as Python sees them: functions and objects that nobody changes."""
 
 import pickle
+import typing
+import weakref
 
 import pytest
 
@@ -42,6 +44,24 @@ def test_an_op_is_found_by_its_name(op):
         assert pickle.loads(pickle.dumps(op.record)) is op.record
         assert op.record.__name__ == op.record.__qualname__ == op.name
         assert op.record.__doc__
+
+
+@pytest.mark.parametrize("name", ["tanh", "softmax", "pick", "concatenate", "inputTensor"])
+def test_an_op_tells_what_functions_tell(name):
+    function = getattr(dy, name)
+    documented = function.__wrapped__
+    for fact in ("__annotations__", "__defaults__", "__kwdefaults__", "__globals__", "__code__", "__doc__"):
+        assert getattr(function, fact) == getattr(documented, fact)
+    assert typing.get_type_hints(function)["return"] is Expression
+    assert weakref.ref(function)() is function
+    assert {function: 1}[function] == 1
+
+
+def test_elements_come_from_either_end():
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0, 3.0])
+    assert [e.value() for e in x] == [1.0, 2.0, 3.0]
+    assert [e.value() for e in reversed(x)] == [3.0, 2.0, 1.0]
 
 
 def test_no_expression_is_made_by_its_class():

@@ -89,5 +89,11 @@ def _elements(x: Expression):
     return (item(x, index) for index in range(x.type.rows))
 
 
+def _elements_from_the_end(x: Expression):
+    """The elements along the first dimension, the last one first."""
+    return (item(x, index) for index in reversed(range(x.type.rows)))
+
+
 subscript(pick, pickrange, item)
 Expression.__iter__ = _elements  # type: ignore[attr-defined]
+Expression.__reversed__ = _elements_from_the_end  # type: ignore[attr-defined]

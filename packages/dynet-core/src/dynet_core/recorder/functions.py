@@ -27,6 +27,7 @@ FunctionType = make_type(
     words.FUNCTION,
     {
         "__vectorcalloffset__": ("vectorcall", SSIZE),
+        "__weaklistoffset__": ("weak", SSIZE),
         "__name__": ("name", OBJECT),
         "__qualname__": ("qualname", OBJECT),
     },
@@ -144,7 +145,10 @@ def _fact(name: str) -> property:
 
 for _name, _attribute in {
     "__doc__": _fact("__doc__"),
-    "__module__": _fact("__module__"),
+    **{
+        name: _fact(name)
+        for name in ("__module__", "__annotations__", "__defaults__", "__kwdefaults__", "__globals__", "__code__")
+    },
     "__wrapped__": property(lambda self: _documented[id(self)]),
     "__reduce__": lambda self: self.__qualname__,
     "__repr__": lambda self: f"<function {self.__qualname__}>",

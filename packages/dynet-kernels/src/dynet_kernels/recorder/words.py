@@ -21,8 +21,8 @@ WATCHED = -2  # `open` of a graph whose records do not go the quick way
 
 # A recording function. `slow` is the Python function that does what is unusual. A table of `mask` + 1 rows, of which
 # `used` are taken, holds the signatures known so far; a row is `key` words, and then the words of ROW. `parameters` is
-# a tuple of names.
-FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname")
+# a tuple of names; `weak` refers to weak references.
+FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname", "weak")
 ROW = ("signature", "result", "limit")  # of the node: where its signature stands, its Dim, and what an index is below
 
 MOST_ARGUMENTS = 6

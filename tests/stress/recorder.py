@@ -59,6 +59,15 @@ class Program:
         values = [k / 8 for k in range(a, a + 1 + b % 4)]
         return dy.inputVector(values) if c % 2 else dy.inputTensor(np.array(values))
 
+    def set_input(self, a, b, c):
+        """An input that is given other values."""
+        x = dy.inputVector([0.0, 0.0, 0.0])
+        if c % 2:
+            (x + 1).value()
+        values = [a / 8, b / 8, c / 8]
+        x.set([values, np.array(values), np.array(values, np.float32)][a % 3])
+        return x
+
     def add_network(self, a, b, c):
         start = NETWORKS[a % 3].initial_state()
         xs = [self.vector(b + k) for k in range(1 + c % 4)]
@@ -115,6 +124,12 @@ OPS = (
     lambda p, a, b, c: dy.reshape(p.operand(a), (1, p.operand(a).dim()[0][0])),
     lambda p, a, b, c: dy.hinge(p.vector(a), b % 3),
     lambda p, a, b, c: dy.dropout(p.vector(a), 0.0),
+    lambda p, a, b, c: dy.dropout(p.vector(a), 0.5),
+    lambda p, a, b, c: [dy.noise(p.vector(a), 1.0), dy.random_normal((3,)), dy.random_bernoulli((3,), 0.5)],
+    lambda p, a, b, c: [p.operand(a).npvalue(True), p.operand(b)][1],
+    lambda p, a, b, c: dy.softmax(p.operand(a), b % 2),
+    lambda p, a, b, c: dy.sum_dim(p.operand(a), [b % 2], c % 2 == 1),
+    lambda p, a, b, c: p.set_input(a, b, c),
     lambda p, a, b, c: dy.layer_norm(p.vector(a), p.vector(b), p.vector(c)),
     # leaves
     Program.inputs,
@@ -142,6 +157,7 @@ OPS = (
 
 def run(instructions: list[list[int]]) -> dict:
     """Record a program, compute and differentiate it."""
+    dy.reset_random_seed(1)
     for p, values in zip(MODEL.parameters_list(), FIRST[0]):
         p.set_value(values)
     dy.renew_cg()

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import ParameterCollection, errors, recorder, renew_cg, templates
+from dynet_core import (
+    ParameterCollection,
+    cg_checkpoint,
+    cg_revert,
+    errors,
+    recorder,
+    renew_cg,
+    reset_random_seed,
+    templates,
+)
 from dynet_core.graph import current
 from dynet_core.op import OPS, register
 from dynet_ops.testing import draw, record
@@ -188,12 +197,7 @@ def test_what_else_happens_teaches_nothing(op):
         calls.append(None)
         return x + other
 
-    def draws(x):
-        """x with noise."""
-        calls.append(None)
-        return dy.noise(x, 1.0) + 0
-
-    for function in (counts, reads, takes_another, draws):
+    for function in (counts, reads, takes_another):
         found = register(function, reference=lambda x: x, samples=[])
         calls.clear()
         renew_cg()
@@ -203,6 +207,43 @@ def test_what_else_happens_teaches_nothing(op):
             assert function is not counts or value == [2 * k + 1, k + 2]
         assert len(calls) == 20
         del OPS[function.__name__]
+
+
+RANDOM = [
+    lambda x: dy.dropout(x, 0.5),
+    lambda x: dy.noise(x, 1.0),
+    lambda x: dy.dropout_batch(x, 0.5),
+    lambda x: dy.block_dropout(x, 0.5),
+    lambda x: dy.random_normal((4,)),
+    lambda x: dy.random_uniform(4, -1.0, 2.0),
+    lambda x: dy.random_gumbel((4,)) + dy.dropout(x, 0.25),
+]
+
+
+@pytest.mark.parametrize("call", RANDOM)
+def test_random_ops_draw_each_time(call):
+    def values():
+        reset_random_seed(3)
+        found = []
+        for k in range(4):
+            renew_cg()
+            for _ in range(k):
+                dy.inputVector([0.5])
+            x = dy.inputTensor(np.arange(1.0, 9.0).reshape(4, 2), batched=True)
+            ys = [call(x) for _ in range(k + 1)]
+            found += [y.npvalue().tolist() for y in ys]
+            found += [y.npvalue(True).tolist() for y in ys]  # all are drawn anew
+            cg_checkpoint()
+            call(x).value()
+            cg_revert()
+            found += [ys[0].npvalue(True).tolist(), call(x).npvalue().tolist()]
+            x.set(np.ones(8))
+            found.append(ys[-1].npvalue().tolist())
+        return found
+
+    first = values()
+    assert first == values() == values()  # which the seed says
+    assert len({str(value) for value in first}) > 2
 
 
 @compiled
@@ -260,9 +301,11 @@ def test_another_thread_uses_the_same_templates(op):
     found = []
 
     def use():
+        values = []
         for k in range(TIMES):
             renew_cg()
-            found.append(op(dy.inputVector([1.0, k]), dy.inputVector([2.0, 3.0])).value())
+            values.append(op(dy.inputVector([1.0, k]), dy.inputVector([2.0, 3.0])).value())
+        found.append(values)
 
     use()
     threads = [threading.Thread(target=use) for _ in range(4)]
@@ -270,7 +313,7 @@ def test_another_thread_uses_the_same_templates(op):
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [[3.0, (k + 0.5) * 3] for _ in range(5) for k in range(TIMES)]
+    assert found == [[[3.0, (k + 0.5) * 3] for k in range(TIMES)]] * 5
 
 
 def test_graphs_that_are_watched_are_recorded_by_python(op):

@@ -133,7 +133,6 @@ class Engine:
     def __init__(self, recorded: Records):
         self.recorded = recorded
         self.kept: list = []  # memory that the graph may refer to, and nobody else does
-        self.keys: list[int] = []  # where among its inputs keys of random nodes stand
         # Of tables that are operands as a whole: what touched rows are noted in, and the table's row for the planner.
         self.whole: list[tuple[np.ndarray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
@@ -176,7 +175,7 @@ class Engine:
     def successor(self) -> Engine:
         """Another engine for the same graph, whose buffers are new."""
         new = Engine(self.recorded)
-        new.kept, new.keys, new.whole, new.large = self.kept, self.keys, self.whole, True
+        new.kept, new.whole, new.large = self.kept, self.whole, True
         return new
 
     def use_whole(self, touched: np.ndarray, row: int) -> None:

@@ -20,7 +20,6 @@ from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE
 from .graph_methods import GraphMethods
 from .memory import floats_at
-from .noise import renew_keys
 from .recorder import ANY_GRAPH, commit, take
 from .signature import TABLE, Signature
 
@@ -140,8 +139,7 @@ class Graph(GraphMethods):
         self.check_thread()
         self.forget_values()
         self.records.differentiated = UNDIFFERENTIATED
-        if self.engine.keys:
-            renew_keys(self)
+        self.records.renew_keys()
 
     def forget_values(self) -> None:
         """Have all values computed again, from the same inputs and with the same noise."""
@@ -265,7 +263,7 @@ class Draft:
 
     def take(self, values: Sequence[float]) -> int:
         """Keep input values; where they begin among the inputs."""
-        return take((), tuple(values))
+        return take(tuple(values))
 
     def take_array(self, values: np.ndarray) -> int:
         """Keep the values of a float32 array, column by column."""
@@ -355,8 +353,6 @@ def renew() -> Graph:
     graph.records.differentiated = UNDIFFERENTIATED
     if graph.survey.records:
         graph.survey = Survey()
-    if engine.keys:
-        engine.keys.clear()
     if graph.watch is not None:
         graph.watch = None
     graph.records.renew()

@@ -65,7 +65,7 @@ def register(function: Op_, *, repeats: bool = True, **facts) -> Op_:
     name = function.__name__
     if name in OPS:
         raise ValueError(f"op {name} is defined twice")
-    if repeats and not facts.get("random"):
+    if repeats:
         function = with_templates(function)
     OPS[name] = Op(name, function, **facts)
     return function

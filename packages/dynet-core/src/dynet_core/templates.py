@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dynet_kernels import layout as at
-from dynet_kernels.recorder.words import INPUT, LITERAL, NODE, OPERAND
+from dynet_kernels.recorder.words import INPUT, KEY, LITERAL, NODE, OPERAND
 
 from . import recorder
 from .expression import Expression
@@ -58,7 +58,7 @@ def _learning(slow: Callable, enter: Callable) -> Callable:
 def _state(graph: Graph) -> tuple:
     """What must be the same after an op as before, and how far the graph has got."""
     engine, records = graph.engine, graph.records
-    same = records.version, records.computed, len(engine.keys), len(engine.whole), graph.watch, recorder.passes()
+    same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
     return same, records.ends()
 
 
@@ -93,7 +93,11 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
     if inputs - first_input > MOST_INPUTS:
         return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
-    return [len(integers), nodes - first_node, len(bits), *[word for pair in places for word in pair], *bits]
+    keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
+    for key in keys:  # which the recorder draws, and links to the one before
+        bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
+    head = len(integers), nodes - first_node, len(bits), len(keys)
+    return [*head, *[word for pair in places for word in pair], *bits, *keys]
 
 
 def _expressions(arguments: Sequence) -> list:

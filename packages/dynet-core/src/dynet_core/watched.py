@@ -135,7 +135,6 @@ def revert(graph: Graph) -> None:
     graph.records.differentiated = UNDIFFERENTIATED
     starts = {node: start for node, start in survey.starts.items() if node < last.nodes}
     graph.survey = Survey(min(survey.records, last.records), min(survey.nodes, last.nodes), starts)
-    engine.keys[:] = [start for start in engine.keys if start < last.inputs]
     watch.checked = min(watch.checked, last.nodes)
     watch.checked_records = min(watch.checked_records, last.records)
     watch.older.cut(graph.records.version, last.nodes)

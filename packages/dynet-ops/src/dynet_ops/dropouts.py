@@ -148,13 +148,9 @@ def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: floa
 
 
 _SAMPLES = [((5,), 1), ((17,), 4), ((1,), 2), ((3, 4), 3)]
-for function in (block_dropout, dropout_batch):
-    register(
-        function,
-        reference=lambda x, p: x,
-        random=True,
-        samples=[Sample([shape], {"p": 0.0}) for shape in _SAMPLES],
-    )
+_ALL = [Sample([shape], {"p": 0.0}) for shape in _SAMPLES]
+block_dropout = register(block_dropout, reference=lambda x, p: x, random=True, samples=_ALL)
+dropout_batch = register(dropout_batch, reference=lambda x, p: x, random=True, samples=_ALL)
 dropout_dim = register(
     dropout_dim,
     reference=lambda x, d, p: x,

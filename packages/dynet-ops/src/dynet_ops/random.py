@@ -7,28 +7,27 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dynet_core import noise as keys
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.graph import Draft, draft
-from dynet_core.op import Sample, register
+from dynet_core.op import Op_, Sample, register
 from dynet_core.record import append, graph_of
+from dynet_core.recorder import take_keyed
 from dynet_core.signature import Signature, Step, View, constant, copy_step
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
+from dynet_kernels.recorder.words import KEY
 from dynet_kernels.rule import Rule
 
 from .with_number import finite
 
-KEY = ("seed", "count")
-
 
 def keyed(graph: Draft, *numbers: float) -> list[int]:
     """Where the key of a new random node and its numbers stand among the inputs."""
-    start = keys.take_key(graph.graph, numbers)
-    return [*range(start, start + keys.KEY + len(numbers))]
+    start = take_keyed(numbers)
+    return [*range(start, start + len(KEY) + len(numbers))]
 
 
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
@@ -137,13 +136,13 @@ def random_gumbel(dim, mu: float = 0.0, beta: float = 1.0, batch_size: int = 1) 
     return _gumbel(dim, batch_size, *numbers)
 
 
-def _enter(function: Callable, value: Callable, *attributes: dict) -> None:
+def _enter(function: Op_, value: Callable, *attributes: dict) -> Op_:
     """Enter a random tensor in the table, with attributes for which only one value is possible."""
 
     def reference(dim, batch_size=1, **numbers):
         return np.full((*dim, batch_size), value(**numbers))
 
-    register(
+    return register(
         function,
         reference=reference,
         whole_batch=True,
@@ -153,7 +152,7 @@ def _enter(function: Callable, value: Callable, *attributes: dict) -> None:
     )
 
 
-_enter(
+random_normal = _enter(
     random_normal,
     lambda mean, stddev: mean,
     {"dim": (1,), "mean": 2.0, "stddev": 0.0},
@@ -161,7 +160,7 @@ _enter(
     {"dim": (5, 3), "mean": 0.3, "stddev": 0.0, "batch_size": 2},
     {"dim": (2, 1, 4), "mean": 1.0, "stddev": 0.0, "batch_size": 3},
 )
-_enter(
+random_uniform = _enter(
     random_uniform,
     lambda left, right: left,
     {"dim": (1,), "left": 2.0, "right": 2.0},
@@ -169,7 +168,7 @@ _enter(
     {"dim": (5, 3), "left": 0.3, "right": 0.3, "batch_size": 2},
     {"dim": (2, 1, 4), "left": 1.0, "right": 1.0, "batch_size": 3},
 )
-_enter(
+random_bernoulli = _enter(
     random_bernoulli,
     lambda p, scale=1.0: scale if p else 0.0,
     {"dim": (1,), "p": 1.0},
@@ -177,7 +176,7 @@ _enter(
     {"dim": (5, 3), "p": 0.0, "scale": 2.0, "batch_size": 2},
     {"dim": (2, 1, 4), "p": 1.0, "scale": 0.3, "batch_size": 3},
 )
-_enter(
+random_gumbel = _enter(
     random_gumbel,
     lambda mu, beta: mu,
     {"dim": (1,), "mu": 2.0, "beta": 0.0},

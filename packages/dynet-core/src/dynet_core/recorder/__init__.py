@@ -8,7 +8,8 @@ compiled one has to know. Both have:
   `type` (its Dim). The version of a parameter is ANY_GRAPH.
 - `Records`: what one thread has recorded; `adopt` makes it that of the thread that calls.
 - `commit(dim, nodes, head, operands, version)` adds a record to it, `sequence` one of a list of nodes, `take` input
-  values; `handle(at, dim)` gives an expression of a node.
+  values, `take_keyed` those of a random node; `handle(at, dim)` gives an expression of a node.
+- `noise`, `set_noise` and `draw`: where the keys of random nodes come from.
 - `function(kind, slow)`: a function that records quickly what it knows, and calls `slow` for the rest, which says what
   there is to know by `enter`.
 - `with_templates(op, learn)`: has an op recorded as it was before, where its arguments have the same `key`.
@@ -59,6 +60,7 @@ Records = _recorder.Records
 become = _recorder.become
 commit = _recorder.commit
 describe = _recorder.describe
+draw = _recorder.draw
 expression_type = _recorder.expression_type
 function = _recorder.function
 generation = _recorder.generation
@@ -67,17 +69,20 @@ key = _recorder.key
 know_parameters = _recorder.know_parameters
 negative = _recorder.negative
 next_generation = _recorder.next_generation
+noise = _recorder.noise
 note_pass = _recorder.note_pass
 operator = _recorder.operator
 passes = _recorder.passes
 sequence = _recorder.sequence
+set_noise = _recorder.set_noise
 subscript = _recorder.subscript
 take = _recorder.take
+take_keyed = _recorder.take_keyed
 with_templates = _recorder.with_templates
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "describe",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "describe", "draw",
     "expression_type", "function", "generation", "handle", "key", "know_parameters", "negative",
-    "next_generation", "note_pass", "operator", "passes", "sequence",
-    "subscript", "take", "with_templates",
+    "next_generation", "noise", "note_pass", "operator", "passes", "sequence", "set_noise",
+    "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

@@ -4,19 +4,23 @@ from .functions import FunctionType, describe, function, negative, operator, sub
 from .records import (
     Records,
     commit,
+    draw,
     generation,
     handle,
     key,
     next_generation,
+    noise,
     note_pass,
     passes,
     sequence,
+    set_noise,
     take,
+    take_keyed,
 )  # fmt: skip
 from .types import become, expression_type, know_parameters
 
 __all__ = [
-    "FunctionType", "Records", "become", "commit", "describe", "expression_type", "function", "generation", "handle",
-    "key", "know_parameters", "negative", "next_generation", "note_pass", "operator", "passes", "sequence", "subscript",
-    "take", "with_templates",
+    "FunctionType", "Records", "become", "commit", "describe", "draw", "expression_type", "function", "generation",
+    "handle", "key", "know_parameters", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
+    "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

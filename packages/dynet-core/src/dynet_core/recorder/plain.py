@@ -58,7 +58,7 @@ def know_parameters(parameters: type, constant: type, lookup: type) -> None:
 class Records:
     """What a thread has recorded."""
 
-    __slots__ = ("_entries", "_flat", "_floats", "computed", "differentiated", "version")
+    __slots__ = ("_entries", "_flat", "_floats", "computed", "differentiated", "key_places", "version")
 
     def __init__(self):
         self.renew()
@@ -75,6 +75,7 @@ class Records:
         # at a time, so that a record is whole or absent.
         self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
         self.computed, self.differentiated = (0, 0), (-1, False)
+        self.key_places: list[int] = []
         self.version = next(_versions)
 
     def cut(self, nodes: int, length: int, inputs_length: int) -> None:
@@ -83,6 +84,7 @@ class Records:
         self._flat = array.array("q")
         self._entries = [entry for entry in self._entries if entry[1] <= length]
         del self._floats[inputs_length:]
+        self.key_places = [place for place in self.key_places if place < inputs_length]
 
     def end(self) -> None:
         """The thread has ended: its expressions are nobody's."""
@@ -145,6 +147,15 @@ class Records:
         """A copy of input values."""
         return np.array(self._floats[start : start + count])
 
+    def keys(self, begin: int) -> list[int]:
+        """Where among the inputs, from `begin` on, the keys of random nodes stand, the newest first."""
+        return [place for place in reversed(self.key_places) if place >= begin]
+
+    def renew_keys(self) -> None:
+        """Draw the keys of random nodes anew."""
+        for place in reversed(self.key_places):
+            self.write(place, _key())
+
     def write(self, start: int, values: np.ndarray) -> None:
         """Replace input values by those of a float32 array, column by column."""
         self._floats[start : start + values.size] = array.array("f", values.tobytes(order="F"))
@@ -196,10 +207,44 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
     return None if last is None else [handle(last.at + 1 + k - len(xs), result) for k in range(len(xs))]
 
 
-def take(bits: Sequence[int], numbers: Sequence[float]) -> int:
-    """Keep ints, each as the bits of a float, and floats among the inputs; where they begin."""
-    bits_of, given = np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float64).astype(np.float32)
-    return _thread.records.take(np.concatenate([bits_of, given]))
+def take(numbers: Sequence[float]) -> int:
+    """Keep floats among the inputs; where they begin."""
+    return _thread.records.take(np.array(numbers, np.float64).astype(np.float32))
+
+
+def take_keyed(numbers: Sequence[float]) -> int:
+    """Keep a new key and floats among the inputs; where the key is."""
+    records, given = _thread.records, np.array(numbers, np.float64).astype(np.float32)
+    place = np.zeros(1, np.float32)  # where the compiled recorder notes the key before
+    start = records.take(np.concatenate([place, _key(), given])) + 1
+    records.key_places.append(start)
+    return start
+
+
+_noise = 0, itertools.count()
+
+
+def _key() -> np.ndarray:
+    seed, counter = _noise
+    return np.array([seed, next(counter) & 0xFFFFFFFF], np.uint32).view(np.float32)
+
+
+def noise() -> tuple[int, int]:
+    """The seed of the keys of random nodes, and how many have been drawn."""
+    seed, drawn = _noise[0], draw()
+    set_noise(seed, drawn)
+    return seed, drawn
+
+
+def set_noise(seed: int, drawn: int) -> None:
+    """Go on with the keys of a seed after so many."""
+    global _noise
+    _noise = seed, itertools.count(drawn)
+
+
+def draw() -> int:
+    """Draw a key that is no node's: its count."""
+    return next(_noise[1])
 
 
 def function(kind: str, slow: Callable) -> Any:

@@ -6,7 +6,7 @@ import ctypes
 import itertools
 import sys
 from collections.abc import Sequence
-from ctypes import c_int64, c_void_p, py_object
+from ctypes import c_int32, c_int64, c_void_p, py_object
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from .shared import SHARED, THREAD_GRAPH, Words, api, native
 
 _write_inputs = native("write_inputs", 4)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 4), native("take_inputs", 3)
+_renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
 def _refuse_commit(dim, nodes, head, operands, version) -> None:
@@ -31,9 +32,12 @@ def _refuse_handle(at, dim) -> None:
     raise IndexError(f"this thread's graph has no node {at}")
 
 
-def _take_unusual(bits: Sequence[int], numbers: Sequence[float]) -> int:
-    values = np.concatenate([np.array(bits, np.uint32).view(np.float32), np.array(numbers, np.float32)])
-    return _take_array(api.PyThread_tss_get(THREAD_GRAPH), values)
+def _take_unusual(numbers: Sequence[float]) -> int:
+    return _take_array(api.PyThread_tss_get(THREAD_GRAPH), np.array(numbers, np.float32))
+
+
+def _take_keyed_unusual(numbers: Sequence[float]) -> int:
+    return take_keyed(tuple(np.array(numbers, np.float32).tolist()))
 
 
 def _take_array(graph: int, values: np.ndarray) -> int:
@@ -55,6 +59,7 @@ def _no_key(*arguments) -> None:
 key = function("key", _no_key)
 sequence = function("sequence", _refuse_sequence)
 take = function("take", _take_unusual)
+take_keyed = function("take_keyed", _take_keyed_unusual)
 commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 
@@ -214,6 +219,18 @@ class Records:
         memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
+    def keys(self, begin: int) -> list[int]:
+        """Where among the inputs, from `begin` on, the keys of random nodes stand, the newest first."""
+        found, key = [], self._words["newest_key"]
+        while key > begin:
+            found.append(key - 1)
+            key = c_int32.from_address(self.inputs_address() + 4 * (key - 2)).value
+        return found
+
+    def renew_keys(self) -> None:
+        """Draw the keys of random nodes anew."""
+        _renew_keys(self._words.address)
+
     def write(self, start: int, values: np.ndarray) -> None:
         """Replace input values by those of a float32 array, column by column."""
         values = values.ravel(order="F")
@@ -235,6 +252,20 @@ def next_generation() -> None:
 
 
 _generations = itertools.count(1)
+
+
+def noise() -> tuple[int, int]:
+    """The seed of the keys of random nodes, and how many have been drawn."""
+    seed, drawn = SHARED.together(_NOISE)
+    return seed, drawn
+
+
+def set_noise(seed: int, drawn: int) -> None:
+    """Go on with the keys of a seed after so many."""
+    SHARED.set_together(_NOISE, seed, drawn)
+
+
+_NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
 
 
 def passes(place: int = words.SHARED.index("passes")) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import words
 from .arrays import record_array
 from .extension import CFunction
-from .inputs import record_scalar, record_vector, take, take_inputs, write_inputs
+from .inputs import draw, record_scalar, record_vector, renew_keys, take, take_inputs, take_keyed, write_inputs
 from .memory import cut, more_room, renew, renew_quickly
 from .objects import CALLED, called, count_in_order
 from .operations import (
@@ -53,6 +53,8 @@ FUNCTIONS = {
     "handle": CFunction(CALLED, handle),
     "sequence": CFunction(CALLED, sequence),
     "take": CFunction(CALLED, take),
+    "take_keyed": CFunction(CALLED, take_keyed),
+    "draw": CFunction((), draw),
     **{name: operator(name) for name in words.OPERATORS},
     "negative": CFunction(("x",), negative, gathered=True),
     "subscript": CFunction(("x", "key"), subscript, gathered=True),
@@ -66,6 +68,7 @@ FUNCTIONS = {
     "write_inputs": CFunction(("graph", "start", "floats", "count"), write_inputs),
     "take_inputs": CFunction(("graph", "floats", "count"), take_inputs),
     "enter": CFunction(("function", "row"), enter),
+    "dynet_renew_keys": CFunction(("graph",), renew_keys),
     "dynet_compute": CFunction(("graph",), compute),
     "dynet_count_in_order": CFunction(("function", "count", "keywords"), count_in_order),
     "dynet_make_room": more_room("records", "length", "room", 8),

@@ -7,7 +7,8 @@ from tvm.tirx.script import builder as T
 
 from .. import tir
 from ..tir import Counter, int64, let, when
-from .objects import NULL, Call, Int, Outcome, both, extern, is_int, is_number, items_of, not_
+from . import words
+from .objects import NULL, Call, Outcome, both, extern, is_number, items_of, not_
 from .recording import Recording, give_back, thread_graph, with_graph
 from .structures import Function, Graph, List, Object, Shared, Tuple, words_at
 from .tables import find
@@ -46,43 +47,84 @@ def store_number(inputs, place, object_at, fine):
 
 
 def take(shared_at, function_at, arguments, count, keywords, out):
-    """take(bits, numbers): keep, among the inputs, two tuples: of ints, each as the bits of a float, and of floats.
-
-    Gives where they begin.
-    """
+    """take(numbers): keep a tuple of numbers among the inputs. Gives where they begin."""
     shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
     call = Call(function, arguments, count, keywords)
-    with when(call.has(2)):
-        graph_at = thread_graph(shared)
-        bits_at, numbers_at = call[0], call[1]
-        tuples = both(Object(bits_at).type == shared.tuple, Object(numbers_at).type == shared.tuple)
-        with when(both(graph_at != int64(NULL), tuples)):
-            graph, fine = Graph(graph_at), Counter(int64(1))
-            bits, numbers = words_at(items_of(shared, bits_at)), words_at(items_of(shared, numbers_at))
-            of_bits, of_numbers = let(Tuple(bits_at).size), let(Tuple(numbers_at).size)
-            with T.serial(int64(0), of_bits) as place:
-                with when(not_(is_int(shared, let(bits[place])))):
-                    fine.set(int64(0))
-            with T.serial(int64(0), of_numbers) as place:
-                with when(not_(is_number(shared, let(numbers[place])))):
-                    fine.set(int64(0))
-            size = let(of_bits + of_numbers)
-            with when(T.And(fine.get() != int64(0), graph.inputs_length + size > graph.inputs_room)):
-                fine.set(extern("dynet_make_input_room", graph.address, size))
-                with when(fine.get() == int64(0)):
-                    outcome.done.set(int64(1))
-            with when(fine.get() != int64(0)):
-                start = let(graph.inputs_length)
-                raw, inputs = tir.buffer_at(graph.inputs, "int32"), tir.buffer_at(graph.inputs, "float32")
-                with T.serial(int64(0), of_bits) as place:
-                    value = Int(let(bits[place]))
-                    T.buffer_store(raw, T.Cast("int32", value.value), [start + place])
-                with T.serial(int64(0), of_numbers) as place:
-                    store_number(inputs, start + of_bits + place, let(numbers[place]), fine)
-                with when(fine.get() != int64(0)):
-                    graph.inputs_length = start + size
-                    outcome.give(extern("PyLong_FromSsize_t", start))
+    with when(call.has(1)):
+        take_numbers(shared, call[0], outcome, int64(0))
     outcome.otherwise(function.slow, arguments, count, keywords)
+
+
+def take_keyed(shared_at, function_at, arguments, count, keywords, out):
+    """take_keyed(numbers): keep a new key and a tuple of numbers among the inputs. Gives where the key is."""
+    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
+    call = Call(function, arguments, count, keywords)
+    with when(call.has(1)):
+        take_numbers(shared, call[0], outcome, int64(1 + len(words.KEY)))
+    outcome.otherwise(function.slow, arguments, count, keywords)
+
+
+def take_numbers(shared, numbers_at, outcome, before):
+    """Keep a tuple of numbers. If there are words `before` them, they are those of a key."""
+    graph_at, fine = thread_graph(shared), Counter(int64(1))
+    with when(both(graph_at != int64(NULL), Object(numbers_at).type == shared.tuple)):
+        graph, numbers, size = Graph(graph_at), words_at(items_of(shared, numbers_at)), let(Tuple(numbers_at).size)
+        with T.serial(int64(0), size) as place:
+            with when(not_(is_number(shared, let(numbers[place])))):
+                fine.set(int64(0))
+        needed = let(before + size)
+        with when(T.And(fine.get() != int64(0), graph.inputs_length + needed > graph.inputs_room)):
+            fine.set(extern("dynet_make_input_room", graph.address, needed))
+            with when(fine.get() == int64(0)):
+                outcome.done.set(int64(1))
+        with when(fine.get() != int64(0)):
+            start, inputs = let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
+            with T.serial(int64(0), size) as place:
+                store_number(inputs, start + before + place, let(numbers[place]), fine)
+            with when(fine.get() != int64(0)):
+                begin = Counter(start)
+                with when(before != int64(0)):
+                    begin.set(start + int64(1))
+                    put_key(shared, graph, let(begin.get()))
+                graph.inputs_length = start + needed
+                outcome.give(extern("PyLong_FromSsize_t", begin.get()))
+
+
+def put_key(shared, graph, start):
+    """Write a new key among the inputs of a graph, and where the one before is."""
+    raw = tir.buffer_at(graph.inputs, "int32")
+    T.buffer_store(raw, T.Cast("int32", graph.newest_key), [start - int64(1)])
+    graph.newest_key = start + int64(1)
+    draw_key(shared, raw, start)
+
+
+def draw_key(shared, raw, start):
+    T.buffer_store(raw, T.Cast("int32", shared.seed), [start])
+    T.buffer_store(raw, T.Cast("int32", shared.drawn), [start + int64(1)])
+    shared.drawn = shared.drawn + int64(1)
+
+
+def key_before(graph, key):
+    """Where the key before one stands; each is said as `newest_key` says it."""
+    return let(T.Cast("int64", tir.buffer_at(graph.inputs, "int32")[key - int64(2)]))
+
+
+def renew_keys(shared_at, graph_at, out):
+    """Draw the keys of all random nodes of a graph anew."""
+    shared, graph = Shared(shared_at), Graph(graph_at)
+    raw, key = tir.buffer_at(graph.inputs, "int32"), Counter(graph.newest_key)
+    with T.While(key.get() != int64(0)):
+        here = let(key.get())
+        draw_key(shared, raw, here - int64(1))
+        key.set(key_before(graph, here))
+    T.buffer_store(words_at(out), int64(0), [int64(0)])
+
+
+def draw(shared_at, out):
+    """Draw a key that is no node's: its count."""
+    shared = Shared(shared_at)
+    T.buffer_store(words_at(out), shared.drawn, [int64(0)])
+    shared.drawn = shared.drawn + int64(1)
 
 
 def write_inputs(shared_at, graph_at, start, floats_at, count, out):

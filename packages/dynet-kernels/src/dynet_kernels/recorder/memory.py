@@ -7,6 +7,7 @@ from tvm.tirx.script import builder as T
 from ..tir import int64, let, when
 from . import words
 from .extension import CFunction
+from .inputs import key_before
 from .objects import NULL, Call, Outcome, extern
 from .recording import thread_graph
 from .structures import Function, Graph, Shared, words_at
@@ -74,6 +75,7 @@ def renew_words(shared, graph):
         "done",
         "inputs_done",
         "planned",
+        "newest_key",
         "differentiated_fully",
         "unusual",
     ):
@@ -113,4 +115,6 @@ def cut(shared_at, graph_at, nodes, length, inputs_length, out):
     graph.length = length
     graph.planned = T.min(graph.planned, int64(length))
     graph.inputs_length = inputs_length
+    with T.While(graph.newest_key > int64(inputs_length)):
+        graph.newest_key = key_before(graph, graph.newest_key)
     T.buffer_store(words_at(out), version, [int64(0)])

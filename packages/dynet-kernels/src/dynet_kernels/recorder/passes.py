@@ -58,13 +58,15 @@ def value_at(graph, x):
 
 
 def forget_values(shared, graph):
-    """Have all values computed again; whether that is no more than to say so."""
+    """Have all values computed again, and random nodes drawn anew; whether Python has nothing to do for it."""
     usual = Counter(int64(0))
     with when(T.And(is_prepared(shared, graph), graph.unusual == int64(0))):
         for name in ("done", "inputs_done", "differentiated_fully"):
             setattr(graph, name, 0)
         graph.differentiated = -1
         usual.set(int64(1))
+        with when(graph.newest_key != int64(0)):
+            T.evaluate(T.call_extern("int64", "dynet_renew_keys", graph.address))
     return usual
 
 

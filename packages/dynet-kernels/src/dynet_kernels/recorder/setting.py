@@ -33,7 +33,8 @@ def set_values(shared, graph, version, function, x_at, values_at, outcome):
                     start = let(words_at(graph.records)[node[int64(at.NODE_FIRST)]])
                     stored = _store(shared, values_at, count, tir.buffer_at(graph.inputs, "float32"), start)
                     with when(stored.get() != int64(0)):
-                        T.evaluate(forget_values(shared, graph).get())
+                        with when(start < graph.inputs_done):
+                            T.evaluate(forget_values(shared, graph).get())
                         outcome.give_known(shared.none)
 
 

@@ -11,6 +11,7 @@ from tvm.tirx.script import builder as T
 from .. import tir
 from ..tir import Counter, int64, let, when
 from . import words
+from .inputs import put_key
 from .objects import (
     NULL,
     Call,
@@ -128,6 +129,8 @@ def record_template(shared, graph, version, function, arguments, count, outcome)
                 with T.serial(int64(0), inputs) as place:
                     bits = let(parts[length * int64(2) + place])
                     T.buffer_store(raw, T.Cast("int32", bits), [first_input + place])
+                with T.serial(int64(0), template.keys) as place:
+                    put_key(shared, graph, let(first_input + parts[length * int64(2) + inputs + place]))
                 graph.inputs_length = first_input + inputs
                 new.finish(row.result)
 

@@ -36,6 +36,7 @@ GRAPH = (
     "records", "room", "inputs", "inputs_room", "outgrown",
     "done", "inputs_done",  # how many integers and floats have been computed; written together
     "planned",  # of how many integers the planner's rows hold
+    "newest_key",  # where among the inputs the newest key of a random node stands, plus 1; 0 for none: see KEY
     "differentiated", "differentiated_fully",  # the node that `backward` started from last, -1: none; written together
     "object", "unusual",  # the address of the Python object; whether more has to be done to renew it
     # What passes need, of use while `prepared` is the shared `generation`: addresses of the planner's context, of the
@@ -52,6 +53,7 @@ SHARED = (
     "thread_graph",  # the key under which each thread keeps the address of its graph
     "newest",  # the version that was given last
     "generation",  # changes with the table of signatures and with parameters: graphs have to be prepared for it
+    "seed", "drawn",  # of the keys of random nodes: how many have been drawn
     "passes",  # how many backward passes there have been, of all graphs
     "free", "free_count", "free_most",  # expressions to be used again
     # addresses of Python's objects
@@ -64,10 +66,14 @@ SHARED = (
 )  # fmt: skip
 
 # What an operation has recorded before, to be recorded again: its integers, each with the kind of place that it says,
-# and then the bits of its inputs, one in a word.
-TEMPLATE = ("length", "nodes", "inputs")
+# then the bits of its inputs, one in a word, and then which of these begin keys.
+TEMPLATE = ("length", "nodes", "inputs", "keys")
 LITERAL, OPERAND, NODE, INPUT = range(4)  # itself; an operand, a new node or a new input by its number among these
 TEMPLATE_KEY = 14  # words of a key
+
+# A key of a random node: integers in the place of floats, before the first of which stands where the key before is, as
+# `newest_key` says it.
+KEY = ("seed", "count")
 
 MOST_DIMS = 4  # of an array that is read without Python
 ARRAY_KEY = MOST_DIMS + 1  # words of a key: how many dimensions, and their sizes

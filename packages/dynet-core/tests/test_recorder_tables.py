@@ -171,10 +171,10 @@ def test_lists_are_told_apart_by_length_and_by_each_dim(count):
 
 @compiled_only
 def test_keys_that_hash_to_one_place_are_both_found():
-    """The hash of a number is made of its last 30 bits."""
+    """The hash of a number is made of its halves, by exclusive or."""
     op = stretch()
     op.limit = 1 << 50
-    x, lengths = node(7), [3 + (k << 30) for k in range(40)]
+    x, lengths = node(7), [(k << 32) + (3 ^ k) for k in range(40)]
     for turn in range(3):
         for length in lengths:
             op.record(x, 0, length)

@@ -1,4 +1,6 @@
-"""Checks of calls that must fail."""
+"""Checks of calls that must fail, and of what calls come to."""
+
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +8,22 @@ import pytest
 import dynet_ops as dy
 from dynet_core import renew_cg
 from dynet_core.graph import current
+
+
+def python_calls(function, *arguments, **named):
+    """The names of the Python functions that a call comes to."""
+    called = []
+
+    def note(frame, event, _):
+        if event == "call":
+            called.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        function(*arguments, **named)
+    finally:
+        sys.setprofile(None)
+    return called
 
 
 def check_refused(call, error, *parts):

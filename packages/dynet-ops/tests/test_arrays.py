@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from op_checks import python_calls
 
 import dynet_ops as dy
-from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, errors, renew_cg
+from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, errors, recorder, renew_cg
 
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder knows no quick ways")
 TIMES = 3
 DTYPES = ["float32", "float64", "int64", "int8", "uint16", "bool", "float16", ">f4", ">f8"]
 steps = st.sampled_from([1, 2, -1, 3])
@@ -150,3 +152,32 @@ def test_methods_with_a_flag(flag):
         for call in (y.value, y.vec_value, s.scalar_value, y.forward, s.backward):
             with pytest.raises(errors.ArgumentTypeError):
                 call(wrong)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**70), 10**30, 10**39])
+def test_ints_of_more_than_64_bits_are_numbers(number):
+    expected = float(np.float32(min(float(number), np.inf))) if abs(number) < 3e38 else np.inf
+    renew_cg()
+    x, s = dy.inputVector([1.0, 2.0]), dy.scalarInput(1.0)
+    for _ in range(TIMES):
+        assert dy.scalarInput(number).value() == dy.inputVector([number]).value() == expected
+        s.set(number)
+        x.set([number, 1])
+        assert s.value() == x.value()[0] == expected
+        assert dy.inputTensor([[number]]).npvalue().item() == expected
+    for refused in (10**400, [10**400], [10**30, "1"], [10**30, None]):
+        with pytest.raises(errors.ArgumentTypeError):
+            dy.inputTensor(refused)
+
+
+@compiled
+def test_an_input_that_was_set_the_slow_way_is_set_the_quick_way_then():
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0, 3.0, 4.0, 5.0])
+    y = x * 2
+    assert y.value() == [2.0, 4.0, 6.0, 8.0, 10.0]
+    for k in range(4):
+        called = python_calls(x.set, [float(k)] * 5)
+        assert python_calls(y.value, True) == [] or k == 0
+        assert y.value() == [2.0 * k] * 5
+    assert called == []

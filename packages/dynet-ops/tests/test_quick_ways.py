@@ -2,10 +2,10 @@
 
 import inspect
 import operator
-import sys
 
 import numpy as np
 import pytest
+from op_checks import python_calls
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, recorder, renew_cg
@@ -19,22 +19,6 @@ from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.testing import draw, record
 
 pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder knows no quick ways")
-
-
-def python_calls(function, *arguments, **named):
-    """The names of the Python functions that a call comes to."""
-    called = []
-
-    def note(frame, event, _):
-        if event == "call":
-            called.append(frame.f_code.co_qualname)
-
-    sys.setprofile(note)
-    try:
-        function(*arguments, **named)
-    finally:
-        sys.setprofile(None)
-    return called
 
 
 def check_quick(function, *arguments, **named):

@@ -1,5 +1,6 @@
 """Ops that are recorded from templates: as Python records them, and only where that follows from the arguments."""
 
+import gc
 import threading
 
 import numpy as np
@@ -329,3 +330,38 @@ def test_graphs_that_are_watched_are_recorded_by_python(op):
     with pytest.raises(errors.NotFiniteError):
         op(x, dy.inputVector([1.0, float("inf")]) * 1)
     renew_cg()
+
+
+def test_a_number_of_numpys_is_told_from_an_int():
+    """An op may take the one and refuse the other, also after it has seen the other."""
+    renew_cg()
+    x = dy.inputTensor([[1.0, 2.0], [3.0, 4.0]])
+    for _ in range(TIMES):
+        assert dy.mean_dim(x, [0], 0).value() == [2.0, 3.0]
+        with pytest.raises(errors.ArgumentTypeError, match="must be True or False"):
+            dy.mean_dim(x, [0], np.int32(0))
+
+
+def test_lists_that_are_made_are_whole_for_other_threads():
+    """A pass lets other threads run, and these may look at all objects, as profilers do."""
+    size, done, seen = 777, threading.Event(), []
+
+    def look():
+        while not done.is_set():
+            for found in gc.get_objects():
+                if type(found) is list and len(found) == size:
+                    seen.append({type(item) for item in found})
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    weights = ParameterCollection().add_parameters((size, size))
+    for _ in range(5):
+        renew_cg()
+        x = dy.inputVector([0.5] * size)
+        for _ in range(30):
+            x = dy.tanh(weights * x)
+        value = x.value()
+        assert gc.is_tracked(value) and len(value) == size
+    done.set()
+    thread.join()
+    assert all(types <= {float} for types in seen)

@@ -20,7 +20,7 @@ from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE
 from .graph_methods import GraphMethods
 from .memory import floats_at
-from .recorder import ANY_GRAPH, commit, take
+from .recorder import ANY_GRAPH, NO_NODE, commit, take
 from .signature import TABLE, Signature
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ NOTHING, UNDIFFERENTIATED = (0, 0), (-1, False)
 
 
 class Survey:
-    """Where the values of input nodes begin among the inputs, by the nodes' numbers: of the nodes looked at so far."""
+    """Where values of input nodes begin among a graph's inputs, by the nodes' numbers: of those looked at so far."""
 
-    __slots__ = ("nodes", "records", "starts")
+    __slots__ = ("nodes", "records", "starts", "version")
 
-    def __init__(self, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
-        self.records, self.nodes, self.starts = records, nodes, starts or {}
+    def __init__(self, version: int, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
+        self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}
 
 
 class Graph(GraphMethods):
@@ -65,7 +65,7 @@ class Graph(GraphMethods):
     watch: Watch | None
 
     def __init__(self):
-        self.records, self.survey, self.watch = recorder.Records(), Survey(), None
+        self.records, self.survey, self.watch = recorder.Records(), Survey(NO_NODE), None
         self.engine = Engine(self.records)
 
     @property
@@ -213,7 +213,9 @@ class Graph(GraphMethods):
 
         Code that records need not note it: few programs ask.
         """
-        survey = self.survey
+        survey, version = self.survey, self.records.version
+        if survey.version != version:
+            survey = Survey(version)
         if place not in survey.starts and survey.records < self.records.length:
             from .nodes import nodes_of
 
@@ -221,8 +223,7 @@ class Graph(GraphMethods):
             for node in nodes_of(self, survey.records, length, survey.nodes):
                 if node.is_input:
                     starts[node.all[0]] = node.attributes[0]
-            self.records.is_unusual()
-            survey = self.survey = Survey(length, nodes, starts)
+            survey = self.survey = Survey(version, length, nodes, starts)
         return survey.starts.get(place)
 
 
@@ -351,8 +352,6 @@ def renew() -> Graph:
     engine = graph.engine
     graph.records.computed = NOTHING
     graph.records.differentiated = UNDIFFERENTIATED
-    if graph.survey.records:
-        graph.survey = Survey()
     if graph.watch is not None:
         graph.watch = None
     graph.records.renew()

@@ -9,7 +9,7 @@ import numpy as np
 
 from .engine import PARAMETER_ROWS
 from .errors import ArgumentError, NotFiniteError
-from .graph import UNDIFFERENTIATED, Graph, Survey
+from .graph import UNDIFFERENTIATED, Graph
 from .nodes import node_at, nodes_of
 
 
@@ -98,14 +98,14 @@ def _shape(graph: Graph, operand: int) -> str:
 def watched(graph: Graph) -> Watch:
     """The watch of a graph, which has one from now on."""
     if graph.watch is None:
-        graph.records.is_unusual()
+        graph.records.watch_values()
         graph.watch = Watch()
     return graph.watch
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
     """Have the nodes of a graph that is still empty computed at once, or checked."""
-    graph.records.is_unusual()
+    graph.records.watch_values()
     graph.watch = Watch(immediate, check)
     graph.records.watch()
 
@@ -127,14 +127,12 @@ def revert(graph: Graph) -> None:
         ArgumentError: there is none.
     """
     graph.check_thread()
-    watch, engine, survey = watched(graph), graph.engine, graph.survey
+    watch, engine = watched(graph), graph.engine
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
     last = watch.checkpoints[-1]
     graph.records.computed = min(graph.records.computed, (last.records, last.inputs))
     graph.records.differentiated = UNDIFFERENTIATED
-    starts = {node: start for node, start in survey.starts.items() if node < last.nodes}
-    graph.survey = Survey(min(survey.records, last.records), min(survey.nodes, last.nodes), starts)
     watch.checked = min(watch.checked, last.nodes)
     watch.checked_records = min(watch.checked_records, last.records)
     watch.older.cut(graph.records.version, last.nodes)

@@ -94,6 +94,9 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
         raise  # of an expression within
     except ValueError:
         raise uneven(f"{name}: the rows of the list differ in length") from None
+    if array.dtype == object and all(type(value) in (int, float) for value in array.flat):  # ints of more than 64 bits
+        with contextlib.suppress(OverflowError):
+            array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
         raise ArgumentTypeError(f"{name}: expected real numbers, got {type(values).__name__} {values!r:.60}")
     with np.errstate(over="ignore"):

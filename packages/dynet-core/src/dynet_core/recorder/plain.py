@@ -111,7 +111,7 @@ class Records:
         """Whether they need not ask."""
         return True
 
-    unprepare = is_unusual
+    unprepare = watch_values = is_unusual
 
     @property
     def nodes(self) -> int:
@@ -209,12 +209,17 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 def take(numbers: Sequence[float]) -> int:
     """Keep floats among the inputs; where they begin."""
-    return _thread.records.take(np.array(numbers, np.float64).astype(np.float32))
+    return _thread.records.take(_floats(numbers))
+
+
+def _floats(numbers: Sequence[float]) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return np.array(numbers, np.float64).astype(np.float32)
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
     """Keep a new key and floats among the inputs; where the key is."""
-    records, given = _thread.records, np.array(numbers, np.float64).astype(np.float32)
+    records, given = _thread.records, _floats(numbers)
     place = np.zeros(1, np.float32)  # where the compiled recorder notes the key before
     start = records.take(np.concatenate([place, _key(), given])) + 1
     records.key_places.append(start)

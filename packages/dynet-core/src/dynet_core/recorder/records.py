@@ -180,6 +180,10 @@ class Records:
     def differentiated(self, what: tuple[int, bool]) -> None:
         self._words.set_together(_DIFFERENTIATED, *what)
 
+    def watch_values(self) -> None:
+        """Say that more has to be done to renew it than to forget the records, and to forget its values."""
+        self._words["unusual"] = self._words["watched"] = 1
+
     def is_unusual(self) -> None:
         """Say that more has to be done to renew it than to forget the records."""
         self._words["unusual"] = 1

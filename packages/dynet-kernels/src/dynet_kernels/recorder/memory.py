@@ -78,6 +78,7 @@ def renew_words(shared, graph):
         "newest_key",
         "differentiated_fully",
         "unusual",
+        "watched",
     ):
         setattr(graph, name, 0)
     graph.differentiated = -1

@@ -60,7 +60,7 @@ def value_at(graph, x):
 def forget_values(shared, graph):
     """Have all values computed again, and random nodes drawn anew; whether Python has nothing to do for it."""
     usual = Counter(int64(0))
-    with when(T.And(is_prepared(shared, graph), graph.unusual == int64(0))):
+    with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
         for name in ("done", "inputs_done", "differentiated_fully"):
             setattr(graph, name, 0)
         graph.differentiated = -1
@@ -89,6 +89,9 @@ def of_node(emit, makes_list=False, recalculates=True):
                         made.set(extern("PyList_New", known))
                         with when(made.get() == int64(NULL)):
                             outcome.give(int64(NULL))
+                        with when(made.get() != int64(NULL)):
+                            # Other threads run during the pass, and must not find a list without items.
+                            T.evaluate(T.call_extern("int32", "PyObject_GC_UnTrack", made.get()))
                 with when(both(outcome.done.get() == int64(0), graph.open == version)):
                     fine = Counter(int64(1))
                     if recalculates:
@@ -137,6 +140,7 @@ def read_value(shared, graph, size, x, flag, made, outcome):
                 T.buffer_store(items, number, [place])
                 with when(number == int64(NULL)):
                     fine.set(int64(0))
+        T.evaluate(T.call_extern("int32", "PyObject_GC_Track", given))
         with when(fine.get() == int64(0)):
             outcome.give(int64(NULL))
             T.evaluate(T.call_extern("int32", "Py_DecRef", given))

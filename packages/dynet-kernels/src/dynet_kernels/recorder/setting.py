@@ -27,7 +27,7 @@ def set_values(shared, graph, version, function, x_at, values_at, outcome):
     with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
         with find(function, let(x.dim)) as row:
             signature, count = let(row.signature), let(row.limit)
-            with when(both(is_prepared(shared, graph), graph.unusual == int64(0))):
+            with when(both(is_prepared(shared, graph), graph.watched == int64(0))):
                 node = words_at(graph.node_rows + x.at * int64(8 * at.NODE_ROW))
                 with when(node[int64(at.NODE_PART)] == signature):
                     start = let(words_at(graph.records)[node[int64(at.NODE_FIRST)]])

@@ -13,8 +13,13 @@ HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
 
 
 def mixed(value, number):
-    """A hash of numbers, begun with `value`. TVM takes it that products do not overflow, so this one cannot."""
-    product = let(T.bitwise_and(T.bitwise_xor(value, number), int64(HASHED)) * int64(HASH))
+    """A hash of numbers, begun with `value`. TVM takes it that products do not overflow, so this one cannot.
+
+    Of a round float, only the upper half has bits.
+    """
+    number = let(int64(number))
+    folded = T.bitwise_xor(number, T.shift_right(number, int64(32)))
+    product = let(T.bitwise_and(T.bitwise_xor(value, folded), int64(HASHED)) * int64(HASH))
     return let(T.shift_right(product, int64(16)))
 
 

@@ -75,6 +75,8 @@ class Key:
                 T.buffer_store(self.nodes, x.at, [self.expressions.get()])
                 self.expressions.set(self.expressions.get() + int64(1))
         with when(is_index(shared, item)):
+            with when(kind != shared.int):  # an op may refuse one of numpy's
+                self._add(kind + int64(CONSTANT))
             number = Int(item, shared)
             inside = T.And(number.value < int64(LARGEST), number.value > int64(-LARGEST))
             with when(T.And(number.fits.get() != int64(0), inside)):

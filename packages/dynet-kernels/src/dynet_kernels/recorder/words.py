@@ -38,7 +38,8 @@ GRAPH = (
     "planned",  # of how many integers the planner's rows hold
     "newest_key",  # where among the inputs the newest key of a random node stands, plus 1; 0 for none: see KEY
     "differentiated", "differentiated_fully",  # the node that `backward` started from last, -1: none; written together
-    "object", "unusual",  # the address of the Python object; whether more has to be done to renew it
+    "object",  # the address of the Python object
+    "unusual", "watched",  # whether more has to be done to renew it; and to forget its values
     # What passes need, of use while `prepared` is the shared `generation`: addresses of the planner's context, of the
     # nodes' rows and of where values begin, for how many integers there is room, and two functions.
     "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",

@@ -8,9 +8,10 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
@@ -25,6 +26,7 @@ from .recorder import Records, generation, next_generation, note_pass
 from .signature import TABLE
 
 READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
+IntArray: TypeAlias = npt.NDArray[np.int64]
 PER_RECORD = {
     "kept": 1,
     "nodes": 1,
@@ -130,15 +132,33 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class Engine:
     """Plans and runs the graph of one thread."""
 
+    changing: bool  # whether buffers are being replaced: an interrupt may leave them half replaced
+    large: bool  # whether to `tidy` before the next graph
+    used: int  # floats: the most that graphs used of late
+    room: int  # for integers of records
+    shards: int
+    table_written: int
+    parameters_version: int
+    trained_again: int
+    context: IntArray
+    context_at: int
+    slots: memoryview
+    nodes: memoryview
+    numbers: memoryview
+    numbers_at: int
+    numbers_count: int
+    rows: IntArray
+    gradients: Block
+
     def __init__(self, recorded: Records):
         self.recorded = recorded
-        self.kept: list = []  # memory that the graph may refer to, and nobody else does
+        self.kept: list[Any] = []  # memory that the graph may refer to, and nobody else does
         self.keys: list[int] = []  # where among its inputs keys of random nodes stand
         # Of tables that are operands as a whole: what touched rows are noted in, and the table's row for the planner.
-        self.whole: list[tuple[np.ndarray, int]] = []
+        self.whole: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
-        self.changing = False  # whether buffers are being replaced: an interrupt may leave them half replaced
+        self.changing = False
         self.machine: Any = None  # what compiled code there is, once it was needed
         self.shards = 0
         self.context = np.zeros(len(SLOT), np.int64)
@@ -146,12 +166,12 @@ class Engine:
         self.slots = memoryview(self.context)
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.slots[SLOT["sharing"]] = sharing.address()
-        self.buffers: dict[str, np.ndarray] = {}
+        self.buffers: dict[str, IntArray] = {}
         self.table_written = self.parameters_version = self.trained_again = 0
         self.chunks: list[Block] = []
-        self.large = False  # whether to `tidy` before the next graph
+        self.large = False
         self.gradients = block(0)
-        self.used = 0  # floats: the most that graphs used of late
+        self.used = 0
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
         self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
@@ -179,7 +199,7 @@ class Engine:
         new.kept, new.keys, new.whole, new.large = self.kept, self.keys, self.whole, True
         return new
 
-    def use_whole(self, touched: np.ndarray, row: int) -> None:
+    def use_whole(self, touched: IntArray, row: int) -> None:
         """Note that the graph has a lookup table as an operand: `backward` then touches all rows, if it is trained."""
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
@@ -200,7 +220,7 @@ class Engine:
     def _grow_records(self, size: int) -> None:
         for name, width in PER_RECORD.items():
             self._grow(name, size, width=width)
-        self.room = size  # for integers of records
+        self.room = size
         self._plan_anew()
         self.nodes = memoryview(self.buffers["node"])
 

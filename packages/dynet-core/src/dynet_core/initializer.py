@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from dynet_core.annotations import Array
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentTypeError, DynetError
 from dynet_core.random_stream import stream
@@ -56,14 +57,14 @@ class PyInitializer:
            [3., 4., 5.]], dtype=float32)
     """
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         """One value for each element, flat and in column-major order.
 
         Arguments: `dim`, the dimensions as stored, so the lookup dimension last.
         """
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
-    def values(self, dim: Sequence[int], lookup: bool = False) -> np.ndarray:
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
         """The initial values as a new float32 array of shape `dim`.
 
         Arguments: `dim`, the parameter's shape as users write it; `lookup`, whether its first dimension
@@ -103,7 +104,7 @@ class NormalInitializer(PyInitializer):
         _check_number(self, "mean")
         _check_number(self, "var", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return stream().normal(self.mean, np.sqrt(np.float32(self.var)), math.prod(dim))
 
 
@@ -127,7 +128,7 @@ class UniformInitializer(PyInitializer):
         if self.scale == 0:
             raise _error(self, "scale must be above 0 but got 0")
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return _symmetric_uniform(self.scale, dim)
 
 
@@ -148,7 +149,7 @@ class ConstInitializer(PyInitializer):
     def __post_init__(self) -> None:
         _check_number(self, "c", infinite=True)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return np.full(math.prod(dim), self.c, np.float32)
 
 
@@ -163,7 +164,7 @@ class IdentityInitializer(PyInitializer):
            [0., 1.]], dtype=float32)
     """
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return np.eye(_side_of_square(self, dim), dtype=np.float32).reshape(-1)
 
 
@@ -199,7 +200,7 @@ class GlorotInitializer(PyInitializer):
     def __post_init__(self) -> None:
         _check_number(self, "gain", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         counted = dim[:-1] if self.is_lookup else dim
         if not counted:
             raise _error(self, "is_lookup leaves no dimension to count, set it to False")
@@ -234,7 +235,7 @@ class SaxeInitializer(PyInitializer):
     def __post_init__(self) -> None:
         _check_number(self, "scale", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         side = _side_of_square(self, dim)
         matrix = _symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
@@ -272,7 +273,7 @@ class FromFileInitializer(PyInitializer):
         if not isinstance(self.fname, (str, bytes, os.PathLike)):
             raise ArgumentTypeError(f"FromFileInitializer: fname must be a path but got {self.fname!r:.40}")
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         with open(self.fname, "rb") as file:
             words = file.read().split()
         if len(words) != math.prod(dim):
@@ -312,7 +313,7 @@ class NumpyInitializer(PyInitializer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", _real_array(self.array))
 
-    def values(self, dim: Sequence[int], lookup: bool = False) -> np.ndarray:
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
         """As in the base class; nothing is drawn, the array has the shape that users see."""
         dim = _checked_dim(self, dim)
         if self.array.shape != dim:
@@ -400,7 +401,7 @@ def _error(initializer: PyInitializer, reason: str) -> InitializerError:
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
-def _symmetric_uniform(scale: float, dim: tuple[int, ...]) -> np.ndarray:
+def _symmetric_uniform(scale: float, dim: tuple[int, ...]) -> Array:
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
@@ -434,7 +435,7 @@ def _beyond_float32(number: Any) -> bool:
         return True
 
 
-def _real_array(data: object) -> np.ndarray:
+def _real_array(data: object) -> Array:
     """A float32 copy of `data`, refused where that would lose more than precision."""
     try:
         array = np.asarray(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def checked_together(name: str, xs: Sequence[Expression], rank: Rank = longest) 
     return xs, broadcast(name, list(dict.fromkeys(x.type.plain for x in xs)), rank)
 
 
-def emax(xs: Sequence[Expression]) -> Expression:
+def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 
     The first of equals gets the gradient.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dynet_core import noise as keys
+from dynet_core.annotations import Dims, Index, Number
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
@@ -79,7 +80,7 @@ def _not_negative(name: str, argument: str, value: float) -> float:
     return number
 
 
-def random_normal(dim, mean: float = 0.0, stddev: float = 1.0, batch_size: int = 1) -> Expression:
+def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers of the normal distribution.
 
     Args:
@@ -96,7 +97,7 @@ def random_normal(dim, mean: float = 0.0, stddev: float = 1.0, batch_size: int =
     return _normal(dim, batch_size, *numbers)
 
 
-def random_uniform(dim, left: float, right: float, batch_size: int = 1) -> Expression:
+def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, all between `left` and `right` equally likely.
 
     Raises:
@@ -112,7 +113,7 @@ def random_uniform(dim, left: float, right: float, batch_size: int = 1) -> Expre
     return _uniform(dim, batch_size, low, finite("random_uniform", "right - left", high - low))
 
 
-def random_bernoulli(dim, p: float, scale: float = 1.0, batch_size: int = 1) -> Expression:
+def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, each `scale` with probability p and 0 otherwise.
 
     Args:
@@ -127,7 +128,7 @@ def random_bernoulli(dim, p: float, scale: float = 1.0, batch_size: int = 1) -> 
     return _bernoulli(dim, batch_size, probability, finite("random_bernoulli", "scale", scale))
 
 
-def random_gumbel(dim, mu: float = 0.0, beta: float = 1.0, batch_size: int = 1) -> Expression:
+def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers of the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
     >>> random_gumbel((2, 3), batch_size=4).dim()
@@ -211,7 +212,7 @@ def _noise_signature(dim: Dim) -> Signature:
     )
 
 
-def noise(x: Expression, stddev: float) -> Expression:
+def noise(x: Expression, stddev: Number) -> Expression:
     """x plus independent numbers of the normal distribution with mean 0.
 
     Args:

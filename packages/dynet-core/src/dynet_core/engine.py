@@ -163,7 +163,7 @@ class Engine:
         self.shards = 0
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
-        self.slots = memoryview(self.context)
+        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.slots[SLOT["sharing"]] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
@@ -222,7 +222,7 @@ class Engine:
             self._grow(name, size, width=width)
         self.room = size
         self._plan_anew()
-        self.nodes = memoryview(self.buffers["node"])
+        self.nodes = memoryview(self.buffers["node"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def _new_chunk(self, floats: int) -> None:
         self.chunks.append(block(floats))

@@ -11,11 +11,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dynet_core.annotations import Array
+from dynet_core.annotations import Array, Number, Numbers
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentTypeError, DynetError
 from dynet_core.random_stream import stream
@@ -97,8 +97,8 @@ class NormalInitializer(PyInitializer):
     array([10.612799, 10.312131,  9.151228], dtype=float32)
     """
 
-    mean: float = 0
-    var: float = 1
+    mean: Number = 0
+    var: Number = 1
 
     def __post_init__(self) -> None:
         _check_number(self, "mean")
@@ -121,7 +121,7 @@ class UniformInitializer(PyInitializer):
     array([-0.0165956 ,  0.09943696,  0.04406491], dtype=float32)
     """
 
-    scale: float
+    scale: Number
 
     def __post_init__(self) -> None:
         _check_number(self, "scale", least=0)
@@ -144,7 +144,7 @@ class ConstInitializer(PyInitializer):
            [0.5, 0.5]], dtype=float32)
     """
 
-    c: float
+    c: Number
 
     def __post_init__(self) -> None:
         _check_number(self, "c", infinite=True)
@@ -195,7 +195,7 @@ class GlorotInitializer(PyInitializer):
     """
 
     is_lookup: bool = False
-    gain: float = 1.0
+    gain: Number = 1.0
 
     def __post_init__(self) -> None:
         _check_number(self, "gain", least=0)
@@ -230,7 +230,7 @@ class SaxeInitializer(PyInitializer):
     True
     """
 
-    scale: float = 1.0
+    scale: Number = 1.0
 
     def __post_init__(self) -> None:
         _check_number(self, "scale", least=0)
@@ -308,7 +308,11 @@ class NumpyInitializer(PyInitializer):
            [3., 4.]], dtype=float32)
     """
 
-    array: np.ndarray
+    array: Array
+
+    if TYPE_CHECKING:
+
+        def __init__(self, array: Numbers) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", _real_array(self.array))
@@ -327,9 +331,9 @@ def initializer_from(
     dim: Sequence[int],
     lookup: bool = False,
     *,
-    scale: float = 1.0,
-    mean: float = 0.0,
-    std: float = 1.0,
+    scale: Number = 1.0,
+    mean: Number = 0.0,
+    std: Number = 1.0,
 ) -> PyInitializer:
     """The initializer that a user's `init=` means.
 
@@ -370,7 +374,7 @@ def initializer_from(
     raise ArgumentTypeError(f"init must be {kinds} but got {type(init).__name__}")
 
 
-def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: float, mean: float, std: float) -> PyInitializer:
+def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
     if name == "glorot":
         return GlorotInitializer()
     if name == "uniform":
@@ -401,7 +405,7 @@ def _error(initializer: PyInitializer, reason: str) -> InitializerError:
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
-def _symmetric_uniform(scale: float, dim: tuple[int, ...]) -> Array:
+def _symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
     return stream().uniform(-scale, scale, math.prod(dim))
 
 

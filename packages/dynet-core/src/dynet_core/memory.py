@@ -51,7 +51,7 @@ class HostBlock:
         skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
         self.array = self._whole[skip : skip + floats]
         self.address = self.array.ctypes.data // 4
-        self._direct = memoryview(self.array)
+        self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
         """The numbers as far as Python can read them without a copy."""
@@ -108,7 +108,7 @@ class GpuBlock:
 
         def pack(*numbers: float) -> None:
             packed = np.empty(self.floats, np.float32)
-            pack_into(packed, 0, *numbers)
+            pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
             self.write(packed)
 
         return pack

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .annotations import Number
 from .recorder import take
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _next_count() -> int:
     return next(_counter) & 0xFFFFFFFF
 
 
-def take_key(graph: Graph, numbers: Sequence[float]) -> int:
+def take_key(graph: Graph, numbers: Sequence[Number]) -> int:
     """Keep a key and numbers among the inputs of a graph, which has a new key there when it is recalculated.
 
     Returns:

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from dynet_core.annotations import Dims, Index, Number
+from dynet_core.annotations import Dims, Index, Number, Numbers
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
@@ -57,7 +57,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
     return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), number_view(0)], forward=[step])
 
 
-def _constant(name: str, dim, val, batch_size: int) -> Expression:
+def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
     """A tensor of one number, which a kernel writes: only the number is kept among the inputs."""
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)

@@ -26,7 +26,7 @@ from .operands import checked_dimension, checked_expression
 from .random import KEY, keyed, random_bernoulli
 
 
-def checked_probability(name: str, p: float) -> float:
+def checked_probability(name: str, p: Number) -> float:
     """A probability of dropping a value, in [0, 1)."""
     if not isinstance(p, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
@@ -36,7 +36,7 @@ def checked_probability(name: str, p: float) -> float:
     return number
 
 
-def _dropping(name: str, position: Symbol) -> Callable[[Expression, float], Expression]:
+def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
     """The recording function of dropout whose decisions are made by number `position` of each element."""
     numbers = (*KEY, "p", "scale")
     views = ("y", "x", *numbers)
@@ -67,7 +67,7 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, float], Expr
 
     known: dict[Dim, Signature] = {}
 
-    def record(x: Expression, p: float) -> Expression:
+    def record(x: Expression, p: Number) -> Expression:
         if p.__class__ is not float or not 0 <= p < 1:
             p = checked_probability(name, p)
         graph = graph_of(name, (x,))
@@ -141,7 +141,7 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
     return _masked("dropout_batch", x, (1,), checked_expression("dropout_batch", x).type.batch, p)
 
 
-def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: float) -> Expression:
+def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
     """x times a mask of these dimensions, which is broadcast."""
     graph_of(name, (x,))
     p = checked_probability(name, p)

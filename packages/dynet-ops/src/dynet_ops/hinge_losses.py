@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     3.5
     """
     dim = _scores("hinge", x)
-    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
+    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:  # type: ignore[arg-type]
         return hinge_batch(x, v, m)
     choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
@@ -145,7 +146,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
     rows = checked_dimension("hinge_dim", d, dim) == 1
     size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
     margin = checked_real("hinge_dim", "m", m)
-    lists = v if is_list(v) and len(v) and np.ndim(v[0]) == 1 else [v]
+    lists: Any = v if is_list(v) and len(v) and np.ndim(v[0]) == 1 else [v]  # type: ignore[arg-type]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []

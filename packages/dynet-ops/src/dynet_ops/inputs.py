@@ -88,7 +88,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
         ArgumentTypeError: anything that is not real numbers of one shape.
     """
     if isinstance(values, (Iterator, MappingView)):
-        values = list(values)
+        values = list(values)  # type: ignore[arg-type]
     try:
         array = np.asarray(values)
     except DynetError:

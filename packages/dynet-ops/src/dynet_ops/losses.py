@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def l1_distance(x: Expression, y: Expression) -> Expression:
 
 
 _VIEWS = ("z", "x", "y", "c")
-_NUMBERS = {"numbers": ("z",), "constants": ("c",)}
+_NUMBERS: dict[str, Any] = {"numbers": ("z",), "constants": ("c",)}
 
 
 def _huber(x, y, c):

@@ -47,8 +47,8 @@ add_reduction(
 )
 
 
-def _moment(name: str, x: Expression, axes: Sequence[int], r: int, n: int = 0) -> Expression:
-    r = checked_count(name, "r", r, 1)
+def _moment(name: str, x: Expression, axes: Sequence[int], order: Index, n: int = 0) -> Expression:
+    r = checked_count(name, "r", order, 1)
     if r > LARGEST_ORDER:
         raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
     share = 1 / (n or elements_along(x.type, axes))

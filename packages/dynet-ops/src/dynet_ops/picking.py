@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -105,7 +105,7 @@ _pick_range = function("stretch", pick_range)
 pick_range = describe(_pick_range, pick_range)
 
 
-def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expression:
+def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
     graph, shape = graph_of(name, (x,)), x.type.plain
     d = checked_dimension(name, d, shape)
     v, u = checked_index(name, v), checked_index(name, u)
@@ -238,7 +238,7 @@ _picked_each = function("indices", pick_batch)
 pick_batch = describe(_picked_each, pick_batch)
 
 
-def _pick_each(name: str, e: Expression, indices: Sequence[int], dim: int) -> Expression:
+def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
     shape = checked_expression(name, e).type.plain
     dim = checked_dimension(name, dim, shape)
     found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")

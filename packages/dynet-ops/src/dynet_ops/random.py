@@ -26,7 +26,7 @@ from .with_number import finite
 KEY = ("seed", "count")
 
 
-def keyed(graph: Draft, *numbers: float) -> list[int]:
+def keyed(graph: Draft, *numbers: Number) -> list[int]:
     """Where the key of a new random node and its numbers stand among the inputs."""
     start = keys.take_key(graph.graph, numbers)
     return [*range(start, start + keys.KEY + len(numbers))]
@@ -73,7 +73,7 @@ _gumbel = _distribution(
 )
 
 
-def _not_negative(name: str, argument: str, value: float) -> float:
+def _not_negative(name: str, argument: str, value: Number) -> float:
     number = finite(name, argument, value)
     if number < 0:
         raise ArgumentError(f"{name}: {argument} must not be negative, got {number}")

@@ -131,7 +131,7 @@ mean_batches = register(
 # ---------------------------------------------------------------------------------------- one dimension at a time
 
 
-def one_along(name: str, kernel: str, x: Expression, d: int) -> Expression:
+def one_along(name: str, kernel: str, x: Expression, d: Index) -> Expression:
     """One number of each column along dimension d."""
     d = checked_dimension(name, d, checked_expression(name, x).type)
     dim = x.type.plain

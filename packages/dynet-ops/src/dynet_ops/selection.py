@@ -48,7 +48,7 @@ def _select_signature(dim: Dim, d: int, count: int) -> Signature:
     )
 
 
-def _select(name: str, x: Expression, indices: Sequence[int], d: int) -> Expression:
+def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expression:
     dim = checked_expression(name, x).type.plain
     found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
     return append(graph_of(name, (x,)), _select_signature(dim, d, len(found)), [x.at, *found])

@@ -131,7 +131,7 @@ def _record(
     xs: Sequence[Expression],
     h: Expression,
     weights: tuple[Expression, Expression, Expression],
-    weightnoise_std: float,
+    weightnoise_std: Number,
     masks: tuple[Expression, ...] = (),
 ) -> Expression:
     """Gates of inputs, state and weights b, Wx, Wh, with noise and dropout masks where they are asked for."""

@@ -400,7 +400,7 @@ class _Table:
         self.kept: dict[Storage, list[Block]] = {}  # states by the parameter's memory
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
-        self.slots = memoryview(self.context)
+        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[SLOT["sharing"]], self.slots[SLOT["threads"]] = sharing.address(), self.threads.ctypes.data

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from dynet_core.annotations import Index, Number, Numbers
+from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
@@ -129,7 +129,9 @@ class _RNNBuilder(LayersBuilder):
             state._prev = None
         return state
 
-    def initial_state_from_raw_vectors(self, vecs: Sequence[Numbers] | None = None, update: bool = True) -> RNNState:
+    def initial_state_from_raw_vectors(
+        self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
+    ) -> RNNState:
         """The state before a sequence that begins with vectors given as arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
@@ -164,10 +164,9 @@ class RNNState:
         Args:
             xs: any iterable, such as a list or `reversed(list)`.
         """
-        if xs.__class__ is not list:
-            xs = list(xs)
-        found = self.read(xs)
-        return [state.output() for state in self.add_inputs(xs)] if found is None else found
+        given: Any = xs if xs.__class__ is list else list(xs)
+        found = self.read(given)
+        return [state.output() for state in self.add_inputs(given)] if found is None else found
 
     def read(self, xs: list[Expression]) -> list[Expression] | None:
         """Record a sequence at once: its outputs. None if it has to go step by step."""
@@ -240,7 +239,7 @@ class RNNState:
             found = tuple(
                 [
                     append(graph, place_in(dim, value * dim.total), [place]) if value else graph.node(place, dim)
-                    for place, dim in zip(self._places, form.dims)
+                    for place, dim in zip(self._places, form.dims)  # type: ignore[arg-type]
                 ]
             )
             known[value] = found  # type: ignore

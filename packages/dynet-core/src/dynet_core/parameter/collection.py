@@ -108,7 +108,7 @@ class ParameterCollection:
         if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
         check_device("add_parameters", device)
-        dims = checked_dims("add_parameters", dim, least=0)
+        dims = checked_dims("add_parameters", dim, least=0)  # type: ignore[arg-type]  # of None it says what is wrong
         name = _checked_name("parameter", name)
         initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
         values = self._initial(initializer, dims, lookup=False)
@@ -172,7 +172,7 @@ class ParameterCollection:
     def _add(self, parameter: Kind) -> Kind:
         at: ParameterCollection | None = self
         while at is not None:
-            (at._lookups if parameter._lookup else at._parameters).append(parameter)
+            (at._lookups if parameter._lookup else at._parameters).append(parameter)  # type: ignore[arg-type]
             at = at._parent
         return parameter
 

@@ -81,7 +81,7 @@ class LookupParameters(Trained):
         """The operand that means the whole table. Its use is noted in the current graph."""
         storage = self._storage
         row = storage.whole_row(self._updated)
-        current().engine.use_whole(storage.touched, row)
+        current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # a table with rows notes them
         return -1 - row
 
     def __len__(self) -> int:

@@ -77,7 +77,7 @@ class DynetParams:
     >>> params.init()
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.mem: int = 512
         self.random_seed: int = 0
         self.weight_decay: float = 0.0

@@ -50,7 +50,7 @@ ARENA_TOP, STATUS, FRESH = SLOT["arena_top"], SLOT["status"], SLOT["fresh"]
 class Rows:
     """What the planner knows of parameters: one row each, shared by all threads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # for people
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)

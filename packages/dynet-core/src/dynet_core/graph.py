@@ -70,7 +70,7 @@ class Graph(GraphMethods):
     survey: Survey
     watch: Watch | None
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.records, self.survey, self.watch = recorder.Records(), Survey(), None
         self.engine = Engine(self.records)
 

@@ -51,7 +51,7 @@ class Profile:
 
     _running: Profile | None = None
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kernels: dict[str, Line] = {}
         self.phases: dict[str, Line] = {}
         self.events: list[dict[str, Any]] = []

@@ -6,24 +6,26 @@ With `from dynet import *`, as old programs have it, come the modules that DyNet
 import os as os
 import pickle as pickle
 import sys as sys
-from importlib import import_module
-from importlib.util import find_spec
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING
 
-import numpy as np
+import numpy as _numpy
 
 from dynet_core import *
 
-PACKAGES = [name for name in ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim") if find_spec(name)]
+np = _numpy
 
-if TYPE_CHECKING or "dynet_ops" in PACKAGES:
+_PACKAGES = [name for name in ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim") if _find_spec(name)]
+
+if TYPE_CHECKING or "dynet_ops" in _PACKAGES:
     from dynet_ops import *
-if TYPE_CHECKING or "dynet_rnn" in PACKAGES:
+if TYPE_CHECKING or "dynet_rnn" in _PACKAGES:
     from dynet_rnn import *
-if TYPE_CHECKING or "dynet_optim" in PACKAGES:
+if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
     from dynet_optim import *
 
 if not TYPE_CHECKING:  # checkers take the names from the imports
     __all__ = ["np", "os", "pickle", "sys"]
-    for _package in PACKAGES:
-        __all__ += import_module(_package).__all__
+    for _package in _PACKAGES:
+        __all__ += _import_module(_package).__all__

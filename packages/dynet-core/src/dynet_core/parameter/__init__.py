@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
@@ -15,6 +15,8 @@ from .collection import Model, ParameterCollection
 from .dense import Parameters
 from .lookup import LookupParameters
 
+Given = TypeVar("Given", bound=Expression)
+
 know_parameters(Parameters, Constant, LookupParameters)
 PARAMETERS.extend((Trained, Constant))
 
@@ -26,12 +28,12 @@ __all__ = [
 @overload
 def parameter(p: Expression, update: bool = True) -> Expression: ...
 @overload
-def parameter(p: list[Expression], update: bool = True) -> list[Expression]: ...
+def parameter(p: list[Given], update: bool = True) -> list[Expression]: ...
 @overload
 def parameter(p: tuple[Expression, ...], update: bool = True) -> tuple[Expression, ...]: ...
 @overload
 def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Expression, ...]: ...
-def parameter(p: Any, update: Any = True, *more: Any) -> Any:
+def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
     """A parameter, or a whole lookup table, as an expression; with update=False, one without a gradient.
 
     Several parameters, `parameter(W, b)`, give a tuple, lists and tuples of them what they are of expressions, as in
@@ -65,7 +67,7 @@ def _expressions(p: Any, update: bool = True) -> Any:
 def const_parameter(p: Trained) -> Expression: ...
 @overload
 def const_parameter(p: Trained, second: Trained, /, *more: Trained) -> list[Expression]: ...
-def const_parameter(p: Any, *more: Any) -> Any:
+def const_parameter(p: Trained, *more: Trained) -> Any:
     """A parameter, or a whole lookup table, as an expression without a gradient; of several, a list.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])

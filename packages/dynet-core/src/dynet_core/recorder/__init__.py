@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dynet_kernels.cache import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
@@ -63,8 +63,12 @@ class _Describe(Protocol):
     def __call__(self, record: Any, documented: Documented, around: Callable[..., Any] | None = None) -> Documented: ...
 
 
+if TYPE_CHECKING:
+    from .compiled import Records
+else:
+    Records = _recorder.Records
+
 FUNCTION_TYPE: type = type(_recorder.commit)  # of all recording functions
-Records = _recorder.Records
 become = _recorder.become
 commit = _recorder.commit
 describe: _Describe = _recorder.describe  # checkers see the documented function

@@ -23,7 +23,7 @@ from dynet_core.errors import (
 )
 from dynet_core.expression import Expression
 from dynet_core.graph import draft
-from dynet_core.op import Op_, Sample, register
+from dynet_core.op import Function, Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
@@ -422,7 +422,7 @@ def _refuse(name: str, p) -> NoReturn:
 # ----------------------------------------------------------------------------------------------------------- the table
 
 
-def enter(function: Op_, reference: Callable, *attributes: dict, repeats: bool = False) -> Op_:
+def enter(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
     """Enter an input in the table: an op without operands, whose reference says what is given, the batch last."""
     samples = [Sample([], each) for each in attributes]
     facts = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": samples}

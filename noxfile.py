@@ -215,6 +215,12 @@ def lint(session):
 
 @nox.session
 def types(session):
-    """Types of the packages' sources."""
+    """Types of the packages' sources, and of a program that uses every public name."""
     session.install("-r", "requirements.txt", *group("types"))
     session.run("pyright", *session.posargs)
+    if not session.posargs:
+        session.run("pyright", "--verifytypes", "dynet", "--ignoreexternal")
+        session.run("pyright", "--project", "tests/typing/standard.json")
+        session.run("pyright", "--project", "tests/typing/strict.json")
+        session.run("mypy", "--strict", "tests/typing/every_public_name.py", "tests/typing/wrong_uses.py")
+        session.run("python", "tests/typing/public_types.py")

@@ -91,7 +91,8 @@ def test_each_wheel_is_typed_and_holds_only_its_package(wheels, clean_python):
         files = run(clean_python, "-m", "zipfile", "--list", wheel, cwd=wheels)
         names = [line.split()[0] for line in files.splitlines()[1:]]
         assert f"{module}/py.typed" in names
-        beside = {"_dynet.py", "_dynet_names.py", "_gdynet.py", "dynet_config.py"} if name == "dynet" else set()
+        beside = {"_dynet", "_dynet_names", "_gdynet", "dynet_config"} if name == "dynet" else set()
+        assert {f"{one}/py.typed" for one in beside} <= {*names}
         assert {text.partition("/")[0] for text in names} == {module, f"{module}-{VERSION}.dist-info"} | beside
 
 

@@ -1,10 +1,12 @@
 """`__all__` of every package tells the truth, and the meta-package re-exports all of them."""
 
 import importlib
+import inspect
 
 import pytest
 
 import dynet
+import dynet_ops
 
 RE_EXPORTED = ["dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"]
 
@@ -29,3 +31,10 @@ BESIDES = {"HAVE_CUDA", "dynet_config", "np", "os", "pickle", "sys"}  # what pro
 def test_dynet_adds_the_names_that_programs_expect_besides():
     siblings = [importlib.import_module(package) for package in RE_EXPORTED]
     assert set(dynet.__all__) == BESIDES | {name for module in siblings for name in module.__all__}
+
+
+def test_every_operation_of_a_module_is_one_of_the_package():
+    """Checkers read no `__all__` that is made of others: so the package's is written out."""
+    modules = [module for name, module in vars(dynet_ops).items() if inspect.ismodule(module) and name != "kinds"]
+    found = [name for module in modules for name in getattr(module, "__all__", [])]
+    assert sorted(dynet_ops.__all__) == sorted(found)

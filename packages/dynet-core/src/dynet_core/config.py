@@ -11,17 +11,20 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from dynet_kernels import sharing
 from dynet_kernels.layout import MOST_THREADS
 
 from . import device
 from . import globals as process
+from .annotations import Number
 from .checks import checked_flag, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
 from .profiling import profile_program
+
+T = TypeVar("T", int, float)
 
 
 def _whole(text: str) -> int:
@@ -74,18 +77,22 @@ class DynetParams:
     >>> params.init()
     """
 
-    def __init__(self):
-        self.mem = 512
-        self.random_seed = 0
-        self.weight_decay = 0.0
-        self.autobatch = 0
-        self.profiling = 0
-        self.threads = 0
-        self.requested_gpus = 0
-        self.gpu = self.tf32 = self.viz = self.shared_parameters = False
-        self.gpu_ids = self.devices = ""
-        self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")  # what LSTMBuilder means: coupled or vanilla
-        self.allow = _allowed_by_environment()  # classes that files may hold objects of, by their names
+    def __init__(self) -> None:
+        self.mem: int = 512
+        self.random_seed: int = 0
+        self.weight_decay: float = 0.0
+        self.autobatch: int = 0
+        self.profiling: int = 0
+        self.threads: int = 0
+        self.requested_gpus: int = 0
+        self.gpu: bool = False
+        self.tf32: bool = False
+        self.viz: bool = False
+        self.shared_parameters: bool = False
+        self.gpu_ids: str = ""
+        self.devices: str = ""
+        self.lstm_builder: str = os.environ.get("DYNET_LSTM_BUILDER", "")  # LSTMBuilder means: coupled or vanilla
+        self.allow: dict[str, Any] = _allowed_by_environment()  # classes that files may hold objects of, by their names
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
         """Take settings from the command line, which stays as it is."""
@@ -207,7 +214,7 @@ class DynetParams:
         """Say whether forked processes train the same parameters."""
         self.shared_parameters = bool(shared_parameters)
 
-    def set_weight_decay(self, weight_decay: float) -> None:
+    def set_weight_decay(self, weight_decay: Number) -> None:
         """Set the part by which each update shrinks all parameters that it may change."""
         decay = _checked("set_weight_decay", weight_decay, float)
         if decay >= 1:
@@ -266,7 +273,7 @@ def _allowed_by_environment() -> dict[str, Any]:
         ) from None
 
 
-def _checked(name: str, value, kind):
+def _checked(name: str, value: Any, kind: type[T]) -> T:
     if kind is int and not isinstance(value, str):
         value = whole(name, "the setting", value)
     try:

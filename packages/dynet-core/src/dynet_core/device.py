@@ -169,7 +169,9 @@ class DeviceInfo:
     """
 
     def __init__(self, name: str, id: int, dtype: int):
-        self.name, self.id, self.type = name, id, dtype
+        self.name: str = name
+        self.id: int = id
+        self.type: int = dtype
 
 
 def available_devices() -> list[str]:

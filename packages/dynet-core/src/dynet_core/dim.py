@@ -7,9 +7,11 @@ import math
 import threading
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from .annotations import Dims, Index
 from .checks import whole
 from .errors import ArgumentError, ShapeError
 
@@ -31,6 +33,12 @@ class Dim:
     """
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
+
+    batch: int
+    dims: tuple[int, ...]
+    plain: Dim
+    size: int
+    total: int
     _known: dict[tuple[tuple[int, ...], int], Dim] = {}
 
     def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None):
@@ -85,14 +93,14 @@ class Dim:
     def __repr__(self) -> str:
         return f"{self.dims}" + (f" x {self.batch}" if self.batch > 1 else "")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Dim.of, (self.dims, self.batch)
 
 
-def checked_dims(name: str, dims: int | Sequence[int], least: int = 1) -> tuple[int, ...]:
+def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
     """Sizes that a user gave, as a tuple of ints; each is at least `least`."""
     single = dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims))
-    given: Sequence[int] = (dims,) if single else dims  # type: ignore
+    given: Sequence[Any] = (dims,) if single else dims  # type: ignore[assignment]
     sizes = tuple([whole(name, "a dimension", size) for size in given])
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
@@ -110,7 +118,7 @@ def extent(sizes: Sequence[int]) -> int:
     return math.prod([size or 1 for size in sizes])
 
 
-def checked_batch(name: str, batch_size: int) -> int:
+def checked_batch(name: str, batch_size: Index) -> int:
     """A batch size that a user gave."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:

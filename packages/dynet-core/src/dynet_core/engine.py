@@ -8,9 +8,10 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
@@ -25,6 +26,7 @@ from .recorder import Records, generation, next_generation, note_pass
 from .signature import TABLE
 
 READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
+IntArray: TypeAlias = npt.NDArray[np.int64]
 PER_RECORD = {
     "kept": 1,
     "nodes": 1,
@@ -48,7 +50,7 @@ ARENA_TOP, STATUS, FRESH = SLOT["arena_top"], SLOT["status"], SLOT["fresh"]
 class Rows:
     """What the planner knows of parameters: one row each, shared by all threads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # for people
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
@@ -130,27 +132,45 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class Engine:
     """Plans and runs the graph of one thread."""
 
+    changing: bool  # whether buffers are being replaced: an interrupt may leave them half replaced
+    large: bool  # whether to `tidy` before the next graph
+    used: int  # floats: the most that graphs used of late
+    room: int  # for integers of records
+    shards: int
+    table_written: int
+    parameters_version: int
+    trained_again: int
+    context: IntArray
+    context_at: int
+    slots: memoryview
+    nodes: memoryview
+    numbers: memoryview
+    numbers_at: int
+    numbers_count: int
+    rows: IntArray
+    gradients: Block
+
     def __init__(self, recorded: Records):
         self.recorded = recorded
-        self.kept: list = []  # memory that the graph may refer to, and nobody else does
+        self.kept: list[Any] = []  # memory that the graph may refer to, and nobody else does
         # Of tables that are operands as a whole: what touched rows are noted in, and the table's row for the planner.
-        self.whole: list[tuple[np.ndarray, int]] = []
+        self.whole: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
-        self.changing = False  # whether buffers are being replaced: an interrupt may leave them half replaced
+        self.changing = False
         self.machine: Any = None  # what compiled code there is, once it was needed
         self.shards = 0
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
-        self.slots = memoryview(self.context)
+        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.slots[SLOT["sharing"]] = sharing.address()
-        self.buffers: dict[str, np.ndarray] = {}
+        self.buffers: dict[str, IntArray] = {}
         self.table_written = self.parameters_version = self.trained_again = 0
         self.chunks: list[Block] = []
-        self.large = False  # whether to `tidy` before the next graph
+        self.large = False
         self.gradients = block(0)
-        self.used = 0  # floats: the most that graphs used of late
+        self.used = 0
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
         self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
@@ -178,7 +198,7 @@ class Engine:
         new.kept, new.whole, new.large = self.kept, self.whole, True
         return new
 
-    def use_whole(self, touched: np.ndarray, row: int) -> None:
+    def use_whole(self, touched: IntArray, row: int) -> None:
         """Note that the graph has a lookup table as an operand: `backward` then touches all rows, if it is trained."""
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
@@ -199,9 +219,9 @@ class Engine:
     def _grow_records(self, size: int) -> None:
         for name, width in PER_RECORD.items():
             self._grow(name, size, width=width)
-        self.room = size  # for integers of records
+        self.room = size
         self._plan_anew()
-        self.nodes = memoryview(self.buffers["node"])
+        self.nodes = memoryview(self.buffers["node"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def _new_chunk(self, floats: int) -> None:
         self.chunks.append(block(floats))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import device, recorder
+from .annotations import Array, Key, Number, Numbers
 from .checks import checked_flag
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError
@@ -40,19 +42,20 @@ class Operations:
 
         # Installed by dynet_ops.
 
-        def __add__(self, other) -> Expression: ...
-        def __radd__(self, other) -> Expression: ...
-        def __sub__(self, other) -> Expression: ...
-        def __rsub__(self, other) -> Expression: ...
-        def __mul__(self, other) -> Expression: ...
-        def __rmul__(self, other) -> Expression: ...
-        def __truediv__(self, other) -> Expression: ...
-        def __rtruediv__(self, other) -> Expression: ...
-        def __pow__(self, other) -> Expression: ...
-        def __rpow__(self, other) -> Expression: ...
+        def __add__(self, other: Expression | Number) -> Expression: ...
+        def __radd__(self, other: Expression | Number) -> Expression: ...
+        def __sub__(self, other: Expression | Number) -> Expression: ...
+        def __rsub__(self, other: Expression | Number) -> Expression: ...
+        def __mul__(self, other: Expression | Number) -> Expression: ...
+        def __rmul__(self, other: Expression | Number) -> Expression: ...
+        def __truediv__(self, other: Expression | Number) -> Expression: ...
+        def __rtruediv__(self, other: Expression | Number) -> Expression: ...
+        def __pow__(self, other: Expression | Number) -> Expression: ...
+        def __rpow__(self, other: Expression | Number) -> Expression: ...
         def __neg__(self) -> Expression: ...
-        def __getitem__(self, key) -> Expression: ...
-        def set(self, values) -> None: ...
+        def __getitem__(self, key: Key) -> Expression: ...
+        def __iter__(self) -> Iterator[Expression]: ...
+        def set(self, values: Numbers) -> None: ...
 
     def dim(self) -> tuple[tuple[int, ...], int]:
         """The dimensions and the batch size.
@@ -84,7 +87,7 @@ class Operations:
         """
         return GRAPH_OF_NODE[0](self)
 
-    def _stored(self, recalculate: bool) -> np.ndarray:
+    def _stored(self, recalculate: bool) -> Array:
         """The numbers of the value, as a view in stored order."""
         if recalculate is not False:
             self._graph()._compute(recalculate)
@@ -102,7 +105,7 @@ class Operations:
         if self.version != ANY_GRAPH:
             self._graph()._compute(recalculate)
 
-    def npvalue(self, recalculate: bool = False) -> np.ndarray:
+    def npvalue(self, recalculate: bool = False) -> Array:
         """The value as an array of shape dim; the batch, if it is larger than 1, is the last axis.
 
         >>> import dynet as dy
@@ -143,10 +146,13 @@ class Operations:
         """The value as a flat list, column by column, batch element after batch element."""
         return self._stored(recalculate).tolist()
 
-    def value(self, recalculate: bool = False):
+    def value(self, recalculate: bool = False) -> Any:
         """The value in its most relevant form, as DyNet chooses it.
 
         A float for one number, a flat list for a vector or a batch of vectors, an array for a matrix or more.
+
+        Which it is depends on the shape, which types do not tell: checkers are told Any. `scalar_value`, `vec_value`
+        and `npvalue` have one type each.
         """
         dim = self.type
         if len(dim.dims) > 1:
@@ -154,7 +160,7 @@ class Operations:
         values = self._stored(recalculate).tolist()
         return values[0] if dim.total == 1 else values
 
-    def gradient(self) -> np.ndarray:
+    def gradient(self) -> Array:
         """The gradient that `backward` left here, shaped like `npvalue`.
 
         Constants have one only after `backward(full=True)`.
@@ -195,10 +201,10 @@ class Operations:
     def _add_to_gradient(self) -> None:
         raise NotImplementedError
 
-    __array_ufunc__ = None  # numpy's numbers and arrays leave operators to us
+    __array_ufunc__: None = None  # numpy's numbers and arrays leave operators to us
     _gives_numbers = False  # whether numpy's functions take the numbers, as they do of parameters
 
-    def __array_function__(self, function, types, arguments, named):
+    def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
         """What numpy's functions do. They would take an expression for one object: `argmax` would be 0."""
         if any(isinstance(x, Operations) and not x._gives_numbers for x in (*arguments, *named.values())):
             raise ArgumentTypeError(
@@ -208,7 +214,7 @@ class Operations:
         arguments = [np.asarray(x) if isinstance(x, Operations) else x for x in arguments]
         return function._implementation(*arguments, **named)
 
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """The expression itself in an array of objects, so that numpy never takes its numbers without the gradient.
 
         `numpy.array([e1, e2])` holds the expressions and `numpy.sum([e1, e2])` adds them up as a graph does.
@@ -221,7 +227,7 @@ class Operations:
         found[()] = self
         return found
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from . import draw, graph, noise, random_stream, recorder, watched
 from .checks import checked_flag, whole
+
+if TYPE_CHECKING:
+    from .expression import Expression
+    from .parameter import LookupParameters
 
 
 def renew_cg(
@@ -70,7 +77,11 @@ def print_text_graphviz() -> None:
 
 
 def print_graphviz(
-    compact: bool = False, show_dims: bool = True, expression_names=None, lookup_names=None, collapse_birnns=False
+    compact: bool = False,
+    show_dims: bool = True,
+    expression_names: Mapping[Expression, str] | None = None,
+    lookup_names: Mapping[LookupParameters, Sequence[str]] | None = None,
+    collapse_birnns: bool = False,
 ) -> None:
     """Print the current graph in the language of Graphviz, with the arguments of DyNet's `dynet_viz`.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS, FallingOrder, LargestInOrder
@@ -36,7 +38,7 @@ class GpuTensor(Tensor):
     def __init__(self, block: GpuBlock, shape: tuple[int, ...], dims: int, integers: bool = False):
         self._block, self._shape, self._dims, self._integers = block, shape, dims, integers
 
-    def as_numpy(self) -> np.ndarray:
+    def as_numpy(self) -> npt.NDArray[Any]:
         """A copy as an array."""
         return self._values().copy(order="K")
 
@@ -73,11 +75,11 @@ class GpuTensor(Tensor):
         shape = (*self._shape[:dim], num, *self._shape[dim + 1 :])
         return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
 
-    def _values(self) -> np.ndarray:
+    def _values(self) -> npt.NDArray[Any]:
         numbers = self._block.array.view(np.int64 if self._integers else np.float32)
         return numbers.reshape(self._shape, order="F")
 
-    def _like(self, array: np.ndarray) -> Tensor:
+    def _like(self, array: npt.NDArray[Any]) -> Tensor:
         integers = array.dtype != np.float32
         numbers = array.astype(np.int64 if integers else np.float32).ravel(order="F").view(np.float32)
         block = GpuBlock(self._block.gpu, numbers.size)
@@ -87,12 +89,12 @@ class GpuTensor(Tensor):
     def _axes(self) -> tuple[int, ...]:
         return self._shape
 
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
             raise ValueError(f"{self!r} is on a GPU: as an array it can only be copied")
         return np.array(self._values(), dtype, order="K")
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         strides = (1, *itertools.accumulate(self._shape[:-1], lambda stride, extent: stride * extent))
         return dlpack.capsule(self._block, self._shape, strides, self._integers)
 

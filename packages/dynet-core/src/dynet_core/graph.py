@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,6 +13,7 @@ import numpy as np
 from dynet_kernels import layout as at
 
 from . import recorder
+from .annotations import Array
 from .checks import checked_flag
 from .dim import Dim
 from .engine import NODE_ROW, NODE_VALUE, Engine
@@ -40,6 +41,11 @@ class Survey:
 
     __slots__ = ("nodes", "records", "starts", "version")
 
+    nodes: int
+    records: int
+    starts: dict[int, int]
+    version: int
+
     def __init__(self, version: int, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
         self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}
 
@@ -64,7 +70,7 @@ class Graph(GraphMethods):
     survey: Survey
     watch: Watch | None
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.records, self.survey, self.watch = recorder.Records(), Survey(NO_NODE), None
         self.engine = Engine(self.records)
 
@@ -160,7 +166,7 @@ class Graph(GraphMethods):
             return engine.numbers[number]
         return float(floats_at(address, 1)[0])  # it stands in another chunk, or on a GPU
 
-    def values(self, place: int, count: int) -> np.ndarray:
+    def values(self, place: int, count: int) -> Array:
         """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
         return floats_at(self.address(place), count)
 
@@ -180,7 +186,7 @@ class Graph(GraphMethods):
             self.engine.backward(place, size, everything)
         self.records.differentiated = place, everything
 
-    def gradients(self, place: int, count: int) -> np.ndarray:
+    def gradients(self, place: int, count: int) -> Array:
         """The numbers of a node's gradient after `backward`."""
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
@@ -200,7 +206,7 @@ class Graph(GraphMethods):
 
     # Inputs
 
-    def replace_input(self, place: int, values: np.ndarray) -> None:
+    def replace_input(self, place: int, values: Array) -> None:
         """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
         start = self.start_of(place)
         assert start is not None
@@ -235,6 +241,9 @@ class Draft:
 
     __slots__ = ("graph", "version")
 
+    graph: Graph
+    version: int
+
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
 
@@ -266,7 +275,7 @@ class Draft:
         """Keep input values; where they begin among the inputs."""
         return take(tuple(values))
 
-    def take_array(self, values: np.ndarray) -> int:
+    def take_array(self, values: Array) -> int:
         """Keep the values of a float32 array, column by column."""
         return self.graph.records.take(values)
 
@@ -365,7 +374,7 @@ def renew() -> Graph:
 
 
 @contextmanager
-def graph():
+def graph() -> Iterator[Graph]:
     """A graph for the length of a `with` block.
 
     >>> with graph():

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .annotations import Dims, Index, Number, Numbers
     from .expression import Expression
     from .graph import Graph
+    from .parameter.base import Trained
 
 # What these methods do needs graphs, so it is imported where it is used.
 
@@ -25,6 +29,19 @@ class GraphMethods:
 
     _version: int
 
+    if TYPE_CHECKING:  # installed by dynet_ops
+
+        def inputMatrixLiteral(self, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression: ...
+        def inputSparseTensor(
+            self,
+            idxs: Iterable[Index],
+            v: Numbers,
+            dim: Dims,
+            batch_size: Index = 1,
+            defval: Number = 0.0,
+            device: str = "",
+        ) -> Expression: ...
+
     def version(self) -> int:
         """The number of the graph."""
         return self._version
@@ -37,7 +54,7 @@ class GraphMethods:
 
         return renew_cg(immediate_compute, check_validity, autobatching)
 
-    def parameters(self, params):
+    def parameters(self, params: Trained) -> Expression:
         """A parameter as an expression, like `parameter`."""
         from .parameter import parameter
 

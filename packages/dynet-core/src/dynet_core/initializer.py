@@ -11,10 +11,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from dynet_core.annotations import Array, Number, Numbers
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentTypeError, DynetError
 from dynet_core.random_stream import stream
@@ -56,14 +57,14 @@ class PyInitializer:
            [3., 4., 5.]], dtype=float32)
     """
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         """One value for each element, flat and in column-major order.
 
         Arguments: `dim`, the dimensions as stored, so the lookup dimension last.
         """
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
-    def values(self, dim: Sequence[int], lookup: bool = False) -> np.ndarray:
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
         """The initial values as a new float32 array of shape `dim`.
 
         Arguments: `dim`, the parameter's shape as users write it; `lookup`, whether its first dimension
@@ -96,14 +97,14 @@ class NormalInitializer(PyInitializer):
     array([10.612799, 10.312131,  9.151228], dtype=float32)
     """
 
-    mean: float = 0
-    var: float = 1
+    mean: Number = 0
+    var: Number = 1
 
     def __post_init__(self) -> None:
         _check_number(self, "mean")
         _check_number(self, "var", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return stream().normal(self.mean, np.sqrt(np.float32(self.var)), math.prod(dim))
 
 
@@ -120,14 +121,14 @@ class UniformInitializer(PyInitializer):
     array([-0.0165956 ,  0.09943696,  0.04406491], dtype=float32)
     """
 
-    scale: float
+    scale: Number
 
     def __post_init__(self) -> None:
         _check_number(self, "scale", least=0)
         if self.scale == 0:
             raise _error(self, "scale must be above 0 but got 0")
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return _symmetric_uniform(self.scale, dim)
 
 
@@ -143,12 +144,12 @@ class ConstInitializer(PyInitializer):
            [0.5, 0.5]], dtype=float32)
     """
 
-    c: float
+    c: Number
 
     def __post_init__(self) -> None:
         _check_number(self, "c", infinite=True)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return np.full(math.prod(dim), self.c, np.float32)
 
 
@@ -163,7 +164,7 @@ class IdentityInitializer(PyInitializer):
            [0., 1.]], dtype=float32)
     """
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         return np.eye(_side_of_square(self, dim), dtype=np.float32).reshape(-1)
 
 
@@ -194,12 +195,12 @@ class GlorotInitializer(PyInitializer):
     """
 
     is_lookup: bool = False
-    gain: float = 1.0
+    gain: Number = 1.0
 
     def __post_init__(self) -> None:
         _check_number(self, "gain", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         counted = dim[:-1] if self.is_lookup else dim
         if not counted:
             raise _error(self, "is_lookup leaves no dimension to count, set it to False")
@@ -229,12 +230,12 @@ class SaxeInitializer(PyInitializer):
     True
     """
 
-    scale: float = 1.0
+    scale: Number = 1.0
 
     def __post_init__(self) -> None:
         _check_number(self, "scale", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         side = _side_of_square(self, dim)
         matrix = _symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
@@ -272,7 +273,7 @@ class FromFileInitializer(PyInitializer):
         if not isinstance(self.fname, (str, bytes, os.PathLike)):
             raise ArgumentTypeError(f"FromFileInitializer: fname must be a path but got {self.fname!r:.40}")
 
-    def draw(self, dim: tuple[int, ...]) -> np.ndarray:
+    def draw(self, dim: tuple[int, ...]) -> Array:
         with open(self.fname, "rb") as file:
             words = file.read().split()
         if len(words) != math.prod(dim):
@@ -307,12 +308,16 @@ class NumpyInitializer(PyInitializer):
            [3., 4.]], dtype=float32)
     """
 
-    array: np.ndarray
+    array: Array
+
+    if TYPE_CHECKING:
+
+        def __init__(self, array: Numbers) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", _real_array(self.array))
 
-    def values(self, dim: Sequence[int], lookup: bool = False) -> np.ndarray:
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
         """As in the base class; nothing is drawn, the array has the shape that users see."""
         dim = _checked_dim(self, dim)
         if self.array.shape != dim:
@@ -326,9 +331,9 @@ def initializer_from(
     dim: Sequence[int],
     lookup: bool = False,
     *,
-    scale: float = 1.0,
-    mean: float = 0.0,
-    std: float = 1.0,
+    scale: Number = 1.0,
+    mean: Number = 0.0,
+    std: Number = 1.0,
 ) -> PyInitializer:
     """The initializer that a user's `init=` means.
 
@@ -369,7 +374,7 @@ def initializer_from(
     raise ArgumentTypeError(f"init must be {kinds} but got {type(init).__name__}")
 
 
-def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: float, mean: float, std: float) -> PyInitializer:
+def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
     if name == "glorot":
         return GlorotInitializer()
     if name == "uniform":
@@ -400,7 +405,7 @@ def _error(initializer: PyInitializer, reason: str) -> InitializerError:
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
-def _symmetric_uniform(scale: float, dim: tuple[int, ...]) -> np.ndarray:
+def _symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
@@ -434,7 +439,7 @@ def _beyond_float32(number: Any) -> bool:
         return True
 
 
-def _real_array(data: object) -> np.ndarray:
+def _real_array(data: object) -> Array:
     """A float32 copy of `data`, refused where that would lose more than precision."""
     try:
         array = np.asarray(data)

@@ -12,13 +12,19 @@ import mmap
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from dynet_kernels.layout import CACHE_LINE
 
 from . import device
+from .annotations import Array, Numbers
 from .errors import OutOfMemoryError
+
+if TYPE_CHECKING:
+    from dynet_kernels.cuda.driver import Gpu
 
 
 class HostBlock:
@@ -31,6 +37,10 @@ class HostBlock:
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
 
+    address: int
+    array: Array
+    floats: int
+
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats = floats
         size = floats + 2 * CACHE_LINE
@@ -41,13 +51,13 @@ class HostBlock:
         skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
         self.array = self._whole[skip : skip + floats]
         self.address = self.array.ctypes.data // 4
-        self._direct = memoryview(self.array)
+        self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
         """The numbers as far as Python can read them without a copy."""
         return self._direct
 
-    def write(self, values) -> None:
+    def write(self, values: Numbers) -> None:
         """Replace all numbers, by an array or one number."""
         self.array[:] = values
 
@@ -56,7 +66,7 @@ class HostBlock:
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
-    def edit(self) -> Iterator[np.ndarray]:
+    def edit(self) -> Iterator[Array]:
         """The numbers, to be changed in place."""
         yield self.array
 
@@ -66,14 +76,18 @@ class GpuBlock:
 
     __slots__ = ("address", "floats", "gpu")
 
-    def __init__(self, gpu, floats: int, zero: bool = False):
+    address: int
+    floats: int
+    gpu: Gpu
+
+    def __init__(self, gpu: Gpu, floats: int, zero: bool = False):
         self.gpu, self.floats = gpu, floats
         self.address = gpu.allocate(4 * floats) // 4
         if zero:
             gpu.fill(4 * self.address, 0, floats)
 
     @property
-    def array(self) -> np.ndarray:
+    def array(self) -> Array:
         """A copy of the numbers, not to be written to."""
         copy = np.empty(self.floats, np.float32)
         self.gpu.download(4 * self.address, copy)
@@ -84,7 +98,7 @@ class GpuBlock:
         """Nothing: Python reads none without a copy."""
         return memoryview(b"")
 
-    def write(self, values) -> None:
+    def write(self, values: Numbers) -> None:
         """Replace all numbers, by an array or one number."""
         self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
@@ -94,19 +108,19 @@ class GpuBlock:
 
         def pack(*numbers: float) -> None:
             packed = np.empty(self.floats, np.float32)
-            pack_into(packed, 0, *numbers)
+            pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
             self.write(packed)
 
         return pack
 
     @contextmanager
-    def edit(self) -> Iterator[np.ndarray]:
+    def edit(self) -> Iterator[Array]:
         """The numbers, to be changed in place: they are copied to the host and back."""
         copy = self.array.copy()
         yield copy
         self.write(copy)
 
-    def __del__(self):
+    def __del__(self) -> None:
         if hasattr(self, "address"):
             self.gpu.free(4 * self.address)
 
@@ -125,14 +139,14 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
         raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers") from None
 
 
-def copy_on_gpu(gpu, address: int, count: int) -> GpuBlock:
+def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
     """A block with the `count` floats that are at an address of a GPU."""
     copied = GpuBlock(gpu, count)
     gpu.copy(4 * copied.address, 4 * address, 4 * count)
     return copied
 
 
-def floats_at(address: int, count: int) -> np.ndarray:
+def floats_at(address: int, count: int) -> Array:
     """The `count` floats at an address, as an array: on the host over that memory, of a GPU's a copy."""
     gpu = device.gpu()
     if gpu is None:
@@ -142,6 +156,6 @@ def floats_at(address: int, count: int) -> np.ndarray:
     return copy
 
 
-def integers_at(address: int, count: int) -> np.ndarray:
+def integers_at(address: int, count: int) -> npt.NDArray[np.int64]:
     """The `count` int64 at an address in bytes, as an array over that memory."""
     return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

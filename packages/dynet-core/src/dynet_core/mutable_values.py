@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from .checks import checked_index
 from .errors import ArgumentTypeError, OutOfRangeError
 
 LARGEST = 2**32 - 1
+T = TypeVar("T")
 
 
 def _float(who: str, value) -> float:
@@ -26,7 +28,7 @@ def _unsigned(who: str, value) -> int:
     return number
 
 
-def _list(who: str, values: Iterable, checked) -> list:
+def _list(who: str, values: Iterable[Any], checked: Callable[[str, Any], T]) -> list[T]:
     try:
         return [checked(who, value) for value in values]
     except TypeError as error:

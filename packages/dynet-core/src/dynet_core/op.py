@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from .templates import with_templates
 
-Op_ = TypeVar("Op_", bound=Callable)
+Function = TypeVar("Function", bound=Callable[..., Any])
 Shape = tuple[tuple[int, ...], int]  # dims and batch size
 
 
@@ -38,17 +38,17 @@ class Op:
     """
 
     name: str
-    record: Callable
-    reference: Callable
+    record: Callable[..., Any]
+    reference: Callable[..., Any]
     samples: Sequence[Sample]
     domain: tuple[float, float] = (-2.0, 2.0)
     whole_batch: bool = False
     differentiable: bool = True
-    differentiated_as: Callable | None = None
+    differentiated_as: Callable[..., Any] | None = None
     tolerance: float = 2e-6
     tolerance_reason: str = ""
     random: bool = False
-    prepare: Callable | None = None
+    prepare: Callable[..., Any] | None = None
     elementwise: bool = False
     limit: float = math.inf
 
@@ -56,7 +56,7 @@ class Op:
 OPS: dict[str, Op] = {}
 
 
-def register(function: Op_, *, repeats: bool = True, **facts) -> Op_:
+def register(function: Function, *, repeats: bool = True, **facts: Any) -> Function:
     """Enter an op in the table under its function's name; gives what records it from now on.
 
     Args:

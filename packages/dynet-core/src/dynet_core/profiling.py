@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS
@@ -50,10 +51,10 @@ class Profile:
 
     _running: Profile | None = None
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kernels: dict[str, Line] = {}
         self.phases: dict[str, Line] = {}
-        self.events: list[dict] = []
+        self.events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._began = self._spent = 0.0
         self._inside = 0.0
@@ -72,7 +73,7 @@ class Profile:
         self._began = time.perf_counter()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._spent += time.perf_counter() - self._began
         for name, function in self._plain.items():
             setattr(self._machine, name, function)
@@ -150,7 +151,7 @@ class Profile:
         lines += [_row(name, line, spent) for name, line in by_time]
         return "\n".join(lines)
 
-    def save(self, fname: str) -> None:
+    def save(self, fname: str | os.PathLike[str]) -> None:
         """Write the trace as JSON, to be looked at in Chrome (`chrome://tracing`) or Perfetto.
 
         A trace ends after 200,000 events.

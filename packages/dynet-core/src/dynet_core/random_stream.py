@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .annotations import Array, Number
 from .checks import whole
 
 __all__ = ["InitialStream", "reset_random_seed", "stream"]
@@ -49,7 +50,7 @@ class InitialStream:
         self._unread = np.empty(0, np.uint32)
         self._lock = threading.Lock()
 
-    def uniform(self, low: float, high: float, count: int) -> np.ndarray:
+    def uniform(self, low: Number, high: Number, count: int) -> Array:
         """`count` numbers spread evenly over [low, high]; one word of the generator each.
 
         Errors: ValueError when high < low, or when a bound or their distance is not a finite float32.
@@ -68,7 +69,7 @@ class InitialStream:
                 part[:] = _fused_multiply_add(_fractions(self._words(part.size)), width, low32)
         return values
 
-    def normal(self, mean: float, std: float, count: int) -> np.ndarray:
+    def normal(self, mean: Number, std: Number, count: int) -> Array:
         """`count` normally distributed numbers: mean + std * z, z from pairs of points in the unit circle.
 
         A point (x, y) of the square [-1, 1]^2 with r = x^2 + y^2 in (0, 1] gives z = y m, then z = x m,
@@ -162,7 +163,7 @@ def stream() -> InitialStream:
 _current = InitialStream()
 
 
-def _float32(name: str, value: float) -> np.float32:
+def _float32(name: str, value: Number) -> np.float32:
     """`value` as a finite float32, or a ValueError that names it."""
     with np.errstate(over="ignore"):
         rounded = np.float32(value)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-import numpy as np
-
+from .annotations import Array
 from .errors import ArgumentTypeError
 from .expression import Expression
 from .record import graph_of
@@ -24,7 +24,7 @@ def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
     _computed("forward", exps, recalculate)
 
 
-def values(exps: Iterable[Expression], recalculate: bool = False) -> list:
+def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
     """The values of several expressions, as their `value` gives them.
 
     Args:
@@ -37,7 +37,7 @@ def values(exps: Iterable[Expression], recalculate: bool = False) -> list:
     return [e.value() for e in _computed("values", exps, recalculate)]
 
 
-def npvalues(exps: Iterable[Expression], recalculate: bool = False) -> list[np.ndarray]:
+def npvalues(exps: Iterable[Expression], recalculate: bool = False) -> list[Array]:
     """The values of several expressions as arrays, as their `npvalue` gives them.
 
     Args:

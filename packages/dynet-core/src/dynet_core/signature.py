@@ -99,6 +99,13 @@ class Signature:
 
     __slots__ = ("at", "dim", "kernel", "name", "parts", "repeats")
 
+    at: int
+    dim: Dim
+    kernel: str
+    name: str
+    parts: tuple[Signature, ...]
+    repeats: bool
+
     def __init__(
         self,
         dim: Dim,

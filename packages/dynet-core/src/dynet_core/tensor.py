@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from . import noise
 from .checks import whole
@@ -27,10 +30,13 @@ class Tensor:
 
     __slots__ = ("_array", "_dims")
 
-    def __init__(self, array: np.ndarray, dims: int):
+    _array: npt.NDArray[Any]
+    _dims: int
+
+    def __init__(self, array: npt.NDArray[Any], dims: int):
         self._array, self._dims = array, dims
 
-    def as_numpy(self) -> np.ndarray:
+    def as_numpy(self) -> npt.NDArray[Any]:
         """A copy as an array."""
         return self._array.copy(order="K")
 
@@ -99,11 +105,11 @@ class Tensor:
         shape = (*logs.shape[:-2], num, logs.shape[-1])
         return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
 
-    def _values(self) -> np.ndarray:
+    def _values(self) -> npt.NDArray[Any]:
         """The values on the host, not to be changed."""
         return self._array
 
-    def _like(self, array: np.ndarray) -> Tensor:
+    def _like(self, array: npt.NDArray[Any]) -> Tensor:
         """A tensor of the same dimensions, as far as they are counted, on the same device."""
         return Tensor(array, self._dims)
 
@@ -129,10 +135,10 @@ class Tensor:
         dims, batch = self._axes()[: self._dims], self._axes()[self._dims :]
         return f"tensor {dims}" + (f" x {batch[0]}" if batch else "")
 
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self._array, dtype, order="K", copy=copy)
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         return self._array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:

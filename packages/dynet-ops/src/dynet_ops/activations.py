@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynet_core.annotations import Number
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_kernels import formula as f
@@ -21,7 +22,7 @@ _elu = with_number(
 )
 
 
-def elu(x: Expression, alpha: float = 1.0) -> Expression:
+def elu(x: Expression, alpha: Number = 1.0) -> Expression:
     """Exponential linear unit of each element, y = x where x > 0, else alpha (e^x - 1).
 
     Args:
@@ -73,7 +74,7 @@ _silu = with_number(
 )
 
 
-def silu(x: Expression, beta: float = 1.0) -> Expression:
+def silu(x: Expression, beta: Number = 1.0) -> Expression:
     """Sigmoid linear unit ("swish") of each element, y = x / (1 + e^(-beta x)).
 
     Source: Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in

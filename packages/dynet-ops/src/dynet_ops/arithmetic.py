@@ -141,3 +141,5 @@ def _install() -> None:
 
 
 _install()
+
+__all__ = ["add", "cdiv", "cmult", "colwise_add", "subtract"]

@@ -43,7 +43,7 @@ class Product:
     start: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Cell:
     """A recurrent step: what it is made of, and what it does.
 
@@ -62,8 +62,6 @@ class Cell:
     carries: bool = True
     first: list[str | Product] = field(default_factory=list)
     following: list[str | Product] = field(default_factory=list)
-
-    __hash__ = object.__hash__
 
     @property
     def previous(self) -> tuple[str, ...]:

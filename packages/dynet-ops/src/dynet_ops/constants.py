@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index, Number, Numbers
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
@@ -20,7 +21,7 @@ from dynet_kernels.rule import Rule
 from .inputs import enter, real_array
 
 
-def zeros(dim, batch_size: int = 1) -> Expression:
+def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of zeros.
 
     >>> zeros((2,)).value()
@@ -29,7 +30,7 @@ def zeros(dim, batch_size: int = 1) -> Expression:
     return _constant("zeros", dim, 0.0, batch_size)
 
 
-def ones(dim, batch_size: int = 1) -> Expression:
+def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of ones.
 
     >>> ones((2,)).value()
@@ -38,7 +39,7 @@ def ones(dim, batch_size: int = 1) -> Expression:
     return _constant("ones", dim, 1.0, batch_size)
 
 
-def constant(dim, val: float, batch_size: int = 1) -> Expression:
+def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
     """A tensor whose elements are all `val`.
 
     >>> constant((2,), 3).value()
@@ -56,7 +57,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
     return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), number_view(0)], forward=[step])
 
 
-def _constant(name: str, dim, val, batch_size: int) -> Expression:
+def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
     """A tensor of one number, which a kernel writes: only the number is kept among the inputs."""
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)

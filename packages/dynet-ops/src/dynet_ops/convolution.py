@@ -7,10 +7,10 @@ multiplies that matrix with the filters, each of which is a column of numbers.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Indices
 from dynet_core.checks import checked_flag
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
@@ -139,7 +139,7 @@ def _convolution(name: str, x: Expression, f: Expression, bias: list[Expression]
     return append(graph, conv, [seen.at, f.at, *[b.at for b in bias]])
 
 
-def conv2d(x: Expression, f: Expression, stride: Sequence[int], is_valid: bool = True) -> Expression:
+def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters, y_ijc = sum over a, b, k of x_(i s0 + a)(j s1 + b)k f_abkc.
 
     With is_valid, filters stay within the image: y is ceil((height - filter height + 1) / s0) high. Otherwise it is
@@ -163,9 +163,7 @@ def conv2d(x: Expression, f: Expression, stride: Sequence[int], is_valid: bool =
     return _convolution("conv2d", x, f, [], stride, is_valid)
 
 
-def conv2d_bias(
-    x: Expression, f: Expression, b: Expression, stride: Sequence[int], is_valid: bool = True
-) -> Expression:
+def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters, as conv2d computes it, with a number added for each filter.
 
     Args:
@@ -256,7 +254,7 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     )
 
 
-def maxpooling2d(x: Expression, ksize: Sequence[int], stride: Sequence[int], is_valid: bool = True) -> Expression:
+def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
     """The largest number in each place of a window over images; the first of equals gets the gradient.
 
     Places are those of conv2d; with is_valid=False, what lies outside of the image does not count.

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from dynet_core.annotations import Index
 from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
@@ -36,7 +37,7 @@ def _signature(dim: Dim, d: int) -> Signature:
     )
 
 
-def cumsum(x: Expression, d: int = 0) -> Expression:
+def cumsum(x: Expression, d: Index = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j.
 
     Along the dimension behind the last, which has one element, this is x.

@@ -8,6 +8,7 @@ from numbers import Real
 
 import numpy as np
 
+from dynet_core.annotations import Index, Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
@@ -25,7 +26,7 @@ from .operands import checked_dimension, checked_expression
 from .random import KEY, keyed, random_bernoulli
 
 
-def checked_probability(name: str, p: float) -> float:
+def checked_probability(name: str, p: Number) -> float:
     """A probability of dropping a value, in [0, 1)."""
     if not isinstance(p, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
@@ -35,7 +36,7 @@ def checked_probability(name: str, p: float) -> float:
     return number
 
 
-def _dropping(name: str, position: Symbol) -> Callable[[Expression, float], Expression]:
+def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
     """The recording function of dropout whose decisions are made by number `position` of each element."""
     numbers = (*KEY, "p", "scale")
     views = ("y", "x", *numbers)
@@ -66,7 +67,7 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, float], Expr
 
     known: dict[Dim, Signature] = {}
 
-    def record(x: Expression, p: float) -> Expression:
+    def record(x: Expression, p: Number) -> Expression:
         if p.__class__ is not float or not 0 <= p < 1:
             p = checked_probability(name, p)
         graph = graph_of(name, (x,))
@@ -82,7 +83,7 @@ _dropout = _dropping("dropout", f.position)
 _block_dropout = _dropping("block_dropout", f.origin)
 
 
-def dropout(x: Expression, p: float) -> Expression:
+def dropout(x: Expression, p: Number) -> Expression:
     """Each element is set to zero with probability p; the others are scaled by 1 / (1 - p).
 
     For training only: leave it out when the model is used.
@@ -108,7 +109,7 @@ dropout = register(
 )
 
 
-def block_dropout(x: Expression, p: float) -> Expression:
+def block_dropout(x: Expression, p: Number) -> Expression:
     """All of x, its whole batch, is set to zero with probability p, else scaled by 1 / (1 - p).
 
     >>> block_dropout(inputVector([1, 2]), 0.0).value()
@@ -117,7 +118,7 @@ def block_dropout(x: Expression, p: float) -> Expression:
     return _block_dropout(x, p)
 
 
-def dropout_dim(x: Expression, d: int, p: float) -> Expression:
+def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     """Dropout that decides once for all elements along dimension d: with d = 0, it drops whole columns of a matrix.
 
     Source: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", 2016.
@@ -131,7 +132,7 @@ def dropout_dim(x: Expression, d: int, p: float) -> Expression:
     return _masked("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
 
 
-def dropout_batch(x: Expression, p: float) -> Expression:
+def dropout_batch(x: Expression, p: Number) -> Expression:
     """Dropout that decides once for each element of the batch.
 
     >>> dropout_batch(inputVector([1, 2]), 0.0).value()
@@ -140,7 +141,7 @@ def dropout_batch(x: Expression, p: float) -> Expression:
     return _masked("dropout_batch", x, (1,), checked_expression("dropout_batch", x).type.batch, p)
 
 
-def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: float) -> Expression:
+def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
     """x times a mask of these dimensions, which is broadcast."""
     graph_of(name, (x,))
     p = checked_probability(name, p)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -59,14 +59,14 @@ def larger(x: Expression, y: Expression) -> Expression:
     ...
 
 
-def checked_together(name: str, xs: Sequence[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
+def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
     """Expressions that a user gave in a list, and the shape to which they are broadcast."""
-    xs = listed(name, xs)
-    graph_of(name, xs)
-    return xs, broadcast(name, list(dict.fromkeys(x.type.plain for x in xs)), rank)
+    found = listed(name, xs)
+    graph_of(name, found)
+    return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)
 
 
-def emax(xs: Sequence[Expression]) -> Expression:
+def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 
     The first of equals gets the gradient.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
@@ -45,7 +46,7 @@ def _ngram_signature(dim: Dim, width: int) -> Signature:
     return _sum_of_neighbours("kmh_ngram", Dim.of((rows, left), dim.batch), [(rows * left, 1, 1), batch], width, rows)
 
 
-def kmh_ngram(x: Expression, v: int) -> Expression:
+def kmh_ngram(x: Expression, v: Index) -> Expression:
     """The sums of each v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
 
     Args:
@@ -71,7 +72,7 @@ def _fold_signature(dim: Dim, nrows: int) -> Signature:
     return _sum_of_neighbours("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
 
 
-def fold_rows(x: Expression, nrows: int = 2) -> Expression:
+def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     """The sums of each nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
     Args:

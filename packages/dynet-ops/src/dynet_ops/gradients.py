@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
@@ -21,7 +22,7 @@ def _scaled(dim: Dim) -> Signature:
     return apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
 
 
-def scale_gradient(x: Expression, lambd: float = 1.0) -> Expression:
+def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     """x itself, whose gradient is lambd times that of the result.
 
     >>> x = inputVector([1, 2])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index, Number, Numbers
 from dynet_core.checks import checked_indices, checked_number
 from dynet_core.device import check_device
 from dynet_core.dim import checked_batch, checked_dims
@@ -17,9 +18,7 @@ from dynet_core.graph_methods import GraphMethods
 from .inputs import inputTensorTranspose, real_array
 
 
-def inputMatrixLiteral(
-    graph: Graph, v: Sequence[float], d: int | Sequence[int], batch_size: int = 1, device: str = ""
-) -> Expression:
+def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression:
     """A tensor from numbers in the order in which they are stored, like `inputTensorTranspose`.
 
     >>> dy.cg().inputMatrixLiteral([1, 2, 3, 4], (2, 2)).npvalue()
@@ -32,11 +31,11 @@ def inputMatrixLiteral(
 
 def inputSparseTensor(
     graph: Graph,
-    idxs: Sequence[int],
-    v: Sequence[float],
-    dim: int | Sequence[int],
-    batch_size: int = 1,
-    defval: float = 0.0,
+    idxs: Iterable[Index],
+    v: Numbers,
+    dim: Dims,
+    batch_size: Index = 1,
+    defval: Number = 0.0,
     device: str = "",
 ) -> Expression:
     """A tensor given by some of its numbers; `idxs` are their places in the order in which they are stored.

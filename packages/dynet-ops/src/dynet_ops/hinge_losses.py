@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
+from dynet_core.annotations import Index, Indices, Number
 from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
@@ -92,7 +94,7 @@ def _scores(name: str, x: Expression) -> Dim:
     return dim
 
 
-def hinge(x: Expression, v: int | Sequence[int], m: float = 1.0) -> Expression:
+def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     """The loss of scores not below the right one by a margin, y = sum over i != v of max(0, x_i - x_v + m).
 
     Args:
@@ -107,13 +109,13 @@ def hinge(x: Expression, v: int | Sequence[int], m: float = 1.0) -> Expression:
     3.5
     """
     dim = _scores("hinge", x)
-    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
+    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:  # type: ignore[arg-type]
         return hinge_batch(x, v, m)
     choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
 
 
-def hinge_batch(x: Expression, vs: Sequence[int], m: float = 1.0) -> Expression:
+def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
     """The same with a right choice for each batch element; the result has their losses one by one.
 
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
@@ -126,7 +128,7 @@ def hinge_batch(x: Expression, vs: Sequence[int], m: float = 1.0) -> Expression:
     return _record("hinge_batch", x, Dim.of((1,), len(choices)), dim.size, len(choices), choices, m)
 
 
-def hinge_dim(x: Expression, v: Sequence[int], d: int = 0, m: float = 1.0) -> Expression:
+def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Number = 1.0) -> Expression:
     """The hinge loss of each column of a matrix, or of each row.
 
     Args:
@@ -144,7 +146,7 @@ def hinge_dim(x: Expression, v: Sequence[int], d: int = 0, m: float = 1.0) -> Ex
     rows = checked_dimension("hinge_dim", d, dim) == 1
     size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
     margin = checked_real("hinge_dim", "m", m)
-    lists = v if is_list(v) and len(v) and np.ndim(v[0]) == 1 else [v]
+    lists: Any = v if is_list(v) and len(v) and np.ndim(v[0]) == 1 else [v]  # type: ignore[arg-type]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []

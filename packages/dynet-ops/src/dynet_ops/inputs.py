@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import array
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, MappingView, Sequence
+from collections.abc import Callable, Iterable, Iterator, MappingView
 from typing import NoReturn
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index, Indices, Number, Numbers
 from dynet_core.checks import checked_flag, checked_index, checked_indices
 from dynet_core.device import check_device
 from dynet_core.dim import Dim, checked_batch, checked_dims
@@ -22,7 +23,7 @@ from dynet_core.errors import (
 )
 from dynet_core.expression import Expression
 from dynet_core.graph import draft
-from dynet_core.op import Op_, Sample, register
+from dynet_core.op import Function, Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
@@ -87,7 +88,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
         ArgumentTypeError: anything that is not real numbers of one shape.
     """
     if isinstance(values, (Iterator, MappingView)):
-        values = list(values)
+        values = list(values)  # type: ignore[arg-type]
     try:
         array = np.asarray(values)
     except DynetError:
@@ -108,7 +109,7 @@ def _input(array: np.ndarray, dim: Dim) -> Expression:
     return graph.append(_signature(dim), (graph.take_array(array),))
 
 
-def inputVector(v: Iterable[float], device: str = "") -> Expression:
+def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
     Args:
@@ -157,7 +158,7 @@ def checked_size(name: str, size: int) -> int:
     return size
 
 
-def scalarInput(s: float, device: str = "") -> Expression:
+def scalarInput(s: Number, device: str = "") -> Expression:
     """A single number.
 
     Args:
@@ -181,7 +182,7 @@ _scalar.enter((1,), _signature(_NUMBER).at, _NUMBER)
 scalarInput = describe(_scalar, scalarInput)
 
 
-def vecInput(dim: int, device: str = "") -> Expression:
+def vecInput(dim: Index, device: str = "") -> Expression:
     """A vector of `dim` zeros, to be given values by `set`.
 
     Args:
@@ -199,7 +200,7 @@ def vecInput(dim: int, device: str = "") -> Expression:
     return _input(_filled("vecInput", (size,), 0.0), Dim.of((size,)))
 
 
-def matInput(d1: int, d2: int) -> Expression:
+def matInput(d1: Index, d2: Index) -> Expression:
     """A matrix of zeros, to be given values by `set`, column by column.
 
     >>> x = matInput(2, 2)
@@ -212,7 +213,7 @@ def matInput(d1: int, d2: int) -> Expression:
     return _input(_filled("matInput", dims, 0.0), Dim.of(dims))
 
 
-def inputMatrix(v: Sequence[float], d: Sequence[int]) -> Expression:
+def inputMatrix(v: Numbers, d: Dims) -> Expression:
     """A tensor of dimensions d from a flat list, column by column.
 
     >>> inputMatrix([1, 2, 3, 4, 5, 6], (2, 3)).npvalue()
@@ -226,7 +227,7 @@ def inputMatrix(v: Sequence[float], d: Sequence[int]) -> Expression:
     return _input(array, dim)
 
 
-def inputTensor(arr, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
+def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
     """A tensor with the shape and values of an array or nested list.
 
     Args:
@@ -245,8 +246,9 @@ def inputTensor(arr, batched: bool = False, device: str = "", reusable_expr: boo
     if reusable_expr is not False:
         checked_flag("inputTensor", "reusable_expr", reusable_expr)
     if isinstance(arr, (list, tuple)) and len(arr) and all(isinstance(a, np.ndarray) for a in arr):
-        if len({a.shape for a in arr}) > 1:
-            raise ShapeError(f"inputTensor: the arrays differ in shape: {[a.shape for a in arr]}")
+        shapes = [np.shape(a) for a in arr]
+        if len({*shapes}) > 1:
+            raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")
         arr, batched = np.stack(list(arr), axis=-1), True
     array = real_array("inputTensor", arr, uneven=ShapeError)
     checked_size("inputTensor", array.size)
@@ -270,7 +272,7 @@ def _filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
         raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 
 
-def one_hot(d: int, idx: int | Sequence[int], device: str = "") -> Expression:
+def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     """A vector of d zeros with a one at place `idx`; for a list of places, a batch with a vector for each.
 
     Args:
@@ -297,11 +299,11 @@ def one_hot(d: int, idx: int | Sequence[int], device: str = "") -> Expression:
 
 
 def sparse_inputTensor(
-    idxs: Sequence[Sequence[int]],
-    values: Sequence[float],
-    shape: Sequence[int],
+    idxs: Iterable[Iterable[Index]],
+    values: Numbers,
+    shape: Dims,
     batched: bool = False,
-    defval: float = 0.0,
+    defval: Number = 0.0,
     device: str = "",
 ) -> Expression:
     """A tensor given by the places and values of some of its elements; of several at one place the last counts.
@@ -350,7 +352,7 @@ def sparse_inputTensor(
     return _input(array, Dim.of(dims, batch))
 
 
-def inputTensorTranspose(arr, dim=None, batch_size: int = 1) -> Expression:
+def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
     """A tensor from numbers in the order in which they are stored: column by column, batch element by batch element.
 
     Args:
@@ -388,7 +390,7 @@ def to_device(e: Expression, device_str: str) -> Expression:
     return e
 
 
-def lookup(p: LookupParameters, index: int = 0, update: bool = True) -> Expression:
+def lookup(p: LookupParameters, index: Index = 0, update: bool = True) -> Expression:
     """Row `index` of a table, as `p[index]`; with update=False it receives no gradient.
 
     >>> E = dy.Model().lookup_parameters_from_numpy([[1, 2], [3, 4]])
@@ -402,7 +404,7 @@ ROW_FUNCTIONS.append(function("lookup", lookup))
 lookup = describe(ROW_FUNCTIONS[-1], lookup)
 
 
-def lookup_batch(p: LookupParameters, indices: Sequence[int], update: bool = True) -> Expression:
+def lookup_batch(p: LookupParameters, indices: Iterable[Index], update: bool = True) -> Expression:
     """Several rows of a table as one expression with a batch element each.
 
     >>> E = dy.Model().lookup_parameters_from_numpy([[1, 2], [3, 4]])
@@ -423,7 +425,7 @@ def _refuse(name: str, p) -> NoReturn:
 # ----------------------------------------------------------------------------------------------------------- the table
 
 
-def enter(function: Op_, reference: Callable, *attributes: dict, repeats: bool = False) -> Op_:
+def enter(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
     """Enter an input in the table: an op without operands, whose reference says what is given, the batch last."""
     samples = [Sample([], each) for each in attributes]
     facts = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": samples}

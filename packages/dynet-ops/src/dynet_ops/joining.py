@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Index
 from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
@@ -69,7 +70,7 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
     return _concatenate[d](xs)
 
 
-def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
+def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     """Expressions joined along dimension d; trailing 1s are those of the first.
 
     Raises:
@@ -84,7 +85,7 @@ def concatenate(xs: Sequence[Expression], d: int = 0) -> Expression:
 concatenate = describe(_concatenate[0], concatenate, _along_any)
 
 
-def concatenate_cols(xs: Sequence[Expression]) -> Expression:
+def concatenate_cols(xs: Iterable[Expression]) -> Expression:
     """Vectors or matrices joined side by side.
 
     >>> concatenate_cols([inputVector([1, 2]), inputVector([3, 4])]).npvalue()
@@ -144,7 +145,7 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
     return copies(result, parts)
 
 
-def concatenate_to_batch(xs: Sequence[Expression]) -> Expression:
+def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
     """Expressions of the same dimensions as the batch elements of one.
 
     >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()

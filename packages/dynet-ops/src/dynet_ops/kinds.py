@@ -9,11 +9,12 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import OPS, Op, Sample, register
+from dynet_core.op import OPS, Function, Op, Sample, register
 from dynet_core.record import one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View
@@ -82,14 +83,18 @@ def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signa
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
 
-def finished(function: Callable, record: Callable, **facts) -> Callable:
+def finished(function: Function, record: Callable[..., Any], **facts: Any) -> Function:
     """The recording function under the name and docstring of the op it records, entered in the table."""
     return register(describe(record, function), **facts)
 
 
-def op(record: Callable, **facts) -> Callable:
+def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Function]:
     """Decorates the name, docstring and argument names of an op whose recording function is made already."""
-    return lambda function: finished(function, record, **facts)
+
+    def decorate(function: Function) -> Function:
+        return finished(function, record, **facts)
+
+    return decorate
 
 
 def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None:
@@ -117,17 +122,17 @@ def add_rule(name: str, operands: Sequence[str], formula: Callable, gradients: d
 
 def elementwise(
     *,
-    forward: Callable,
-    gradients: dict[str, Callable],
-    reference: Callable,
+    forward: Callable[..., Any],
+    gradients: dict[str, Callable[..., Any]],
+    reference: Callable[..., Any],
     domain: tuple[float, float] = (-2.0, 2.0),
     rank: Rank = longest,
     scalars: bool = False,
-    with_number: Callable | None = None,
+    with_number: Callable[..., Any] | None = None,
     limit: float = math.inf,
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
-) -> Callable:
+) -> Callable[[Function], Function]:
     """An op that works on each element; two operands are broadcast against each other.
 
     Args:
@@ -142,7 +147,7 @@ def elementwise(
         limit: the largest magnitude of an operand for which the result is that of the reference.
     """
 
-    def decorate(function: Callable) -> Callable:
+    def decorate(function: Function) -> Function:
         name, operands = function.__name__, operand_names(function)
         check_gradients(name, operands, gradients)
         result = result_name(operands)
@@ -266,9 +271,9 @@ def _repeating(name: str, scalars: bool, rank: Rank) -> Callable:
 
 def columnwise(
     *,
-    formula: Callable,
-    gradients: dict[str, Callable],
-    reference: Callable,
+    formula: Callable[..., Any],
+    gradients: dict[str, Callable[..., Any]],
+    reference: Callable[..., Any],
     reductions: dict[str, Reduction] | None = None,
     gradient_reductions: dict[str, Reduction] | None = None,
     number: bool = False,
@@ -277,7 +282,7 @@ def columnwise(
     domain: tuple[float, float] = (-2.0, 2.0),
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
-) -> Callable:
+) -> Callable[[Function], Function]:
     """An op on columns, built of reductions and a formula over them.
 
     Args:
@@ -290,7 +295,7 @@ def columnwise(
         reference: the same in numpy, on one batch element.
     """
 
-    def decorate(function: Callable) -> Callable:
+    def decorate(function: Function) -> Function:
         name, operands = function.__name__, operand_names(function)
         check_gradients(name, operands, gradients)
         result = result_name(operands)

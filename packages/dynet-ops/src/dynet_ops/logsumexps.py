@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def _signature_for(count: int) -> Callable[[Dim], Signature]:
 _signatures = {count: _signature_for(count) for count in range(2, AT_ONCE + 1)}
 
 
-def logsumexp(xs: Sequence[Expression]) -> Expression:
+def logsumexp(xs: Iterable[Expression]) -> Expression:
     """The logarithm of the sum of the exponentials of any number of expressions, element by element.
 
     y = log(sum over j of e^(x_j)), also where e^(x_j) would overflow; shapes are broadcast. y has no trailing 1s.

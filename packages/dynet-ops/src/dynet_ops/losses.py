@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
+from dynet_core.annotations import Number, Numbers
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression
@@ -65,7 +66,7 @@ def l1_distance(x: Expression, y: Expression) -> Expression:
 
 
 _VIEWS = ("z", "x", "y", "c")
-_NUMBERS = {"numbers": ("z",), "constants": ("c",)}
+_NUMBERS: dict[str, Any] = {"numbers": ("z",), "constants": ("c",)}
 
 
 def _huber(x, y, c):
@@ -104,7 +105,7 @@ def _huber_signature(*dims: Dim) -> Signature:
     )
 
 
-def huber_distance(x: Expression, y: Expression, c: float = 1.345) -> Expression:
+def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expression:
     """The Huber distance, z = sum over i of L(x_i - y_i).
 
     L(d) = d^2 / 2 for |d| <= c, and c |d| - c^2 / 2 beyond.
@@ -207,7 +208,7 @@ def _rank_signature(*dims: Dim) -> Signature | None:
     )
 
 
-def pairwise_rank_loss(x: Expression, y: Expression, m: float = 1.0) -> Expression:
+def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
     """How far each x fails to exceed its y by a margin, z_i = max(0, m - x_i + y_i); sizes of 1 are broadcast.
 
     Args:
@@ -273,7 +274,7 @@ def _poisson_signature(dim: Dim, counts: int) -> Signature:
     )
 
 
-def poisson_loss(x: Expression, y: float | Sequence[float]) -> Expression:
+def poisson_loss(x: Expression, y: Numbers) -> Expression:
     """The negative log probability of a count under a Poisson distribution, z = exp(x) - y x + log(y!).
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
@@ -182,7 +182,7 @@ _affine = many_operands(
 )
 
 
-def affine_transform(exprs: Sequence[Expression]) -> Expression:
+def affine_transform(exprs: Iterable[Expression]) -> Expression:
     """y = b + W1 x1 + W2 x2 + ...
 
     Args:

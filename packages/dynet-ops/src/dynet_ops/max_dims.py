@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynet_core.annotations import Index
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
@@ -45,7 +46,7 @@ MAX = _extreme_of_columns("column_max", max_over, lambda x: np.atleast_1d(x.max(
 MIN = _extreme_of_columns("column_min", min_over, lambda x: np.atleast_1d(x.min(0)))
 
 
-def max_dim(x: Expression, d: int = 0) -> Expression:
+def max_dim(x: Expression, d: Index = 0) -> Expression:
     """The largest element along dimension d, which disappears; the first of equals gets the gradient.
 
     >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
@@ -54,7 +55,7 @@ def max_dim(x: Expression, d: int = 0) -> Expression:
     return one_along("max_dim", MAX, x, d)
 
 
-def min_dim(x: Expression, d: int = 0) -> Expression:
+def min_dim(x: Expression, d: Index = 0) -> Expression:
     """The smallest element along dimension d, which disappears; the first of equals gets the gradient.
 
     >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()

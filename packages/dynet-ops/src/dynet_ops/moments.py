@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
@@ -46,8 +47,8 @@ add_reduction(
 )
 
 
-def _moment(name: str, x: Expression, axes: Sequence[int], r: int, n: int = 0) -> Expression:
-    r = checked_count(name, "r", r, 1)
+def _moment(name: str, x: Expression, axes: Sequence[int], order: Index, n: int = 0) -> Expression:
+    r = checked_count(name, "r", order, 1)
     if r > LARGEST_ORDER:
         raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
     share = 1 / (n or elements_along(x.type, axes))
@@ -58,7 +59,7 @@ def _moment(name: str, x: Expression, axes: Sequence[int], r: int, n: int = 0) -
     return reduced(name, "moment", x, axes, [share, r], following=SUM)
 
 
-def moment_dim(x: Expression, d: Sequence[int], r: int, b: bool = False, n: int = 0) -> Expression:
+def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) -> Expression:
     """The moment of order r along any dimensions, y = (1 / n) sum over i of x_i^r.
 
     Args:
@@ -75,7 +76,7 @@ def moment_dim(x: Expression, d: Sequence[int], r: int, b: bool = False, n: int 
     return _moment("moment_dim", x, axes, r, checked_count("moment_dim", "n", n, 0))
 
 
-def moment_elems(x: Expression, r: int) -> Expression:
+def moment_elems(x: Expression, r: Index) -> Expression:
     """The moment of order r of all elements of each batch element, y = (1 / n) sum over i of x_i^r.
 
     >>> moment_elems(inputVector([1, 3]), 2).value()
@@ -84,7 +85,7 @@ def moment_elems(x: Expression, r: int) -> Expression:
     return _moment("moment_elems", x, range(len(checked_expression("moment_elems", x).type.dims)), r)
 
 
-def moment_batches(x: Expression, r: int) -> Expression:
+def moment_batches(x: Expression, r: Index) -> Expression:
     """The moment of order r over the batch: one batch element is left.
 
     >>> moment_batches(inputTensor([[1, 3]], batched=True), 2).value()
@@ -141,7 +142,7 @@ def _std(name: str, x: Expression, axes: Sequence[int], n: int = 0) -> Expressio
     return reduced(name, "std", x, axes, [1 / of, of - count])
 
 
-def std_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False, n: int = 0) -> Expression:
+def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The standard deviation along any dimensions, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
     Where all elements are equal it is 0, and so is its gradient.

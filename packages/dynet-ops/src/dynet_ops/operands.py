@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from dynet_core.annotations import Index
 from dynet_core.checks import checked_index, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
@@ -13,21 +15,21 @@ from dynet_core.expression import Expression
 from dynet_core.record import graph_of
 
 
-def checked_dimension(name: str, d: int, dim: Dim) -> int:
+def checked_dimension(name: str, d: Index, dim: Dim) -> int:
     """A number of a dimension that a user gave."""
-    d = checked_index(name, d)
-    if not 0 <= d < len(dim.dims):
-        raise OutOfRangeError(f"{name}: dimension {d} is out of range for x, which is {dim!r}")
-    return d
+    place = checked_index(name, d)
+    if not 0 <= place < len(dim.dims):
+        raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
+    return place
 
 
-def checked_expression(name: str, x) -> Expression:
+def checked_expression(name: str, x: Any) -> Expression:
     """What a user gave as an operand."""
     graph_of(name, (x,))
     return x
 
 
-def listed(name: str, xs) -> Sequence[Expression]:
+def listed(name: str, xs: Any) -> Sequence[Expression]:
     """The operands that a user gave together."""
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):

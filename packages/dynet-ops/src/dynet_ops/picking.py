@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
+from dynet_core.annotations import Index, Indices
 from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
@@ -34,7 +35,7 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     return copy_of(result, [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)], index_scale=before)
 
 
-def pick(e: Expression, index: int | Sequence[int] = 0, dim: int = 0) -> Expression:
+def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
     """The element (row, column, ...) of number `index` along dimension `dim`, which disappears.
 
     Args:
@@ -78,7 +79,7 @@ pick = register(
 )
 
 
-def pickrange(x: Expression, v: int, u: int, d: int = 0) -> Expression:
+def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements v up to but not including u along dimension d.
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
@@ -91,7 +92,7 @@ _pickrange = function("stretch", pickrange)
 pickrange = describe(_pickrange, pickrange)
 
 
-def pick_range(x: Expression, v: int, u: int, d: int = 0) -> Expression:
+def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements v up to but not including u along dimension d: DyNet 2.1's name of `pickrange`.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
@@ -104,7 +105,7 @@ _pick_range = function("stretch", pick_range)
 pick_range = describe(_pick_range, pick_range)
 
 
-def _pick_stretch(name: str, x: Expression, v: int, u: int, d: int) -> Expression:
+def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
     graph, shape = graph_of(name, (x,)), x.type.plain
     d = checked_dimension(name, d, shape)
     v, u = checked_index(name, v), checked_index(name, u)
@@ -145,7 +146,7 @@ def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
     )
 
 
-def pick_batch_elems(x: Expression, vs: Sequence[int]) -> Expression:
+def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     """The batch elements of numbers vs, as a batch of their own; numbers may repeat.
 
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
@@ -180,7 +181,7 @@ def _pick_batch_elem_signature(dim: Dim) -> Signature:
     return alias(Dim.of(dim.dims), scale=dim.size)
 
 
-def pick_batch_elem(x: Expression, v: int) -> Expression:
+def pick_batch_elem(x: Expression, v: Index) -> Expression:
     """Batch element number v.
 
     >>> pick_batch_elem(inputTensor([[1, 2, 3]], batched=True), 1).value()
@@ -224,7 +225,7 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     )
 
 
-def pick_batch(e: Expression, indices: Sequence[int], dim: int = 0) -> Expression:
+def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
     """From batch element i the element (row, column, ...) of number indices[i] along dimension `dim`.
 
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
@@ -237,7 +238,7 @@ _picked_each = function("indices", pick_batch)
 pick_batch = describe(_picked_each, pick_batch)
 
 
-def _pick_each(name: str, e: Expression, indices: Sequence[int], dim: int) -> Expression:
+def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
     shape = checked_expression(name, e).type.plain
     dim = checked_dimension(name, dim, shape)
     found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")

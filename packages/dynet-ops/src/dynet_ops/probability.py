@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
+from dynet_core.annotations import Index
 from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
@@ -51,7 +52,7 @@ def column_softmax(x: Expression) -> Expression:
 add_across("column_softmax")
 
 
-def softmax(x: Expression, d: int = 0) -> Expression:
+def softmax(x: Expression, d: Index = 0) -> Expression:
     """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
 
     Args:
@@ -104,7 +105,7 @@ def column_log_softmax(x: Expression) -> Expression:
     ...
 
 
-def log_softmax(x: Expression, restrict: Sequence[int] | None = None) -> Expression:
+def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
     """The logarithm of the softmax of each column.
 
     Args:
@@ -172,7 +173,7 @@ def _signature(dim: Dim, many: bool) -> Signature:
     )
 
 
-def pickneglogsoftmax(x: Expression, v: int) -> Expression:
+def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     """The loss of choosing among scores: y = -log softmax(x)_v.
 
     Args:
@@ -201,7 +202,7 @@ _picked = function("index", pickneglogsoftmax)
 pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
 
 
-def pickneglogsoftmax_batch(x: Expression, vs: Sequence[int]) -> Expression:
+def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
     """The same with a right choice for each batch element; the result has their losses one by one.
 
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)

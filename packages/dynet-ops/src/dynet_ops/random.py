@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index, Number
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.graph import Draft, draft
-from dynet_core.op import Op_, Sample, register
+from dynet_core.op import Function, Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import take_keyed
 from dynet_core.signature import Signature, Step, View, constant, copy_step
@@ -24,7 +26,7 @@ from dynet_kernels.rule import Rule
 from .with_number import finite
 
 
-def keyed(graph: Draft, *numbers: float) -> list[int]:
+def keyed(graph: Draft, *numbers: Number) -> list[int]:
     """Where the key of a new random node and its numbers stand among the inputs."""
     start = take_keyed(numbers)
     return [*range(start, start + len(KEY) + len(numbers))]
@@ -71,14 +73,14 @@ _gumbel = _distribution(
 )
 
 
-def _not_negative(name: str, argument: str, value: float) -> float:
+def _not_negative(name: str, argument: str, value: Number) -> float:
     number = finite(name, argument, value)
     if number < 0:
         raise ArgumentError(f"{name}: {argument} must not be negative, got {number}")
     return number
 
 
-def random_normal(dim, mean: float = 0.0, stddev: float = 1.0, batch_size: int = 1) -> Expression:
+def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers of the normal distribution.
 
     Args:
@@ -95,7 +97,7 @@ def random_normal(dim, mean: float = 0.0, stddev: float = 1.0, batch_size: int =
     return _normal(dim, batch_size, *numbers)
 
 
-def random_uniform(dim, left: float, right: float, batch_size: int = 1) -> Expression:
+def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, all between `left` and `right` equally likely.
 
     Raises:
@@ -111,7 +113,7 @@ def random_uniform(dim, left: float, right: float, batch_size: int = 1) -> Expre
     return _uniform(dim, batch_size, low, finite("random_uniform", "right - left", high - low))
 
 
-def random_bernoulli(dim, p: float, scale: float = 1.0, batch_size: int = 1) -> Expression:
+def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, each `scale` with probability p and 0 otherwise.
 
     Args:
@@ -126,7 +128,7 @@ def random_bernoulli(dim, p: float, scale: float = 1.0, batch_size: int = 1) -> 
     return _bernoulli(dim, batch_size, probability, finite("random_bernoulli", "scale", scale))
 
 
-def random_gumbel(dim, mu: float = 0.0, beta: float = 1.0, batch_size: int = 1) -> Expression:
+def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers of the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
     >>> random_gumbel((2, 3), batch_size=4).dim()
@@ -136,7 +138,7 @@ def random_gumbel(dim, mu: float = 0.0, beta: float = 1.0, batch_size: int = 1) 
     return _gumbel(dim, batch_size, *numbers)
 
 
-def _enter(function: Op_, value: Callable, *attributes: dict) -> Op_:
+def _enter(function: Function, value: Callable[..., Any], *attributes: dict[str, Any]) -> Function:
     """Enter a random tensor in the table, with attributes for which only one value is possible."""
 
     def reference(dim, batch_size=1, **numbers):
@@ -210,7 +212,7 @@ def _noise_signature(dim: Dim) -> Signature:
     )
 
 
-def noise(x: Expression, stddev: float) -> Expression:
+def noise(x: Expression, stddev: Number) -> Expression:
     """x plus independent numbers of the normal distribution with mean 0.
 
     Args:

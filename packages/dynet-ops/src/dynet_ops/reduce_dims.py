@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
@@ -42,7 +43,7 @@ def elements_along(dim, axes: Sequence[int]) -> float:
     return math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
 
 
-def sum_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False) -> Expression:
+def sum_dim(x: Expression, d: Dims = (0,), b: bool = False) -> Expression:
     """The sum along any dimensions, y = sum over i of x_i.
 
     Args:
@@ -62,7 +63,7 @@ def _mean(name: str, x: Expression, axes: Sequence[int], n: int = 0) -> Expressi
     return reduced(name, "mean", x, axes, [1 / (n or elements_along(x.type, axes))], following=SUM)
 
 
-def mean_dim(x: Expression, d: Sequence[int] = (0,), b: bool = False, n: int = 0) -> Expression:
+def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The mean along any dimensions, y = (1 / n) sum over i of x_i.
 
     Args:
@@ -130,7 +131,7 @@ mean_batches = register(
 # ---------------------------------------------------------------------------------------- one dimension at a time
 
 
-def one_along(name: str, kernel: str, x: Expression, d: int) -> Expression:
+def one_along(name: str, kernel: str, x: Expression, d: Index) -> Expression:
     """One number of each column along dimension d."""
     d = checked_dimension(name, d, checked_expression(name, x).type)
     dim = x.type.plain
@@ -150,7 +151,7 @@ add_reduction(
 )
 
 
-def logsumexp_dim(x: Expression, d: int = 0) -> Expression:
+def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
     """The logarithm of a sum of exponentials along dimension d, which disappears: y = log sum over i of exp(x_i).
 
     It adds probabilities that are given as logarithms, and is finite for scores of any finite size.

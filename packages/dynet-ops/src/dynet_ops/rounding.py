@@ -10,7 +10,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.op import Op_, Sample, register
+from dynet_core.op import Function, Sample, register
 from dynet_core.record import one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
@@ -52,7 +52,7 @@ def _rounding(name: str, formula: Callable) -> dict[str, Callable[[Expression], 
     }
 
 
-def _enter(function: Op_, reference: Callable) -> Op_:
+def _enter(function: Function, reference: Callable) -> Function:
     return register(
         function,
         elementwise=True,

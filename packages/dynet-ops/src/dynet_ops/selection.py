@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Index, Indices
 from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
@@ -47,13 +48,13 @@ def _select_signature(dim: Dim, d: int, count: int) -> Signature:
     )
 
 
-def _select(name: str, x: Expression, indices: Sequence[int], d: int) -> Expression:
+def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expression:
     dim = checked_expression(name, x).type.plain
     found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
     return append(graph_of(name, (x,)), _select_signature(dim, d, len(found)), [x.at, *found])
 
 
-def select_rows(x: Expression, rs: Sequence[int]) -> Expression:
+def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     """Some rows of a matrix in the order of their numbers rs, which may repeat: y_ij = x_(rs_i)j.
 
     Args:
@@ -67,7 +68,7 @@ def select_rows(x: Expression, rs: Sequence[int]) -> Expression:
     return _select("select_rows", x, rs, 0)
 
 
-def select_cols(x: Expression, cs: Sequence[int]) -> Expression:
+def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     """Some columns of a matrix in the order of their numbers cs, which may repeat: y_ij = x_i(cs_j).
 
     Args:
@@ -138,9 +139,9 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
 
 def strided_select(
     x: Expression,
-    strides: Sequence[int],
-    range_from: Sequence[int] = (),
-    range_to: Sequence[int] = (),
+    strides: Indices,
+    range_from: Indices = (),
+    range_to: Indices = (),
 ) -> Expression:
     """Regularly spaced elements, x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...] in numpy's terms.
 
@@ -232,7 +233,7 @@ def _largest_signature(dim: Dim, k: int) -> Signature:
     )
 
 
-def kmax_pooling(x: Expression, k: int, d: int = 1) -> Expression:
+def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest numbers along dimension d, in the order in which they stand; of equals, the first.
 
     Kalchbrenner, Grefenstette, Blunsom: A Convolutional Neural Network for Modelling Sentences (2014).

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index, Indices
 from dynet_core.checks import checked_index
 from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
@@ -26,7 +27,7 @@ def _alias(dim: Dim) -> Signature:
     return alias(dim)
 
 
-def reshape(x: Expression, d: Sequence[int], batch_size: int = 1) -> Expression:
+def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     """The same numbers, column by column, in another shape; nothing is copied.
 
     Args:
@@ -102,7 +103,7 @@ def _swap_signature(dim: Dim) -> Signature:
 _swap = one_operand("transpose", _swap_signature)
 
 
-def transpose(x: Expression, dims: Sequence[int] = SWAPPED) -> Expression:
+def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
     """The transpose of a matrix, or dimensions in another order: dimension i of the result is dims[i] of x.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
@@ -86,7 +86,7 @@ _esum = many_operands(
 )
 
 
-def esum(xs: Sequence[Expression]) -> Expression:
+def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions; shapes are broadcast, trailing 1s are those of the first.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
@@ -98,7 +98,7 @@ def esum(xs: Sequence[Expression]) -> Expression:
 esum = describe(_esum, esum)
 
 
-def average(xs: Sequence[Expression]) -> Expression:
+def average(xs: Iterable[Expression]) -> Expression:
     """The elementwise average of any number of expressions.
 
     >>> average([inputVector([1, 2]), inputVector([3, 4])]).value()

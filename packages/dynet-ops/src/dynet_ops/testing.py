@@ -269,12 +269,12 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
     renew_cg()
     leaves = [[leaf(array) for array in arrays] for arrays in sets]
     results = [record(op, sample, [each.expression for each in leaves[number]]) for number in chosen]
-    weights = [weights_for(result, seed) / np.float32(count) for seed, result in enumerate(results)]
+    weights = [np.asarray(weights_for(result, seed) / np.float32(count)) for seed, result in enumerate(results)]
     dy.esum([functional(*pair) for pair in zip(results, weights)]).backward(full=leaf is Input)
     together = [[each.gradient() for each in these] for these in leaves]
     for number, arrays in enumerate(sets):
         total = np.sum([w for w, place in zip(weights, chosen) if place == number], axis=0, dtype=np.float32)
-        for gradient, expected in zip(together[number], run(op, sample, arrays, total)[1:]):
+        for gradient, expected in zip(together[number], run(op, sample, arrays, total)[1:]):  # type: ignore[arg-type]
             assert_gradient(gradient, expected)
 
 

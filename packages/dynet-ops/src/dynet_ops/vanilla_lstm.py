@@ -6,10 +6,11 @@ Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
@@ -130,7 +131,7 @@ def _record(
     xs: Sequence[Expression],
     h: Expression,
     weights: tuple[Expression, Expression, Expression],
-    weightnoise_std: float,
+    weightnoise_std: Number,
     masks: tuple[Expression, ...] = (),
 ) -> Expression:
     """Gates of inputs, state and weights b, Wx, Wh, with noise and dropout masks where they are asked for."""
@@ -153,12 +154,12 @@ def _record(
 
 
 def vanilla_lstm_gates_concat(
-    x_t: Sequence[Expression],
+    x_t: Iterable[Expression],
     h_tm1: Expression,
     Wx: Expression,
     Wh: Expression,
     b: Expression,
-    weightnoise_std: float = 0.0,
+    weightnoise_std: Number = 0.0,
 ) -> Expression:
     """The gates of an LSTM step whose input is the concatenation of several; nothing is concatenated for it.
 
@@ -175,7 +176,7 @@ def vanilla_lstm_gates_concat(
 
 
 def vanilla_lstm_gates(
-    x_t: Expression, h_tm1: Expression, Wx: Expression, Wh: Expression, b: Expression, weightnoise_std: float = 0.0
+    x_t: Expression, h_tm1: Expression, Wx: Expression, Wh: Expression, b: Expression, weightnoise_std: Number = 0.0
 ) -> Expression:
     """The gates of an LSTM step, z = Wx x_t + Wh h_tm1 + b in four parts:
 
@@ -198,14 +199,14 @@ def vanilla_lstm_gates(
 
 
 def vanilla_lstm_gates_dropout_concat(
-    x_t: Sequence[Expression],
+    x_t: Iterable[Expression],
     h_tm1: Expression,
     Wx: Expression,
     Wh: Expression,
     b: Expression,
     dropout_mask_x: Expression,
     dropout_mask_h: Expression,
-    weightnoise_std: float = 0.0,
+    weightnoise_std: Number = 0.0,
 ) -> Expression:
     """The same as `vanilla_lstm_gates_concat` with the inputs and the state times dropout masks.
 
@@ -232,7 +233,7 @@ def vanilla_lstm_gates_dropout(
     b: Expression,
     dropout_mask_x: Expression,
     dropout_mask_h: Expression,
-    weightnoise_std: float = 0.0,
+    weightnoise_std: Number = 0.0,
 ) -> Expression:
     """The same as `vanilla_lstm_gates` with the input and the state times dropout masks of their sizes.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+from dynet_core.annotations import Number
 from dynet_core.parameter import ParameterCollection
 from dynet_kernels import formula
 
@@ -55,7 +56,7 @@ class AdamTrainer(Trainer):
     array([0.999], dtype=float32)
     """
 
-    rule = Update(
+    rule: Update = Update(
         "adam",
         ("m", "v"),
         ("rate", "scale", "beta_1", "beta_2", "eps"),
@@ -69,20 +70,20 @@ class AdamTrainer(Trainer):
     def __init__(
         self,
         m: ParameterCollection,
-        alpha: float | None = None,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        eps: float = 1e-8,
-        edecay: float = 0.0,
+        alpha: Number | None = None,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        eps: Number = 1e-8,
+        edecay: Number = 0.0,
         *,
-        learning_rate: float | None = None,
+        learning_rate: Number | None = None,
     ):
         super().__init__(m, either(self._who, 0.001, alpha=alpha, learning_rate=learning_rate), edecay)
         self._beta_1 = float32(self._checked("beta_1", beta_1, FRACTION))
         self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
         self._eps = self._checked("eps", eps, POSITIVE)
 
-    def _numbers(self, scale):
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         # The betas are what kernels take them for: 1 - float32(0.999) differs from 0.001 in the fifth digit.
         number = self._updates + 1
         rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
@@ -112,7 +113,7 @@ class AmsgradTrainer(AdamTrainer):
     array([0.99], dtype=float32)
     """
 
-    rule = Update(
+    rule: Update = Update(
         "amsgrad",
         ("m", "v", "largest"),
         ("rate", "scale", "beta_1", "beta_2", "eps"),

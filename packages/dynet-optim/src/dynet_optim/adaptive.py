@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dynet_core.annotations import Number
 from dynet_core.parameter import ParameterCollection
 from dynet_kernels.formula import sqrt
 
@@ -40,7 +41,7 @@ class AdagradTrainer(Trainer):
     array([0.75], dtype=float32)
     """
 
-    rule = Update(
+    rule: Update = Update(
         "adagrad",
         ("h",),
         ("rate", "scale", "eps"),
@@ -51,16 +52,16 @@ class AdagradTrainer(Trainer):
     def __init__(
         self,
         m: ParameterCollection,
-        e0: float | None = None,
-        eps: float = 1e-20,
-        edecay: float = 0.0,
+        e0: Number | None = None,
+        eps: Number = 1e-20,
+        edecay: Number = 0.0,
         *,
-        learning_rate: float | None = None,
+        learning_rate: Number | None = None,
     ):
         super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
 
-    def _numbers(self, scale):
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         return self._rate, scale, self._eps
 
 
@@ -101,7 +102,7 @@ class AdadeltaTrainer(Trainer):
     array([0.9955], dtype=float32)
     """
 
-    rule = Update(
+    rule: Update = Update(
         "adadelta",
         ("h", "d"),
         ("rate", "scale", "rho", "eps"),
@@ -110,12 +111,12 @@ class AdadeltaTrainer(Trainer):
         p=lambda p, g, h, d, rate, scale, rho, eps: p - adadelta_step(g, h, d, scale, rho, eps) * rate,
     )
 
-    def __init__(self, m: ParameterCollection, eps: float = 1e-6, rho: float = 0.95, edecay: float = 0.0):
+    def __init__(self, m: ParameterCollection, eps: Number = 1e-6, rho: Number = 0.95, edecay: Number = 0.0):
         super().__init__(m, 1.0, edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
         self._rho = self._checked("rho", rho, FRACTION)
 
-    def _numbers(self, scale):
+    def _numbers(self, scale: Number) -> tuple[Number, ...]:
         return self._rate, scale, self._rho, self._eps
 
 
@@ -149,7 +150,7 @@ class RMSPropTrainer(Trainer):
     array([0.998], dtype=float32)
     """
 
-    rule = Update(
+    rule: Update = Update(
         "rmsprop",
         ("h",),
         ("rate", "scale", "rho", "eps"),
@@ -160,16 +161,16 @@ class RMSPropTrainer(Trainer):
     def __init__(
         self,
         m: ParameterCollection,
-        e0: float | None = None,
-        eps: float = 1e-8,
-        rho: float = 0.9,
-        edecay: float = 0.0,
+        e0: Number | None = None,
+        eps: Number = 1e-8,
+        rho: Number = 0.9,
+        edecay: Number = 0.0,
         *,
-        learning_rate: float | None = None,
+        learning_rate: Number | None = None,
     ):
         super().__init__(m, either(self._who, 0.001, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
         self._rho = self._checked("rho", rho, FRACTION)
 
-    def _numbers(self, scale):
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         return self._rate, scale, self._rho, self._eps

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_flag, whole
 from dynet_core.device import compiled
 from dynet_core.engine import PARAMETER_ROWS
@@ -30,7 +31,7 @@ from dynet_kernels.layout import SLOT
 from dynet_kernels.updates import GradientNorm, UpdateRule, update_rule
 
 from . import state
-from .settings import FINITE, NOT_NEGATIVE, checked, plain_number
+from .settings import FINITE, NOT_NEGATIVE, Range, checked, plain_number
 
 NORM = KERNELS.add("gradient_norm", GradientNorm())
 STATUS = SLOT["status"]
@@ -50,8 +51,9 @@ class Update:
     """
 
     def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):
-        self.opcode = KERNELS.add(f"update.{name}", update_rule(states, numbers, **formulas))
-        self.states, self.numbers = len(states), len(numbers)
+        self.opcode: int = KERNELS.add(f"update.{name}", update_rule(states, numbers, **formulas))
+        self.states: int = len(states)
+        self.numbers: int = len(numbers)
 
 
 CLEAR = Update("clear", (), ())
@@ -80,7 +82,7 @@ class Trainer:
 
     rule: Update
 
-    def __init__(self, m: ParameterCollection, rate: float, edecay: float):
+    def __init__(self, m: ParameterCollection, rate: Number, edecay: Number):
         if not isinstance(m, ParameterCollection):
             raise ArgumentTypeError(f"{self._who}: expected a ParameterCollection, got {type(m).__name__}")
         self._collection = m
@@ -105,7 +107,7 @@ class Trainer:
     def _who(self) -> str:
         return type(self).__name__
 
-    def _checked(self, name: str, value, range) -> float:
+    def _checked(self, name: str, value: object, range: Range) -> float:
         return checked(f"{self._who}: {name}", value, range)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
@@ -118,11 +120,11 @@ class Trainer:
         return self._rate
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
+    def learning_rate(self, value: Number) -> None:
         self._rate = self._checked("learning_rate", value, NOT_NEGATIVE)
         self._rate0 = self._rate * self._decay()
 
-    def set_learning_rate(self, learning_rate: float) -> None:
+    def set_learning_rate(self, learning_rate: Number) -> None:
         """Set the learning rate."""
         self.learning_rate = learning_rate
 
@@ -133,7 +135,7 @@ class Trainer:
         """The rate before the decay by epochs."""
         return self._rate0
 
-    def update(self, s: float = ONE) -> None:
+    def update(self, s: Number = ONE) -> None:
         """Change all parameters by their gradients, and set the gradients to zero.
 
         Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled
@@ -180,7 +182,7 @@ class Trainer:
         self._has_trained = self._has_trained or not self._without_gradient
         return True
 
-    def update_subset(self, updated_params: Iterable[int], updated_lookups: Iterable[int], s: float = ONE) -> None:
+    def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
         """Change some parameters only. The others keep their values, and their gradients, which count in the norm.
 
         `set_updated(False)` is usually the better way to train a part.
@@ -232,10 +234,9 @@ class Trainer:
             table.prepare(self._collection)
         return table
 
-    def _scale(self, table: _Table, squared: float, s: float) -> float:
+    def _scale(self, table: _Table, squared: float, s: Number) -> float:
         """What gradients of that squared norm are multiplied by: s, or less where that exceeds the threshold."""
-        if s is not ONE:
-            s = checked("update: s", s, FINITE)
+        factor = ONE if s is ONE else checked("update: s", s, FINITE)
         if not math.isfinite(squared):
             name = table.first_not_finite(self._dense)
             table.run(CLEAR, 0, self._dense)
@@ -245,11 +246,11 @@ class Trainer:
             )
         self._without_gradient = not squared
         self._has_trained = self._has_trained or not self._without_gradient
-        norm = abs(s) * math.sqrt(squared)
+        norm = abs(factor) * math.sqrt(squared)
         if not 0 < self._threshold < norm:
-            return s
+            return factor
         self._recent_clips += 1
-        return s * self._threshold / norm
+        return factor * self._threshold / norm
 
     def _warn_of_nothing(self) -> None:
         """Warn, once, if the update that is done had no gradients because no backward pass has made any.
@@ -286,7 +287,7 @@ class Trainer:
         self._updates += 1
         self._recent_updates += 1
 
-    def update_epoch(self, r: float = 1.0) -> None:
+    def update_epoch(self, r: Number = 1.0) -> None:
         """Say that `r` epochs have passed: the learning rate becomes rate0 / (1 + edecay * epochs)."""
         epoch = self._epoch + checked("update_epoch: r", r, FINITE)
         if not 1 + self._edecay * epoch > 0:
@@ -294,7 +295,7 @@ class Trainer:
         self._epoch = epoch
         self._rate = self._scheduled_rate() / self._decay()
 
-    def restart(self, learning_rate: float | None = None) -> None:
+    def restart(self, learning_rate: Number | None = None) -> None:
         """Begin anew: what the trainer remembers of earlier gradients is forgotten, and so are the epochs.
 
         The number of updates, which Adam corrects its bias by, goes on, as in DyNet.
@@ -311,7 +312,7 @@ class Trainer:
         """The largest norm of the gradient that is not scaled down; 0 where none is."""
         return self._threshold
 
-    def set_clip_threshold(self, thr: float) -> None:
+    def set_clip_threshold(self, thr: Number) -> None:
         """Scale gradients down when their norm exceeds `thr`; never if that is 0 or less."""
         threshold = plain_number("set_clip_threshold: thr", thr)
         if math.isnan(threshold):
@@ -374,7 +375,7 @@ class Trainer:
         self._recent_clips = self._recent_updates = 0
 
 
-def _places(name: str, places: Iterable[int], among: list) -> list[int]:
+def _places(name: str, places: Iterable[Index], among: Sequence[object]) -> list[int]:
     try:
         given = list(places)
     except TypeError:
@@ -399,7 +400,7 @@ class _Table:
         self.kept: dict[Storage, list[Block]] = {}  # states by the parameter's memory
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
-        self.slots = memoryview(self.context)
+        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[SLOT["sharing"]], self.slots[SLOT["threads"]] = sharing.address(), self.threads.ctypes.data

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from dynet_core.annotations import Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 
 
@@ -24,7 +25,7 @@ FRACTION = Range("at least 0 and less than 1", lambda x: 0 <= x < 1)
 UP_TO_ONE = Range("more than 0 and at most 1", lambda x: 0 < x <= 1)
 
 
-def plain_number(name: str, value) -> float:
+def plain_number(name: str, value: Any) -> float:
     """A number that a user gave, as a float; `name` says in errors what it is."""
     try:
         if isinstance(value, (str, bytes)):
@@ -35,7 +36,7 @@ def plain_number(name: str, value) -> float:
         raise ArgumentTypeError(f"{name} must be a number, not {kind} {value!r:.40}") from None
 
 
-def checked(name: str, value, range: Range) -> float:
+def checked(name: str, value: Any, range: Range) -> float:
     """A number within a range, both as it is and as the float32 that kernels compute with."""
     number = plain_number(name, value)
     if not (math.isfinite(number) and math.isfinite(float32(number)) and range.holds(float32(number))):
@@ -51,7 +52,7 @@ def float32(number: float) -> float:
         return math.copysign(math.inf, number)
 
 
-def either(who: str, default: float, **given: float | None):
+def either(who: str, default: float, **given: Number | None) -> Any:
     """The value of a hyper-parameter that has two names, of which at most one may be given."""
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:

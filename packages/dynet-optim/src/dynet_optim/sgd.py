@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dynet_core.annotations import Number
 from dynet_core.errors import ArgumentError
 from dynet_core.parameter import ParameterCollection
 
@@ -34,19 +35,19 @@ class SimpleSGDTrainer(Trainer):
     array([0.75, 0.75], dtype=float32)
     """
 
-    rule = Update("sgd", (), ("rate",), p=lambda p, g, rate: p - g * rate)
+    rule: Update = Update("sgd", (), ("rate",), p=lambda p, g, rate: p - g * rate)
 
     def __init__(
         self,
         m: ParameterCollection,
-        e0: float | None = None,
-        edecay: float = 0.0,
+        e0: Number | None = None,
+        edecay: Number = 0.0,
         *,
-        learning_rate: float | None = None,
+        learning_rate: Number | None = None,
     ):
         super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
 
-    def _numbers(self, scale):
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         return (self._rate * scale,)
 
 
@@ -86,19 +87,19 @@ class CyclicalSGDTrainer(Trainer):
     0.3
     """
 
-    rule = SimpleSGDTrainer.rule
+    rule: Update = SimpleSGDTrainer.rule
 
     def __init__(
         self,
         m: ParameterCollection,
-        e0_min: float | None = None,
-        e0_max: float | None = None,
-        step_size: float = 2000,
-        gamma: float = 1.0,
-        edecay: float = 0.0,
+        e0_min: Number | None = None,
+        e0_max: Number | None = None,
+        step_size: Number = 2000,
+        gamma: Number = 1.0,
+        edecay: Number = 0.0,
         *,
-        learning_rate_min: float | None = None,
-        learning_rate_max: float | None = None,
+        learning_rate_min: Number | None = None,
+        learning_rate_max: Number | None = None,
     ):
         low = either(self._who, 0.01, e0_min=e0_min, learning_rate_min=learning_rate_min)
         high = either(self._who, 0.1, e0_max=e0_max, learning_rate_max=learning_rate_max)
@@ -110,16 +111,16 @@ class CyclicalSGDTrainer(Trainer):
         self._gamma = self._checked("gamma", gamma, UP_TO_ONE)
         super().__init__(m, self._low, edecay)
 
-    def _numbers(self, scale):
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         return (self._rate * scale,)
 
-    def _scheduled_rate(self):
+    def _scheduled_rate(self) -> float:
         it = max(self._updates - 1, 0)
         cycle = math.floor(1 + it / (2 * self._step_size))
         x = abs(it / self._step_size - 2 * cycle + 1)
         return self._low + (self._high - self._low) * max(0.0, 1 - x) * self._gamma**it
 
-    def _count(self):
+    def _count(self) -> None:
         super()._count()
         self._rate = self._scheduled_rate() / self._decay()
 
@@ -152,7 +153,7 @@ class MomentumSGDTrainer(Trainer):
     array([0.375], dtype=float32)
     """
 
-    rule = Update(
+    rule: Update = Update(
         "momentum",
         ("v",),
         ("rate", "momentum"),
@@ -163,14 +164,14 @@ class MomentumSGDTrainer(Trainer):
     def __init__(
         self,
         m: ParameterCollection,
-        e0: float | None = None,
-        mom: float = 0.9,
-        edecay: float = 0.0,
+        e0: Number | None = None,
+        mom: Number = 0.9,
+        edecay: Number = 0.0,
         *,
-        learning_rate: float | None = None,
+        learning_rate: Number | None = None,
     ):
         super().__init__(m, either(self._who, 0.01, e0=e0, learning_rate=learning_rate), edecay)
         self._momentum = self._checked("mom", mom, FRACTION)
 
-    def _numbers(self, scale):
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         return self._rate * scale, self._momentum

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
+from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
@@ -27,16 +28,16 @@ class LayersBuilder:
 
     _collection: str
     _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
-    _spec: tuple = ()
+    _spec: tuple[Any, ...] = ()
     _run: Any = None  # what `initial_state` began last: it has a `version` and the parameters' `expressions`
 
-    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
+    def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
         layers, size = checked_size(name, "layers", layers), checked_size(name, "input_dim", input_dim)
         hidden = checked_size(name, "hidden_dim", hidden_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
-        self._spec: tuple = (layers, size, hidden)
+        self._spec = (layers, size, hidden)
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
@@ -50,13 +51,13 @@ class LayersBuilder:
         return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
 
     @classmethod
-    def from_spec(cls, spec: Sequence, model: ParameterCollection):
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
         """A builder like the one whose `spec` this is."""
         layers, input_dim, hidden_dim, *rest = spec
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property
-    def spec(self) -> tuple:
+    def spec(self) -> tuple[object, ...]:
         """What `from_spec` makes a builder like this one of: plain values, which `dy.save` writes."""
         return self._spec
 
@@ -95,7 +96,7 @@ class _RNNBuilder(LayersBuilder):
     _recurrent: tuple[int, ...]
     _rates: tuple[float, ...]  # of dropout
 
-    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
+    def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
         self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
         self._run: Run | None = None
@@ -128,7 +129,9 @@ class _RNNBuilder(LayersBuilder):
             state._prev = None
         return state
 
-    def initial_state_from_raw_vectors(self, vecs: Sequence | None = None, update: bool = True) -> RNNState:
+    def initial_state_from_raw_vectors(
+        self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
+    ) -> RNNState:
         """The state before a sequence that begins with vectors given as arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 
@@ -151,7 +154,7 @@ class _RNNBuilder(LayersBuilder):
         """Whether steps are recorded without anything between them."""
         return not any(self._rates)
 
-    def set_dropout(self, f: float) -> None:
+    def set_dropout(self, f: Number) -> None:
         """Set the rate of dropout for all that it applies to.
 
         Args:
@@ -188,7 +191,7 @@ class _RNNBuilder(LayersBuilder):
         """The input of layer k with dropout."""
         return x
 
-    def _drop_state(self, state: RNNState, k: int, before: list) -> list:
+    def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
         """The state of layer k with dropout, as ((batch size, offset), place) for each value of the cell."""
         return before
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
@@ -39,14 +41,16 @@ class BiRNNBuilder:
 
     def __init__(
         self,
-        num_layers: int,
-        input_dim: int,
-        hidden_dim: int,
+        num_layers: Index,
+        input_dim: Index,
+        hidden_dim: Index,
         model: ParameterCollection,
         rnn_builder_factory: Callable[..., _RNNBuilder] | None,
         builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
     ):
-        self.model = model
+        self.model: ParameterCollection = model
+        self.spec: tuple[object, ...]
+        self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
             self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
             self.builder_layers = [(forward, backward) for forward, backward in builder_layers]
@@ -70,7 +74,7 @@ class BiRNNBuilder:
         ]
 
     @classmethod
-    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> BiRNNBuilder:
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
         """A builder like the one whose `spec` this is."""
         layers, input_dim, hidden_dim, factory, pairs = spec
         return cls(layers, input_dim, hidden_dim, model, factory, pairs)
@@ -83,7 +87,7 @@ class BiRNNBuilder:
         """The collection that holds the parameters."""
         return self.model
 
-    def set_dropout(self, p: float) -> None:
+    def set_dropout(self, p: Number) -> None:
         """Set the rate of dropout of all networks."""
         for builder in self._builders():
             builder.set_dropout(p)
@@ -100,7 +104,7 @@ class BiRNNBuilder:
         """The outputs for each input: that of the forward network on top of that of the backward one."""
         return self._outputs(list(es), self.builder_layers)
 
-    def _outputs(self, es: list[Expression], layers) -> list[Expression]:
+    def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
         for forward, backward in layers:
             es = _both(forward.initial_state(), backward.initial_state(), es)
         return es

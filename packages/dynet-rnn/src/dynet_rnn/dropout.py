@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from dynet_core.annotations import Index, Number
 from dynet_core.dim import checked_batch
 from dynet_core.expression import Expression
 from dynet_core.graph import current
@@ -21,7 +24,7 @@ class Variational(_RNNBuilder):
 
     _rates = (0.0, 0.0)  # for x and h; a third is for c
 
-    def set_dropouts(self, d: float, d_r: float) -> None:
+    def set_dropouts(self, d: Number, d_r: Number) -> None:
         """Set the rates of dropout.
 
         Args:
@@ -31,7 +34,7 @@ class Variational(_RNNBuilder):
         d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
 
-    def set_dropout_masks(self, batch_size: int = 1) -> None:
+    def set_dropout_masks(self, batch_size: Index = 1) -> None:
         """Draw the masks of the sequence that `initial_state` began last in this graph.
 
         Without it, or before the graph has such a sequence, they are drawn at the first input, one for each element of
@@ -62,7 +65,7 @@ class Variational(_RNNBuilder):
         """h of layer k with dropout, for steps that are put together of operations."""
         return _masked(h, run.masks[k][1])
 
-    def _drop_state(self, state: RNNState, k: int, before: list) -> list:
+    def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
         dropped = list(before)
         for value, mask in zip(range(len(before)), state._run.masks[k][1:]):
             if mask is not None:

@@ -5,6 +5,9 @@ They follow from shapes alone, so they are worked out once and found by one look
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
@@ -22,8 +25,10 @@ class Layers:
     """
 
     def __init__(self, cell: Cell, inputs: list[list[Expression]], weights: list[list[Expression]]):
-        self.cell, self.inputs, self.weights = cell, inputs, weights
-        self.hidden = sum(len(bias) for bias in inputs[0][::2]) // len(cell.gates)
+        self.cell: Cell = cell
+        self.inputs: list[list[Expression]] = inputs
+        self.weights: list[list[Expression]] = weights
+        self.hidden: int = sum(len(bias) for bias in inputs[0][::2]) // len(cell.gates)
         self.forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
 
     def __len__(self) -> int:
@@ -45,7 +50,7 @@ class Layers:
         operands = [e.at for e in inputs + weights]
         return (signature.at, len(operands) + states + 1, *operands), batch
 
-    def record(self, graph: Draft, k: int, x: Expression, state, rank: int) -> Expression:
+    def record(self, graph: Draft, k: int, x: Expression, state: Sequence[tuple[Any, int]], rank: int) -> Expression:
         """Record layer k's step from ((batch size, offset), place) for each value of the state; its h."""
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))
@@ -73,12 +78,16 @@ class Form:
     __slots__ = ("dims", "known", "layers", "previous", "ranks", "sequences", "starts", "top")
 
     def __init__(self, layers: Layers, previous: tuple[Previous, ...], ranks: tuple[int, ...]):
-        self.layers, self.previous, self.ranks = layers, previous, ranks
-        self.dims = [layers.vector(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)]
-        self.top = self.dims[-1] if self.dims else None
-        self.starts = not any(previous)
-        self.known: dict[Dim, tuple] = {}
-        self.sequences: dict[Dim, tuple] = {}
+        self.layers: Layers = layers
+        self.previous: tuple[Previous, ...] = previous
+        self.ranks: tuple[int, ...] = ranks
+        self.dims: list[Dim] = [
+            layers.vector(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)
+        ]
+        self.top: Dim | None = self.dims[-1] if self.dims else None
+        self.starts: bool = not any(previous)
+        self.known: dict[Dim, tuple[Any, ...]] = {}
+        self.sequences: dict[Dim, tuple[Any, ...]] = {}
 
     def steps(self, x: Dim) -> tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], Form]:
         """How a step is recorded; raises ShapeError where the input does not fit.
@@ -102,7 +111,7 @@ class Form:
         found = self.sequences[x] = tuple(heads), form
         return found
 
-    def _steps(self, x: Dim) -> tuple:
+    def _steps(self, x: Dim) -> tuple[Any, ...]:
         layers, dim = self.layers, x.plain
         check_vector("add_input: the input", x, "the network", layers.input_size)
         heads, batches = [], []

@@ -7,10 +7,12 @@ import re
 import warnings
 from collections.abc import Iterable
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
 
 from dynet_core import config
+from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
@@ -67,16 +69,16 @@ class VanillaLSTMBuilder(Variational):
 
     def __init__(
         self,
-        layers: int,
-        input_dim: int,
-        hidden_dim: int,
+        layers: Index,
+        input_dim: Index,
+        hidden_dim: Index,
         model: ParameterCollection,
         ln_lstm: bool = False,
-        forget_bias: float = 1.0,
+        forget_bias: Number = 1.0,
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        self._computed: dict[bool, tuple] = {}  # what `_loaded` gave last, and its graph
+        self._computed: dict[bool, tuple[Any, ...]] = {}  # what `_loaded` gave last, and its graph
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
 
@@ -145,7 +147,7 @@ class VanillaLSTMBuilder(Variational):
         return RNNState.of(run, state, [tuple(hs), tuple(cs)])
 
 
-def checked_share(name: str, share: float) -> float:
+def checked_share(name: str, share: Number) -> float:
     """A share that a user gave, in [0, 1]."""
     if isinstance(share, bool) or not isinstance(share, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: expected a number, not {share!r:.40}")
@@ -201,7 +203,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         masked = [cmult(w.expr(update), mask.expr(False)) for w, mask in ((Wx, Mx), (Wh, Mh))]
         return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
 
-    def set_sparsity(self, sparsity: float) -> None:
+    def set_sparsity(self, sparsity: Number) -> None:
         """Prune the weights of least magnitude, those of all layers together; what is pruned already goes first.
 
         Args:
@@ -224,11 +226,11 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     _collection = "compact-vanilla-lstm-builder"
     _noise = 0.0
 
-    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection):
+    def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = self._spec[:3]  # what DyNet's own from_spec takes
 
-    def set_weightnoise(self, std: float) -> None:
+    def set_weightnoise(self, std: Number) -> None:
         """Set how much noise is added to the weights and biases, for training: each `initial_state` draws its own.
 
         Args:
@@ -287,12 +289,12 @@ class CoupledLSTMBuilder(Variational):
 
     def __init__(
         self,
-        layers: int,
-        input_dim: int,
-        hidden_dim: int,
+        layers: Index,
+        input_dim: Index,
+        hidden_dim: Index,
         model: ParameterCollection,
         ln_lstm: bool = False,
-        forget_bias: float = 1.0,
+        forget_bias: Number = 1.0,
     ):
         lacking = f"layer normalisation (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
         if ln_lstm or forget_bias != 1:
@@ -314,12 +316,12 @@ class LSTMBuilder(CoupledLSTMBuilder):
     chooses the latter; "coupled" chooses the former. Where neither is said, the first builder made warns of it.
     """
 
-    def __new__(cls, *arguments, **named):
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
         kind = config.PARAMS.lstm_builder
         if kind not in ("", "coupled", "vanilla"):
             raise ArgumentError(f"LSTMBuilder: lstm_builder must be 'coupled' or 'vanilla', got {kind!r}")
         if kind == "vanilla":
-            return VanillaLSTMBuilder(*arguments, **named)
+            return VanillaLSTMBuilder(*arguments, **named)  # type: ignore[return-value]
         if not kind:
             _warn_of_name()
         return super().__new__(cls)

@@ -6,10 +6,12 @@ import os
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from dynet_core import noise
+from dynet_core.annotations import Index
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
 from dynet_core.expression import Expression
@@ -33,13 +35,13 @@ class SoftmaxBuilder(ABC):
     A layer turns a vector x into a distribution over classes c, p(c) proportional to exp(w_c . x + b_c).
     """
 
-    spec: tuple
+    spec: tuple[object, ...]
     _model: ParameterCollection
     _count: int  # of classes
 
     @classmethod
     @abstractmethod
-    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> SoftmaxBuilder:
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> SoftmaxBuilder:
         """A layer like the one whose `spec` this is."""
 
     def whoami(self) -> str:
@@ -50,7 +52,7 @@ class SoftmaxBuilder(ABC):
         """The collection that holds the parameters: matrices of weights, each followed by its bias if there is one."""
         return self._model
 
-    def neg_log_softmax(self, x: Expression, c: int, update: bool = True) -> Expression:
+    def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
         """-log p(c | x).
 
         Args:
@@ -61,7 +63,7 @@ class SoftmaxBuilder(ABC):
         name = "neg_log_softmax"
         return self._loss(self._checked(name, x), _checked_class(name, c, self._count), update)
 
-    def neg_log_softmax_batch(self, x: Expression, c: Sequence[int], update: bool = True) -> Expression:
+    def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
         """-log p(c | x) for a class for each batch element.
 
         Args:
@@ -111,7 +113,7 @@ class SoftmaxBuilder(ABC):
     @abstractmethod
     def _full_logits(self, x: Expression, update: bool) -> Expression: ...
 
-    def _begin(self, rep_dim: int, model: ParameterCollection, collection: str) -> int:
+    def _begin(self, rep_dim: Index, model: ParameterCollection, collection: str) -> int:
         """Check what every constructor takes, and make the collection; the size of x."""
         name = self.whoami()
         size = checked_size(name, "rep_dim", rep_dim)
@@ -144,7 +146,7 @@ def _drawn(logits: Expression) -> int:
     return random.Random(noise.next_key()).choices(range(len(weights)), weights.tolist())[0]
 
 
-def _checked_class(method: str, c, count: int) -> int:
+def _checked_class(method: str, c: Index, count: int) -> int:
     number = whole(method, "a class", c)
     if not 0 <= number < count:
         raise ArgumentError(f"{method}: class {number} is out of range, there are {count}")
@@ -166,14 +168,15 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
     True
     """
 
-    def __init__(self, rep_dim: int, num_classes: int, pc: ParameterCollection, bias: bool = True):
+    def __init__(self, rep_dim: Index, num_classes: Index, pc: ParameterCollection, bias: bool = True):
         count = checked_size("StandardSoftmaxBuilder", "num_classes", num_classes)
         size = self._begin(rep_dim, pc, "standard-softmax-builder")
-        self.spec, self._count = (size, count, bool(bias)), count
+        self.spec: tuple[object, ...] = (size, count, bool(bias))
+        self._count = count
         self._parameters = self._add(count, size, bool(bias))
 
     @classmethod
-    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> StandardSoftmaxBuilder:
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
         """A layer like the one whose `spec` this is."""
         size, count, bias = spec
         return cls(size, count, model, bias)
@@ -194,7 +197,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         return _logits(self._parameters, x, update)
 
 
-def _classes(method: str, x: Expression, c: Sequence[int]) -> list:
+def _classes(method: str, x: Expression, c: Iterable[Index]) -> list[Index]:
     try:
         classes = list(c)
     except TypeError:
@@ -234,7 +237,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def __init__(
         self,
-        rep_dim: int,
+        rep_dim: Index,
         cluster_file: str | os.PathLike[str],
         word_dict: Mapping[str, int],
         pc: ParameterCollection,
@@ -244,7 +247,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         self._build(rep_dim, _read_clusters(cluster_file, numbers), len(numbers), pc, bool(bias))
 
     @classmethod
-    def from_spec(cls, spec: Sequence, model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
         """A layer like the one whose `spec` this is; it needs no file."""
         size, clusters, count, bias = spec
         layer = cls.__new__(cls)
@@ -254,7 +257,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     def _build(self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool) -> None:
         self._clusters = [list(words) for words in clusters]
         size = self._begin(rep_dim, pc, "class-factored-softmax-builder")
-        self.spec, self._count = (size, self._clusters, count, bias), count
+        self.spec: tuple[object, ...] = (size, self._clusters, count, bias)
+        self._count = count
         self._of_clusters = self._add(len(self._clusters), size, bias)
         self._of_words = [self._add(len(words), size, bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
@@ -304,7 +308,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         """log p(cluster | x) of every cluster; takes what `full_logits` does."""
         return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
 
-    def subclass_logits(self, x: Expression, classid: int, update: bool = True) -> Expression:
+    def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
         """A vector whose softmax is the distribution over the words of a cluster.
 
         Args:
@@ -314,11 +318,11 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         """
         return self._subclass("subclass_logits", x, classid, update)
 
-    def subclass_log_distribution(self, x: Expression, classid: int, update: bool = True) -> Expression:
+    def subclass_log_distribution(self, x: Expression, classid: Index, update: bool = True) -> Expression:
         """log p(word | x, cluster) of the words of a cluster; takes what `subclass_logits` does."""
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
-    def _subclass(self, method: str, x: Expression, classid: int, update: bool) -> Expression:
+    def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
         cluster = _checked_class(method, classid, len(self._clusters))
         parameters = self._of_words[cluster]
         if parameters is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
@@ -36,11 +36,26 @@ class Run:
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
 
-    def __init__(self, builder: _RNNBuilder, graph: Graph, layers: Layers, expressions, plain: bool):
+    builder: _RNNBuilder
+    expressions: list[list[Expression]]
+    graph: Graph
+    layers: Layers
+    masks: list[list[Expression | None]] | None
+    plain: bool
+    version: int
+
+    def __init__(
+        self,
+        builder: _RNNBuilder,
+        graph: Graph,
+        layers: Layers,
+        expressions: list[list[Expression]],
+        plain: bool,
+    ):
         self.builder, self.layers, self.plain = builder, layers, plain
         self.graph, self.version = graph, graph.version()
-        self.expressions: list[list[Expression]] = expressions
-        self.masks: list[list[Expression | None]] | None = None
+        self.expressions = expressions
+        self.masks = None
 
 
 class RNNState:
@@ -81,11 +96,19 @@ class RNNState:
         return cls.made(run, prev, form, None, vectors[0][-1], vectors)
 
     @classmethod
-    def made(cls, run, prev, form, places, output, vectors=None) -> RNNState:
+    def made(
+        cls,
+        run: Run,
+        prev: RNNState | None,
+        form: Form,
+        places: tuple[int, ...] | None,
+        output: Expression | None,
+        vectors: Sequence[tuple[Expression, ...]] | None = None,
+    ) -> RNNState:
         """A state of all that it knows."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
-        state._places, state._output, state._vectors = places, output, vectors
+        state._places, state._output, state._vectors = places, output, vectors  # type: ignore[assignment]
         return state
 
     # Reading
@@ -141,10 +164,9 @@ class RNNState:
         Args:
             xs: any iterable, such as a list or `reversed(list)`.
         """
-        if xs.__class__ is not list:
-            xs = list(xs)
-        found = self.read(xs)
-        return [state.output() for state in self.add_inputs(xs)] if found is None else found  # type: ignore
+        given: Any = xs if xs.__class__ is list else list(xs)
+        found = self.read(given)
+        return [state.output() for state in self.add_inputs(given)] if found is None else found
 
     def read(self, xs: list[Expression]) -> list[Expression] | None:
         """Record a sequence at once: its outputs. None if it has to go step by step."""
@@ -202,9 +224,9 @@ class RNNState:
 
     # Looking
 
-    def output(self) -> Expression | None:
-        """h of the last layer; None before the first input."""
-        return self._output
+    def output(self) -> Expression:
+        """h of the last layer; None before the first input, which no annotation says: programs ask afterwards."""
+        return self._output  # type: ignore[return-value]
 
     def vectors(self, value: int) -> tuple[Expression, ...]:
         """One value of the cell (0 is h, 1 is c) of each layer, the first layer first; () before the first input."""
@@ -217,7 +239,7 @@ class RNNState:
             found = tuple(
                 [
                     append(graph, place_in(dim, value * dim.total), [place]) if value else graph.node(place, dim)
-                    for place, dim in zip(self._places, form.dims)
+                    for place, dim in zip(self._places, form.dims)  # type: ignore[arg-type]
                 ]
             )
             known[value] = found  # type: ignore
@@ -267,7 +289,7 @@ class RNNState:
             return self._with([(), given])
         return self._with([given[count * k : count * (k + 1)] for k in reversed(range(values))])
 
-    def _checked(self, name: str, es, counts: Sequence[int]) -> tuple[Expression, ...]:
+    def _checked(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
         es = () if es is None else tuple(es)
         graph_of(name, es)
         if len(es) not in counts:
@@ -298,7 +320,7 @@ class StackedRNNState:
     """
 
     def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
-        self.states = list(states)
+        self.states: list[RNNState] = list(states)
         self._prev = prev
 
     def add_input(self, x: Expression) -> StackedRNNState:
@@ -323,7 +345,7 @@ class StackedRNNState:
             xs = state.transduce(xs)
         return list(xs)
 
-    def output(self) -> Expression | None:
+    def output(self) -> Expression:
         """The output of the last network."""
         return self.states[-1].output()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dynet_core.annotations import Index
 from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
@@ -26,6 +27,10 @@ class Run:
 
     It belongs to a graph of that `version`.
     """
+
+    builder: _TreeBuilder
+    expressions: list[list[Expression]]
+    version: int
 
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
         self.builder, self.expressions = builder, found
@@ -63,7 +68,9 @@ class TreeState:
 
     __slots__ = ("_batch", "_children", "_places", "_run")
 
-    def __init__(self, run: Run, places: tuple[int, ...] = (), batch: int = 1, children: tuple = ()):
+    def __init__(
+        self, run: Run, places: tuple[int, ...] = (), batch: int = 1, children: tuple[TreeState | None, ...] = ()
+    ):
         self._run, self._places, self._batch, self._children = run, places, batch, children
 
     def add_input(self, x: Expression | None = None, children: Sequence[TreeState | None] | None = None) -> TreeState:
@@ -87,7 +94,7 @@ class TreeState:
             _check_child(run, number, one)
         return _record(run, x, given)
 
-    def add_inputs(self, xs: Iterable[Expression | None], heads: Sequence[int]) -> list[TreeState]:
+    def add_inputs(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[TreeState]:
         """The states of all nodes of a tree, or of several.
 
         Args:
@@ -104,13 +111,13 @@ class TreeState:
             found[node] = self.add_input(xs[node], [found[child] for child in children[node]])
         return found
 
-    def transduce(self, xs: Iterable[Expression | None], heads: Sequence[int]) -> list[Expression]:
+    def transduce(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[Expression]:
         """The outputs for all nodes of a tree; takes what `add_inputs` does."""
-        return [state.output() for state in self.add_inputs(xs, heads)]  # type: ignore
+        return [state.output() for state in self.add_inputs(xs, heads)]
 
-    def output(self) -> Expression | None:
-        """h of the last layer; None before any node."""
-        return self.h()[-1] if self._places else None
+    def output(self) -> Expression:
+        """h of the last layer; None before any node, which no annotation says: programs ask afterwards."""
+        return self.h()[-1] if self._places else None  # type: ignore[return-value]
 
     def h(self) -> tuple[Expression, ...]:
         """The output of each layer, the first layer first; () before any node."""
@@ -135,7 +142,7 @@ class TreeState:
         return Dim.of((self._run.builder._spec[2],), self._batch)
 
 
-def _check_child(run: Run, number: int, child) -> None:
+def _check_child(run: Run, number: int, child: object) -> None:
     builder = run.builder
     if child is None and builder.takes_gaps:
         return
@@ -184,7 +191,7 @@ def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
     return append(run.graph, widened_signature(run.builder._spec[2], batch), [place]).at
 
 
-def _bottom_up(heads: Sequence[int], count: int) -> tuple[list[int], list[list[int]]]:
+def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list[int]]]:
     """The nodes of trees, children before their parents; and the children of each node."""
     numbers = [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
     if len(numbers) != count:
@@ -320,7 +327,9 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
     _collection = "nary-tree-lstm-builder"
     takes_gaps = True
 
-    def __init__(self, layers: int, input_dim: int, hidden_dim: int, model: ParameterCollection, children: int = 2):
+    def __init__(
+        self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection, children: Index = 2
+    ):
         self._most = checked_size("NaryTreeLSTMBuilder", "children", children)
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, self._most)

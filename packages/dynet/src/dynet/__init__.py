@@ -4,18 +4,17 @@ Re-exports the public names of dynet_core and of what is installed of dynet_ops,
 reads the command line's `--dynet-...` flags, unless the program has made settings with `dynet_config` before.
 """
 
+from typing import TYPE_CHECKING
+
 from dynet import _installation
 
 __version__ = "3.0.0"
 _installation.check(__version__)
 
 import _dynet_names
-import dynet_config
+import dynet_config as dynet_config
 import dynet_core
 from _dynet_names import *
-
-__all__: list[str] = ["HAVE_CUDA", "dynet_config"]
-__all__ += _dynet_names.__all__
 
 if dynet_config.get() is None:
     dynet_core.init()  # the command line's flags stay in sys.argv
@@ -23,11 +22,19 @@ else:
     dynet_core.config.PARAMS.init()
 
 
-def __getattr__(name: str):
-    if name == "HAVE_CUDA":
-        return dynet_core.device.has_driver()
-    message = f"module 'dynet' has no attribute {name!r}"
-    extra = _installation.extra_with(name)
-    if extra:
-        message += f'; dynet-{extra} is not installed and may have it: pip install "dynet-core[{extra}]=={__version__}"'
-    raise AttributeError(message)
+if TYPE_CHECKING:  # checkers take the names from the imports
+    from dynet_rnn import _RNNBuilder as _RNNBuilder
+
+    HAVE_CUDA: bool
+else:
+    __all__ = ["HAVE_CUDA", "dynet_config", *_dynet_names.__all__]
+
+    def __getattr__(name: str):
+        if name == "HAVE_CUDA":
+            return dynet_core.device.has_driver()
+        message = f"module 'dynet' has no attribute {name!r}"
+        extra = _installation.extra_with(name)
+        if extra:
+            command = f'pip install "dynet-core[{extra}]=={__version__}"'
+            message += f"; dynet-{extra} is not installed and may have it: {command}"
+        raise AttributeError(message)

@@ -15,7 +15,7 @@ def is_installed(module: str) -> bool:
 def has_foreign_dynet() -> bool:
     """Whether `import _dynet` finds another library than this one's own module of that name."""
     spec = util.find_spec("_dynet")
-    return spec is not None and spec.origin != str(Path(__file__).parent.parent / "_dynet.py")
+    return spec is not None and spec.origin != str(Path(__file__).parent.parent / "_dynet" / "__init__.py")
 
 
 def version_of(distribution: str) -> str | None:

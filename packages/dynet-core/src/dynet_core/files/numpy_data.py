@@ -71,7 +71,7 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
     if not fits or type(fortran) not in _WHOLE:
         raise ValueError(f"an array {shape} of {kind} that has something else")
     limits.copy(len(content))
-    made.__setstate__((1, shape, kind, bool(fortran), content))
+    made.__setstate__((1, shape, kind, bool(fortran), content))  # type: ignore[arg-type]
 
 
 def buffered(given: Any, limits: Limits) -> np.ndarray:

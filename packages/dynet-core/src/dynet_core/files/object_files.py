@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .. import config
+from ..annotations import Path
 from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
 from . import meta, model_files
 from .names import Allow, allowed
@@ -26,10 +27,8 @@ from .tensors import Entry, Expected, Reader, Tensor
 if TYPE_CHECKING:
     from ..parameter import ParameterCollection
 
-Path = str | os.PathLike[str]
 
-
-def save(basename: Path, objects: Iterable) -> None:
+def save(basename: Path, objects: Iterable[Any]) -> None:
     """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
 
     A spec may hold whatever pickle takes, also objects of classes of your own, such as a vocabulary. `load` has to be
@@ -58,7 +57,7 @@ def save(basename: Path, objects: Iterable) -> None:
     _save_pair(base + ".data", base + ".meta", objects, stacklevel=4)
 
 
-def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> list:
+def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> list[Any]:
     """Load what `save` saved, also that of the original DyNet, into a collection.
 
     The files import nothing, and all of what they name that is run is `from_spec`: of the library's builders, and of
@@ -100,7 +99,7 @@ def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> l
     return _load_pair(base + ".data", base + ".meta", params, _permitted(allow))
 
 
-def load_generator(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> Iterator:
+def load_generator(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> Iterator[Any]:
     """Like `load`, but one object after the other as they are asked for.
 
     Raises:
@@ -110,13 +109,13 @@ def load_generator(basename: Path, params: ParameterCollection, *, allow: Allow 
     return _objects(base + ".data", base + ".meta", params, _permitted(allow))
 
 
-def save_components(path: Path, components: Iterable) -> None:
+def save_components(path: Path, components: Iterable[Any]) -> None:
     """Save objects to a file of parameters, and what they are to `path.pym`."""
     path = os.fspath(path)
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
-def load_components(path: Path, params: ParameterCollection, allow: Allow) -> list:
+def load_components(path: Path, params: ParameterCollection, allow: Allow) -> list[Any]:
     """Load the objects of a file of parameters; these themselves, if there is no `path.pym`."""
     path, permitted = os.fspath(path), _permitted(allow)
     if os.path.exists(path + ".pym"):
@@ -194,7 +193,7 @@ def _described(item: Any) -> tuple[meta.Record, list[Tensor]]:
     return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
 
 
-def _load_pair(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> list:
+def _load_pair(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> list[Any]:
     state = params._state()
     try:
         return list(_objects(data, meta_path, params, allow))
@@ -203,7 +202,7 @@ def _load_pair(data: str, meta_path: str, params: ParameterCollection, allow: di
         raise
 
 
-def _objects(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> Iterator:
+def _objects(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> Iterator[Any]:
     try:
         with open(meta_path, "rb") as file:
             content = file.read()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
@@ -15,6 +15,8 @@ from .collection import Model, ParameterCollection
 from .dense import Parameters
 from .lookup import LookupParameters
 
+Given = TypeVar("Given", bound=Expression)
+
 know_parameters(Parameters, Constant, LookupParameters)
 PARAMETERS.extend((Trained, Constant))
 
@@ -23,7 +25,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def parameter(p: Parameters | LookupParameters | list | tuple, update=True, *more) -> Any:
+@overload
+def parameter(p: Expression, update: bool = True) -> Expression: ...
+@overload
+def parameter(p: list[Given], update: bool = True) -> list[Expression]: ...
+@overload
+def parameter(p: tuple[Expression, ...], update: bool = True) -> tuple[Expression, ...]: ...
+@overload
+def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Expression, ...]: ...
+def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
     """A parameter, or a whole lookup table, as an expression; with update=False, one without a gradient.
 
     Several parameters, `parameter(W, b)`, give a tuple, lists and tuples of them what they are of expressions, as in
@@ -42,7 +52,7 @@ def parameter(p: Parameters | LookupParameters | list | tuple, update=True, *mor
     return _expressions(p, checked_flag("parameter", "update", update))
 
 
-def _expressions(p, update: bool = True) -> Any:
+def _expressions(p: Any, update: bool = True) -> Any:
     if isinstance(p, Trained):
         return p.expr(update)
     if isinstance(p, Expression) and update:
@@ -53,7 +63,11 @@ def _expressions(p, update: bool = True) -> Any:
     return _checked("parameter", p).expr(update)
 
 
-def const_parameter(p: Parameters | LookupParameters, *more) -> Any:
+@overload
+def const_parameter(p: Trained) -> Expression: ...
+@overload
+def const_parameter(p: Trained, second: Trained, /, *more: Trained) -> list[Expression]: ...
+def const_parameter(p: Trained, *more: Trained) -> Any:
     """A parameter, or a whole lookup table, as an expression without a gradient; of several, a list.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
@@ -64,7 +78,7 @@ def const_parameter(p: Parameters | LookupParameters, *more) -> Any:
     return found if more else found[0]
 
 
-def _checked(name: str, p) -> Trained:
+def _checked(name: str, p: object) -> Trained:
     if isinstance(p, Trained):
         return p
     raise ArgumentTypeError(f"{name}: expected Parameters or LookupParameters, got {type(p).__name__}")

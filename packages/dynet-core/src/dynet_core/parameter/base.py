@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copyreg
 import math
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import dlpack
+from ..annotations import Array, Number, Path
 from ..checks import checked_flag, checked_number, real_array
 from ..dim import checked_dims
 from ..errors import ArgumentError, GradientError, ShapeError
@@ -23,10 +24,8 @@ from .storage import Storage
 if TYPE_CHECKING:
     from .collection import ParameterCollection
 
-Path = str | os.PathLike[str]
 
-
-def checked_values(kind: str, dims, values) -> tuple[tuple[int, ...], np.ndarray]:
+def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Array]:
     """The dimensions of a parameter, and its values, of which there must be as many."""
     dims = checked_dims(kind, dims, least=0)
     if not (isinstance(values, np.ndarray) and values.dtype == np.float32):
@@ -50,7 +49,7 @@ class Constant(Expression):
         """The dimensions, as the parameter's `shape` gives them."""
         return self._source.shape()
 
-    def _stored(self, recalculate: bool) -> np.ndarray:
+    def _stored(self, recalculate: bool) -> Array:
         return self._source._stored(recalculate)
 
     def _address(self, recalculate: bool) -> int:
@@ -59,11 +58,11 @@ class Constant(Expression):
     def _add_to_gradient(self) -> None:
         """It has none."""
 
-    def gradient(self) -> np.ndarray:
+    def gradient(self) -> Array:
         """Refused: there is none."""
         raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self._source)._fixed, (self._source,)
 
 
@@ -72,7 +71,10 @@ class Trained(Expression):
 
     __slots__ = ("__weakref__", "_constant", "_name", "_storage", "_updated", "collection")
 
+    _constant: Constant | None
+    _name: str
     _storage: Storage
+    _updated: bool
     collection: ParameterCollection | None
     _lookup = False
     _gives_numbers = True
@@ -104,7 +106,7 @@ class Trained(Expression):
             self._constant = constant
         return self._constant
 
-    def _stored(self, recalculate: bool) -> np.ndarray:
+    def _stored(self, recalculate: bool) -> Array:
         return self._storage.values.array
 
     def _address(self, recalculate: bool) -> int:
@@ -119,15 +121,15 @@ class Trained(Expression):
         if self._storage.touched is not None:
             self._storage.touched[-1] = 1
 
-    def _view(self) -> np.ndarray:
+    def _view(self) -> Array:
         """The values in the shape that users see."""
         raise NotImplementedError
 
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """The numbers. Of several, `numpy.array([p, q])` is an array of numbers, too: they take no part in a graph."""
         return np.array(self._view(), dtype, order="K", copy=copy)
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         block = self._storage.values
         if isinstance(block, HostBlock):
             return self._view().__dlpack__(**options)
@@ -138,7 +140,7 @@ class Trained(Expression):
         block = self._storage.values
         return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
 
-    def gradient(self) -> np.ndarray:
+    def gradient(self) -> Array:
         """A copy of the gradient, shaped like `npvalue`."""
         return self._storage.gradient.array.reshape(self.type.shape, order="F").copy(order="F")
 
@@ -146,19 +148,19 @@ class Trained(Expression):
         """Set all values to zero."""
         self._storage.values.write(0)
 
-    def scale(self, s: float) -> None:
+    def scale(self, s: Number) -> None:
         """Multiply all values by a number."""
         factor = checked_number("scale", s)
         with self._storage.values.edit() as values:
             values *= factor
 
-    def scale_gradient(self, s: float) -> None:
+    def scale_gradient(self, s: Number) -> None:
         """Multiply the gradient by a number."""
         factor = checked_number("scale_gradient", s)
         with self._storage.gradient.edit() as gradient:
             gradient *= factor
 
-    def clip_inplace(self, left: float, right: float) -> None:
+    def clip_inplace(self, left: Number, right: Number) -> None:
         """Bring all values into [left, right]."""
         low, high = checked_number("clip_inplace", left), checked_number("clip_inplace", right)
         if low > high:
@@ -221,12 +223,12 @@ class Trained(Expression):
         self._storage.values.write(tensor.values)
         self._storage.set_gradient(tensor.gradient)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         tensor = self._tensor()
         state = (self._name, tensor.dims, tensor.values, tensor.gradient, self._updated, self.collection)
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         name, dims, values, gradient, updated, collection = state
         self.__init__(name, dims, values, collection)  # type: ignore
         self._storage.set_gradient(gradient)

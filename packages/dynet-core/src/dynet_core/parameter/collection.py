@@ -7,29 +7,34 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from .. import config
+from ..annotations import Array, Dims, Number, Numbers, Path
 from ..checks import checked_number
 from ..device import check_device
 from ..dim import checked_dims
 from ..errors import ArgumentError, FileFormatError, OutOfMemoryError, ParameterNameError
 from ..files import model_files, object_files
 from ..files.names import Allow
+from ..files.tensors import Tensor
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
-from .base import Path, Trained
+from .base import Trained
 from .dense import Parameters
 from .lookup import LookupParameters
 
 _loading = threading.local()  # its attribute `floats`, while a file is read, is how many may still be added
 
 
-Method = TypeVar("Method", bound=Callable)
+Method = TypeVar("Method", bound=Callable[..., Any])
+Kind = TypeVar("Kind", bound=Trained)
+Init: TypeAlias = PyInitializer | Numbers | None
+"""What initial values may be given by; a text is the name of an initializer."""
 
 
-def _is_whole(value) -> bool:
+def _is_whole(value: object) -> bool:
     if isinstance(value, np.ndarray) and not value.ndim:
         value = value[()]
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -39,7 +44,7 @@ def one_dim_argument(method: Method) -> Method:
     """Have a method refuse a second size in the place of its initializer: `add_parameters(4, 3)`."""
 
     @functools.wraps(method)
-    def checked(self, dim, *positional, **named):
+    def checked(self: Any, dim: Any, *positional: Any, **named: Any) -> Any:
         init: Any = positional[0] if positional else None
         if _is_whole(dim) and _is_whole(init) and init >= 2:
             raise ArgumentError(
@@ -80,7 +85,14 @@ class ParameterCollection:
 
     @one_dim_argument
     def add_parameters(
-        self, dim, init=None, name: str = "", device: str = "", scale=1.0, mean=0.0, std=1.0
+        self,
+        dim: Dims | None,
+        init: Init = None,
+        name: str = "",
+        device: str = "",
+        scale: Number = 1.0,
+        mean: Number = 0.0,
+        std: Number = 1.0,
     ) -> Parameters:
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
@@ -96,7 +108,7 @@ class ParameterCollection:
         if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
         check_device("add_parameters", device)
-        dims = checked_dims("add_parameters", dim, least=0)
+        dims = checked_dims("add_parameters", dim, least=0)  # type: ignore[arg-type]  # of None it says what is wrong
         name = _checked_name("parameter", name)
         initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
         values = self._initial(initializer, dims, lookup=False)
@@ -104,7 +116,14 @@ class ParameterCollection:
 
     @one_dim_argument
     def add_lookup_parameters(
-        self, dim, init=None, name: str = "", device: str = "", scale=1.0, mean=0.0, std=1.0
+        self,
+        dim: Dims,
+        init: Init = None,
+        name: str = "",
+        device: str = "",
+        scale: Number = 1.0,
+        mean: Number = 0.0,
+        std: Number = 1.0,
     ) -> LookupParameters:
         """Add a table of dim[0] rows of dimensions dim[1:]; otherwise like `add_parameters`."""
         check_device("add_lookup_parameters", device)
@@ -116,11 +135,11 @@ class ParameterCollection:
         stored = (*dims[1:], dims[0])
         return self._add(LookupParameters(self._unique(self._names, name), stored, values, self))
 
-    def parameters_from_numpy(self, array, name: str = "", device: str = "") -> Parameters:
+    def parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> Parameters:
         """Add a parameter with the shape and values of an array."""
         return self.add_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
-    def lookup_parameters_from_numpy(self, array, name: str = "", device: str = "") -> LookupParameters:
+    def lookup_parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> LookupParameters:
         """Add a table with the shape and values of an array, whose first dimension counts the rows."""
         return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
@@ -136,7 +155,7 @@ class ParameterCollection:
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
 
-    def _initial(self, initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> np.ndarray:
+    def _initial(self, initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Array:
         """The initial values in stored order."""
         left = getattr(_loading, "floats", None)
         if left is not None:
@@ -150,10 +169,10 @@ class ParameterCollection:
             count = math.prod(dims)
             raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
-    def _add(self, parameter):
+    def _add(self, parameter: Kind) -> Kind:
         at: ParameterCollection | None = self
         while at is not None:
-            (at._lookups if parameter._lookup else at._parameters).append(parameter)
+            (at._lookups if parameter._lookup else at._parameters).append(parameter)  # type: ignore[arg-type]
             at = at._parent
         return parameter
 
@@ -179,7 +198,7 @@ class ParameterCollection:
         """The part by which every update of a trainer of this collection shrinks all its parameters."""
         return self._weight_decay
 
-    def set_weight_decay(self, lam: float) -> None:
+    def set_weight_decay(self, lam: Number) -> None:
         """Have every update of a trainer of this collection multiply the parameters it may change by 1 - lam.
 
         Parameters with `set_updated(False)` keep their values. Subcollections made before keep the weight decay they
@@ -197,7 +216,13 @@ class ParameterCollection:
 
     # Files
 
-    def save(self, fname: Path, name: str | Iterable = "", append: bool = False, components=None) -> None:
+    def save(
+        self,
+        fname: Path,
+        name: str | Iterable[Any] = "",
+        append: bool = False,
+        components: Iterable[Any] | None = None,
+    ) -> None:
         """Write all values, and gradients where there are some, to a file.
 
         Args:
@@ -241,9 +266,10 @@ class ParameterCollection:
         for target, tensor in zip(targets, tensors):
             target._take(tensor)
 
-    populate_from_textfile = load_all = populate
+    populate_from_textfile = populate
+    load_all = populate
 
-    def load(self, fname: Path, *, allow: Allow = ()) -> list:
+    def load(self, fname: Path, *, allow: Allow = ()) -> list[Any]:
         """Add what `save` wrote to a file, and return it as a list.
 
         That is the `components` which `save` was given; without any, all parameters and lookup parameters.
@@ -277,7 +303,7 @@ class ParameterCollection:
         """
         return self._add_loaded(model_files.load_one(fname, True, key))
 
-    def _tensors(self, key: str = "") -> list:
+    def _tensors(self, key: str = "") -> list[Tensor]:
         """What files hold of this collection, under its own name or `key`."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
@@ -285,7 +311,7 @@ class ParameterCollection:
         cut = len(self._name)
         return [p._tensor(prefix + p._name[cut:] if prefix else "") for p in self._everything()]
 
-    def _add_loaded(self, tensor) -> Any:
+    def _add_loaded(self, tensor: Tensor) -> Any:
         self._unique(self._names, "")  # DyNet counts it as one more without a name
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
@@ -305,7 +331,7 @@ class ParameterCollection:
         finally:
             _loading.floats = None
 
-    def _state(self) -> list[tuple]:
+    def _state(self) -> list[tuple[Any, ...]]:
         state, at = [], self
         while at is not None:
             counts = dict(at._names), dict(at._collection_names)
@@ -313,7 +339,7 @@ class ParameterCollection:
             at = at._parent
         return state
 
-    def _return_to(self, state: list[tuple]) -> None:
+    def _return_to(self, state: list[tuple[Any, ...]]) -> None:
         for at, parameters, lookups, names, collection_names in state:
             del at._parameters[parameters:], at._lookups[lookups:]
             at._names, at._collection_names = names, collection_names

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ..annotations import Array, Numbers
 from ..checks import checked_array
 from ..dim import Dim
 from ..recorder import become
@@ -29,7 +28,7 @@ class Parameters(Trained):
 
     __slots__ = ()
 
-    def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
+    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: ParameterCollection | None):
         dims, values = checked_values("Parameters", dims, values)
         self._begin(name, Storage(name, values), collection)
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
@@ -38,15 +37,15 @@ class Parameters(Trained):
         """The dimensions."""
         return self.type.dims
 
-    def as_array(self) -> np.ndarray:
+    def as_array(self) -> Array:
         """A copy of the values, of shape dim."""
         return self.npvalue()
 
-    def grad_as_array(self) -> np.ndarray:
+    def grad_as_array(self) -> Array:
         """A copy of the gradient, of shape dim."""
         return self.gradient()
 
-    def set_value(self, arr) -> None:
+    def set_value(self, arr: Numbers) -> None:
         """Replace the values by an array of the same shape."""
         self._storage.values.write(checked_array("set_value", arr, self.type.dims).ravel(order="F"))
 
@@ -56,5 +55,5 @@ class Parameters(Trained):
         """The place among the collection's parameters."""
         return self.collection.parameters_list().index(self) if self.collection else 0
 
-    def _view(self) -> np.ndarray:
+    def _view(self) -> Array:
         return self._storage.values.array.reshape(self.type.shape, order="F")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..annotations import Array, Index, Numbers
 from ..checks import checked_array, checked_flag, checked_index, checked_indices, real_array
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
@@ -61,8 +62,11 @@ class LookupParameters(Trained):
     __slots__ = ("_operand", "_row_dim", "rows")
 
     _lookup = True
+    _operand: int
+    _row_dim: Dim
+    rows: int
 
-    def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
+    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: ParameterCollection | None):
         dims, values = checked_values("LookupParameters", dims, values)
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
@@ -77,13 +81,13 @@ class LookupParameters(Trained):
         """The operand that means the whole table. Its use is noted in the current graph."""
         storage = self._storage
         row = storage.whole_row(self._updated)
-        current().engine.use_whole(storage.touched, row)
+        current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # a table with rows notes them
         return -1 - row
 
     def __len__(self) -> int:
         return self.rows
 
-    def lookup(self, index: int, update: bool = True) -> Expression:
+    def lookup(self, index: Index, update: bool = True) -> Expression:
         """Row `index` as an expression; nothing is copied."""
         index, graph = checked_index("lookup", index), draft()
         if not 0 <= index < self.rows:
@@ -95,7 +99,7 @@ class LookupParameters(Trained):
                 record.enter((self.type,), signature.at, signature.dim, self.rows)
         return graph.append(signature, (operand, index))
 
-    def batch(self, i: Sequence[int], update: bool = True) -> Expression:
+    def batch(self, i: Iterable[Index], update: bool = True) -> Expression:
         """Several rows as one expression with a batch element each.
 
         Args:
@@ -131,40 +135,40 @@ class LookupParameters(Trained):
 
     # Values
 
-    def _table(self, stored: np.ndarray) -> np.ndarray:
+    def _table(self, stored: Array) -> Array:
         return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
-    def _one(self, name: str, stored: np.ndarray, row: int) -> np.ndarray:
+    def _one(self, name: str, stored: Array, row: Index) -> Array:
         """One row as a view, to be read or replaced."""
         return self._table(stored)[checked_indices(name, [row], self.rows, self._name)[0]]
 
-    def as_array(self) -> np.ndarray:
+    def as_array(self) -> Array:
         """A copy of all rows, of shape (rows, *dims)."""
         return self._table(self._storage.values.array).copy()
 
-    def grad_as_array(self) -> np.ndarray:
+    def grad_as_array(self) -> Array:
         """A copy of the gradient, of shape (rows, *dims)."""
         return self._table(self._storage.gradient.array).copy()
 
-    def row_as_array(self, row: int) -> np.ndarray:
+    def row_as_array(self, row: Index) -> Array:
         """A copy of one row."""
         return self._one("row_as_array", self._storage.values.array, row).copy()
 
-    def rows_as_array(self, rows: Iterable[int]) -> np.ndarray:
+    def rows_as_array(self, rows: Iterable[Index]) -> Array:
         """A copy of some rows, one above the other."""
         indices = checked_indices("rows_as_array", rows, self.rows, self._name)
         return self._table(self._storage.values.array)[indices]
 
-    def row_grad_as_array(self, row: int) -> np.ndarray:
+    def row_grad_as_array(self, row: Index) -> Array:
         """A copy of the gradient of one row."""
         return self._one("row_grad_as_array", self._storage.gradient.array, row).copy()
 
-    def rows_grad_as_array(self, rows: Iterable[int]) -> np.ndarray:
+    def rows_grad_as_array(self, rows: Iterable[Index]) -> Array:
         """A copy of the gradients of some rows, one above the other."""
         indices = checked_indices("rows_grad_as_array", rows, self.rows, self._name)
         return self._table(self._storage.gradient.array)[indices]
 
-    def init_row(self, i: int, row) -> None:
+    def init_row(self, i: Index, row: Numbers) -> None:
         """Replace one row.
 
         Args:
@@ -179,7 +183,7 @@ class LookupParameters(Trained):
         with self._storage.values.edit() as stored:
             self._table(stored)[place] = values
 
-    def init_from_array(self, arr) -> None:
+    def init_from_array(self, arr: Numbers) -> None:
         """Replace all rows by those of an array of shape (rows, *dims).
 
         Raises:
@@ -193,13 +197,14 @@ class LookupParameters(Trained):
         with self._storage.values.edit() as stored:
             self._table(stored)[:] = values
 
-    set_value = load_array = init_from_array
+    set_value = init_from_array
+    load_array = init_from_array
 
     def get_index(self) -> int:
         """The place among the collection's lookup parameters."""
         return self.collection.lookup_parameters_list().index(self) if self.collection else 0
 
-    def _view(self) -> np.ndarray:
+    def _view(self) -> Array:
         return self._table(self._storage.values.array)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import config
+from ..annotations import Array
 from ..dim import GIVEN_BACK, Dim
 from ..engine import PARAMETER_ROWS, keep_for_graphs
 from ..memory import Block, block
@@ -52,7 +53,7 @@ class Storage:
 
     __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
 
-    def __init__(self, name: str, values: np.ndarray, rows: int = 0):
+    def __init__(self, name: str, values: Array, rows: int = 0):
         self.name = name
         count = values.size
         rows = rows if count else 0
@@ -111,12 +112,12 @@ class Storage:
                 wanted = needs and self.values.floats > 0
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
 
-    def gradient_or_none(self) -> np.ndarray | None:
+    def gradient_or_none(self) -> Array | None:
         """The gradient, or None if all of it is zero."""
         gradient = self.gradient.array
         return gradient if gradient.any() else None
 
-    def set_gradient(self, gradient: np.ndarray | None) -> None:
+    def set_gradient(self, gradient: Array | None) -> None:
         """Replace the gradient; None is zero."""
         self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:

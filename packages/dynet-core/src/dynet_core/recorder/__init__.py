@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dynet_kernels.cache import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
@@ -55,11 +57,22 @@ def _choose():
 
 _recorder, DESCRIPTION = _choose()
 
+Documented = TypeVar("Documented", bound=Callable[..., Any])
+
+
+class _Describe(Protocol):
+    def __call__(self, record: Any, documented: Documented, around: Callable[..., Any] | None = None) -> Documented: ...
+
+
+if TYPE_CHECKING:
+    from .compiled import Records
+else:
+    Records = _recorder.Records
+
 FUNCTION_TYPE: type = type(_recorder.commit)  # of all recording functions
-Records = _recorder.Records
 become = _recorder.become
 commit = _recorder.commit
-describe = _recorder.describe
+describe: _Describe = _recorder.describe  # checkers see the documented function
 draw = _recorder.draw
 expression_type = _recorder.expression_type
 function = _recorder.function

@@ -121,7 +121,14 @@ class Records:
         _cut(self._words.address, nodes, length, inputs_length)
 
     # Finalizers hold what they use: when Python ends, modules may be empty before they run.
-    def end(self, finalizing=sys.is_finalizing, ended=_ended, nobody=_nobody, unused=_unused, release=_release) -> None:
+    def end(
+        self,
+        finalizing: Any = sys.is_finalizing,
+        ended: Any = _ended,
+        nobody: Any = _nobody,
+        unused: Any = _unused,
+        release: Any = _release,
+    ) -> None:
         """The thread has ended: its expressions are nobody's, and another thread may have the memory."""
         if not finalizing() and self._words is not nobody:
             mine, self._words, self._view = self._words, nobody, nobody.view

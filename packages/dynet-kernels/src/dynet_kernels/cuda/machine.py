@@ -162,7 +162,7 @@ class Machine:
                 Source(number, shard, self.gpu.arch, compiler.name(), self.tf32)
                 for number, shard in zip(numbers, shards)
             ]
-            loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
+            loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")  # type: ignore[arg-type]
             launchers = library.modules(
                 [Launcher(*pair, self.gpu.arch, self.tf32) for pair in zip(numbers, shards)], kind=None
             )

@@ -70,7 +70,7 @@ def forget_values(shared, graph):
     return usual
 
 
-def of_node(emit, makes_list=False, recalculates=True):
+def of_node(emit, makes_list: bool | str = False, recalculates=True):
     """A method of a node with a flag that may be left out: computes the node, then emits what is asked of it.
 
     emit(graph, what is known of its Dim, node, flag, a new list, outcome). The flag of methods that are said to

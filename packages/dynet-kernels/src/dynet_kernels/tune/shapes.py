@@ -134,7 +134,7 @@ def rule(name: str, columns: int, size: int) -> Workload:
             shape = (columns, 1 if role in chosen.numbers else size)
             values[role] = np.full(shape, size, np.float32) if role == "n" else rng.uniform(-1, 1, shape)
     lists = [np.asarray(array, np.float32) for array in values.values()]
-    wide = {role: np.float64(array) for role, array in zip(values, lists, strict=True)}
+    wide = {role: array.astype(np.float64) for role, array in zip(values, lists, strict=True)}
     expected = {list(values).index(role): result for role, result in _expected(name, wide).items()}
     return Workload(f"{name} {columns}x{size}", name, lists, (size,), expected, float(columns * size))
 

@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 from dynet_core import config as _config
+from dynet_core.files.names import Allow
 
-DEFAULTS = {
+DEFAULTS: dict[str, object] = {
     "mem": "512", "random_seed": 0, "autobatch": 0, "profiling": 0, "weight_decay": 0, "shared_parameters": 0,
     "requested_gpus": 0, "gpu_mask": [],
 }  # fmt: skip
@@ -24,21 +26,21 @@ _decides = False  # whether something that DyNet knows has been set
 
 
 def set(
-    mem=None,
-    random_seed=None,
-    autobatch=None,
-    profiling=None,
-    weight_decay=None,
-    shared_parameters=None,
-    requested_gpus=None,
-    gpu_mask=None,
+    mem: int | str | None = None,
+    random_seed: int | None = None,
+    autobatch: bool | int | None = None,
+    profiling: int | None = None,
+    weight_decay: float | None = None,
+    shared_parameters: bool | int | None = None,
+    requested_gpus: int | None = None,
+    gpu_mask: Sequence[int] | None = None,
     *,
-    gpu=None,
-    threads=None,
-    tf32=None,
-    lstm_builder=None,
-    allow=None,
-):  # noqa: A001
+    gpu: bool | None = None,
+    threads: int | None = None,
+    tf32: bool | None = None,
+    lstm_builder: str | None = None,
+    allow: Allow | None = None,
+) -> None:  # noqa: A001
     """Set what is given; the rest stays as it is.
 
     `threads`, `tf32`, `lstm_builder` and `allow` are this library's own: to set only these leaves the command line in

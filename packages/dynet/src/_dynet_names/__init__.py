@@ -1,0 +1,31 @@
+"""All public names of the packages that are installed, for `dynet`, `_dynet` and `_gdynet`. No settings are made here.
+
+With `from dynet import *`, as old programs have it, come the modules that DyNet's own come with.
+"""
+
+import os as os
+import pickle as pickle
+import sys as sys
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
+from typing import TYPE_CHECKING
+
+import numpy as _numpy
+
+from dynet_core import *
+
+np = _numpy
+
+_PACKAGES = [name for name in ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim") if _find_spec(name)]
+
+if TYPE_CHECKING or "dynet_ops" in _PACKAGES:
+    from dynet_ops import *
+if TYPE_CHECKING or "dynet_rnn" in _PACKAGES:
+    from dynet_rnn import *
+if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
+    from dynet_optim import *
+
+if not TYPE_CHECKING:  # checkers take the names from the imports
+    __all__ = ["np", "os", "pickle", "sys"]
+    for _package in _PACKAGES:
+        __all__ += _import_module(_package).__all__

@@ -29,6 +29,10 @@ class GraphMethods:
 
     _version: int
 
+    def __dir__(self) -> list[str]:
+        """The names that are for programs."""
+        return [*dir(object), *(name for name in GraphMethods.__dict__ if not name.startswith("_"))]
+
     if TYPE_CHECKING:  # installed by dynet_ops
 
         def inputMatrixLiteral(self, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression: ...

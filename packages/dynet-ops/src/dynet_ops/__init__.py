@@ -2,6 +2,7 @@
 
 from . import (
     activations,
+    as_methods,
     circular,
     constants,
     contraction,
@@ -98,3 +99,5 @@ __all__ = [
     "vanilla_lstm_gates", "vanilla_lstm_gates_concat", "vanilla_lstm_gates_dropout",
     "vanilla_lstm_gates_dropout_concat", "vanilla_lstm_h", "vecInput", "weight_norm", "zeroes", "zeros",
 ]  # fmt: skip
+
+as_methods.install()

@@ -6,7 +6,7 @@ reads the command line's `--dynet-...` flags, unless the program has made settin
 
 from typing import TYPE_CHECKING
 
-from dynet import _installation
+from dynet import _installation, _other_names
 
 __version__ = "3.0.0"
 _installation.check(__version__)
@@ -32,9 +32,13 @@ else:
     def __getattr__(name: str):
         if name == "HAVE_CUDA":
             return dynet_core.device.has_driver()
-        message = f"module 'dynet' has no attribute {name!r}"
+        message = f"module 'dynet' has no attribute {name!r}" + _other_names.hint(name, __all__)
         extra = _installation.extra_with(name)
         if extra:
             command = f'pip install "dynet-core[{extra}]=={__version__}"'
             message += f"; dynet-{extra} is not installed and may have it: {command}"
         raise AttributeError(message)
+
+    def __dir__() -> list[str]:
+        """The public names, without the modules that this one is made of."""
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

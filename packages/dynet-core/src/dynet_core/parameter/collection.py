@@ -11,9 +11,9 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from .. import config
+from .. import config, summary
 from ..annotations import Array, Dims, Number, Numbers, Path
-from ..checks import checked_number
+from ..checks import checked_flag, checked_number
 from ..device import check_device
 from ..dim import checked_dims
 from ..errors import ArgumentError, FileFormatError, OutOfMemoryError, ParameterNameError
@@ -57,7 +57,7 @@ def one_dim_argument(method: Method) -> Method:
 
 
 class ParameterCollection:
-    """Owns parameters, and names them. What trainers train and files hold.
+    """Owns parameters, and names them. What trainers train and files hold. `print` shows a table of them.
 
     >>> m = ParameterCollection()
     >>> W = m.add_parameters((2, 3))
@@ -80,6 +80,28 @@ class ParameterCollection:
     def name(self) -> str:
         """The name, which begins every name within: `/`, `/encoder/`, ..."""
         return self._name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}: {summary.holdings(self._everything())}>"
+
+    def __str__(self) -> str:
+        """A table of all parameters.
+
+        >>> m = ParameterCollection()
+        >>> W, E = m.add_parameters((2, 3)), m.add_subcollection("words").add_lookup_parameters((10, 3))
+        >>> W.set_updated(False)
+        >>> print(m)
+        name       kind    shape    numbers  trained   bytes
+        ----------------------------------------------------
+        /_0                (2, 3)         6  frozen       24
+        /words/_0  lookup  (10, 3)       30  yes         120
+        ----------------------------------------------------
+        2 in all                         36  1 frozen    144
+        """
+        return summary.table(self)
+
+    def _repr_html_(self) -> str:
+        return summary.as_html(self)
 
     # Adding
 
@@ -214,6 +236,23 @@ class ParameterCollection:
 
     set_weight_decay_lambda = set_weight_decay
 
+    def set_updated(self, b: bool) -> None:
+        """Say of all parameters there are, those of subcollections included, whether trainers change them.
+
+        Masks of `SparseLSTMBuilder`, which are never trained, stay as they are.
+
+        >>> m = ParameterCollection()
+        >>> W, E = m.add_parameters(2), m.add_lookup_parameters((3, 2))
+        >>> m.set_updated(False)
+        >>> E.set_updated(True)
+        >>> W.is_updated(), E.is_updated()
+        (False, True)
+        """
+        updated = checked_flag("set_updated", "b", b)
+        for parameter in self._everything():
+            if not parameter._never_trained:
+                parameter.set_updated(updated)
+
     # Files
 
     def save(
@@ -252,6 +291,8 @@ class ParameterCollection:
 
     def populate(self, fname: Path, key: str = "") -> None:
         """Take all values and gradients from a file, which must hold the same parameters in the same order.
+
+        What was saved with `set_updated(False)` is so again; what was not stays as it is here.
 
         Args:
             fname: the file.
@@ -316,6 +357,8 @@ class ParameterCollection:
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)
+        if tensor.frozen:
+            parameter.set_updated(False)
         return self._add(parameter)
 
     @contextmanager

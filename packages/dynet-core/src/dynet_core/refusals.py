@@ -108,7 +108,7 @@ class Refusals(Hints):
     def __delitem__(self, key: object) -> None:
         raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
 
     # numpy
@@ -141,7 +141,7 @@ class Refusals(Hints):
         arguments = [np.asarray(x) if isinstance(x, Refusals) else x for x in arguments]
         return function._implementation(*arguments, **named)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """The expression itself in an array of objects, so that numpy never takes its numbers without the gradient.
 
         `numpy.array([e1, e2])` holds the expressions and `numpy.sum([e1, e2])` adds them up as a graph does.

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import dynet as dy
+from dynet_core.refusals import Hints
 
 OF_SHAPES = "what it is depends on the shape, which types do not tell"
 OF_FILES = "a file holds objects of any kind, as one of pickle does"
@@ -41,7 +42,7 @@ def expressions() -> list[str]:
         found.append(name)
         kind = getattr(dy, name)
         if isinstance(kind, type) and kind.__module__.startswith("dynet"):
-            ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("dynet")]
+            ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("dynet") and cls is not Hints]
             members = {member for cls in ours for member in vars(cls) if not member.startswith("_")}
             found += [f"{name}.{member}" for member in sorted(members)]
     return found

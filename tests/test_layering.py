@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "_dynet_names": {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"},
     "_dynet": {"_dynet_names", "dynet_rnn"},
     "_gdynet": {"_dynet_names", "dynet_rnn"},
-    "dynet": {"dynet_kernels", "dynet_core", "dynet_rnn", "dynet_config", "_dynet_names"},
+    "dynet": {"dynet_kernels", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_config", "_dynet_names"},
 }
 
 

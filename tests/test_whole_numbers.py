@@ -416,7 +416,7 @@ def test_a_refused_number_leaves_the_graph_as_it_was(of):
 
 
 LEFT_OUT = re.compile(
-    r"^(Graph|_TreeBuilder)\.|^RNNState\.(operands|vectors)|\.draw$|\._[a-z]"  # what only the library calls
+    r"^(Graph|_TreeBuilder)\.|^RNNState\.(made|operands|vectors)|\.draw$|\._[a-z]"  # what only the library calls
     r"|^((Lookup)?Parameters|Tensor|TreeState|LayersBuilder|_RNNBuilder)\.__init__"
     r"|^LSTMBuilder\."  # another name of CoupledLSTMBuilder, which warns
     r"|^Unsigned(Vector)?Value\."  # see dynet-core's test_mutable_values
@@ -434,7 +434,7 @@ def arguments():
             names = [f"{owner}.{method}" for owner in owners] or [name]
             if not any(map(LEFT_OUT.search, names)):
                 for argument, kind in getattr(function, "__annotations__", {}).items():
-                    if argument != "return" and re.search(r"\bint\b", str(kind)):
+                    if argument != "return" and re.search(r"\b(int|Index)\b", str(kind)):
                         yield names, argument
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +153,8 @@ def values_of(x: dy.Expression) -> float:
     array: Array = x.npvalue()
     arrays: list[Array] = dy.npvalues([x, loss])
     dims: tuple[tuple[int, ...], int] = x.dim()
+    shape: tuple[int, ...] = x.shape
+    print(shape, dy.inputTensor([[1.0, 2.0]]).T @ dy.scalarInput(2))
     dy.forward([x, loss])
     loss.forward(recalculate=True)
     loss.backward(full=True)
@@ -446,6 +449,7 @@ def errors() -> list[str]:
     try:
         print(dy.inputVector([1, 2]) + dy.inputVector([1, 2, 3]))
     except dy.ShapeError as error:
+        warnings.simplefilter("error", dy.DynetWarning)
         return [str(error), *(kind.__name__ for kind in kinds)]
     return []
 

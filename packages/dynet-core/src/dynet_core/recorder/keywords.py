@@ -19,7 +19,7 @@ def with_keywords(documented: Callable, record: Callable, in_order: Callable | N
 
     names = tuple(defaults)
     first = next(iter(signature.parameters.values()), None)
-    takes_list = first is not None and str(first.annotation) == "Sequence[Expression]"
+    takes_list = first is not None and str(first.annotation) in ("Iterable[Expression]", "Sequence[Expression]")
 
     def by_place(*arguments, **named) -> Any:
         if named:

@@ -20,17 +20,20 @@ from dynet_kernels.kernels import KERNELS, SHARD
 def sources(tmp_path_factory):
     """The CUDA C of each shard."""
     from dynet_kernels import library
+    from dynet_kernels.builders import Builders
 
-    directory = tmp_path_factory.mktemp("sources")
     shards = [KERNELS.shard(number) for number in range(KERNELS.numbered()[-1][0] // SHARD + 1)]
+    builders = Builders(tmp_path_factory.mktemp("sources"))
 
     def build(number):
-        path = directory / f"{number}.cu"
-        library.build_in_child(Source(number, shards[number], "sm_90", "nvcc"), path)
-        return path.read_text()
+        return library.build(Source(number, shards[number], "sm_90", "nvcc"), builders).decode()
 
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(build, [number for number, shard in enumerate(shards) if shard]))
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(build, [number for number, shard in enumerate(shards) if shard]))
+    finally:
+        builders.stop()
+        builders.close()
 
 
 def test_every_kernel_has_a_device_function_of_its_parameters(sources):
@@ -85,7 +88,8 @@ def test_nvrtc_compiles_every_kernel_without_header_files(sources, counts):
 def test_products_for_tensor_cores_compile(name, tmp_path):
     if not (compiler.find_nvcc() if name == "nvcc" else compiler.find_nvrtc()):
         pytest.skip(f"there is no {name} on this machine")
-    Source(0, KERNELS.shard(0), "sm_90", name, tf32=True).build(tmp_path / "source.cu")
+    shard = next(opcode for opcode, known, _ in KERNELS.numbered() if known == "product") // SHARD
+    Source(shard, KERNELS.shard(shard), "sm_90", name, tf32=True).build(tmp_path / "source.cu")
     source = (tmp_path / "source.cu").read_text()
     for kernel in ("product", "product_dx", "product_dW"):
         body = source[source.index(f"kernel_{kernel}(") :]

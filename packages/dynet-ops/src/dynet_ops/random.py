@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -138,7 +137,7 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
     return _gumbel(dim, batch_size, *numbers)
 
 
-def _enter(function: Function, value: Callable[..., Any], *attributes: dict[str, Any]) -> Function:
+def _enter(function: Function, value: Callable, *attributes: dict) -> Function:
     """Enter a random tensor in the table, with attributes for which only one value is possible."""
 
     def reference(dim, batch_size=1, **numbers):

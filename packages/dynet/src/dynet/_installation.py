@@ -67,8 +67,7 @@ def _is_foreign(folder: Path, name: str) -> bool:
     """Whether a file or directory is a module `dynet` or `_dynet` that is not this library's."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
-    is_ours = name == "_dynet.py" and (folder / "dynet" / Path(__file__).name).exists()
-    return _module(name) in MODULES and not is_ours
+    return _module(name) in MODULES
 
 
 def _module(name: str) -> str:

@@ -160,7 +160,7 @@ class Machine:
                 Source(number, shard, self.gpu.arch, compiler.name(), self.tf32)
                 for number, shard in zip(numbers, shards)
             ]
-            loaded = library.modules(sources, self.gpu.load, cubin, "GPU")
+            loaded = library.modules(sources, self.gpu.load, cubin, "GPU")  # type: ignore[arg-type]
             launchers = library.modules(
                 [Launcher(*pair, self.gpu.arch, self.tf32) for pair in zip(numbers, shards)], kind=None
             )

@@ -25,6 +25,10 @@ class GraphMethods:
 
     _version: int
 
+    def __dir__(self) -> list[str]:
+        """The names that are for programs."""
+        return [*dir(object), *(name for name in GraphMethods.__dict__ if not name.startswith("_"))]
+
     def version(self) -> int:
         """The number of the graph."""
         return self._version

@@ -4,7 +4,7 @@ Re-exports the public names of dynet_core and of what is installed of dynet_ops,
 reads the command line's `--dynet-...` flags, unless the program has made settings with `dynet_config` before.
 """
 
-from dynet import _installation
+from dynet import _installation, _other_names
 
 __version__ = "3.0.0"
 _installation.check(__version__)
@@ -26,8 +26,13 @@ else:
 def __getattr__(name: str):
     if name == "HAVE_CUDA":
         return dynet_core.device.has_driver()
-    message = f"module 'dynet' has no attribute {name!r}"
+    message = f"module 'dynet' has no attribute {name!r}" + _other_names.hint(name, __all__)
     extra = _installation.extra_with(name)
     if extra:
         message += f'; dynet-{extra} is not installed and may have it: pip install "dynet-core[{extra}]=={__version__}"'
     raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    """The public names, without the modules that this one is made of."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -45,11 +45,19 @@ def table():
 
 WRONG = [
     # arithmetic
-    (lambda: vector(3) + vector(4), ShapeError, "add", "(3,)", "(4,)"),
-    (lambda: matrix(2, 3) - vector(3), ShapeError, "subtract", "(2, 3)", "(3,)"),
+    (lambda: vector(3) + vector(4), ShapeError, "+: ", "(3,)", "(4,)"),
+    (lambda: matrix(2, 3) - vector(3), ShapeError, "-: ", "(2, 3)", "(3,)"),
     (lambda: dy.cmult(vector(3), matrix(2, 3)), ShapeError, "cmult", "(3,)", "(2, 3)"),
     (lambda: dy.cdiv(tensor(), dy.zeros((2, 3, 5))), ShapeError, "cdiv", "(2, 3, 4)", "(2, 3, 5)"),
-    (lambda: vector(3, 2) + vector(3, 4), ShapeError, "add", "(3,) x 2", "(3,) x 4"),
+    (lambda: matrix(2, 3) * vector(2), ShapeError, "*: ", "(2, 3)", "(2,)"),
+    (lambda: vector(3, 2) * vector(1, 4), ShapeError, "*: ", "(3,) x 2", "(1,) x 4"),
+    (lambda: matrix(2, 3) / vector(3), ShapeError, "/: ", "(2, 3)", "(3,)"),
+    (lambda: vector(3) ** vector(4), ShapeError, "**: ", "(3,)", "(4,)"),
+    (lambda: matrix(2, 3) @ vector(2), ShapeError, "@: ", "(2, 3)", "(2,)"),
+    (lambda: dy.add(vector(3), vector(4)), ShapeError, "add: ", "(3,)", "(4,)"),
+    (lambda: matrix(2, 3) @ 2, ArgumentTypeError, "@: ", "int 2"),
+    (lambda: np.ones((2, 2)) @ vector(2), ArgumentTypeError, "@: ", "ndarray"),
+    (lambda: vector(3, 2) + vector(3, 4), ShapeError, "+: ", "(3,) x 2", "(3,) x 4"),
     (lambda: matrix(2, 3) * vector(2), ShapeError, "*", "(2, 3)", "(2,)", "3 != 2"),
     (lambda: matrix(2, 3, 2) * vector(3, 4), ShapeError, "*", "(2, 3) x 2", "(3,) x 4"),
     (lambda: tensor() * vector(4), ShapeError, "*", "(2, 3, 4)"),
@@ -265,12 +273,12 @@ WRONG = [
     # powers, extremes
     (lambda: dy.pow(vector(3), vector(4)), ShapeError, "pow", "(3,)", "(4,)"),
     (lambda: dy.pow(vector(3, 2), vector(3, 3)), ShapeError, "pow", "(3,) x 2", "(3,) x 3"),
-    (lambda: vector() ** None, ArgumentTypeError, "pow", "None"),
-    (lambda: vector() ** "2", ArgumentTypeError, "pow", "'2'"),
+    (lambda: vector() ** None, ArgumentTypeError, "**", "None"),
+    (lambda: vector() ** "2", ArgumentTypeError, "**", "'2'"),
     (lambda: "2" ** vector(), ArgumentTypeError, "**", "'2'"),
     (lambda: None ** vector(), ArgumentTypeError, "**", "None"),
-    (lambda: vector() ** 1j, ArgumentTypeError, "pow", "1j"),
-    (lambda: vector() ** 10**400, ArgumentError, "pow", "1000"),
+    (lambda: vector() ** 1j, ArgumentTypeError, "**", "1j"),
+    (lambda: vector() ** 10**400, ArgumentError, "**", "1000"),
     (lambda: dy.pow(2.0, vector()), ArgumentTypeError, "pow", "2.0"),
     (lambda: dy.bmin(vector(3), vector(4)), ShapeError, "bmin", "(3,)", "(4,)"),
     (lambda: dy.bmax(vector(3), 1.0), ArgumentTypeError, "bmax", "1.0"),
@@ -496,7 +504,7 @@ def test_bad_input(row):
 
 
 of_each_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
-OPERATORS = {"add": "+", "subtract": "-", "cdiv": "/", "matmul": "*"}
+OPERATORS = {"add": "+", "subtract": "-", "cdiv": "/", "matmul": "*", "pow": "**"}
 TAKE_NUMBERS = {"add", "subtract", "cdiv", "pow", "matmul"}  # as their second operand
 STEPS_OF = {  # errors may name the op that does the work
     "trace_of_product": ["dot_product"],

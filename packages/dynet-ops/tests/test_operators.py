@@ -1,13 +1,14 @@
 """+ - * / ** of expressions and plain numbers, on either side."""
 
 import operator
+import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import Model, renew_cg
+from dynet_core import DynetWarning, Model, renew_cg
 
 X, Y = np.array([[1.0, -2.0, 4.0], [0.5, 8.0, -1.0]]), np.array([[2.0, 4.0, -8.0], [0.25, 1.0, 2.0]])
 NUMBERS = [
@@ -154,8 +155,38 @@ def test_a_matrix_times_each_element_of_a_batch():
 
 def test_conditions_and_equality_are_those_of_objects():
     x, y = dy.inputVector([0.0]), dy.inputVector([0.0])
-    assert x and x == x and x != y
+    assert x == x and x != y
     assert len({x, y}) == 2
+    assert [x == np.float32(0), np.zeros(1) == x, x != np.float64(0)] == [False, False, True]
+    with pytest.warns(DynetWarning, match=r"always true.*\.value\(\).*is not None") as warned:
+        assert bool(x)
+    assert warned[0].filename == __file__
+
+
+def test_a_condition_is_warned_of_once_a_line():
+    x = dy.inputVector([0.0])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(5):
+            if x:
+                pass
+        assert not (not x)
+    assert len(caught) == 2
+
+
+def test_the_product_of_matrices_has_an_operator_of_its_own():
+    x = dy.inputVector([1.0, -1.0, 2.0])
+    assert (dy.inputTensor(W) @ x).npvalue() == pytest.approx(W @ [1.0, -1.0, 2.0])
+    p = Model().parameters_from_numpy(W)
+    dy.sum_elems(p @ x).backward()
+    assert p.grad_as_array() == pytest.approx(np.ones((len(W), 1)) * [1.0, -1.0, 2.0])
+    assert p.T.npvalue() == pytest.approx(W.T)
+
+
+@pytest.mark.parametrize(("shape", "batched"), [((3,), False), ((3, 2), False), ((3, 2), True), ((2, 3, 4), False)])
+def test_the_shape_is_that_of_the_array(shape, batched):
+    x = dy.inputTensor(np.ones(shape), batched=batched)
+    assert x.shape == x.npvalue().shape == shape
 
 
 def test_numpy_does_not_take_expressions_apart():

@@ -12,6 +12,7 @@ from .errors import (
     ArgumentTypeError,
     DeviceError,
     DynetError,
+    DynetWarning,
     FileFormatError,
     GradientError,
     MissingFileError,
@@ -59,7 +60,7 @@ with suppress(ImportError):  # raised again where something is computed
 
 __all__ = [
     "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError", "DeviceInfo",
-    "DynetError", "DynetParams", "Expression", "FileFormatError", "FloatValue", "FloatVectorValue",
+    "DynetError", "DynetParams", "DynetWarning", "Expression", "FileFormatError", "FloatValue", "FloatVectorValue",
     "FromFileInitializer", "GlorotInitializer", "GradientError", "IdentityInitializer", "InitializerError",
     "LookupParameters", "MissingFileError", "Model", "NormalInitializer", "NotFiniteError", "NumpyInitializer",
     "OutOfMemoryError", "OutOfRangeError", "ParameterCollection", "ParameterNameError", "Parameters", "PyInitializer",

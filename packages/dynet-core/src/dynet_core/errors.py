@@ -57,3 +57,7 @@ class FileFormatError(DynetError, ValueError, RuntimeError):
 
 class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
     """A file of parameters that is not there."""
+
+
+class DynetWarning(RuntimeWarning):
+    """What a program most likely did not mean, and what may be done: it goes on."""

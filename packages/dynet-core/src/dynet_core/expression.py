@@ -11,9 +11,10 @@ import numpy as np
 from . import device, recorder
 from .checks import checked_flag
 from .dim import Dim
-from .errors import ArgumentTypeError, ShapeError
+from .errors import ShapeError, StaleExpressionError
 from .memory import copy_on_gpu, floats_at
 from .recorder import ANY_GRAPH, NO_NODE
+from .refusals import Refusals
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ GRAPH_OF_NODE: list[Callable[[Operations], Graph]] = []
 """What finds the graph of a node: `graph` puts it here, which needs expressions itself."""
 
 
-class Operations:
+class Operations(Refusals):
     """What can be done with an expression; `Expression` is the type that the recorder makes of it.
 
     Its operators and operations stand in `dynet_ops`. `at` is the node's number in the graph of that `version`; a
@@ -48,11 +49,15 @@ class Operations:
         def __rmul__(self, other) -> Expression: ...
         def __truediv__(self, other) -> Expression: ...
         def __rtruediv__(self, other) -> Expression: ...
+        def __matmul__(self, other) -> Expression: ...
+        def __rmatmul__(self, other) -> Expression: ...
         def __pow__(self, other) -> Expression: ...
         def __rpow__(self, other) -> Expression: ...
         def __neg__(self) -> Expression: ...
         def __getitem__(self, key) -> Expression: ...
         def set(self, values) -> None: ...
+        @property
+        def T(self) -> Expression: ...
 
     def dim(self) -> tuple[tuple[int, ...], int]:
         """The dimensions and the batch size.
@@ -63,6 +68,16 @@ class Operations:
         """
         return self.type.dims, self.type.batch
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `npvalue()`: the dimensions, then the batch if it is larger than 1.
+
+        >>> import dynet as dy
+        >>> dy.inputTensor([[1, 2, 3], [4, 5, 6]]).shape
+        (2, 3)
+        """
+        return self.type.shape
+
     def __repr__(self) -> str:
         if self.version == NO_NODE:
             return f"unfinished {type(self).__name__}"
@@ -72,9 +87,6 @@ class Operations:
     def __len__(self) -> int:
         """The size of the first dimension."""
         return self.type.rows
-
-    def __bool__(self) -> bool:
-        return True
 
     def _graph(self) -> Graph:
         """The graph that this belongs to, which is this thread's.
@@ -195,35 +207,6 @@ class Operations:
     def _add_to_gradient(self) -> None:
         raise NotImplementedError
 
-    __array_ufunc__ = None  # numpy's numbers and arrays leave operators to us
-    _gives_numbers = False  # whether numpy's functions take the numbers, as they do of parameters
-
-    def __array_function__(self, function, types, arguments, named):
-        """What numpy's functions do. They would take an expression for one object: `argmax` would be 0."""
-        if any(isinstance(x, Operations) and not x._gives_numbers for x in (*arguments, *named.values())):
-            raise ArgumentTypeError(
-                f"numpy.{function.__name__} takes numbers, not an expression of {self.type!r}: "
-                "give it npvalue(), which has no gradient"
-            )
-        arguments = [np.asarray(x) if isinstance(x, Operations) else x for x in arguments]
-        return function._implementation(*arguments, **named)
-
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
-        """The expression itself in an array of objects, so that numpy never takes its numbers without the gradient.
-
-        `numpy.array([e1, e2])` holds the expressions and `numpy.sum([e1, e2])` adds them up as a graph does.
-        """
-        if dtype is not None and np.dtype(dtype) != object:
-            raise TypeError(
-                f"an expression is no array of {np.dtype(dtype)}: its npvalue() is one, which has no gradient"
-            )
-        found = np.empty((), object)
-        found[()] = self
-        return found
-
-    def __reduce__(self):
-        raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
-
 
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
     """Have a method of nodes done by the recorder where nothing unusual is asked of it.
@@ -236,7 +219,10 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
     known: set[Dim] = set()
 
     def unusual(self: Operations, *arguments):
-        found = documented(self, *arguments)
+        try:
+            found = documented(self, *arguments)
+        except StaleExpressionError as problem:
+            raise StaleExpressionError(str(problem)) from None  # here, few calls below the user's
         if self.version != ANY_GRAPH and self.type not in known and (about := numbers(self.type)):
             method.enter((self.type,), 0, self.type, about)
             known.add(self.type)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
-    "record and read there what belongs together, and exchange values, as npvalue() gives them"
+    "record and read there what belongs together, and exchange numbers, as .value() and .npvalue() give them"
 )
 thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, False)
@@ -305,8 +305,8 @@ def is_gone(version: int) -> str:
     """Says that a graph has been replaced."""
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, unless it was "
-        f"another thread's graph, whose thread has ended; "
-        f"the current graph is {current()._version}"
+        f"another thread's graph, whose thread has ended; the current graph is {current()._version}. "
+        "Record it again; what is to outlive a graph are numbers, as in total += loss.value()"
     )
 
 

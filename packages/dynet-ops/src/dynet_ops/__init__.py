@@ -2,6 +2,7 @@
 
 from . import (
     activations,
+    as_methods,
     circular,
     constants,
     contraction,
@@ -87,3 +88,5 @@ __all__ = [
     *reduce.__all__, *reduce_dims.__all__, *rounding.__all__, *selection.__all__, *shape.__all__, *simplex.__all__,
     *sums.__all__, *trigonometry.__all__, *vanilla_lstm.__all__,
 ]  # fmt: skip
+
+as_methods.install()

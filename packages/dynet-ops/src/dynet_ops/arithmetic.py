@@ -12,7 +12,7 @@ from dynet_core.recorder import negative as minus
 from dynet_core.recorder import operator
 
 from .elementwise import negative
-from .kinds import elementwise
+from .kinds import OPERATORS, elementwise
 from .matrix import matmul_signature
 from .with_number import number_of, with_number
 
@@ -29,6 +29,7 @@ _into = with_number("into_number", "/", lambda x, c: c / x, lambda x, y, dy: -dy
     reference=np.add,
     scalars=True,
     with_number=_plus,
+    operator="+",
 )
 def add(a: Expression, b: Expression) -> Expression:
     """The sum of two expressions, element by element; sizes of 1 are broadcast.
@@ -45,6 +46,7 @@ def add(a: Expression, b: Expression) -> Expression:
     reference=np.subtract,
     scalars=True,
     with_number=lambda x, c: _plus(x, -number_of("-", c)),
+    operator="-",
 )
 def subtract(a: Expression, b: Expression) -> Expression:
     """The difference of two expressions, element by element; sizes of 1 are broadcast.
@@ -60,6 +62,7 @@ def subtract(a: Expression, b: Expression) -> Expression:
     gradients={"x": lambda y, dz: dz * y, "y": lambda x, dz: dz * x},
     reference=np.multiply,
     scalars=True,
+    operator="*",
 )
 def cmult(x: Expression, y: Expression) -> Expression:
     """The product of two expressions, element by element; sizes of 1 are broadcast.
@@ -77,6 +80,7 @@ def cmult(x: Expression, y: Expression) -> Expression:
     domain=(0.5, 2.0),
     scalars=True,
     with_number=_over,
+    operator="/",
 )
 def cdiv(x: Expression, y: Expression) -> Expression:
     """The quotient of two expressions, element by element; sizes of 1 are broadcast.
@@ -125,7 +129,7 @@ colwise_add = register(
 def _product(a: Expression, b: Expression) -> Expression | None:
     """`*` is the matrix product, except that a single number multiplies every element."""
     matrices = len(a.type.dims) <= 2 and len(b.type.dims) <= 2 and a.type.columns == b.type.rows
-    return cmult(a, b) if not matrices and (a.type.size == 1 or b.type.size == 1) else None
+    return OPERATORS["*"](a, b) if not matrices and (a.type.size == 1 or b.type.size == 1) else None
 
 
 _matmul = two_operands("*", matmul_signature, _product, _times)
@@ -133,10 +137,11 @@ _matmul = two_operands("*", matmul_signature, _product, _times)
 
 def _install() -> None:
     """Give expressions their operators."""
-    operator("add", add, _plus, _plus, add, _plus)
-    operator("subtract", subtract, _plus, _from, subtract, _from)
+    plus, less, divided = OPERATORS["+"], OPERATORS["-"], OPERATORS["/"]
+    operator("add", plus, _plus, _plus, plus, _plus)
+    operator("subtract", less, _plus, _from, less, _from)
     operator("multiply", _matmul, _times, _times, _matmul, _times)
-    operator("true_divide", cdiv, _over, _into, cdiv, _into)
+    operator("true_divide", divided, _over, _into, divided, _into)
     minus(negative)
 
 

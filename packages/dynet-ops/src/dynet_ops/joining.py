@@ -10,7 +10,7 @@ import numpy as np
 
 from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.errors import ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, many_operands
@@ -61,6 +61,8 @@ _concatenate = [
 def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> Expression:
     if not given:
         return along_first(xs)
+    if isinstance(given[0], Expression):
+        raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
     d = checked_index("concatenate", *given)
     if d == 0:
         return concatenate(xs)  # which does without this function what it knows

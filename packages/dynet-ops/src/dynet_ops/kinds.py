@@ -124,6 +124,8 @@ def elementwise(
     rank: Rank = longest,
     scalars: bool = False,
     with_number: Callable | None = None,
+    operator: str = "",
+    operator_with_number: Callable | None = None,
     limit: float = math.inf,
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
@@ -139,6 +141,9 @@ def elementwise(
         rank: how many dimensions the result has.
         scalars: make kernels of their own for an operand that is one number a column.
         with_number: records an expression and something that is no expression.
+        operator: the operator that does the same, which has a recording function of its own in `OPERATORS`: its errors
+            call it by this.
+        operator_with_number: `with_number` for the operator, if its errors name the op.
         limit: the largest magnitude of an operand for which the result is that of the reference.
     """
 
@@ -161,7 +166,11 @@ def elementwise(
         if len(operands) == 1:
             record = one_operand(name, signature_of)
         elif len(operands) == 2:
-            record = two_operands(name, signature_of, _repeating(name, scalars, rank), with_number)
+            record = two_operands(name, signature_of, _repeating(name, name, scalars, rank), with_number)
+            if operator:
+                repeating = _repeating(name, operator, scalars, rank)
+                numbers = operator_with_number or with_number
+                OPERATORS[operator] = two_operands(operator, _named(name, signature_of), repeating, numbers)
         else:
             raise TypeError(f"{name}: an elementwise op has one or two operands")
         return finished(
@@ -248,16 +257,35 @@ def _first_moving(extents: Sequence[int]) -> int:
     return next(place for place, extent in enumerate(extents) if extent > 1)
 
 
-def _repeating(name: str, scalars: bool, rank: Rank) -> Callable:
-    """Records operands that no views can line up: they are repeated to the full shape first."""
+OPERATORS: dict[str, Callable[[Expression, Expression], Expression]] = {}
+"""The recording functions of operators that are ops by another name: they differ in what errors call them."""
+
+
+def _named(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
+    """What finds a signature, which has the name of the op, whatever it is recorded by first."""
+
+    def signature(*dims: Dim) -> Signature:
+        found = signature_of(*dims)
+        found.name = found.name or name
+        return found
+
+    return signature
+
+
+def _repeating(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
+    """Records operands that no views can line up: they are repeated to the full shape first.
+
+    Args:
+        called: what errors call the op.
+    """
 
     def record_repeated(a: Expression, b: Expression) -> Expression | None:
         from .copying import repeat
 
         dims = a.type.plain, b.type.plain
-        layout = column_layout(name, dims)
+        layout = column_layout(called, dims)
         if layout is None or (not scalars and layout[0](("a", "b"))):
-            whole = broadcast(name, dims, rank)
+            whole = broadcast(called, dims, rank)
             return OPS[name].record(repeat(a, whole), repeat(b, whole))
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from dynet_core.signature import Signature
 from dynet_kernels import formula as f
 
 from .elementwise import cube, square
-from .kinds import by_plain_dims, elementwise, elementwise_signature
+from .kinds import OPERATORS, by_plain_dims, elementwise, elementwise_signature
 from .layouts import shortest
 from .operands import checked_expression
 from .with_number import number_of, with_number
@@ -46,9 +47,9 @@ def _easy(op: Callable) -> Callable[[Expression], Expression]:
 _EASY = {2.0: _easy(square), 3.0: _easy(cube)}
 
 
-def _with_number(x: Expression, exponent) -> Expression:
-    checked_expression("pow", x)
-    number = number_of("pow", exponent)
+def _with_number(name: str, x: Expression, exponent) -> Expression:
+    checked_expression(name, x)
+    number = number_of(name, exponent)
     return _EASY[number](x) if number in _EASY else _to_number(x, number)
 
 
@@ -66,7 +67,9 @@ def _with_base(x: Expression, base) -> Expression:
     domain=(0.2, 2.5),
     rank=shortest,
     scalars=True,
-    with_number=_with_number,
+    with_number=functools.partial(_with_number, "pow"),
+    operator="**",
+    operator_with_number=functools.partial(_with_number, "**"),
 )
 def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     """x to the power of y, element by element; sizes of 1 are broadcast, and y may be a number. As x ** y.
@@ -81,6 +84,6 @@ def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     ...
 
 
-Expression.__pow__, Expression.__rpow__ = pow, _with_base  # type: ignore[method-assign]
+Expression.__pow__, Expression.__rpow__ = OPERATORS["**"], _with_base  # type: ignore[method-assign]
 
 __all__ = ["pow"]

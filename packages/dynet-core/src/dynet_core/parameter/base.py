@@ -36,6 +36,15 @@ def checked_values(kind: str, dims, values) -> tuple[tuple[int, ...], np.ndarray
     return dims, values
 
 
+class Shape(tuple[int, ...]):
+    """Dimensions: `p.shape` as of any expression, and `p.shape()`, which DyNet's parameters have."""
+
+    __slots__ = ()
+
+    def __call__(self) -> tuple[int, ...]:
+        return tuple(self)
+
+
 class Constant(Expression):
     """A parameter that takes part without being trained (update=False)."""
 
@@ -46,9 +55,10 @@ class Constant(Expression):
     def __repr__(self) -> str:
         return repr(self._source)
 
-    def shape(self) -> tuple[int, ...]:
+    @property
+    def shape(self) -> Shape:
         """The dimensions, as the parameter's `shape` gives them."""
-        return self._source.shape()
+        return self._source.shape
 
     def _stored(self, recalculate: bool) -> np.ndarray:
         return self._source._stored(recalculate)
@@ -85,8 +95,9 @@ class Trained(Expression):
         """The name within the collection, such as `/encoder/_0`."""
         return self._name
 
-    def shape(self) -> tuple[int, ...]:
-        """The dimensions as users write them."""
+    @property
+    def shape(self) -> Shape:
+        """The dimensions as users write them; `shape()` is the same."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from ..checks import checked_array
 from ..dim import Dim
 from ..recorder import become
-from .base import Trained, checked_values
+from .base import Shape, Trained, checked_values
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ class Parameters(Trained):
         self._begin(name, Storage(name, values), collection)
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
-    def shape(self) -> tuple[int, ...]:
-        """The dimensions."""
-        return self.type.dims
+    @property
+    def shape(self) -> Shape:
+        """The dimensions; `shape()` is the same."""
+        return Shape(self.type.dims)
 
     def as_array(self) -> np.ndarray:
-        """A copy of the values, of shape dim."""
+        """A copy of the values, of shape dim: changing it leaves the parameter as it is, `set_value` changes that."""
         return self.npvalue()
 
     def grad_as_array(self) -> np.ndarray:

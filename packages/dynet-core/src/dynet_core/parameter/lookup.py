@@ -16,7 +16,7 @@ from ..graph import current, draft
 from ..record import graph_of
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
-from .base import Trained, checked_values
+from .base import Shape, Trained, checked_values
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -116,9 +116,10 @@ class LookupParameters(Trained):
             graph_of("lookup", (self,))
         return self._operand if trained else -1 - self._storage.fixed_row()
 
-    def shape(self) -> tuple[int, ...]:
-        """The number of rows, then the dimensions of a row."""
-        return (self.rows, *self._row_dim.dims)
+    @property
+    def shape(self) -> Shape:
+        """The number of rows, then the dimensions of a row; `shape()` is the same."""
+        return Shape((self.rows, *self._row_dim.dims))
 
     @property
     def _dense_gradient(self) -> bool:
@@ -139,7 +140,7 @@ class LookupParameters(Trained):
         return self._table(stored)[checked_indices(name, [row], self.rows, self._name)[0]]
 
     def as_array(self) -> np.ndarray:
-        """A copy of all rows, of shape (rows, *dims)."""
+        """A copy of all rows, of shape (rows, *dims); `init_row` and `set_value` change the table."""
         return self._table(self._storage.values.array).copy()
 
     def grad_as_array(self) -> np.ndarray:
@@ -188,8 +189,8 @@ class LookupParameters(Trained):
         values = real_array("init_from_array", arr)
         if values.ndim == 1 == len(self._row_dim.dims) == self._row_dim.size:
             values = values[:, np.newaxis]
-        if values.shape != self.shape():
-            raise ShapeError(f"init_from_array: the array is {values.shape}, the parameter is {self.shape()}")
+        if values.shape != self.shape:
+            raise ShapeError(f"init_from_array: the array is {values.shape}, the parameter is {self.shape}")
         with self._storage.values.edit() as stored:
             self._table(stored)[:] = values
 

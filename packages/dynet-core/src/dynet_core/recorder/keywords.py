@@ -18,6 +18,8 @@ def with_keywords(documented: Callable, record: Callable, in_order: Callable | N
     most, least = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
 
     names = tuple(defaults)
+    first = next(iter(signature.parameters.values()), None)
+    takes_list = first is not None and str(first.annotation) == "Sequence[Expression]"
 
     def by_place(*arguments, **named) -> Any:
         if named:
@@ -36,7 +38,9 @@ def with_keywords(documented: Callable, record: Callable, in_order: Callable | N
             try:
                 signature.bind(*arguments, **named)
             except TypeError as problem:
-                raise TypeError(f"{name}(): {problem}") from None
+                one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
+                hint = f"; the expressions are one list, {name}([...])" if one_by_one else ""
+                raise TypeError(f"{name}(): {problem}{hint}") from None
         return record(*arguments)
 
     by_place.__name__, by_place.__qualname__ = name, documented.__qualname__

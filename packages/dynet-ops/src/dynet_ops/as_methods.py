@@ -1,0 +1,119 @@
+"""Operations that are attributes of expressions, and what says of others that they are functions: `e.sum()`.
+
+The hints are descriptors, which cost nothing where an attribute exists; a `__getattr__` would slow down all of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import NoReturn
+
+from dynet_core.expression import Expression, Operations
+from dynet_core.op import OPS
+from dynet_core.parameter import LookupParameters, Parameters
+from dynet_core.record import two_operands
+from dynet_core.refusals import Hints
+
+from .kinds import operand_names
+from .matrix import affine_signature
+from .other_names import OPERATIONS
+from .shape import transpose
+
+METHODS = """
+    abs add clamp clip cos cumsum detach div dot exp flatten gather log log_softmax matmul max mean min mm mul narrow
+    norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
+    unsqueeze var view
+""".split()
+"""Operations that are methods elsewhere, by their names there."""
+ATTRIBUTES: dict[str, str] = {
+    "argmax": "e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1",
+    "as_array": "e.npvalue()",
+    "astype": "e.npvalue().astype(...)",
+    "clone": "e itself: it never changes",
+    "copy": "e itself: it never changes",
+    "cpu": "e.npvalue()",
+    "cuda": "dynet_config.set_gpu() before import dynet",
+    "data": "e.npvalue()",
+    "device": "dy.get_device_info()",
+    "dtype": "e.npvalue().dtype, which is float32",
+    "eval": "e.value()",
+    "get_shape": "e.shape",
+    "grad": "e.gradient() after loss.backward(full=True)",
+    "item": "e.value()",
+    "logsumexp": "dy.logsumexp_dim(e, d)",
+    "ndim": "len(e.shape)",
+    "numpy": "e.npvalue()",
+    "requires_grad": "dy.nobackprop(e) for what is to get no gradient",
+    "requires_grad_": "dy.nobackprop(e) for what is to get no gradient",
+    "retain_grad": "loss.backward(full=True), then e.gradient()",
+    "size": "e.shape or e.dim()",
+    "to": "e.npvalue(), which is on the host",
+    "tolist": "e.vec_value() or e.npvalue().tolist()",
+    "topk": "e.tensor_value().topk(...)",
+    "zero_": "dy.zeros(dims)",
+}
+"""What to use for attributes that arrays have elsewhere; e is the expression."""
+OF_PARAMETERS: dict[str, str] = {
+    "copy": "p.as_array(), a copy",
+    "cpu": "p.as_array()",
+    "clone": "p.as_array(), a copy",
+    "data": "p.as_array(), and p.set_value(array)",
+    "grad": "p.gradient()",
+    "item": "p.value()",
+    "numpy": "p.as_array()",
+    "requires_grad": "p.is_updated(), and p.set_updated(False)",
+    "requires_grad_": "p.set_updated(False)",
+    "zero_": "p.zero()",
+}
+"""The same for parameters, where that differs."""
+
+
+class Hint:
+    """The place of an attribute that does not exist."""
+
+    def __init__(self, name: str, use: str):
+        self.name, self.use = name, use
+        self.__doc__ = f"No attribute: use {use}."
+
+    def __get__(self, x: Operations | None, owner: type) -> NoReturn:
+        parameter = issubclass(owner, (Parameters, LookupParameters))
+        use = OF_PARAMETERS.get(self.name, self.use) if parameter else self.use
+        raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: use {use}")
+
+    def __set__(self, x: Operations, value: object) -> NoReturn:
+        self.__get__(x, type(x))
+
+
+def _call(name: str) -> str:
+    """How an operation of an expression e is written; "" if it is none of one expression."""
+    if name not in OPS:
+        return ""
+    record = OPS[name].record
+    first, *others = inspect.signature(record).parameters.values()
+    if first.name not in operand_names(record):
+        return ""
+    return f"dy.{name}({', '.join(['e', *[other.name for other in others if other.default is other.empty]])})"
+
+
+def install() -> None:
+    """Give expressions the hints, once all operations are there."""
+    calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}
+    for name, use in {**{name: " or ".join(filter(None, each)) for name, each in calls.items()}, **ATTRIBUTES}.items():
+        setattr(Hints, name, Hint(name, use))
+
+
+def _names(x: Operations) -> list[str]:
+    """What `dir(x)` has: no hints."""
+    return [name for name in object.__dir__(x) if hasattr(type(x), name)]
+
+
+_product = two_operands("@", lambda a, b: affine_signature("@", (a, b), has_bias=False))
+
+
+def _reflected(b: Expression, a) -> Expression:
+    return _product(a, b)
+
+
+Operations.__matmul__, Operations.__rmatmul__ = _product, _reflected  # type: ignore[method-assign]
+Operations.__dir__ = _names  # type: ignore[method-assign]
+Operations.T = property(transpose, doc="The transpose of a matrix, as `dy.transpose`.")  # type: ignore

@@ -1,5 +1,7 @@
 """Parameters that are not trained get no gradient, whatever runs with them, and do not move later."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,82 @@ def test_a_graph_can_be_differentiated_again_after_thawing():
     np.testing.assert_allclose(gradients[0], fresh.W.grad_as_array(), rtol=1e-6)
     np.testing.assert_allclose(gradients[1], fresh.G.grad_as_array(), rtol=1e-6)
     assert network.G._dense_gradient
+
+
+def model_of_four():
+    model = dy.ParameterCollection()
+    model.add_parameters(2)
+    model.add_parameters((2, 3))
+    model.add_subcollection("part").add_lookup_parameters((4, 3))
+    model.add_lookup_parameters((4, 3))
+    return model
+
+
+def updated(model):
+    return [p.is_updated() for p in [*model.parameters_list(), *model.lookup_parameters_list()]]
+
+
+def test_a_whole_collection_is_frozen_and_back():
+    model = model_of_four()
+    model.set_updated(False)
+    assert updated(model) == [False] * 4
+    assert model.add_parameters(1).is_updated(), "what is added later is not meant"
+    with pytest.raises(dy.ArgumentTypeError, match="set_updated: b must be True or False, not 'no'"):
+        model.set_updated("no")
+    model.set_updated(True)
+    assert updated(model) == [True] * 5
+
+
+def test_masks_are_not_meant():
+    """They would decay if trainers might change them."""
+    model = dy.ParameterCollection()
+    network = dy.SparseLSTMBuilder(1, 2, 3, model)
+    model.set_updated(True)
+    assert [p.is_updated() for p in network.get_parameters()[0]] == [True] * 3 + [False] * 2
+    copied = copy.deepcopy(model)
+    copied.set_updated(True)
+    assert updated(copied) == updated(model)
+
+
+@pytest.mark.parametrize("name", ["model", "model.safetensors"])
+def test_what_is_frozen_stays_so_in_files(name, tmp_path):
+    model, file = model_of_four(), str(tmp_path / name)
+    for p in [*model.parameters_list(), *model.lookup_parameters_list()][::2]:
+        p.set_updated(False)
+    model.save(file)
+    assert updated(dy.ParameterCollection.from_file(file)) == [False, True] * 2
+    other = model_of_four()
+    other.parameters_list()[1].set_updated(False)
+    other.populate(file)
+    assert updated(other) == [False, False, False, True], "nothing that is frozen here begins to move"
+    other = dy.ParameterCollection()
+    assert not other.load_param(file, "/_0").is_updated()
+    assert other.load_lookup_param(file, "/_2").is_updated()
+    single = other.add_lookup_parameters((4, 3))
+    single.populate(file, "/part/_0")
+    assert not single.is_updated()
+    single.save(file, "single", append=True)
+    assert updated(dy.ParameterCollection.from_file(file)) == [False, True, False, True, False]
+
+
+def test_what_is_frozen_stays_so_in_saved_objects(tmp_path):
+    model, file = dy.ParameterCollection(), str(tmp_path / "objects")
+    objects = [model.add_parameters(2), dy.GRUBuilder(1, 2, 3, model), model.add_lookup_parameters((4, 3))]
+    model.set_updated(False)
+    model.parameters_list()[3].set_updated(True)
+    dy.save(file, objects)
+    other = dy.ParameterCollection()
+    dy.load(file, other)
+    assert [p.is_updated() for p in other.parameters_list()] == [k == 3 for k in range(len(other.parameters_list()))]
+    assert not other.lookup_parameters_list()[0].is_updated()
+
+
+@pytest.mark.parametrize("frozen", ["5", '["/_9"]', "{", "null", "[[]]"])
+def test_a_damaged_list_of_frozen_parameters_is_refused(frozen, tmp_path):
+    import safetensors.numpy
+
+    file = str(tmp_path / "model.safetensors")
+    metadata = {"dynet": '[["/_0", false]]', "dynet.frozen": frozen}
+    safetensors.numpy.save_file({"/_0": np.zeros(2, np.float32)}, file, metadata)
+    with pytest.raises(dy.FileFormatError, match="frozen"):
+        dy.ParameterCollection.from_file(file)

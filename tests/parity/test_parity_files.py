@@ -30,3 +30,10 @@ def test_the_same_model_gives_the_same_file(run, tmp_path):
 def test_specs_with_objects_of_users_classes_are_exchanged(writer, reader, run, tmp_path):
     written = run(writer, "vocabularies.py", "write", str(tmp_path), "1")
     assert run(reader, "vocabularies.py", "read", str(tmp_path), "2") == written
+
+
+@pytest.mark.parametrize("reader", ["reference", "ours"])
+def test_files_of_frozen_parameters_are_read(reader, run, tmp_path):
+    written = run("ours", "frozen.py", "write", str(tmp_path))
+    assert (tmp_path / "objects.data").read_text().count(" FROZEN\n") == 3
+    assert run(reader, "frozen.py", "read", str(tmp_path)) == written

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from ..errors import MissingFileError
+from ..errors import FileFormatError, MissingFileError
 from . import safetensors_format, text_format
 from .replacing import replacing
 from .tensors import Expected, Reader, Tensor
@@ -62,6 +62,8 @@ def opened(path: Path, named: Path | None = None) -> Reader:
         return safetensors_format.SafetensorsReader(path) if binary else text_format.TextReader(path)
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
+    except FileFormatError as error:
+        raise FileFormatError(str(error)) from None  # few calls below the user's
 
 
 def load_all(path: Path) -> list[Tensor]:

@@ -141,7 +141,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
     target = os.path.realpath(data)
     checked_mode(target)
     ready = _ready_name(target, content.getvalue())
-    with replacing(ready) as file:
+    with replacing(ready, named=data) as file:
         model_files.write(file, data, tensors)
     try:
         with replacing(meta_path) as file:

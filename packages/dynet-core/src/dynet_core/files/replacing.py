@@ -13,7 +13,9 @@ from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], keep: bool = False) -> Iterator[BinaryIO]:
+def replacing(
+    path: str | os.PathLike[str], keep: bool = False, named: str | os.PathLike[str] | None = None
+) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the block ends without an error.
 
     Whoever reads `path` meanwhile, or after a crash at any moment, finds the old file, whole. What is no
@@ -22,6 +24,7 @@ def replacing(path: str | os.PathLike[str], keep: bool = False) -> Iterator[Bina
     Args:
         path: the file; through a symbolic link, what it leads to.
         keep: begin with what the file holds.
+        named: what errors call the file, if that is no `path` that a user gave.
 
     Raises:
         OSError: the file cannot be written; the old one is as it was.
@@ -39,7 +42,10 @@ def replacing(path: str | os.PathLike[str], keep: bool = False) -> Iterator[Bina
         with open(target, "ab" if keep else "wb") as file:
             yield file
         return
-    temporary = new_file_beside(target, mode)
+    try:
+        temporary = new_file_beside(target, mode)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(named or path)) from None
     try:
         with open(temporary, "wb") as file:
             if keep and mode is not None:

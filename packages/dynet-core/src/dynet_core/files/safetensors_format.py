@@ -1,7 +1,7 @@
 """safetensors files: binary, many times faster than text, and readable by much other software.
 
-A parameter's array is as `as_array` gives it. The order of parameters, and which are lookup parameters, is in
-the file's metadata. Gradients are not kept.
+A parameter's array is as `as_array` gives it. The order of parameters, which are lookup parameters, and which are
+frozen is in the file's metadata. Gradients are not kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .tensors import Entry, Reader, Tensor
 
 PIECE = 1 << 16  # numbers
 ORDER = "dynet"  # the metadata's key: [[name, whether it is a lookup parameter], ...]
+FROZEN = "dynet.frozen"  # [name, ...] of parameters that trainers leave alone, if there are some
 
 
 def _library() -> Any:
@@ -40,7 +41,7 @@ def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
     """
     _library()  # whoever writes a file will want to read it
     head: dict[str, Any] = {"__metadata__": {}}
-    arrays, order, end = [], [], 0
+    arrays, order, frozen, end = [], [], [], 0
     for tensor in tensors:
         if tensor.name == "__metadata__":
             raise ArgumentError(f"save: {tensor.name!r} cannot be a name in a file")
@@ -52,7 +53,11 @@ def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
         head[tensor.name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (begin, end)}
         arrays.append(array)
         order.append((tensor.name, tensor.lookup))
+        if tensor.frozen:
+            frozen.append(tensor.name)
     head["__metadata__"][ORDER] = json.dumps(order)
+    if frozen:
+        head["__metadata__"][FROZEN] = json.dumps(frozen)
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
@@ -104,7 +109,8 @@ class SafetensorsReader(Reader):
             self.file = library.safe_open(self.path, "np")
         except (self.error, OSError) as error:
             raise FileFormatError(f"{self.path} is damaged: {error}") from None
-        self.entries = [self._entry(name, lookup) for name, lookup in self._order()]
+        frozen = self._frozen()
+        self.entries = [self._entry(name, lookup, name in frozen) for name, lookup in self._order()]
 
     def close(self) -> None:
         """Close the file."""
@@ -120,12 +126,21 @@ class SafetensorsReader(Reader):
             raise FileFormatError(f"{self.path} does not say in which order its parameters are") from None
         return order
 
-    def _entry(self, name: str, lookup: bool) -> Entry:
+    def _frozen(self) -> set[str]:
+        try:
+            names = json.loads((self.file.metadata() or {}).get(FROZEN, "[]"))
+            if type(names) is not list or not set(names) <= set(self.file.keys()):
+                raise ValueError
+        except (ValueError, TypeError, RecursionError):
+            raise FileFormatError(f"{self.path} does not say properly which of its parameters are frozen") from None
+        return set(names)
+
+    def _entry(self, name: str, lookup: bool, frozen: bool) -> Entry:
         part = self.file.get_slice(name)
         shape = tuple(part.get_shape())
         if part.get_dtype() != "F32" or not _is_possible(shape, lookup):
             raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter is")
-        return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape)
+        return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 
     def read(self, entry: Entry) -> Tensor:
         """The numbers of an entry."""
@@ -134,4 +149,4 @@ class SafetensorsReader(Reader):
         except self.error as error:
             raise FileFormatError(f"{self.path}: {entry.name} is damaged: {error}") from None
         values = (np.moveaxis(array, 0, -1) if entry.lookup else array).ravel(order="F")
-        return Tensor(entry.lookup, entry.name, entry.dims, values, None)
+        return Tensor(entry.lookup, entry.name, entry.dims, values, None, entry.frozen)

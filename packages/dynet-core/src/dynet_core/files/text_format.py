@@ -4,7 +4,8 @@
     +1.00000000e+00 ... one line of values, column by column
     ... and one line of the gradient, if the entry says FULL_GRAD
 
-The last dimension of a `#LookupParameter#` is the number of rows. 97 is how many bytes follow the first line.
+The last dimension of a `#LookupParameter#` is the number of rows. 97 is how many bytes follow the first line, which
+ends with FROZEN if trainers leave the parameter alone; DyNet ignores this word.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .tensors import Entry, Reader, Tensor
 HEAD = re.compile(
     rb"#(?P<kind>Parameter|LookupParameter)# (?P<name>\S+) "
     rb"\{(?P<dims>[0-9]{1,18}(?:,[0-9]{1,18})*)\} (?P<bytes>[0-9]{1,20})"
-    rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD))? ?\r?\n?"
+    rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD)(?P<frozen> FROZEN)?)? ?\r?\n?"
 )
 LONGEST_HEAD = 1 << 16
 
@@ -40,7 +41,9 @@ def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
         size = numbers.WIDTH * len(tensor.values) + 1
         gradient = b"ZERO_GRAD" if tensor.gradient is None else b"FULL_GRAD"
         size *= 1 if tensor.gradient is None else 2
-        file.write(b"#%s# %s {%s} %d %s\n" % (kind, checked_name(tensor.name).encode(), dims, size, gradient))
+        frozen = b" FROZEN" if tensor.frozen else b""
+        name = checked_name(tensor.name).encode()
+        file.write(b"#%s# %s {%s} %d %s%s\n" % (kind, name, dims, size, gradient, frozen))
         for line in (tensor.values, tensor.gradient):
             if line is not None:
                 for block in numbers.written(line):
@@ -57,6 +60,12 @@ def checked_name(name: str) -> str:
     if re.fullmatch(r"[^\s#]+", name) is None:
         raise ArgumentError(f"save: {name!r} cannot be a name in a file: give a key without spaces and '#'")
     return name
+
+
+def _shown(line: bytes) -> str:
+    """What errors show of a file: 40 characters at most."""
+    shown = repr(line[:40])
+    return shown if len(shown) <= 40 else f"{shown[:36]}...'"
 
 
 class TextReader(Reader):
@@ -96,7 +105,8 @@ class TextReader(Reader):
         """What the first line of an entry says, and how many bytes are to follow."""
         found = HEAD.fullmatch(line)
         if found is None:
-            raise self._error(start, f"expected '#Parameter# NAME {{DIMS}} BYTES ...', found {line[:60]!r}")
+            problem = "this is no file of parameters: " if not start else ""
+            raise self._error(start, f"{problem}expected '#Parameter# NAME {{DIMS}} BYTES ...', found {_shown(line)}")
         dims = tuple(map(int, found["dims"].split(b",")))
         size, count = int(found["bytes"]), math.prod(dims)
         if len(dims) > MAX_DIMS or extent(dims) > MAX_TOTAL:
@@ -111,8 +121,9 @@ class TextReader(Reader):
         try:
             name = found["name"].decode()
         except UnicodeDecodeError:
-            raise self._error(start, f"{found['name'][:60]!r} is no name") from None
-        return Entry(found["kind"] == b"LookupParameter", name, dims, gradient, self.file.tell()), size
+            raise self._error(start, f"{_shown(found['name'])} is no name") from None
+        lookup, frozen = found["kind"] == b"LookupParameter", found["frozen"] is not None
+        return Entry(lookup, name, dims, gradient, self.file.tell(), frozen), size
 
     def _error(self, at: int, reason: str) -> FileFormatError:
         return FileFormatError(f"{self.path}, byte {at}: {reason}")
@@ -134,4 +145,4 @@ class TextReader(Reader):
         where = f"{self.path}: {entry.name}"
         values = numbers.read(self.file.readline(), entry.count, where)
         gradient = numbers.read(self.file.readline(), entry.count, where) if entry.gradient else None
-        return Tensor(entry.lookup, entry.name, entry.dims, values, gradient)
+        return Tensor(entry.lookup, entry.name, entry.dims, values, gradient, entry.frozen)

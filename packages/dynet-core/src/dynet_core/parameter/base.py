@@ -80,16 +80,25 @@ class Constant(Expression):
 class Trained(Expression):
     """The base of `Parameters` and `LookupParameters`: numbers that training changes, and a name."""
 
-    __slots__ = ("__weakref__", "_constant", "_name", "_storage", "_updated", "collection")
+    __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
     _storage: Storage
     collection: ParameterCollection | None
     _lookup = False
     _gives_numbers = True
+    _change = "set_value(array) replaces its values"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError as problem:
+            if hasattr(type(self), name):
+                raise AttributeError(f"{self!r}: {name} cannot be assigned to: {self._change}") from None
+            raise AttributeError(f"{problem}; {self._change}") from None
 
     def _begin(self, name: str, storage: Storage, collection: ParameterCollection | None) -> None:
         self._name, self._storage, self.collection = name, storage, collection
-        self._updated, self._constant = True, None
+        self._updated, self._never_trained, self._constant = True, False, None
 
     def name(self) -> str:
         """The name within the collection, such as `/encoder/_0`."""
@@ -182,14 +191,22 @@ class Trained(Expression):
         return self._updated
 
     def set_updated(self, b: bool) -> None:
-        """Say whether trainers change this. While they do not, no gradient is computed for it."""
+        """Say whether trainers change this. While they do not, no gradient is computed for it.
+
+        Files keep it: what is saved frozen, with False, is so when it has been loaded.
+        """
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
+
+    def _is_never_trained(self) -> None:
+        """Say that this is none of the numbers that are learned, such as a mask: freezing or not is not about it."""
+        self.set_updated(False)
+        self._never_trained = True
 
     # Files
 
     def save(self, fname: Path, key: str = "", append: bool = False) -> None:
-        """Write the values, and the gradient if there is one, to a file.
+        """Write the values, the gradient if there is one, and whether trainers change this, to a file.
 
         Args:
             fname: the file. It is replaced as a whole, once all has been written.
@@ -202,7 +219,7 @@ class Trained(Expression):
         model_files.save([self._tensor(key)], fname, append)
 
     def populate(self, fname: Path, key: str = "") -> None:
-        """Take values and gradient from a file.
+        """Take values and gradient from a file. If this was saved with `set_updated(False)`, that is set too.
 
         Args:
             fname: the file.
@@ -219,27 +236,31 @@ class Trained(Expression):
     def _tensor(self, name: str = "") -> Tensor:
         """What files hold of this."""
         storage = self._storage
-        return Tensor(
-            self._lookup, name or self._name, self.type.dims, storage.values.array, storage.gradient_or_none()
-        )
+        gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
+        return Tensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
     def _expected(self) -> tuple[bool, tuple[int, ...], str]:
         """What a file must hold for this."""
         return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: Tensor) -> None:
-        """Replace values and gradient."""
+        """Replace values and gradient; what was frozen when it was saved is so again."""
         self._storage.values.write(tensor.values)
         self._storage.set_gradient(tensor.gradient)
+        if tensor.frozen:
+            self.set_updated(False)
 
     def __reduce__(self):
         tensor = self._tensor()
-        state = (self._name, tensor.dims, tensor.values, tensor.gradient, self._updated, self.collection)
+        updated = None if self._never_trained else self._updated
+        state = (self._name, tensor.dims, tensor.values, tensor.gradient, updated, self.collection)
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def __setstate__(self, state) -> None:
         name, dims, values, gradient, updated, collection = state
         self.__init__(name, dims, values, collection)  # type: ignore
         self._storage.set_gradient(gradient)
-        if not updated:
+        if updated is None:
+            self._is_never_trained()
+        elif not updated:
             self.set_updated(False)

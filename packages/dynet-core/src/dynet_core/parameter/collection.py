@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import config
-from ..checks import checked_number
+from ..checks import checked_flag, checked_number
 from ..device import check_device
 from ..dim import checked_dims
 from ..errors import ArgumentError, FileFormatError, OutOfMemoryError, ParameterNameError
@@ -195,6 +195,23 @@ class ParameterCollection:
 
     set_weight_decay_lambda = set_weight_decay
 
+    def set_updated(self, b: bool) -> None:
+        """Say of all parameters there are, those of subcollections included, whether trainers change them.
+
+        Masks of `SparseLSTMBuilder`, which are never trained, stay as they are.
+
+        >>> m = ParameterCollection()
+        >>> W, E = m.add_parameters(2), m.add_lookup_parameters((3, 2))
+        >>> m.set_updated(False)
+        >>> E.set_updated(True)
+        >>> W.is_updated(), E.is_updated()
+        (False, True)
+        """
+        updated = checked_flag("set_updated", "b", b)
+        for parameter in self._everything():
+            if not parameter._never_trained:
+                parameter.set_updated(updated)
+
     # Files
 
     def save(self, fname: Path, name: str | Iterable = "", append: bool = False, components=None) -> None:
@@ -227,6 +244,8 @@ class ParameterCollection:
 
     def populate(self, fname: Path, key: str = "") -> None:
         """Take all values and gradients from a file, which must hold the same parameters in the same order.
+
+        What was saved with `set_updated(False)` is so again; what was not stays as it is here.
 
         Args:
             fname: the file.
@@ -290,6 +309,8 @@ class ParameterCollection:
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)
+        if tensor.frozen:
+            parameter.set_updated(False)
         return self._add(parameter)
 
     @contextmanager

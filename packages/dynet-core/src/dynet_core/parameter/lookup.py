@@ -61,6 +61,7 @@ class LookupParameters(Trained):
     __slots__ = ("_operand", "_row_dim", "rows")
 
     _lookup = True
+    _change = "init_row(i, row) replaces a row, set_value(array) all of them"
 
     def __init__(self, name: str, dims: tuple[int, ...], values: np.ndarray, collection: ParameterCollection | None):
         dims, values = checked_values("LookupParameters", dims, values)

@@ -184,3 +184,28 @@ def test_docstring(name):
         runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
         runner.run(test)
         assert runner.failures == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda m: rnn.VanillaLSTMBuilder(1, 4, 3, m),
+            "<VanillaLSTMBuilder /vanilla-lstm-builder/: 1 layer, 4 to 3; 3 parameters, 96 numbers>",
+        ),
+        (
+            lambda m: rnn.BiRNNBuilder(2, 4, 6, m, rnn.GRUBuilder),
+            "<BiRNNBuilder /birnn/: 2 layers, 4 to 6; 36 parameters, 324 numbers>",
+        ),
+        (
+            lambda m: rnn.ChildSumTreeLSTMBuilder(1, 2, 3, m),
+            "<ChildSumTreeLSTMBuilder /child-sum-tree-lstm-builder/: 1 layer, 2 to 3; 4 parameters, 72 numbers>",
+        ),
+        (
+            lambda m: rnn.StandardSoftmaxBuilder(6, 4, m),
+            "<StandardSoftmaxBuilder /standard-softmax-builder/: 6 to 4 classes; 2 parameters, 28 numbers>",
+        ),
+    ],
+)
+def test_a_builder_says_what_it_holds(make, text):
+    assert repr(make(ParameterCollection())) == text

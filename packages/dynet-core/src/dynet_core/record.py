@@ -37,7 +37,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
             raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
         if operand.version == ANY_GRAPH:
             if not operand.type.total:
-                raise ShapeError(f"{name}: {operand!r} has size 0: it is {operand.shape}, and no graph can use it")
+                raise ShapeError(f"{name}: {operand!r} has size 0, and no graph can use it")
         elif operand.version == NO_NODE:
             raise ArgumentTypeError(f"{name}: expected an Expression, got an unfinished {type(operand).__name__}")
         elif not graph.holds(operand):

@@ -64,8 +64,8 @@ class Refusals(Hints):
 
     def _refuse_float(self) -> NoReturn:
         raise ArgumentTypeError(
-            f"a number is needed, not an expression of {self.type!r}: its {self._number()} has no gradient; "
-            "dy.log, dy.exp and the like are functions of expressions"
+            f"a number is needed, not an expression of {self.type!r}: take its {self._number()}, "
+            "which has no gradient; dy.log and its like are operations of expressions"
         )
 
     def __float__(self) -> float:

@@ -10,13 +10,15 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
+from dynet_core import summary
 from dynet_core.checks import checked_flag, whole
 from dynet_core.device import compiled
 from dynet_core.engine import PARAMETER_ROWS
-from dynet_core.errors import ArgumentError, ArgumentTypeError, GradientError, OutOfRangeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError, OutOfRangeError
 from dynet_core.graph import current
 from dynet_core.memory import Block, block
 from dynet_core.nodes import nodes_of
@@ -55,6 +57,7 @@ class Update:
 
 
 CLEAR = Update("clear", (), ())
+OF_PROCESS = ("_passes", "_table", "_shrinking", "_block", "_decay_block", "_pack")  # what `Trainer._begin` sets
 
 
 class Shrinking:
@@ -90,12 +93,34 @@ class Trainer:
         self._threshold = 5.0
         self._dense = 0  # 1 updates whole lookup tables
         self._updates = self._recent_updates = self._recent_clips = 0
-        self._passes = -1  # how many backward passes there had been at the last update
         self._without_gradient = self._has_trained = self._warned = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """What is of this process: memory, and how many backward passes there had been at the last update."""
+        self._passes = -1
         self._table = _Table(self.rule)
         self._shrinking: _Table | None = None  # what weight decay goes by, once there is some
         self._block, self._decay_block = block(self.rule.numbers), block(Shrinking.numbers)
         self._pack = self._block.packer()
+
+    def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
+        """What pickles and copies hold: the settings, the collection, and what is remembered of each parameter."""
+        settings = {name: value for name, value in vars(self).items() if name not in OF_PROCESS}
+        return settings, [[kept.array.copy() for kept in states] for states in self._prepared().in_order()]
+
+    def __setstate__(self, state: tuple[dict[str, Any], list[list[np.ndarray]]]) -> None:
+        settings, remembered = state
+        vars(self).update(settings)
+        self._begin()
+        for states, arrays in zip(self._prepared().in_order(), remembered):
+            for kept, array in zip(states, arrays):
+                kept.write(array)
+
+    def __repr__(self) -> str:
+        held = summary.holdings(self._collection._everything())
+        rate, updates = f"learning rate {self._rate:g}", summary.counted(self._updates, "update")
+        return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def whoami(self) -> str:
         """The name of the class."""
@@ -260,18 +285,29 @@ class Trainer:
             self._warned = True
             warnings.warn(
                 f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
-                "that is trained: there are no gradients",
-                RuntimeWarning,
+                f"that is trained: there are no gradients{self._others()}",
+                DynetWarning,
                 stacklevel=3,
             )
 
     def _is_met(self) -> bool:
         """Whether a parameter of the collection is part of what has been differentiated, as far as that is known."""
-        graph = current()
-        if self._has_trained or graph.records.differentiated[0] < 0:
+        if self._has_trained or current().records.differentiated[0] < 0:
             return True
         rows = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
-        return any(-1 - operand in rows for node in nodes_of(graph) for operand in node.operands)
+        return not rows.isdisjoint(_rows_of_loss())
+
+    def _others(self) -> str:
+        """Says which parameters the loss has instead, if that is known."""
+        if current().records.differentiated[0] < 0:
+            return ""
+        own = {row for p in self._collection._everything() for row in p._storage.identity.rows}
+        others = [row for row in _rows_of_loss() if row not in own and PARAMETER_ROWS.needs(row)]
+        names = list(dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in others))
+        if not names:
+            return ""
+        more = ", ..." if len(names) > 3 else ""
+        return f". The loss has parameters of another collection, {', '.join(names[:3])}{more}: give the trainer that"
 
     def _apply(self, scale: float) -> None:
         try:
@@ -374,6 +410,11 @@ class Trainer:
         self._recent_clips = self._recent_updates = 0
 
 
+def _rows_of_loss() -> list[int]:
+    """The rows of the parameters in this thread's graph."""
+    return [-1 - operand for node in nodes_of(current()) for operand in node.operands if operand < 0]
+
+
 def _places(name: str, places: Iterable[int], among: list) -> list[int]:
     try:
         given = list(places)
@@ -435,6 +476,10 @@ class _Table:
         self.slots[SLOT["table"]] = self.rows.ctypes.data
         self.slots[SLOT["tape"]] = self.tape.ctypes.data
         self.version = version  # last: memory may run out before, or an interrupt come
+
+    def in_order(self) -> list[list[Block]]:
+        """The states of each parameter, then of each lookup parameter."""
+        return [self.kept[parameter._storage] for parameter in [*self.parameters, *self.lookups]]
 
     def choose(self, places: list[int]) -> None:
         """Have updates change only these."""

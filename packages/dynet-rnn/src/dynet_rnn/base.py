@@ -10,6 +10,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
+from dynet_core.summary import counted, holdings
 from dynet_ops.cells import Cell
 from dynet_ops.dropouts import checked_probability
 from dynet_ops.inputs import inputVector
@@ -17,6 +18,13 @@ from dynet_ops.operands import checked_size
 
 from .layers import Layers
 from .state import RNNState, Run
+
+
+def described(name: str, spec: Sequence, model: ParameterCollection) -> str:
+    """A line about a network: its layers, what they take and give, and its parameters."""
+    layers, size, hidden, *_ = spec
+    held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
+    return f"<{name} {model.name()}: {counted(layers, 'layer')}, {size} to {hidden}; {held}>"
 
 
 class LayersBuilder:
@@ -63,6 +71,9 @@ class LayersBuilder:
     def whoami(self) -> str:
         """The name of the class."""
         return type(self).__name__
+
+    def __repr__(self) -> str:
+        return described(self.whoami(), self._spec, self._model)
 
     def param_collection(self) -> ParameterCollection:
         """The collection that holds the parameters."""

@@ -10,7 +10,7 @@ from dynet_core.parameter import ParameterCollection
 from dynet_ops.joining import concatenate
 from dynet_ops.operands import checked_size
 
-from .base import _RNNBuilder
+from .base import _RNNBuilder, described
 from .state import RNNState
 
 
@@ -78,6 +78,9 @@ class BiRNNBuilder:
     def whoami(self) -> str:
         """The name of the class."""
         return type(self).__name__
+
+    def __repr__(self) -> str:
+        return described(self.whoami(), self.spec, self.model)
 
     def param_collection(self) -> ParameterCollection:
         """The collection that holds the parameters."""

@@ -16,6 +16,7 @@ from dynet_core.expression import Expression
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import graph_of
+from dynet_core.summary import holdings
 from dynet_ops.constants import constant
 from dynet_ops.joining import concatenate, concatenate_to_batch
 from dynet_ops.matrix import affine_transform
@@ -45,6 +46,10 @@ class SoftmaxBuilder(ABC):
     def whoami(self) -> str:
         """The name of the class."""
         return type(self).__name__
+
+    def __repr__(self) -> str:
+        held = holdings(self._model.parameters_list())
+        return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {held}>"
 
     def param_collection(self) -> ParameterCollection:
         """The collection that holds the parameters: matrices of weights, each followed by its bias if there is one."""

@@ -110,7 +110,8 @@ class Trained(Expression):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"{'LookupParameter' if self._lookup else 'Parameter'} {self._name}"
+        kind = "LookupParameter" if self._lookup else "Parameter"
+        return f"{kind} {self._name} {self.shape}" + ", frozen" * (not self._updated)
 
     def expr(self, update: bool = True) -> Expression:
         """This as an expression; with update=False, one that receives no gradient."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import config
+from .. import config, summary
 from ..checks import checked_flag, checked_number
 from ..device import check_device
 from ..dim import checked_dims
@@ -52,7 +52,7 @@ def one_dim_argument(method: Method) -> Method:
 
 
 class ParameterCollection:
-    """Owns parameters, and names them. What trainers train and files hold.
+    """Owns parameters, and names them. What trainers train and files hold. `print` shows a table of them.
 
     >>> m = ParameterCollection()
     >>> W = m.add_parameters((2, 3))
@@ -75,6 +75,28 @@ class ParameterCollection:
     def name(self) -> str:
         """The name, which begins every name within: `/`, `/encoder/`, ..."""
         return self._name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}: {summary.holdings(self._everything())}>"
+
+    def __str__(self) -> str:
+        """A table of all parameters.
+
+        >>> m = ParameterCollection()
+        >>> W, E = m.add_parameters((2, 3)), m.add_subcollection("words").add_lookup_parameters((10, 3))
+        >>> W.set_updated(False)
+        >>> print(m)
+        name       kind    shape    numbers  trained   bytes
+        ----------------------------------------------------
+        /_0                (2, 3)         6  frozen       24
+        /words/_0  lookup  (10, 3)       30  yes         120
+        ----------------------------------------------------
+        2 in all                         36  1 frozen    144
+        """
+        return summary.table(self)
+
+    def _repr_html_(self) -> str:
+        return summary.as_html(self)
 
     # Adding
 

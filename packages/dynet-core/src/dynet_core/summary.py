@@ -1,0 +1,85 @@
+"""What parameters, and those that hold some, say of themselves: one line each, and a table of a collection."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .parameter import ParameterCollection
+    from .parameter.base import Trained
+
+BYTES = 4  # of a number
+HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
+RIGHT = (3, 5)  # the columns of numbers
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something, in words."""
+    return f"{count:,} {what}" + "s" * (count != 1)
+
+
+def holdings(parameters: Iterable[Trained]) -> str:
+    """What parameters there are, for a line."""
+    everything = list(parameters)
+    tables = sum(p._lookup for p in everything)
+    frozen = sum(not p.is_updated() for p in everything)
+    parts = [counted(len(everything) - tables, "parameter")]
+    if tables:
+        parts.append(counted(tables, "lookup parameter"))
+    parts.append(counted(_numbers(everything), "number"))
+    if frozen:
+        parts.append(f"{frozen:,} frozen")
+    return ", ".join(parts)
+
+
+def _numbers(parameters: Iterable[Trained]) -> int:
+    return sum(p.type.total for p in parameters)
+
+
+def _rows(collection: ParameterCollection) -> list[tuple[str, ...]]:
+    """The table: a head, a row for each parameter, the totals."""
+    everything = collection._everything()
+    rows = [
+        (
+            p.name(),
+            "lookup" if p._lookup else "",
+            repr(p.shape()),
+            f"{p.type.total:,}",
+            "yes" if p.is_updated() else "frozen",
+            f"{BYTES * p.type.total:,}",
+        )
+        for p in everything
+    ]
+    total, frozen = _numbers(everything), sum(not p.is_updated() for p in everything)
+    of_frozen = f"{frozen:,} frozen" if frozen else ""
+    return [HEAD, *rows, (f"{len(everything):,} in all", "", "", f"{total:,}", of_frozen, f"{BYTES * total:,}")]
+
+
+def table(collection: ParameterCollection) -> str:
+    """The parameters of a collection, those of its subcollections included: a line each, and one of totals."""
+    rows = _rows(collection)
+    kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
+    widths = {place: max(len(row[place]) for row in rows) for place in kept}
+
+    def line(row: Sequence[str]) -> str:
+        cells = [row[at].rjust(widths[at]) if at in RIGHT else row[at].ljust(widths[at]) for at in kept]
+        return "  ".join(cells).rstrip()
+
+    lines = [line(row) for row in rows]
+    rule = "-" * max(map(len, lines))
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def as_html(collection: ParameterCollection) -> str:
+    """The same table for a notebook."""
+
+    def line(row: Sequence[str], cell: str) -> str:
+        aligned = ["right" if at in RIGHT else "left" for at in range(len(row))]
+        cells = [f'<{cell} style="text-align: {side}">{html.escape(x)}</{cell}>' for x, side in zip(row, aligned)]
+        return f"<tr>{''.join(cells)}</tr>"
+
+    head, *rows, totals = _rows(collection)
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody><tfoot>{line(totals, 'th')}</tfoot></table>"

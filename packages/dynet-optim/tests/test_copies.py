@@ -1,0 +1,81 @@
+"""Trainers can be pickled and copied: training goes on from there."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import dynet_core as dy
+import dynet_optim
+
+TRAINERS = [name for name in dynet_optim.__all__ if name != "Trainer"]
+
+
+def step(model, number):
+    """Set gradients that follow from a number."""
+    generator = np.random.default_rng(number)
+    for p in model._everything():
+        rows = np.zeros(p._storage.values.floats, np.float32)
+        rows[: rows.size // 2] = generator.standard_normal(rows.size // 2)
+        p._storage.set_gradient(rows)
+
+
+def trained(trainer, model, begin, end):
+    for number in range(begin, end):
+        step(model, number)
+        trainer.update()
+        trainer.update_epoch(0.5)
+    return [p.as_array().tolist() for p in model._everything()] + [trainer.learning_rate]
+
+
+def begun(name):
+    model = dy.ParameterCollection()
+    model.add_parameters((3, 2), init=1)
+    model.add_lookup_parameters((4, 2), init=1)
+    model.set_weight_decay(0.01)
+    trainer = getattr(dynet_optim, name)(model, edecay=0.1)
+    trainer.set_clip_threshold(1.5)
+    trained(trainer, model, 0, 5)
+    return trainer, model
+
+
+WAYS = {
+    "pickle": lambda pair: pickle.loads(pickle.dumps(pair)),
+    "deepcopy": copy.deepcopy,
+    "the trainer alone": lambda pair: (found := pickle.loads(pickle.dumps(pair[0])), found._collection),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_copy_with_its_model_goes_on_alike(name, way):
+    trainer, model = begun(name)
+    other, copied = WAYS[way]((trainer, model))
+    assert type(other) is type(trainer) and other._collection is copied is not model
+    there = trained(other, copied, 5, 12)
+    assert trained(trainer, model, 5, 12) == there
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_shallow_copy_trains_the_same_collection_with_a_memory_of_its_own(name):
+    trainer, model = begun(name)
+    other = copy.copy(trainer)
+    assert other._collection is model
+    before = [p.as_array() for p in model._everything()]
+    there = trained(other, model, 5, 12)
+    for p, values in zip(model._everything(), before):
+        p.set_value(values)
+    assert trained(trainer, model, 5, 12) == there
+
+
+def test_a_trainer_says_what_it_trains():
+    model = dy.ParameterCollection()
+    trainer = dynet_optim.AdamTrainer(model, alpha=0.01)
+    assert repr(trainer) == "<AdamTrainer of /: 0 parameters, 0 numbers; learning rate 0.01, 0 updates>"
+    model.add_parameters((3, 2))
+    model.add_lookup_parameters((100, 20)).set_updated(False)
+    trained(trainer, model, 0, 1)
+    assert repr(trainer) == (
+        "<AdamTrainer of /: 1 parameter, 1 lookup parameter, 2,006 numbers, 1 frozen; learning rate 0.01, 1 update>"
+    )

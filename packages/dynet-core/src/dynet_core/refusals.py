@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .errors import ArgumentTypeError, DynetWarning
-from .op import OPS
 
 if TYPE_CHECKING:
     from .dim import Dim
@@ -26,6 +25,7 @@ OPERATORS: dict[np.ufunc, tuple[str, ...]] = {
     np.negative: ("__neg__",),
 }
 """The operators that numpy calls by these functions, for an expression on the left and on the right."""
+OPERATIONS: set[str] = set()  # the names of operations, once dynet_ops is there
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 
 
@@ -125,7 +125,7 @@ class Refusals(Hints):
                 return (inputs[0] is inputs[1]) == (function is np.equal)
             if function in COMPARISONS:
                 self._refuse_comparison(next(x for x in inputs if x is not self))
-        use = f"; dy.{function.__name__} is the operation" if function.__name__ in OPS else ""
+        use = f"; dy.{function.__name__} is the operation" if function.__name__ in OPERATIONS else ""
         raise ArgumentTypeError(
             f"numpy.{function.__name__} takes numbers, not an expression of {self.type!r}: "
             f"give it {self._number()}, which has no gradient{use}"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import inspect
 from typing import NoReturn
 
+from dynet_core import refusals
 from dynet_core.expression import Expression, Operations
 from dynet_core.op import OPS
 from dynet_core.parameter import LookupParameters, Parameters
 from dynet_core.record import two_operands
-from dynet_core.refusals import Hints
 
 from .kinds import operand_names
 from .matrix import affine_signature
@@ -97,9 +97,10 @@ def _call(name: str) -> str:
 
 def install() -> None:
     """Give expressions the hints, once all operations are there."""
+    refusals.OPERATIONS.update(OPS)
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}
     for name, use in {**{name: " or ".join(filter(None, each)) for name, each in calls.items()}, **ATTRIBUTES}.items():
-        setattr(Hints, name, Hint(name, use))
+        setattr(refusals.Hints, name, Hint(name, use))
 
 
 def _names(x: Operations) -> list[str]:

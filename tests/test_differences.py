@@ -231,6 +231,16 @@ ROWS = {
     "`update()` where no `backward` has met a parameter of the collection": (
         "tests/test_refused_calls: an_update_without_a_gradient_is_warned_of_once"
     ),
+    "`if e:`, `e and f`, `bool(e)` of an expression": "dynet-ops/test_operators: a_condition_is_warned_of_once_a_line",
+    '`float(e)`, `e > 0.5`, `f"{e:.3f}"`, `numpy.log(e)`, `x[0] = 1`': (
+        "tests/test_mistakes: a_mistake_says_what_stands_there"
+    ),
+    "`copy.copy(trainer)`, `copy.deepcopy(trainer)`, `pickle.dumps(trainer)`": (
+        "dynet-optim/test_copies: a_copy_with_its_model_goes_on_alike"
+    ),
+    "`set_updated(False)` in files": "tests/test_frozen_parameters: what_is_frozen_stays_so_in_files",
+    "`model.set_updated(False)` of a collection": "tests/test_frozen_parameters: a_whole_collection_is_frozen_and_back",
+    "`e.shape`, `e.T`, `W @ x`": "dynet-ops/test_operators: the_product_of_matrices_has_an_operator_of_its_own",
     "objects of other classes in a `spec`": (
         "dynet-core/test_allowed_classes: what_is_not_allowed_is_named_with_the_way_to_allow_it"
     ),

@@ -1,5 +1,6 @@
 """+ - * / ** of expressions and plain numbers, on either side."""
 
+import math
 import operator
 import warnings
 from fractions import Fraction
@@ -8,7 +9,11 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import DynetWarning, Model, renew_cg
+from dynet_core import ArgumentTypeError, DynetWarning, Model, renew_cg
+from dynet_core import Expression as dy_expression
+from dynet_core.graph import current
+from dynet_core.refusals import Hints
+from dynet_ops.as_methods import Hint
 
 X, Y = np.array([[1.0, -2.0, 4.0], [0.5, 8.0, -1.0]]), np.array([[2.0, 4.0, -8.0], [0.25, 1.0, 2.0]])
 NUMBERS = [
@@ -192,7 +197,110 @@ def test_the_shape_is_that_of_the_array(shape, batched):
 def test_numpy_does_not_take_expressions_apart():
     x = dy.inputVector([1.0, 2.0])
     assert (np.float64(2) * x).value() == [2.0, 4.0]
-    with pytest.raises(TypeError):
+    with pytest.raises(ArgumentTypeError, match=r"^\+: expected an Expression or a number, got ndarray"):
         np.array([1.0, 2.0]) + x
-    with pytest.raises(TypeError):
-        np.tanh(x)
+    array = np.zeros(2)
+    for place in (array, array[:1]):
+        with pytest.raises(ArgumentTypeError, match=r"^numpy.add takes numbers, .* give it \.npvalue\(\)"):
+            place += x
+    assert not array.any()
+
+
+ARITHMETIC = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.power: operator.pow,
+}
+
+
+@pytest.mark.parametrize("function", ARITHMETIC, ids=lambda function: function.__name__)
+def test_arithmetic_of_numpy_is_that_of_operators(function):
+    x, y = dy.inputTensor(np.abs(X)), dy.inputTensor([[2.0]])
+    apply, values = ARITHMETIC[function], np.abs(X)
+    for number in (np.float32(1.5), np.float64(2), np.int64(3), np.array(0.5), np.array([[2.5]])):
+        plain = float(np.ravel(number)[0])
+        for result in (apply(number, x), function(number, x)):
+            assert result.npvalue() == pytest.approx(apply(plain, values), rel=1e-5)
+        for result in (apply(x, number), function(x, number)):
+            assert result.npvalue() == pytest.approx(apply(values, plain), rel=1e-5)
+    assert function(x, y).npvalue() == pytest.approx(apply(values, 2.0), rel=1e-5)
+
+
+def test_other_arithmetic_of_numpy_is_that_of_operators():
+    W_, x = dy.inputTensor(W), dy.inputVector(V)
+    assert np.matmul(W_, x).npvalue() == pytest.approx(W @ V)
+    assert np.negative(x).npvalue() == pytest.approx(-V)
+    with pytest.raises(ArgumentTypeError, match="^@: expected an Expression, got ndarray"):
+        W @ x
+
+
+OTHERS = [each for each in vars(np).values() if isinstance(each, np.ufunc)]
+OTHERS = sorted({each for each in OTHERS if each not in ARITHMETIC}, key=lambda each: each.__name__)
+NOT_REFUSED = {np.equal, np.not_equal, np.matmul, np.negative}
+
+
+@pytest.mark.parametrize("function", OTHERS, ids=lambda function: function.__name__)
+def test_other_functions_of_numpy_take_no_expression(function):
+    renew_cg()
+    x, p = dy.inputVector([0.5]), Model().parameters_from_numpy([0.5])
+    before = current().records.length
+    for e in (x, p):
+        for place in range(function.nin):
+            given = [np.float32(0.5)] * function.nin
+            given[place] = e
+            if function not in NOT_REFUSED:
+                with pytest.raises(ArgumentTypeError, match=r"\.value\(\)"):
+                    function(*given)
+    with pytest.raises(ArgumentTypeError, match=rf"^numpy.{function.__name__} takes numbers"):
+        function(*[x] * function.nin, out=(np.zeros(1),) * function.nout)
+    assert current().records.length == before
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
+@pytest.mark.parametrize("other", [0.5, 1, np.float32(0.5), np.array([0.5]), None, "x"], ids=repr)
+def test_expressions_are_not_compared(compare, other):
+    x, y = dy.inputVector([1.0]), dy.inputVector([1.0, 2.0])
+    for left, right in ((x, other), (other, x), (x, x)):
+        with pytest.raises(ArgumentTypeError, match=r"compare numbers, .*\(1,\) .* compare its \.value\(\)$"):
+            compare(left, right)
+    with pytest.raises(ArgumentTypeError, match=r"compare its \.npvalue\(\)$"):
+        compare(y, other)
+
+
+@pytest.mark.parametrize(
+    "convert", [float, int, complex, math.log, math.floor, math.isnan, "{:.3f}".format, "{:5}".format]
+)
+def test_expressions_are_no_numbers(convert):
+    with pytest.raises(ArgumentTypeError, match=r"\(1,\).*\.value\(\)"):
+        convert(dy.inputVector([1.0]))
+    with pytest.raises(ArgumentTypeError, match=r"\(2,\).*\.npvalue\(\)"):
+        convert(dy.inputVector([1.0, 2.0]))
+    x = dy.inputVector([1.0])
+    assert f"{x}" == str(x)
+
+
+def test_expressions_are_not_changed_in_place():
+    x = dy.inputVector([1.0, 2.0])
+    for change in (lambda: x.__setitem__(0, 1.0), lambda: x.__delitem__(0)):
+        with pytest.raises(ArgumentTypeError, match=r"^expression .* cannot be changed in place: .*dy.concatenate"):
+            change()
+    assert x.value() == [1.0, 2.0]
+
+
+def test_methods_of_arrays_are_hints():
+    x, p = dy.inputVector([1.0, 2.0]), Model().add_parameters(2)
+    hints = [name for name, hint in vars(Hints).items() if isinstance(hint, Hint)]
+    assert len(hints) > 60
+    for name in hints:
+        with pytest.raises(AttributeError, match=f"^Expression has no attribute '{name}': use "):
+            getattr(x, name)
+        with pytest.raises(AttributeError, match="use "):
+            setattr(x, name, 1)
+        assert not hasattr(x, name) and not hasattr(dy_expression, name) and name not in dir(x)
+    with pytest.raises(AttributeError, match=r"^Parameters has no attribute 'grad': use p.gradient\(\)$"):
+        _ = p.grad
+    assert p.as_array().shape == (2,) and "as_array" in dir(p) and "zero" in dir(p)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = x.nothing

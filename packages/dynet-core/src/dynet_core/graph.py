@@ -313,8 +313,8 @@ def is_taken_back(version: int) -> str:
 def is_gone(version: int) -> str:
     """Says that a graph has been replaced."""
     return (
-        f"this expression belongs to graph {version}, which renew_cg has replaced, or whose thread has ended; "
-        f"the current graph is {current()._version}. "
+        f"this expression belongs to graph {version}, which renew_cg has replaced, "
+        f"or another thread's graph, which has ended; the current graph is {current()._version}. "
         "Record it again; what is to outlive a graph are numbers, as in total += loss.value()"
     )
 

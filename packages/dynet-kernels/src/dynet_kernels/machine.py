@@ -130,7 +130,10 @@ def belongs(buffers, number, end, first, count):
 
 def plans() -> dict:
     """The planners by what they plan. Importing them takes seconds, which shards need not wait for."""
-    from . import backward_planner, forward_planner, update_planner
+    from .script import quick_macros
+
+    with quick_macros():
+        from . import backward_planner, forward_planner, update_planner
 
     return {
         "forward": forward_planner.plan_forward,

@@ -556,7 +556,7 @@ KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("clear_stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
-KERNELS.add("product", Product())
-KERNELS.add("product.dx", ColumnGradient())
-KERNELS.add("product.dW", MatrixGradient())
-KERNELS.close(0)  # products take as long to compile as thirty rules: they have a process of their own
+KERNELS.close(0)  # every program uses these
+for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
+    KERNELS.add(_name, _kernel)
+KERNELS.close(1)  # products take longer to compile than all else that a small program uses

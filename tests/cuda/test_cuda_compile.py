@@ -20,17 +20,20 @@ from dynet_kernels.kernels import KERNELS, SHARD
 def sources(tmp_path_factory):
     """The CUDA C of each shard."""
     from dynet_kernels import library
+    from dynet_kernels.builders import Builders
 
-    directory = tmp_path_factory.mktemp("sources")
     shards = [KERNELS.shard(number) for number in range(KERNELS.numbered()[-1][0] // SHARD + 1)]
+    builders = Builders(tmp_path_factory.mktemp("sources"))
 
     def build(number):
-        path = directory / f"{number}.cu"
-        library.build_in_child(Source(number, shards[number], "sm_90", "nvcc"), path)
-        return path.read_text()
+        return library.build(Source(number, shards[number], "sm_90", "nvcc"), builders).decode()
 
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(build, [number for number, shard in enumerate(shards) if shard]))
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(build, [number for number, shard in enumerate(shards) if shard]))
+    finally:
+        builders.stop()
+        builders.close()
 
 
 def test_every_kernel_has_a_device_function_of_its_parameters(sources):

@@ -30,6 +30,8 @@ import platformdirs
 import tvm_ffi
 import tvm_ffi_orcjit
 
+from . import sites
+
 try:
     import fcntl
 except ImportError:  # Windows: without a lock several processes may compile, which costs only time
@@ -38,12 +40,15 @@ except ImportError:  # Windows: without a lock several processes may compile, wh
 DAY = 24 * 3600.0
 KEEP = 64  # how many files are kept at least, if they are not too old
 KEEP_DAYS = 30
-ABANDONED = 3600.0  # seconds after which an unfinished file is taken for dead
+ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
 ROOM = 64 << 20  # free bytes wanted where kernels are built
 _linking = threading.Lock()
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(sys.platform, "libtvm_runtime.so")
+
+
+Load = Callable[[bytes], Any]
 
 
 class CacheError(RuntimeError):
@@ -55,35 +60,51 @@ class _Unwritable(Exception):
 
 
 def load_or_build(
-    key: str,
-    build: Callable[[Path], None],
-    check: Callable[[Any], bool] | None = None,
-    load: Callable[[bytes], Any] | None = None,
+    key: str, build: Callable[[Path], None], check: Callable[[Any], bool] | None = None, load: Load | None = None
 ) -> Any:
-    """The module stored under `key`, built first if there is none.
+    """`load_or_make` of what `build` writes to the path that it is given."""
+
+    def make(_) -> bytes:
+        with sites.folder(building_site()) as folder:
+            built = folder / "kernels.o"
+            build(built)
+            return built.read_bytes()
+
+    return load_or_make(key, make, check, load)
+
+
+def load_or_make(
+    key: str,
+    make: Callable[[Path], bytes],
+    check: Callable[[Any], bool] | None = None,
+    load: Load | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Any:
+    """The module stored under `key`, made first if there is none.
 
     Args:
         key: names all that the machine code depends on; letters, digits, `.`, `_` and `-`.
-        build: writes an object file to the path it is given.
-        check: whether a loaded module is fit for use. A stored one that is not is built again.
-        load: makes a module of what was built, if that is not an object file for this CPU.
+        make: the contents of an object file. It is told the lock that is held meanwhile: a file.
+        check: whether a loaded module is fit for use. A stored one that is not is made again.
+        load: makes a module of these contents, if they are not an object file for this CPU.
+        stopped: whether to wait no longer for another process that makes the same.
 
     Raises:
-        CacheError: DYNET_CACHE_DIR is not safe, or a module just built is not fit for use.
+        CacheError: DYNET_CACHE_DIR is not safe, or a module just made is not fit for use, or it was stopped.
     """
     if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
     try:
-        return _load_or_build_in(cache_directory(), key, build, check, load or load_object)
+        return _load_or_make_in(cache_directory(), key, make, check, load or load_object, stopped)
     except _Unwritable as problem:
         directory = _temporary_instead(str(problem))
     try:
-        return _load_or_build_in(directory, key, build, check, load or load_object)
+        return _load_or_make_in(directory, key, make, check, load or load_object, stopped)
     except _Unwritable as problem:
         raise CacheError(str(problem)) from None
 
 
-def load_stored(key: str, load: Callable[[bytes], Any] | None = None) -> Any:
+def load_stored(key: str, load: Load | None = None) -> Any:
     """The module stored under `key`, if there is one."""
     machine_code = _read(cache_directory() / f"{key}.o", key)
     return None if machine_code is None else (load or load_object)(machine_code)
@@ -162,7 +183,7 @@ def prune(directory: Path, keep: str) -> None:
             path.unlink()
 
 
-def _load_or_build_in(directory, key, build, check, load):
+def _load_or_make_in(directory, key, make, check, load, stopped):
     path = directory / f"{key}.o"
 
     def load_stored():
@@ -175,16 +196,14 @@ def _load_or_build_in(directory, key, build, check, load):
     module = load_stored()
     if module is not None:
         return module
-    with _turn(directory / f"{key}.lock", lambda: _read(path, key) is not None):
-        module = load_stored()  # another process may have built it meanwhile
-        return _build(path, key, build, check, load) if module is None else module
+    lock = directory / f"{key}.lock"
+    with _turn(lock, lambda: _read(path, key) is not None, stopped):
+        module = load_stored()  # another process may have made it meanwhile
+        return _make(path, key, lambda: make(lock), check, load) if module is None else module
 
 
-def _build(path, key, build, check, load):
-    with tempfile.TemporaryDirectory(prefix="dynet-build-", dir=_building_site(path.parent)) as site:
-        built = Path(site) / "kernels.o"
-        build(built)
-        machine_code = built.read_bytes()
+def _make(path, key, make, check, load):
+    machine_code = make()
     module = load(machine_code)  # before it is kept: what cannot be loaded must not be found again
     if check is not None and not check(module):
         raise CacheError(f"the kernels just compiled ({key}) are not fit for use")
@@ -196,13 +215,16 @@ def _build(path, key, build, check, load):
     return module
 
 
-def _building_site(cache: Path) -> Path:
-    """A directory with room for an object file, where a full home does no harm.
+def building_site() -> Path:
+    """A directory with room for an object file, where a full home does no harm; what was left there is removed.
 
     LLVM ends the whole process when a write fails, so that it has to be asked before.
     """
+    cache = cache_directory()
+    sites.prune(cache)
     with suppress(OSError):
         temporary = Path(tempfile.gettempdir())
+        sites.prune(temporary)
         if shutil.disk_usage(temporary).free >= ROOM:
             return temporary
     if shutil.disk_usage(cache).free < ROOM:
@@ -256,7 +278,7 @@ def _digest(key: str, machine_code: bytes) -> bytes:
 
 
 @contextmanager
-def _turn(path: Path, ready: Callable[[], bool]) -> Iterator[None]:
+def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock at `path`, so that one process compiles while the others wait until it is `ready`.
 
     The lock saves time and guards nothing: a build is right without it. The system frees it when its holder
@@ -269,6 +291,8 @@ def _turn(path: Path, ready: Callable[[], bool]) -> Iterator[None]:
     try:
         deadline = time.monotonic() + PATIENCE
         while not _try_lock(descriptor) and time.monotonic() < deadline and not ready():
+            if stopped():
+                raise CacheError(f"it was not waited for {path.stem}, which another process compiles")
             time.sleep(0.05)
         yield
     finally:

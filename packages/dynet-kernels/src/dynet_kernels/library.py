@@ -5,20 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import json
-import os
-import pickle
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import tvm_ffi
 
-from . import cache, records, tuning
+from . import cache, records, sharing, sites, tuning
+from .builders import BuildError, Builders
 from .kernels import Kernel, Kernels, registered_name, shard_name
 from .target import CpuTarget, host_cpu
 
@@ -166,47 +163,94 @@ def key_of(part: Part, target: CpuTarget) -> str:
 def modules(
     parts: Sequence[Part],
     load: Callable[[bytes], Any] = cache.load_object,
-    build: Callable[[Part, Path], None] | None = None,
+    finish: Callable[[Part, bytes], bytes] | None = None,
     kind: str | None = "CPU",
 ) -> list:
     """The machine code of parts; what has to be compiled is compiled side by side.
 
+    An exception, such as that of Ctrl-C, ends all processes that compile.
+
     Args:
         load: what makes a module of a file.
-        build: writes the file; `build_in_child` if None.
+        finish: makes a file of what a part builds; None: it is one.
         kind: what it is for, in the message that something is compiled; None: no message.
     """
     target = host_cpu()
     keys = [key_of(part, target) for part in parts]
     found = [cache.load_stored(key, load) for key in keys]
     missing = [place for place, module in enumerate(found) if module is None]
+    if not missing:
+        return found
+    builders = Builders(cache.building_site())
 
-    def built(place: int):
-        return cache.load_or_build(keys[place], lambda path: (build or build_in_child)(parts[place], path), load=load)
+    def make(part: Part, lock: Path) -> bytes:
+        content = build(part, builders, lock)
+        return finish(part, content) if finish else content
 
-    if missing:
-        if kind:
-            print(f"dynet: compiling kernels for this {kind}, once (some seconds) ...", file=sys.stderr, flush=True)
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            for place, module in zip(missing, pool.map(built, missing)):
-                found[place] = module
+    def made(place: int):
+        return cache.load_or_make(
+            keys[place],
+            functools.partial(make, parts[place]),
+            load=load,
+            stopped=lambda: builders.stopped,
+        )
+
+    pool = ThreadPoolExecutor(max_workers=min(sharing.cores(), len(missing)))
+    try:
+        with Progress(kind, len(missing)) as progress:
+            futures = {pool.submit(made, place): place for place in missing}
+            for future in as_completed(futures):
+                found[futures[future]] = future.result()
+                progress.advance()
+    finally:
+        builders.stop()
+        pool.shutdown(cancel_futures=True)
+        builders.close()
     return found
 
 
-def build_in_child(part: Part, path: Path) -> None:
-    """Build a part in a process of its own, so that this one need not import TVM."""
+def build(part: Part, builders: Builders, lock: Path | None = None) -> bytes:
+    """What a part's `build` writes, by another process."""
     if not sys.executable:
-        part.build(path)
-        return
-    work = json.dumps(sys.path).encode() + b"\n" + pickle.dumps((part, path))
-    done = subprocess.run([sys.executable, "-c", CHILD], input=work, capture_output=True)
-    if done.returncode:
-        raise cache.CacheError(f"compiling {part.name} failed:\n{done.stderr.decode(errors='replace')}")
+        with sites.folder(builders.site) as folder:
+            part.build(folder / "part.o")
+            return (folder / "part.o").read_bytes()
+    try:
+        return builders.build(part, lock)
+    except BuildError as problem:
+        raise cache.CacheError(f"compiling {part.name} failed:\n{problem}") from None
 
 
-CHILD = """
-import json, pickle, sys
-sys.path[:] = json.loads(sys.stdin.buffer.readline())
-part, path = pickle.load(sys.stdin.buffer)
-part.build(path)
-"""
+class Progress:
+    """What is said on stderr while kernels are compiled: how many are done on a terminal, else one line a process."""
+
+    _is_said = False
+
+    def __init__(self, kind: str | None, count: int):
+        self._kind, self._count, self._done = kind, count, 0
+        self._on_terminal = kind is not None and sys.stderr is not None and sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        if self._on_terminal:
+            self._show()
+        elif self._kind and not Progress._is_said:
+            Progress._is_said = True
+            print(
+                f"dynet: compiling kernels for this {self._kind}, once (some seconds) ...", file=sys.stderr, flush=True
+            )
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._on_terminal:
+            print(file=sys.stderr, flush=True)
+
+    def advance(self) -> None:
+        """Another one is compiled."""
+        self._done += 1
+        if self._on_terminal:
+            self._show()
+
+    def _show(self) -> None:
+        number = min(self._done + 1, self._count)
+        text = f"dynet: compiling kernels, {number} of {self._count}, once for this machine"
+        print(f"\r{text}", end="", file=sys.stderr, flush=True)

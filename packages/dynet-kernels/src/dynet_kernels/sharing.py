@@ -70,7 +70,7 @@ def available() -> int:
     Raises:
         ValueError: DYNET_NUM_THREADS is not a whole number of at least 1.
     """
-    limits = [MOST, _cores(), _quota()]
+    limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         told = os.environ.get(name, "")
         if re.fullmatch(r"0*[1-9]\d*", told.partition(",")[0].strip()):  # OpenMP's may be a list, for nested loops
@@ -81,7 +81,8 @@ def available() -> int:
     return max(1, min(limits))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -93,7 +93,7 @@ def gpu_compiler() -> str:
 
 def threads() -> str:
     """How many threads share a pass, and what that number goes by."""
-    return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing._cores()} cores"
+    return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing.cores()} cores"
 
 
 def environment() -> str:

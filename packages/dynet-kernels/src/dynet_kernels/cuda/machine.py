@@ -112,11 +112,9 @@ def launcher_name(shard: int) -> str:
     return f"launch_shard_{shard}"
 
 
-def build_cubin(source: Source, path: Path) -> None:
-    """Write the cubin of a shard."""
-    code = path.with_suffix(".cu")
-    library.build_in_child(source, code)
-    path.write_bytes(compiler.compile(code.read_text(), source.arch))
+def cubin(source: Source, code: bytes) -> bytes:
+    """The cubin of a shard, from its CUDA C."""
+    return compiler.compile(code.decode(), source.arch)
 
 
 class Machine:
@@ -162,7 +160,7 @@ class Machine:
                 Source(number, shard, self.gpu.arch, compiler.name(), self.tf32)
                 for number, shard in zip(numbers, shards)
             ]
-            loaded = library.modules(sources, self.gpu.load, build_cubin, "GPU")
+            loaded = library.modules(sources, self.gpu.load, cubin, "GPU")
             launchers = library.modules(
                 [Launcher(*pair, self.gpu.arch, self.tf32) for pair in zip(numbers, shards)], kind=None
             )

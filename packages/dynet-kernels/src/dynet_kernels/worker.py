@@ -1,0 +1,99 @@
+"""A process that builds parts, one after the other, and ends when nobody waits for them any more.
+
+It is asked on stdin, by pickles with their length before them, and answers so on stdout. TVM is imported by the first
+part, and works without Python's lock: so threads can watch meanwhile, and end the process at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import struct
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import BinaryIO
+
+from .sites import Site
+
+LENGTH = struct.Struct("<q")
+
+
+def send(file: BinaryIO, content: bytes) -> None:
+    """Write bytes that `receive` reads at the other end."""
+    file.write(LENGTH.pack(len(content)))
+    file.write(content)
+    file.flush()
+
+
+def receive(file: BinaryIO) -> bytes | None:
+    """What was sent; None if there is nobody at the other end any more."""
+    head = file.read(LENGTH.size)
+    if head is None or len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    content = file.read(length)
+    return content if len(content) == length else None
+
+
+class Worker:
+    """The process."""
+
+    def __init__(self, site: Site):
+        self.site = site
+        self.lock: Path | None = None  # the file that says that its parent has this part built
+        self.work: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def end(self) -> None:
+        """End the process, and leave nothing behind."""
+        self.site.remove(for_good=True)
+        if self.lock is not None:
+            with contextlib.suppress(OSError):
+                self.lock.unlink()
+        os._exit(0)
+
+    def listen(self) -> None:
+        """Take work until nobody is there to ask for it."""
+        while (asked := receive(sys.stdin.buffer)) is not None:
+            self.work.put(asked)
+        self.end()
+
+    def wait_for_signal(self, signals: set[signal.Signals]) -> None:
+        signal.sigwait(signals)
+        self.end()
+
+    def build(self, asked: bytes) -> bytes:
+        """What a part builds, as a pickle; or text that says why it failed."""
+        try:
+            part, self.lock = pickle.loads(asked)
+            path = self.site.folder() / "part.o"
+            part.build(path)
+            answer = path.read_bytes()
+        except Exception:
+            answer = traceback.format_exc()
+        self.lock = None
+        return pickle.dumps(answer)
+
+
+def main(site: str) -> None:
+    """Build what is asked for on stdin, in folders of the directory `site`."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a compiler prints must not mix with the answers
+    worker = Worker(Site(Path(site)))
+    watchers = [threading.Thread(target=worker.listen, daemon=True)]
+    if hasattr(signal, "sigwait"):
+        signals = {signal.SIGTERM, signal.SIGHUP}
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # where the parent ignores it, too
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        watchers.append(threading.Thread(target=worker.wait_for_signal, args=(signals,), daemon=True))
+    for watcher in watchers:
+        watcher.start()
+    try:
+        while True:
+            send(answers, worker.build(worker.work.get()))
+    finally:
+        worker.end()

@@ -1,0 +1,102 @@
+"""Ctrl-C and SIGTERM while kernels are compiled: all processes end soon, and leave nothing behind.
+
+Two moments in the normal suite; `nox -s stress` takes ten for each signal, and holds them to a second.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+AT_LENGTH = os.environ.get("DYNET_STRESS") == "all"
+SOON = 1.0 if AT_LENGTH else 10.0  # seconds, on a machine that may have much else to do
+MOMENTS = [0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0] if AT_LENGTH else [3.0]
+PROGRAM = "import dynet as dy; print(dy.tanh(dy.scalarInput(1.0)).value())"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def members(session: int) -> list[int]:
+    """The processes of a session that are not dead."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, number, *_ = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(number) == session and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.fixture
+def places(tmp_path):
+    """A directory for the cache, and one for temporary files."""
+    for name in ("cache", "temporary"):
+        (tmp_path / name).mkdir(mode=0o700)
+    return tmp_path / "cache", tmp_path / "temporary"
+
+
+def started(places, program=PROGRAM):
+    """A program, with a session of its own, that has just begun to compile."""
+    cache, temporary = places
+    environment = {**os.environ, "DYNET_CACHE_DIR": str(cache), "TMPDIR": str(temporary)}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stderr.readline()
+    assert line.startswith("dynet: compiling kernels"), line + process.communicate()[1]
+    return process
+
+
+def wait_until_gone(session: int) -> float:
+    """How long it takes until a session has no processes any more."""
+    began = time.monotonic()
+    while members(session) and time.monotonic() < began + 60:
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def left_in(*directories: Path) -> list[str]:
+    """What is there beside kernels that are whole."""
+    return [path.name for directory in directories for path in directory.rglob("*") if path.suffix != ".o"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("whole_group", [True, False] if AT_LENGTH else [False])
+def test_nothing_is_left_of_what_is_interrupted(places, name, moment, whole_group):
+    process = started(places)
+    time.sleep(moment)
+    number = getattr(signal, name)
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    seconds = wait_until_gone(process.pid)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -number, errors
+    assert seconds < SOON
+    assert left_in(*places) == []
+
+
+def test_what_killed_processes_leave_is_removed_by_the_next(places):
+    process = started(places)
+    _, temporary = places
+    while not list(temporary.glob("dynet-build-*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    (abandoned,) = temporary.glob("dynet-build-*")
+    process = started(places)
+    assert not abandoned.exists()
+    os.kill(process.pid, signal.SIGTERM)
+    wait_until_gone(process.pid)
+    process.communicate(timeout=60)

@@ -164,3 +164,52 @@ def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setattr(diagnostics.compiler, "find_nvcc", lambda: None)
     monkeypatch.setattr(diagnostics.compiler, "find_nvrtc", lambda: None)
     assert "pip install 'dynet-kernels[cuda]'" in diagnostics.gpu_compiler()
+
+
+def answer(*arguments, **variables):
+    """What `python -m dynet` says to these arguments: its exit status, stdout and stderr."""
+    command = [sys.executable, "-m", "dynet", *arguments]
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_cache_is_cleared_of_kernels_alone(empty_cache):
+    for name in ("one.o", "two.o", "killed.lock", "killed.new", "tuned.json", "notes.txt"):
+        (empty_cache / name).write_bytes(bytes(1 << 20))
+    (empty_cache / "directory.o").mkdir()
+    (empty_cache / "link.o").symlink_to(empty_cache / "notes.txt")
+    told = answer("--clear-cache", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    assert told == (0, f"removed 4 files (4.0 MiB) from {os.path.realpath(empty_cache)}\n", "")
+    assert {path.name for path in empty_cache.iterdir()} == {"tuned.json", "notes.txt", "directory.o", "link.o"}
+    told = answer("--dynet-seed", "3", "--clear-cache", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    assert told == (0, f"removed 0 files (0.0 MiB) from {os.path.realpath(empty_cache)}\n", "")
+
+
+def test_help_names_the_options():
+    status, output, errors = answer("--help", **PLAIN)
+    assert (status, errors) == (0, "")
+    assert "python -m dynet" in output and "--clear-cache" in output
+
+
+@pytest.mark.parametrize("argument", ["--clear", "--cache", "anything"])
+def test_unknown_arguments_are_refused(argument, empty_cache):
+    (empty_cache / "one.o").write_bytes(b"")
+    status, output, errors = answer(argument, DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    assert (status, output) == (2, "")
+    assert f"unrecognized arguments: {argument}" in errors
+    assert (empty_cache / "one.o").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "rest"),
+    [
+        (["--dynet-seed", "3", "x"], ["x"]),
+        (["--dynet_seed=3", "x"], ["x"]),
+        (["--dynet-gpu", "x"], ["x"]),
+        (["--dynet-seed"], []),
+        (["--dynet-sed", "x"], ["--dynet-sed", "x"]),
+        (["x", "--clear-cache"], ["x", "--clear-cache"]),
+    ],
+)
+def test_flags_of_the_library_are_left_out(given, rest):
+    assert diagnostics.without_dynet_flags(given) == rest

@@ -183,6 +183,24 @@ def prune(directory: Path, keep: str) -> None:
             path.unlink()
 
 
+def clear() -> tuple[int, int]:
+    """Remove all compiled kernels, and what killed processes left behind; how many files and bytes that were.
+
+    What running processes have loaded stays with them, and what was tuned stays, too.
+    """
+    count = size = 0
+    directory = cache_directory()
+    for path in directory.iterdir():
+        with suppress(OSError):
+            status = path.lstat()
+            if path.suffix in (".o", ".lock", ".new") and stat.S_ISREG(status.st_mode):
+                path.unlink()
+                count, size = count + 1, size + status.st_size
+    with suppress(OSError):
+        sites.prune(Path(tempfile.gettempdir()))
+    return count, size
+
+
 def _load_or_make_in(directory, key, make, check, load, stopped):
     path = directory / f"{key}.o"
 

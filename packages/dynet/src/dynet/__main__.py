@@ -1,8 +1,10 @@
 """Text for bug reports: ``python -m dynet`` says what runs here, and what is missing.
 
 One line a subject. What cannot be found out says why, and the other lines follow. No kernel is compiled.
+``python -m dynet --clear-cache`` removes the kernels that are.
 """
 
+import argparse
 import importlib
 import io
 import os
@@ -10,10 +12,11 @@ import platform
 import sys
 import sysconfig
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import dynet
 from dynet import _installation
+from dynet_core.config import FLAGS
 from dynet_kernels import cache, sharing, target
 from dynet_kernels.cuda import compiler, driver
 
@@ -129,9 +132,45 @@ def described(find: Callable[[], str]) -> str:
     return " ".join("; ".join([text, *(str(warning.message) for warning in warned)]).split())
 
 
+def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
+    """`--dynet-seed 3` and the like have been read by `import dynet`."""
+    rest, arguments = [], list(arguments)
+    while arguments:
+        argument = arguments.pop(0)
+        flag, has_value, _ = argument.replace("_", "-").removeprefix("--dynet-").partition("=")
+        if not argument.startswith(("--dynet-", "--dynet_")) or flag not in FLAGS:
+            rest.append(argument)
+        elif FLAGS[flag][1] is not None and not has_value:
+            del arguments[:1]
+    return rest
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m dynet",
+        description="Say what runs here and what is missing: text for bug reports.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--clear-cache",
+        action="store_true",
+        help="remove all compiled kernels, and say what was removed; programs compile them again",
+    )
+    return parser.parse_args(without_dynet_flags(arguments))
+
+
+def clear_cache() -> None:
+    directory = cache.cache_directory()
+    count, size = cache.clear()
+    print(f"removed {count} file{'' if count == 1 else 's'} ({size / 2**20:.1f} MiB) from {directory}")
+
+
 def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that the terminal lacks
         sys.stdout.reconfigure(errors="backslashreplace")
+    if options(sys.argv[1:]).clear_cache:
+        clear_cache()
+        return
     for name, find in LINES.items():
         print(f"{name}: {described(find)}", flush=True)
 

@@ -47,7 +47,9 @@ def test_every_line_says_what_is_so(empty_cache):
     lines = lines_of(DYNET_CACHE_DIR=str(empty_cache), DYNET_NUM_THREADS="1", **NO_GPU, **PLAIN)
 
     version = dynet.__version__
-    assert lines["packages"] == ", ".join(f"{name} {version}" for name in ("dynet", *_installation.SIBLINGS))
+    assert lines["packages"] == ", ".join(
+        f"{name} {version}" for name in (_installation.DISTRIBUTION, *_installation.SIBLINGS)
+    )
     required = dict(text.rsplit(" ", 1) for text in lines["requirements"].split(", "))
     assert required.pop("numpy") == np.__version__
     assert required == {name: metadata.version(name) for name in diagnostics.REQUIRED[1:]}

@@ -1,8 +1,6 @@
 """What `import dynet` says about an installation that does not fit together."""
 
-import importlib.machinery
 import warnings
-from importlib import metadata
 
 import pytest
 
@@ -23,38 +21,89 @@ def installed(monkeypatch):
     return pretend
 
 
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A directory on the search path in which a distribution can be pretended to be installed."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(name, version, files=(), information="dist-info", top_level=None):
+        folder = tmp_path / f"{name}-{version}.{information}"
+        folder.mkdir()
+        about = "PKG-INFO" if information == "egg-info" else "METADATA"
+        (folder / about).write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        if top_level is None:
+            (folder / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+        else:
+            (folder / "top_level.txt").write_text("\n".join(top_level))
+        for file in files:
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_text("")
+
+    return install
+
+
 def test_version_is_the_distribution_s():
-    assert metadata.version("dynet") == HERE
+    assert _installation.version_of("dynet-tvm") in (HERE, None)  # None: straight from a source tree
 
 
 def test_matching_versions_pass_in_silence(installed):
-    installed({"dynet": HERE, "dynet-kernels": HERE, "dynet-core": HERE})
+    installed({"dynet-tvm": HERE, "dynet-kernels": HERE, "dynet-core": HERE})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _installation.check(HERE)
 
 
-@pytest.mark.parametrize("sibling", _installation.SIBLINGS)
-def test_sibling_of_another_version_is_an_import_error(installed, sibling):
-    installed({"dynet": HERE, sibling: "2.9.1"})
-    with pytest.raises(ImportError, match=f"needs {sibling} {HERE}, but {sibling} 2.9.1") as raised:
+@pytest.mark.parametrize("distribution", ["dynet-tvm", *_installation.SIBLINGS])
+def test_a_part_of_another_version_is_an_import_error(installed, distribution):
+    installed({"dynet-tvm": HERE, distribution: "2.9.1"})
+    with pytest.raises(ImportError, match=f"needs {distribution} {HERE}, but {distribution} 2.9.1") as raised:
         _installation.check(HERE)
-    assert f'pip install "{sibling}=={HERE}"' in str(raised.value)
+    assert f'pip install "{distribution}=={HERE}"' in str(raised.value)
 
 
-def test_original_library_under_our_name_is_an_import_error(installed):
-    installed({"dynet": "2.1.2"})
-    with pytest.raises(ImportError, match=r"dynet 2\.1\.2 .* original C\+\+ library"):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dyNET", {"files": ["dynet.py", "dynet_config.py"]}),
+        ("dyNET38", {"files": ["dynet.py", "_dynet.so"]}),
+        ("dyNET38", {"files": ["_dynet.so"]}),
+        ("dynet", {"files": ["dynet/__init__.py"]}),
+        ("dyNET", {"information": "egg-info", "top_level": ["_dynet", "dynet"]}),
+        ("dynet.fork", {"top_level": ["dynet"]}),
+        ("another-name", {"files": ["dynet.py"]}),
+        ("another-name", {"files": ["_dynet.py"]}),
+        ("another-name", {"files": ["dynet/__init__.py"]}),
+    ],
+)
+def test_another_owner_of_our_modules_is_an_import_error_that_names_it(site, name, options):
+    site("something", "1.0", ["something.py"])
+    site(name, "2.2", **options)
+    with pytest.raises(ImportError, match=rf"cannot be used beside {name} 2\.2, ") as raised:
         _installation.check(HERE)
+    assert f"pip uninstall {name}, then: " in str(raised.value)
+    assert f'pip install --force-reinstall --no-deps "dynet-tvm=={HERE}"' in str(raised.value)
 
 
-def test_original_library_beside_ours_is_a_warning_naming_it(installed, monkeypatch):
-    installed({"dynet": HERE})
-    elsewhere = importlib.machinery.ModuleSpec("_dynet", None, origin="/elsewhere/_dynet.so")
-    monkeypatch.setattr(_installation.util, "find_spec", lambda name: elsewhere)
-    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"_dynet": ["dyNET38"]})
-    with pytest.warns(RuntimeWarning, match="_dynet, from dyNET38"):
-        _installation.check(HERE)
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("dynet_core", ["dynet_core/__init__.py"]),
+        ("Dynet.TVM", ["dynet/__init__.py", "dynet/_installation.py", "_dynet.py"]),
+        ("dynet", ["_dynet.pth"]),  # an editable installation from the time when ours was called so
+        ("dynet-tools", ["dynet_tools.py"]),
+        ("something", ["dynet/data.txt"]),
+    ],
+)
+def test_what_has_other_modules_does_no_harm(site, name, files):
+    site(name, HERE, files)
+    _installation.check(HERE)
+
+
+def test_files_of_no_distribution_do_no_harm(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "dynet.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "missing"))
+    _installation.check(HERE)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
 def packages() -> str:
     """The packages of this library, those that are optional too."""
     versions = [_version(name) for name in _installation.SIBLINGS]
-    return ", ".join([f"dynet {dynet.__version__}", *versions])
+    return ", ".join([f"{_installation.DISTRIBUTION} {dynet.__version__}", *versions])
 
 
 def requirements() -> str:

@@ -1,5 +1,6 @@
 """The machine's parts: compiled when they are used, each for itself, in real processes."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import dynet_kernels
-from dynet_kernels import rule
+from dynet_kernels import cache, library, rule
 from dynet_kernels.kernels import SHARD, Fill, Kernels, NoCodeError
 
-MESSAGE = "dynet: compiling kernels for this CPU, once (some seconds) ...\n"
+MESSAGE = "dynet: compiling kernels for this CPU, once for this machine (up to a minute) ...\n"
 
 
 def filled(count):
@@ -89,6 +90,48 @@ def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
     assert errors == MESSAGE
     assert len(list(tmp_path.glob("*.o"))) == 5  # three shards, and planners for two and for four
     assert run(LATE, tmp_path) == ("", "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_how_many_are_compiled(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with library.Progress("CPU", 3) as progress:
+        for _ in range(3):
+            progress.advance()
+    lines = [f"\rdynet: compiling kernels, {number} of 3, once for this machine" for number in (1, 2, 3, 3)]
+    assert sys.stderr.getvalue() == "".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal(), None])
+def test_no_progress_is_shown_of_what_has_no_name_and_without_a_stream(monkeypatch, stream):
+    monkeypatch.setattr(library.Progress, "_is_said", False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    for kind in [None] if stream else [None, "CPU"]:
+        with library.Progress(kind, 1) as progress:
+            progress.advance()
+    assert stream is None or stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("raise OSError('no room')", "OSError: no room"), ("os._exit(3)", "heard\nits process ended with status 3")],
+)
+def test_a_part_that_cannot_be_built_says_why(how, said, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text(
+        "import os\n\nclass Broken:\n    key, name = 'broken', 'what is broken'\n"
+        f"    def build(self, path):\n        print('heard'); {how}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
+    import broken
+
+    with pytest.raises(cache.CacheError, match="compiling what is broken failed:\n(.|\n)*" + said):
+        library.modules([broken.Broken()], kind=None)
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_instructions_without_code_are_refused(tmp_path):

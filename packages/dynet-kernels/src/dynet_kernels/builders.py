@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import subprocess
@@ -57,8 +58,11 @@ class Builder:
         except BrokenPipeError:
             pass
         if answer is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(PATIENCE)
             self._said.seek(0)
-            raise BuildError(self._said.read().decode(errors="replace") or "its process was ended")
+            said = self._said.read().decode(errors="replace")
+            raise BuildError(f"{said}its process ended with status {self._process.returncode}")
         content = pickle.loads(answer)
         if isinstance(content, str):
             raise BuildError(content)
@@ -86,7 +90,7 @@ class Builder:
 
 
 class Builders:
-    """As many of them as are needed at a time; they end with the `with` block."""
+    """As many of them as are needed at a time, until `stop` and `close`."""
 
     def __init__(self, site: Path):
         self.site = site

@@ -235,9 +235,8 @@ class Progress:
             self._show()
         elif self._kind and not Progress._is_said:
             Progress._is_said = True
-            print(
-                f"dynet: compiling kernels for this {self._kind}, once (some seconds) ...", file=sys.stderr, flush=True
-            )
+            text = f"dynet: compiling kernels for this {self._kind}, once for this machine (up to a minute) ..."
+            print(text, file=sys.stderr, flush=True)
         return self
 
     def __exit__(self, *_) -> None:

@@ -1,0 +1,63 @@
+"""Folders to build in: locked by their processes, and removed when these are dead."""
+
+import os
+import time
+
+import pytest
+
+from dynet_kernels import sites
+
+needs_locks = pytest.mark.skipif(sites.fcntl is None, reason="needs locks")
+
+
+def test_a_folder_is_there_for_its_block(tmp_path):
+    with sites.folder(tmp_path) as folder:
+        (folder / "part").write_text("")
+        assert [folder] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_site_makes_one_folder_and_another_where_it_has_gone(tmp_path):
+    site = sites.Site(tmp_path)
+    folder = site.folder()
+    assert site.folder() == folder
+    folder.rmdir()
+    another = site.folder()
+    assert another != folder and another.exists()
+    site.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_locks
+def test_what_is_in_use_stays_and_what_is_abandoned_goes(tmp_path):
+    abandoned, foreign = tmp_path / f"{sites.PREFIX}dead", tmp_path / "somebody-else-s"
+    for path in (abandoned, foreign):
+        path.mkdir()
+        (path / "part.o").write_text("")
+    (tmp_path / f"{sites.PREFIX}file").write_text("")
+    (tmp_path / f"{sites.PREFIX}link").symlink_to(foreign)
+    with sites.folder(tmp_path) as used:
+        assert sites.prune(tmp_path) == [abandoned]
+        assert used.exists() and foreign.exists() and not abandoned.exists()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_what_is_another_user_s_stays(tmp_path):
+    path = tmp_path / f"{sites.PREFIX}other"
+    path.mkdir()
+    os.chown(path, 12345, -1)
+    assert sites.prune(tmp_path) == []
+
+
+@pytest.mark.parametrize("seconds", [sites.ABANDONED / 2, 2 * sites.ABANDONED])
+def test_without_locks_age_decides(tmp_path, monkeypatch, seconds):
+    monkeypatch.setattr(sites, "fcntl", None)
+    path = tmp_path / f"{sites.PREFIX}unknown"
+    path.mkdir()
+    os.utime(path, (time.time() - seconds,) * 2)
+    assert sites.prune(tmp_path) == ([path] if seconds > sites.ABANDONED else [])
+
+
+def test_a_directory_that_is_not_there_has_nothing_to_prune(tmp_path):
+    assert sites.prune(tmp_path / "missing") == []

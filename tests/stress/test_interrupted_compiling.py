@@ -89,12 +89,12 @@ def test_nothing_is_left_of_what_is_interrupted(places, name, moment, whole_grou
 def test_what_killed_processes_leave_is_removed_by_the_next(places):
     process = started(places)
     _, temporary = places
-    while not list(temporary.glob("dynet-build-*")):
+    while not list(temporary.glob("dynet-building-*")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    (abandoned,) = temporary.glob("dynet-build-*")
+    (abandoned,) = temporary.glob("dynet-building-*")
     process = started(places)
     assert not abandoned.exists()
     os.kill(process.pid, signal.SIGTERM)

@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows: without locks, only age says that a folder is abandoned
     fcntl = None
 
-PREFIX = "dynet-build-"
+PREFIX = "dynet-building-"
 ABANDONED = 3600.0  # seconds after which what is unfinished, and cannot be locked, is taken for abandoned
 
 

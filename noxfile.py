@@ -169,7 +169,7 @@ def fuzz(session):
 
 @nox.session
 def stress(session):
-    """Soundness at length: 20,000 signals, exceptions at every bytecode, 10,000,000 expressions."""
+    """Soundness at length: 20,000 signals, exceptions at every bytecode, 10,000,000 expressions, ended compilers."""
     session.install("-r", "requirements.txt", *group("test"))
     session.run("pytest", "tests/stress", *session.posargs, env={"DYNET_STRESS": "all"})
 

@@ -42,11 +42,14 @@ def seconds_of(tree: Path, program: list[str], cache: Path, folder: Path) -> tup
     sources = os.pathsep.join(str(source) for source in sorted(tree.glob("packages/*/src")))
     environment = {**os.environ, "PYTHONPATH": sources, "DYNET_CACHE_DIR": str(cache)}
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *program], env=environment, cwd=folder, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"the program ended with status {process.returncode}")
+    with tempfile.TemporaryFile() as said:
+        command = [sys.executable, *program]
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"the program ended with status {process.returncode}:\n{said.read().decode()}")
     return used.ru_utime + used.ru_stime, time.perf_counter() - began
 
 

@@ -20,13 +20,14 @@ from dynet_kernels.kernels import KERNELS, SHARD
 def sources(tmp_path_factory):
     """The CUDA C of each shard."""
     from dynet_kernels import library
-    from dynet_kernels.builders import Builders
+    from dynet_kernels.building.builders import Builders
 
     shards = [KERNELS.shard(number) for number in range(KERNELS.numbered()[-1][0] // SHARD + 1)]
     builders = Builders(tmp_path_factory.mktemp("sources"))
 
     def build(number):
-        return library.build(Source(number, shards[number], "sm_90", "nvcc"), builders).decode()
+        with builders.one() as builder:
+            return library.build(Source(number, shards[number], "sm_90", "nvcc"), builder).decode()
 
     try:
         with ThreadPoolExecutor(2) as pool:

@@ -81,6 +81,7 @@ def test_nothing_is_left_of_what_is_interrupted(places, name, moment, whole_grou
     (os.killpg if whole_group else os.kill)(process.pid, number)
     seconds = wait_until_gone(process.pid)
     _, errors = process.communicate(timeout=60)
+    print(f"{name} after {moment} s: all gone after {seconds:.2f} s")
     assert process.returncode == -number, errors
     assert seconds < SOON
     assert left_in(*places) == []

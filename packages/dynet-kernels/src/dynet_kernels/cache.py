@@ -30,7 +30,7 @@ import platformdirs
 import tvm_ffi
 import tvm_ffi_orcjit
 
-from . import sites
+from .building import sites
 
 try:
     import fcntl

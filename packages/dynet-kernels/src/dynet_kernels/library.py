@@ -6,16 +6,20 @@ import functools
 import hashlib
 import importlib.metadata
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 import tvm_ffi
 
-from . import cache, records, sharing, sites, tuning
-from .builders import BuildError, Builders
+from . import cache, records, sharing, tuning
+from .building import sites
+from .building.builders import Builder, BuildError, Builders
 from .kernels import Kernel, Kernels, registered_name, shard_name
 from .target import CpuTarget, host_cpu
 
@@ -139,9 +143,9 @@ class Library:
 
 @functools.cache
 def _sources() -> str:
-    """A digest of all that emits kernels for CPUs; what is only for GPUs and the recorder have digests of their own."""
+    """A digest of all that emits kernels for CPUs; what is for GPUs or the recorder has a digest of its own."""
     here = Path(__file__).parent
-    apart = {path for folder in ("cuda", "recorder", "tune") for path in here.glob(f"{folder}/*")}
+    apart = {path for folder in ("building", "cuda", "recorder", "tune") for path in here.glob(f"{folder}/*")}
     return digest_of(sorted({*here.rglob("*.py")} - apart))
 
 
@@ -183,42 +187,61 @@ def modules(
         return found
     builders = Builders(cache.building_site())
 
-    def make(part: Part, lock: Path) -> bytes:
-        content = build(part, builders, lock)
-        return finish(part, content) if finish else content
-
     def made(place: int):
-        return cache.load_or_make(
-            keys[place],
-            functools.partial(make, parts[place]),
-            load=load,
-            stopped=lambda: builders.stopped,
-        )
+        part = parts[place]
 
-    pool = ThreadPoolExecutor(max_workers=min(sharing.cores(), len(missing)))
+        def make(lock: Path) -> bytes:
+            content = build(part, builder, lock) if builder else build_here(part, builders.site)
+            return finish(part, content) if finish else content
+
+        # The process comes first: one that is ended while it has the lock, but nobody to compile, leaves it behind.
+        with builders.one() if sys.executable else nullcontext() as builder:
+            return cache.load_or_make(keys[place], make, load=load, stopped=lambda: builders.stopped)
+
+    waiting, done = deque(missing), SimpleQueue()
+
+    def work() -> None:
+        with suppress(IndexError):
+            while True:
+                place = waiting.popleft()
+                try:
+                    done.put((place, made(place), None))
+                except BaseException as problem:
+                    done.put((place, None, problem))
+
+    # No pool of `concurrent.futures`: an interrupt can leave its locks held. A queue of this kind is whole at any time.
+    threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
         with Progress(kind, len(missing)) as progress:
-            futures = {pool.submit(made, place): place for place in missing}
-            for future in as_completed(futures):
-                found[futures[future]] = future.result()
+            for thread in threads:
+                thread.start()
+            for _ in missing:
+                place, found[place], problem = done.get()
+                if problem is not None:
+                    raise problem
                 progress.advance()
     finally:
         builders.stop()
-        pool.shutdown(cancel_futures=True)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
         builders.close()
     return found
 
 
-def build(part: Part, builders: Builders, lock: Path | None = None) -> bytes:
+def build(part: Part, builder: Builder, lock: Path | None = None) -> bytes:
     """What a part's `build` writes, by another process."""
-    if not sys.executable:
-        with sites.folder(builders.site) as folder:
-            part.build(folder / "part.o")
-            return (folder / "part.o").read_bytes()
     try:
-        return builders.build(part, lock)
+        return builder.build(part, lock)
     except BuildError as problem:
         raise cache.CacheError(f"compiling {part.name} failed:\n{problem}") from None
+
+
+def build_here(part: Part, site: Path) -> bytes:
+    """The same by this process, where the path of Python is not known."""
+    with sites.folder(site) as folder:
+        part.build(folder / "part.o")
+        return (folder / "part.o").read_bytes()
 
 
 class Progress:

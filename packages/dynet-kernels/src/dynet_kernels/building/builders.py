@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import sites
 from .worker import receive, send
 
-PATIENCE = 1.0  # seconds in which a process should end that is told to
+PATIENCE = 0.5  # seconds in which a process should end that is told to
 CHILD = """
-import json, signal, sys
+import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
-sys.path[:], site = json.loads(sys.stdin.buffer.readline())
-from dynet_kernels import worker
+if hasattr(signal, "pthread_sigmask"):  # until there is a thread that waits for them
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
+os.write(1, b"!")
+import importlib.util, json, sys
+sys.path[:], site, folder = json.loads(sys.stdin.buffer.readline())
+# By its path: to import the whole library takes long, and nobody would listen meanwhile.
+spec = importlib.util.spec_from_file_location("building", f"{folder}/__init__.py", submodule_search_locations=[folder])
+sys.modules["building"] = importlib.util.module_from_spec(spec)
+from building import worker
 worker.main(site)
 """
 
@@ -37,7 +48,8 @@ class Builder:
             [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
         try:
-            self._stdin.write(json.dumps([sys.path, str(site)]).encode() + b"\n")
+            self._process.stdout.read(1)  # type: ignore[union-attr]  # from here on it leaves nothing behind
+            self._stdin.write(json.dumps([sys.path, str(site), str(Path(__file__).parent)]).encode() + b"\n")
         except BrokenPipeError:  # it has ended: `build` says why
             pass
 
@@ -53,7 +65,8 @@ class Builder:
         """
         answer = None
         try:
-            send(self._stdin, pickle.dumps((part, lock)))
+            send(self._stdin, b"" if lock is None else os.fsencode(lock))
+            send(self._stdin, pickle.dumps(part))
             answer = receive(self._process.stdout)  # type: ignore[arg-type]
         except BrokenPipeError:
             pass
@@ -72,13 +85,15 @@ class Builder:
         """Have the process end. A thread that waits for it is told so."""
         self._process.terminate()
 
-    def end(self) -> None:
-        """Wait until the process has ended, which was told to."""
+    def end(self) -> bool:
+        """Wait until the process has ended, which was told to. Whether it did by itself, and left nothing."""
         try:
             self._process.wait(PATIENCE)
+            return True
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            return False
 
     def close(self) -> None:
         """Close the ends of its pipes, when no thread uses them."""
@@ -99,19 +114,19 @@ class Builders:
         self._idle: list[Builder] = []
         self._lock = threading.Lock()
 
-    def build(self, part: Any, lock: Path | None) -> bytes:
-        """The same as `Builder.build`, by one that has nothing to do, or another."""
+    @contextmanager
+    def one(self) -> Iterator[Builder]:
+        """One that has nothing to do, or another, for the length of a `with` block."""
         with self._lock:
             if self.stopped:
-                raise BuildError("its process was ended")
+                raise BuildError("it was stopped")
             if not self._idle:
                 self._idle.append(Builder(self.site))
                 self._all.append(self._idle[-1])
             builder = self._idle.pop()
-        content = builder.build(part, lock)
-        with self._lock:
+        yield builder
+        with self._lock:  # not after an exception: it may have ended
             self._idle.append(builder)
-        return content
 
     def stop(self) -> None:
         """End them all."""
@@ -119,8 +134,8 @@ class Builders:
             self.stopped = True
         for builder in self._all:
             builder.tell_to_end()
-        for builder in self._all:
-            builder.end()
+        if not all([builder.end() for builder in self._all]):
+            sites.prune(self.site)
 
     def close(self) -> None:
         """Close what they leave open, when no thread uses it."""

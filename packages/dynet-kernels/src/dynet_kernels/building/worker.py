@@ -1,7 +1,8 @@
 """A process that builds parts, one after the other, and ends when nobody waits for them any more.
 
-It is asked on stdin, by pickles with their length before them, and answers so on stdout. TVM is imported by the first
-part, and works without Python's lock: so threads can watch meanwhile, and end the process at any time.
+It is asked on stdin, by the name of a lock and a pickle, each with its length before it, and answers so on stdout. TVM
+is imported by the first part, and works without Python's lock: so threads can watch meanwhile, and end the process at
+any time.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Worker:
 
     def __init__(self, site: Site):
         self.site = site
-        self.lock: Path | None = None  # the file that says that its parent has this part built
+        self.lock: Path | None = None  # the file that says that its parent has a part built
         self.work: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def end(self) -> None:
@@ -58,7 +59,8 @@ class Worker:
 
     def listen(self) -> None:
         """Take work until nobody is there to ask for it."""
-        while (asked := receive(sys.stdin.buffer)) is not None:
+        while (lock := receive(sys.stdin.buffer)) is not None and (asked := receive(sys.stdin.buffer)) is not None:
+            self.lock = Path(os.fsdecode(lock)) if lock else None
             self.work.put(asked)
         self.end()
 
@@ -69,13 +71,12 @@ class Worker:
     def build(self, asked: bytes) -> bytes:
         """What a part builds, as a pickle; or text that says why it failed."""
         try:
-            part, self.lock = pickle.loads(asked)
+            part = pickle.loads(asked)
             path = self.site.folder() / "part.o"
             part.build(path)
             answer = path.read_bytes()
         except Exception:
             answer = traceback.format_exc()
-        self.lock = None
         return pickle.dumps(answer)
 
 
@@ -87,8 +88,7 @@ def main(site: str) -> None:
     watchers = [threading.Thread(target=worker.listen, daemon=True)]
     if hasattr(signal, "sigwait"):
         signals = {signal.SIGTERM, signal.SIGHUP}
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # where the parent ignores it, too
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # where the parent ignores it, too; they are blocked
         watchers.append(threading.Thread(target=worker.wait_for_signal, args=(signals,), daemon=True))
     for watcher in watchers:
         watcher.start()

@@ -1,0 +1,1 @@
+"""Processes that compile, and the folders in which they do."""

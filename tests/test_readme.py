@@ -1,0 +1,44 @@
+"""The README tells the truth: its program runs, its figures are those of the document on performance."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_program_runs_from_an_empty_file_and_has_learned(tmp_path):
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    *losses, predicted = done.stdout.splitlines()
+    assert float(losses[-1]) < float(losses[0])
+    assert predicted == "[0, 2, 0, 2, 1]"
+    assert len([line for line in program.splitlines() if line]) <= 20
+
+
+def test_it_is_short_and_links_to_what_is_there():
+    assert len(README.splitlines()) <= 120
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_its_figures_are_those_of_the_document():
+    document = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").splitlines()
+    rows, task = set(), ""
+    for line in document:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        task = cells[0] or task
+        rows.add((task, *cells[1:8]))
+    shown = [
+        tuple(cell.strip() for cell in line.strip("|").split("|"))
+        for line in README.splitlines()
+        if re.match(r"\| .*\d", line)
+    ]
+    assert len(shown) == 4
+    assert set(shown) <= rows

@@ -650,3 +650,17 @@ def test_set_takes_a_matrix_of_the_input_s_shape_or_a_list_of_columns():
     assert x.npvalue(recalculate=True).tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     with pytest.raises(ShapeError, match=r"set: .*\(3, 2\).*\(2, 3\)"):
         x.set(np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if takes_one_list(op)], ids=lambda op: op.name)
+def test_operands_that_should_be_a_list_are_said_to_be_one(op):
+    if not hasattr(op.record, "enter"):
+        pytest.skip("a plain function, which the recorder in Python leaves as it is")
+    renew_cg()
+    x = vector()
+    for operands in ((x, x), (x, x, x)):
+        with pytest.raises(TypeError, match=rf"^{op.name}.*; the expressions are one list, {op.name}\(\[\.\.\.\]\)$"):
+            op.record(*operands)
+    with pytest.raises(TypeError) as caught:
+        op.record([x], 0, 0)
+    assert "one list" not in str(caught.value)

@@ -96,7 +96,7 @@ for epoch in range(5):
     random.shuffle(train)
     for sentence in train:
         loss = parser.loss(sentence)
-        report.loss(loss.scalar_value() if loss else 0)
+        report.loss(loss.scalar_value() if loss is not None else 0)
         if loss:
             loss.backward()
             trainer.update()

@@ -97,7 +97,7 @@ for epoch in range(5):
     for sentence in train:
         loss = parser.loss(sentence)
         report.loss(loss.scalar_value() if loss is not None else 0)
-        if loss:
+        if loss is not None:
             loss.backward()
             trainer.update()
 report.end(np.mean([h == g for s in dev for h, g in zip(eisner(parser.arcs(s.words)[1])[1:], s.heads)]))

@@ -187,6 +187,13 @@ def test_the_cache_is_cleared_of_kernels_alone(empty_cache):
     assert told == (0, f"removed 0 files (0.0 MiB) from {os.path.realpath(empty_cache)}\n", "")
 
 
+def test_a_cache_that_cannot_be_used_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    status, output, errors = answer("--clear-cache", DYNET_CACHE_DIR=str(tmp_path / "file"), **PLAIN)
+    assert status == 1 and not output
+    assert errors.startswith("python -m dynet: DYNET_CACHE_DIR cannot be used") and errors.count("\n") == 1
+
+
 def test_help_names_the_options():
     status, output, errors = answer("--help", **PLAIN)
     assert (status, errors) == (0, "")

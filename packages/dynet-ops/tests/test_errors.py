@@ -1,6 +1,7 @@
 """Bad input: one clear exception at the call, and a graph that goes on working."""
 
 import math
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -664,3 +665,29 @@ def test_operands_that_should_be_a_list_are_said_to_be_one(op):
     with pytest.raises(TypeError) as caught:
         op.record([x], 0, 0)
     assert "one list" not in str(caught.value)
+
+
+SIGNS = {
+    "+": [lambda x: x + 1, lambda x: 1 + x, lambda x: x + x],
+    "-": [lambda x: x - 1, lambda x: 1 - x, lambda x: x - x],
+    "*": [lambda x: x * 2, lambda x: 2 * x, lambda x: x * x],
+    "/": [lambda x: x / 2, lambda x: x / x],
+}
+
+
+@pytest.mark.parametrize(("sign", "use"), [(sign, use) for sign, uses in SIGNS.items() for use in uses])
+def test_an_operator_is_called_by_its_sign(sign, use):
+    renew_cg()
+    x = dy.scalarInput(1.0)
+    use(x)
+    renew_cg()
+    with pytest.raises(StaleExpressionError, match=rf"^{re.escape(sign)}: "):
+        use(x)
+
+
+def test_a_matrix_of_one_number_is_told_how_to_be_read():
+    renew_cg()
+    x = dy.inputTensor([[6.0]])
+    with pytest.raises(ArgumentTypeError, match=r"take its \.scalar_value\(\)"):
+        float(x)
+    assert float(x.scalar_value()) == 6.0

@@ -60,7 +60,9 @@ class Refusals(Hints):
 
     def _number(self) -> str:
         """What gives the numbers of this."""
-        return ".value()" if self.type.total == 1 else ".npvalue()"
+        if self.type.total > 1:
+            return ".npvalue()"
+        return ".value()" if len(self.type.dims) <= 1 else ".scalar_value()"
 
     def _refuse_float(self) -> NoReturn:
         raise ArgumentTypeError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dynet_core.errors import ShapeError
@@ -21,6 +23,12 @@ _times = with_number("times_number", "*", lambda x, c: x * c, lambda dy, c: dy *
 _from = with_number("from_number", "-", lambda x, c: c - x, lambda dy: -dy)
 _over = with_number("over_number", "/", lambda x, c: x / c, lambda dy, c: dy / c)
 _into = with_number("into_number", "/", lambda x, c: c / x, lambda x, y, dy: -dy * y / x)
+
+
+def _minus(x: Expression, number: Any) -> Expression:
+    """x - c is recorded as x + -c."""
+    graph_of("-", (x,))
+    return _plus(x, -number_of("-", number))
 
 
 @elementwise(
@@ -45,7 +53,7 @@ def add(a: Expression, b: Expression) -> Expression:
     gradients={"a": lambda dy: dy, "b": lambda dy: -dy},
     reference=np.subtract,
     scalars=True,
-    with_number=lambda x, c: _plus(x, -number_of("-", c)),
+    with_number=_minus,
     operator="-",
 )
 def subtract(a: Expression, b: Expression) -> Expression:

@@ -160,8 +160,11 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def clear_cache() -> None:
-    directory = cache.cache_directory()
-    count, size = cache.clear()
+    try:
+        directory = cache.cache_directory()
+        count, size = cache.clear()
+    except cache.CacheError as problem:
+        sys.exit(f"python -m dynet: {problem}")
     print(f"removed {count} file{'' if count == 1 else 's'} ({size / 2**20:.1f} MiB) from {directory}")
 
 

@@ -13,13 +13,13 @@ from dynet_kernels import sharing
 def many_cores(monkeypatch):
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sharing, "_cores", lambda: 6)
+    monkeypatch.setattr(sharing, "cores", lambda: 6)
     monkeypatch.setattr(sharing, "_quota", lambda: 7)
 
 
 def test_a_thread_for_each_core_unless_there_are_many(monkeypatch):
     assert sharing.available() == 6
-    monkeypatch.setattr(sharing, "_cores", lambda: 96)
+    monkeypatch.setattr(sharing, "cores", lambda: 96)
     assert sharing.available() == 7
     monkeypatch.setattr(sharing, "_quota", lambda: 96)
     assert sharing.available() == sharing.MOST

@@ -1,10 +1,12 @@
 """Ops that are recorded from templates: as Python records them, and only where that follows from the arguments."""
 
 import gc
+import operator
 import threading
 
 import numpy as np
 import pytest
+from op_checks import python_calls
 
 import dynet_ops as dy
 from dynet_core import (
@@ -148,6 +150,16 @@ def test_an_op_written_in_python_is_recorded_without_it(op):
         assert op(x=x, y=y, by=0.25).value() == [2.5, (k + 0.25) * 3]
     assert calls.count(0.5) == 3
     assert calls.count(0.25) == 3  # the same call by keyword
+
+
+@compiled
+@pytest.mark.parametrize("power", [2, 2.5, -1])
+def test_a_power_by_its_operator_is_recorded_without_python(power):
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    values = [(x**power).value() for _ in range(TIMES)]
+    assert python_calls(operator.pow, x, power) == []
+    assert values == [pytest.approx([1.0, 2.0**power])] * TIMES
 
 
 @compiled

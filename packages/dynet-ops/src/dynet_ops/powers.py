@@ -11,6 +11,7 @@ from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.record import one_operand
 from dynet_core.signature import Signature
+from dynet_core.templates import with_templates
 from dynet_kernels import formula as f
 
 from .elementwise import cube, square
@@ -84,6 +85,7 @@ def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     ...
 
 
-Expression.__pow__, Expression.__rpow__ = OPERATORS["**"], _with_base  # type: ignore[method-assign]
+Expression.__pow__ = with_templates(OPERATORS["**"])  # type: ignore[method-assign]
+Expression.__rpow__ = _with_base  # type: ignore[method-assign]
 
 __all__ = ["pow"]

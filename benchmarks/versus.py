@@ -6,7 +6,7 @@ Rows are tasks, of `tasks/`, or single rows of theirs, by name and minibatch; bo
 pair is two new processes, since one process differs from the next by some percent, whatever is measured. They take
 turns with the same minibatches, and which is first alternates; the pair's ratio, new speed over old, is the median of
 its turns'. A figure is the median over the pairs with its 95 % interval (by order statistics: nothing is assumed of the
-noise). Rows whose interval is wider than 0.06 get more pairs.
+noise). Rows whose interval is wider than 0.06 of it get more pairs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def of_tree(name: str, root: Path) -> Competitor:
 def ratios(row: Row, competitors: list[Competitor], options: argparse.Namespace) -> list[float]:
     """Those of as many pairs as it takes; of fewer where one fails."""
     pairs: list[float] = []
-    while len(pairs) < options.rounds or (len(pairs) < options.most and width(pairs) > WIDTH):
+    while len(pairs) < options.rounds or (
+        len(pairs) < options.most and width(pairs) > WIDTH * statistics.median(pairs)
+    ):
         ratio = ratio_of_pair(row, competitors, options)
         if ratio is None:
             break

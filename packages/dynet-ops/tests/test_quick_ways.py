@@ -136,6 +136,16 @@ def test_operators_with_expressions(x, model, name):
         check_quick(getattr(operator, name), a, b)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_expressions_that_scale_others(x, batch):
+    scalar, many = dy.scalarInput(2.0), dy.inputTensor(np.arange(3.0 * batch).reshape(3, batch), batched=batch > 1)
+    matrix = dy.inputTensor(np.arange(12.0).reshape(4, 3))
+    for operand in (x, many, matrix):
+        check_quick(operator.mul, scalar, operand)
+        check_quick(operator.mul, operand, scalar)
+        assert (scalar * operand).npvalue() == pytest.approx(2 * operand.npvalue())
+
+
 def test_numbers_have_their_values(x):
     """Of the quick ways, in each operand's place; the first call of each is the slow one."""
     for number in (2, 0.5, -1, -1.0, 3.0, 1 << 30):
@@ -168,6 +178,22 @@ def test_rows_of_tables(x, model):
     for row in (0, 4):
         check_quick(operator.getitem, model.table, row)
         check_quick(model.table.lookup, row)
+
+
+def test_rows_of_tables_that_are_not_trained(x, model):
+    for look in (lambda: model.table.lookup(2, False), lambda: model.table.lookup(2, update=False)):
+        look()
+        called = [name.rpartition(".")[2] for name in python_calls(look)]
+        assert called[-1] == "_fixed" and "append" not in called  # the recorder adds it
+        assert look().npvalue() == pytest.approx(model.table.row_as_array(2))
+    rows = dy.sum_batches(model.table.batch([0, 2, 2], update=False))
+    assert rows.npvalue() == pytest.approx(model.table.rows_as_array([0, 2, 2]).sum(0))
+    trained = model.table.lookup(1)
+    loss = dy.dot_product(model.table.lookup(1, update=False) + dy.sum_batches(rows), trained)
+    loss.backward()
+    gradient = model.table.grad_as_array()
+    assert gradient[1] == pytest.approx((rows + trained).npvalue()) and not gradient[[0, 2, 3, 4]].any()
+    model.table.scale_gradient(0)
 
 
 def test_inputs(x):

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, graph_of, two_operands
 from dynet_core.recorder import negative as minus
 from dynet_core.recorder import operator
+from dynet_core.signature import Signature
 
 from .elementwise import negative
 from .kinds import OPERATORS, elementwise
@@ -134,21 +136,29 @@ colwise_add = register(
 )
 
 
-def _product(a: Expression, b: Expression) -> Expression | None:
-    """`*` is the matrix product, except that a single number multiplies every element."""
-    matrices = len(a.type.dims) <= 2 and len(b.type.dims) <= 2 and a.type.columns == b.type.rows
-    return OPERATORS["*"](a, b) if not matrices and (a.type.size == 1 or b.type.size == 1) else None
+def _scales(a: Dim, b: Dim) -> bool:
+    """Whether `*` is no matrix product: a single number multiplies every element."""
+    matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
+    return not matrices and (a.size == 1 or b.size == 1)
 
 
-_matmul = two_operands("*", matmul_signature, _product, _times)
+def _product(a: Dim, b: Dim) -> Signature:
+    return OPERATORS["*"].signature_of(a, b) if _scales(a, b) else matmul_signature(a, b)
+
+
+def _repeated_product(a: Expression, b: Expression) -> Expression | None:
+    return OPERATORS["*"].repeating(a, b) if _scales(a.type, b.type) else None
+
+
+_multiply = two_operands("*", _product, _repeated_product, _times)
 
 
 def _install() -> None:
     """Give expressions their operators."""
-    plus, less, divided = OPERATORS["+"], OPERATORS["-"], OPERATORS["/"]
+    plus, less, divided = (OPERATORS[sign].record() for sign in "+-/")
     operator("add", plus, _plus, _plus, plus, _plus)
     operator("subtract", less, _plus, _from, less, _from)
-    operator("multiply", _matmul, _times, _times, _matmul, _times)
+    operator("multiply", _multiply, _times, _times, _multiply, _times)
     operator("true_divide", divided, _over, _into, divided, _into)
     minus(negative)
 

@@ -9,6 +9,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dynet_core.dim import Dim
@@ -173,9 +174,12 @@ def elementwise(
         elif len(operands) == 2:
             record = two_operands(name, signature_of, _repeating(name, name, scalars, rank), with_number)
             if operator:
-                repeating = _repeating(name, operator, scalars, rank)
-                numbers = operator_with_number or with_number
-                OPERATORS[operator] = two_operands(operator, _named(name, signature_of), repeating, numbers)
+                OPERATORS[operator] = Operator(
+                    operator,
+                    _named(name, signature_of),
+                    _repeating(name, operator, scalars, rank),
+                    operator_with_number or with_number,
+                )
         else:
             raise TypeError(f"{name}: an elementwise op has one or two operands")
         return finished(
@@ -262,8 +266,22 @@ def _first_moving(extents: Sequence[int]) -> int:
     return next(place for place, extent in enumerate(extents) if extent > 1)
 
 
-OPERATORS: dict[str, Callable[[Expression, Expression], Expression]] = {}
-"""The recording functions of operators that are ops by another name: they differ in what errors call them."""
+@dataclass(frozen=True)
+class Operator:
+    """An operator that is an op by another name, which errors call it by: see `two_operands`."""
+
+    name: str
+    signature_of: Callable[..., Signature]
+    repeating: Callable[[Expression, Expression], Expression | None]
+    with_number: Callable[..., Any] | None
+
+    def record(self) -> Callable[[Expression, Expression], Expression]:
+        """A recording function."""
+        return two_operands(self.name, self.signature_of, self.repeating, self.with_number)
+
+
+OPERATORS: dict[str, Operator] = {}
+"""Operators that are ops, by their signs."""
 
 
 def _named(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:

@@ -85,7 +85,7 @@ def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     ...
 
 
-Expression.__pow__ = with_templates(OPERATORS["**"])  # type: ignore[method-assign]
+Expression.__pow__ = with_templates(OPERATORS["**"].record())  # type: ignore[method-assign]
 Expression.__rpow__ = _with_base  # type: ignore[method-assign]
 
 __all__ = ["pow"]

@@ -124,19 +124,22 @@ class RNNState:
         """
         run, places = self._run, self._places
         try:
-            if places is None or x.version != run.version or not run.plain or run.graph.watch is not None:
+            form = self._form
+            if x.version != run.version or not run.plain or run.graph.watch is not None:
                 return self._add_unusual(x)
-            head, above, form = self._form.known[x.type]
+            if places is None and not form.starts:
+                return self._add_unusual(x)
+            head, above, form = form.known[x.type]
         except (AttributeError, KeyError):
             return self._add_unusual(x)
         top = form.top
-        output = commit(top, 2, head, (places[0], x), run.version)
+        output = commit(top, 2, head, (places[0], x) if places else (x,), run.version)
         if output is None:
             return self._add_unusual(x)
         if above:
             found = [output.at]
             for layer, head in above:
-                output = commit(top, 2, head, (places[layer], output), run.version)
+                output = commit(top, 2, head, (places[layer], output) if places else (output,), run.version)
                 found.append(output.at)
             places = tuple(found)
         else:

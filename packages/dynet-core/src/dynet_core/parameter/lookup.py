@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -90,15 +90,19 @@ class LookupParameters(Trained):
 
     def lookup(self, index: Index, update: bool = True) -> Expression:
         """Row `index` as an expression; nothing is copied."""
+        if not self._is_trained_by("lookup", update):
+            return _fixed_row(self._fixed(), index)
+        return self._row(self, index, ROW_FUNCTIONS)
+
+    def _row(self, operand: Expression, index: Index, functions: Iterable[Any]) -> Expression:
+        """Row `index` of this table, which an operand stands for. The functions record the next one."""
         index, graph = checked_index("lookup", index), draft()
         if not 0 <= index < self.rows:
-            graph_of("lookup", (self,))  # raises if there are no rows
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
-        operand, signature = self._operand_for(update), _row_signature(self.type)
-        if update is True:
-            for record in ROW_FUNCTIONS:
-                record.enter((self.type,), signature.at, signature.dim, self.rows)
-        return graph.append(signature, (operand, index))
+        signature = _row_signature(self.type)
+        for record in functions:
+            record.enter((operand.type,), signature.at, signature.dim, self.rows)
+        return graph.append(signature, (self._operand if operand is self else operand.at, index))
 
     def batch(self, i: Iterable[Index], update: bool = True) -> Expression:
         """Several rows as one expression with a batch element each.
@@ -106,20 +110,23 @@ class LookupParameters(Trained):
         Args:
             i: the rows.
         """
-        operand = self._operand_for(update)
+        if not self._is_trained_by("lookup_batch", update):
+            return _fixed_batch(self._fixed(), i)
+        return self._rows(self, i, BATCH_FUNCTIONS)
+
+    def _rows(self, operand: Expression, i: Iterable[Index], functions: Iterable[Any]) -> Expression:
+        """Some rows of this table, which an operand stands for. The functions record the next ones."""
         indices = checked_indices("lookup_batch", i, self.rows, self._name)
         signature = _batch_signature(self.type, len(indices))
-        if update is True:
-            for record in BATCH_FUNCTIONS:
-                record.enter((self.type, len(indices)), signature.at, signature.dim, self.rows)
-        return draft().append(signature, [operand, *indices])
+        for record in functions:
+            record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
+        return draft().append(signature, [self._operand if operand is self else operand.at, *indices])
 
-    def _operand_for(self, update: bool) -> int:
-        """The operand that stands for this table when it is, or is not, to be trained. One of size 0 is refused."""
-        trained = update is True or checked_flag("lookup", "update", update)
+    def _is_trained_by(self, name: str, update: bool) -> bool:
+        """What a flag says that a user gave to `lookup`. A table of size 0 is refused."""
         if not self.type.total:
-            graph_of("lookup", (self,))
-        return self._operand if trained else -1 - self._storage.fixed_row()
+            graph_of(name, (self,))
+        return update is True or checked_flag(name, "update", update)
 
     @property
     def shape(self) -> Shape:
@@ -213,5 +220,9 @@ class LookupParameters(Trained):
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
 """The functions that look up one row, and several: those that call these methods add themselves."""
+FIXED_ROW_FUNCTIONS = [function("index", lambda table, index: table._source._row(table, index, FIXED_ROW_FUNCTIONS))]
+FIXED_BATCH_FUNCTIONS = [function("indices", lambda table, i: table._source._rows(table, i, FIXED_BATCH_FUNCTIONS))]
+(_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
+"""The same of tables that are not to be trained, which constants stand for."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

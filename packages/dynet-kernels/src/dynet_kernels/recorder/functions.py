@@ -7,7 +7,7 @@ from .arrays import record_array
 from .extension import CFunction
 from .inputs import draw, record_scalar, record_vector, renew_keys, take, take_inputs, take_keyed, write_inputs
 from .memory import cut, more_room, renew, renew_quickly
-from .objects import CALLED, called, count_in_order
+from .objects import called, count_in_order
 from .operations import (
     negative,
     operator,
@@ -33,7 +33,7 @@ FUNCTIONS = {
     "nothing": of_node(read_nothing),
     "address": of_node(read_address),
     "differentiate": of_node(differentiate, recalculates=False),
-    "renew_quickly": CFunction(CALLED, renew_quickly),
+    "renew_quickly": renew_quickly,
     "one": called(1, record_one),
     "two": called(2, record_two),
     "many": called(1, record_list),
@@ -47,13 +47,13 @@ FUNCTIONS = {
     "vector": called(1, record_vector),
     "array": called(1, record_array),
     "set": called(2, set_values),
-    "template": CFunction(CALLED, template),
-    "key": CFunction(CALLED, key),
-    "commit": CFunction(CALLED, commit),
-    "handle": CFunction(CALLED, handle),
-    "sequence": CFunction(CALLED, sequence),
-    "take": CFunction(CALLED, take),
-    "take_keyed": CFunction(CALLED, take_keyed),
+    "template": template,
+    "key": key,
+    "commit": commit,
+    "handle": handle,
+    "sequence": sequence,
+    "take": take,
+    "take_keyed": take_keyed,
     "draw": CFunction((), draw),
     **{name: operator(name) for name in words.OPERATORS},
     "negative": CFunction(("x",), negative, gathered=True),

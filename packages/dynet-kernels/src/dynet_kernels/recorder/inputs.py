@@ -8,9 +8,9 @@ from tvm.tirx.script import builder as T
 from .. import tir
 from ..tir import Counter, int64, let, when
 from . import words
-from .objects import NULL, Call, Outcome, both, extern, is_number, items_of, not_
+from .objects import NULL, both, extern, is_number, items_of, not_, taking
 from .recording import Recording, give_back, thread_graph, with_graph
-from .structures import Function, Graph, List, Object, Shared, Tuple, words_at
+from .structures import Graph, List, Object, Shared, Tuple, words_at
 from .tables import find
 
 
@@ -46,22 +46,16 @@ def store_number(inputs, place, object_at, fine):
             fine.set(int64(0))
 
 
-def take(shared_at, function_at, arguments, count, keywords, out):
+@taking(1)
+def take(shared, function, call, outcome):
     """take(numbers): keep a tuple of numbers among the inputs. Gives where they begin."""
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(function, arguments, count, keywords)
-    with when(call.has(1)):
-        take_numbers(shared, call[0], outcome, int64(0))
-    outcome.otherwise(function.slow, arguments, count, keywords)
+    take_numbers(shared, call[0], outcome, int64(0))
 
 
-def take_keyed(shared_at, function_at, arguments, count, keywords, out):
+@taking(1)
+def take_keyed(shared, function, call, outcome):
     """take_keyed(numbers): keep a new key and a tuple of numbers among the inputs. Gives where the key is."""
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(function, arguments, count, keywords)
-    with when(call.has(1)):
-        take_numbers(shared, call[0], outcome, int64(1 + len(words.KEY)))
-    outcome.otherwise(function.slow, arguments, count, keywords)
+    take_numbers(shared, call[0], outcome, int64(1 + len(words.KEY)))
 
 
 def take_numbers(shared, numbers_at, outcome, before):

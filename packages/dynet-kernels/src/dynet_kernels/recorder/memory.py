@@ -8,9 +8,9 @@ from ..tir import int64, let, when
 from . import words
 from .extension import CFunction
 from .inputs import key_before
-from .objects import NULL, Call, Outcome, extern
+from .objects import NULL, extern, taking
 from .recording import thread_graph
-from .structures import Function, Graph, Shared, words_at
+from .structures import Graph, Shared, words_at
 
 LINK = 64  # bytes before a buffer, of which the first word links those that have been outgrown
 
@@ -91,18 +91,15 @@ def renew(shared_at, graph_at, out):
     T.buffer_store(words_at(out), graph.version, [int64(0)])
 
 
-def renew_quickly(shared_at, function_at, arguments, count, keywords, out):
+@taking(0)
+def renew_quickly(shared, function, call, outcome):
     """renew_cg() of a graph of which nothing unusual is left."""
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(function, arguments, count, keywords)
-    with when(call.has(0)):
-        graph_at = thread_graph(shared)
-        with when(graph_at != int64(NULL)):
-            graph = Graph(graph_at)
-            with when(graph.unusual == int64(0)):
-                renew_words(shared, graph)
-                outcome.give_known(graph.object)
-    outcome.otherwise(function.slow, arguments, count, keywords)
+    graph_at = thread_graph(shared)
+    with when(graph_at != int64(NULL)):
+        graph = Graph(graph_at)
+        with when(graph.unusual == int64(0)):
+            renew_words(shared, graph)
+            outcome.give_known(graph.object)
 
 
 def cut(shared_at, graph_at, nodes, length, inputs_length, out):

@@ -131,7 +131,8 @@ class Call:
     """What a function was called with: its arguments by place. Those by keyword may be the last, in their order."""
 
     def __init__(self, function, arguments, count, keywords):
-        self._words, self._count = words_at(arguments), Counter(let(T.bitwise_and(count, int64(COUNT))))
+        self._function, self.arguments, self._words = function, arguments, words_at(arguments)
+        self._count, self._given, self._names = Counter(let(T.bitwise_and(count, int64(COUNT)))), count, keywords
         with when(keywords != int64(NULL)):
             self._count.set(extern("dynet_count_in_order", function.address, self._count.get(), keywords))
 
@@ -145,22 +146,46 @@ class Call:
     def __getitem__(self, place):
         return let(self._words[int64(place)])
 
+    def otherwise(self, outcome):
+        """Leave what is undone to the Python function; keywords that are in order are arguments by place."""
+        with outcome.undone():
+            in_order = let(T.And(self._names != int64(NULL), self._count.get() >= int64(0)))
+            count = let(T.if_then_else(in_order, self._count.get(), self._given))
+            names = let(T.if_then_else(in_order, int64(NULL), self._names))
+            outcome.otherwise(self._function.slow, self.arguments, count, names)
+
 
 # What CPython calls: f(self, arguments, count, keywords).
 CALLED = ("function", "arguments", "count", "keywords")
 
 
+def taking(*counts):
+    """Make a C function of its quick way, emit(shared, function, call, outcome), for so many arguments, or any number.
+
+    The Python function does what the quick way does not.
+    """
+
+    def decorate(emit):
+        def emitted(shared_at, function_at, arguments, count, keywords, out):
+            shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
+            call = Call(function, arguments, count, keywords)
+            with when(either(*map(call.has, counts)) if counts else call.count() >= int64(0)):
+                emit(shared, function, call, outcome)
+            call.otherwise(outcome)
+
+        return CFunction(CALLED, emitted)
+
+    return decorate
+
+
 def called(operands, record):
     """A function of `operands` operands."""
 
-    def emit(shared_at, function_at, arguments, count, keywords, out):
-        shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-        call = Call(function, arguments, count, keywords)
-        with when(call.has(operands)):
-            record(shared, function, *[call[place] for place in range(operands)], outcome)
-        outcome.otherwise(function.slow, arguments, count, keywords)
+    @taking(operands)
+    def quick(shared, function, call, outcome):
+        record(shared, function, *[call[place] for place in range(operands)], outcome)
 
-    return CFunction(CALLED, emit)
+    return quick
 
 
 def count_in_order(shared_at, function_at, count, keywords, out):

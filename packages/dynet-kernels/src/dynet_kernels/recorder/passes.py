@@ -8,10 +8,9 @@ from .. import layout as at
 from .. import tir
 from ..layout import SLOT
 from ..tir import Counter, int64, let, when
-from .extension import CFunction
-from .objects import CALLED, NULL, Call, Outcome, both, extern
+from .objects import NULL, both, extern, taking
 from .recording import with_graph
-from .structures import Expression, Function, Graph, List, Object, Shared, words_at
+from .structures import Expression, Graph, List, Object, Shared, words_at
 from .tables import find
 
 
@@ -105,9 +104,9 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
                     with when(both(outcome.done.get() == int64(0), made.get() != int64(NULL))):
                         T.evaluate(T.call_extern("int32", "Py_DecRef", made.get()))
 
-    def emitted(shared_at, function_at, arguments, count, keywords, out):
-        shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-        call, flag = Call(function, arguments, count, keywords), Counter(int64(-1))
+    @taking(1, 2)
+    def method(shared, function, call, outcome):
+        flag = Counter(int64(-1))
         with when(call.has(1)):
             flag.set(int64(0))
         with when(call.has(2)):
@@ -117,9 +116,8 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
                 flag.set(int64(1))
         with when(flag.get() >= int64(0)):
             computed(shared, function, call[0], let(flag.get()), outcome)
-        outcome.otherwise(function.slow, arguments, count, keywords)
 
-    return CFunction(CALLED, emitted)
+    return method
 
 
 def float_object(value):

@@ -7,9 +7,7 @@ from tvm.tirx.script import builder as T
 from ..tir import Counter, int64, let, when
 from .objects import (
     NULL,
-    Call,
     Int,
-    Outcome,
     both,
     either,
     extern,
@@ -19,89 +17,80 @@ from .objects import (
     is_sequence,
     items_of,
     not_,
+    taking,
 )
 from .recording import Recording, become_node, give_back, take_expression, thread_graph
-from .structures import Expression, Function, Graph, List, Object, Shared, Tuple, words_at
+from .structures import Expression, Graph, List, Object, Tuple, words_at
 
 
-def commit(shared_at, function_at, arguments, count, keywords, out):
+@taking(5)
+def commit(shared, function, call, outcome):
     """commit(dim, nodes, head, operands, version): a record of the integers of the tuple `head` and of `operands`.
 
     Gives the expression of its last node. None if the graph is of another version, or an operand is neither an int nor
     an expression of it. It works for graphs that something watches, too.
     """
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(function, arguments, count, keywords)
-    with when(call.has(5)):
-        dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
-        graph_at = thread_graph(shared)
-        sequences = both(
-            graph_at != int64(NULL),
-            is_int(shared, nodes_at),
-            is_int(shared, call[4]),
-            Object(head_at).type == shared.tuple,
-            is_sequence(shared, operands_at),
-        )
-        with when(sequences):
-            graph = Graph(graph_at)
-            head, operands = words_at(items_of(shared, head_at)), words_at(items_of(shared, operands_at))
-            head_size, size = let(Tuple(head_at).size), let(Tuple(operands_at).size)
-            nodes, wanted = Int(nodes_at), Int(call[4])
-            version = let(graph.version)
-            fine = Counter(T.if_then_else(wanted.value == version, nodes.fits.get(), int64(0)))
-            for items, length in ((head, head_size), (operands, size)):
-                with T.serial(int64(0), length) as place:
-                    item = let(items[place])
-                    good = either(
-                        is_int(shared, item), both(is_expression(shared, item), fits(Expression(item), version))
-                    )
-                    with when(not_(good)):
-                        fine.set(int64(0))
-            with when(fine.get() != int64(0)):
-                with Recording(shared, outcome, graph, head_size + size, nodes.value) as new:
-                    for items, length, begin in ((head, head_size, int64(0)), (operands, size, head_size)):
-                        with T.serial(int64(0), length) as place:
-                            item = let(items[place])
-                            number = Counter(int64(0))
-                            with when(is_int(shared, item)):
-                                value = Int(item)
-                                number.set(value.value)
-                                with when(value.fits.get() == int64(0)):
-                                    fine.set(int64(0))
-                            with when(not_(is_int(shared, item))):
-                                number.set(Expression(item).at)
-                            new.write(begin + place, number.get())
-                    with when(fine.get() != int64(0)):
-                        new.finish(dim)
-                    with when(fine.get() == int64(0)):  # an int of more than 63 bits: nothing has been recorded
-                        give_back(shared, new.node)
-    outcome.otherwise(function.slow, arguments, count, keywords)
+    dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
+    graph_at = thread_graph(shared)
+    sequences = both(
+        graph_at != int64(NULL),
+        is_int(shared, nodes_at),
+        is_int(shared, call[4]),
+        Object(head_at).type == shared.tuple,
+        is_sequence(shared, operands_at),
+    )
+    with when(sequences):
+        graph = Graph(graph_at)
+        head, operands = words_at(items_of(shared, head_at)), words_at(items_of(shared, operands_at))
+        head_size, size = let(Tuple(head_at).size), let(Tuple(operands_at).size)
+        nodes, wanted = Int(nodes_at), Int(call[4])
+        version = let(graph.version)
+        fine = Counter(T.if_then_else(wanted.value == version, nodes.fits.get(), int64(0)))
+        for items, length in ((head, head_size), (operands, size)):
+            with T.serial(int64(0), length) as place:
+                item = let(items[place])
+                good = either(is_int(shared, item), both(is_expression(shared, item), fits(Expression(item), version)))
+                with when(not_(good)):
+                    fine.set(int64(0))
+        with when(fine.get() != int64(0)):
+            with Recording(shared, outcome, graph, head_size + size, nodes.value) as new:
+                for items, length, begin in ((head, head_size, int64(0)), (operands, size, head_size)):
+                    with T.serial(int64(0), length) as place:
+                        item = let(items[place])
+                        number = Counter(int64(0))
+                        with when(is_int(shared, item)):
+                            value = Int(item)
+                            number.set(value.value)
+                            with when(value.fits.get() == int64(0)):
+                                fine.set(int64(0))
+                        with when(not_(is_int(shared, item))):
+                            number.set(Expression(item).at)
+                        new.write(begin + place, number.get())
+                with when(fine.get() != int64(0)):
+                    new.finish(dim)
+                with when(fine.get() == int64(0)):  # an int of more than 63 bits: nothing has been recorded
+                    give_back(shared, new.node)
 
 
-def sequence(shared_at, function_at, arguments, count, keywords, out):
+@taking(5)
+def sequence(shared, function, call, outcome):
     """sequence(result, head, xs, dim, version): a record of the ints of `head` and of a list of nodes, all of one Dim.
 
     Its first node is followed by one for each of the list: gives a list of these, whose Dim is `result`. None if the
     graph is of another version, or what is in the list is no such node.
     """
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(function, arguments, count, keywords)
-    with when(call.has(5)):
-        result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
-        graph_at = thread_graph(shared)
-        kinds = Object(head_at).type == shared.tuple, Object(list_at).type == shared.list, is_int(shared, version_at)
-        with when(both(graph_at != int64(NULL), *kinds)):
-            size = let(List(list_at).size)
-            made = extern("PyList_New", size)  # first: it may collect garbage, and that may run any program
-            with when(made == int64(NULL)):
-                outcome.give(made)
-            with when(made != int64(NULL)):
-                add_sequence(
-                    shared, Graph(graph_at), outcome, result, head_at, list_at, dim, Int(version_at), made, size
-                )
-                with outcome.undone():
-                    T.evaluate(T.call_extern("int32", "Py_DecRef", made))
-    outcome.otherwise(function.slow, arguments, count, keywords)
+    result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
+    graph_at = thread_graph(shared)
+    kinds = Object(head_at).type == shared.tuple, Object(list_at).type == shared.list, is_int(shared, version_at)
+    with when(both(graph_at != int64(NULL), *kinds)):
+        size = let(List(list_at).size)
+        made = extern("PyList_New", size)  # first: it may collect garbage, and that may run any program
+        with when(made == int64(NULL)):
+            outcome.give(made)
+        with when(made != int64(NULL)):
+            add_sequence(shared, Graph(graph_at), outcome, result, head_at, list_at, dim, Int(version_at), made, size)
+            with outcome.undone():
+                T.evaluate(T.call_extern("int32", "Py_DecRef", made))
 
 
 def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, made, size):
@@ -153,18 +142,15 @@ def fail(outcome, object_at):
     T.evaluate(T.call_extern("int32", "Py_DecRef", object_at))
 
 
-def handle(shared_at, function_at, arguments, count, keywords, out):
+@taking(2)
+def handle(shared, function, call, outcome):
     """handle(at, dim): an expression of a node of this thread's graph."""
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    call = Call(function, arguments, count, keywords)
-    with when(call.has(2)):
-        graph_at = thread_graph(shared)
-        with when(both(graph_at != int64(NULL), is_int(shared, call[0]))):
-            graph, at = Graph(graph_at), Int(call[0])
-            with when(T.And(at.fits.get() != int64(0), T.And(at.value >= int64(0), at.value < graph.nodes))):
-                taken = Counter(int64(NULL))
-                take_expression(shared, taken)
-                outcome.give(taken.get())
-                with when(taken.get() != int64(NULL)):
-                    become_node(let(taken.get()), at.value, graph.version, call[1])
-    outcome.otherwise(function.slow, arguments, count, keywords)
+    graph_at = thread_graph(shared)
+    with when(both(graph_at != int64(NULL), is_int(shared, call[0]))):
+        graph, at = Graph(graph_at), Int(call[0])
+        with when(T.And(at.fits.get() != int64(0), T.And(at.value >= int64(0), at.value < graph.nodes))):
+            taken = Counter(int64(NULL))
+            take_expression(shared, taken)
+            outcome.give(taken.get())
+            with when(taken.get() != int64(NULL)):
+                become_node(let(taken.get()), at.value, graph.version, call[1])

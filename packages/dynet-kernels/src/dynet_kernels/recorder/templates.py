@@ -14,9 +14,7 @@ from . import words
 from .inputs import put_key
 from .objects import (
     NULL,
-    Call,
     Int,
-    Outcome,
     both,
     either,
     extern,
@@ -25,9 +23,10 @@ from .objects import (
     is_index,
     is_sequence,
     items_of,
+    taking,
 )
 from .recording import Recording, with_graph
-from .structures import Expression, Function, List, Object, Shared, Template, words_at, words_on_stack
+from .structures import Expression, List, Object, Template, words_at, words_on_stack
 from .tables import Found, mixed
 
 # The lowest two bits of a word say what it is of; a Dim's address, of an expression, has none of them.
@@ -39,14 +38,14 @@ LARGEST = 1 << 60
 class Key:
     """The key of a call, and its expressions' numbers in their order; `fine`: whether there is one."""
 
-    def __init__(self, shared, version, arguments, count):
+    def __init__(self, shared, version, call):
         self.words, self.nodes = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
         self.size, self.expressions, self.fine = Counter(int64(1)), Counter(int64(0)), Counter(int64(1))
         with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
             T.buffer_store(self.words, int64(0), [place])
-        with T.serial(int64(0), count) as place:
-            argument = let(words_at(arguments)[place])
-            items_at, items = Counter(arguments + place * int64(8)), Counter(int64(1))
+        with T.serial(int64(0), call.count()) as place:
+            argument = let(words_at(call.arguments)[place])
+            items_at, items = Counter(call.arguments + place * int64(8)), Counter(int64(1))
             with when(is_sequence(shared, argument)):
                 size = let(List(argument).size)
                 self._add(size * int64(4) + int64(SIZE))
@@ -107,16 +106,17 @@ class Key:
         return Found(function, words.TEMPLATE_KEY, let(self.size.get()), same, let(value.get()))
 
 
+@taking()
 @with_graph
-def record_template(shared, graph, version, function, arguments, count, outcome):
+def template(shared, graph, version, function, call, outcome):
     """Record what the template says that there is under the arguments' key."""
-    key = Key(shared, version, arguments, count)
+    key = Key(shared, version, call)
     with when(key.fine.get() != int64(0)):
         with key.found(function) as row:
-            template = Template(row.signature)
+            known = Template(row.signature)
             parts = words_at(let(row.signature + int64(8 * len(words.TEMPLATE))))
-            length, inputs = let(template.length), let(template.inputs)
-            with Recording(shared, outcome, graph, length, let(template.nodes), inputs) as new:
+            length, inputs = let(known.length), let(known.inputs)
+            with Recording(shared, outcome, graph, length, let(known.nodes), inputs) as new:
                 first_node, first_input = let(graph.nodes), let(graph.inputs_length)
                 with T.serial(int64(0), length) as place:
                     kind, number = let(parts[place * int64(2)]), Counter(parts[place * int64(2) + int64(1)])
@@ -131,33 +131,17 @@ def record_template(shared, graph, version, function, arguments, count, outcome)
                 with T.serial(int64(0), inputs) as place:
                     bits = let(parts[length * int64(2) + place])
                     T.buffer_store(raw, T.Cast("int32", bits), [first_input + place])
-                with T.serial(int64(0), template.keys) as place:
+                with T.serial(int64(0), known.keys) as place:
                     put_key(shared, graph, let(first_input + parts[length * int64(2) + inputs + place]))
                 graph.inputs_length = first_input + inputs
                 new.finish(row.result)
 
 
-def template(shared_at, function_at, arguments, count, keywords, out):
-    """A function of any arguments that have a key."""
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    given = let(Call(function, arguments, count, keywords).count())
-    with when(given >= int64(0)):
-        record_template(shared, function, arguments, given, outcome)
-    outcome.otherwise(function.slow, arguments, count, keywords)
-
-
-def key(shared_at, function_at, arguments, count, keywords, out):
-    """key(*arguments): the key of a call as bytes; None if it has none."""
-    shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
-    given = let(Call(function, arguments, count, keywords).count())
-    with when(given >= int64(0)):
-        key_as_bytes(shared, arguments, given, outcome)
-    outcome.otherwise(function.slow, arguments, count, keywords)
-
-
+@taking()
 @with_graph
-def key_as_bytes(shared, graph, version, arguments, count, outcome):
-    found = Key(shared, version, arguments, count)
+def key(shared, graph, version, function, call, outcome):
+    """key(*arguments): the key of a call as bytes; None if it has none."""
+    found = Key(shared, version, call)
     with when(found.fine.get() != int64(0)):
         made = extern("PyBytes_FromStringAndSize", NULL, int64(8 * words.TEMPLATE_KEY))
         outcome.give(made)

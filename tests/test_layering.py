@@ -1,9 +1,11 @@
 """Imports go down only: kernels <- core <- ops <- rnn, core <- optim; the meta-package may import them all.
 
+Within a package they do so, too: no module imports itself by way of others, in functions and for types included.
 Sources are read, not run. Tests and examples may import upwards.
 """
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,74 @@ def test_an_upward_import_is_seen_in_every_form(source):
 def test_downward_and_own_imports_are_allowed():
     source = "import dynet_core\nfrom dynet_kernels import planner\nfrom dynet_ops import tanh\nfrom . import loss"
     assert upward_imports("dynet_ops", source) == set()
+
+
+# Within a package
+
+
+def modules_of(root: Path) -> dict[str, Path]:
+    """The files of a package by the names of their modules."""
+    names = {path: [root.name, *path.relative_to(root).with_suffix("").parts] for path in root.rglob("*.py")}
+    return {".".join(name[:-1] if name[-1] == "__init__" else name): path for path, name in names.items()}
+
+
+def imports_within(modules: dict[str, Path], module: str) -> set[str]:
+    """The modules of the same package that a module imports anywhere. A package that is imported from is not meant."""
+    path, found = modules[module], set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".")
+            up = node.level - (path.name == "__init__.py")
+            parts = [*base[: len(base) - up], node.module or ""] if node.level else [node.module or ""]
+            source = ".".join(filter(None, parts))
+            found |= {name if (name := f"{source}.{alias.name}") in modules else source for alias in node.names}
+    return (found & modules.keys()) - {module}
+
+
+def circle_of(modules: dict[str, Path]) -> list[str]:
+    """Modules of which each imports the next, and the last the first; empty if there are none such."""
+    try:
+        graphlib.TopologicalSorter({module: imports_within(modules, module) for module in modules}).prepare()
+    except graphlib.CycleError as problem:
+        return problem.args[1]
+    return []
+
+
+@pytest.mark.parametrize("module", MAY_IMPORT.keys() - {"dynet_kernels"})  # whose kernels and emitters are two circles
+def test_no_module_imports_itself_by_way_of_others(module):
+    (root,) = PACKAGES.glob(f"*/src/{module}")
+    modules = modules_of(root)
+    assert module in modules
+    assert circle_of(modules) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from .b import name",
+        "from . import b",
+        "from package import b",
+        "from package.b import name",
+        "import package.b",
+        "def late():\n    from .b import name",
+        "if TYPE_CHECKING:\n    from .b import name",
+    ],
+)
+def test_a_circle_is_seen_in_every_form(tmp_path, line):
+    root = tmp_path / "package"
+    root.mkdir()
+    for name, text in {
+        "__init__": "",
+        "a": line,
+        "b": "from .inner import c",
+        "inner/__init__": "",
+        "inner/c": "",
+    }.items():
+        path = root / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert circle_of(modules_of(root)) == []
+    (root / "inner" / "c.py").write_text("from ..a import name")
+    assert {*circle_of(modules_of(root))} >= {"package.a", "package.b"}

@@ -335,10 +335,10 @@ def test_a_graph_is_renewed_after_an_interrupt_anywhere():
         "graph.py",
         "engine.py",
         "record.py",
-        "watched.py",
+        "checkpoints.py",
         "with_number.py",
         "lookup.py",
-        "globals.py",
+        "api.py",
     )
 
     def trace(frame, event, _):

@@ -173,10 +173,10 @@ def test_a_node_is_one_record_for_each_layer(name):
     start = setting.builder.initial_state()
     xs = [expression(x) for x in setting.inputs([[]] * 3, [1])]
     children = [start.add_input(x) for x in xs]
-    before = len(list(nodes_of(current())))
+    before = len(list(nodes_of(current().records)))
     start.add_input(xs[0], children)
     start.add_input(xs[0])
-    assert len(list(nodes_of(current()))) == before + 4
+    assert len(list(nodes_of(current().records))) == before + 4
 
 
 @every_network

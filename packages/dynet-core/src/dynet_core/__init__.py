@@ -4,6 +4,16 @@ from contextlib import suppress
 
 from dynet_kernels import cache
 
+from .api import (
+    ComputationGraph,
+    cg,
+    cg_checkpoint,
+    cg_revert,
+    cg_version,
+    print_graphviz,
+    print_text_graphviz,
+    renew_cg,
+)
 from .config import DynetParams, init, init_from_params
 from .device import DeviceInfo, available_devices, get_device_info
 from .dump import dump_cg
@@ -25,17 +35,6 @@ from .errors import (
 )
 from .expression import Expression
 from .files.object_files import load, load_generator, save
-from .globals import (
-    cg,
-    cg_checkpoint,
-    cg_revert,
-    cg_version,
-    print_graphviz,
-    print_text_graphviz,
-    renew_cg,
-    reset_random_seed,
-)
-from .graph import Graph as ComputationGraph
 from .graph import graph
 from .initializer import (
     ConstInitializer,
@@ -52,6 +51,7 @@ from .initializer import (
 from .mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .profiling import profile
+from .seeds import reset_random_seed
 from .several import forward, npvalues, values
 from .tensor import Tensor
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
-
-if TYPE_CHECKING:
-    from .dim import Dim
 
 
 def whole(name: str, what: str, value) -> int:
@@ -55,11 +51,11 @@ def _are_plain(values, size: int) -> bool:
     return bool(values)
 
 
-def checked_indices(name: str, indices, size: int, of: str | Dim) -> list[int]:
+def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
     """Indices that a user gave, all within 0..size; maybe the user's own list.
 
     Args:
-        of: what has that size, for errors; a Dim means an operand x.
+        of: what has that size, for errors: a text, or the Dim of an operand x.
     """
     if _are_plain(indices, size):
         return indices if indices.__class__ is list else list(indices)

@@ -17,12 +17,12 @@ from dynet_kernels import sharing
 from dynet_kernels.layout import MOST_THREADS
 
 from . import device
-from . import globals as process
 from .annotations import Number
 from .checks import checked_flag, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
 from .profiling import profile_program
+from .seeds import reset_random_seed
 
 T = TypeVar("T", int, float)
 
@@ -142,7 +142,7 @@ class DynetParams:
         if self.threads:  # 0 leaves it at what this process may use
             sharing.use(self.threads)
         if self.random_seed:  # 0 asks for a random seed
-            process.reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
+            reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
             profile_program()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,18 @@ _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
 _tf32 = False
+_in_use: list[Callable[[], str]] = []
+_changed: list[Callable[[], None]] = []
+
+
+def refuse_while(reason: Callable[[], str]) -> None:
+    """Have `choose` ask a function first; if it gives a reason, such as "parameters had been made", it is too late."""
+    _in_use.append(reason)
+
+
+def on_change(forget: Callable[[], None]) -> None:
+    """Have a function called when this thread computes elsewhere from now on."""
+    _changed.append(forget)
 
 
 def gpu() -> Gpu | None:
@@ -95,14 +107,12 @@ def choose(number: int) -> None:
         ArgumentError: parameters have been made already.
     """
     global _gpu
-    from .engine import PARAMETER_ROWS
-
     if _gpu is not None and _gpu.number == number:
         return
-    if PARAMETER_ROWS.rows:
-        raise ArgumentError(f"GPU:{number} was asked for after parameters had been made; ask for it first")
+    for reason in filter(None, [ask() for ask in _in_use]):
+        raise ArgumentError(f"GPU:{number} was asked for after {reason}; ask for it first")
     _gpu = _open(number)
-    _forget_graph()
+    _has_changed()
 
 
 def allow_tf32(allowed: bool = True) -> None:
@@ -118,7 +128,7 @@ def allow_tf32(allowed: bool = True) -> None:
         if int(_gpu.arch.removeprefix("sm_")) < FIRST:
             raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and it takes sm_{FIRST} or later")
     _tf32 = allowed
-    _forget_graph()
+    _has_changed()
 
 
 @contextmanager
@@ -135,17 +145,12 @@ def use(number: int | None, tf32: bool = False) -> Iterator[None]:
         yield
     finally:
         _gpu, _tf32 = before
-        _forget_graph()
+        _has_changed()
 
 
-def _forget_graph() -> None:
-    """Have this thread begin a graph, with buffers on the device in use."""
-    from .graph import renew, thread
-
-    if hasattr(thread, "graph"):
-        renew()
-        del thread.graph
-        del thread.owner  # which leaves what has been recorded to nobody
+def _has_changed() -> None:
+    for forget in _changed:
+        forget()
 
 
 def has_driver() -> bool:

@@ -47,7 +47,7 @@ def boxes(
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
     found: list[Box] = []
     places: dict[int, int] = {}
-    for node in nodes_of(graph):
+    for node in nodes_of(graph.records):
         named = [names[place, False] for place in node.places if (place, False) in names]
         label = ", ".join(named) or node.op
         operands = []

@@ -54,7 +54,7 @@ def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) ->
 def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bool) -> Iterator[str]:
     if not graph.records.length:
         yield "(Computation graph is empty)"
-    for node in nodes_of(graph):
+    for node in nodes_of(graph.records):
         for place in node.places:
             yield f"Node {place}: {node.op} {node.dim!r}"
             if show_values:

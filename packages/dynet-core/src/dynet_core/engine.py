@@ -19,7 +19,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 from dynet_kernels.library import Library
 
-from .device import compiled
+from .device import compiled, refuse_while
 from .errors import OutOfMemoryError
 from .memory import Block, block
 from .recorder import Records, generation, next_generation, note_pass
@@ -114,6 +114,7 @@ class Rows:
 
 
 PARAMETER_ROWS = Rows()
+refuse_while(lambda: "parameters had been made" if PARAMETER_ROWS.rows else "")
 
 
 _engines: list[weakref.ref[Engine]] = []

@@ -11,17 +11,15 @@ from .annotations import Array, Key, Number, Numbers
 from .checks import checked_flag
 from .dim import Dim
 from .errors import ShapeError, StaleExpressionError
+from .gpu_tensor import GpuTensor
 from .memory import copy_on_gpu, floats_at
 from .recorder import ANY_GRAPH, NO_NODE
 from .refusals import Refusals
 from .tensor import Tensor
+from .types import NodeGraph
 
-if TYPE_CHECKING:
-    from .graph import Graph
-
-
-GRAPH_OF_NODE: list[Callable[[Operations], Graph]] = []
-"""What finds the graph of a node: `graph` puts it here, which needs expressions itself."""
+GRAPH_OF_NODE: list[Callable[[Operations], NodeGraph]] = []
+"""The function that finds the graph of a node; `graph`, which needs expressions, puts it here."""
 
 
 class Operations(Refusals):
@@ -88,7 +86,7 @@ class Operations(Refusals):
         """The size of the first dimension."""
         return self.type.rows
 
-    def _graph(self) -> Graph:
+    def _graph(self) -> NodeGraph:
         """The graph that this belongs to, which is this thread's.
 
         Raises:
@@ -134,8 +132,6 @@ class Operations(Refusals):
         dims, gpu = self.type.dims, device.gpu()
         if gpu is None:
             return Tensor(self.npvalue(recalculate), len(dims))
-        from .gpu_tensor import GpuTensor
-
         return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), self.type.total), self.type.shape, len(dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:

@@ -6,27 +6,24 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
 
 from dynet_kernels import layout as at
 
-from . import recorder
+from . import device, recorder
 from .annotations import Array
 from .checks import checked_flag
 from .dim import Dim
 from .engine import NODE_ROW, NODE_VALUE, Engine
 from .errors import GradientError, StaleExpressionError
-from .expression import GRAPH_OF_NODE
-from .graph_methods import GraphMethods
+from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import floats_at
+from .nodes import nodes_of
 from .recorder import ANY_GRAPH, NO_NODE, commit, take
 from .signature import TABLE, Signature
-
-if TYPE_CHECKING:
-    from .expression import Expression, Operations
-    from .watched import Watch
+from .watch import Watch
 
 OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
@@ -50,7 +47,7 @@ class Survey:
         self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}
 
 
-class Graph(GraphMethods):
+class Graph:
     """What has been recorded since the last `renew_cg` of this thread, which begins it anew under another version.
 
     Code that stores node numbers must check the version before it uses them. A graph has a `watch` if it is more than
@@ -65,6 +62,9 @@ class Graph(GraphMethods):
         "watch",
     )
 
+    kind: ClassVar[type[Graph]]
+    """What a thread's graph is made of: the class with what programs can ask of it, which stands above."""
+
     engine: Engine
     records: recorder.Records
     survey: Survey
@@ -76,6 +76,10 @@ class Graph(GraphMethods):
 
     @property
     def _version(self) -> int:
+        return self.records.version
+
+    def version(self) -> int:
+        """The number of the graph."""
         return self.records.version
 
     def node(self, number: int, dim: Dim) -> Expression:
@@ -131,7 +135,7 @@ class Graph(GraphMethods):
             self._replace_engine()
         self.records.computed = self.engine.forward(*self.records.computed)
         if self.watch is not None and self.watch.check:
-            self.watch.check_values(self)
+            self.watch.check_values(self.records, self.values)
 
     def _replace_engine(self) -> None:
         """Have other buffers, in which all is computed again: these may be half replaced."""
@@ -223,10 +227,8 @@ class Graph(GraphMethods):
         if survey.version != version:
             survey = Survey(version)
         if place not in survey.starts and survey.records < self.records.length:
-            from .nodes import nodes_of
-
             starts, (length, nodes, _) = dict(survey.starts), self.records.ends()
-            for node in nodes_of(self, survey.records, length, survey.nodes):
+            for node in nodes_of(self.records, survey.records, length, survey.nodes):
                 if node.is_input:
                     starts[node.all[0]] = node.attributes[0]
             survey = self.survey = Survey(version, length, nodes, starts)
@@ -335,7 +337,7 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        graph = Graph()
+        graph = Graph.kind()
         _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
         thread.owner = Owner(graph)
         graph.records.adopt(graph)
@@ -371,6 +373,17 @@ def renew() -> Graph:
     if graph.engine.large:
         graph.records.is_unusual()
     return graph
+
+
+def _forget() -> None:
+    """Have this thread begin a graph, with buffers on the device in use."""
+    if hasattr(thread, "graph"):
+        renew()
+        del thread.graph
+        del thread.owner  # which leaves what has been recorded to nobody
+
+
+device.on_change(_forget)
 
 
 @contextmanager

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 from dynet_kernels import layout as at
 
-from .checks import checked_index
 from .dim import Dim
-from .errors import OutOfRangeError
-from .expression import Expression
-from .graph import Graph
+from .recorder import Records
 from .signature import SIGNATURES, TABLE
 
 KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
@@ -44,9 +41,9 @@ class Node:
     is_input: bool
 
 
-def nodes_of(graph: Graph, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
+def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
     """The nodes whose records begin at `begin` or later, before `end`; `number` is that of the first."""
-    records = graph.records.integers()
+    records = recorded.integers()
     place, end = begin, len(records) if end is None else end
     while place < end:
         head = records[place]
@@ -68,19 +65,6 @@ def nodes_of(graph: Graph, begin: int = 0, end: int | None = None, number: int =
         place, number = following, every.stop
 
 
-def node_at(graph: Graph, place: int) -> Node:
-    """The node that has a value at a place."""
-    return next(node for node in nodes_of(graph) if place in node.places)
-
-
-def expression_at(graph: Graph, name: str, index: int) -> Expression:
-    """The expression of a number that a user gave to the method of that name.
-
-    Raises:
-        OutOfRangeError: no expression has it.
-    """
-    number = checked_index(name, index)
-    for node in nodes_of(graph):
-        if number in node.places:
-            return graph.node(number, node.dim)
-    raise OutOfRangeError(f"{name}: graph {graph.version()} has no expression number {number}")
+def node_at(recorded: Records, place: int) -> Node | None:
+    """The node that has a value at a place; None if there is none."""
+    return next((node for node in nodes_of(recorded) if place in node.places), None)

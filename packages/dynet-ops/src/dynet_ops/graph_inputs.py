@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from dynet_core.annotations import Dims, Index, Number, Numbers
+from dynet_core.api import ComputationGraph
 from dynet_core.checks import checked_indices, checked_number
 from dynet_core.device import check_device
 from dynet_core.dim import checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph
-from dynet_core.graph_methods import GraphMethods
 
 from .inputs import inputTensorTranspose, real_array
 
@@ -61,5 +61,5 @@ def inputSparseTensor(
     return inputTensorTranspose(array, dims, batch)
 
 
-GraphMethods.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]
-GraphMethods.inputSparseTensor = inputSparseTensor  # type: ignore[attr-defined]
+ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]
+ComputationGraph.inputSparseTensor = inputSparseTensor  # type: ignore[attr-defined]

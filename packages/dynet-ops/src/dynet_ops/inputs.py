@@ -22,7 +22,7 @@ from dynet_core.errors import (
     StaleExpressionError,
 )
 from dynet_core.expression import Expression
-from dynet_core.graph import draft
+from dynet_core.graph import draft, graph_of_node
 from dynet_core.op import Function, Sample, register
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
@@ -55,7 +55,7 @@ def set_values(x: Expression, values) -> None:
     """
     dim, array = x.type, real_array("set", values)
     try:
-        graph = x._graph()
+        graph = graph_of_node(x)
         if x.version == ANY_GRAPH or graph.start_of(x.at) is None:
             raise ArgumentError(f"set: expected an input, got an expression of {dim!r} that is computed")
         if array.size != dim.total or array.ndim > 1 and array.shape != dim.shape:

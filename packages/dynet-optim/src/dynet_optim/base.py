@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from dynet_core import summary
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_flag, whole
 from dynet_core.device import compiled
@@ -23,7 +22,7 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, Gr
 from dynet_core.graph import current
 from dynet_core.memory import Block, block
 from dynet_core.nodes import nodes_of
-from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
+from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters, summary
 from dynet_core.parameter.storage import Storage
 from dynet_core.recorder import passes
 from dynet_kernels import layout as at
@@ -413,7 +412,7 @@ class Trainer:
 
 def _rows_of_loss() -> list[int]:
     """The rows of the parameters in this thread's graph."""
-    return [-1 - operand for node in nodes_of(current()) for operand in node.operands if operand < 0]
+    return [-1 - operand for node in nodes_of(current().records) for operand in node.operands if operand < 0]
 
 
 def _places(name: str, places: Iterable[Index], among: Sequence[object]) -> list[int]:

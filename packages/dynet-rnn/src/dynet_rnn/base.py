@@ -11,7 +11,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.summary import counted, holdings
+from dynet_core.parameter.summary import counted, holdings
 from dynet_ops.cells import Cell
 from dynet_ops.dropouts import checked_probability
 from dynet_ops.inputs import inputVector

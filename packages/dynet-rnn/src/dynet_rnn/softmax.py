@@ -17,8 +17,8 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, 
 from dynet_core.expression import Expression
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
+from dynet_core.parameter.summary import holdings
 from dynet_core.record import graph_of
-from dynet_core.summary import holdings
 from dynet_ops.constants import constant
 from dynet_ops.joining import concatenate, concatenate_to_batch
 from dynet_ops.matrix import affine_transform

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, Graph, is_gone
+from dynet_core.parameter import ParameterCollection
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import ANY_GRAPH, commit, sequence
 from dynet_core.signature import Signature, alias
@@ -17,14 +19,39 @@ from dynet_ops.constants import zeros
 
 from .layers import START, Form, Layers
 
-if TYPE_CHECKING:
-    from .base import _RNNBuilder
-
 
 @functools.cache
 def place_in(dim: Dim, offset: int) -> Signature:
     """A stretch of a node as an expression."""
     return alias(dim, offset=offset)
+
+
+class Builder(Protocol):
+    """The builder that states come from, as `RNNState.b` gives it."""
+
+    def whoami(self) -> str:
+        """The name of the class."""
+        ...
+
+    def param_collection(self) -> ParameterCollection:
+        """The collection that holds the parameters."""
+        ...
+
+    def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
+        """The state before a sequence."""
+        ...
+
+    def set_dropout(self, f: Number) -> None:
+        """Set the rate of dropout for all that it applies to."""
+        ...
+
+    def disable_dropout(self) -> None:
+        """Turn dropout off."""
+        ...
+
+    def advance(self, state: RNNState, x: Expression) -> RNNState:
+        """The state after one more input, with dropout."""
+        ...
 
 
 class Run:
@@ -36,7 +63,7 @@ class Run:
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
 
-    builder: _RNNBuilder
+    builder: Builder
     expressions: list[list[Expression]]
     graph: Graph
     layers: Layers
@@ -46,7 +73,7 @@ class Run:
 
     def __init__(
         self,
-        builder: _RNNBuilder,
+        builder: Builder,
         graph: Graph,
         layers: Layers,
         expressions: list[list[Expression]],
@@ -261,7 +288,7 @@ class RNNState:
         """The state that this one came from."""
         return self._prev
 
-    def b(self) -> _RNNBuilder:
+    def b(self) -> Builder:
         """The builder."""
         return self._run.builder
 

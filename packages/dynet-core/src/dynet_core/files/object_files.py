@@ -14,18 +14,16 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import config
 from ..annotations import Path
 from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
+from ..types import Collection
 from . import meta, model_files
 from .names import Allow, allowed
 from .replacing import checked_mode, replacing
 from .tensors import Entry, Expected, Reader, Tensor
-
-if TYPE_CHECKING:
-    from ..parameter import ParameterCollection
 
 
 def save(basename: Path, objects: Iterable[Any]) -> None:
@@ -57,7 +55,7 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
     _save_pair(base + ".data", base + ".meta", objects, stacklevel=4)
 
 
-def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> list[Any]:
+def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     """Load what `save` saved, also that of the original DyNet, into a collection.
 
     The files import nothing, and all of what they name that is run is `from_spec`: of the library's builders, and of
@@ -99,7 +97,7 @@ def load(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> l
     return _load_pair(base + ".data", base + ".meta", params, _permitted(allow))
 
 
-def load_generator(basename: Path, params: ParameterCollection, *, allow: Allow = ()) -> Iterator[Any]:
+def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
     """Like `load`, but one object after the other as they are asked for.
 
     Raises:
@@ -115,7 +113,7 @@ def save_components(path: Path, components: Iterable[Any]) -> None:
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
-def load_components(path: Path, params: ParameterCollection, allow: Allow) -> list[Any]:
+def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
     """Load the objects of a file of parameters; these themselves, if there is no `path.pym`."""
     path, permitted = os.fspath(path), _permitted(allow)
     if os.path.exists(path + ".pym"):
@@ -193,7 +191,7 @@ def _described(item: Any) -> tuple[meta.Record, list[Tensor]]:
     return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
 
 
-def _load_pair(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> list[Any]:
+def _load_pair(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
     state = params._state()
     try:
         return list(_objects(data, meta_path, params, allow))
@@ -202,7 +200,7 @@ def _load_pair(data: str, meta_path: str, params: ParameterCollection, allow: di
         raise
 
 
-def _objects(data: str, meta_path: str, params: ParameterCollection, allow: dict[str, Any]) -> Iterator[Any]:
+def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> Iterator[Any]:
     try:
         with open(meta_path, "rb") as file:
             content = file.read()
@@ -255,7 +253,7 @@ class _Entries:
         return self.reader.matching(name, expected)
 
 
-def _object(record: meta.Record, entries: _Entries, params: ParameterCollection) -> Any:
+def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))

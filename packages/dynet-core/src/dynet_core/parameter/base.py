@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,8 @@ from ..files import model_files
 from ..files.tensors import Tensor
 from ..memory import HostBlock
 from ..recorder import become, note_pass
+from ..types import Collection
 from .storage import Storage
-
-if TYPE_CHECKING:
-    from .collection import ParameterCollection
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Array]:
@@ -85,7 +83,7 @@ class Trained(Expression):
     _name: str
     _storage: Storage
     _updated: bool
-    collection: ParameterCollection | None
+    collection: Collection | None
     _lookup = False
     _gives_numbers = True
     _change = "set_value(array) replaces its values"
@@ -98,7 +96,7 @@ class Trained(Expression):
                 raise AttributeError(f"{self!r}: {name} cannot be assigned to: {self._change}") from None
             raise AttributeError(f"{problem}; {self._change}") from None
 
-    def _begin(self, name: str, storage: Storage, collection: ParameterCollection | None) -> None:
+    def _begin(self, name: str, storage: Storage, collection: Collection | None) -> None:
         self._name, self._storage, self.collection = name, storage, collection
         self._updated, self._never_trained, self._constant = True, False, None
 

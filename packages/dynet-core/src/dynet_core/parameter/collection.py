@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from .. import config, summary
+from .. import config
 from ..annotations import Array, Dims, Number, Numbers, Path
 from ..checks import checked_flag, checked_number
 from ..device import check_device
@@ -21,6 +21,7 @@ from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import Tensor
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
+from . import summary
 from .base import Trained
 from .dense import Parameters
 from .lookup import LookupParameters
@@ -98,10 +99,10 @@ class ParameterCollection:
         ----------------------------------------------------
         2 in all                         36  1 frozen    144
         """
-        return summary.table(self)
+        return summary.table(self._everything())
 
     def _repr_html_(self) -> str:
-        return summary.as_html(self)
+        return summary.as_html(self._everything())
 
     # Adding
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..annotations import Array, Numbers
 from ..checks import checked_array
 from ..dim import Dim
 from ..recorder import become
+from ..types import Collection
 from .base import Shape, Trained, checked_values
 from .storage import Storage
-
-if TYPE_CHECKING:
-    from .collection import ParameterCollection
 
 
 class Parameters(Trained):
@@ -28,7 +24,7 @@ class Parameters(Trained):
 
     __slots__ = ()
 
-    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: ParameterCollection | None):
+    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: Collection | None):
         dims, values = checked_values("Parameters", dims, values)
         self._begin(name, Storage(name, values), collection)
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))

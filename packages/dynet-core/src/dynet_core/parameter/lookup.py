@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from ..graph import current, draft
 from ..record import graph_of
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
+from ..types import Collection
 from .base import Shape, Trained, checked_values
 from .storage import Storage
-
-if TYPE_CHECKING:
-    from .collection import ParameterCollection
 
 
 @functools.cache
@@ -67,7 +65,7 @@ class LookupParameters(Trained):
     rows: int
     _change = "init_row(i, row) replaces a row, set_value(array) all of them"
 
-    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: ParameterCollection | None):
+    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: Collection | None):
         dims, values = checked_values("LookupParameters", dims, values)
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .parameter import ParameterCollection
-    from .parameter.base import Trained
+from .base import Trained
 
 BYTES = 4  # of a number
 HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
@@ -38,9 +35,8 @@ def _numbers(parameters: Iterable[Trained]) -> int:
     return sum(p.type.total for p in parameters)
 
 
-def _rows(collection: ParameterCollection) -> list[tuple[str, ...]]:
+def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
     """The table: a head, a row for each parameter, the totals."""
-    everything = collection._everything()
     rows = [
         (
             p.name(),
@@ -57,9 +53,9 @@ def _rows(collection: ParameterCollection) -> list[tuple[str, ...]]:
     return [HEAD, *rows, (f"{len(everything):,} in all", "", "", f"{total:,}", of_frozen, f"{BYTES * total:,}")]
 
 
-def table(collection: ParameterCollection) -> str:
-    """The parameters of a collection, those of its subcollections included: a line each, and one of totals."""
-    rows = _rows(collection)
+def table(parameters: Sequence[Trained]) -> str:
+    """Parameters, a line each, and one of totals."""
+    rows = _rows(parameters)
     kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
     widths = {place: max(len(row[place]) for row in rows) for place in kept}
 
@@ -72,7 +68,7 @@ def table(collection: ParameterCollection) -> str:
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 
-def as_html(collection: ParameterCollection) -> str:
+def as_html(parameters: Sequence[Trained]) -> str:
     """The same table for a notebook."""
 
     def line(row: Sequence[str], cell: str) -> str:
@@ -80,6 +76,6 @@ def as_html(collection: ParameterCollection) -> str:
         cells = [f'<{cell} style="text-align: {side}">{html.escape(x)}</{cell}>' for x, side in zip(row, aligned)]
         return f"<tr>{''.join(cells)}</tr>"
 
-    head, *rows, totals = _rows(collection)
+    head, *rows, totals = _rows(parameters)
     body = "".join(line(row, "td") for row in rows)
     return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody><tfoot>{line(totals, 'th')}</tfoot></table>"

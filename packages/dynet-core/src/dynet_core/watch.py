@@ -1,16 +1,18 @@
-"""Graphs that are more than recorded and run: computed at once, checked, or taken back to a checkpoint."""
+"""What a graph that is more than recorded and run keeps for it: checkpoints, and which values have been checked."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from .annotations import Array
 from .engine import PARAMETER_ROWS
-from .errors import ArgumentError, NotFiniteError
-from .graph import UNDIFFERENTIATED, Graph
+from .errors import NotFiniteError
 from .nodes import node_at, nodes_of
+from .recorder import Records
 
 
 @dataclass
@@ -69,74 +71,32 @@ class Watch:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
 
-    def check_values(self, graph: Graph) -> None:
+    def check_values(self, recorded: Records, values_of: Callable[[int, int], Array]) -> None:
         """Check the values that have been computed since the last time.
+
+        Args:
+            values_of: gives the numbers of a node, of its place and their count.
 
         Raises:
             NotFiniteError: one of them is infinite or NaN.
         """
         begin, number = self.checked_records, self.checked
-        self.checked_records, self.checked, _ = graph.records.ends()
-        for node in nodes_of(graph, begin, self.checked_records, number):
+        self.checked_records, self.checked, _ = recorded.ends()
+        for node in nodes_of(recorded, begin, self.checked_records, number):
             for place in node.places:
-                values = graph.values(place, node.dim.total)
+                values = values_of(place, node.dim.total)
                 if not np.isfinite(values).all():
                     wrong = values[~np.isfinite(values)][0]
-                    shapes = ", ".join(_shape(graph, operand) for operand in node.operands) or "none"
+                    shapes = ", ".join(_shape(recorded, operand) for operand in node.operands) or "none"
                     raise NotFiniteError(
-                        f"{node.op}: node {place} of graph {graph.version()}, {node.dim!r}, holds {wrong}; "
+                        f"{node.op}: node {place} of graph {recorded.version}, {node.dim!r}, holds {wrong}; "
                         f"its operands are {shapes}"
                     )
 
 
-def _shape(graph: Graph, operand: int) -> str:
+def _shape(recorded: Records, operand: int) -> str:
     if operand < 0:
         return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
-    return repr(node_at(graph, operand).dim)
-
-
-def watched(graph: Graph) -> Watch:
-    """The watch of a graph, which has one from now on."""
-    if graph.watch is None:
-        graph.records.watch_values()
-        graph.watch = Watch()
-    return graph.watch
-
-
-def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
-    """Have the nodes of a graph that is still empty computed at once, or checked."""
-    graph.records.watch_values()
-    graph.watch = Watch(immediate, check)
-    graph.records.watch()
-
-
-def checkpoint(graph: Graph) -> None:
-    """Note how far a graph has got. What is recorded is computed first."""
-    graph._compute()
-    watch = watched(graph)
-    length, nodes, inputs_length = graph.records.ends()
-    watch.checkpoints.append(Checkpoint(length, nodes, inputs_length, graph.engine.arena_mark()))
-
-
-def revert(graph: Graph) -> None:
-    """Forget what was recorded since the last checkpoint, and the checkpoint.
-
-    Expressions made since are stale from now on: what is recorded next has another version.
-
-    Raises:
-        ArgumentError: there is none.
-    """
-    graph.check_thread()
-    watch, engine = watched(graph), graph.engine
-    if not watch.checkpoints:
-        raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
-    last = watch.checkpoints[-1]
-    graph.records.computed = min(graph.records.computed, (last.records, last.inputs))
-    graph.records.differentiated = UNDIFFERENTIATED
-    watch.checked = min(watch.checked, last.nodes)
-    watch.checked_records = min(watch.checked_records, last.records)
-    watch.older.cut(graph.records.version, last.nodes)
-    graph.records.cut(last.nodes, last.records, last.inputs)
-    watch.checkpoints.pop()
-    if last.arena is not None and not engine.changing:
-        engine.return_to(last.arena)
+    node = node_at(recorded, operand)
+    assert node is not None
+    return repr(node.dim)

@@ -8,8 +8,9 @@ import pytest
 
 import dynet_core as dy
 import dynet_optim
+from dynet_optim import registry
 
-TRAINERS = [name for name in dynet_optim.__all__ if name != "Trainer"]
+TRAINERS = list(registry.TRAINERS)
 
 
 def step(model, number):

@@ -2,58 +2,54 @@
 
 import numpy as np
 import pytest
-import trainer_reference as reference
 from trainer_models import Model, set_gradient, without_gradients
 from trainer_reference import Reference
 
+import dynet_optim
 from dynet_optim import (
     AdadeltaTrainer,
-    AdagradTrainer,
     AdamTrainer,
     AmsgradTrainer,
     MomentumSGDTrainer,
     RMSPropTrainer,
     SimpleSGDTrainer,
 )
+from dynet_optim.base import Trainer
+from dynet_optim.registry import TRAINERS
 
 CASES = {
-    "SGD": (SimpleSGDTrainer, {}, reference.sgd(), 0, 0.1),
-    "SGD, rate": (SimpleSGDTrainer, {"e0": 0.7}, reference.sgd(), 0, 0.7),
-    "momentum": (MomentumSGDTrainer, {}, reference.momentum(), 1, 0.01),
-    "momentum, 0.5": (MomentumSGDTrainer, {"e0": 0.1, "mom": 0.5}, reference.momentum(0.5), 1, 0.1),
-    "Adagrad": (AdagradTrainer, {}, reference.adagrad(), 1, 0.1),
-    "Adagrad, eps": (AdagradTrainer, {"e0": 0.3, "eps": 0.1}, reference.adagrad(0.1), 1, 0.3),
-    "Adadelta": (AdadeltaTrainer, {}, reference.adadelta(), 2, 1.0),
-    "Adadelta, rho": (AdadeltaTrainer, {"eps": 1e-3, "rho": 0.5}, reference.adadelta(1e-3, 0.5), 2, 1.0),
-    "RMSProp": (RMSPropTrainer, {}, reference.rmsprop(), 1, 0.001),
-    "RMSProp, rho": (RMSPropTrainer, {"e0": 0.1, "eps": 0.1, "rho": 0}, reference.rmsprop(0.1, 0), 1, 0.1),
-    "Adam": (AdamTrainer, {}, reference.adam(), 2, 0.001),
-    "Adam, betas": (
-        AdamTrainer,
-        {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2},
-        reference.adam(0.5, 0.75, 1e-2),
-        2,
-        0.1,
-    ),
-    "Adam, betas 0": (AdamTrainer, {"beta_1": 0, "beta_2": 0}, reference.adam(0, 0), 2, 0.001),
-    "Amsgrad": (AmsgradTrainer, {}, reference.adam(largest=True), 3, 0.001),
-    "Amsgrad, betas": (
-        AmsgradTrainer,
-        {"alpha": 0.1, "beta_2": 0.5},
-        reference.adam(0.9, 0.5, largest=True),
-        3,
-        0.1,
-    ),
+    f"{name} {', '.join(f'{key} {value}' for key, value in settings.items())}".strip(): (trainer, settings)
+    for name, trainer in TRAINERS.items()
+    for settings in trainer.settings
 }
+RATES = ("e0", "alpha", "e0_min", "e0_max", "step_size", "gamma")  # what the learning rate follows from
 SIZES = (1.0, 0.01, 3.0, 1e-6, 0.1, 1e3, 0.2)  # of gradients, update by update; some are clipped
+
+
+def reference_of(trainer, model, settings, **options):
+    others = {name: value for name, value in settings.items() if name not in RATES}
+    values = model.values()
+    registered = TRAINERS[trainer.whoami()]
+    return Reference(registered, others, lambda: trainer.learning_rate, values[:7], values[7:], **options)
+
+
+def test_every_trainer_is_in_the_table():
+    kinds = {trainer.kind for trainer in TRAINERS.values()}
+    named = {getattr(dynet_optim, name) for name in dynet_optim.__all__}
+    written_here = {kind for kind in subclasses(Trainer) if kind.__module__.startswith("dynet_optim.")}
+    assert kinds == named - {Trainer} == written_here
+
+
+def subclasses(kind):
+    return {found for child in kind.__subclasses__() for found in (child, *subclasses(child))}
 
 
 def assert_equal_steps(model, trainer, expected, sizes=SIZES, s=1.0):
     start = model.values()
     for size in sizes:
         gradients, touched = model.draw_gradients(size)
-        trainer.update(s) if s != 1.0 else trainer.update()
         expected.update(gradients, touched, s)
+        trainer.update(s) if s != 1.0 else trainer.update()
     for before, value, wanted in zip(start, model.values(), expected.values):
         assert value == pytest.approx(wanted, rel=2e-6, abs=2e-6 * max(np.abs(wanted - before).max(), 0.1))
     assert all(not gradient.any() for gradient in model.gradients())
@@ -63,11 +59,11 @@ def assert_equal_steps(model, trainer, expected, sizes=SIZES, s=1.0):
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_equations(case, dense, s):
-    trainer_type, settings, rule, states, rate = CASES[case]
+    registered, settings = CASES[case]
     model = Model()
-    trainer = trainer_type(model.collection, **settings)
+    trainer = registered.kind(model.collection, **settings)
     trainer.set_sparse_updates(not dense)
-    expected = Reference(rule, states, rate, model.values()[:7], model.values()[7:], dense=dense)
+    expected = reference_of(trainer, model, settings, dense=dense)
     assert_equal_steps(model, trainer, expected, s=s)
     assert 0 < expected.clips < len(SIZES)
 
@@ -77,8 +73,7 @@ def test_clip_threshold(threshold, capsys):
     model = Model()
     trainer = SimpleSGDTrainer(model.collection)
     trainer.set_clip_threshold(threshold)
-    values = model.values()
-    expected = Reference(reference.sgd(), 0, 0.1, values[:7], values[7:], threshold=threshold)
+    expected = reference_of(trainer, model, {}, threshold=threshold)
     assert_equal_steps(model, trainer, expected, sizes=(1.0, 1e-3, 100.0))
     trainer.status()
     assert f"clips={expected.clips} " in capsys.readouterr().err
@@ -87,8 +82,7 @@ def test_clip_threshold(threshold, capsys):
 def test_fifty_updates_stay_together():
     model = Model()
     trainer = AdamTrainer(model.collection, alpha=0.01)
-    values = model.values()
-    expected = Reference(reference.adam(), 2, 0.01, values[:7], values[7:])
+    expected = reference_of(trainer, model, {"alpha": 0.01})
     assert_equal_steps(model, trainer, expected, sizes=(0.1,) * 50)
 
 
@@ -123,7 +117,7 @@ def test_norm_of_a_large_model_is_accurate():
     set_gradient(model.parameters[0], np.full(1 << 22, 0.1))
     trainer = SimpleSGDTrainer(model.collection)
     norm = float(np.float32(0.1)) * 2**11
-    assert trainer._prepared().squared_norm(0) == pytest.approx(norm**2, rel=1e-10)
+    assert trainer._table.prepared().squared_norm(0) == pytest.approx(norm**2, rel=1e-10)
 
 
 def test_large_gradients_are_clipped_not_refused():

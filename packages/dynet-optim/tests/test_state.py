@@ -9,9 +9,9 @@ import pytest
 import dynet_core as dy
 import dynet_optim
 from dynet_core import FileFormatError, noise
-from dynet_optim import state
+from dynet_optim import registry, state
 
-TRAINERS = [name for name in dynet_optim.__all__ if name != "Trainer"]
+TRAINERS = list(registry.TRAINERS)
 
 
 class Training:
@@ -177,7 +177,7 @@ def test_a_damaged_state_changes_nothing(place, number, tmp_path):
 
 def states_of(training):
     """The tensors in which a trainer's file holds its states."""
-    return [tensor for tensor, _ in state._states(training.trainer)]
+    return [tensor for tensor, _ in state._states(training.trainer._table.prepared())]
 
 
 def own_tensor(training):

@@ -7,8 +7,9 @@ import dynet_optim
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.layout import SLOT
+from dynet_optim import registry
 
-TRAINERS = [name for name in dynet_optim.__all__ if name.endswith("Trainer") and name != "Trainer"]
+TRAINERS = list(registry.TRAINERS)
 
 
 def trained(name, threads):

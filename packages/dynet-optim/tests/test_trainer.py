@@ -29,12 +29,10 @@ from dynet_optim import (
     RMSPropTrainer,
     SimpleSGDTrainer,
     Trainer,
+    registry,
 )
 
-TRAINERS = [
-    AdadeltaTrainer, AdagradTrainer, AdamTrainer, AmsgradTrainer, CyclicalSGDTrainer, MomentumSGDTrainer,
-    RMSPropTrainer, SimpleSGDTrainer,
-]  # fmt: skip
+TRAINERS = [trainer.kind for trainer in registry.TRAINERS.values()]
 
 
 def test_all_names():
@@ -43,7 +41,7 @@ def test_all_names():
     assert all(issubclass(value, Trainer) for value in classes)
 
 
-@pytest.mark.parametrize("module", ["adam", "adaptive", "base", "sgd", "settings"])
+@pytest.mark.parametrize("module", ["adam", "adaptive", "base", "options", "sgd", "settings", "state"])
 def test_examples(module):
     pytest.importorskip("dynet")
     pytest.importorskip("dynet_ops")
@@ -84,7 +82,7 @@ def test_not_finite(trainer_type, threshold, bad):
     clean.draw_gradients(0.1)  # the same numbers as the batch that went wrong; forget them
     for parameter in clean.parameters:
         set_gradient(parameter, np.zeros(parameter.shape()))
-    other._table.run(dynet_optim.base.CLEAR, 0, 1)
+    other._table.clear(1)
     for each, its_trainer in ((model, trainer), (clean, other)):
         each.draw_gradients(0.1)
         its_trainer.update()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from math import sqrt
 
+import numpy as np
+
 from dynet_core.annotations import Number
 from dynet_core.parameter import ParameterCollection
 from dynet_kernels import formula
 
-from .base import Trainer, Update
+from .base import Trainer
+from .registry import Float64, register, rounded
+from .rule import Update
 from .settings import FRACTION, POSITIVE, either, float32
 
 
@@ -22,6 +26,27 @@ def variance(v, g, scale, beta_2):
     return v * beta_2 + (g * scale) * (g * scale) * (1 - beta_2)
 
 
+def _adam(
+    p: Float64,
+    g: Float64,
+    states: list[Float64],
+    rate: float,
+    t: int,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    eps: float = 1e-8,
+) -> None:
+    """Adam; AMSGrad, if there is a third state, for the largest average of squares."""
+    m, v, *largest = states
+    a, b = rounded(beta_1), rounded(beta_2)
+    m[:] = a * m + (1 - a) * g
+    v[:] = b * v + (1 - b) * g**2
+    for most in largest:
+        most[:] = v = np.maximum(most, v)
+    p -= rate * np.sqrt(1 - b**t) / (1 - a**t) * m / (np.sqrt(v) + eps)
+
+
+@register(_adam, {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2}, {"beta_1": 0, "beta_2": 0})
 class AdamTrainer(Trainer):
     r"""Adam: steps by averages of the gradient and of its square, corrected for their start at zero.
 
@@ -90,6 +115,7 @@ class AdamTrainer(Trainer):
         return rate, scale, self._beta_1, self._beta_2, self._eps
 
 
+@register(_adam, {"alpha": 0.1, "beta_2": 0.5})
 class AmsgradTrainer(AdamTrainer):
     r"""AMSGrad: Adam with the largest average of squares there has been, so that no step grows again.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dynet_core.annotations import Number
 from dynet_core.parameter import ParameterCollection
 from dynet_kernels.formula import sqrt
 
-from .base import Trainer, Update
+from .base import Trainer
+from .registry import Float64, register, rounded
+from .rule import Update
 from .settings import FRACTION, POSITIVE, either
 
 
@@ -15,6 +19,31 @@ def mean_square(h, g, scale, rho):
     return h * rho + (g * scale) * (g * scale) * (1 - rho)
 
 
+def _adagrad(p: Float64, g: Float64, states: list[Float64], rate: float, t: int, eps: float = 1e-20) -> None:
+    (h,) = states
+    h += g**2
+    p -= rate * g / np.sqrt(h + eps)
+
+
+def _adadelta(
+    p: Float64, g: Float64, states: list[Float64], rate: float, t: int, eps: float = 1e-6, rho: float = 0.95
+) -> None:
+    h, d = states
+    h[:] = rounded(rho) * h + (1 - rounded(rho)) * g**2
+    step = g * np.sqrt(d + eps) / np.sqrt(h + eps)
+    d[:] = rounded(rho) * d + (1 - rounded(rho)) * step**2
+    p -= rate * step
+
+
+def _rmsprop(
+    p: Float64, g: Float64, states: list[Float64], rate: float, t: int, eps: float = 1e-8, rho: float = 0.9
+) -> None:
+    (h,) = states
+    h[:] = rounded(rho) * h + (1 - rounded(rho)) * g**2
+    p -= rate * g / np.sqrt(h + eps)
+
+
+@register(_adagrad, {"e0": 0.3, "eps": 0.1})
 class AdagradTrainer(Trainer):
     r"""Adagrad: steps shrink with the sum of squared gradients.
 
@@ -69,6 +98,7 @@ def adadelta_step(g, h, d, scale, rho, eps):
     return g * scale * sqrt(d + eps) / sqrt(mean_square(h, g, scale, rho) + eps)
 
 
+@register(_adadelta, {"eps": 1e-3, "rho": 0.5})
 class AdadeltaTrainer(Trainer):
     r"""Adadelta: steps as large as earlier ones were, relative to the gradients.
 
@@ -120,6 +150,7 @@ class AdadeltaTrainer(Trainer):
         return self._rate, scale, self._rho, self._eps
 
 
+@register(_rmsprop, {"e0": 0.1, "eps": 0.1, "rho": 0})
 class RMSPropTrainer(Trainer):
     r"""RMSProp: Adagrad with a moving average in place of the sum.
 

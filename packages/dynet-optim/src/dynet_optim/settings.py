@@ -1,14 +1,15 @@
-"""Hyper-parameters: what each may be, and the errors that say so."""
+"""What users give trainers: what each number may be, and the errors that say so."""
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from dynet_core.annotations import Number
-from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.annotations import Index, Number
+from dynet_core.checks import whole
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
 class Range(NamedTuple):
@@ -42,6 +43,19 @@ def checked(name: str, value: Any, range: Range) -> float:
     if not (math.isfinite(number) and math.isfinite(float32(number)) and range.holds(float32(number))):
         raise ArgumentError(f"{name} must be {range.words}, got {value!r}")
     return number
+
+
+def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[int]:
+    """Places in a list that a user gave."""
+    try:
+        listed = list(given)
+    except TypeError:
+        raise ArgumentTypeError(f"{name} must be a list of ints, not {given!r:.60}") from None
+    found = [whole(name, "a place", place) for place in listed]
+    wrong = [place for place in found if not 0 <= place < len(among)]
+    if wrong:
+        raise OutOfRangeError(f"{name}: {wrong[0]} is out of range, the collection has {len(among)}")
+    return found
 
 
 def float32(number: float) -> float:

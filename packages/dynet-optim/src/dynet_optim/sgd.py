@@ -8,10 +8,23 @@ from dynet_core.annotations import Number
 from dynet_core.errors import ArgumentError
 from dynet_core.parameter import ParameterCollection
 
-from .base import Trainer, Update
+from .base import Trainer
+from .registry import Float64, register, rounded
+from .rule import Update
 from .settings import FRACTION, NOT_NEGATIVE, POSITIVE, UP_TO_ONE, either
 
 
+def _sgd(p: Float64, g: Float64, states: list[Float64], rate: float, t: int, **settings: float) -> None:
+    p -= rate * g
+
+
+def _momentum(p: Float64, g: Float64, states: list[Float64], rate: float, t: int, mom: float = 0.9) -> None:
+    (v,) = states
+    v[:] = rounded(mom) * v - rate * g
+    p += v
+
+
+@register(_sgd, {"e0": 0.7})
 class SimpleSGDTrainer(Trainer):
     r"""Stochastic gradient descent.
 
@@ -51,6 +64,7 @@ class SimpleSGDTrainer(Trainer):
         return (self._rate * scale,)
 
 
+@register(_sgd, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
 class CyclicalSGDTrainer(Trainer):
     r"""Stochastic gradient descent with a learning rate that rises and falls.
 
@@ -125,6 +139,7 @@ class CyclicalSGDTrainer(Trainer):
         self._rate = self._scheduled_rate() / self._decay()
 
 
+@register(_momentum, {"e0": 0.1, "mom": 0.5})
 class MomentumSGDTrainer(Trainer):
     r"""Stochastic gradient descent with momentum.
 

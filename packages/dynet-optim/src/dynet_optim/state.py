@@ -7,8 +7,8 @@ for its own numbers and the generator of dropout and noise. A Python float is ke
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,50 +18,111 @@ from dynet_core.files import model_files
 from dynet_core.files.tensors import Tensor
 from dynet_core.memory import Block
 
-if TYPE_CHECKING:
-    from .base import Trainer
+from .table import Table
 
-NUMBERS = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")
+OF_PROCESS = ("_passes", "_table", "_shrinking")  # what `_begin` sets
+IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")
+
 Path = str | os.PathLike[str]
 
 
-def save(trainer: Trainer, fname: Path) -> None:
-    """Write what a trainer has come to; `Trainer.save`."""
+class Resumable:
+    """The part of a trainer that is saved, pickled and copied: what it remembers, and how far it has come."""
+
+    _table: Table
+
+    def _begin(self) -> None:
+        """What is of this process."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
+        """What pickles and copies hold: the settings, the collection, and what is remembered of each parameter."""
+        settings = {name: value for name, value in vars(self).items() if name not in OF_PROCESS}
+        return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().in_order()]
+
+    def __setstate__(self, state: tuple[dict[str, Any], list[list[np.ndarray]]]) -> None:
+        settings, remembered = state
+        vars(self).update(settings)
+        self._begin()
+        for states, arrays in zip(self._table.prepared().in_order(), remembered):
+            for kept, array in zip(states, arrays):
+                kept.write(array)
+
+    def save(self, fname: Path) -> None:
+        """Write to a file what training has come to, for `populate`: with the collection's own file, all of it.
+
+        That is what the trainer remembers of earlier gradients, the learning rate, the epoch, the number of updates,
+        the clipping threshold, whether updates are sparse, and where the generator of dropout and noise stands.
+
+        Args:
+            fname: the file, replaced as a whole. `.safetensors` at its end means that format, else it is text.
+
+        Raises:
+            OSError: the file cannot be written; it is as it was.
+
+        >>> import dynet as dy, tempfile
+        >>> m = dy.ParameterCollection()
+        >>> w = m.add_parameters(1, init=1.0)
+        >>> trainer = dy.MomentumSGDTrainer(m, 0.25, mom=0.5)
+        >>> dy.sum_elems(w).backward()
+        >>> trainer.update()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer.save(folder + "/trainer")
+        ...     other = dy.MomentumSGDTrainer(m, mom=0.5)
+        ...     other.populate(folder + "/trainer")
+        >>> dy.sum_elems(w).backward()
+        >>> other.update()
+        >>> w.as_array(), other.learning_rate
+        (array([0.375], dtype=float32), 0.25)
+        """
+        write(fname, type(self).__name__, self._in_files(), self._table.prepared())
+
+    def populate(self, fname: Path) -> None:
+        """Go on from what `save` wrote: the same numbers follow as without the interruption.
+
+        The trainer must be of the same class, made with the same settings for a collection of the same parameters,
+        whose values have a file of their own.
+
+        Raises:
+            FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
+            OSError: the file cannot be read.
+        """
+        vars(self).update(read(fname, type(self).__name__, self._in_files(), self._table.prepared()))
+
+    def _in_files(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in IN_FILES}
+
+
+def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> None:
+    """Write the numbers of a trainer of some class, and what its table keeps of each parameter."""
     seed, drawn, forks = noise.state()
-    numbers = [float(getattr(trainer, name)) for name in NUMBERS]
-    values = _as_three([*numbers, seed >> 16, seed & 0xFFFF, drawn, forks])
-    own = Tensor(False, _own_name(trainer), (len(values),), values, None)
-    model_files.save([own, *(tensor for tensor, _ in _states(trainer))], fname)
+    values = _as_three([*map(float, numbers.values()), seed >> 16, seed & 0xFFFF, drawn, forks])
+    own = Tensor(False, f"/{name}", (len(values),), values, None)
+    model_files.save([own, *(tensor for tensor, _ in _states(table))], fname)
 
 
-def populate(trainer: Trainer, fname: Path) -> None:
-    """Go on from what `save` wrote; `Trainer.populate`."""
-    states = _states(trainer)
+def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> dict[str, float]:
+    """Take what `write` wrote: the table has the states, and the numbers, whose types are those given, are returned."""
+    states = _states(table)
     tensors = {tensor.name: tensor for tensor in model_files.load_all(fname)}
-    own = tensors.pop(_own_name(trainer), None)
+    own = tensors.pop(f"/{name}", None)
     expected = {state.name: (state.lookup, state.dims) for state, _ in states}
     if own is None or {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
-        raise FileFormatError(f"{fname} is not the state of this {type(trainer).__name__}: its parameters differ")
-    if own.dims != (3 * (len(NUMBERS) + 4),) or not np.isfinite(own.values).all():
+        raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ")
+    if own.dims != (3 * (len(numbers) + 4),) or not np.isfinite(own.values).all():
         raise FileFormatError(f"{fname}: {own.name} is damaged")
-    *numbers, high, low, drawn, forks = own.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
-    whole = [n for name, n in zip(NUMBERS, numbers) if isinstance(getattr(trainer, name), int)]
-    if min(numbers) < 0 or not all(0 <= n < 2**53 and n == int(n) for n in (*whole, high, low, drawn, forks)):
+    *found, high, low, drawn, forks = own.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
+    whole = [n for given, n in zip(numbers.values(), found) if isinstance(given, int)]
+    if min(found) < 0 or not all(0 <= n < 2**53 and n == int(n) for n in (*whole, high, low, drawn, forks)):
         raise FileFormatError(f"{fname}: {own.name} is damaged")
-    for name, number in zip(NUMBERS, numbers):
-        setattr(trainer, name, type(getattr(trainer, name))(number))
     for state, block in states:
         block.write(tensors[state.name].values)
     noise.set_state(int(high) << 16 | int(low), int(drawn), int(forks))
+    return {name: type(given)(n) for (name, given), n in zip(numbers.items(), found)}
 
 
-def _own_name(trainer: Trainer) -> str:
-    return f"/{type(trainer).__name__}"
-
-
-def _states(trainer: Trainer) -> list[tuple[Tensor, Block]]:
+def _states(table: Table) -> list[tuple[Tensor, Block]]:
     """What a trainer keeps of each parameter, and where it does."""
-    table = trainer._prepared()
     return [
         # names may repeat
         (Tensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)

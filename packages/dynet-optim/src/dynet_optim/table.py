@@ -1,0 +1,172 @@
+"""The table by which compiled code finds the parameters that a trainer changes.
+
+An update has two parts, whatever the number of parameters: the norm of all gradients, and the trainer's rule on every
+dense parameter and every touched row of lookup tables. Where nothing is to be clipped, both are one compiled call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynet_core.device import compiled
+from dynet_core.engine import PARAMETER_ROWS
+from dynet_core.memory import Block, block
+from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
+from dynet_core.parameter.storage import Storage
+from dynet_kernels import layout as at
+from dynet_kernels import sharing
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SLOT
+
+from .rule import CLEAR, NORM, Rule
+
+STATUS = SLOT["status"]
+READY = at.READY
+NEARLY_ONE = 1 - 1e-6  # what is surely below a threshold
+
+
+class Table:
+    """The parameters of a collection as compiled code needs them, with the states that a rule keeps of each."""
+
+    def __init__(self, collection: ParameterCollection, rule: Rule):
+        self.collection, self.rule = collection, rule
+        self.states, self.width = rule.states, at.UPDATE_STATES + rule.states
+        for opcode in (NORM, CLEAR.opcode, rule.opcode):
+            KERNELS.use(opcode)
+        self.numbers = block(rule.numbers)
+        self._pack = self.numbers.packer()
+        self.version = -1
+        self.parameters: list[Parameters] = []
+        self.lookups: list[LookupParameters] = []
+        self.kept: dict[Storage, list[Block]] = {}  # states by the parameter's memory
+        self.context = np.zeros(len(SLOT), np.int64)
+        self.context_at = self.context.ctypes.data
+        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+        self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
+        self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
+        self.slots[SLOT["sharing"]], self.slots[SLOT["threads"]] = sharing.address(), self.threads.ctypes.data
+        self.sum_block = block(4)  # float64: the sum, and what it is to be below
+        self.sum = self.sum_block.direct().cast("B").cast("d")
+        self._grow_index(1 << 10)
+
+    def _grow_index(self, size: int) -> None:
+        self.index = np.zeros(size, np.int64)
+        self.slots[SLOT["index"]] = self.index.ctypes.data
+        self.slots[SLOT["index_end"]] = size
+
+    def prepared(self) -> Table:
+        """This table, with the parameters that the collection has by now."""
+        if self.version != PARAMETER_ROWS.version:
+            self._prepare()
+        return self
+
+    def _prepare(self) -> None:
+        collection = self.collection
+        self.version, version = -1, PARAMETER_ROWS.version
+        self.machine = compiled()
+        self.shared = PARAMETER_ROWS.buffer  # held: compiled code reads it
+        self.parameters = collection.parameters_list()
+        self.lookups = collection.lookup_parameters_list()
+        everything = [*self.parameters, *self.lookups]
+        self.count = len(everything)
+        self.rows = np.zeros((self.count, self.width), np.int64)
+        for row, parameter in zip(self.rows, everything):
+            storage = parameter._storage
+            floats = storage.values.floats
+            if storage not in self.kept:
+                self.kept[storage] = [block(floats, zero=True) for _ in range(self.states)]
+            row[at.UPDATE_PARAMETER], row[at.UPDATE_FLOATS] = storage.row, floats
+            row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage]]
+        self.choose_all()
+        self.tape = np.zeros((self.count, at.TAPE_ROW), np.int64)
+        self.slots[SLOT["parameters"]] = self.shared.ctypes.data
+        self.slots[SLOT["table"]] = self.rows.ctypes.data
+        self.slots[SLOT["tape"]] = self.tape.ctypes.data
+        self.version = version  # last: memory may run out before, or an interrupt come
+
+    def in_order(self) -> list[list[Block]]:
+        """The states of each parameter, then of each lookup parameter."""
+        return [self.kept[parameter._storage] for parameter in [*self.parameters, *self.lookups]]
+
+    def choose(self, places: list[int]) -> None:
+        """Have updates change only these."""
+        self.rows[:, at.UPDATE_CHOSEN] = 0
+        self.rows[places, at.UPDATE_CHOSEN] = 1
+
+    def choose_all(self) -> None:
+        self.rows[:, at.UPDATE_CHOSEN] = 1
+
+    def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
+        """The sum of the squared gradients of all parameters that are trained, or of some."""
+        last = self.count if last is None else last
+        direct = self.sum
+        if direct:
+            direct[0] = 0.0
+        else:
+            self.sum_block.write(0)
+        self.machine.gradient_norm(self.context_at, NORM, first, last, self.states, dense, self.sum_block.address)
+        if self.slots[STATUS] != READY:
+            self._make_room()
+            return self.squared_norm(dense, first, last)
+        return direct[0] if direct else float(self.sum_block.array.view(np.float64)[0])
+
+    def first_not_finite(self, dense: int) -> str:
+        """The name of the first parameter whose gradient is not finite."""
+        everything = [*self.parameters, *self.lookups]
+        bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
+        return everything[next(bad)].name()
+
+    def run(self, numbers: Sequence[float], dense: int) -> None:
+        """Apply the rule, told these numbers, to all parameters that are trained and chosen.
+
+        Raises:
+            OverflowError: a number is too large for a float32; nothing has changed.
+        """
+        self._pack(*numbers)
+        self._run(self.rule, dense)
+
+    def clear(self, dense: int) -> None:
+        """Set the gradients of all parameters that are trained to zero."""
+        self._run(CLEAR, dense)
+
+    def _run(self, rule: Rule, dense: int) -> None:
+        self.machine.update(
+            self.context_at, rule.opcode, self.count, self.states, rule.numbers, self.numbers.address, dense
+        )
+        if self.slots[STATUS] != READY:
+            self._make_room()
+            self._run(rule, dense)
+
+    def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
+        """Do both parts in one call if the norm of all gradients is below a threshold; 0 is none.
+
+        Returns:
+            The sum of the squared gradients; None if nothing has been done.
+        """
+        together, totals = self.machine.norm_and_update, self.sum
+        if together is None or not totals:
+            return None
+        try:
+            self._pack(*numbers)
+        except OverflowError:
+            return None
+        totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
+        together(
+            self.context_at, NORM, self.rule.opcode, self.count, self.states, self.rule.numbers,
+            self.numbers.address, dense, self.sum_block.address,
+        )  # fmt: skip
+        return totals[0] if self.slots[STATUS] == READY else None
+
+    def _make_room(self) -> None:
+        """Give the planner what it found too small.
+
+        Raises:
+            NoCodeError: that was not it; an instruction has no machine code.
+        """
+        if self.slots[STATUS] == at.NO_CODE:
+            self.version = -1  # so that the next update loads what there is
+            raise KERNELS.no_code(int(self.tape[self.slots[SLOT["row"]], at.TAPE_OPCODE]))
+        self._grow_index(2 * self.slots[SLOT["needed_index"]])

@@ -59,7 +59,7 @@ def stored(values, is_lookup=False):
 
 
 def test_examples():
-    assert doctest.testmod(initializer).failed == 0
+    assert doctest.testmod(initializer.kinds).failed == 0
 
 
 def test_one_seed_many_kinds_of_parameters():

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from html import escape
 
 from .dim import Dim
-from .engine import PARAMETER_ROWS
 from .expression import Expression
 from .graph import Graph
 from .nodes import Node, nodes_of
+from .parameter_rows import PARAMETER_ROWS
 from .recorder import ANY_GRAPH
 
 LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: a box's height, a letter's width, what is between boxes

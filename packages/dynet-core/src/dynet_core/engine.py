@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
-import threading
 import weakref
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -19,11 +16,12 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SLOT
 from dynet_kernels.library import Library
 
-from .device import compiled, refuse_while
+from .device import compiled
+from .encode import TABLE
 from .errors import OutOfMemoryError
 from .memory import Block, block
-from .recorder import Records, generation, next_generation, note_pass
-from .signature import TABLE
+from .parameter_rows import PARAMETER_ROWS
+from .recorder import Records, generation, note_pass
 
 READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -45,76 +43,6 @@ FORGETTING = 32  # what an engine remembers of the memory of large graphs shrink
 ROOMY = 4  # how many times what graphs used of late an engine keeps
 FIRST_FLOATS = 1 << 16
 ARENA_TOP, STATUS, FRESH = SLOT["arena_top"], SLOT["status"], SLOT["fresh"]
-
-
-class Rows:
-    """What the planner knows of parameters: one row each, shared by all threads."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, ...]] = []
-        self.names: dict[int, str] = {}  # for people
-        self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
-        self.lock = threading.RLock()  # the collector of garbage may call what comes here again
-        self.version = 0
-        self.trained_again = 0  # how often a parameter was trained again: nodes that depend on it need a gradient then
-        # Rows that are used no more, not in any graph either. Finalizers, which may run while the lock is held, put
-        # them here.
-        self.given_back: deque[int] = deque()
-        self.free: list[int] = []
-
-    def add(
-        self,
-        *,
-        value: int,
-        gradient: int,
-        needs: bool,
-        name: str = "",
-        touched: int = 0,
-        width: int = 0,
-        rows: int = 0,
-    ) -> int:
-        """Add a row; an operand -1-row means it. `name` is for people."""
-        next_generation()
-        with self.lock:
-            while self.given_back:
-                heapq.heappush(self.free, self.given_back.popleft())
-            row = value, gradient, int(needs), touched, width, rows
-            if self.free:
-                number = heapq.heappop(self.free)
-                self.rows[number] = row
-            else:
-                self.rows.append(row)
-                number = len(self.rows) - 1
-            self.names[number] = name
-            while (number + 1) * at.PARAMETER_ROW > len(self.buffer):
-                self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            self.write(number)
-            self.version += 1
-            next_generation()
-            return number
-
-    def write(self, number: int) -> None:
-        start = number * at.PARAMETER_ROW
-        self.buffer[start : start + at.PARAMETER_ROW] = self.rows[number]
-
-    def set_needs(self, number: int, needs: bool, gradient: int) -> None:
-        """Say whether a parameter's gradient is wanted, and where what is computed of it goes."""
-        with self.lock:
-            next_generation()
-            value, _, _, *rest = self.rows[number]
-            self.rows[number] = (value, gradient, int(needs), *rest)
-            self.write(number)
-            self.version += 1
-            self.trained_again += needs
-            next_generation()
-
-    def needs(self, number: int) -> bool:
-        """Whether a parameter's gradient is wanted."""
-        return bool(self.rows[number][at.PARAMETER_NEEDS])
-
-
-PARAMETER_ROWS = Rows()
-refuse_while(lambda: "parameters had been made" if PARAMETER_ROWS.rows else "")
 
 
 _engines: list[weakref.ref[Engine]] = []

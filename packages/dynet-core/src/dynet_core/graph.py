@@ -16,13 +16,14 @@ from . import device, recorder
 from .annotations import Array
 from .checks import checked_flag
 from .dim import Dim
+from .encode import TABLE
 from .engine import NODE_ROW, NODE_VALUE, Engine
 from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import floats_at
 from .nodes import nodes_of
 from .recorder import ANY_GRAPH, NO_NODE, commit, take
-from .signature import TABLE, Signature
+from .signature import Signature
 from .watch import Watch
 
 OTHER_THREAD = (

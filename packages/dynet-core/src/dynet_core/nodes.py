@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from dynet_kernels import layout as at
 
 from .dim import Dim
+from .encode import TABLE
 from .recorder import Records
-from .signature import SIGNATURES, TABLE
+from .signature import SIGNATURES
 
 KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 

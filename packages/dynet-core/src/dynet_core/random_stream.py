@@ -32,8 +32,13 @@ class InitialStream:
     Every draw continues where the last one ended, whatever its kind. A stream may be shared between threads:
     which thread gets which numbers depends on timing, but no number is given out twice.
 
-    Arguments: `seed`, a whole number from 0 to 2**32 - 1; None takes one from the operating system.
-    Errors: TypeError for a seed that is no number, ValueError for one that is not whole or out of range.
+    Args:
+        seed: a whole number from 0 to 2**32 - 1; None takes one from the operating system.
+
+    Raises:
+        TypeError: a seed that is no number.
+        ValueError: one that is not whole or out of range.
+
     Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform
     pseudo-random number generator", 1998.
 
@@ -53,7 +58,8 @@ class InitialStream:
     def uniform(self, low: Number, high: Number, count: int) -> Array:
         """`count` numbers spread evenly over [low, high]; one word of the generator each.
 
-        Errors: ValueError when high < low, or when a bound or their distance is not a finite float32.
+        Raises:
+            ValueError: high < low, or when a bound or their distance is not a finite float32.
 
         >>> InitialStream(1).uniform(0, 10, 2)
         array([4.17022  , 9.9718485], dtype=float32)
@@ -75,7 +81,9 @@ class InitialStream:
         A point (x, y) of the square [-1, 1]^2 with r = x^2 + y^2 in (0, 1] gives z = y m, then z = x m,
         m = sqrt(-2 log(r) / r). For an odd count the last x m is dropped: nothing is kept for the next draw.
 
-        Errors: ValueError for std < 0, and for a mean or std that is not a finite float32.
+        Raises:
+            ValueError: std < 0, and for a mean or std that is not a finite float32.
+
         Source: Marsaglia and Bray, "A convenient method for generating normal variables", 1964.
 
         >>> InitialStream(1).normal(0, 1, 3)
@@ -96,7 +104,8 @@ class InitialStream:
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
         """`count` numbers that are 1 with the given probability and 0 otherwise; two words each.
 
-        Errors: ValueError for a probability outside [0, 1].
+        Raises:
+            ValueError: a probability outside [0, 1].
 
         >>> InitialStream(1).bernoulli(0.5, 6)
         array([0., 0., 1., 0., 1., 1.], dtype=float32)

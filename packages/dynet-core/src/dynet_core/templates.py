@@ -15,10 +15,10 @@ from dynet_kernels import layout as at
 from dynet_kernels.recorder.words import INPUT, KEY, LITERAL, NODE, OPERAND
 
 from . import recorder
+from .encode import TABLE
 from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
-from .signature import TABLE
 
 MOST = 1 << 12  # keys of one op; the calls of those that come later are recorded by Python
 MOST_INPUTS = 64  # of a template

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .annotations import Array
-from .engine import PARAMETER_ROWS
 from .errors import NotFiniteError
 from .nodes import node_at, nodes_of
+from .parameter_rows import PARAMETER_ROWS
 from .recorder import Records
 
 

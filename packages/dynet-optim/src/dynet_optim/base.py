@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Iterable
 
 from dynet_core.annotations import Index, Number
-from dynet_core.engine import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError
 from dynet_core.parameter import ParameterCollection, summary
+from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
 
 from . import met

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dynet_core.engine import PARAMETER_ROWS
 from dynet_core.graph import current
 from dynet_core.nodes import nodes_of
 from dynet_core.parameter import ParameterCollection
+from dynet_core.parameter_rows import PARAMETER_ROWS
 
 
 def is_differentiated() -> bool:

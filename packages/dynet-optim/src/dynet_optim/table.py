@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynet_core.device import compiled
-from dynet_core.engine import PARAMETER_ROWS
 from dynet_core.memory import Block, block
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
 from dynet_core.parameter.storage import Storage
+from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS

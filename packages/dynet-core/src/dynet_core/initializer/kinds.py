@@ -1,0 +1,297 @@
+"""The initializers of DyNet."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..annotations import Array, Number, Numbers
+from ..errors import ArgumentTypeError
+from ..random_stream import stream
+from .base import PyInitializer, beyond_float32, check_number, checked_dim, error, real_array
+
+
+@dataclass(frozen=True)
+class NormalInitializer(PyInitializer):
+    """Normally distributed values.
+
+    Args:
+        mean: the mean.
+        var: the variance, 0 or more.
+
+    Raises:
+        InitializerError: a negative variance, or values that are not finite.
+        ArgumentTypeError: something is no number.
+
+    >>> from dynet_core.random_stream import reset_random_seed
+    >>> reset_random_seed(1)
+    >>> NormalInitializer(mean=10, var=4).values((3,))
+    array([10.612799, 10.312131,  9.151228], dtype=float32)
+    """
+
+    mean: Number = 0
+    var: Number = 1
+
+    def __post_init__(self) -> None:
+        check_number(self, "mean")
+        check_number(self, "var", least=0)
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        return stream().normal(self.mean, np.sqrt(np.float32(self.var)), math.prod(dim))
+
+
+@dataclass(frozen=True)
+class UniformInitializer(PyInitializer):
+    """Values spread evenly over [-scale, scale].
+
+    Args:
+        scale: above 0.
+
+    Raises:
+        InitializerError: a scale that is not above 0 or not finite.
+        ArgumentTypeError: something is no number.
+
+    >>> from dynet_core.random_stream import reset_random_seed
+    >>> reset_random_seed(1)
+    >>> UniformInitializer(0.1).values((3,))
+    array([-0.0165956 ,  0.09943696,  0.04406491], dtype=float32)
+    """
+
+    scale: Number
+
+    def __post_init__(self) -> None:
+        check_number(self, "scale", least=0)
+        if self.scale == 0:
+            raise error(self, "scale must be above 0 but got 0")
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        return symmetric_uniform(self.scale, dim)
+
+
+@dataclass(frozen=True)
+class ConstInitializer(PyInitializer):
+    """The same value everywhere.
+
+    Args:
+        c: the value; infinities are allowed, NaN is not.
+
+    Raises:
+        InitializerError: NaN, or a number beyond float32.
+        ArgumentTypeError: something is no number.
+
+    >>> ConstInitializer(0.5).values((2, 2))
+    array([[0.5, 0.5],
+           [0.5, 0.5]], dtype=float32)
+    """
+
+    c: Number
+
+    def __post_init__(self) -> None:
+        check_number(self, "c", infinite=True)
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        return np.full(math.prod(dim), self.c, np.float32)
+
+
+@dataclass(frozen=True)
+class IdentityInitializer(PyInitializer):
+    """The identity matrix.
+
+    Raises:
+        InitializerError: the parameter is not a square matrix.
+
+    >>> IdentityInitializer().values((2, 2))
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        return np.eye(side_of_square(self, dim), dtype=np.float32).reshape(-1)
+
+
+@dataclass(frozen=True)
+class GlorotInitializer(PyInitializer):
+    """Values spread evenly over a range that keeps the variance of signals from layer to layer.
+
+    The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions, which for a matrix is
+    gain * sqrt(6 / (d1 + d2)). Exactly four dimensions are taken as a filter:
+    s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
+
+    Like DyNet's, this counts a lookup parameter's first dimension too, unless `is_lookup` is set: a (10, 5)
+    lookup gets s = 0.6325, with `is_lookup=True` 0.7746. Dimensions are counted as stored, the lookup
+    dimension last.
+
+    Args:
+        is_lookup: whether to leave out the last dimension stored.
+        gain: 0 or more, which depends on the activation function: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
+            1 / f'(0) for any smooth f.
+
+    Raises:
+        InitializerError: a gain that is negative or not finite, or no dimension is left to count.
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    2010.
+
+    >>> from dynet_core.random_stream import reset_random_seed
+    >>> reset_random_seed(1)
+    >>> GlorotInitializer().values((2, 2))
+    array([[-0.20325379,  0.5396827 ],
+           [ 1.2178491 ,  1.0595448 ]], dtype=float32)
+    """
+
+    is_lookup: bool = False
+    gain: Number = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "gain", least=0)
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        counted = dim[:-1] if self.is_lookup else dim
+        if not counted:
+            raise error(self, "is_lookup leaves no dimension to count, set it to False")
+        if len(counted) == 4:
+            numerator, denominator = 6, (counted[2] + counted[3]) * counted[0] * counted[1]
+        else:
+            numerator, denominator = 3 * len(counted), sum(counted)
+        # The order of operations decides the last bit.
+        scale = float(np.float32(self.gain)) * math.sqrt(numerator) / math.sqrt(denominator)
+        return symmetric_uniform(scale, dim)
+
+
+@dataclass(frozen=True)
+class SaxeInitializer(PyInitializer):
+    """A random orthonormal matrix, times `scale`.
+
+    The left singular vectors of a matrix whose elements are uniform over [-1, 1]. It reads from the stream
+    what DyNet's reads and equals it to about 1e-5, up to the signs of the columns.
+
+    Args:
+        scale: 0 or more.
+
+    Raises:
+        InitializerError: a scale that is negative or not finite, or the parameter is not square.
+
+    Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks", 2014.
+
+    >>> q = SaxeInitializer(2).values((3, 3))
+    >>> bool(np.allclose(q.T @ q, 4 * np.eye(3), atol=1e-5))
+    True
+    """
+
+    scale: Number = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "scale", least=0)
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        side = side_of_square(self, dim)
+        matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
+        left, _, right = np.linalg.svd(matrix)
+        # The decomposition leaves the sign of each pair of vectors open: the right one's largest element
+        # fixes it, so that it does not depend on the library.
+        largest = np.argmax(np.abs(right), axis=1)
+        signs = np.sign(right[np.arange(side), largest])
+        return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
+
+
+@dataclass(frozen=True)
+class FromFileInitializer(PyInitializer):
+    """Numbers read from a text file, in the order in which they are stored.
+
+    The file holds one number per element, separated by white space: column by column, for a lookup parameter
+    row after row. Where DyNet sets the rest to zero because a number is missing or unreadable, this is an
+    error.
+
+    Args:
+        fname: the file's path.
+
+    Raises:
+        OSError: the file cannot be read.
+        InitializerError: another count of numbers than the parameter has, something that is not a number, and numbers
+            beyond float32.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+    ...     _ = file.write("1 2 3\\n4 5 6\\n")
+    ...     file.flush()
+    ...     FromFileInitializer(file.name).values((2, 3))
+    array([[1., 3., 5.],
+           [2., 4., 6.]], dtype=float32)
+    """
+
+    fname: str | bytes | os.PathLike[str]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fname, (str, bytes, os.PathLike)):
+            raise ArgumentTypeError(f"FromFileInitializer: fname must be a path but got {self.fname!r:.40}")
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        with open(self.fname, "rb") as file:
+            words = file.read().split()
+        if len(words) != math.prod(dim):
+            raise error(self, f"{self._path()} holds {len(words)} numbers but needs {math.prod(dim)}")
+        return np.array([self._number(word) for word in words], np.float32)
+
+    def _number(self, word: bytes) -> float:
+        shown = word[:40].decode("ascii", "replace")
+        try:
+            # Python reads 1_000 as a number, other programs do not.
+            number = float(word.replace(b"_", b"?"))
+        except ValueError:
+            raise error(self, f"{self._path()} holds {shown!r}, which is not a number") from None
+        if beyond_float32(number):
+            raise error(self, f"{self._path()} holds {shown}, which float32 cannot hold")
+        return number
+
+    def _path(self) -> str:
+        return os.fsdecode(self.fname)
+
+
+@dataclass(frozen=True, eq=False)
+class NumpyInitializer(PyInitializer):
+    """A copy of an array, for a lookup parameter with one entry of the first dimension per row.
+
+    Args:
+        array: of the parameter's shape: real numbers, or what numpy turns into an array of them.
+
+    Raises:
+        InitializerError: `array` is no array of real numbers, float32 cannot hold its values, or
+            its shape is not the parameter's.
+
+    >>> NumpyInitializer([[1, 2], [3, 4]]).values((2, 2))
+    array([[1., 2.],
+           [3., 4.]], dtype=float32)
+    """
+
+    array: Array
+
+    if TYPE_CHECKING:
+
+        def __init__(self, array: Numbers) -> None: ...
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "array", real_array(self.array))
+
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
+        """As in the base class; nothing is drawn, the array has the shape that users see."""
+        dim = checked_dim(self, dim)
+        if self.array.shape != dim:
+            raise error(self, f"array is {self.array.shape}, the parameter is {dim}")
+        stored = np.array(np.moveaxis(self.array, 0, -1) if lookup else self.array, order="F")
+        return np.moveaxis(stored, -1, 0) if lookup else stored
+
+
+def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
+    return stream().uniform(-scale, scale, math.prod(dim))
+
+
+def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
+    if len(dim) != 2 or dim[0] != dim[1]:
+        raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
+    return dim[0]

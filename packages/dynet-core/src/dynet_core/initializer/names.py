@@ -1,0 +1,103 @@
+"""What `init=` means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import cast
+
+import numpy as np
+
+from ..annotations import Number
+from ..errors import ArgumentTypeError
+from .base import InitializerError, PyInitializer, real_array
+from .kinds import (
+    ConstInitializer,
+    GlorotInitializer,
+    IdentityInitializer,
+    NormalInitializer,
+    NumpyInitializer,
+    SaxeInitializer,
+    UniformInitializer,
+)
+
+NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
+
+
+def initializer_from(
+    init: object,
+    dim: Sequence[int],
+    lookup: bool = False,
+    *,
+    scale: Number = 1.0,
+    mean: Number = 0.0,
+    std: Number = 1.0,
+) -> PyInitializer:
+    """The initializer that a user's `init=` means.
+
+    - None or "glorot": `GlorotInitializer()`
+    - an initializer: itself
+    - a number: `ConstInitializer`
+    - an array, list or tuple: `NumpyInitializer`
+    - "uniform", "saxe": of that `scale`; "normal": of that `mean` and `std`; "identity"
+    - "he": normal with variance 0.5 / n, n the parameter's last dimension, as DyNet 2.1 has it
+
+    As in DyNet, `scale`, `mean` and `std` are ignored by what does not use them.
+
+    Args:
+        dim, lookup: the parameter's shape as for `PyInitializer.values`.
+
+    Raises:
+        InitializerError: an unknown name and for values an initializer refuses.
+        TypeError: other types.
+
+    Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015, with variance 2 / n.
+
+    >>> initializer_from(None, (3, 4))
+    GlorotInitializer(is_lookup=False, gain=1.0)
+    >>> initializer_from("he", (3, 4))
+    NormalInitializer(mean=0, var=0.125)
+    >>> initializer_from(2, (3, 4))
+    ConstInitializer(c=2)
+    """
+    if init is None:
+        return GlorotInitializer()
+    if isinstance(init, PyInitializer):
+        return init
+    if isinstance(init, (np.ndarray, list, tuple)):
+        return NumpyInitializer(real_array(init))
+    if isinstance(init, str):
+        return _named(init, tuple(dim), lookup, scale, mean, std)
+    if isinstance(init, (Real, np.bool_)):
+        return ConstInitializer(cast(float, init))
+    if isinstance(init, type) and issubclass(init, PyInitializer):
+        raise ArgumentTypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
+    kinds = f"None, an initializer, a number, an array or one of {_names()}"
+    raise ArgumentTypeError(f"init must be {kinds} but got {type(init).__name__}")
+
+
+def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
+    if name == "glorot":
+        return GlorotInitializer()
+    if name == "uniform":
+        return UniformInitializer(scale)
+    if name == "saxe":
+        return SaxeInitializer(scale)
+    if name == "identity":
+        return IdentityInitializer()
+    if name == "normal":
+        if not isinstance(std, Real):
+            raise ArgumentTypeError(f"init='normal': std must be a number but got {std!r}")
+        if std < 0:
+            raise InitializerError(f"init='normal': std must be 0 or more but got {std}")
+        return NormalInitializer(mean, float(std) * float(std))
+    if name == "he":
+        size = dim[1:] if lookup else dim
+        if not size:
+            raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
+        return NormalInitializer(var=0.5 / max(size[-1], 1))
+    raise InitializerError(f"init is {name!r}, which is none of {_names()}")
+
+
+def _names() -> str:
+    return ", ".join(repr(name) for name in NAMES)

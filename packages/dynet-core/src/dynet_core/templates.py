@@ -27,32 +27,39 @@ MOST_CALLS = 8  # of one key; after so many without a template there will be non
 
 def with_templates(op: Callable) -> Any:
     """Have an op recorded from templates where else Python would record it."""
-    return recorder.with_templates(op, _learning)
+    return recorder.with_templates(op, _Learner)
 
 
-def _learning(slow: Callable, enter: Callable) -> Callable:
-    seen: dict[bytes, tuple[int, list[int] | None]] = {}  # how many calls there have been, and what the last recorded
+class _Learner:
+    """Learns the templates of an op from calls that Python records."""
 
-    def record(*arguments) -> Any:
-        key = recorder.key(*arguments)
+    def __init__(self, enter: Callable):
+        self._enter = enter
+        # by keys: how many calls there have been, and what the last recorded
+        self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
+
+    def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
+        """What to compare with after a call; None if there is nothing to learn from it."""
+        key, seen = recorder.key(*arguments), self._seen
         if key is None or (key not in seen and len(seen) == MOST):
-            return slow(*arguments)
+            return None
         calls, before = seen.get(key, (0, None))
         if calls < MOST_CALLS:
             seen[key] = calls + 1, before
         if not 0 < calls < MOST_CALLS:
-            return slow(*arguments)
+            return None
         graph = current()
-        state = _state(graph)
-        result = slow(*arguments)
+        return key, graph, _state(graph)
+
+    def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
+        """Learn what the call has recorded."""
+        key, graph, state = begun
+        calls, before = self._seen[key]
         template = _template(graph, state, arguments, result)
         if template is not None and before == template:
-            enter(key, template, result.type)
+            self._enter(key, template, result.type)
             calls = MOST_CALLS
-        seen[key] = calls + 1, template or before
-        return result
-
-    return record
+        self._seen[key] = calls, template or before
 
 
 def _state(graph: Graph) -> tuple:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dynet_core.annotations import Index
-from dynet_core.checks import checked_index, whole
+from dynet_core.checks import whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
@@ -17,7 +17,7 @@ from dynet_core.record import graph_of
 
 def checked_dimension(name: str, d: Index, dim: Dim) -> int:
     """A number of a dimension that a user gave."""
-    place = checked_index(name, d)
+    place = whole(name, "an index", d)
     if not 0 <= place < len(dim.dims):
         raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
     return place

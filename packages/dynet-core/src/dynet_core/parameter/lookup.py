@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..annotations import Array, Index, Numbers
-from ..checks import checked_array, checked_flag, checked_index, checked_indices, real_array
+from ..checks import checked_array, checked_flag, checked_indices, real_array, whole
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
@@ -90,11 +90,11 @@ class LookupParameters(Trained):
         """Row `index` as an expression; nothing is copied."""
         if not self._is_trained_by("lookup", update):
             return _fixed_row(self._fixed(), index)
-        return self._row(self, index, ROW_FUNCTIONS)
+        return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
 
     def _row(self, operand: Expression, index: Index, functions: Iterable[Any]) -> Expression:
         """Row `index` of this table, which an operand stands for. The functions record the next one."""
-        index, graph = checked_index("lookup", index), draft()
+        index, graph = whole("lookup", "an index", index), draft()  # not of a user's call by `lookup`
         if not 0 <= index < self.rows:
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
         signature = _row_signature(self.type)

@@ -16,7 +16,7 @@ import numpy as np
 from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import ARRAY_KEY, LIST_KEY, MOST_KEYED, ROW, TEMPLATE_KEY
 
-from .keywords import with_keywords
+from .keywords import Learner, with_keywords
 from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
 from .types import HAS_VECTORCALL, METHOD_DESCRIPTOR, NO_INSTANCES, OBJECT, SSIZE, TP_CALL, TP_DESCR_GET, make_type
 
@@ -93,16 +93,23 @@ def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> No
     known[key] = facts
 
 
-def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
+def describe(
+    record: Any, documented: Callable, around: Callable | None = None, learner: Learner | None = None
+) -> Any:
     """Give a recording function the name, the documentation and the signature of another one, and its keywords.
 
     What it does not know goes to `around`, if there is one, with the function that it went to before.
+
+    Args:
+        learner: looks at calls that it does not know.
     """
     unusual = _documented[id(record)]
     if isinstance(unusual, FunctionType):  # which takes what the first one does not know
         slow = describe(unusual, documented, around)
     else:
-        slow = with_keywords(documented, functools.partial(around, unusual) if around else unusual, record)
+        if around:
+            unusual = functools.update_wrapper(functools.partial(around, unusual), documented)
+        slow = with_keywords(documented, unusual, record, learner)
     _documented[id(record)] = immortal(documented)
     _take_names(record, documented)
     _word(record, "parameters").value = id(immortal(tuple(map(sys.intern, inspect.signature(documented).parameters))))
@@ -115,8 +122,8 @@ def with_templates(op: Callable, learn: Callable) -> Any:
 
     Args:
         op: a recording function, which then leaves to them what it does not know, or another one.
-        learn: called with the Python function that records, and a function enter(key, template, Dim of the last node):
-            gives the function that is called where there is no template.
+        learn: called with a function enter(key, template, Dim of the last node): gives what looks at calls for which
+            there is no template.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):
@@ -127,7 +134,8 @@ def with_templates(op: Callable, learn: Callable) -> Any:
         integers = immortal(np.array(template, np.int64))
         enter_row(record, struct.unpack(f"={TEMPLATE_KEY}q", key), integers.ctypes.data, result)
 
-    record = describe(function("template", learn(slow, enter)), documented)
+    unusual = getattr(slow, "record", slow)  # without its keywords: those of `record` do
+    record = describe(function("template", unusual), documented, learner=learn(enter))
     if last is None:
         return record
     _word(last, "slow").value = id(record)

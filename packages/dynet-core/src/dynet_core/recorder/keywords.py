@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 
-def with_keywords(documented: Callable, record: Callable, in_order: Callable | None = None) -> Callable:
+class Learner(Protocol):
+    """Looks at what calls of a function record: `begin` before each, and `end` after it, unless that was None."""
+
+    def begin(self, arguments: Sequence) -> Any: ...
+
+    def end(self, begun: Any, arguments: Sequence, result: Any) -> None: ...
+
+
+def with_keywords(
+    documented: Callable, record: Callable, in_order: Callable | None = None, learner: Learner | None = None
+) -> Callable:
     """A function with the parameters of one that is documented, which calls another by place.
+
+    It does all that stands between a user's call and an op in one call of Python, for the sake of tracebacks.
 
     Args:
         in_order: what is called where arguments by keyword have been put in order; `record` if None.
+        learner: looks at calls by place.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
@@ -41,7 +54,13 @@ def with_keywords(documented: Callable, record: Callable, in_order: Callable | N
                 one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
                 hint = f"; the expressions are one list, {name}([...])" if one_by_one else ""
                 raise TypeError(f"{name}(): {problem}{hint}") from None
-        return record(*arguments)
+        begun = None if learner is None else learner.begin(arguments)
+        if begun is None:
+            return record(*arguments)
+        result = record(*arguments)
+        learner.end(begun, arguments, result)  # type: ignore[union-attr]
+        return result
 
     by_place.__name__, by_place.__qualname__ = name, documented.__qualname__
+    by_place.record = record  # type: ignore[attr-defined]
     return by_place

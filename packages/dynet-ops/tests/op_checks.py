@@ -1,6 +1,8 @@
 """Checks of calls that must fail, and of what calls come to."""
 
 import sys
+import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,3 +44,12 @@ def check_refused(call, error, *parts):
     z.backward(full=True)
     assert x.gradient() == pytest.approx([2 - np.tanh(1) ** 2, 2 - np.tanh(2) ** 2])
     assert current() is graph
+
+
+FOLDERS = [Path(sys.modules[name].__file__).parent for name in ("dynet_core", "dynet_ops")]
+
+
+def calls_of_the_library(error):
+    """How many calls of the library's are between a user's line and an error."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    return sum(any(file.is_relative_to(folder) for folder in FOLDERS) for file in files)

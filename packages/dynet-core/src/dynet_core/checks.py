@@ -8,6 +8,7 @@ import operator
 import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+from .refusals import Refusals
 
 
 def whole(name: str, what: str, value) -> int:
@@ -63,9 +64,11 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
         indices = indices.tolist()  # of Python's numbers, mostly plain ones
         if _are_plain(indices, size):
             return indices
-    if not np.iterable(indices):
+    if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
-    found = [whole(name, "an index", index) for index in indices]
+    found = []
+    for index in indices:
+        found.append(whole(name, "an index", index))
     if not found:
         raise ArgumentError(f"{name}: no indices")
     if min(found) < 0 or max(found) >= size:

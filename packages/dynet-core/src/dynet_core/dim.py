@@ -14,6 +14,7 @@ import numpy as np
 from .annotations import Dims, Index
 from .checks import whole
 from .errors import ArgumentError, ShapeError
+from .refusals import Refusals
 
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # numbers in one expression
@@ -99,9 +100,14 @@ class Dim:
 
 def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
     """Sizes that a user gave, as a tuple of ints; each is at least `least`."""
-    single = dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims))
+    single = (
+        dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims)) or isinstance(dims, Refusals)
+    )
     given: Sequence[Any] = (dims,) if single else dims  # type: ignore[assignment]
-    sizes = tuple([whole(name, "a dimension", size) for size in given])
+    found = []
+    for size in given:
+        found.append(whole(name, "a dimension", size))
+    sizes = tuple(found)
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
     if min(sizes) < least:

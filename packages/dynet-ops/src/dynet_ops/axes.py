@@ -187,7 +187,9 @@ def reduced(
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     """Dimensions that a user gave, and whether the batch is one of them, as axes."""
     b = checked_flag(name, "b", b)
-    found = [whole(name, "a dimension", one) for one in (d if np.iterable(d) else (d,))]
+    found = []
+    for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
+        found.append(whole(name, "a dimension", one))
     rank = len(dim.dims)
     for one in found:
         if not 0 <= one < rank:

@@ -125,9 +125,11 @@ def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Ex
     graph_of(name, (x, y, z, *bias))
     dims = [operand.type for operand in (x, y, z, *bias)]
     tensor = dims[0].dims
-    if len(tensor) == 3 and (dims[2].columns != 1 or dims[2].rows != tensor[1]):
+    if len(tensor) != 3 or dims[1].columns != 1:
+        raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims[:2])}")
+    if dims[2].columns != 1 or dims[2].rows != tensor[1]:
         raise ShapeError(f"{name}: x is {dims[0]!r}, z is {dims[2]!r}: expected a vector ({tensor[1]},)")
-    if len(tensor) == 3 and any(b.dims != tensor[:1] for b in dims[3:]):
+    if any(b.dims != tensor[:1] for b in dims[3:]):
         raise ShapeError(f"{name}: the bias {dims[3]!r} does not fit the result, which is {tensor[:1]}")
     common_batch(name, dims)
     matrix = _CONTRACTIONS[name]((x, y))

@@ -118,9 +118,11 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     )
 
 
-def _convolution(name: str, x: Expression, f: Expression, bias: list[Expression], stride, is_valid) -> Expression:
-    image, filters = _image(name, x), checked_expression(name, f).type.plain
+def _convolution(
+    name: str, x: Expression, f: Expression, bias: list[Expression], stride: tuple[int, int], is_valid
+) -> Expression:
     graph = graph_of(name, (x, f, *bias))
+    image, filters = _image(name, x), f.type.plain
     channels = (*image.dims, 1)[2]
     if len(filters.dims) != 4 or filters.dims[2] != channels:
         raise ShapeError(
@@ -130,9 +132,7 @@ def _convolution(name: str, x: Expression, f: Expression, bias: list[Expression]
         if b.type.dims != (filters.dims[3],):
             raise ShapeError(f"{name}: the bias is {b.type!r}, but there are {filters.dims[3]} filters: {filters!r}")
     common_batch(name, (image, filters, *[b.type for b in bias]))
-    window = _window(
-        name, image, filters.dims[:2], checked_pair(name, "stride", stride), checked_flag(name, "is_valid", is_valid)
-    )
+    window = _window(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
     windows = _windows_signature(image, window)
     conv = _conv2d_signature(name, window[-2:], windows.dim, filters, *[b.type.plain for b in bias])
     seen = append(graph, windows, [x.at])
@@ -160,7 +160,7 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
     array([[ 8., 12.],
            [20., 24.]], dtype=float32)
     """
-    return _convolution("conv2d", x, f, [], stride, is_valid)
+    return _convolution("conv2d", x, f, [], checked_pair("conv2d", "stride", stride), is_valid)
 
 
 def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
@@ -178,7 +178,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
     array([[108., 107.],
            [113., 108.]], dtype=float32)
     """
-    return _convolution("conv2d_bias", x, f, [checked_expression("conv2d_bias", b)], stride, is_valid)
+    return _convolution("conv2d_bias", x, f, [b], checked_pair("conv2d_bias", "stride", stride), is_valid)
 
 
 def _padded(x, window, stride, is_valid, value):

@@ -110,7 +110,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     """
     dim = _scores("hinge", x)
     if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:  # type: ignore[arg-type]
-        return hinge_batch(x, v, m)
+        return _each("hinge", x, dim, v, m)
     choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
 
@@ -121,11 +121,14 @@ def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expressi
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]], dtype=float32)
     """
-    dim = _scores("hinge_batch", x)
-    choices = checked_indices("hinge_batch", vs, dim.size, dim)
+    return _each("hinge_batch", x, _scores("hinge_batch", x), vs, m)
+
+
+def _each(name: str, x: Expression, dim: Dim, vs: Iterable[Index], m: Number) -> Expression:
+    choices = checked_indices(name, vs, dim.size, dim)
     if dim.batch not in (1, len(choices)):
-        raise ShapeError(f"hinge_batch: {len(choices)} indices for a batch of {dim.batch}")
-    return _record("hinge_batch", x, Dim.of((1,), len(choices)), dim.size, len(choices), choices, m)
+        raise ShapeError(f"{name}: {len(choices)} indices for a batch of {dim.batch}")
+    return _record(name, x, Dim.of((1,), len(choices)), dim.size, len(choices), choices, m)
 
 
 def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Number = 1.0) -> Expression:

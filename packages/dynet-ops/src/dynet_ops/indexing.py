@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynet_core.checks import checked_index, whole
-from dynet_core.errors import ArgumentError, OutOfRangeError
+from dynet_core.errors import ArgumentError, OutOfRangeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of
 from dynet_core.recorder import subscript
@@ -25,6 +25,15 @@ def item(x: Expression, key) -> Expression:
     array([[2., 3.],
            [5., 6.]], dtype=float32)
     """
+    try:
+        return _part(x, key)
+    except StaleExpressionError:
+        pass
+    graph_of("x[...]", (x,))  # raises the same of `x[...]`
+    raise AssertionError("x[...]: a graph has come back")
+
+
+def _part(x: Expression, key) -> Expression:
     if key.__class__ is slice and key.step is None and x.type.dims:
         size = x.type.dims[0]
         try:

@@ -25,7 +25,7 @@ from .layouts import as_first, of_rank
 from .operands import listed
 
 
-def concatenate_signature(d: int, dims: Sequence[Dim], name: str = "concatenate") -> Signature:
+def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
     first = padded[0]
     if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
@@ -48,7 +48,7 @@ def concatenate_signature(d: int, dims: Sequence[Dim], name: str = "concatenate"
 
 
 def _along(d: int, name: str = "concatenate") -> Callable:
-    return by_plain_dims(lambda *dims: concatenate_signature(d, dims, name))
+    return by_plain_dims(functools.partial(concatenate_signature, d, name))
 
 
 concatenations = [_along(d) for d in range(7)]

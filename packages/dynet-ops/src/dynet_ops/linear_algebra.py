@@ -17,7 +17,7 @@ from dynet_kernels.rule import Rule, sum_over
 
 from .copying import collapsed, copy_parameters
 from .kinds import by_plain_dims, op
-from .layouts import matched
+from .layouts import is_matrix, matched
 from .matrix import as_matrix, gradient_of, value_of
 
 WORK = 3  # numbers for each row that inverting needs
@@ -53,10 +53,11 @@ KERNELS.add("logdet.dx", Rule(_LOGDET, {"dx": lambda dy, inverse: dy * inverse},
 
 
 def _order(name: str, dim: Dim) -> int:
-    rows, columns = as_matrix(name, dim)
-    if rows != columns:
+    if not is_matrix(dim):
+        raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
+    if dim.rows != dim.columns:
         raise ShapeError(f"{name}: expected a square matrix, got {dim!r}")
-    return rows
+    return dim.rows
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:

@@ -53,9 +53,10 @@ def checked_count(name: str, what: str, value, least: int) -> int:
 
 def checked_size(name: str, what: str, value) -> int:
     """A size that a user gave, from 1 to what an expression can hold."""
-    size = checked_count(name, what, value, 1)
-    if size > MAX_TOTAL:
-        raise ArgumentError(f"{name}: {what} must be at most {MAX_TOTAL}, got {size}")
+    size = whole(name, what, value)
+    if not 1 <= size <= MAX_TOTAL:
+        limit = "least 1" if size < 1 else f"most {MAX_TOTAL}"
+        raise ArgumentError(f"{name}: {what} must be at {limit}, got {size}")
     return size
 
 
@@ -70,5 +71,4 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
     if len(values) != 2:
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
-    rows, columns = (checked_size(name, what, value) for value in values)
-    return rows, columns
+    return checked_size(name, what, values[0]), checked_size(name, what, values[1])

@@ -191,7 +191,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     signature = _signature(dim.plain, False)
     _picked.enter((dim,), signature.at, signature.dim, dim.size)
     if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
-        return pickneglogsoftmax_batch(x, v)
+        return _pick_each("pickneglogsoftmax", x, v)
     v = checked_index("pickneglogsoftmax", v)
     if not 0 <= v < dim.size:
         raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
@@ -208,7 +208,10 @@ def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]], dtype=float32)
     """
-    name = "pickneglogsoftmax_batch"
+    return _pick_each("pickneglogsoftmax_batch", x, vs)
+
+
+def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
     graph = graph_of(name, (x,))
     dim = x.type.plain
     indices = checked_indices(name, vs, dim.size, dim)

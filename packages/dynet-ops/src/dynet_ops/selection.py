@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dynet_core.annotations import Index, Indices
-from dynet_core.checks import checked_index, checked_indices
+from dynet_core.checks import checked_indices, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
@@ -131,7 +131,9 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
         raise ArgumentError(
             f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
         )
-    found = [checked_index(name, number) for number in given]
+    found = []
+    for number in given:
+        found.append(whole(name, "an index", number))
     if found and min(found) < smallest:
         raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {found}")
     return [*found, *default[len(found) :]]

@@ -61,10 +61,10 @@ def _sum_of_any(name: str) -> Callable:
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def of_intricate(xs: Sequence[Expression]) -> Expression:
+        whole = broadcast(name, [x.type for x in xs], as_first)  # raises few calls below the user's
         try:
             return record(xs)
         except TooManyLoops:
-            whole = broadcast(name, [x.type for x in xs], as_first)
             return record([repeat(x, whole) for x in xs])
 
     return of_intricate

@@ -93,9 +93,7 @@ def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> No
     known[key] = facts
 
 
-def describe(
-    record: Any, documented: Callable, around: Callable | None = None, learner: Learner | None = None
-) -> Any:
+def describe(record: Any, documented: Callable, around: Callable | None = None, learner: Learner | None = None) -> Any:
     """Give a recording function the name, the documentation and the signature of another one, and its keywords.
 
     What it does not know goes to `around`, if there is one, with the function that it went to before.

@@ -23,7 +23,8 @@ def with_keywords(
     It does all that stands between a user's call and an op in one call of Python, for the sake of tracebacks.
 
     Args:
-        in_order: what is called where arguments by keyword have been put in order; `record` if None.
+        in_order: what is called where arguments by keyword have been put in another order, in which it may know them;
+            `record` if None.
         learner: looks at calls by place.
     """
     signature, name = inspect.signature(documented), documented.__name__
@@ -46,7 +47,9 @@ def with_keywords(
                 else:
                     given.append(defaults[parameter])
             if found == len(named) and len(given) >= least and all(x is not inspect.Parameter.empty for x in given):
-                return (in_order or record)(*given)
+                if in_order and tuple(named) != names[len(arguments) : len(given)]:
+                    return in_order(*given)
+                arguments, named = given, {}
         if named or not least <= len(arguments) <= most:
             try:
                 signature.bind(*arguments, **named)

@@ -272,7 +272,9 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
     What it does not know goes to `around`, if there is one, with the function that it went to before.
     """
-    slow = record.__wrapped__  # few calls below the user's
+    slow = record
+    while hasattr(slow, "enter"):  # a function that records: few calls below the user's
+        slow = slow.__wrapped__
     described = with_keywords(documented, slow if around is None else functools.partial(around, slow))
     functools.update_wrapper(described, documented)
     described.enter = _enter  # type: ignore[attr-defined]

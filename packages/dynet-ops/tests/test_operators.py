@@ -2,14 +2,17 @@
 
 import math
 import operator
+import re
+import unittest.mock
 import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from op_checks import calls_of_the_library
 
 import dynet_ops as dy
-from dynet_core import ArgumentTypeError, DynetWarning, Model, renew_cg
+from dynet_core import ArgumentTypeError, DynetWarning, Model, StaleExpressionError, renew_cg
 from dynet_core import Expression as dy_expression
 from dynet_core.graph import current
 from dynet_core.refusals import Hints
@@ -232,13 +235,15 @@ def test_other_arithmetic_of_numpy_is_that_of_operators():
     W_, x = dy.inputTensor(W), dy.inputVector(V)
     assert np.matmul(W_, x).npvalue() == pytest.approx(W @ V)
     assert np.negative(x).npvalue() == pytest.approx(-V)
+    assert np.absolute(x).npvalue() == pytest.approx(abs(V))
+    assert abs(x).npvalue() == pytest.approx(abs(V))
     with pytest.raises(ArgumentTypeError, match="^@: expected an Expression, got ndarray"):
         W @ x
 
 
 OTHERS = [each for each in vars(np).values() if isinstance(each, np.ufunc)]
 OTHERS = sorted({each for each in OTHERS if each not in ARITHMETIC}, key=lambda each: each.__name__)
-NOT_REFUSED = {np.equal, np.not_equal, np.matmul, np.negative}
+NOT_REFUSED = {np.absolute, np.equal, np.not_equal, np.matmul, np.negative}
 
 
 @pytest.mark.parametrize("function", OTHERS, ids=lambda function: function.__name__)
@@ -256,6 +261,88 @@ def test_other_functions_of_numpy_take_no_expression(function):
     with pytest.raises(ArgumentTypeError, match=rf"^numpy.{function.__name__} takes numbers"):
         function(*[x] * function.nin, out=(np.zeros(1),) * function.nout)
     assert current().records.length == before
+
+
+NO_OPERATORS = {
+    "round": round,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "%": lambda x: x % 2,
+    "%, on the right": lambda x: 2 % x,
+    "//": lambda x: x // 2,
+    "//, on the right": lambda x: 2 // x,
+    "divmod": lambda x: divmod(x, 2),
+    "<<": lambda x: x << 1,
+    ">>": lambda x: x >> 1,
+    "&": lambda x: x & x,
+    "|": lambda x: x | x,
+    "^": lambda x: True ^ x,
+    "~": operator.invert,
+}
+
+
+@pytest.mark.parametrize("sign", NO_OPERATORS)
+def test_operators_of_numbers_are_refused(sign):
+    for x, value in ((dy.inputVector([0.5]), "value"), (Model().add_parameters((2, 3)), "npvalue")):
+        start = re.escape(sign.partition(",")[0])
+        with pytest.raises(ArgumentTypeError, match=rf"^{start} is for numbers, not for .* take its \.{value}\(\)"):
+            NO_OPERATORS[sign](x)
+
+
+@pytest.mark.parametrize("use", [range, operator.index, [1, 2].__getitem__, bytes, hex], ids=repr)
+def test_an_expression_is_no_index(use):
+    with pytest.raises(ArgumentTypeError, match=r"must be an int, not an expression of \(1,\): .* \.value\(\)"):
+        use(dy.inputVector([0.5]))
+
+
+@pytest.mark.parametrize("use", [int, float, complex, math.trunc, math.sqrt], ids=repr)
+def test_an_expression_is_no_number(use):
+    with pytest.raises(ArgumentTypeError, match=r"^a number is needed, not an expression .* \.value\(\)"):
+        use(dy.inputVector([0.5]))
+
+
+def test_expressions_equal_themselves():
+    x, y, anything = dy.inputVector([1.0]), dy.inputVector([1.0]), unittest.mock.ANY
+    assert x == x and x != y and not x == y and not x != x and x != 1 and x != None  # noqa: E711
+    assert x == anything and anything == x and hash(x) != hash(y) and {x: 1}[x] == 1
+    assert [x, y].index(y) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "use"),
+    [
+        (lambda x: x + np.ones(3), "dy.inputTensor"),
+        (lambda x: np.ones(3) * x, "dy.inputTensor"),
+        (lambda x: x @ np.ones(3), "dy.inputTensor"),
+        (lambda x: dy.tanh(np.ones(3)), "dy.inputTensor"),
+        (lambda x: dy.tanh([0.5, 1.0]), "dy.inputTensor"),
+        (lambda x: dy.esum([x, 2]), "dy.scalarInput"),
+        (np.sum, "dy.sum_elems or dy.sum_dim or dy.esum is the operation"),
+        (np.mean, "dy.mean_elems or "),
+        (np.tanh, "dy.tanh is"),
+        (np.arctan, "dy.atan is"),
+        (lambda x: np.dot(x, x), r"\* is the operation"),
+        (lambda x: np.concatenate([x, x]), r"npvalue\(\) of each, .*dy.concatenate is the operation"),
+    ],
+)
+def test_errors_name_what_to_use(call, use):
+    with pytest.raises(ArgumentTypeError, match=use):
+        call(dy.inputVector([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [(operator.neg, "-"), (lambda x: x[0], "x[...]"), (lambda x: x[-1], "x[...]"), (lambda x: x[:1], "x[...]"),
+     (list, "x[...]"), (operator.abs, "abs"), (dy.negative, "negative")],
+)  # fmt: skip
+def test_errors_call_operators_by_their_signs(call, name):
+    x = dy.inputVector([1.0, 2.0, 3.0])
+    for _ in range(2):
+        call(x)
+    renew_cg()
+    with pytest.raises(StaleExpressionError, match=rf"^{re.escape(name)}: operand \(3,\): ") as caught:
+        call(x)
+    assert calls_of_the_library(caught.value) <= 5
 
 
 @pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])

@@ -11,6 +11,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from . import recorder
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
@@ -34,7 +36,9 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
     for operand in operands:
         kind = type(operand)
         if kind is not Expression and not issubclass(kind, tuple(PARAMETERS)):
-            raise ArgumentTypeError(f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}")
+            raise ArgumentTypeError(
+                f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}{made_of(operand)}"
+            )
         if operand.version == ANY_GRAPH:
             if not operand.type.total:
                 raise ShapeError(f"{name}: {operand!r} has size 0, and no graph can use it")
@@ -46,6 +50,13 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
             except StaleExpressionError as problem:
                 raise StaleExpressionError(f"{name}: operand {operand.type!r}: {problem}") from None
     return draft
+
+
+def made_of(value: Any) -> str:
+    """What makes an expression of something that is none, for errors."""
+    if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
+        return "; dy.inputTensor(...) makes one of an array"
+    return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""
 
 
 def _named(name: str, signature: Signature) -> Signature:

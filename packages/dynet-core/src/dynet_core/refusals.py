@@ -5,7 +5,9 @@ Each error says what to write instead.
 
 from __future__ import annotations
 
+import operator
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -15,18 +17,32 @@ from .errors import ArgumentTypeError, DynetWarning
 if TYPE_CHECKING:
     from .dim import Dim
 
-OPERATORS: dict[np.ufunc, tuple[str, ...]] = {
-    np.add: ("__add__", "__radd__"),
-    np.subtract: ("__sub__", "__rsub__"),
-    np.multiply: ("__mul__", "__rmul__"),
-    np.true_divide: ("__truediv__", "__rtruediv__"),
-    np.power: ("__pow__", "__rpow__"),
-    np.matmul: ("__matmul__", "__rmatmul__"),
-    np.negative: ("__neg__",),
+OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
+    np.add: (operator.add, "__radd__"),
+    np.subtract: (operator.sub, "__rsub__"),
+    np.multiply: (operator.mul, "__rmul__"),
+    np.true_divide: (operator.truediv, "__rtruediv__"),
+    np.power: (operator.pow, "__rpow__"),
+    np.matmul: (operator.matmul, "__rmatmul__"),
+    np.negative: (operator.neg, ""),
+    np.absolute: (operator.abs, ""),
 }
-"""The operators that numpy calls by these functions, for an expression on the left and on the right."""
-OPERATIONS: set[str] = set()  # the names of operations, once dynet_ops is there
+"""The operators that numpy calls by these functions, and the method of an expression on the right."""
+OPERATIONS: dict[str, str] = {}  # the operation that a function of numpy is, by its name, once dynet_ops is there
+NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # of numpy, those that are met most
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
+ROUNDINGS = {"__round__": "round", "__floor__": "floor", "__ceil__": "ceil"}
+NO_OPERATORS = {
+    "mod": ("%", "x - y * dy.floor(x / y) is an operation"),
+    "floordiv": ("//", "dy.floor(x / y) is an operation"),
+    "divmod": ("divmod", "dy.floor(x / y) is an operation"),
+    "lshift": ("<<", ""),
+    "rshift": (">>", ""),
+    "and": ("&", ""),
+    "or": ("|", ""),
+    "xor": ("^", ""),
+}
+"""Operators of numbers that expressions lack: their signs, and what to use."""
 
 
 class Hints:
@@ -64,6 +80,12 @@ class Refusals(Hints):
             return ".npvalue()"
         return ".value()" if len(self.type.dims) <= 1 else ".scalar_value()"
 
+    def _refuse(self, what: str, use: str = "") -> NoReturn:
+        raise ArgumentTypeError(
+            f"{what} is for numbers, not for an expression of {self.type!r}: take its {self._number()}, "
+            f"which has no gradient{'; ' * bool(use)}{use}"
+        )
+
     def _refuse_float(self) -> NoReturn:
         raise ArgumentTypeError(
             f"a number is needed, not an expression of {self.type!r}: take its {self._number()}, "
@@ -74,6 +96,12 @@ class Refusals(Hints):
         self._refuse_float()
 
     def __int__(self) -> int:
+        self._refuse_float()
+
+    def __complex__(self) -> complex:
+        self._refuse_float()
+
+    def __trunc__(self) -> int:
         self._refuse_float()
 
     def __format__(self, form: str) -> str:
@@ -102,6 +130,16 @@ class Refusals(Hints):
     def __ge__(self, other: object) -> bool:
         self._refuse_comparison(other)
 
+    # What an expression equals is itself: methods are quicker than the way to those of `object`.
+
+    def __eq__(self, other: object) -> bool:
+        return self is other if isinstance(other, Refusals) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other if isinstance(other, Refusals) else NotImplemented
+
+    __hash__ = object.__hash__
+
     # Change
 
     def __setitem__(self, key: object, value: object) -> None:
@@ -119,29 +157,37 @@ class Refusals(Hints):
         """What numpy's arithmetic, `numpy.float32(2) * e`, and its functions of each element do, as `numpy.log(e)`."""
         if method == "__call__" and not named:
             if function in OPERATORS:
-                name = OPERATORS[function]
-                if isinstance(inputs[0], Refusals):
-                    return getattr(inputs[0], name[0])(*inputs[1:])
-                return getattr(inputs[1], name[1])(inputs[0])
+                operate, reflected = OPERATORS[function]
+                left = inputs[0]
+                if left.__class__ in NUMBERS:
+                    return operate(float(left), inputs[1])
+                if isinstance(left, Refusals):
+                    return operate(*inputs)
+                return getattr(inputs[1], reflected)(left)
             if function in (np.equal, np.not_equal):
                 return (inputs[0] is inputs[1]) == (function is np.equal)
             if function in COMPARISONS:
                 self._refuse_comparison(next(x for x in inputs if x is not self))
-        use = f"; dy.{function.__name__} is the operation" if function.__name__ in OPERATIONS else ""
-        raise ArgumentTypeError(
-            f"numpy.{function.__name__} takes numbers, not an expression of {self.type!r}: "
-            f"give it {self._number()}, which has no gradient{use}"
+        raise ArgumentTypeError(self._is_no_array(function.__name__, self._number()))
+
+    def _is_no_array(self, name: str, number: str) -> str:
+        use = f"; {OPERATIONS[name]} is the operation" if name in OPERATIONS else ""
+        return (
+            f"numpy.{name} takes numbers, not an expression of {self.type!r}: "
+            f"give it {number}, which has no gradient{use}"
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
         """What numpy's functions do. They would take an expression for one object: `argmax` would be 0."""
         if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
-            raise ArgumentTypeError(
-                f"numpy.{function.__name__} takes numbers, not an expression of {self.type!r}: "
-                "give it .npvalue(), which has no gradient"
-            )
+            raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue()"))
         arguments = [np.asarray(x) if isinstance(x, Refusals) else x for x in arguments]
-        return function._implementation(*arguments, **named)
+        try:
+            return function._implementation(*arguments, **named)
+        except (TypeError, ValueError):
+            if self._gives_numbers:
+                raise
+        raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))  # of those in a list
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """The expression itself in an array of objects, so that numpy never takes its numbers without the gradient.
@@ -155,3 +201,28 @@ class Refusals(Hints):
         found = np.empty((), object)
         found[()] = self
         return found
+
+
+def _refuse_index(self: Refusals) -> NoReturn:
+    raise ArgumentTypeError(
+        f"an index or a size must be an int, not an expression of {self.type!r}: take int(...) of its {self._number()}"
+    )
+
+
+def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
+    """A method that refuses an operator."""
+
+    def refuse(self: Refusals, *others: Any) -> NoReturn:
+        self._refuse(sign, use)
+
+    return refuse
+
+
+# Not stated in the class, where checkers would see operators.
+for _name, (_sign, _use) in NO_OPERATORS.items():
+    setattr(Refusals, f"__{_name}__", _refusing(_sign, _use))
+    setattr(Refusals, f"__r{_name}__", _refusing(_sign, _use))
+for _name, _use in ROUNDINGS.items():
+    setattr(Refusals, _name, _refusing(_name.strip("_"), f"dy.{_use} is the operation"))
+Refusals.__invert__ = _refusing("~")  # type: ignore[attr-defined]
+Refusals.__index__ = _refuse_index  # type: ignore[attr-defined]

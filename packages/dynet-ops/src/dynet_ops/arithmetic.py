@@ -11,11 +11,9 @@ from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, graph_of, two_operands
-from dynet_core.recorder import negative as minus
 from dynet_core.recorder import operator
 from dynet_core.signature import Signature
 
-from .elementwise import negative
 from .kinds import OPERATORS, elementwise
 from .matrix import matmul_signature
 from .with_number import number_of, with_number
@@ -160,7 +158,6 @@ def _install() -> None:
     operator("subtract", less, _plus, _from, less, _from)
     operator("multiply", _multiply, _times, _times, _multiply, _times)
     operator("true_divide", divided, _over, _into, divided, _into)
-    minus(negative)
 
 
 _install()

@@ -97,7 +97,8 @@ def _call(name: str) -> str:
 
 def install() -> None:
     """Give expressions the hints, once all operations are there."""
-    refusals.OPERATIONS.update(OPS)
+    refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
+    refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}
     for name, use in {**{name: " or ".join(filter(None, each)) for name, each in calls.items()}, **ATTRIBUTES}.items():
         setattr(refusals.Hints, name, Hint(name, use))

@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from dynet_core.expression import Expression
+from dynet_core.recorder import negative as minus
 from dynet_kernels import formula as f
 
-from .kinds import elementwise
+from .kinds import SIGNS, elementwise
 
 
 @elementwise(forward=lambda x: f.tanh(x), gradients={"x": lambda y, dy: dy * (1 - y * y)}, reference=np.tanh)
@@ -105,7 +106,7 @@ def cube(x: Expression) -> Expression:
     ...
 
 
-@elementwise(forward=lambda x: -x, gradients={"x": lambda dy: -dy}, reference=np.negative)
+@elementwise(forward=lambda x: -x, gradients={"x": lambda dy: -dy}, reference=np.negative, operator="-")
 def negative(x: Expression) -> Expression:
     """-x, as the operator computes it.
 
@@ -176,6 +177,9 @@ def lgamma(x: Expression) -> Expression:
     """
     ...
 
+
+minus(SIGNS["-"])
+Expression.__abs__ = abs  # type: ignore[method-assign]
 
 __all__ = [
     "abs", "cube", "erf", "exp", "lgamma", "log", "logistic", "negative", "rectify", "softsign", "sqrt", "square",

@@ -171,6 +171,8 @@ def elementwise(
 
         if len(operands) == 1:
             record = one_operand(name, signature_of)
+            if operator:
+                SIGNS[operator] = one_operand(operator, _named(name, signature_of))
         elif len(operands) == 2:
             record = two_operands(name, signature_of, _repeating(name, name, scalars, rank), with_number)
             if operator:
@@ -281,7 +283,9 @@ class Operator:
 
 
 OPERATORS: dict[str, Operator] = {}
-"""Operators that are ops, by their signs."""
+"""Operators of two operands that are ops, by their signs."""
+SIGNS: dict[str, Callable[[Expression], Expression]] = {}
+"""The recording functions of operators of one operand that are ops, by their signs."""
 
 
 def _named(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:

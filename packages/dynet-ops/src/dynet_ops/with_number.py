@@ -11,7 +11,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.record import graph_of
+from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.kernels import KERNELS
@@ -65,7 +65,7 @@ def number_of(name: str, value) -> float:
     """A plain number that a user gave in the place of an expression."""
     number = _plain(name, value)
     if number is None:
-        raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}")
+        raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{made_of(value)}")
     return number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 
 import numpy as np
 
@@ -76,6 +77,16 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
         named = of if isinstance(of, str) else f"x {of!r}"
         raise OutOfRangeError(f"{name}: index {wrong} is out of range for {named}, which has {size}")
     return found
+
+
+def checked_path(name: str, path) -> str:
+    """The path of a file that a user gave."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise ArgumentTypeError(
+            f"{name}: a file is named by its path, a string, not by {type(path).__name__} {path!r:.60}"
+        ) from None
 
 
 def checked_flag(name: str, what: str, value) -> bool:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from ..checks import checked_path
 from ..errors import FileFormatError, MissingFileError
 from . import safetensors_format, text_format
 from .replacing import replacing
@@ -27,6 +28,7 @@ def save(tensors: Sequence[Tensor], path: Path, append: bool = False) -> None:
         ArgumentError: a name that the format cannot hold.
         OSError: the file cannot be written; it is as it was.
     """
+    path = checked_path("save", path)
     binary = _is_safetensors(path)
     if binary and append and os.path.exists(path):
         tensors = [*load_all(path), *tensors]
@@ -46,10 +48,11 @@ def _is_safetensors(path: Path) -> bool:
     return os.fspath(path).endswith(".safetensors")
 
 
-def opened(path: Path, named: Path | None = None) -> Reader:
+def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     """A file to read from.
 
     Args:
+        name: what reads it, for errors.
         named: the name that means the format, if that is another.
 
     Raises:
@@ -57,6 +60,7 @@ def opened(path: Path, named: Path | None = None) -> Reader:
         MissingFileError: there is none.
         OSError: it cannot be read.
     """
+    path = checked_path(name, path)
     binary = _is_safetensors(path if named is None else named)
     try:
         return safetensors_format.SafetensorsReader(path) if binary else text_format.TextReader(path)
@@ -74,7 +78,7 @@ def load_all(path: Path) -> list[Tensor]:
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> Tensor:
     """The parameter, or lookup parameter, of a name; it must have these dimensions, if some are given."""
-    with opened(path) as reader:
+    with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
         if dims is not None:
             entry.check(reader.path, dims)
@@ -87,5 +91,5 @@ def load_matching(path: Path, key: str, expected: Expected) -> list[Tensor]:
     Raises:
         FileFormatError: the file is damaged, or holds others.
     """
-    with opened(path) as reader:
+    with opened(path, name="populate") as reader:
         return [reader.read(entry) for entry in reader.matching(key, expected)]

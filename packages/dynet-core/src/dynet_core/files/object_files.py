@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import config
 from ..annotations import Path
+from ..checks import checked_path
 from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
 from ..types import Collection
 from . import meta, model_files
@@ -51,7 +52,9 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
     >>> copy.value()
     [1.0, 2.0]
     """
-    base = os.fspath(basename)
+    if isinstance(objects, str) and not isinstance(basename, str):
+        raise ArgumentTypeError(f"save: the name of the files comes first: save({objects!r}, [...])")
+    base = checked_path("save", basename)
     _save_pair(base + ".data", base + ".meta", objects, stacklevel=4)
 
 
@@ -93,7 +96,7 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
         dy.save("model", [parser])
         (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
     """
-    base = os.fspath(basename)
+    base = _basename(basename, params)
     return _load_pair(base + ".data", base + ".meta", params, _permitted(allow))
 
 
@@ -103,19 +106,19 @@ def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> 
     Raises:
         FileFormatError: as for `load`; what was given out before remains.
     """
-    base = os.fspath(basename)
+    base = _basename(basename, params)
     return _objects(base + ".data", base + ".meta", params, _permitted(allow))
 
 
 def save_components(path: Path, components: Iterable[Any]) -> None:
     """Save objects to a file of parameters, and what they are to `path.pym`."""
-    path = os.fspath(path)
+    path = checked_path("save", path)
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
     """Load the objects of a file of parameters; these themselves, if there is no `path.pym`."""
-    path, permitted = os.fspath(path), _permitted(allow)
+    path, permitted = checked_path("load", path), _permitted(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, permitted)
     return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
@@ -124,10 +127,24 @@ def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
 def forget_components(path: Path) -> None:
     """Remove what says of a file that is written anew what its parameters belonged to."""
     with suppress(FileNotFoundError):
-        os.unlink(os.fspath(path) + ".pym")
+        os.unlink(os.fsdecode(path) + ".pym")
+
+
+def _basename(basename: Path, params: object) -> str:
+    """What the names of two files begin with, which are to be loaded into a collection."""
+    if not hasattr(params, "_add_loaded"):
+        if isinstance(params, str) and not isinstance(basename, str):
+            raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")
+        raise ArgumentTypeError(f"load: expected a ParameterCollection, got {type(params).__name__} {params!r:.60}")
+    return checked_path("load", basename)
 
 
 def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) -> None:
+    if hasattr(objects, "_tensor") or hasattr(objects, "param_collection"):
+        raise ArgumentTypeError(f"save: the objects are one list: save(name, [...]), not {objects!r:.60}")
+    if not isinstance(objects, Iterable):
+        use = "; a collection has a method: model.save(path)" if hasattr(objects, "_add_loaded") else ""
+        raise ArgumentTypeError(f"save: expected a list of objects, got {objects!r:.60}{use}")
     records, tensors = [], []
     for item in objects:
         record, held = _described(item)
@@ -136,7 +153,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
     content = io.BytesIO()
     problems = [meta.write(content, record) for record in records]
     target = os.path.realpath(data)
-    checked_mode(target)
+    checked_mode(target, data)
     ready = _ready_name(target, content.getvalue())
     with replacing(ready, named=data) as file:
         model_files.write(file, data, tensors)

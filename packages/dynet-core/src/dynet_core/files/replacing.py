@@ -36,8 +36,11 @@ def replacing(
     ...     os.path.getsize(folder + "/model")
     6
     """
+    shown = os.fspath(named or path)
+    if not shown:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown)
     target = os.path.realpath(path)
-    mode = checked_mode(target)
+    mode = checked_mode(target, shown)
     if mode is not None and not stat.S_ISREG(mode):
         with open(target, "ab" if keep else "wb") as file:
             yield file
@@ -45,7 +48,7 @@ def replacing(
     try:
         temporary = new_file_beside(target, mode)
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, os.fspath(named or path)) from None
+        raise type(error)(error.errno, error.strerror, shown) from None
     try:
         with open(temporary, "wb") as file:
             if keep and mode is not None:
@@ -55,8 +58,10 @@ def replacing(
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename in (temporary, target):
+            raise type(error)(error.errno, error.strerror, shown) from None
         raise
     settle_folder(target)
 
@@ -83,8 +88,11 @@ def settle_folder(target: str) -> None:
     os.close(folder)
 
 
-def checked_mode(path: str) -> int | None:
+def checked_mode(path: str, named: str | bytes) -> int | None:
     """The mode of a file that is to be replaced; None if there is none.
+
+    Args:
+        named: what errors call it.
 
     Raises:
         OSError: it is a directory, or must not be written to.
@@ -94,7 +102,7 @@ def checked_mode(path: str) -> int | None:
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), named)
     if not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), named)
     return mode

@@ -108,7 +108,8 @@ class SafetensorsReader(Reader):
         try:
             self.file = library.safe_open(self.path, "np")
         except (self.error, OSError) as error:
-            raise FileFormatError(f"{self.path} is damaged: {error}") from None
+            problem = f"damaged: {error}" if os.path.getsize(path) else "empty"
+            raise FileFormatError(f"{self.path} is {problem}") from None
         frozen = self._frozen()
         self.entries = [self._entry(name, lookup, name in frozen) for name, lookup in self._order()]
 

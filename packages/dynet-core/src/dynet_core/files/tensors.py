@@ -130,9 +130,10 @@ class Reader:
         found, wanted = [*parameters, *lookups], sum(lookup for lookup, *_ in expected)
         names = [name for *_, name in expected]
         if (len(found), len(lookups)) != (len(expected), wanted):
-            there = f"{len(parameters)} parameters and {len(lookups)} lookup parameters"
+            there = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
+            there = f"{there}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
             raise self._misfit(
-                f"{self.path} holds {there}{' under ' * bool(key)}{key}, "
+                f"{self.path} {there}, "
                 f"the collection {len(expected) - wanted} and {wanted}{_listed(_by_name(found, expected))}",
                 entries,
                 names,

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import ArgumentError
+from dynet_core import ArgumentError, Model, renew_cg
 from dynet_core.expression import Expression
 from dynet_core.op import OPS
 from dynet_kernels import formula as f
 from dynet_kernels.formula import Formula
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.rule import sum_over
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.testing import check_op
 
@@ -125,3 +127,47 @@ def test_annotations_may_be_texts():
         assert made(dy.inputVector([1.0])).value() == 2
     finally:
         del OPS["annotated"]
+
+
+CELL = '''
+@{kind}(reference=None, {facts})
+def cell_{kind}(x: Expression) -> Expression:
+    """A cell of a notebook."""
+'''
+FACTS = {
+    "elementwise": 'forward=lambda x: x * {n}, gradients={{"x": lambda dy: dy * {n}}}',
+    "columnwise": (
+        'reductions={{"total": sum_over(lambda x: x * {n})}}, formula=lambda total: total, '
+        'gradients={{"x": lambda dy: dy * {n}}}, number=True, whole=True'
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_a_cell_that_is_run_again_defines_its_op_anew(kind):
+    def run(n):
+        exec(CELL.format(kind=kind, facts=FACTS[kind].format(n=n)), namespace)
+        return namespace[f"cell_{kind}"]
+
+    namespace = {"__name__": "__main__", "elementwise": elementwise, "columnwise": columnwise, "sum_over": sum_over}
+    namespace["Expression"] = Expression
+    p = Model().parameters_from_numpy([3.0])
+    first = run(2)
+    second, third = run(2), run(5)
+    for op, factor in ((first, 2), (second, 2), (third, 5), (first, 2)):
+        renew_cg()
+        y = op(p)
+        assert y.value() == 3 * factor
+        y.backward()
+        assert p.grad_as_array() == [factor]
+        p.scale_gradient(0)
+    assert OPS[f"cell_{kind}"].record is third
+    names = [name for name in (f"cell_{kind}.{n}" for n in (2, 3)) if name in KERNELS._kernels]
+    assert names == [f"cell_{kind}.2"]
+
+
+def test_an_op_may_not_take_anothers_name():
+    def tanh(x: Expression) -> Expression: ...
+
+    with pytest.raises(ArgumentError, match="^tanh: dynet_ops.elementwise has an op of this name: give the new one"):
+        elementwise(forward=lambda x: x, gradients={}, reference=None)(tanh)

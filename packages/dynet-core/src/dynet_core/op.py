@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from .errors import ArgumentError
 from .templates import with_templates
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -56,6 +57,22 @@ class Op:
 OPS: dict[str, Op] = {}
 
 
+def check_is_free(function: Callable) -> None:
+    """Check that an op may have the name of a function: no other has, or it is the same one defined anew.
+
+    That is so where it stands in the same place of the same module, as a cell of a notebook that is run again. What has
+    been recorded with the old one remains so.
+
+    Raises:
+        ArgumentError: another op has the name.
+    """
+    name = function.__name__
+    if name in OPS:
+        old = OPS[name].record
+        if (old.__module__, old.__qualname__) != (function.__module__, function.__qualname__):
+            raise ArgumentError(f"{name}: {old.__module__} has an op of this name: give the new one another name")
+
+
 def register(function: Function, *, repeats: bool = True, **facts: Any) -> Function:
     """Enter an op in the table under its function's name; gives what records it from now on.
 
@@ -63,8 +80,7 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
         repeats: what is recorded follows from the arguments, of which the same come again: see `templates`.
     """
     name = function.__name__
-    if name in OPS:
-        raise ValueError(f"op {name} is defined twice")
+    check_is_free(function)
     if repeats:
         function = with_templates(function)
     OPS[name] = Op(name, function, **facts)

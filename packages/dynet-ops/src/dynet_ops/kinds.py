@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import OPS, Function, Op, Sample, register
+from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register
 from dynet_core.record import one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View
@@ -106,11 +107,27 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
                 raise ArgumentError(f"{name}: {what} asks for {asked!r}; there are {', '.join(allowed)}")
 
 
-def add_rule(name: str, operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts) -> None:
-    """Add the kernels of a formula and of its gradients: `name`, `name.da`, ..."""
+def add_kernels(name: str, rules: dict[str, Rule]) -> str:
+    """Add the kernels of an op, whose names end in these; what they begin with.
+
+    That is the name of the op, unless it has been defined before with other formulas: kernels are never taken away.
+    """
+    for number in itertools.count(1):
+        start = name if number == 1 else f"{name}.{number}"
+        try:
+            for end, rule in rules.items():
+                KERNELS.add(start + end, rule)
+            return start
+        except ValueError:  # there is another one of that name
+            pass
+    raise AssertionError
+
+
+def rules_of(operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts) -> dict[str, Rule]:
+    """The rules of a formula and of its gradients, by the ends of their names: ``, `.da`, ..."""
     result = result_name(operands)
     views = (result, *operands)
-    KERNELS.add(name, Rule(views, {result: formula}, **facts))
+    rules = {"": Rule(views, {result: formula}, **facts)}
     numbers = facts.get("numbers", ())
     for operand, gradient in gradients.items():
         target = "d" + operand
@@ -118,7 +135,8 @@ def add_rule(name: str, operands: Sequence[str], formula: Callable, gradients: d
             rule = Rule(views, {target: lambda total: total}, {"total": sum_over(gradient)}, numbers)
         else:
             rule = Rule(views, {target: gradient}, numbers=numbers)
-        KERNELS.add(f"{name}.{target}", rule)
+        rules[f".{target}"] = rule
+    return rules
 
 
 def elementwise(
@@ -160,14 +178,16 @@ def elementwise(
         check_names(name, {"the formula": forward}, *operands)
         named = {f"the gradient of {operand}": formula for operand, formula in gradients.items()}
         check_names(name, named, *operands, result, "d" + result)
-        add_rule(name, operands, forward, gradients)
-        if scalars:
-            for operand in operands:
-                add_rule(f"{name}.{operand}_number", operands, forward, gradients, numbers=(operand,))
+        check_is_free(function)
+        rules = rules_of(operands, forward, gradients)
+        for operand in operands if scalars else ():
+            of_number = rules_of(operands, forward, gradients, numbers=(operand,))
+            rules |= {f".{operand}_number{end}": rule for end, rule in of_number.items()}
+        kernels = add_kernels(name, rules)
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
-            return elementwise_signature(name, operands, tuple(gradients), dims, rank)
+            return elementwise_signature(name, operands, tuple(gradients), dims, rank, kernels)
 
         if len(operands) == 1:
             record = one_operand(name, signature_of)
@@ -215,20 +235,30 @@ def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
 
 
 def elementwise_signature(
-    name: str, operands: Sequence[str], differentiable: Sequence[str], dims: Sequence[Dim], rank: Rank = longest
+    name: str,
+    operands: Sequence[str],
+    differentiable: Sequence[str],
+    dims: Sequence[Dim],
+    rank: Rank = longest,
+    kernels: str = "",
 ) -> Signature:
-    """The kernels that `add_rule` added under a name, on operands of these Dims."""
+    """The kernels of an elementwise op on operands of these Dims.
+
+    Args:
+        kernels: what their names begin with; the name of the op if empty.
+    """
     layout = column_layout(name, dims, rank)
     assert layout is not None
     kernel, whole, size, columns, views = layout
+    start = kernels or name
     return Signature(
         whole,
         operands=len(dims),
         columns=columns,
         views=views,
-        forward=[Step(name + kernel(operands), (size,))],
+        forward=[Step(start + kernel(operands), (size,))],
         backward=[
-            Step(f"{name}{kernel(operands)}.d{operand}", (size,), gradient_of=operands.index(operand))
+            Step(f"{start}{kernel(operands)}.d{operand}", (size,), gradient_of=operands.index(operand))
             for operand in differentiable
         ],
     )
@@ -355,10 +385,11 @@ def columnwise(
         check_names(name, named, *operands, result, "d" + result, *(gradient_reductions or {}))
         views = (result, *operands)
         numbers = (result,) if number else ()
-        KERNELS.add(name, Rule(views, {result: formula}, reductions, numbers))
+        check_is_free(function)
+        rules = {"": Rule(views, {result: formula}, reductions, numbers)}
         for operand, gradient in gradients.items():
-            rule = Rule(views, {"d" + operand: gradient}, gradient_reductions, numbers)
-            KERNELS.add(f"{name}.d{operand}", rule)
+            rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, gradient_reductions, numbers)
+        kernels = add_kernels(name, rules)
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
@@ -373,9 +404,9 @@ def columnwise(
                 operands=len(dims),
                 columns=inner * batch,
                 views=[View(SELF, stride=1 if number else size), *[view for view in at if view]],
-                forward=[Step(name, (size,))],
+                forward=[Step(kernels, (size,))],
                 backward=[
-                    Step(f"{name}.d{operand}", (size,), gradient_of=operands.index(operand)) for operand in gradients
+                    Step(f"{kernels}.d{operand}", (size,), gradient_of=operands.index(operand)) for operand in gradients
                 ],
             )
 

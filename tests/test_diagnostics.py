@@ -187,6 +187,31 @@ def test_the_cache_is_cleared_of_kernels_alone(empty_cache):
     assert told == (0, f"removed 0 files (0.0 MiB) from {os.path.realpath(empty_cache)}\n", "")
 
 
+@pytest.mark.parametrize("arguments", [["-m", "dynet"], ["-X", "utf8", "-mdynet", "--dynet-seed", "3"]], ids=" ".join)
+def test_nothing_is_compiled_only_to_be_removed(empty_cache, arguments):
+    command = [sys.executable, *arguments, "--clear-cache"]
+    environment = {**os.environ, "DYNET_CACHE_DIR": str(empty_cache)}
+    environment.pop("DYNET_RECORDER", None)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"removed 0 files (0.0 MiB) from {os.path.realpath(empty_cache)}\n"
+
+
+@pytest.mark.parametrize(
+    ("started", "is_so"),
+    [("python -m dynet --clear-cache", True), ("python -u -mdynet --clear-cache", True),
+     ("python -m dynet", False), ("python -m tool --clear-cache", False),
+     ("python -m tool -m dynet --clear-cache", False), ("python dynet --clear-cache", False)],
+)  # fmt: skip
+def test_clearing_is_told_by_how_the_process_was_started(monkeypatch, started, is_so):
+    words = started.split()
+    named = next((place for place, word in enumerate(words) if word.startswith("-m")), None)
+    rest = [] if named is None else words[named + (words[named] == "-m") + 1 :]
+    monkeypatch.setattr(sys, "orig_argv", words)
+    monkeypatch.setattr(sys, "argv", ["-m" if named is not None else "dynet", *rest])
+    assert _installation.is_clearing() == is_so
+
+
 def test_a_cache_that_cannot_be_used_is_said_in_one_line(tmp_path):
     (tmp_path / "file").write_text("no folder")
     status, output, errors = answer("--clear-cache", DYNET_CACHE_DIR=str(tmp_path / "file"), **PLAIN)

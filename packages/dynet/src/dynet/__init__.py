@@ -4,12 +4,15 @@ Re-exports the public names of dynet_core and of what is installed of dynet_ops,
 reads the command line's `--dynet-...` flags, unless the program has made settings with `dynet_config` before.
 """
 
+import os as _os
 from typing import TYPE_CHECKING
 
 from dynet import _installation, _other_names
 
 __version__ = "3.0.0"
 _installation.check(__version__)
+if _installation.is_clearing():
+    _os.environ["DYNET_RECORDER"] = "python"  # the compiled one would be compiled, only to be removed
 
 import _dynet_names
 import dynet_config as dynet_config

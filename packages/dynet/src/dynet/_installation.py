@@ -18,6 +18,14 @@ def is_installed(module: str) -> bool:
     return util.find_spec(module) is not None
 
 
+def is_clearing() -> bool:
+    """Whether this process is `python -m dynet --clear-cache`."""
+    if sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv:  # the module that -m names is still being looked for
+        return False
+    started = " ".join(sys.orig_argv)
+    return re.match(r" -m ?dynet ", started[started.index(" -m") :]) is not None
+
+
 def version_of(distribution: str) -> str | None:
     """The distribution's version, None where it is not installed (or used straight from a source tree)."""
     try:

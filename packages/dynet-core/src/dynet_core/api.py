@@ -67,6 +67,7 @@ class ComputationGraph(Graph):
     # Computing, by the number of an expression
 
     def _expression(self, name: str, index: int) -> Expression:
+        self.check_thread()
         place = checked_index(name, index)
         node = node_at(self.records, place)
         if node is None:
@@ -83,6 +84,7 @@ class ComputationGraph(Graph):
 
         Raises:
             OutOfRangeError: the graph has no expression of that number.
+            StaleExpressionError: the graph is another thread's.
         """
         self._expression("forward", index).forward(recalculate=True)
 

@@ -25,6 +25,7 @@ from .nodes import nodes_of
 from .recorder import ANY_GRAPH, NO_NODE, commit, take
 from .signature import Signature
 from .watch import Watch
+from .wording import counted
 
 OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
@@ -57,6 +58,7 @@ class Graph:
 
     __slots__ = (
         "__weakref__",
+        "ended",
         "engine",
         "records",
         "survey",
@@ -66,14 +68,23 @@ class Graph:
     kind: ClassVar[type[Graph]]
     """What a thread's graph is made of: the class with what programs can ask of it, which stands above."""
 
+    ended: int | None  # the version that this had when its thread ended
     engine: Engine
     records: recorder.Records
     survey: Survey
     watch: Watch | None
 
     def __init__(self) -> None:
+        self.ended = None
         self.records, self.survey, self.watch = recorder.Records(), Survey(NO_NODE), None
         self.engine = Engine(self.records)
+
+    def __repr__(self) -> str:
+        if self.ended is not None:
+            return f"<graph {self.ended} of a thread that has ended>"
+        length, nodes, _ = self.records.ends()
+        computed = "computed" if self.records.computed[0] >= length else "not computed to the end"
+        return f"<graph {self._version}: {counted(nodes, 'expression')}, {computed}>"
 
     @property
     def _version(self) -> int:
@@ -118,7 +129,7 @@ class Graph:
     def check_thread(self) -> None:
         """Check that this is the graph of the thread that asks: its buffers are not made for two."""
         if current() is not self:
-            raise StaleExpressionError(OTHER_THREAD)
+            raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
 
     # Computing
 
@@ -286,12 +297,13 @@ class Draft:
 class Owner:
     """Ends with the thread, which alone has it, and leaves the thread's graph without an owner."""
 
-    __slots__ = ("end",)
+    __slots__ = ("end", "graph")
 
     def __init__(self, graph: Graph):
-        self.end = graph.records.end
+        self.graph, self.end = graph, graph.records.end
 
     def __del__(self):
+        self.graph.ended = self.graph.records.version
         self.end()
 
 

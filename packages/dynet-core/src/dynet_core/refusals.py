@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .errors import ArgumentTypeError, DynetWarning
+from .hints import Hinted
 
 if TYPE_CHECKING:
     from .dim import Dim
@@ -45,7 +46,7 @@ NO_OPERATORS = {
 """Operators of numbers that expressions lack: their signs, and what to use."""
 
 
-class Hints:
+class Hints(Hinted):
     """Attributes that arrays have elsewhere; each raises an AttributeError that says what to use (see `dynet_ops`)."""
 
     __slots__ = ()

@@ -1,15 +1,12 @@
-"""Operations that are attributes of expressions, and what says of others that they are functions: `e.sum()`.
-
-The hints are descriptors, which cost nothing where an attribute exists; a `__getattr__` would slow down all of them.
-"""
+"""Operations that are attributes of expressions, and what says of others that they are functions: `e.sum()`."""
 
 from __future__ import annotations
 
 import inspect
-from typing import NoReturn
 
 from dynet_core import refusals
 from dynet_core.expression import Expression, Operations
+from dynet_core.hints import FirmHint, give_hints
 from dynet_core.op import OPS
 from dynet_core.parameter import LookupParameters, Parameters
 from dynet_core.record import two_operands
@@ -68,20 +65,12 @@ OF_PARAMETERS: dict[str, str] = {
 """The same for parameters, where that differs."""
 
 
-class Hint:
-    """The place of an attribute that does not exist."""
+class Hint(FirmHint):
+    """The place of an attribute that expressions lack."""
 
-    def __init__(self, name: str, use: str):
-        self.name, self.use = name, use
-        self.__doc__ = f"No attribute: use {use}."
-
-    def __get__(self, x: Operations | None, owner: type) -> NoReturn:
+    def use_for(self, owner: type) -> str:
         parameter = issubclass(owner, (Parameters, LookupParameters))
-        use = OF_PARAMETERS.get(self.name, self.use) if parameter else self.use
-        raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: use {use}")
-
-    def __set__(self, x: Operations, value: object) -> NoReturn:
-        self.__get__(x, type(x))
+        return OF_PARAMETERS.get(self.name, self.use) if parameter else self.use
 
 
 def _call(name: str) -> str:
@@ -100,13 +89,8 @@ def install() -> None:
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}
-    for name, use in {**{name: " or ".join(filter(None, each)) for name, each in calls.items()}, **ATTRIBUTES}.items():
-        setattr(refusals.Hints, name, Hint(name, use))
-
-
-def _names(x: Operations) -> list[str]:
-    """What `dir(x)` has: no hints."""
-    return [name for name in object.__dir__(x) if hasattr(type(x), name)]
+    uses = {name: " or ".join(filter(None, each)) for name, each in calls.items()}
+    give_hints(refusals.Hints, {**uses, **ATTRIBUTES}, Hint)
 
 
 _product = two_operands("@", lambda a, b: affine_signature("@", (a, b), has_bias=False))
@@ -117,5 +101,4 @@ def _reflected(b: Expression, a) -> Expression:
 
 
 Operations.__matmul__, Operations.__rmatmul__ = _product, _reflected  # type: ignore[method-assign]
-Operations.__dir__ = _names  # type: ignore[method-assign]
 Operations.T = property(transpose, doc="The transpose of a matrix, as `dy.transpose`.")  # type: ignore

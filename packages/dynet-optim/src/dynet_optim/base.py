@@ -14,6 +14,7 @@ from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
 
 from . import met
+from .elsewhere import Elsewhere
 from .options import Options
 from .rule import SHRINK, Update
 from .settings import FINITE, checked, places
@@ -23,7 +24,7 @@ from .table import Table
 ONE = 1.0  # the default of `s`, which needs no check
 
 
-class Trainer(Options, Resumable):
+class Trainer(Options, Resumable, Elsewhere):
     """The base of all trainers.
 
     A trainer changes the parameters of a collection, those that are added later included, and keeps the

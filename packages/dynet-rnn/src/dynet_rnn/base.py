@@ -9,9 +9,11 @@ from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.hints import Hinted, give_hints
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.parameter.summary import counted, holdings
+from dynet_core.parameter.summary import holdings
+from dynet_core.wording import counted, printable
 from dynet_ops.cells import Cell
 from dynet_ops.dropouts import checked_probability
 from dynet_ops.inputs import inputVector
@@ -21,14 +23,16 @@ from .layers import Layers
 from .state import RNNState, Run
 
 
-def described(name: str, spec: Sequence, model: ParameterCollection) -> str:
-    """A line about a network: its layers, what they take and give, and its parameters."""
+def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
+    """A line about a network: its layers, what they take and give, its parameters and its dropout."""
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
-    return f"<{name} {model.name()}: {counted(layers, 'layer')}, {size} to {hidden}; {held}>"
+    found = dict.fromkeys(rates)
+    dropout = f"; dropout {', '.join(f'{rate:g}' for rate in found)}" if any(found) else ""
+    return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
 
 
-class LayersBuilder:
+class LayersBuilder(Hinted):
     """A network of layers that read each other's outputs: what each has for parameters.
 
     A subclass names its collection, and says what parameters a layer has.
@@ -36,6 +40,7 @@ class LayersBuilder:
 
     _collection: str
     _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
+    _rates: tuple[float, ...] = ()  # of dropout
     _spec: tuple[Any, ...] = ()
     _run: Any = None  # what `initial_state` began last: it has a `version` and the parameters' `expressions`
 
@@ -74,7 +79,7 @@ class LayersBuilder:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        return described(self.whoami(), self._spec, self._model)
+        return described(self.whoami(), self._spec, self._model, self._rates)
 
     def param_collection(self) -> ParameterCollection:
         """The collection that holds the parameters."""
@@ -95,6 +100,18 @@ class LayersBuilder:
         return [layer[: self._listed] for layer in self._run.expressions]
 
 
+give_hints(
+    LayersBuilder,
+    {
+        "parameters": "b.get_parameters() or b.param_collection()",
+        "state_dict": "b.param_collection().save(path)",
+        "load_state_dict": "b.param_collection().populate(path)",
+        "train": "b.set_dropout(rate)",
+        "eval": "b.disable_dropout()",
+    },
+)
+
+
 class _RNNBuilder(LayersBuilder):
     """Base of the networks that read sequences.
 
@@ -105,7 +122,6 @@ class _RNNBuilder(LayersBuilder):
     _cell: Cell
     _projection: tuple[int, ...]
     _recurrent: tuple[int, ...]
-    _rates: tuple[float, ...]  # of dropout
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
@@ -209,3 +225,15 @@ class _RNNBuilder(LayersBuilder):
     def _drop_output(self, h: Expression) -> Expression:
         """The output of the last layer with dropout."""
         return h
+
+
+_STATE = "b.initial_state()"
+give_hints(
+    _RNNBuilder,
+    {
+        **dict.fromkeys(("forward", "transduce", "call"), f"{_STATE}.transduce(xs)"),
+        "add_input": f"{_STATE}.add_input(x)",
+        "add_inputs": f"{_STATE}.add_inputs(xs)",
+        **dict.fromkeys(("new_graph", "start_new_sequence", "init_hidden", "zero_state"), _STATE),
+    },
+)

@@ -84,7 +84,8 @@ class BiRNNBuilder:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        return described(self.whoami(), self.spec, self.model)
+        rates = [rate for builder in self._builders() for rate in builder._rates]
+        return described(self.whoami(), self.spec, self.model, rates)
 
     def param_collection(self) -> ParameterCollection:
         """The collection that holds the parameters."""

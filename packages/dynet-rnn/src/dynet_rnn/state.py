@@ -11,6 +11,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, Graph, is_gone
+from dynet_core.hints import Hinted, give_hints
 from dynet_core.parameter import ParameterCollection
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import ANY_GRAPH, commit, sequence
@@ -85,7 +86,7 @@ class Run:
         self.masks = None
 
 
-class RNNState:
+class RNNState(Hinted):
     """Where a recurrent network stands within a sequence. Reading an input gives a new state and keeps the old one.
 
     Made by `initial_state` of a builder:
@@ -106,6 +107,11 @@ class RNNState:
     _prev: RNNState | None
     _run: Run
     _vectors: list[tuple[Expression, ...] | None] | None
+
+    def __repr__(self) -> str:
+        builder, version = self._run.builder, self._run.version
+        where = "before the first input" if self._output is None else f"output {self._output!r}"
+        return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {where}>"
 
     @classmethod
     def start(cls, run: Run) -> RNNState:
@@ -353,6 +359,9 @@ class StackedRNNState:
         self.states: list[RNNState] = list(states)
         self._prev = prev
 
+    def __repr__(self) -> str:
+        return f"<{len(self.states)} states, one on top of the other: {', '.join(map(repr, self.states))}>"
+
     def add_input(self, x: Expression) -> StackedRNNState:
         """The state after one more input."""
         states = []
@@ -390,3 +399,16 @@ class StackedRNNState:
     def prev(self) -> StackedRNNState | None:
         """The state that this one came from."""
         return self._prev
+
+
+give_hints(
+    RNNState,
+    {
+        **dict.fromkeys(("forward", "step"), "state.add_input(x)"),
+        "hidden": "state.h(), or state.output() for the last layer",
+        "c": "state.s(), which begins with the cells of an LSTM",
+        "value": "state.output().value()",
+        "dim": "state.output().dim()",
+        "detach": "dy.nobackprop of each of state.s(), and state.set_s(...)",
+    },
+)

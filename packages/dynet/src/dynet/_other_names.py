@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from dynet import _installation
@@ -53,21 +52,60 @@ PARTS: dict[str, str] = {
     "parameters": "dy.parameter or model.parameters_list()",
     "xavier_uniform_": "dy.GlorotInitializer",
     # graphs and values
+    "allclose": "numpy.allclose(x.npvalue(), y.npvalue())",
+    "arange": "dy.inputVector(range(n))",
+    "argmin": "dy.argmax(-x, gradient_mode)",
+    "argsort": "numpy.argsort(x.npvalue())",
     "backward": "loss.backward()",
+    "broadcast_to": "x itself: sizes of 1 go with any other",
+    "chunk": "x[begin:end]",
     "device": "dynet_config.set_gpu() before import dynet, or --dynet-gpu on the command line",
+    "cosine_similarity": "dy.dot_product(x, y) / (dy.l2_norm(x) * dy.l2_norm(y))",
     "eval": "e.value(); networks have disable_dropout()",
+    "exp2": "2 ** x",
+    "expand": "x itself: sizes of 1 go with any other",
+    "expm1": "dy.exp(x) - 1",
+    "eye": "dy.inputTensor(numpy.eye(n))",
+    "gelu": "dy.cmult(x, 0.5 + 0.5 * dy.erf(x / 2**0.5))",
     "grad": "loss.backward(), then p.gradient() or trainer.update()",
+    "isnan": "numpy.isnan(x.npvalue())",
     "item": "e.value()",
+    "leaky_relu": "dy.bmax(x, 0.01 * x)",
+    "linspace": "dy.inputVector(numpy.linspace(...))",
+    "load_model": "model.populate(path)",
+    "load_state_dict": "model.populate(path)",
+    "log10": "dy.log(x) / math.log(10)",
+    "log1p": "dy.log(x + 1)",
+    "log2": "dy.log(x) / math.log(2)",
     "manual_seed": "dy.reset_random_seed",
+    "mish": "dy.cmult(x, dy.tanh(-dy.log_sigmoid(-x)))",
     "new_graph": "dy.renew_cg",
     "npvalue": "e.npvalue()",
     "numpy": "e.npvalue()",
+    "ones_like": "dy.ones(*x.dim())",
+    "outer": "x * dy.transpose(y)",
+    "prod": "dy.exp(dy.sum_elems(dy.log(x))) of positive numbers",
+    "reciprocal": "1 / x",
+    "relu6": "dy.bmin(dy.rectify(x), dy.constant(1, 6))",
+    "remainder": "x - dy.cmult(y, dy.floor(x / y))",
     "renew": "dy.renew_cg",
     "renew_graph": "dy.renew_cg",
+    "rsqrt": "x ** -0.5",
+    "save_model": "model.save(path)",
     "seed": "dy.reset_random_seed",
     "set_random_seed": "dy.reset_random_seed",
+    "sign": "numpy.sign(x.npvalue())",
+    "softmin": "dy.softmax(-x)",
+    "softplus": "-dy.log_sigmoid(-x)",
+    "sort": "numpy.sort(x.npvalue())",
+    "split": "x[begin:end]",
+    "tile": "dy.concatenate([x] * n)",
     "topk": "e.tensor_value().topk(...)",
+    "unbind": "list(x)",
+    "unstack": "list(x)",
     "value": "e.value()",
+    "where": "dy.cmult(mask, x), of a mask of 0 and 1",
+    "zeros_like": "dy.zeros(*x.dim())",
 }
 """What to use for what is no operation, by its other name; `dynet_ops.other_names` has the operations."""
 
@@ -85,21 +123,12 @@ def hint(name: str, public: Iterable[str]) -> str:
 
         use = _alternatives([f"dy.{each}" for each in OPERATIONS.get(name, "").split() if each in known])
     if not use and not name.startswith("_"):
-        use = _nearest(name, known)
+        from dynet_core.hints import nearest  # once the installation has been looked at
+
+        found = nearest(name, known)
+        use = f"dy.{found}" if found else ""
     return f": use {use}" if use else ""
 
 
 def _alternatives(names: list[str]) -> str:
     return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """The name that is spelled most like another, whatever its case and underscores; swapped letters come first."""
-    spelled = {_letters(each): each for each in sorted(known)}
-    swapped = [each for each in spelled if sorted(each) == sorted(_letters(name))]
-    found = swapped or difflib.get_close_matches(_letters(name), spelled, 1, 0.75)
-    return f"dy.{spelled[found[0]]}" if found else ""
-
-
-def _letters(name: str) -> str:
-    return name.lower().replace("_", "")

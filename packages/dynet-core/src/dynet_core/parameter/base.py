@@ -20,6 +20,7 @@ from ..files.tensors import Tensor
 from ..memory import HostBlock
 from ..recorder import become, note_pass
 from ..types import Collection
+from ..wording import printable
 from .storage import Storage
 
 
@@ -111,7 +112,7 @@ class Trained(Expression):
 
     def __repr__(self) -> str:
         kind = "LookupParameter" if self._lookup else "Parameter"
-        return f"{kind} {self._name} {self.shape}" + ", frozen" * (not self._updated)
+        return f"{kind} {printable(self._name)} {self.shape}" + ", frozen" * (not self._updated)
 
     def expr(self, update: bool = True) -> Expression:
         """This as an expression; with update=False, one that receives no gradient."""

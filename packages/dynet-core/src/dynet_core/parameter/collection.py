@@ -20,7 +20,9 @@ from ..errors import ArgumentError, FileFormatError, OutOfMemoryError, Parameter
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import Tensor
+from ..hints import Hinted, give_hints
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
+from ..wording import printable
 from . import summary
 from .base import Trained
 from .dense import Parameters
@@ -31,6 +33,7 @@ _loading = threading.local()  # its attribute `floats`, while a file is read, is
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Kind = TypeVar("Kind", bound=Trained)
+LISTS = "model.parameters_list() and model.lookup_parameters_list()"
 Init: TypeAlias = PyInitializer | Numbers | None
 """What initial values may be given by; a text is the name of an initializer."""
 
@@ -57,7 +60,7 @@ def one_dim_argument(method: Method) -> Method:
     return checked  # type: ignore[return-value]
 
 
-class ParameterCollection:
+class ParameterCollection(Hinted):
     """Owns parameters, and names them. What trainers train and files hold. `print` shows a table of them.
 
     >>> m = ParameterCollection()
@@ -83,10 +86,10 @@ class ParameterCollection:
         return self._name
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name}: {summary.holdings(self._everything())}>"
+        return f"<{type(self).__name__} {printable(self._name)}: {summary.holdings(self._everything())}>"
 
     def __str__(self) -> str:
-        """A table of all parameters.
+        """A table of all parameters; of more than 60, of the first and the last.
 
         >>> m = ParameterCollection()
         >>> W, E = m.add_parameters((2, 3)), m.add_subcollection("words").add_lookup_parameters((10, 3))
@@ -389,6 +392,34 @@ class ParameterCollection:
             at._names, at._collection_names = names, collection_names
 
 
+give_hints(
+    ParameterCollection,
+    {
+        **dict.fromkeys(("parameters", "trainable_variables", "weights", "get_weights"), LISTS),
+        **dict.fromkeys(("variables", "trainable_weights"), LISTS),
+        "named_parameters": f"p.name() of each of {LISTS}",
+        "state_dict": "model.save(path)",
+        "save_weights": "model.save(path)",
+        "load_state_dict": "model.populate(path)",
+        "load_weights": "model.populate(path)",
+        "train": "set_dropout of networks, and dy.dropout where you train",
+        "eval": "disable_dropout of networks, and no dy.dropout",
+        "zero_grad": "nothing: trainer.update() leaves no gradients",
+        "add_parameter": "model.add_parameters(dims)",
+        "register_parameter": "model.add_parameters(dims)",
+        "add_lookup_parameter": "model.add_lookup_parameters((rows, dim))",
+        "add_module": "model.add_subcollection(name)",
+        "num_parameters": "model.parameter_count()",
+        "count_params": "model.parameter_count()",
+        "requires_grad_": "model.set_updated(False)",
+        "trainable": "model.set_updated(False)",
+        "summary": "print(model)",
+        **dict.fromkeys(("to", "cuda"), "dynet_config.set_gpu() before import dynet"),
+        "cpu": "p.as_array() of a parameter",
+        **dict.fromkeys(("forward", "predict"), "functions of expressions: a collection has parameters only"),
+        **dict.fromkeys(("fit", "compile"), "a loop: loss.backward(), then trainer.update()"),
+    },
+)
 Model = ParameterCollection
 
 

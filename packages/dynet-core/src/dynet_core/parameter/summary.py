@@ -5,16 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from ..wording import counted, printable
 from .base import Trained
 
 BYTES = 4  # of a number
 HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
 RIGHT = (3, 5)  # the columns of numbers
-
-
-def counted(count: int, what: str) -> str:
-    """So many of something, in words."""
-    return f"{count:,} {what}" + "s" * (count != 1)
+SHOWN = 60  # of more parameters, so many stand in the table: the first half and the last
 
 
 def holdings(parameters: Iterable[Trained]) -> str:
@@ -37,17 +34,22 @@ def _numbers(parameters: Iterable[Trained]) -> int:
 
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
     """The table: a head, a row for each parameter, the totals."""
+    hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
     rows = [
         (
-            p.name(),
+            printable(p.name()),
             "lookup" if p._lookup else "",
             repr(p.shape()),
             f"{p.type.total:,}",
             "yes" if p.is_updated() else "frozen",
             f"{BYTES * p.type.total:,}",
         )
-        for p in everything
+        for p in (everything[: SHOWN // 2] + everything[-(SHOWN // 2) :] if hidden else everything)
     ]
+    if hidden:
+        numbers = _numbers(hidden)
+        more = f"... {len(hidden):,} more ...", "", "", f"{numbers:,}", "", f"{BYTES * numbers:,}"
+        rows.insert(SHOWN // 2, more)
     total, frozen = _numbers(everything), sum(not p.is_updated() for p in everything)
     of_frozen = f"{frozen:,} frozen" if frozen else ""
     return [HEAD, *rows, (f"{len(everything):,} in all", "", "", f"{total:,}", of_frozen, f"{BYTES * total:,}")]

@@ -1,0 +1,30 @@
+"""What trainers say of members that optimizers have elsewhere."""
+
+from __future__ import annotations
+
+from dynet_core.hints import FirmHint, Hinted, give_hints
+
+RATE = "trainer.learning_rate"
+
+
+class Elsewhere(Hinted):
+    """The hints."""
+
+
+give_hints(
+    Elsewhere,
+    {
+        **dict.fromkeys(("step", "apply_gradients"), "trainer.update()"),
+        "minimize": "loss.backward(), then trainer.update()",
+        "backward": "loss.backward(), then trainer.update()",
+        "zero_grad": "nothing: trainer.update() leaves no gradients",
+        **dict.fromkeys(("param_groups", "rate", "eta", "eta0"), RATE),
+        "set_lr": "trainer.set_learning_rate(rate)",
+        "state_dict": "trainer.save(path)",
+        "load_state_dict": "trainer.populate(path)",
+        "add_param_group": "parameters of the collection: a trainer changes all of them",
+        **dict.fromkeys(("clipnorm", "clip_threshold", "clip_grad_norm"), "trainer.set_clip_threshold(threshold)"),
+        "weight_decay": "set_weight_decay of the collection",
+    },
+)
+give_hints(Elsewhere, {"lr": RATE}, FirmHint)

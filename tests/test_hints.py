@@ -1,0 +1,260 @@
+"""What objects say of members that are called otherwise elsewhere, and what they say of themselves."""
+
+import copy
+import pickle
+import re
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import dynet as dy
+from dynet_core.hints import Hint, nearest
+
+MODEL = dy.ParameterCollection()
+LSTM = dy.VanillaLSTMBuilder(1, 2, 3, MODEL)
+OBJECTS = {
+    "trainer": dy.AdamTrainer(MODEL),
+    "model": MODEL,
+    "network": LSTM,
+    "state": LSTM.initial_state(),
+}
+USES = [
+    ("trainer", "step", "trainer.update()"),
+    ("trainer", "zero_grad", "nothing: trainer.update() leaves no gradients"),
+    ("trainer", "lr", "trainer.learning_rate"),
+    ("trainer", "state_dict", "trainer.save(path)"),
+    ("model", "parameters", "model.parameters_list() and model.lookup_parameters_list()"),
+    ("model", "state_dict", "model.save(path)"),
+    ("model", "load_state_dict", "model.populate(path)"),
+    ("model", "train", "set_dropout of networks, and dy.dropout where you train"),
+    ("model", "eval", "disable_dropout of networks, and no dy.dropout"),
+    ("network", "forward", "b.initial_state().transduce(xs)"),
+    ("network", "eval", "b.disable_dropout()"),
+    ("state", "hidden", "state.h(), or state.output() for the last layer"),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "use"), USES)
+def test_members_that_are_called_otherwise_elsewhere(what, name, use):
+    x = OBJECTS[what]
+    with pytest.raises(AttributeError) as caught:
+        getattr(x, name)
+    assert str(caught.value) == f"{type(x).__name__} has no attribute {name!r}: use {use}"
+    assert not hasattr(x, name) and not hasattr(type(x), name)
+    assert name not in dir(x) and "__class__" in dir(x)
+
+
+@pytest.mark.parametrize("what", OBJECTS)
+def test_hints_are_for_what_is_not_there_and_name_what_is(what):
+    x = OBJECTS[what]
+    hints = {name: hint for kind in type(x).__mro__ for name, hint in vars(kind).items() if isinstance(hint, Hint)}
+    owners = {"trainer": dy.AdamTrainer, "model": dy.ParameterCollection, "b": dy.VanillaLSTMBuilder}
+    owners |= {"dy": dy, "loss": dy.Expression, "p": dy.Parameters, "state": type(OBJECTS["state"])}
+    assert hints
+    for name, hint in hints.items():
+        assert not hasattr(x, name)
+        for owner, member in re.findall(r"\b(\w+)\.([a-z]\w*)", hint.use):
+            assert owner in ("dynet_config", *owners), hint.use
+            assert hasattr(owners.get(owner, dy.dynet_config), member), hint.use
+
+
+def test_the_learning_rate_cannot_be_set_by_another_name():
+    trainer = OBJECTS["trainer"]
+    with pytest.raises(AttributeError, match="use trainer.learning_rate$"):
+        trainer.lr = 0.1
+    assert "lr" not in vars(trainer)
+
+
+def test_models_of_users_may_have_members_of_these_names():
+    class Tagger(dy.ParameterCollection):
+        def __init__(self):
+            super().__init__()
+            self.train = True
+
+        def forward(self):
+            return 1
+
+    tagger = Tagger()
+    assert tagger.train and tagger.forward() == 1 and {"train", "forward"} <= {*dir(tagger)}
+
+
+def test_copies_need_no_hints():
+    model = dy.ParameterCollection()
+    model.add_parameters(2)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(dy.AdamTrainer(model)))._collection):
+        assert [p.shape for p in other.parameters_list()] == [(2,)]
+    with pytest.raises(AttributeError, match="has no attribute '__no_such__'"):
+        model.__no_such__  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [("trainer.updat()", "update"), ("model.add_paramters(3)", "add_parameters"), ("W.set_valeu(3)", "set_value"),
+     ("W.npvalu()", "npvalue"), ("dy.tanh(W).valeu()", "value"), ("state.add_inpt(W)", "add_input")],
+)  # fmt: skip
+def test_python_says_which_member_is_meant(line, meant):
+    before = (
+        "import dynet as dy; model = dy.Model(); W = model.add_parameters(2); trainer = dy.AdamTrainer(model); "
+        "state = dy.GRUBuilder(1, 2, 3, model).initial_state(); "
+    )
+    done = subprocess.run([sys.executable, "-c", before + line], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and f"Did you mean: '{meant}'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("sofmax", "softmax"), ("tahn", "tanh"), ("renewcg", "renew_cg"), ("concatnate", "concatenate"),
+     ("log2", ""), ("relu6", ""), ("arrange", ""), ("celu", ""), ("sing", ""), ("conv3d", "")],
+)  # fmt: skip
+def test_the_nearest_name_is_one_that_is_meant(name, found):
+    known = ["softmax", "tanh", "renew_cg", "concatenate", "log", "elu", "average", "sin", "sqrt", "conv2d"]
+    assert nearest(name, known) == found
+
+
+# What to use for functions that are missing is right
+
+
+POSITIVE = np.array([0.5, 1.0, 2.0], np.float32)
+FORMULAS = {
+    "gelu": lambda x: x * (1 + np.vectorize(__import__("math").erf)(x / 2**0.5)) / 2,
+    "leaky_relu": lambda x: np.maximum(x, 0.01 * x),
+    "softplus": lambda x: np.log1p(np.exp(x)),
+    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "softmin": lambda x: np.exp(-x) / np.exp(-x).sum(),
+    "log1p": np.log1p,
+    "log2": np.log2,
+    "log10": np.log10,
+    "expm1": np.expm1,
+    "exp2": np.exp2,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "reciprocal": np.reciprocal,
+    "zeros_like": np.zeros_like,
+    "ones_like": np.ones_like,
+    "outer": lambda x: np.outer(x, x),
+    "remainder": lambda x: x % x,
+    "cosine_similarity": lambda x: np.ones(1),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formulas_for_missing_functions(name):
+    with pytest.raises(AttributeError) as caught:
+        getattr(dy, name)
+    use = str(caught.value).partition(": use ")[2]
+    dy.renew_cg()
+    x = dy.inputTensor(POSITIVE)
+    made = eval(use, {"dy": dy, "x": x, "y": x, "math": __import__("math")})
+    np.testing.assert_allclose(made.npvalue(), FORMULAS[name](POSITIVE.astype(float)), rtol=1e-5)
+
+
+# What objects say of themselves
+
+
+def test_states_and_graphs_say_what_they_are():
+    dy.renew_cg()
+    graph = dy.cg()
+    state = LSTM.initial_state()
+    assert repr(graph) == f"<graph {graph.version()}: 0 expressions, computed>"
+    about = f"<state of VanillaLSTMBuilder {LSTM.param_collection().name()} in graph {graph.version()}: "
+    assert repr(state) == about + "before the first input>"
+    state = state.add_input(dy.inputVector([1, 2]))
+    assert repr(state) == f"{about}output {state.output()!r}>"
+    assert repr(graph).endswith(" expressions, not computed to the end>")
+    state.output().value()
+    assert repr(graph).endswith(" expressions, computed>")
+
+
+def test_networks_say_their_dropout():
+    model = dy.ParameterCollection()
+    for network in (dy.GRUBuilder(1, 2, 4, model), dy.BiRNNBuilder(1, 2, 4, model, dy.GRUBuilder)):
+        assert "dropout" not in repr(network)
+        network.set_dropout(0.25)
+        assert repr(network).endswith("; dropout 0.25>")
+        network.disable_dropout()
+        assert "dropout" not in repr(network)
+    lstm = dy.VanillaLSTMBuilder(1, 2, 4, model)
+    lstm.set_dropouts(0.25, 0.5)
+    assert repr(lstm).endswith("; dropout 0.25, 0.5>")
+
+
+def test_the_table_of_a_large_collection_is_short():
+    model = dy.ParameterCollection()
+    for _ in range(10_000):
+        model.add_parameters((1, 2))
+    lines = str(model).splitlines()
+    assert len(lines) == 65 and model._repr_html_().count("<tr>") == 63
+    assert lines[31].split() == ["/_29", "(1,", "2)", "2", "yes", "8"]
+    assert re.fullmatch(r"\.\.\. 9,940 more \.\.\. +19,880 +79,520", lines[32])
+    assert lines[33].split()[0] == "/_9970"
+    assert lines[-1].split() == ["10,000", "in", "all", "20,000", "80,000"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb", r"/a\nb"), ("\x1b[31m", r"/\x1b[31m"), ("é\u202e", r"/é\u202e"),
+     ("x" * 200, f"/{'x' * 37}...{'x' * 38}")],
+)  # fmt: skip
+def test_odd_names_stand_on_one_line(name, shown):
+    model = dy.ParameterCollection()
+    p = model.add_parameters(1, name=name)
+    assert p.name() == f"/{name}"
+    assert repr(p) == f"Parameter {shown} (1,)"
+    assert str(model).splitlines()[2].split("  ")[0] == shown and len(str(model).splitlines()) == 5
+
+
+def test_the_shape_of_a_table_is_that_of_its_array():
+    table = dy.ParameterCollection().add_lookup_parameters((5, 3, 2))
+    assert table.shape == table.shape() == table.as_array().shape == np.asarray(table).shape == (5, 3, 2)
+    # as an expression the rows come last, as in DyNet
+    assert table.npvalue().shape == table.dim()[0] == (3, 2, 5)
+    np.testing.assert_array_equal(np.moveaxis(table.npvalue(), -1, 0), table.as_array())
+    flat = dy.ParameterCollection().add_lookup_parameters((5, 3))
+    np.testing.assert_array_equal(flat.T.npvalue(), flat.as_array())
+
+
+# Graphs of threads that have ended
+
+
+def test_a_thread_that_has_ended_leaves_one_error():
+    found = {}
+
+    def work():
+        found["x"], found["graph"] = dy.inputVector([1, 2]), dy.cg()
+        found["version"] = found["graph"].version()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    x, graph, said = found["x"], found["graph"], set()
+    for call in (x.value, lambda: graph.forward(0), graph.checkpoint, graph.revert, lambda: graph.backward(0)):
+        with pytest.raises(dy.StaleExpressionError) as caught:
+            call()
+        said.add(str(caught.value))
+    (message,) = said
+    assert message.startswith(f"this expression belongs to graph {found['version']}, which renew_cg has replaced, or ")
+    assert repr(graph) == f"<graph {found['version']} of a thread that has ended>"
+
+
+def test_a_graph_of_another_thread_gives_no_expressions_of_this_one():
+    found, go = {}, threading.Event()
+
+    def work():
+        found["x"], found["graph"] = dy.inputVector([1, 2]), dy.cg()
+        ready.set()
+        go.wait(60)
+
+    ready, thread = threading.Event(), threading.Thread(target=work)
+    thread.start()
+    ready.wait(60)
+    dy.renew_cg()
+    dy.inputVector([3, 4])
+    try:
+        with pytest.raises(dy.StaleExpressionError, match="another thread's graph;"):
+            found["graph"].forward_vec(0)
+    finally:
+        go.set()
+        thread.join()

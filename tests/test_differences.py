@@ -240,7 +240,9 @@ ROWS = {
     ),
     "`set_updated(False)` in files": "tests/test_frozen_parameters: what_is_frozen_stays_so_in_files",
     "`model.set_updated(False)` of a collection": "tests/test_frozen_parameters: a_whole_collection_is_frozen_and_back",
-    "`e.shape`, `e.T`, `W @ x`": "dynet-ops/test_operators: the_product_of_matrices_has_an_operator_of_its_own",
+    "`e.shape`, `e.T`, `W @ x`, `abs(x)`": (
+        "dynet-ops/test_operators: the_product_of_matrices_has_an_operator_of_its_own"
+    ),
     "objects of other classes in a `spec`": (
         "dynet-core/test_allowed_classes: what_is_not_allowed_is_named_with_the_way_to_allow_it"
     ),

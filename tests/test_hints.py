@@ -13,6 +13,7 @@ import pytest
 import dynet as dy
 from dynet_core.hints import Hint, nearest
 
+PACKAGES = ("dynet", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
 MODEL = dy.ParameterCollection()
 LSTM = dy.VanillaLSTMBuilder(1, 2, 3, MODEL)
 OBJECTS = {
@@ -214,6 +215,37 @@ def test_the_shape_of_a_table_is_that_of_its_array():
     np.testing.assert_array_equal(np.moveaxis(table.npvalue(), -1, 0), table.as_array())
     flat = dy.ParameterCollection().add_lookup_parameters((5, 3))
     np.testing.assert_array_equal(flat.T.npvalue(), flat.as_array())
+
+
+# Few calls below the user's
+
+
+def table():
+    return dy.ParameterCollection().add_lookup_parameters((5, 3))
+
+
+DEEP = {
+    "lookup, no index": lambda: dy.lookup(table(), dy.zeros(1)),
+    "lookup, no row": lambda: dy.lookup(table(), 9),
+    "lookup, fixed, no index": lambda: dy.lookup(table(), "a", False),
+    "lookup, fixed, no row": lambda: dy.lookup(table(), 9, update=False),
+    "lookup_batch, no list": lambda: dy.lookup_batch(table(), dy.zeros(1)),
+    "lookup_batch, no index": lambda: dy.lookup_batch(table(), ["a"]),
+    "lookup_batch, fixed, no row": lambda: dy.lookup_batch(table(), [9], False),
+    "E[...]": lambda: table()["a"],
+    "network, arguments in another order": lambda: dy.VanillaLSTMBuilder(MODEL, 1, 2, 3),  # type: ignore[arg-type]
+    "transduce": lambda: dy.BiRNNBuilder(1, 3, 4, dy.Model(), dy.GRUBuilder).transduce([1]),
+    "add_parameters": lambda: MODEL.add_parameters("a"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("what", DEEP)
+def test_errors_are_raised_few_calls_below_the_users(what):
+    dy.renew_cg()
+    with pytest.raises((dy.ArgumentTypeError, dy.OutOfRangeError)) as caught:
+        DEEP[what]()
+    files = [frame.path.parts for frame in caught.traceback]
+    assert 1 <= sum(any(part in PACKAGES for part in parts) for parts in files) <= 5
 
 
 # Graphs of threads that have ended

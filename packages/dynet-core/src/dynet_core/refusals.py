@@ -15,9 +15,6 @@ import numpy as np
 from .errors import ArgumentTypeError, DynetWarning
 from .hints import Hinted
 
-if TYPE_CHECKING:
-    from .dim import Dim
-
 OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
     np.add: (operator.add, "__radd__"),
     np.subtract: (operator.sub, "__rsub__"),
@@ -60,7 +57,7 @@ class Refusals(Hints):
     if TYPE_CHECKING:
 
         @property
-        def type(self) -> Dim: ...
+        def type(self) -> Any: ...  # a Dim, whose module asks for this class
 
     _gives_numbers = False  # whether numpy's functions take the numbers, as they do of parameters
     _change = "operations make another one, such as dy.concatenate of parts"  # what to do instead of changing it

@@ -397,7 +397,7 @@ def lookup(p: LookupParameters, index: Index = 0, update: bool = True) -> Expres
     >>> lookup(E, 1).value()
     [3.0, 4.0]
     """
-    return p.lookup(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
+    return p._looked_up(index, update) if isinstance(p, LookupParameters) else _refuse("lookup", p)
 
 
 ROW_FUNCTIONS.append(function("lookup", lookup))
@@ -411,7 +411,7 @@ def lookup_batch(p: LookupParameters, indices: Iterable[Index], update: bool = T
     >>> lookup_batch(E, [1, 1, 0]).dim()
     ((2,), 3)
     """
-    return p.batch(indices, update) if isinstance(p, LookupParameters) else _refuse("lookup_batch", p)
+    return p._looked_up_batch(indices, update) if isinstance(p, LookupParameters) else _refuse("lookup_batch", p)
 
 
 BATCH_FUNCTIONS.append(function("lookup_indices", lookup_batch))

@@ -110,7 +110,9 @@ class BiRNNBuilder:
 
     def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
         for forward, backward in layers:
-            es = _both(forward.initial_state(), backward.initial_state(), es)
+            fs = forward.initial_state().transduce(es)
+            bs = backward.initial_state().transduce(es[::-1])
+            es = [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
         return es
 
     def add_inputs(self, es: Iterable[Expression]) -> list[tuple[RNNState, RNNState]]:
@@ -120,9 +122,3 @@ class BiRNNBuilder:
         fs = forward.initial_state().add_inputs(es)
         bs = backward.initial_state().add_inputs(es[::-1])
         return list(zip(fs, reversed(bs)))
-
-
-def _both(forward: RNNState, backward: RNNState, es: list[Expression]) -> list[Expression]:
-    """The outputs of a pair for each input, concatenated."""
-    fs, bs = forward.transduce(es), backward.transduce(es[::-1])
-    return [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]

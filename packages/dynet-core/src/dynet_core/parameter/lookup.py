@@ -18,7 +18,7 @@ from ..record import graph_of
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
 from ..types import Collection
-from .base import Shape, Trained, checked_values
+from .base import Constant, Shape, Trained, checked_values
 from .storage import Storage
 
 
@@ -49,8 +49,9 @@ class LookupParameters(Trained):
     """A table of vectors or tensors, one a row, of which a graph uses a few; `E[i]` is row i, an expression.
 
     Made by `ParameterCollection.add_lookup_parameters`. The table itself is an expression too, of dimensions
-    (*dims of a row, rows); where it is used as such, all rows have a gradient. `numpy.asarray(E)` and DLPack give
-    the memory itself, of shape (rows, *dims), not a copy.
+    (*dims of a row, rows), as `dim()`, `npvalue()` and `T` have it; where it is used as such, all rows have a gradient.
+    `shape` is (rows, *dims), as `as_array()` has it, and so have `numpy.asarray(E)` and DLPack, which give the memory
+    itself, not a copy.
 
     Args:
         dims: the dimensions of a row, then the number of rows.
@@ -92,9 +93,11 @@ class LookupParameters(Trained):
             return _fixed_row(self._fixed(), index)
         return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
 
-    def _row(self, operand: Expression, index: Index, functions: Iterable[Any]) -> Expression:
+    _looked_up = lookup  # itself, which is recorded by compiled code below
+
+    def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
         """Row `index` of this table, which an operand stands for. The functions record the next one."""
-        index, graph = whole("lookup", "an index", index), draft()  # not of a user's call by `lookup`
+        graph = draft()
         if not 0 <= index < self.rows:
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
         signature = _row_signature(self.type)
@@ -110,11 +113,12 @@ class LookupParameters(Trained):
         """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
-        return self._rows(self, i, BATCH_FUNCTIONS)
+        return self._rows(self, checked_indices("lookup_batch", i, self.rows, self._name), BATCH_FUNCTIONS)
 
-    def _rows(self, operand: Expression, i: Iterable[Index], functions: Iterable[Any]) -> Expression:
+    _looked_up_batch = batch
+
+    def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
         """Some rows of this table, which an operand stands for. The functions record the next ones."""
-        indices = checked_indices("lookup_batch", i, self.rows, self._name)
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
@@ -218,8 +222,21 @@ class LookupParameters(Trained):
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
 """The functions that look up one row, and several: those that call these methods add themselves."""
-FIXED_ROW_FUNCTIONS = [function("index", lambda table, index: table._source._row(table, index, FIXED_ROW_FUNCTIONS))]
-FIXED_BATCH_FUNCTIONS = [function("indices", lambda table, i: table._source._rows(table, i, FIXED_BATCH_FUNCTIONS))]
+
+
+def _unusual_row(table: Constant, index: Index) -> Expression:
+    source: Any = table._source
+    return source._row(table, whole("lookup", "an index", index), FIXED_ROW_FUNCTIONS)
+
+
+def _unusual_batch(table: Constant, i: Iterable[Index]) -> Expression:
+    source: Any = table._source
+    indices = checked_indices("lookup_batch", i, source.rows, source._name)
+    return source._rows(table, indices, FIXED_BATCH_FUNCTIONS)
+
+
+FIXED_ROW_FUNCTIONS = [function("index", _unusual_row)]
+FIXED_BATCH_FUNCTIONS = [function("indices", _unusual_batch)]
 (_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
 """The same of tables that are not to be trained, which constants stand for."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore

@@ -44,7 +44,7 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
             "yes" if p.is_updated() else "frozen",
             f"{BYTES * p.type.total:,}",
         )
-        for p in (everything[: SHOWN // 2] + everything[-(SHOWN // 2) :] if hidden else everything)
+        for p in ([*everything[: SHOWN // 2], *everything[-(SHOWN // 2) :]] if hidden else everything)
     ]
     if hidden:
         numbers = _numbers(hidden)

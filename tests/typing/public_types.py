@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import dynet as dy
-from dynet_core.refusals import Hints
+from dynet_core.hints import Hint
 
 OF_SHAPES = "what it is depends on the shape, which types do not tell"
 OF_FILES = "a file holds objects of any kind, as one of pickle does"
@@ -42,8 +42,9 @@ def expressions() -> list[str]:
         found.append(name)
         kind = getattr(dy, name)
         if isinstance(kind, type) and kind.__module__.startswith("dynet"):
-            ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("dynet") and cls is not Hints]
-            members = {member for cls in ours for member in vars(cls) if not member.startswith("_")}
+            ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("dynet")]
+            found = [pair for cls in ours for pair in vars(cls).items()]
+            members = {member for member, x in found if not member.startswith("_") and not isinstance(x, Hint)}
             found += [f"{name}.{member}" for member in sorted(members)]
     return found
 

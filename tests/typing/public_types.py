@@ -43,8 +43,8 @@ def expressions() -> list[str]:
         kind = getattr(dy, name)
         if isinstance(kind, type) and kind.__module__.startswith("dynet"):
             ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("dynet")]
-            found = [pair for cls in ours for pair in vars(cls).items()]
-            members = {member for member, x in found if not member.startswith("_") and not isinstance(x, Hint)}
+            pairs = [pair for cls in ours for pair in vars(cls).items()]
+            members = {member for member, x in pairs if not member.startswith("_") and not isinstance(x, Hint)}
             found += [f"{name}.{member}" for member in sorted(members)]
     return found
 

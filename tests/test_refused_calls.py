@@ -273,20 +273,20 @@ def test_an_update_that_warns_is_done_all_the_same():
 @pytest.mark.parametrize("at", range(6))
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_update_that_fails_in_its_preparations_can_be_repeated(at, error, monkeypatch):
-    from dynet_optim import base
+    from dynet_optim import table
 
     model, count = dy.Model(), 0
     parameters = [model.parameters_from_numpy([1.0, 2.0]) for _ in range(3)]
     trainer = dy.AdamTrainer(model)
 
-    def failing(*arguments, real=base.block, **named):
+    def failing(*arguments, real=table.block, **named):
         nonlocal count
         count += 1
         if count == at + 1:
             raise error
         return real(*arguments, **named)
 
-    monkeypatch.setattr(base, "block", failing)
+    monkeypatch.setattr(table, "block", failing)
     dy.renew_cg()
     dy.sum_elems(dy.esum(parameters)).backward()
     with pytest.raises(error):

@@ -10,6 +10,7 @@ from .api import (
     cg_checkpoint,
     cg_revert,
     cg_version,
+    graph,
     print_graphviz,
     print_text_graphviz,
     renew_cg,
@@ -35,7 +36,6 @@ from .errors import (
 )
 from .expression import Expression
 from .files.object_files import load, load_generator, save
-from .graph import graph
 from .initializer import (
     ConstInitializer,
     FromFileInitializer,

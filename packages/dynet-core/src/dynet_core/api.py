@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from . import checkpoints, draw, graph, recorder
+from . import checkpoints, draw, recorder
 from .annotations import Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index
 from .dump import dump
 from .errors import OutOfRangeError
 from .expression import Expression
-from .graph import Graph, current
+from .graph import Graph, current, renew
 from .nodes import node_at
 from .parameter import LookupParameters, parameter
 from .parameter.base import Trained
@@ -135,7 +136,7 @@ class ComputationGraph(Graph):
         return f"```mermaid\n{draw.mermaid(self)}```\n"
 
 
-Graph.kind = ComputationGraph
+Graph._kind = ComputationGraph
 
 
 def _for_programs(found: Graph) -> ComputationGraph:
@@ -156,13 +157,26 @@ def renew_cg(
         immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
     if check_validity is not False:
         check_validity = checked_flag("renew_cg", "check_validity", check_validity)
-    fresh = _for_programs(graph.renew())
+    fresh = _for_programs(renew())
     if immediate_compute or check_validity:
         checkpoints.watch_from_the_start(fresh, immediate_compute, check_validity)
     return fresh
 
 
 renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew_cg)
+
+
+@contextmanager
+def graph() -> Iterator[ComputationGraph]:
+    """A graph for the length of a `with` block.
+
+    >>> with graph():
+    ...     pass
+    """
+    try:
+        yield renew_cg()
+    finally:
+        renew_cg()
 
 
 def cg() -> ComputationGraph:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import ClassVar, NoReturn
 
 import numpy as np
@@ -65,7 +64,7 @@ class Graph:
         "watch",
     )
 
-    kind: ClassVar[type[Graph]]
+    _kind: ClassVar[type[Graph]]
     """What a thread's graph is made of: the class with what programs can ask of it, which stands above."""
 
     ended: int | None  # the version that this had when its thread ended
@@ -350,7 +349,7 @@ def current() -> Graph:
     try:
         return thread.graph
     except AttributeError:
-        graph = Graph.kind()
+        graph = Graph._kind()
         _graphs[:] = [reference for reference in _graphs if reference() is not None] + [weakref.ref(graph)]
         thread.owner = Owner(graph)
         graph.records.adopt(graph)
@@ -397,16 +396,3 @@ def _forget() -> None:
 
 
 device.on_change(_forget)
-
-
-@contextmanager
-def graph() -> Iterator[Graph]:
-    """A graph for the length of a `with` block.
-
-    >>> with graph():
-    ...     pass
-    """
-    try:
-        yield renew()
-    finally:
-        renew()

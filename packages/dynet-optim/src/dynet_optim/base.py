@@ -119,11 +119,7 @@ class Trainer(Options, Resumable, Elsewhere):
         self._passes = passes()
 
     def _shrink(self, chosen: list[int] | None) -> None:
-        """Apply the weight decay of one update to all parameters that are trained, or to those chosen.
-
-        DyNet keeps one factor for all parameters and multiplies by it wherever one is used. Here the parameters
-        themselves shrink: a graph reads them where they are.
-        """
+        """Apply the weight decay of one update to all parameters that are trained, or to those chosen."""
         self._shrinking = self._shrinking or Table(self._collection, SHRINK)
         table = self._shrinking.prepared()
         if chosen is None:

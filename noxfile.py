@@ -222,5 +222,11 @@ def types(session):
         session.run("pyright", "--verifytypes", "dynet", "--ignoreexternal")
         session.run("pyright", "--project", "tests/typing/standard.json")
         session.run("pyright", "--project", "tests/typing/strict.json")
-        session.run("mypy", "--strict", "tests/typing/every_public_name.py", "tests/typing/wrong_uses.py")
+        session.run(
+            "mypy",
+            "--strict",
+            "tests/typing/every_public_name.py",
+            "tests/typing/wrong_uses.py",
+            "tests/typing/own_ops.py",
+        )
         session.run("python", "tests/typing/public_types.py")

@@ -1,16 +1,18 @@
 """Ops of users: mistakes in them are named."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 import dynet_ops as dy
 from dynet_core import ArgumentError, Model, renew_cg
+from dynet_core.annotations import Number
 from dynet_core.expression import Expression
 from dynet_core.op import OPS
 from dynet_kernels import formula as f
 from dynet_kernels.formula import Formula
 from dynet_kernels.kernels import KERNELS
-from dynet_kernels.rule import sum_over
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.testing import check_op
 
@@ -43,14 +45,10 @@ def test_equality_is_a_condition():
 
 
 def test_an_op_with_a_condition_that_numpy_has_no_name_for():
-    @elementwise(
-        forward=lambda x: f.where(x == 0, 5.0, f.where(x > 0, x, 0 * x)),
-        gradients={"x": lambda x, dy: f.where(x > 0, dy, 0 * dy)},
-        reference=lambda x: np.where(x == 0, 5.0, np.maximum(x, 0)),
-    )
+    @elementwise(reference=lambda x: np.where(x == 0, 5.0, np.maximum(x, 0)))
     def own_rectifier(x: Expression) -> Expression:
         """A rectifier that is 5 at 0."""
-        ...
+        return f.where(x == 0, 5.0, f.where(x > 0, x, 0 * x))
 
     try:
         assert own_rectifier(dy.inputVector([-1.0, 0.0, 2.0])).value() == [0, 5, 2]
@@ -63,11 +61,10 @@ def test_an_op_with_a_condition_that_numpy_has_no_name_for():
 def test_a_gradient_of_what_is_no_operand_is_refused(kind):
     def decorate():
         facts = {"gradients": {"y": lambda dy: dy}, "reference": np.abs}
-        if kind == "elementwise":
-            return elementwise(forward=lambda a, b: a + b, **facts)
-        return columnwise(formula=lambda a, b: a + b, **facts)
+        return elementwise(**facts) if kind == "elementwise" else columnwise(**facts)
 
-    def unheard_of(a: Expression, b: Expression) -> Expression: ...
+    def unheard_of(a: Expression, b: Expression) -> Expression:
+        return a + b
 
     with pytest.raises(
         ArgumentError, match="unheard_of: a gradient is given for 'y', which is no operand; .* are a, b"
@@ -76,19 +73,18 @@ def test_a_gradient_of_what_is_no_operand_is_refused(kind):
     assert "unheard_of" not in OPS
 
 
-def own_op(**facts):
-    def unheard_of(x: Expression) -> Expression: ...
-
-    facts = {"forward": lambda x: x, "gradients": {"x": lambda dy: dy}, "reference": np.abs} | facts
-    return elementwise(**facts)(unheard_of)
+def own_op(formula=lambda x: x, **facts):
+    formula.__name__ = "unheard_of"
+    formula.__annotations__ = {"x": Expression}
+    return elementwise(reference=np.abs, **facts)(formula)
 
 
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"forward": lambda x, y: x * y}, "the formula asks for 'y'; there are x"),
-        ({"forward": lambda x, y=2.0: x * y}, "the formula asks for 'y'; there are x"),
-        ({"forward": lambda x, beta: x * beta}, "the formula asks for 'beta'; there are x"),
+        ({"formula": lambda x, y: x * y}, "the formula asks for 'y', which is no operand; the operands are x"),
+        ({"formula": lambda x, y=2.0: x * y}, "the formula asks for 'y', which is no operand; the operands are x"),
+        ({"formula": lambda x, beta: x * beta}, "the formula asks for 'beta', which is no operand; the operands are x"),
         ({"gradients": {"x": lambda x, dx: dx}}, "the gradient of x asks for 'dx'; there are x, y, dy"),
     ],
 )
@@ -102,6 +98,9 @@ def test_a_formula_that_asks_for_what_is_not_there_is_refused(facts, message):
     ("formula", "message"),
     [
         (lambda x: x > 0, "the result is a condition"),
+        (lambda x: None, "the formula returns nothing"),
+        (lambda x: ..., "the formula returns nothing"),
+        (lambda x: f.digamma(x), "digamma has no known derivative: state the gradient"),
         (lambda x: x * (x > 0), "is no number; a condition"),
         (lambda x: f.where(x, 1, 0), "is no condition"),
         (lambda x: f.exp(x > 0), "is no number"),
@@ -113,44 +112,44 @@ def test_a_formula_that_asks_for_what_is_not_there_is_refused(facts, message):
 )
 def test_a_formula_that_cannot_be_compiled_is_refused(formula, message):
     with pytest.raises(TypeError, match=message):
-        own_op(forward=formula)
+        own_op(formula)
     assert "unheard_of" not in OPS
 
 
 def test_annotations_may_be_texts():
+    @elementwise(reference=lambda x: x + 1)
     def annotated(x: "Expression") -> "Expression":
-        """The same."""
-        ...
+        """The next number."""
+        return x + 1
 
-    made = elementwise(forward=lambda x: x + 1, gradients={"x": lambda dy: dy}, reference=lambda x: x + 1)(annotated)
     try:
-        assert made(dy.inputVector([1.0])).value() == 2
+        assert annotated(dy.inputVector([1.0])).value() == 2
     finally:
         del OPS["annotated"]
 
 
-CELL = '''
-@{kind}(reference=None, {facts})
-def cell_{kind}(x: Expression) -> Expression:
-    """A cell of a notebook."""
-'''
-FACTS = {
-    "elementwise": 'forward=lambda x: x * {n}, gradients={{"x": lambda dy: dy * {n}}}',
-    "columnwise": (
-        'reductions={{"total": sum_over(lambda x: x * {n})}}, formula=lambda total: total, '
-        'gradients={{"x": lambda dy: dy * {n}}}, number=True, whole=True'
-    ),
+CELL = """
+@{kind}(reference=None)
+def cell_{name}({parameters}) -> Expression:
+    '''A cell of a notebook.'''
+    return {body}
+"""
+CELLS = {
+    "element": ("elementwise", "x: Expression", "x * {n}"),
+    "number": ("elementwise", "x: Expression, c: float = 0.0", "x * {n} + c"),
+    "column": ("columnwise", "x: Expression", "f.sum(x * {n})"),
 }
 
 
-@pytest.mark.parametrize("kind", FACTS)
-def test_a_cell_that_is_run_again_defines_its_op_anew(kind):
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_that_is_run_again_defines_its_op_anew(name):
     def run(n):
-        exec(CELL.format(kind=kind, facts=FACTS[kind].format(n=n)), namespace)
-        return namespace[f"cell_{kind}"]
+        kind, parameters, body = CELLS[name]
+        exec(CELL.format(kind=kind, name=name, parameters=parameters, body=body.format(n=n)), namespace)
+        return namespace[f"cell_{name}"]
 
-    namespace = {"__name__": "__main__", "elementwise": elementwise, "columnwise": columnwise, "sum_over": sum_over}
-    namespace["Expression"] = Expression
+    namespace = {"__name__": "__main__", "elementwise": elementwise, "columnwise": columnwise}
+    namespace |= {"Expression": Expression, "f": f}
     p = Model().parameters_from_numpy([3.0])
     first = run(2)
     second, third = run(2), run(5)
@@ -161,13 +160,88 @@ def test_a_cell_that_is_run_again_defines_its_op_anew(kind):
         y.backward()
         assert p.grad_as_array() == [factor]
         p.scale_gradient(0)
-    assert OPS[f"cell_{kind}"].record is third
-    names = [name for name in (f"cell_{kind}.{n}" for n in (2, 3)) if name in KERNELS._kernels]
-    assert names == [f"cell_{kind}.2"]
+    assert OPS[f"cell_{name}"].record is third
+    assert [n for n in (2, 3) if f"cell_{name}.{n}" in KERNELS._kernels] == [2]
 
 
 def test_an_op_may_not_take_anothers_name():
-    def tanh(x: Expression) -> Expression: ...
+    def tanh(x: Expression) -> Expression:
+        return x
 
     with pytest.raises(ArgumentError, match="^tanh: dynet_ops.elementwise has an op of this name: give the new one"):
-        elementwise(forward=lambda x: x, gradients={}, reference=None)(tanh)
+        elementwise(reference=None)(tanh)
+
+
+def test_a_stated_gradient_takes_the_place_of_the_derived_one():
+    @elementwise(reference=np.multiply, gradients={"x": lambda dz: 7 * dz})
+    def own_product(x: Expression, y: Expression) -> Expression:
+        """A product with a gradient of its own."""
+        return x * y
+
+    try:
+        x, y = dy.inputVector([2.0]), dy.inputVector([3.0])
+        own_product(x, y).backward(full=True)
+        assert (x.gradient(), y.gradient()) == (7, 2)
+    finally:
+        del OPS["own_product"]
+
+
+def test_an_op_of_an_expression_and_a_number():
+    @elementwise(reference=lambda x, slope=0.1: np.maximum(x, slope * x))
+    def own_leaky(x: Expression, slope: Number = 0.1) -> Expression:
+        """A rectifier with a slope below 0."""
+        return f.maximum(x, slope * x)
+
+    try:
+        check_op(own_leaky)
+        x = dy.inputVector([-2.0, 3.0])
+        assert own_leaky(x, slope=0.5).value() == [-1, 3]
+        dy.sum_elems(own_leaky(x, 0.25)).backward(full=True)
+        assert x.gradient().tolist() == [0.25, 1]
+        with pytest.raises(ArgumentError, match="own_leaky: slope must be a finite float32"):
+            own_leaky(x, np.inf)
+        with pytest.raises(TypeError, match=r"own_leaky\(\): missing a required argument: 'x'"):
+            own_leaky(slope=1.0)
+    finally:
+        del OPS["own_leaky"]
+
+
+def test_a_stated_gradient_of_an_op_with_a_number():
+    @elementwise(reference=np.multiply, gradients={"x": lambda c, dy: dy * c * 7})
+    def own_multiple(x: Expression, c: float) -> Expression:
+        """A multiple with a gradient of its own."""
+        return x * c
+
+    try:
+        x = dy.inputVector([2.0])
+        own_multiple(x, 3).backward(full=True)
+        assert x.gradient() == 21
+    finally:
+        del OPS["own_multiple"]
+
+
+def test_an_op_of_steps_has_no_gradient():
+    @elementwise(reference=np.floor)
+    def own_floor(x: Expression) -> Expression:
+        """The whole number below."""
+        return f.floor(x)
+
+    try:
+        assert not OPS["own_floor"].differentiable
+        check_op(own_floor)
+    finally:
+        del OPS["own_floor"]
+
+
+def test_an_op_shows_what_its_function_shows():
+    @elementwise(reference=np.add)
+    def own_sum(x: Expression, y: Expression) -> Expression:
+        """A sum."""
+        return x + y
+
+    try:
+        assert own_sum.__doc__ == "A sum."
+        assert [p.annotation for p in inspect.signature(own_sum).parameters.values()] == [Expression, Expression]
+        assert own_sum(y=dy.inputVector([1.0]), x=dy.inputVector([2.0])).value() == 3
+    finally:
+        del OPS["own_sum"]

@@ -7,6 +7,6 @@ check_interpreter()
 from .cache import CacheError
 from .formula import Formula
 from .kernels import KERNELS, Kernels
-from .rule import Rule, max_over, min_over, sum_over
+from .rule import Rule
 
-__all__ = ["KERNELS", "CacheError", "Formula", "Kernels", "Rule", "max_over", "min_over", "sum_over"]
+__all__ = ["KERNELS", "CacheError", "Formula", "Kernels", "Rule"]

@@ -7,8 +7,9 @@ that `vmath` turns into vector code. Nothing here needs TVM, so that defining an
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, overload
 
 Operand = "Symbol | float | int"
 
@@ -104,11 +105,36 @@ def apply(function: str, *arguments) -> Symbol:
     return Symbol(function, *symbols)
 
 
-FUNCTIONS = {"add", "subtract", "multiply", "divide", "negative", "less", "less_equal"}
+FUNCTIONS = {"add", "subtract", "multiply", "divide", "negative"}
 """The names of all functions."""
 
 
-def _function(name: str, meaning: str, count: int = 1) -> Callable[..., Symbol]:
+Value = TypeVar("Value")  # what checkers see in the place of a symbol: an expression, in the body of an op
+
+
+class Unary(Protocol):
+    def __call__(self, x: Value, /) -> Value: ...
+
+
+class Binary(Protocol):
+    @overload
+    def __call__(self, x: Value, y: float, /) -> Value: ...
+    @overload
+    def __call__(self, x: float, y: Value, /) -> Value: ...
+    @overload
+    def __call__(self, x: Value, y: Value, /) -> Value: ...
+
+
+class Choice(Protocol):
+    @overload
+    def __call__(self, condition: Any, x: Value, y: float, /) -> Value: ...
+    @overload
+    def __call__(self, condition: Any, x: float, y: Value, /) -> Value: ...
+    @overload
+    def __call__(self, condition: Any, x: Value, y: Value, /) -> Value: ...
+
+
+def _function(name: str, meaning: str, count: int) -> Callable[..., Any]:
     def call(*arguments):
         if len(arguments) != count:
             raise TypeError(f"{name} takes {count} argument{'s' * (count != 1)}, got {len(arguments)}")
@@ -120,39 +146,65 @@ def _function(name: str, meaning: str, count: int = 1) -> Callable[..., Symbol]:
     return call
 
 
-exp = _function("exp", "e to the power of x.")
-log = _function("log", "The natural logarithm.")
-expm1 = _function("expm1", "exp(x) - 1, exact near 0.")
-log1p = _function("log1p", "log(1 + x), exact near 0.")
-power = _function("power", "x to the power of y, as IEEE 754 defines it.", 2)
-logistic = _function("logistic", "1 / (1 + exp(-x)).")
-tanh = _function("tanh", "The hyperbolic tangent.")
-sinh = _function("sinh", "The hyperbolic sine.")
-cosh = _function("cosh", "The hyperbolic cosine.")
-asinh = _function("asinh", "The inverse hyperbolic sine.")
-acosh = _function("acosh", "The inverse hyperbolic cosine; NaN below 1.")
-atanh = _function("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].")
-sin = _function("sin", "The sine; see `trigonometry` for how large x may be.")
-cos = _function("cos", "The cosine; see `trigonometry` for how large x may be.")
-tan = _function("tan", "The tangent; see `trigonometry` for how large x may be.")
-asin = _function("asin", "The inverse sine; NaN outside [-1, 1].")
-acos = _function("acos", "The inverse cosine; NaN outside [-1, 1].")
-atan = _function("atan", "The inverse tangent.")
-erf = _function("erf", "The Gaussian error function.")
-lgamma = _function("lgamma", "log |Gamma(x)|.")
-digamma = _function("digamma", "The derivative of lgamma.")
-sqrt = _function("sqrt", "The square root.")
+def _unary(name: str, meaning: str) -> Unary:
+    return _function(name, meaning, 1)
+
+
+def _binary(name: str, meaning: str) -> Binary:
+    return _function(name, meaning, 2)
+
+
+def _condition(name: str, meaning: str) -> Callable[[Any, Any], Any]:
+    return _function(name, meaning, 2)
+
+
+exp = _unary("exp", "e to the power of x.")
+log = _unary("log", "The natural logarithm.")
+expm1 = _unary("expm1", "exp(x) - 1, exact near 0.")
+log1p = _unary("log1p", "log(1 + x), exact near 0.")
+power = _binary("power", "x to the power of y, as IEEE 754 defines it.")
+logistic = _unary("logistic", "1 / (1 + exp(-x)).")
+tanh = _unary("tanh", "The hyperbolic tangent.")
+sinh = _unary("sinh", "The hyperbolic sine.")
+cosh = _unary("cosh", "The hyperbolic cosine.")
+asinh = _unary("asinh", "The inverse hyperbolic sine.")
+acosh = _unary("acosh", "The inverse hyperbolic cosine; NaN below 1.")
+atanh = _unary("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].")
+sin = _unary("sin", "The sine; see `trigonometry` for how large x may be.")
+cos = _unary("cos", "The cosine; see `trigonometry` for how large x may be.")
+tan = _unary("tan", "The tangent; see `trigonometry` for how large x may be.")
+asin = _unary("asin", "The inverse sine; NaN outside [-1, 1].")
+acos = _unary("acos", "The inverse cosine; NaN outside [-1, 1].")
+atan = _unary("atan", "The inverse tangent.")
+erf = _unary("erf", "The Gaussian error function.")
+lgamma = _unary("lgamma", "log |Gamma(x)|.")
+digamma = _unary("digamma", "The derivative of lgamma.")
+sqrt = _unary("sqrt", "The square root.")
 over_root = _function("over_root", "over_root(x, y, c): x / (sqrt(y) + c) to a few units in the last place.", 3)
-absolute = _function("absolute", "|x|.")
-floor = _function("floor", "The largest whole number not above x.")
-ceil = _function("ceil", "The smallest whole number not below x.")
-round = _function("round", "The nearest whole number, halves away from zero.")  # noqa: A001
-minimum = _function("minimum", "The smaller of two values; NaN if either is NaN.", 2)
-maximum = _function("maximum", "The larger of two values; NaN if either is NaN.", 2)
-equal = _function("equal", "A condition: x == y.", 2)
+absolute = _unary("absolute", "|x|.")
+floor = _unary("floor", "The largest whole number not above x.")
+ceil = _unary("ceil", "The smallest whole number not below x.")
+round = _unary("round", "The nearest whole number, halves away from zero.")  # noqa: A001
+minimum = _binary("minimum", "The smaller of two values; NaN if either is NaN.")
+maximum = _binary("maximum", "The larger of two values; NaN if either is NaN.")
+less = _condition("less", "A condition: x < y.")
+less_equal = _condition("less_equal", "A condition: x <= y.")
+equal = _condition("equal", "A condition: x == y.")
 uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.", 3)
 normal = _function("normal", "A number of the standard normal distribution, from the same three.", 3)
-where = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
+where: Choice = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
+sum = _unary("sum", "The sum over a column.")  # noqa: A001
+max = _unary("max", "The largest of a column.")  # noqa: A001
+min = _unary("min", "The smallest of a column.")  # noqa: A001
+REDUCTIONS = ("sum", "max", "min")
+"""The functions that make one number of all values of a column."""
+
+
+def greater(x: Any, y: Any) -> Any:
+    """A condition: x > y."""
+    return less(y, x)
+
+
 place = Symbol("place")
 """The number of an element in its column, as a float32."""
 position = Symbol("position")
@@ -162,6 +214,8 @@ origin = Symbol("origin")
 
 
 def _number(result) -> Symbol:
+    if result is None or result is ...:
+        raise TypeError("the formula returns nothing: it must return its result")
     symbol = as_symbol(result)
     if symbol.function in CONDITIONS:
         raise TypeError(f"the result is a condition, {symbol!r:.60}; where(condition, 1, 0) makes a number of it")
@@ -176,7 +230,10 @@ class Formula:
     result: Symbol
 
     @classmethod
-    def of(cls, function: Callable) -> Formula:
+    def of(cls, function: Callable | Formula) -> Formula:
+        """What a function of values by name computes; a formula is taken as it is."""
+        if isinstance(function, Formula):
+            return function
         names = tuple(inspect.signature(function).parameters)
         return cls(names, _number(function(**{name: Symbol("input", name) for name in names})))
 
@@ -191,6 +248,35 @@ class Formula:
     def key(self) -> str:
         """Text that two formulas share exactly if they compute the same thing."""
         return repr(self.result)
+
+
+def beneath(symbol: Symbol) -> dict[int, Symbol]:
+    """A symbol and all that it is made of, but constants, by id; arguments come before what is made of them."""
+    found: dict[int, Symbol] = {}
+
+    def visit(symbol):
+        if id(symbol) not in found and symbol.function != "constant":
+            if symbol.function != "input":
+                for argument in symbol.arguments:
+                    visit(argument)
+            found[id(symbol)] = symbol
+
+    visit(symbol)
+    return found
+
+
+def inputs_of(symbol: Symbol) -> tuple[str, ...]:
+    """The names that a symbol reads."""
+    return tuple(sorted({one.arguments[0] for one in beneath(symbol).values() if one.function == "input"}))
+
+
+def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
+    """Whether a symbol is the same for all elements of a column, as the inputs named `numbers` are."""
+    if symbol.function == "input":
+        return symbol.arguments[0] in numbers
+    if symbol.function in ("constant", *REDUCTIONS):
+        return True
+    return bool(symbol.arguments) and all(is_number(argument, numbers) for argument in symbol.arguments)
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .formula import Formula
+from .formula import REDUCTIONS, Formula, Symbol, beneath, inputs_of
 from .kernels import NUMBER, ByColumns, Lists
+from .simplification import Sharing
 
-SUM, MAXIMUM, MINIMUM = "sum", "maximum", "minimum"
+SUM, MAXIMUM, MINIMUM = REDUCTIONS
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,50 @@ class Reduction:
         return f"{self.combine}({self.formula.key}){self.keep and '=' + self.keep}"
 
 
-def sum_over(formula: Callable, keep: str = "") -> Reduction:
-    """The sum of a formula over a column."""
-    return Reduction(SUM, Formula.of(formula), keep)
+def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
+    """The reductions in formulas, in the order in which they must run, and the formulas that read these by name.
+
+    What a reduction is of, and what the formula of a column reads as well, is kept in that column.
+
+    Args:
+        columns: the outputs that may keep something.
+    """
+    sharing, reductions, names = Sharing(), {}, {}
+
+    def without(symbol, known):
+        if symbol.function in ("input", "constant"):
+            return symbol
+        if id(symbol) not in known:
+            known[id(symbol)] = Symbol(symbol.function, *[without(argument, known) for argument in symbol.arguments])
+        return known[id(symbol)]
+
+    found = {}
+    for output, formula in outputs.items():
+        root = sharing(formula.result)
+        kept = {}
+        for symbol in beneath(root).values():
+            if symbol.function not in REDUCTIONS or id(symbol) in names:
+                continue
+            (of,) = symbol.arguments
+            value = without(of, names)
+            keeps = output in columns and not kept and of.function not in ("input", "constant") and _reads(root, of)
+            keep = output if keeps else ""
+            name = f"{symbol.function}_{len(reductions)}"
+            reductions[name] = Reduction(symbol.function, Formula(inputs_of(value), value), keep)
+            names[id(symbol)] = Symbol("input", name)
+            if keep:
+                kept[id(of)] = Symbol("input", output)
+        result = without(root, names | kept)
+        found[output] = Formula(inputs_of(result), result)
+    return reductions, found
 
 
-def max_over(formula: Callable) -> Reduction:
-    """The largest value of a formula over a column."""
-    return Reduction(MAXIMUM, Formula.of(formula))
-
-
-def min_over(formula: Callable) -> Reduction:
-    """The smallest value of a formula over a column."""
-    return Reduction(MINIMUM, Formula.of(formula))
+def _reads(root: Symbol, part: Symbol) -> bool:
+    """Whether a formula reads a part of itself not only by way of reductions."""
+    if root is part:
+        return True
+    inner = () if root.function in (*REDUCTIONS, "input", "constant") else root.arguments
+    return any(_reads(argument, part) for argument in inner)
 
 
 class Rule(ByColumns):
@@ -47,9 +79,12 @@ class Rule(ByColumns):
 
     `views` names the values of a column in the order of the address lists; "d" + a view's name is its gradient.
     `outputs` gives a formula for each target, by name, or is one function that returns all of them; a gradient is
-    added to, unless `sets` names it, anything else is set, unless `accumulate` does. `reductions` are numbers of the
-    column that formulas may read; they run in order. `numbers` are the views that hold one number a column instead of
-    `size`; `constants` are numbers, too, and stay the same where an `Across` runs neighbouring columns together.
+    added to, unless `sets` names it, anything else is set, unless `accumulate` does. `numbers` are the views that hold
+    one number a column instead of `size`; `constants` are numbers, too, and stay the same where an `Across` runs
+    neighbouring columns together.
+
+    The sums and extremes in formulas become `reductions`, numbers of the column by name, which run in order before
+    the formulas that are left.
     """
 
     parameters = ("size",)
@@ -57,8 +92,7 @@ class Rule(ByColumns):
     def __init__(
         self,
         views: tuple[str, ...],
-        outputs: dict[str, Callable] | Callable,
-        reductions: dict[str, Reduction] | None = None,
+        outputs: Mapping[str, Callable | Formula] | Callable,
         numbers: tuple[str, ...] = (),
         accumulate: tuple[str, ...] = (),
         constants: tuple[str, ...] = (),
@@ -70,10 +104,13 @@ class Rule(ByColumns):
             self.outputs = Formula.several(outputs)
         else:
             self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
-        self.reductions = reductions or {}
+        self.reductions: dict[str, Reduction] = {}
         self.numbers = frozenset(name for view in numbers for name in (view, "d" + view))
         self.sets = frozenset(name for name in sets if name in self.outputs)
         self.accumulate = (frozenset(accumulate) | {name for name in self.outputs if name not in views}) - self.sets
+        if any(one.function in REDUCTIONS for o in self.outputs.values() for one in beneath(o.result).values()):
+            columns = frozenset(self.outputs) - self.numbers - self.accumulate
+            self.reductions, self.outputs = _apart(self.outputs, columns)
 
     @property
     def key(self) -> str:

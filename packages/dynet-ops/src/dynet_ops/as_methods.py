@@ -11,10 +11,10 @@ from dynet_core.op import OPS
 from dynet_core.parameter import LookupParameters, Parameters
 from dynet_core.record import two_operands
 
-from .kinds import operand_names
 from .matrix import affine_signature
 from .other_names import OPERATIONS
 from .shape import transpose
+from .stated import operand_names
 
 METHODS = """
     abs add clamp clip cos cumsum detach div dot exp flatten gather log log_softmax matmul max mean min mm mul narrow

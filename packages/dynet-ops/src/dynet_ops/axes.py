@@ -17,9 +17,11 @@ from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Across, Reduction, Rule
+from dynet_kernels.rule import Across, Rule
 
 from .copying import copies
 
@@ -35,18 +37,18 @@ def add_across(name: str) -> None:
         KERNELS.add(f"{name}.across{gradient}", Across(rule))
 
 
-def add_reduction(
-    name: str,
-    reductions: dict[str, Reduction],
-    formula: Callable,
-    gradient: Callable,
-    gradient_reductions: dict[str, Reduction] | None = None,
-    constants: tuple[str, ...] = (),
-) -> None:
-    """Add the kernels that make one number `y` of a column `x` and of constants, within columns and across them."""
-    views, numbers = ("y", "x", *constants), ("y",)
-    KERNELS.add(name, Rule(views, {"y": formula}, reductions, numbers, constants=constants))
-    KERNELS.add(name + ".dx", Rule(views, {"dx": gradient}, gradient_reductions, numbers, constants=constants))
+def add_reduction(name: str, formula: Callable, gradient: Callable | None = None) -> None:
+    """Add the kernels that make one number `y` of a column `x` and of constants, within columns and across them.
+
+    Args:
+        formula: of x and the constants.
+        gradient: of x, if it is not to be the one that follows.
+    """
+    traced = Formula.of(formula)
+    constants = traced.names[1:]
+    derived = Formula.of(gradient) if gradient else gradients(traced, ["x"], numbers=constants)["x"]
+    for suffix, target, one in (("", "y", traced), (".dx", "dx", derived)):
+        KERNELS.add(name + suffix, Rule(("y", "x", *constants), {target: one}, numbers=("y",), constants=constants))
     add_across(name)
 
 

@@ -18,9 +18,10 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, common_batch, described, graph_of, two_operands
 from dynet_core.signature import Signature, Step, View, alias, copy_step
+from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS, LargestInWindow, Windows
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule, sum_over
+from dynet_kernels.rule import Rule
 
 from .kinds import by_plain_dims, op
 from .layouts import column_view, is_matrix, of_rank
@@ -32,7 +33,7 @@ KERNELS.add("windows", Windows())
 KERNELS.add("windows.dx", Windows(backward=True))
 KERNELS.add("largest_in_window", LargestInWindow())
 KERNELS.add("conv2d.bias", Rule(_VIEWS, {"y": lambda b: b}, numbers=("b",)))
-KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda total: total}, {"total": sum_over(lambda dy: dy)}, numbers=("b",)))
+KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b",)))
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:

@@ -16,14 +16,14 @@ from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
-from dynet_kernels.formula import Symbol
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula, Symbol
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
 
 from .arithmetic import cmult
 from .operands import checked_dimension, checked_expression
 from .random import KEY, keyed, random_bernoulli
+from .stated import add_rules
 
 
 def checked_probability(name: str, p: Number) -> float:
@@ -38,19 +38,9 @@ def checked_probability(name: str, p: Number) -> float:
 
 def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
     """The recording function of dropout whose decisions are made by number `position` of each element."""
+    formula = Formula.of(lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale))
     numbers = (*KEY, "p", "scale")
-    views = ("y", "x", *numbers)
-
-    def kept(value, seed, count, p, scale):
-        return f.where(f.uniform(seed, count, position) < p, 0, value * scale)
-
-    KERNELS.add(
-        name, Rule(views, {"y": lambda x, seed, count, p, scale: kept(x, seed, count, p, scale)}, None, numbers)
-    )
-    KERNELS.add(
-        f"{name}.dx",
-        Rule(views, {"dx": lambda dy, seed, count, p, scale: kept(dy, seed, count, p, scale)}, None, numbers),
-    )
+    add_rules(name, ("x", *numbers), formula, gradients(formula, ["x"]), numbers=numbers)
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:

@@ -19,7 +19,7 @@ from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule, sum_over
+from dynet_kernels.rule import Rule
 
 from .losses import checked_real
 from .operands import checked_dimension, checked_expression, is_list
@@ -38,8 +38,7 @@ KERNELS.add(
     "hinge",
     Rule(
         _VIEWS,
-        {"y": lambda total, m: total - f.maximum(m, 0)},
-        {"total": sum_over(lambda x, picked, m: f.maximum(_excess(x, picked, m), 0))},
+        {"y": lambda x, picked, m: f.sum(f.maximum(_excess(x, picked, m), 0)) - f.maximum(m, 0)},
         **_NUMBERS,
     ),
 )
@@ -49,9 +48,8 @@ KERNELS.add(
         _VIEWS,
         {
             "dx": lambda x, picked, m, dy: f.where(_excess(x, picked, m) > 0, dy, 0),
-            "dpicked": lambda violations, dy: -dy * violations,
+            "dpicked": lambda x, picked, m, dy: -dy * f.sum(f.where(_excess(x, picked, m) > 0, 1, 0)),
         },
-        {"violations": sum_over(lambda x, picked, m: f.where(_excess(x, picked, m) > 0, 1, 0))},
         **_NUMBERS,
     ),
 )

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dynet_core.annotations import Number
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register
 from dynet_core.record import one_operand, two_operands
 from dynet_core.recorder import describe
+from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, Step, View
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Reduction, Rule, sum_over
+from dynet_kernels.rule import Rule
 
 from .layouts import Rank, broadcast, column_view, leading_run, longest, matched, of_rank, strides_of
+from .stated import add_kernels, all_gradients, number_name, operand_names, result_name, rules_of, traced
+from .with_number import finite, with_number
 
 ONE = [
     Sample([((1,), 1)]),
@@ -41,6 +43,7 @@ TWO = [
     Sample([((33,), 2), ((33,), 2)]),
     Sample([((6,), 1), ((6, 1, 1), 2)]),
 ]
+NUMBERS = [None, 0.5, 2.0, -1.5, 1.25]  # with the samples of ONE; None: the default
 BROADCAST = [
     Sample([((5, 3), 2), ((5,), 1)]),
     Sample([((5,), 1), ((5, 3), 2)]),
@@ -50,33 +53,6 @@ BROADCAST = [
     Sample([((2, 3, 4), 1), ((2, 1, 4), 2)]),
     Sample([((2, 1, 4), 1), ((1, 3, 1), 2)]),
 ]
-
-
-def operand_names(function: Callable) -> tuple[str, ...]:
-    """The parameters of an op that are annotated as expressions; the others are attributes."""
-    parameters = inspect.signature(function).parameters
-    return tuple(name for name, p in parameters.items() if _is_expression(p.annotation))
-
-
-def _is_expression(annotation) -> bool:
-    if isinstance(annotation, str):  # from __future__ import annotations
-        return annotation.rpartition(".")[2] == "Expression"
-    return annotation is Expression
-
-
-def check_gradients(name: str, operands: Sequence[str], gradients: dict[str, Callable]) -> None:
-    """Check that gradients are those of operands."""
-    for operand in gradients:
-        if operand not in operands:
-            raise ArgumentError(
-                f"{name}: a gradient is given for {operand!r}, which is no operand; "
-                f"the operands are {', '.join(operands) or 'none: annotate them as Expression'}"
-            )
-
-
-def result_name(operands: Sequence[str]) -> str:
-    """What formulas call the result: y, or z where an operand is called y."""
-    return "z" if "y" in operands else "y"
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
@@ -99,51 +75,10 @@ def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Functio
     return decorate
 
 
-def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None:
-    """Check that formulas ask for nothing but what there is."""
-    for what, formula in formulas.items():
-        for asked in inspect.signature(formula).parameters:
-            if asked not in allowed:
-                raise ArgumentError(f"{name}: {what} asks for {asked!r}; there are {', '.join(allowed)}")
-
-
-def add_kernels(name: str, rules: dict[str, Rule]) -> str:
-    """Add the kernels of an op, whose names end in these; what they begin with.
-
-    That is the name of the op, unless it has been defined before with other formulas: kernels are never taken away.
-    """
-    for number in itertools.count(1):
-        start = name if number == 1 else f"{name}.{number}"
-        try:
-            for end, rule in rules.items():
-                KERNELS.add(start + end, rule)
-            return start
-        except ValueError:  # there is another one of that name
-            pass
-    raise AssertionError
-
-
-def rules_of(operands: Sequence[str], formula: Callable, gradients: dict[str, Callable], **facts) -> dict[str, Rule]:
-    """The rules of a formula and of its gradients, by the ends of their names: ``, `.da`, ..."""
-    result = result_name(operands)
-    views = (result, *operands)
-    rules = {"": Rule(views, {result: formula}, **facts)}
-    numbers = facts.get("numbers", ())
-    for operand, gradient in gradients.items():
-        target = "d" + operand
-        if operand in numbers:
-            rule = Rule(views, {target: lambda total: total}, {"total": sum_over(gradient)}, numbers)
-        else:
-            rule = Rule(views, {target: gradient}, numbers=numbers)
-        rules[f".{target}"] = rule
-    return rules
-
-
 def elementwise(
     *,
-    forward: Callable[..., Any],
-    gradients: dict[str, Callable[..., Any]],
     reference: Callable[..., Any],
+    gradients: dict[str, Callable[..., Any]] | None = None,
     domain: tuple[float, float] = (-2.0, 2.0),
     rank: Rank = longest,
     scalars: bool = False,
@@ -156,11 +91,17 @@ def elementwise(
 ) -> Callable[[Function], Function]:
     """An op that works on each element; two operands are broadcast against each other.
 
+    A parameter after one operand that is annotated as a float, or a Number of `dynet_core.annotations`, is one number
+    for all elements, without a gradient.
+
+    The body of the decorated function is the formula of the result. It is called once, with symbols in place of the
+    expressions that callers give: `*` is the product of elements, and functions are those of `dynet_kernels.formula`.
+    Gradients follow from it.
+
     Args:
-        forward: the result, as a formula of the operands' names.
-        gradients: for each operand, its gradient as a formula of the operands, the result `y` and its gradient
-            `dy` (`z` and `dz` where an operand is called y).
         reference: the same in numpy, for the tests.
+        gradients: for operands whose gradient is to be another than that which follows, a formula of the operands,
+            the result `y` and its gradient `dy` (`z` and `dz` where an operand is called y).
         domain: from where tests draw operands.
         rank: how many dimensions the result has.
         scalars: make kernels of their own for an operand that is one number a column.
@@ -173,21 +114,29 @@ def elementwise(
 
     def decorate(function: Function) -> Function:
         name, operands = function.__name__, operand_names(function)
-        check_gradients(name, operands, gradients)
-        result = result_name(operands)
-        check_names(name, {"the formula": forward}, *operands)
-        named = {f"the gradient of {operand}": formula for operand, formula in gradients.items()}
-        check_names(name, named, *operands, result, "d" + result)
+        if number := number_name(function):
+            return register(
+                _of_number(function, number, gradients or {}, rank),
+                reference=reference,
+                samples=[Sample(one.shapes, {number: value} if value else {}) for one, value in zip(ONE, NUMBERS)],
+                elementwise=True,
+                limit=limit,
+                domain=domain,
+                tolerance=tolerance,
+                tolerance_reason=tolerance_reason,
+            )
+        formula = traced(function, operands)
+        differentiated = all_gradients(name, operands, formula, gradients or {})
         check_is_free(function)
-        rules = rules_of(operands, forward, gradients)
+        rules = rules_of(operands, formula, differentiated)
         for operand in operands if scalars else ():
-            of_number = rules_of(operands, forward, gradients, numbers=(operand,))
+            of_number = rules_of(operands, formula, differentiated, numbers=(operand,))
             rules |= {f".{operand}_number{end}": rule for end, rule in of_number.items()}
         kernels = add_kernels(name, rules)
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
-            return elementwise_signature(name, operands, tuple(gradients), dims, rank, kernels)
+            return elementwise_signature(name, operands, tuple(differentiated), dims, rank, kernels)
 
         if len(operands) == 1:
             record = one_operand(name, signature_of)
@@ -212,12 +161,26 @@ def elementwise(
             elementwise=True,
             limit=limit,
             domain=domain,
-            differentiable=bool(gradients),
+            differentiable=bool(differentiated),
             tolerance=tolerance,
             tolerance_reason=tolerance_reason,
         )
 
     return decorate
+
+
+def _of_number(function: Function, number: str, stated: dict[str, Callable[..., Any]], rank: Rank) -> Function:
+    """The op of an expression and a plain number, which must be finite, that a formula makes."""
+    name, operands = function.__name__, operand_names(function)
+    found = all_gradients(name, operands, Formula.of(function), stated, number)
+    check_is_free(function)
+    record = with_number(name, name, function, rank, *found.values())
+    default = inspect.signature(function).parameters[number].default
+
+    def checked(x: Expression, value: Number = default) -> Expression:
+        return record(x, finite(name, number, value))
+
+    return functools.update_wrapper(with_keywords(function, checked), function)  # type: ignore[return-value]
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
@@ -351,44 +314,37 @@ def _repeating(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
 
 def columnwise(
     *,
-    formula: Callable[..., Any],
-    gradients: dict[str, Callable[..., Any]],
     reference: Callable[..., Any],
-    reductions: dict[str, Reduction] | None = None,
-    gradient_reductions: dict[str, Reduction] | None = None,
-    number: bool = False,
+    gradients: dict[str, Callable[..., Any]] | None = None,
     whole: bool = False,
     called: str = "",
     domain: tuple[float, float] = (-2.0, 2.0),
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """An op on columns, built of reductions and a formula over them.
+    """An op on columns.
+
+    The body of the decorated function is the formula of the result, as that of `elementwise`. It may have sums and
+    extremes of a column (`formula.sum`, `max`, `min`), and is one number a column if it has nothing but these.
 
     Args:
-        formula: the result, of the operands and the reductions.
-        gradients: for each operand, of the operands, `y`, `dy` and the gradient reductions.
-        reductions, gradient_reductions: numbers of a column by name, which formulas may read.
-        number: the result is one number a column.
+        reference: the same in numpy, on one batch element.
+        gradients: for operands whose gradient is to be another than that which follows, as for `elementwise`.
         whole: a column is a whole batch element instead of its first dimension.
         called: what errors call it, if it is a part of another op.
-        reference: the same in numpy, on one batch element.
     """
 
     def decorate(function: Function) -> Function:
         name, operands = function.__name__, operand_names(function)
-        check_gradients(name, operands, gradients)
-        result = result_name(operands)
-        kept = [reduction.keep for reduction in (reductions or {}).values() if reduction.keep]
-        check_names(name, {"the formula": formula}, *operands, *(reductions or {}), *kept)
-        named = {f"the gradient of {operand}": formula for operand, formula in gradients.items()}
-        check_names(name, named, *operands, result, "d" + result, *(gradient_reductions or {}))
+        formula = traced(function, operands)
+        number, result = is_number(formula.result), result_name(operands)
+        differentiated = all_gradients(name, operands, formula, gradients or {})
         views = (result, *operands)
         numbers = (result,) if number else ()
         check_is_free(function)
-        rules = {"": Rule(views, {result: formula}, reductions, numbers)}
-        for operand, gradient in gradients.items():
-            rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, gradient_reductions, numbers)
+        rules = {"": Rule(views, {result: formula}, numbers=numbers)}
+        for operand, gradient in differentiated.items():
+            rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, numbers=numbers)
         kernels = add_kernels(name, rules)
 
         @by_plain_dims
@@ -406,7 +362,8 @@ def columnwise(
                 views=[View(SELF, stride=1 if number else size), *[view for view in at if view]],
                 forward=[Step(kernels, (size,))],
                 backward=[
-                    Step(f"{kernels}.d{operand}", (size,), gradient_of=operands.index(operand)) for operand in gradients
+                    Step(f"{kernels}.d{operand}", (size,), gradient_of=operands.index(operand))
+                    for operand in differentiated
                 ],
             )
 
@@ -420,7 +377,7 @@ def columnwise(
             reference=lined_up(reference),
             samples=samples,
             domain=domain,
-            differentiable=bool(gradients),
+            differentiable=bool(differentiated),
             tolerance=tolerance,
             tolerance_reason=tolerance_reason,
         )

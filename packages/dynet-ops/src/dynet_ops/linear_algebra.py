@@ -13,7 +13,7 @@ from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS, Invert
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule, sum_over
+from dynet_kernels.rule import Rule
 
 from .copying import collapsed, copy_parameters
 from .kinds import by_plain_dims, op
@@ -29,26 +29,16 @@ KERNELS.add(
 )
 
 
-def _log_of_product(logarithms, negative):
+def _log_of_product(pivots):
     """NaN where a product that is not 0 has an odd number of negative factors."""
+    logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
     return f.where(is_odd, float("nan"), logarithms)
 
 
 _LOGDET = ("y", "x", "inverse", "pivots")
-KERNELS.add(
-    "logdet",
-    Rule(
-        _LOGDET,
-        {"y": _log_of_product},
-        {
-            "logarithms": sum_over(lambda pivots: f.log(f.absolute(pivots))),
-            "negative": sum_over(lambda pivots: f.where(pivots < 0, 1, 0)),
-        },
-        numbers=("y",),
-    ),
-)
+KERNELS.add("logdet", Rule(_LOGDET, {"y": _log_of_product}, numbers=("y",)))
 KERNELS.add("logdet.dx", Rule(_LOGDET, {"dx": lambda dy, inverse: dy * inverse}, numbers=("y",)))
 
 

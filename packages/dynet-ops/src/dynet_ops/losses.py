@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from numbers import Real
-from typing import Any
 
 import numpy as np
 
@@ -17,13 +16,14 @@ from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula
 from dynet_kernels.layout import NOWHERE, SELF
-from dynet_kernels.rule import Rule, sum_over
 
 from .copying import repeat
 from .kinds import BROADCAST, TWO, column_layout, columnwise, lined_up
 from .layouts import broadcast, longest, matched
+from .stated import add_rules
 from .with_number import LARGEST
 
 SMALLEST = 1.17549435e-38  # the smallest normal float32
@@ -45,28 +45,14 @@ def checked_real(name: str, what: str, value) -> float:
 # ------------------------------------------------------------------------------------------------------ distances
 
 
-@columnwise(
-    reductions={"total": sum_over(lambda x, y: f.absolute(x - y))},
-    formula=lambda total: total,
-    gradients={
-        "x": lambda x, y, dz: f.where(x > y, dz, f.where(x < y, -dz, 0)),
-        "y": lambda x, y, dz: f.where(y > x, dz, f.where(y < x, -dz, 0)),
-    },
-    number=True,
-    whole=True,
-    reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()),
-)
+@columnwise(whole=True, reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()))
 def l1_distance(x: Expression, y: Expression) -> Expression:
     """The distance along the axes, z = sum over i of |x_i - y_i|; where elements are equal, their gradient is 0.
 
     >>> l1_distance(inputVector([1, 2]), inputVector([3, 1])).value()
     3.0
     """
-    ...
-
-
-_VIEWS = ("z", "x", "y", "c")
-_NUMBERS: dict[str, Any] = {"numbers": ("z",), "constants": ("c",)}
+    return f.sum(f.absolute(x - y))
 
 
 def _huber(x, y, c):
@@ -74,14 +60,16 @@ def _huber(x, y, c):
     return f.where(distance <= c, 0.5 * distance * distance, c * (distance - 0.5 * c))
 
 
-KERNELS.add("huber_distance", Rule(_VIEWS, {"z": lambda total: total}, {"total": sum_over(_huber)}, **_NUMBERS))
-KERNELS.add(
-    "huber_distance.dx",
-    Rule(_VIEWS, {"dx": lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))}, **_NUMBERS),
-)
-KERNELS.add(
-    "huber_distance.dy",
-    Rule(_VIEWS, {"dy": lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))}, **_NUMBERS),
+add_rules(
+    "huber_distance",
+    ("x", "y", "c"),
+    Formula.of(lambda x, y, c: f.sum(_huber(x, y, c))),
+    {  # a difference that is cut off takes fewer steps than the derivatives of both branches
+        "x": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))),
+        "y": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))),
+    },
+    numbers=("z",),
+    constants=("c",),
 )
 
 
@@ -149,16 +137,10 @@ def _binary_log_loss_reference(x, y):
 
 
 @columnwise(
-    reductions={
-        "total": sum_over(lambda x, y: y * f.log(_at_least_smallest(x)) + (1 - y) * f.log(_at_least_smallest(1 - x)))
-    },
-    formula=lambda total: -total,
-    gradients={
-        "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
-        "y": lambda x, dz: dz * (f.log(_at_least_smallest(1 - x)) - f.log(_at_least_smallest(x))),
-    },
-    number=True,
     whole=True,
+    gradients={  # of a probability of 0 as well, which the formula replaces
+        "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
+    },
     domain=(0.05, 0.95),
     reference=_binary_log_loss_reference,
 )
@@ -174,18 +156,13 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     >>> binary_log_loss(inputVector([0.5, 0.5]), inputVector([1, 0])).value()
     1.3862943649291992
     """
-    ...
+    return -f.sum(y * f.log(_at_least_smallest(x)) + (1 - y) * f.log(_at_least_smallest(1 - x)))
 
 
 # -------------------------------------------------------------------------------------------------------- ranking
 
-_RANKS = ("z", "x", "y", "m")
-KERNELS.add(
-    "pairwise_rank_loss",
-    Rule(_RANKS, {"z": lambda x, y, m: f.maximum(y - x + m, 0)}, constants=("m",)),
-)
-KERNELS.add("pairwise_rank_loss.dx", Rule(_RANKS, {"dx": lambda z, dz: f.where(z > 0, -dz, 0)}, constants=("m",)))
-KERNELS.add("pairwise_rank_loss.dy", Rule(_RANKS, {"dy": lambda z, dz: f.where(z > 0, dz, 0)}, constants=("m",)))
+_rank_loss = Formula.of(lambda x, y, m: f.maximum(y - x + m, 0))
+add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_loss, ("x", "y"), "z"), constants=("m",))
 
 
 @functools.cache
@@ -238,16 +215,14 @@ pairwise_rank_loss = register(
 
 # -------------------------------------------------------------------------------------------------------- poisson
 
-_POISSON, _COUNTS = ("z", "x", "count", "permutations"), ("count", "permutations")
-KERNELS.add(
+_loss_of_count = Formula.of(lambda x, count, permutations: f.exp(x) - count * x + permutations)
+add_rules(
     "poisson_loss",
-    Rule(
-        _POISSON,
-        {"z": lambda x, count, permutations: f.exp(x) - count * x + permutations},
-        numbers=_COUNTS,
-    ),
+    ("x", "count", "permutations"),
+    _loss_of_count,
+    gradients(_loss_of_count, ["x"]),
+    numbers=("count", "permutations"),
 )
-KERNELS.add("poisson_loss.dx", Rule(_POISSON, {"dx": lambda x, count, dz: dz * (f.exp(x) - count)}, numbers=_COUNTS))
 
 
 @functools.cache

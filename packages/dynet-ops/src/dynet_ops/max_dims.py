@@ -14,36 +14,34 @@ from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule, max_over, min_over
+from dynet_kernels.rule import Rule
 
 from .axes import add_across
 from .kinds import by_plain_dims, columnwise
 from .reduce_dims import ONE_AXIS_SAMPLES, one_along
 
 
-def _extreme_of_columns(name: str, over, reference):
-    """The largest or smallest of each column; the first of equals gets the gradient."""
-
-    def column_extreme(x: Expression) -> Expression: ...
-
-    column_extreme.__name__ = name
-    column_extreme.__doc__ = (
-        f"The {name.removeprefix('column_')} of each column: {name.removeprefix('column_')}_dim for d = 0."
-    )
-    columnwise(
-        reductions={"extreme": over(lambda x: x)},
-        formula=lambda extreme: extreme,
-        gradient_reductions={"first": min_over(lambda x, y: f.where(f.equal(x, y), f.place, float("inf")))},
-        gradients={"x": lambda dy, first: f.where(f.equal(f.place, first), dy, 0)},
-        number=True,
-        reference=reference,
-    )(column_extreme)
-    add_across(name)
-    return name
+def _to_the_first(x, y, dy):
+    """The gradient of an extreme: the first of equals has it."""
+    first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
+    return f.where(f.equal(f.place, first), dy, 0)
 
 
-MAX = _extreme_of_columns("column_max", max_over, lambda x: np.atleast_1d(x.max(0)))
-MIN = _extreme_of_columns("column_min", min_over, lambda x: np.atleast_1d(x.min(0)))
+@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.max(0)))
+def column_max(x: Expression) -> Expression:
+    """The largest of each column: max_dim for d = 0."""
+    return f.max(x)
+
+
+@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.min(0)))
+def column_min(x: Expression) -> Expression:
+    """The smallest of each column: min_dim for d = 0."""
+    return f.min(x)
+
+
+MAX, MIN = column_max.__name__, column_min.__name__
+add_across(MAX)
+add_across(MIN)
 
 
 def max_dim(x: Expression, d: Index = 0) -> Expression:
@@ -70,23 +68,14 @@ min_dim = register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), sa
 # ------------------------------------------------------------------------------------------ where the largest is
 
 
-def _place_of_peak(x, peak):
-    """The place of an element that is the largest, or NaN; infinity for others."""
+def _is_first(x):
+    """1 for the first element that is the largest, or NaN; 0 for others."""
     is_number = x >= float("-inf")
-    return f.where(is_number, f.where(f.equal(x, peak), f.place, float("inf")), f.place)
+    first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
+    return f.where(f.equal(f.place, first), 1, 0)
 
 
-KERNELS.add(
-    "argmax",
-    Rule(
-        ("y", "x"),
-        {"y": lambda first: f.where(f.equal(f.place, first), 1, 0)},
-        {
-            "peak": max_over(lambda x: x),
-            "first": min_over(_place_of_peak),
-        },
-    ),
-)
+KERNELS.add("argmax", Rule(("y", "x"), {"y": _is_first}))
 KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 

@@ -11,7 +11,6 @@ from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_kernels import formula as f
-from dynet_kernels.rule import sum_over
 
 from .axes import add_reduction, along_axes, checked_axes, reduced
 from .operands import checked_count, checked_expression
@@ -27,23 +26,15 @@ def _power(x, r: int):
 
 
 def _add_small(order: int) -> None:
-    add_reduction(
-        f"moment{order}",
-        {"total": sum_over(lambda x: _power(x, order))},
-        lambda total, share: total * share,
-        lambda x, dy, share: _power(x, order - 1) * (dy * (order * share)),
-        constants=("share",),
-    )
+    add_reduction(f"moment{order}", lambda x, share: f.sum(_power(x, order)) * share)
 
 
 for order in SMALL:
     _add_small(order)
 add_reduction(
     "moment",
-    {"total": sum_over(lambda x, r: f.power(x, r))},
-    lambda total, share: total * share,
-    lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share)),
-    constants=("share", "r"),
+    lambda x, share, r: f.sum(f.power(x, r)) * share,
+    lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share)),  # r is not 0, which the derivative must allow for
 )
 
 
@@ -122,17 +113,18 @@ moment_batches = register(
 
 # ------------------------------------------------------------------------------------------- standard deviations
 
-# `share` is 1 / n; `absent` elements count as zeros: n minus the number of elements
+
+def _deviation_of(x, share, absent):
+    """Where `share` is 1 / n, and `absent` elements count as zeros: n minus the number of elements."""
+    mean = f.sum(x) * share
+    return f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
+
+
 add_reduction(
     "std",
-    {
-        "total": sum_over(lambda x: x),
-        "squares": sum_over(lambda x, total, share: (x - total * share) * (x - total * share)),
-    },
-    lambda total, squares, share, absent: f.sqrt((squares + absent * (total * share) * (total * share)) * share),
-    lambda x, y, dy, total, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - total * share),
-    {"total": sum_over(lambda x: x)},
-    constants=("share", "absent"),
+    _deviation_of,
+    # what the mean adds cancels out; where all elements are equal, it is 0
+    lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - f.sum(x) * share),
 )
 
 

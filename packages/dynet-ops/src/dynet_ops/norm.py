@@ -11,26 +11,28 @@ from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, many_operands, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule, sum_over
+from dynet_kernels.rule import Rule
 
 from .arithmetic import add, cmult
 from .constants import ones, zeros
 from .kinds import by_plain_dims, lined_up, op
 from .layouts import broadcast, matched
+from .stated import add_rules
 
 _VIEWS = ("y", "x", "g", "b")
-_MOMENTS = {
-    "count": sum_over(lambda: 1.0),
-    "total": sum_over(lambda x: x),
-    "squares": sum_over(lambda x, total, count: (x - total / count) * (x - total / count)),
-}
 
 
-def _normal(x, total, squares, count):
-    """x with mean 0 and standard deviation 1."""
-    return (x - total / count) / f.sqrt(squares / count)
+def _normal(x):
+    """x with mean 0 and standard deviation 1; the sum of its squares before, that deviation, and its size."""
+    count = f.sum(1.0)
+    spread = x - f.sum(x) / count
+    squares = f.sum(spread * spread)
+    deviation = f.sqrt(squares / count)
+    return spread / deviation, squares, deviation, count
 
 
 def _unless_equal(squares, value):
@@ -38,40 +40,25 @@ def _unless_equal(squares, value):
     return f.where(f.equal(squares, 0), 0, value)
 
 
-KERNELS.add(
-    "layer_norm",
-    Rule(
-        _VIEWS,
-        {"y": lambda x, g, b, total, squares, count: _unless_equal(squares, g * _normal(x, total, squares, count)) + b},
-        _MOMENTS,
-    ),
-)
-KERNELS.add(
-    "layer_norm.dx",
-    Rule(
-        _VIEWS,
-        {
-            "dx": lambda x, g, dy, total, squares, count, steepness, along: _unless_equal(
-                squares,
-                (dy * g - steepness / count - _normal(x, total, squares, count) * along / count)
-                / f.sqrt(squares / count),
-            )
-        },
-        _MOMENTS
-        | {
-            "steepness": sum_over(lambda g, dy: dy * g),
-            "along": sum_over(lambda x, g, dy, total, squares, count: dy * g * _normal(x, total, squares, count)),
-        },
-    ),
-)
-KERNELS.add(
-    "layer_norm.dg",
-    Rule(
-        _VIEWS,
-        {"dg": lambda x, dy, total, squares, count: _unless_equal(squares, dy * _normal(x, total, squares, count))},
-        _MOMENTS,
-    ),
-)
+def _layer_norm_value(x, g, b):
+    normal, squares, _, _ = _normal(x)
+    return _unless_equal(squares, g * normal) + b
+
+
+def _layer_norm_dx(x, g, dy):
+    normal, squares, deviation, count = _normal(x)
+    steepness, along = f.sum(dy * g), f.sum(dy * g * normal)
+    return _unless_equal(squares, (dy * g - steepness / count - normal * along / count) / deviation)
+
+
+def _layer_norm_dg(x, dy):
+    normal, squares, _, _ = _normal(x)
+    return _unless_equal(squares, dy * normal)
+
+
+KERNELS.add("layer_norm", Rule(_VIEWS, {"y": _layer_norm_value}))
+KERNELS.add("layer_norm.dx", Rule(_VIEWS, {"dx": _layer_norm_dx}))
+KERNELS.add("layer_norm.dg", Rule(_VIEWS, {"dg": _layer_norm_dg}))
 KERNELS.add("layer_norm.db", Rule(_VIEWS, {"db": lambda dy: dy}))
 
 
@@ -140,25 +127,8 @@ layer_norm = register(
 
 # ------------------------------------------------------------------------------------------------------- weights
 
-_WEIGHTS, _SQUARES = ("y", "w", "g"), {"squares": sum_over(lambda w: w * w)}
-_ALONG = _SQUARES | {"along": sum_over(lambda w, dy: w * dy)}
-KERNELS.add(
-    "weight_norm",
-    Rule(_WEIGHTS, {"y": lambda w, g, squares: w * (g / f.sqrt(squares))}, _SQUARES, numbers=("g",)),
-)
-KERNELS.add(
-    "weight_norm.dw",
-    Rule(
-        _WEIGHTS,
-        {"dw": lambda w, g, dy, squares, along: (g / f.sqrt(squares)) * (dy - w * (along / squares))},
-        _ALONG,
-        numbers=("g",),
-    ),
-)
-KERNELS.add(
-    "weight_norm.dg",
-    Rule(_WEIGHTS, {"dg": lambda squares, along: along / f.sqrt(squares)}, _ALONG, numbers=("g",)),
-)
+_normed = Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w))))
+add_rules("weight_norm", ("w", "g"), _normed, gradients(_normed, ("w", "g"), numbers=("g",)), numbers=("g",))
 
 
 @by_plain_dims

@@ -19,7 +19,7 @@ from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule, max_over, sum_over
+from dynet_kernels.rule import Rule
 
 from .axes import add_across, around, column_signature
 from .copying import repeat
@@ -28,8 +28,6 @@ from .kinds import columnwise
 from .operands import checked_dimension, checked_expression
 from .with_number import LARGEST
 
-PEAK_AND_TOTAL = {"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak))}
-
 
 def _softmax_reference(x):
     e = np.exp(x - x.max(0))
@@ -37,16 +35,14 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    reductions={"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - peak), keep="y")},
-    formula=lambda y, total: y * (1 / total),
-    gradient_reductions={"dot": sum_over(lambda y, dy: y * dy)},
-    gradients={"x": lambda y, dy, dot: (dy - dot) * y},
+    gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},  # the largest, which the formula subtracts, cancels out
     called="softmax",
     reference=_softmax_reference,
 )
 def column_softmax(x: Expression) -> Expression:
     """Softmax of each column: softmax for d = 0."""
-    ...
+    e = f.exp(x - f.max(x))
+    return e * (1 / f.sum(e))
 
 
 add_across("column_softmax")
@@ -92,17 +88,19 @@ def _unless_left_out(y, value):
     return f.where(y < -LARGEST, 0, value)
 
 
+def _log_softmax_gradient(y, dy):
+    return _unless_left_out(y, dy - f.exp(y) * f.sum(_unless_left_out(y, dy)))
+
+
 @columnwise(
-    reductions=PEAK_AND_TOTAL,
-    formula=lambda x, peak, total: x - peak - f.log(total),
-    gradient_reductions={"total": sum_over(lambda y, dy: _unless_left_out(y, dy))},
-    gradients={"x": lambda y, dy, total: _unless_left_out(y, dy - f.exp(y) * total)},
+    gradients={"x": _log_softmax_gradient},
     called="log_softmax",
     reference=lambda x: np.log(_softmax_reference(x)),
 )
 def column_log_softmax(x: Expression) -> Expression:
     """The logarithm of the softmax of each column: log_softmax without restriction."""
-    ...
+    peak = f.max(x)
+    return x - peak - f.log(f.sum(f.exp(x - peak)))
 
 
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
@@ -134,15 +132,14 @@ log_softmax = register(
 )
 
 _VIEWS, _NUMBERS = ("y", "x", "picked"), ("y", "picked")
-KERNELS.add(
-    "pickneglogsoftmax",
-    Rule(
-        _VIEWS,
-        {"y": lambda peak, total, picked: peak - picked + f.log(total)},
-        PEAK_AND_TOTAL,
-        _NUMBERS,
-    ),
-)
+
+
+def _loss(x, picked):
+    peak = f.max(x)
+    return peak - picked + f.log(f.sum(f.exp(x - peak)))
+
+
+KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, {"y": _loss}, numbers=_NUMBERS))
 KERNELS.add(
     "pickneglogsoftmax.dx",
     Rule(_VIEWS, {"dx": lambda x, y, picked, dy: dy * f.exp(x - picked - y)}, numbers=_NUMBERS),

@@ -12,7 +12,6 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_kernels import formula as f
-from dynet_kernels.rule import max_over, sum_over
 
 from .axes import (
     add_across,
@@ -29,13 +28,7 @@ from .reduce import sum_elems
 
 SUM = sum_elems.__name__
 add_across(SUM)
-add_reduction(
-    "mean",
-    {"total": sum_over(lambda x: x)},
-    lambda total, share: total * share,
-    lambda dy, share: dy * share,
-    constants=("share",),
-)
+add_reduction("mean", lambda x, share: f.sum(x) * share)
 
 
 def elements_along(dim, axes: Sequence[int]) -> float:
@@ -143,12 +136,13 @@ def _if_finite(x):
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
-add_reduction(
-    "logsumexp_dim",
-    {"peak": max_over(lambda x: x), "total": sum_over(lambda x, peak: f.exp(x - _if_finite(peak)))},
-    lambda peak, total: _if_finite(peak) + f.log(total),
-    lambda x, y, dy: dy * f.exp(x - _if_finite(y)),
-)
+def _log_of_exponentials(x):
+    peak = _if_finite(f.max(x))
+    return peak + f.log(f.sum(f.exp(x - peak)))
+
+
+# the largest cancels out of the gradient, and the result is at hand
+add_reduction("logsumexp_dim", _log_of_exponentials, lambda x, y, dy: dy * f.exp(x - _if_finite(y)))
 
 
 def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:

@@ -14,23 +14,20 @@ from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.kernels import KERNELS, Simplex
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule, sum_over
+from dynet_kernels.rule import Rule
 
 from .kinds import by_plain_dims, op
 from .layouts import as_first, column_view, matched
 
 KERNELS.add("sparsemax", Simplex("sparsemax"))
-KERNELS.add(
-    "sparsemax.dx",
-    Rule(
-        ("y", "x"),
-        {"dx": lambda y, dy, support, total: f.where(y > 0, dy - total / support, 0)},
-        {
-            "support": sum_over(lambda y: f.where(y > 0, 1, 0)),
-            "total": sum_over(lambda y, dy: f.where(y > 0, dy, 0)),
-        },
-    ),
-)
+
+
+def _sparsemax_gradient(y, dy):
+    support, total = f.sum(f.where(y > 0, 1, 0)), f.sum(f.where(y > 0, dy, 0))
+    return f.where(y > 0, dy - total / support, 0)
+
+
+KERNELS.add("sparsemax.dx", Rule(("y", "x"), {"dx": _sparsemax_gradient}))
 
 
 @by_plain_dims
@@ -82,28 +79,21 @@ def sparsemax(x: Expression) -> Expression:
 
 KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
 _VIEWS = ("z", "x", "y")
-_FREE = {
-    "mass": sum_over(lambda z, y: f.where(f.equal(z, y), 0, z)),
-    "dot": sum_over(lambda z, y, dz: f.where(f.equal(z, y), 0, z * dz)),
-}
 
 
-def _expected(mass, dot):
+def _expected(z, y, dz):
     """The mean gradient of the elements below their bounds; 0 if there is nothing left for them."""
+    mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
 
 
 KERNELS.add(
     "constrained_softmax.dx",
-    Rule(
-        _VIEWS,
-        {"dx": lambda z, y, dz, mass, dot: f.where(f.equal(z, y), 0, z * (dz - _expected(mass, dot)))},
-        _FREE,
-    ),
+    Rule(_VIEWS, {"dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _expected(z, y, dz)))}),
 )
 KERNELS.add(
     "constrained_softmax.dy",
-    Rule(_VIEWS, {"dy": lambda z, y, dz, mass, dot: f.where(f.equal(z, y), dz - _expected(mass, dot), 0)}, _FREE),
+    Rule(_VIEWS, {"dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _expected(z, y, dz), 0)}),
 )
 
 

@@ -14,29 +14,31 @@ from dynet_core.expression import Expression
 from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
 from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
 
 from .layouts import Rank, longest, of_rank
+from .stated import add_kernels, rules_of
 
 LARGEST = 3.4028234663852886e38  # of all float32
 
 
 def with_number(
-    name: str, operator: str, forward: Callable, gradient: Callable, rank: Rank = longest
+    name: str, operator: str, formula: Callable, rank: Rank = longest, gradient: Formula | None = None
 ) -> Callable[..., Expression]:
     """The recording function of an op of an expression and a number, a value of the graph and not of the signature.
 
     Args:
         operator: what errors call the op.
-        forward: the result, as a formula of the operand x and the number c.
-        gradient: that of x, of x, c, the result y and its gradient dy.
+        formula: the result, of the operand and the number.
         rank: how many dimensions the result has.
+        gradient: that of the operand, if it is not to be the one that follows.
     """
-    views = ("y", "x", "c")
-    KERNELS.add(name, Rule(views, {"y": forward}, numbers=("c",)))
-    KERNELS.add(f"{name}.dx", Rule(views, {"dx": gradient}, numbers=("c",)))
+    traced = Formula.of(formula)
+    operand, number = traced.names
+    gradient = gradient or gradients(traced, [operand])[operand]
+    kernels = add_kernels(name, rules_of(traced.names, traced, {operand: gradient}, numbers=(number,)))
 
     @functools.cache
     def signature_of(dim):
@@ -46,8 +48,8 @@ def with_number(
             attributes=1,
             constants=1,
             views=[View(SELF), View(0), constant(0)],
-            forward=[Step(name, (dim.total,))],
-            backward=[Step(f"{name}.dx", (dim.total,), gradient_of=0)],
+            forward=[Step(kernels, (dim.total,))],
+            backward=[Step(f"{kernels}.d{operand}", (dim.total,), gradient_of=0)],
         )
 
     def unusual(x: Expression, c) -> Expression:

@@ -11,7 +11,7 @@ from .. import formula as f
 from .. import kernels as k
 from .. import updates
 from ..kernels import Kernel
-from ..rule import Rule, max_over, sum_over
+from ..rule import Rule
 from .timing import Workload
 
 
@@ -76,22 +76,19 @@ def matrix_gradient(rows: int, inner: int, columns: int) -> Workload:
     return Workload(label, "product.dW", lists, parameters, {0: result.reshape(1, -1)}, work, (0,))
 
 
-SOFTMAX = Rule(
-    ("y", "x"),
-    {"y": lambda y, total: y / total},
-    {"largest": max_over(lambda x: x), "total": sum_over(lambda x, largest: f.exp(x - largest), keep="y")},
-)
-LAYER_NORM = Rule(
-    ("y", "x", "g", "b", "n"),
-    {"y": lambda x, g, b, mean, square, n: g * (x - mean / n) / f.sqrt(square / n) + b},
-    {"mean": sum_over(lambda x: x), "square": sum_over(lambda x, mean, n: (x - mean / n) * (x - mean / n))},
-    numbers=("n",),
-)
-LAYER_NORM_GRADIENT = Rule(
-    ("y", "x", "g"),
-    {"dx": lambda x, dy, g, total, weighted: g * dy - total - x * weighted},
-    {"total": sum_over(lambda g, dy: g * dy), "weighted": sum_over(lambda x, g, dy: x * g * dy)},
-)
+def _softmax(x):
+    e = f.exp(x - f.max(x))
+    return e / f.sum(e)
+
+
+def _layer_norm(x, g, b, n):
+    spread = x - f.sum(x) / n
+    return g * spread / f.sqrt(f.sum(spread * spread) / n) + b
+
+
+SOFTMAX = Rule(("y", "x"), {"y": _softmax})
+LAYER_NORM = Rule(("y", "x", "g", "b", "n"), {"y": _layer_norm}, numbers=("n",))
+LAYER_NORM_GRADIENT = Rule(("y", "x", "g"), {"dx": lambda x, dy, g: g * dy - f.sum(g * dy) - x * f.sum(x * g * dy)})
 ADD = Rule(("y", "a", "b"), {"y": lambda a, b: a + b})
 MULTIPLY_GRADIENT = Rule(("y", "a", "b"), {"da": lambda dy, b: dy * b, "db": lambda dy, a: dy * a})
 TANH = Rule(("y", "x"), {"y": lambda x: f.tanh(x)})

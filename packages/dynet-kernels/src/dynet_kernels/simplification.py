@@ -1,0 +1,158 @@
+"""Simpler formulas: equal parts are one symbol, numbers are put together, common factors are taken out."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from collections import Counter
+from collections.abc import Iterable
+
+from .formula import Symbol, as_symbol, is_number
+
+FOLDED = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "negative": lambda a: 0.0 - a,
+}
+Product = tuple[float, Counter[tuple[int, bool]]]
+"""A coefficient and factors, each as often as it occurs: the id of a symbol, and whether it divides."""
+
+
+class Sharing:
+    """Gives for each symbol the one that stands for all that compute the same thing in the same way."""
+
+    def __init__(self):
+        self.known: dict[tuple, Symbol] = {}
+        self.seen: dict[int, tuple[Symbol, Symbol]] = {}  # with what was simplified: so its id remains its own
+
+    def __call__(self, symbol: Symbol) -> Symbol:
+        """The symbol that stands for this one."""
+        if id(symbol) not in self.seen:
+            if symbol.function in ("input", "constant"):
+                result = self.known.setdefault((symbol.function, repr(symbol.arguments[0])), symbol)
+            else:
+                result = self.made(Symbol(symbol.function, *map(self, symbol.arguments)))
+            self.seen[id(symbol)] = symbol, result
+            self.seen[id(result)] = result, result
+        return self.seen[id(symbol)][1]
+
+    def made(self, symbol: Symbol) -> Symbol:
+        """The same of a symbol whose arguments stand for themselves."""
+        return self.known.setdefault((symbol.function, *map(id, symbol.arguments)), symbol)
+
+
+class Simplifier(Sharing):
+    """Makes symbols simpler as well.
+
+    Args:
+        numbers: the names of inputs that are one number a column.
+    """
+
+    def __init__(self, numbers: Iterable[str] = ()):
+        super().__init__()
+        self.numbers = frozenset(numbers)
+
+    def is_number(self, symbol: Symbol) -> bool:
+        """Whether a symbol is the same for all elements of a column."""
+        return is_number(symbol, self.numbers)
+
+    def made(self, symbol: Symbol) -> Symbol:
+        """The symbol, whose arguments are simple, in a simpler form."""
+        function, arguments = symbol.function, symbol.arguments
+        numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
+        if function in FOLDED and None not in numbers:
+            return self(as_symbol(FOLDED[function](*numbers)))
+        match function, arguments, numbers:
+            case ("add" | "subtract", (a, _), (_, 0)) | ("multiply" | "divide", (a, _), (_, 1)):
+                return a
+            case ("add", (_, b), (0, _)) | ("multiply", (_, b), (1, _)):
+                return b
+            case ("subtract", (_, b), (0, _)) | ("multiply", (_, b), (-1, _)) | ("multiply", (b, _), (_, -1)):
+                return self(-b)
+            case "multiply", (Symbol(function="sqrt", arguments=(a,)) as root, other), _ if root is other:
+                return a
+            case "add", (a, Symbol(function="negative", arguments=(b,))), _:
+                return self(a - b)
+            case "negative", (Symbol(function="negative", arguments=(a,)),), _:
+                return a
+            case "negative", (Symbol(function="multiply", arguments=(a, b)),), _:
+                if (opposite := self(-a)).function != "negative":
+                    return self(opposite * b)
+            case "negative", (Symbol(function="where", arguments=(condition, a, b)),), _:
+                opposites = self(-a), self(-b)
+                if any(opposite.function != "negative" for opposite in opposites):
+                    return self(Symbol("where", condition, *opposites))
+            case "where", (_, a, b), _ if a is b:
+                return a
+            case "where", (Symbol(function="equal", arguments=(a, b)), same, other), _:
+                if a.function == b.function == "constant":
+                    return same if a.arguments == b.arguments else other
+            case "less", (Symbol(function="subtract", arguments=(a, b)), _), (_, 0):
+                return self(a < b)
+            case "less", (_, Symbol(function="subtract", arguments=(a, b))), (0, _):
+                return self(b < a)
+            case "less", (b, Symbol(function="maximum", arguments=(a, other))), _ if b is other:
+                return self(b < a)
+            case "less", (Symbol(function="minimum", arguments=(a, other)), b), _ if b is other:
+                return self(a < b)
+        return super().made(symbol)
+
+    def sum(self, terms: list[Symbol]) -> Symbol:
+        """The sum of simplified terms: multiples of the same are put together, common factors taken out."""
+        if len(terms) == 1:
+            return terms[0]
+        products: dict[tuple, Product] = {}
+        for coefficient, factors in map(self._product_of, terms):
+            key = tuple(sorted(factors.elements()))
+            products[key] = coefficient + products.get(key, (0, None))[0], factors
+        return self(self._sum(list(products.values())))
+
+    def _sum(self, products: list[Product]) -> Symbol:
+        if len(products) == 1:
+            return self._product(*products[0])
+        pairs = [a & b for (_, a), (_, b) in itertools.combinations(products, 2)]
+        common = max(pairs, key=Counter.total)
+        if not common:
+            return self._plain_sum(products)
+        with_it = [(number, factors - common) for number, factors in products if common <= factors]
+        others = [(number, factors) for number, factors in products if not common <= factors]
+        inner = self(self._sum(with_it))
+        return self._sum([(1, common + Counter([(id(inner), False)])), *others])
+
+    def _plain_sum(self, products: list[Product]) -> Symbol:
+        total = as_symbol(0)
+        for number, factors in sorted(products, key=lambda product: product[0] < 0):  # positive terms first
+            term = self._product(abs(number), factors)
+            total = total + term if number > 0 else total - term
+        return total
+
+    def _product_of(self, symbol: Symbol) -> Product:
+        if symbol.function == "constant":
+            return symbol.arguments[0], Counter()
+        if symbol.function == "negative":
+            number, factors = self._product_of(symbol.arguments[0])
+            return -number, factors
+        if symbol.function == "multiply":
+            (a, of_a), (b, of_b) = map(self._product_of, symbol.arguments)
+            return a * b, of_a + of_b
+        if symbol.function == "divide":
+            number, factors = self._product_of(symbol.arguments[0])
+            return number, factors + Counter([(id(symbol.arguments[1]), True)])
+        return 1.0, Counter([(id(symbol), False)])
+
+    def _product(self, number: float, factors: Counter) -> Symbol:
+        found = [(self.seen[which][1], divides) for which, divides in factors.elements()]
+        found.reverse()  # the gradient comes first in all: multiplied last, it overflows last
+        product = as_symbol(number)
+        for of_numbers in (True, False):  # first what is computed once for a column
+            above, below = (
+                [one for one, divides in found if divides == wanted and self.is_number(one) == of_numbers]
+                for wanted in (False, True)
+            )
+            for factor in above:
+                product = product * factor
+            if below:
+                product = product / functools.reduce(operator.mul, below)
+        return product

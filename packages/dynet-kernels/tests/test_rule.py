@@ -1,0 +1,60 @@
+"""Rules: how the sums and extremes in formulas become numbers of a column."""
+
+import pytest
+
+from dynet_kernels import formula as f
+from dynet_kernels.rule import Rule
+
+
+def reductions_of(rule: Rule) -> list[tuple]:
+    return [(name, one.combine, one.formula.key, one.keep) for name, one in rule.reductions.items()]
+
+
+def test_a_rule_without_reductions_is_as_it_was_written():
+    rule = Rule(("y", "x"), {"y": lambda x: 1 * x + 0 * x})
+    assert reductions_of(rule) == []
+    assert rule.outputs["y"].key == "add(multiply(constant(1.0), input('x')), multiply(constant(0.0), input('x')))"
+
+
+def test_reductions_run_before_what_reads_them():
+    def deviation(x):
+        mean = f.sum(x) / f.sum(1.0)
+        return f.sqrt(f.sum((x - mean) * (x - mean)))
+
+    rule = Rule(("y", "x"), {"y": deviation}, numbers=("y",))
+    mean = "divide(input('sum_0'), input('sum_1'))"
+    spread = f"subtract(input('x'), {mean})"
+    assert reductions_of(rule) == [
+        ("sum_0", "sum", "input('x')", ""),
+        ("sum_1", "sum", "constant(1.0)", ""),
+        ("sum_2", "sum", f"multiply({spread}, {spread})", ""),
+    ]
+    assert rule.outputs["y"].key == "sqrt(input('sum_2'))"
+    assert rule.outputs["y"].names == ("sum_2",)
+    assert rule.reads == {"x"}
+
+
+def softmax(x):
+    e = f.exp(x - f.max(x))
+    return e / f.sum(e)
+
+
+def test_what_was_reduced_and_is_read_again_is_kept_in_the_result():
+    rule = Rule(("y", "x"), {"y": softmax})
+    shifted = "exp(subtract(input('x'), input('max_0')))"
+    assert reductions_of(rule) == [("max_0", "max", "input('x')", ""), ("sum_1", "sum", shifted, "y")]
+    assert rule.outputs["y"].key == "divide(input('y'), input('sum_1'))"
+
+
+@pytest.mark.parametrize("facts", [{"accumulate": ("y",)}, {"numbers": ("y",)}])
+def test_nothing_is_kept_where_there_is_no_room(facts):
+    rule = Rule(("y", "x"), {"y": softmax}, **facts)
+    assert [one.keep for one in rule.reductions.values()] == ["", ""]
+    gradient = Rule(("y", "x"), {"dx": lambda y, dy: dy * f.exp(y) + f.sum(f.exp(y))})
+    assert [one.keep for one in gradient.reductions.values()] == [""]
+
+
+def test_outputs_share_their_reductions():
+    rule = Rule(("y", "a", "b"), {"da": lambda b, dy: b * f.sum(dy * dy), "db": lambda dy: f.sum(dy * dy)})
+    assert len(rule.reductions) == 1
+    assert [one.names for one in rule.outputs.values()] == [("b", "sum_0"), ("sum_0",)]

@@ -54,6 +54,26 @@ def buffer_at(address, dtype):
     return T.decl_buffer((UNBOUNDED,), dtype, data=pointer(address, dtype))
 
 
+def quotient(number, divisor):
+    """How often a positive number, which may be a plain int, goes into one that is not negative."""
+    if isinstance(divisor, int):
+        if divisor & (divisor - 1) == 0:
+            return T.shift_right(number, int64(divisor.bit_length() - 1))
+        return T.truncdiv(number, int64(divisor))
+    # Exact below 2 ** 53. What LLVM knows to be a quotient of integers it divides anew in loops that depend on it.
+    wide = [T.Cast("float64", each) for each in (number, divisor)]
+    return T.Cast("int64", wide[0] / wide[1])
+
+
+def remainder(number, divisor):
+    """What is left over by `quotient`."""
+    if isinstance(divisor, int):
+        if divisor & (divisor - 1) == 0:
+            return T.bitwise_and(number, int64(divisor - 1))
+        divisor = int64(divisor)
+    return T.truncmod(number, divisor)
+
+
 @contextmanager
 def when(condition):
     with T.If(condition), T.Then():
@@ -98,7 +118,7 @@ def store(buffer, start, value, mask=None):
 
 def prefetch(buffer, start, size):
     """Have `size` floats that will be read soon brought into the second cache."""
-    with T.serial(int64(0), T.floordiv(size + int64(CACHE_LINE - 1), int64(CACHE_LINE))) as line:
+    with T.serial(int64(0), quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) as line:
         prefetch_line(buffer, start + line * int64(CACHE_LINE))
 
 
@@ -110,11 +130,11 @@ def prefetch_line(buffer, place):
 
 def vector_loop(size, lanes, step):
     """`step(offset, mask)` for every full vector, then once under a mask for the rest."""
-    with T.serial(int64(0), T.floordiv(size, int64(lanes))) as block:
+    with T.serial(int64(0), quotient(size, lanes)) as block:
         step(let(block * int64(lanes)), None)
     if lanes == 1:
         return
-    rest = let(T.floormod(size, int64(lanes)))
+    rest = let(remainder(size, lanes))
     with when(rest > int64(0)):
         step(let(size - rest), first_lanes(rest, lanes))
 
@@ -123,12 +143,12 @@ def unrolled_loop(size, lanes, vectors, step):
     """`step(offsets, mask)` for `vectors` full vectors at a time, then for one after the other as in a vector loop."""
     begin = int64(0)
     if vectors > 1:
-        blocks = let(T.floordiv(size, int64(vectors * lanes)))
+        blocks = let(quotient(size, vectors * lanes))
         with T.serial(int64(0), blocks) as block:
             start = let(block * int64(vectors * lanes))
             step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
         begin = let(blocks * int64(vectors * lanes))
-        size = let(size - begin)
+        size = let(remainder(size, vectors * lanes))  # not a difference: so LLVM knows how many vectors may be left
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
 
 
@@ -197,7 +217,7 @@ class Instruction:
 
     def stretch(self, count, unit=1):
         """This thread's stretch of `count` neighbours, in whole units but for the last: where it begins and ends."""
-        units = let(T.floordiv(count + int64(unit - 1), int64(unit)))
+        units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
         return let(T.min(first * int64(unit), count)), let(T.min(end * int64(unit), count))
 

@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 from .. import tir, tuning, vmath
 from ..cuda import precision
 from ..layout import CACHE_LINE
-from ..tir import int64, let, load, store, vector_loop
+from ..tir import int64, let, load, quotient, remainder, store, vector_loop
 from . import tensor_cores
 from .panels import Sums, blocks, by_chunks, groups, row_tiles, tiles
 from .threads import add_atomically, block_of_products, wait
@@ -68,7 +68,7 @@ def product_cpu(kernel, lanes):
             # Of the matrix and the columns, the larger is read once, the other for each tile. What the widest tiles
             # leave over takes one tile more, the narrowest that holds it: the matrix is read once for it.
             widest, *narrower = [width for width, _ in sizes.tiles]
-            rest = let(T.floormod(end - first, int64(widest)))
+            rest = let(remainder(end - first, widest))
             few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
             narrow = let(tir.Counter(few).get())  # in a register: TVM would put the formula wherever it is used
             count = let(end - first - narrow)
@@ -76,7 +76,7 @@ def product_cpu(kernel, lanes):
 
             def some_columns(start, length):
                 def all_of_these(row, vectors, mask):
-                    with T.serial(int64(0), T.floordiv(length + int64(widest - 1), int64(widest))) as turn:
+                    with T.serial(int64(0), quotient(length + int64(widest - 1), widest)) as turn:
                         rows_of(row, vectors, mask, let(first + start + turn * int64(widest)), widest)
 
                 row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
@@ -93,7 +93,7 @@ def product_cpu(kernel, lanes):
             large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
             # Vectors of a matrix whose columns begin anywhere straddle two lines: from further caches, two reads each.
             again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
-            straddles = T.And(T.floormod(rows, int64(lanes)) != int64(0), again)
+            straddles = T.And(remainder(rows, lanes) != int64(0), again)
             pays = T.And(inner > int64(0), T.Or(T.Or(far, large), straddles))
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
@@ -175,8 +175,8 @@ def column_gradient_cpu(kernel, lanes):
 
                 tiles(first, end, list(width_for), some_columns)
 
-            fitting = T.floordiv(int64(sizes.block), T.max(inner, int64(1)))
-            height = let(T.floordiv(T.max(fitting, int64(256)), int64(lanes)))
+            fitting = quotient(int64(sizes.block), T.max(inner, int64(1)))
+            height = let(quotient(T.max(fitting, int64(256)), lanes))
             blocks(rows, let(height * int64(lanes)), some_rows)
 
         def with_panels(w, first, end):
@@ -191,10 +191,10 @@ def column_gradient_cpu(kernel, lanes):
                 beyond = row + int64(vectors * lanes) >= stop  # then the panel is one of the next rows of the matrix
                 next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                 at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))
-                lines = int64(sizes.panel // CACHE_LINE)  # of each column
+                lines = sizes.panel // CACHE_LINE  # of each column
 
                 def line(number):
-                    column, place = T.floordiv(number, lines), T.floormod(number, lines)
+                    column, place = quotient(number, lines), remainder(number, lines)
                     tir.prefetch_line(memory, at + column * rows + place * int64(CACHE_LINE))
 
                 return line
@@ -208,7 +208,7 @@ def column_gradient_cpu(kernel, lanes):
             # In place, each sum is added up across lanes in the end, and a large matrix is read again for every few
             # columns, which takes as long as if it had few rows. Of a panel, lanes beyond `inner` are lost. As many
             # threads as there may be, they all do the same.
-            columns, vectors = let(end - first + instruction.others), T.floordiv(inner + int64(lanes - 1), int64(lanes))
+            columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
             filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
             summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))
             across, hundred = ACROSS * lanes, int64(100)

@@ -10,7 +10,7 @@ from tvm.tirx.script import builder as T
 
 from .. import tir, tuning, vmath
 from ..layout import CACHE_LINE
-from ..tir import int64, let, load, store
+from ..tir import int64, let, load, quotient, remainder, store
 from .matmul import tiled_product
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .threads import add_atomically
@@ -63,7 +63,7 @@ def cpu(kernel, lanes):
                 some = let(T.min(length, lines))
 
                 def next_line(number):
-                    column, place = T.floormod(number, int64(width)), T.floordiv(number, int64(width))
+                    column, place = remainder(number, width), quotient(number, width)
                     tir.prefetch_line(memory, next_rows + column * rows + place * int64(lanes))
 
                 with T.serial(some, lines) as number:
@@ -101,18 +101,17 @@ def cpu(kernel, lanes):
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
-            most = tir.Counter(
-                int64(sizes.panel) * T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1))
-            ).get()
+            longer = T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1))
+            most = let(tir.Counter(int64(sizes.panel) * longer).get())
 
             def some_columns(stretch, height, start, length):
                 """All rows of a stretch. Meanwhile the next columns come in: with each tile, a line of each of them."""
                 more = tir.Counter(end - start - length).get() > int64(0)
                 later = let(T.min(start + length, end - length))
                 lines_of_x, lines_of_dy = (
-                    let(T.floordiv(size + int64(CACHE_LINE - 1), int64(CACHE_LINE))) for size in (inner, height)
+                    let(quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) for size in (inner, height)
                 )
-                tiles_of_rows = let(T.floordiv(inner, int64(width)))
+                tiles_of_rows = let(quotient(inner, width))
 
                 def line_of(tile):
                     """The list of addresses, and what to add to them, of the line that comes in with a tile."""
@@ -125,7 +124,7 @@ def cpu(kernel, lanes):
 
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
-                    tiles_before = let(T.floordiv(row - stretch, int64(tall * lanes)) * tiles_of_rows)
+                    tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
                     # so many sums as do not wait for one another
                     wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
@@ -135,7 +134,7 @@ def cpu(kernel, lanes):
                             add(dw, k, width, row, vectors, mask, start, length, panel)
 
                         def with_line(spread):
-                            role, place = line_of(let(tiles_before + T.floordiv(k, int64(wide))))
+                            role, place = line_of(let(tiles_before + quotient(k, wide)))
 
                             def bring(number):
                                 tir.prefetch_line(memory, instruction.address(role, later + number) + place)
@@ -163,8 +162,8 @@ def cpu(kernel, lanes):
                 )
 
             tile_rows = int64(tall * lanes)
-            tiles_together = T.floordiv(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
-            together = tir.Counter(T.max(tiles_together, int64(1)) * tile_rows).get()
+            tiles_together = quotient(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
+            together = let(tir.Counter(T.max(tiles_together, int64(1)) * tile_rows).get())
             blocks(end_row - first_row, together, some_stretch)
 
         groups(instruction, group, one_matrix)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from tvm.tirx.script import builder as T
 
 from .. import tir, vmath
-from ..tir import int64, let, load, store
+from ..tir import int64, let, load, quotient, remainder, store
 
 
 def tiles(first, end, sizes, emit):
     """Cover first..end with tiles, the largest first: emit(start, size)."""
     start = first
     for size in sizes:
-        turns = let(T.floordiv(end - start, int64(size)))
+        turns = let(quotient(end - start, size))
         with T.serial(int64(0), turns) as turn:
             emit(let(start + turn * int64(size)), size)
         start = let(start + turns * int64(size))
@@ -36,14 +36,14 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
     `taller`: where one vector would be left over, the last tile takes it.
     """
     rows = let(end - first)
-    whole = let(T.floordiv(rows, int64(lanes)))
+    whole = let(quotient(rows, lanes))
     sizes, start = halves(vectors), int64(0)
 
     def some_rows(start, size):
         emit(let(first + start * int64(lanes)), size, None)
 
     if taller and vectors > 1:
-        rest = T.floormod(whole, int64(vectors))
+        rest = remainder(whole, vectors)
         one_left = T.And(rest == int64(1), whole > int64(1))
         start = tir.Counter(whole - T.Select(one_left, int64(vectors + 1), rest)).get()
         tiles(int64(0), start, [vectors], some_rows)
@@ -59,11 +59,11 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 def joined_row_tiles(first, end, lanes, vectors, emit):
     """The same with the masked vector as the last of a tile: alone it would take as long as several."""
     rows = let(end - first)
-    whole = let(T.floordiv(rows, int64(lanes)))
+    whole = let(quotient(rows, lanes))
     rest = let(rows - whole * int64(lanes))
     last = int64(0)  # vectors of the masked tile
     if lanes > 1:
-        left_over = T.floormod(whole, int64(vectors)) + int64(1)
+        left_over = remainder(whole, vectors) + int64(1)
         one_left = T.And(left_over == int64(1), whole > int64(0))  # it shares with the tile before
         shared = int64(vectors + 1 - (vectors + 1) // 2)
         last = tir.Counter(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
@@ -98,7 +98,7 @@ class Panel:
         """The same where number `k` of each row comes from source(k) + the row's number."""
         lanes = int64(self.lanes)
         with T.serial(int64(0), int64(vectors)) as v:
-            with T.serial(int64(0), T.floordiv(count + lanes - int64(1), lanes)) as block:
+            with T.serial(int64(0), quotient(count + lanes - int64(1), self.lanes)) as block:
                 number = let(block * lanes)
                 mask = tir.first_lanes(T.min(lanes, count - number), self.lanes) if self.lanes > 1 else None
                 columns = [let(source(let(v * lanes + int64(k))) + number) for k in range(self.lanes)]
@@ -113,17 +113,16 @@ class Panel:
 
 def blocks(count, size, emit):
     """Cover `count` with blocks of at most `size`: emit(first, length)."""
-    size = int64(size)
-    with T.serial(int64(0), T.floordiv(count + size - int64(1), size)) as block:
-        first = let(block * size)
-        emit(first, let(T.min(size, count - first)))
+    whole = int64(size)
+    with T.serial(int64(0), quotient(count + whole - int64(1), size)) as block:
+        first = let(block * whole)
+        emit(first, let(T.min(whole, count - first)))
 
 
 def even_blocks(count, size, emit):
     """The same by blocks that are as long as one another, or nearly."""
-    size = int64(size)
-    number = let(T.floordiv(count + size - int64(1), size))
-    blocks(count, tir.Counter(T.floordiv(count + number - int64(1), T.max(number, int64(1)))).get(), emit)
+    number = let(quotient(count + size - int64(1), size))
+    blocks(count, let(tir.Counter(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
 
 
 CHUNK = 512  # columns that are worked on together, so that what belongs to them stays in the second cache
@@ -138,7 +137,7 @@ def groups(instruction, group, emit):
     """For each matrix: emit(first column, end)."""
     # a thread may have no columns at all
     width = let(T.Select(group == int64(0), T.max(instruction.count, int64(1)), group))
-    with T.serial(int64(0), T.floordiv(instruction.count, width)) as number:
+    with T.serial(int64(0), quotient(instruction.count, width)) as number:
         first = let(number * width)
         emit(first, let(first + width))
 
@@ -219,7 +218,7 @@ class Sums:
                     self.tile(panel.vector, columns, row, vectors, mask, k, length, so_far, asks)
 
                 if count == width:
-                    part = let(T.floordiv(start - first, int64(width)))
+                    part = let(quotient(start - first, width))
                     tir.choose(part < int64(vectors), lambda: add(part), add)
                 else:
                     add()

@@ -84,12 +84,12 @@ def gradients(
     if simplifier.is_number(root):
         simplifier.numbers |= {result, "d" + result}
     y, dy = (simplifier(Symbol("input", name)) for name in (result, "d" + result))
-    found = _Chain(simplifier, set(operands)).gradients(root, dy, y)
+    found = Chain(simplifier, set(operands)).gradients(root, dy, y)
     by_name = {symbol.arguments[0]: gradient for symbol, gradient in found}
     return {name: Formula(inputs_of(by_name[name]), by_name[name]) for name in operands if name in by_name}
 
 
-class _Chain:
+class Chain:
     """The chain rule for the inputs of some names."""
 
     def __init__(self, simplifier: Simplifier, wanted: set[str]):

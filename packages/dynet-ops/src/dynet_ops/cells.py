@@ -10,7 +10,7 @@ Only its own steps read a projection, so nobody sees that its values change.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dynet_core.dim import Dim
@@ -19,7 +19,7 @@ from dynet_core.expression import Expression
 from dynet_core.parameter import copy_step
 from dynet_core.record import common_batch, described, graph_of
 from dynet_core.signature import Signature, Step, View
-from dynet_kernels.formula import tanh
+from dynet_kernels.formula import Formula
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import ANY_OPERAND, BEFORE, BEFORE_OPERAND, EACH, EACH_OPERAND, FIRST, SELF
 from dynet_kernels.rule import Rule
@@ -29,6 +29,7 @@ from .matrix import gradient_of, is_shared, product_steps, value_of
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the state before it: in a node of its own kind with that batch size, or in an operand for each
 value, as (batch size, offset in floats); () at the beginning of a sequence."""
+PREVIOUS = "_prev"  # ends the names of the state before
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """Whose gradient a step makes, by the source of a view that is no operand."""
 
@@ -43,14 +44,28 @@ class Product:
     start: str = ""
 
 
+@dataclass(frozen=True)
+class Weight:
+    """What a parameter of a cell is: its rows are those of some gates, its columns "h", x, or none: a bias."""
+
+    gates: int
+    columns: str
+
+    def dims(self, inputs: int, hidden: int) -> tuple[int, ...]:
+        """The dimensions for so many inputs and a state of so many values."""
+        rows = self.gates * hidden
+        return (rows,) if not self.columns else (rows, hidden if self.columns == "h" else inputs)
+
+
 @dataclass(eq=False)
 class Cell:
     """A recurrent step: what it is made of, and what it does.
 
     A node of the cell holds its `state` and then its `scratch`, a projection its `gates`, in vectors of the hidden
-    size. `weights` are what recurs. The steps are products and names of rules; `first` are those of a sequence's
-    beginning, which has no previous state and needs only the weights of `first_weights`. `carries` says that the
-    last value of the state goes over into the next element by element: so does what trailing 1s it has.
+    size. Of the `parameters`, `pairs` are the biases and matrices of the projection, in turn, and `weights` what
+    recurs. The steps are products and names of rules; `first` are those of a sequence's beginning, which has no
+    previous state and needs only the weights of `first_weights`. `carries` says that the last value of the state goes
+    over into the next element by element: so does what trailing 1s it has.
     """
 
     name: str
@@ -58,6 +73,8 @@ class Cell:
     gates: tuple[str, ...]
     weights: tuple[str, ...]
     scratch: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    parameters: dict[str, Weight] = field(default_factory=dict)
     first_weights: tuple[str, ...] = ()
     carries: bool = True
     first: list[str | Product] = field(default_factory=list)
@@ -66,16 +83,7 @@ class Cell:
     @property
     def previous(self) -> tuple[str, ...]:
         """What formulas call the state before."""
-        return tuple(name + "_prev" for name in self.state)
-
-    def rule(self, name: str, forward: Callable, backward: Callable, first: bool = False) -> str:
-        """Add the kernels of one step that is stated as formulas; `first`: of a sequence's beginning.
-
-        Nothing else makes the gradients of gates that `backward` makes, so it sets them.
-        """
-        views = (*self.state, *self.scratch, *self.gates)
-        views += self.first_weights if first else self.previous + self.weights
-        return add_rule(f"{self.name}.{name}", views, forward, backward, sets=self.gate_gradients)
+        return tuple(name + PREVIOUS for name in self.state)
 
     @property
     def gate_gradients(self) -> tuple[str, ...]:
@@ -98,29 +106,17 @@ class Cell:
         return known == {*self.gates}
 
 
-def output_backward(c, o, dh):
-    """What h = o tanh(c) adds to the gradient of c, and that of the output gate before its activation."""
-    t = tanh(c)
-    return dh * o * (1 - t * t), dh * t * o * (1 - o)
-
-
-def candidate_backward(i, g, dc):
-    """The gradients of the input gate and the candidate before their activations, where c = i g + ..."""
-    return {"di": dc * g * i * (1 - i), "dg": dc * i * (1 - g * g)}
-
-
 def add_rule(
     kernel: str,
     views: tuple[str, ...],
-    forward: Callable,
-    backward: Callable | None,
-    sets: tuple[str, ...] = (),
-    **facts,
+    forward: Mapping[str, Callable | Formula] | Callable,
+    backward: Mapping[str, Callable | Formula] | None,
+    **facts: tuple[str, ...],
 ) -> str:
     """Add the kernels of a step that is stated as formulas of a part's first views, in their order."""
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
-        KERNELS.add(kernel + ".backward", Rule(views, backward, sets=sets))
+        KERNELS.add(kernel + ".backward", Rule(views, backward))
     return kernel
 
 

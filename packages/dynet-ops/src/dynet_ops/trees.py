@@ -8,63 +8,56 @@ number of children, and the projections of all nodes do.
 from __future__ import annotations
 
 import functools
+import inspect
+from collections.abc import Callable
 
 from dynet_core.dim import Dim
 from dynet_core.parameter import copy_step
 from dynet_core.signature import Signature, View
-from dynet_kernels.formula import logistic, tanh
+from dynet_kernels.formula import Symbol, logistic, tanh
 from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
 
-from .cells import Product, add_rule, candidate_backward, input_view, output_backward, part_signature, projection_part
-from .recurrent import lstm_first, lstm_first_backward
+from .cells import Product, add_rule, input_view, part_signature, projection_part
+from .equations import Equations, rules
 
 INPUT = 2  # the operands are b, W, the input (b again where there is none), then what recurs, then the children
 FIXED = 3  # how many of them come before what recurs
 
 
-def _node(i, o, g, c_kept):
-    i, o, g = logistic(i), logistic(o), tanh(g)
-    c = i * g + c_kept
-    return {"h": o * tanh(c), "c": c, "i": i, "o": o, "g": g}
-
-
-def _node_backward(c, i, o, g, dh, dc):
-    dc_of_h, do = output_backward(c, o, dh)
-    dc = dc + dc_of_h
-    return {"do": do, **candidate_backward(i, g, dc), "dc_kept": dc}
-
-
-def _summed_child(f, h_child, c_child):
-    f = logistic(f)
-    return {"f": f, "h_sum": h_child, "c_kept": f * c_child}
-
-
-def _summed_child_backward(f, c_child, dh_sum, dc_kept):
-    df = dc_kept * c_child * f * (1 - f)
-    return {"df": df, "dfx": df, "dh_child": dh_sum, "dc_child": dc_kept * f}
+def _node(i, o, g, c_kept=0.0):
+    c = logistic(i) * tanh(g) + c_kept
+    return {"h": logistic(o) * tanh(c), "c": c}
 
 
 def _child(f, c_child):
-    f = logistic(f)
-    return {"f": f, "c_kept": f * c_child}
+    return {"c_kept": logistic(f) * c_child}
 
 
-def _child_backward(f, c_child, dc_kept):
-    return {"df": dc_kept * c_child * f * (1 - f), "dc_child": dc_kept * f}
+def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations], gates: str, **facts) -> str:
+    """Add the kernels of equations of some views."""
+    names = inspect.signature(equations).parameters.keys() & {*views}
+    forward, backward = rules(equations(**{name: Symbol("input", name) for name in names}), gates)
+    if "dfx" in ("d" + view for view in views):
+        backward["dfx"] = backward["df"]  # f is fx plus a product
+    return add_rule(f"tree_lstm.{name}", views, forward, backward, **facts)
 
 
 LEAF = ("h", "c", "i", "o", "g")
 NODE = (*LEAF, "c_kept")
 SUMMED_CHILD = ("c_kept", "f", "c_child", "h_sum", "h_child", "fx")
 CHILD = SUMMED_CHILD[:3]
-leaf = add_rule("tree_lstm.leaf", LEAF, lstm_first, lstm_first_backward)
-node = add_rule("tree_lstm.node", NODE, _node, _node_backward)
+leaf = _rule("leaf", LEAF, _node, "iog")
+node = _rule("node", NODE, _node, "iog")
 clear_sums = add_rule("tree_lstm.clear_sums", SUMMED_CHILD, lambda: {"h_sum": 0.0, "c_kept": 0.0}, None)
-summed_child = add_rule(
-    "tree_lstm.summed_child", SUMMED_CHILD, _summed_child, _summed_child_backward, accumulate=("h_sum", "c_kept")
+summed_child = _rule(
+    "summed_child",
+    SUMMED_CHILD,
+    lambda f, c_child, h_child: {**_child(f, c_child), "h_sum": h_child},
+    "f",
+    accumulate=("h_sum", "c_kept"),
 )
 clear = add_rule("tree_lstm.clear", CHILD, lambda: {"c_kept": 0.0}, None)
-child = add_rule("tree_lstm.child", CHILD, _child, _child_backward, accumulate=("c_kept",))
+child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
 
 
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:

@@ -115,13 +115,12 @@ give_hints(
 class _RNNBuilder(LayersBuilder):
     """Base of the networks that read sequences.
 
-    A subclass names its cell. Among the parameters of a layer, `_projection` are the places of what the cell's
-    projection takes (b, W for each gate), `_recurrent` those of the recurrent weights.
+    A subclass names its cell. A layer has the cell's parameters, in their order, and maybe more; where the order is
+    another, `_names` says it.
     """
 
     _cell: Cell
-    _projection: tuple[int, ...]
-    _recurrent: tuple[int, ...]
+    _names: tuple[str, ...] = ()
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
@@ -168,11 +167,16 @@ class _RNNBuilder(LayersBuilder):
         self._known[update] = found, self._layers(found)
         return self._known[update]
 
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        return self._add(*[weight.dims(n, m) for weight in self._cell.parameters.values()])
+
     def _layers(self, parameters: list[list[Expression]]) -> Layers:
+        cell, names = self._cell, self._names or tuple(self._cell.parameters)
+        pairs, weights = ([names.index(name) for name in some] for some in (cell.pairs, cell.weights))
         return Layers(
-            self._cell,
-            [[layer[k] for k in self._projection] for layer in parameters],
-            [[layer[k] for k in self._recurrent] for layer in parameters],
+            cell,
+            [[layer[k] for k in pairs] for layer in parameters],
+            [[layer[k] for k in weights] for layer in parameters],
         )
 
     # Dropout

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dynet_core.parameter import Parameters
-from dynet_ops.recurrent import GRU
+from dynet_ops.recurrent import CELLS
 
 from .dropout import Vertical
 
@@ -32,8 +31,4 @@ class GRUBuilder(Vertical):
     [((4,), 1)]
     """
 
-    _cell, _collection = GRU, "gru-builder"
-    _projection, _recurrent = (2, 0, 5, 3, 8, 6), (1, 4, 7)
-
-    def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return self._add(*((m, n), (m, m), (m,)) * 3)
+    _cell, _collection = CELLS["gru_step"], "gru-builder"

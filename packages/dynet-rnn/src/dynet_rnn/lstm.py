@@ -26,7 +26,7 @@ from dynet_ops.inputs import inputVector
 from dynet_ops.norm import layer_norm
 from dynet_ops.picking import pickrange
 from dynet_ops.random import noise
-from dynet_ops.recurrent import COUPLED, FAST, LSTM
+from dynet_ops.recurrent import CELLS
 
 from .dropout import Variational
 from .layers import Layers
@@ -63,8 +63,7 @@ class VanillaLSTMBuilder(Variational):
     [((4,), 1), ((4,), 1)]
     """
 
-    _cell, _collection = LSTM, "vanilla-lstm-builder"
-    _projection, _recurrent = (2, 0), (1,)
+    _cell, _collection = CELLS["lstm_step"], "vanilla-lstm-builder"
     _listed = 3
 
     def __init__(
@@ -83,7 +82,7 @@ class VanillaLSTMBuilder(Variational):
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return [*self._add((4 * m, n), (4 * m, m), (4 * m,)), *self._add_norms(m)]
+        return [*super()._add_layer(n, m), *self._add_norms(m)]
 
     def _add_norms(self, m: int) -> list[Parameters]:
         """The parameters of a layer's normalisation, if there is any."""
@@ -250,13 +249,6 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         return found, self._layers([[noise(e, self._noise) for e in layer] for layer in found])
 
 
-def _peephole_shapes(n: int, m: int, peepholes: int) -> list[tuple[int, ...]]:
-    """The parameters of two gates with peepholes (m, peepholes) and of the candidate, for n inputs and m units."""
-    candidate = [(m, n), (m, m), (m,)]
-    gate = [*candidate[:2], (m, peepholes), (m,)]
-    return [*gate, *gate, *candidate]
-
-
 class CoupledLSTMBuilder(Variational):
     r"""A network of long short-term memories whose forget gate is 1 - i, with peepholes.
 
@@ -283,8 +275,7 @@ class CoupledLSTMBuilder(Variational):
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
     """
 
-    _cell, _collection = COUPLED, "lstm-builder"
-    _projection, _recurrent = (3, 0, 7, 4, 10, 8), (1, 2, 5, 6, 9)
+    _cell, _collection = CELLS["coupled_lstm_step"], "lstm-builder"
     _rates = (0.0, 0.0, 0.0)
 
     def __init__(
@@ -304,9 +295,6 @@ class CoupledLSTMBuilder(Variational):
                 "before import dynet, or DYNET_LSTM_BUILDER=vanilla in the environment"
             )
         super().__init__(layers, input_dim, hidden_dim, model)
-
-    def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return self._add(*_peephole_shapes(n, m, m))
 
 
 class LSTMBuilder(CoupledLSTMBuilder):
@@ -384,8 +372,9 @@ class FastLSTMBuilder(Variational):
     Source: Greff et al., "LSTM: a search space odyssey", 2015.
     """
 
-    _cell, _collection = FAST, "fast-lstm-builder"
-    _projection, _recurrent = (3, 0, 7, 4, 10, 8), (1, 5, 9)
+    _cell, _collection = CELLS["fast_lstm_step"], "fast-lstm-builder"
+    _names = ("Wix", "Wih", "Wic", "bi", "Wox", "Woh", "Woc", "bo", "Wcx", "Wch", "bc")
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return self._add(*_peephole_shapes(n, m, 1))
+        known = self._cell.parameters
+        return self._add(*[known[name].dims(n, m) if name in known else (m, 1) for name in self._names])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dynet_core.parameter import Parameters
-from dynet_ops.recurrent import SIMPLE
+from dynet_ops.recurrent import CELLS
 
 from .dropout import Variational
 
@@ -26,8 +25,4 @@ class SimpleRNNBuilder(Variational):
     [((4,), 1)]
     """
 
-    _cell, _collection = SIMPLE, "simple-rnn-builder"
-    _projection, _recurrent = (2, 0), (1,)
-
-    def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return self._add((m, n), (m, m), (m,))
+    _cell, _collection = CELLS["simple_rnn_step"], "simple-rnn-builder"

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
-import rnn_reference as reference
+from rnn_reference import run
 
 import dynet_ops as dy
-import dynet_rnn as rnn
 from dynet_core import ParameterCollection, renew_cg
+from dynet_rnn.registry import BUILDERS
 
 INPUT, HIDDEN = 2, 3
 
 
-@dataclass(frozen=True)
-class Network:
-    """A builder, as make(layers, model), and the step that it should compute."""
-
-    make: Callable
-    step: Callable
-    values: int  # of the state: 1 is h, 2 is h and c
+NETWORKS = BUILDERS
+"""Every builder, with the arguments that it is tested with."""
 
 
-NETWORKS = {
-    "simple": Network(lambda n, m: rnn.SimpleRNNBuilder(n, INPUT, HIDDEN, m), reference.simple, 1),
-    "GRU": Network(lambda n, m: rnn.GRUBuilder(n, INPUT, HIDDEN, m), reference.gru, 1),
-    "vanilla": Network(lambda n, m: rnn.VanillaLSTMBuilder(n, INPUT, HIDDEN, m), reference.vanilla(1.0), 2),
-    "compact": Network(lambda n, m: rnn.CompactVanillaLSTMBuilder(n, INPUT, HIDDEN, m), reference.vanilla(1.0), 2),
-    "forget bias": Network(
-        lambda n, m: rnn.VanillaLSTMBuilder(n, INPUT, HIDDEN, m, forget_bias=0.25), reference.vanilla(0.25), 2
-    ),
-    "layer norm": Network(
-        lambda n, m: rnn.VanillaLSTMBuilder(n, INPUT, HIDDEN, m, ln_lstm=True), reference.layer_normalised, 2
-    ),
-    "sparse": Network(lambda n, m: rnn.SparseLSTMBuilder(n, INPUT, HIDDEN, m), reference.sparse(1.0), 2),
-    "sparse, forget bias": Network(
-        lambda n, m: rnn.SparseLSTMBuilder(n, INPUT, HIDDEN, m, False, 0.25), reference.sparse(0.25), 2
-    ),
-    "coupled": Network(lambda n, m: rnn.CoupledLSTMBuilder(n, INPUT, HIDDEN, m), reference.coupled, 2),
-    "fast": Network(lambda n, m: rnn.FastLSTMBuilder(n, INPUT, HIDDEN, m), reference.fast, 2),
-}
+def make(name: str, layers: int, model: ParameterCollection):
+    """A builder of the table."""
+    return NETWORKS[name].kind(layers, INPUT, HIDDEN, model, **NETWORKS[name].arguments)
 
 
 class Setting:
@@ -50,9 +27,10 @@ class Setting:
     def __init__(self, name: str, layers: int = 1, seed: int = 0):
         renew_cg()
         self.network, self.layers = NETWORKS[name], layers
+        self.values = len(self.network.kind._cell.state)  # 1 is h, 2 is h and c
         self.random = np.random.default_rng(seed)
         self.model = ParameterCollection()
-        self.builder = self.network.make(layers, self.model)
+        self.builder = make(name, layers, self.model)
         for parameter in self.model.parameters_list():
             values = self.random.uniform(-1, 1, parameter.shape())
             parameter.set_value(values if parameter.is_updated() else values < 0.3)  # a mask is not trained
@@ -68,7 +46,7 @@ class Setting:
 
     def reference(self, xs, start=None, masks=None, parameters=None):
         found = parameters or [[p.as_array().astype(np.float64) for p in layer] for layer in self.parameters]
-        return reference.run(self.network.step, found, xs, start, masks)
+        return run(self.network.step, self.values, found, xs, start, masks)
 
 
 def expression(array):

@@ -12,7 +12,7 @@ every_factory = pytest.mark.parametrize("factory", FACTORIES)
 
 
 def arrays(count, batch=1):
-    return Setting("simple").arrays(count, batch=batch)
+    return Setting("SimpleRNNBuilder").arrays(count, batch=batch)
 
 
 def by_hand(builder, xs):

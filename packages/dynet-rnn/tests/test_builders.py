@@ -7,7 +7,7 @@ import types
 import warnings
 
 import pytest
-from networks import HIDDEN, INPUT, NETWORKS, Setting
+from networks import HIDDEN, INPUT, NETWORKS, Setting, make
 
 import dynet_core
 import dynet_ops
@@ -20,40 +20,46 @@ PEEPHOLES = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN,)]
 DIAGONAL = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN, 1), (HIDDEN,)]
 STACKED = [(4 * HIDDEN, INPUT), (4 * HIDDEN, HIDDEN), (4 * HIDDEN,)]
 PARAMETERS = {
-    "simple": ("simple-rnn-builder", GATE),
-    "GRU": ("gru-builder", GATE * 3),
-    "vanilla": ("vanilla-lstm-builder", STACKED),
-    "compact": ("compact-vanilla-lstm-builder", STACKED),
-    "forget bias": ("vanilla-lstm-builder", STACKED),
-    "layer norm": ("vanilla-lstm-builder", STACKED),
-    "sparse": ("vanilla-lstm-builder", STACKED + STACKED[:2]),
-    "sparse, forget bias": ("vanilla-lstm-builder", STACKED + STACKED[:2]),
-    "coupled": ("lstm-builder", PEEPHOLES * 2 + GATE),
-    "fast": ("fast-lstm-builder", DIAGONAL * 2 + GATE),
+    "SimpleRNNBuilder": ("simple-rnn-builder", GATE),
+    "GRUBuilder": ("gru-builder", GATE * 3),
+    "VanillaLSTMBuilder": ("vanilla-lstm-builder", STACKED),
+    "CompactVanillaLSTMBuilder": ("compact-vanilla-lstm-builder", STACKED),
+    "VanillaLSTMBuilder, forget_bias=0.25": ("vanilla-lstm-builder", STACKED),
+    "VanillaLSTMBuilder, ln_lstm=True": ("vanilla-lstm-builder", STACKED),
+    "SparseLSTMBuilder": ("vanilla-lstm-builder", STACKED + STACKED[:2]),
+    "SparseLSTMBuilder, forget_bias=0.25": ("vanilla-lstm-builder", STACKED + STACKED[:2]),
+    "CoupledLSTMBuilder": ("lstm-builder", PEEPHOLES * 2 + GATE),
+    "FastLSTMBuilder": ("fast-lstm-builder", DIAGONAL * 2 + GATE),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
-@every_network
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters(name):
     model = ParameterCollection()
-    builder = NETWORKS[name].make(2, model)
+    builder = make(name, 2, model)
     collection, shapes = PARAMETERS[name]
     first, second = builder.get_parameters()
     assert [p.shape() for p in first] == shapes
     assert [p.shape() for p in second] == [tuple(HIDDEN if n == INPUT else n for n in shape) for shape in shapes]
-    places = [0, 1, 4, 2, 3] if name.startswith("sparse") else range(len(shapes))
+    places = [0, 1, 4, 2, 3] if name.startswith("Sparse") else range(len(shapes))
     numbers = [*places, *[len(shapes) + place for place in places]]
     assert [p.name() for p in [*first, *second]] == [f"/{collection}/_{k}" for k in numbers]
     assert builder.param_collection().name() == f"/{collection}/"
-    assert NETWORKS[name].make(1, model).param_collection().name() == f"/{collection}_1/"
+    assert make(name, 1, model).param_collection().name() == f"/{collection}_1/"
     assert all(not p.as_array().any() for p in first if len(p.shape()) == 1)
     assert all(p.as_array().all() for p in first if len(p.shape()) == 2)
 
 
+def test_every_builder_is_in_the_table():
+    kinds = {getattr(rnn, name) for name in rnn.__all__}
+    sequences = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, rnn._RNNBuilder)}
+    assert {entry.kind for entry in NETWORKS.values()} == sequences - {rnn._RNNBuilder, rnn.LSTMBuilder}
+
+
 def test_parameters_of_layer_normalisation():
     model = ParameterCollection()
-    NETWORKS["layer norm"].make(1, model)
+    make("VanillaLSTMBuilder, ln_lstm=True", 1, model)
     own = [p for p in model.parameters_list() if p.name().startswith("/_")]
     assert [p.shape() for p in own] == [(4 * HIDDEN,)] * 4 + [(HIDDEN,)] * 2
     assert [p.as_array().tolist() == [k % 2 == 0] * p.shape()[0] for k, p in enumerate(own)] == [True] * 6
@@ -157,10 +163,10 @@ def test_a_file_that_does_not_fit_because_of_what_lstm_builder_means(choice, wri
 
 def test_other_files_that_do_not_fit_say_nothing_of_lstm_builder(choice, tmp_path):
     choice("coupled")
-    for make in (rnn.LSTMBuilder, rnn.GRUBuilder):
+    for kind in (rnn.LSTMBuilder, rnn.GRUBuilder):
         saved, model = ParameterCollection(), ParameterCollection()
-        make(1, INPUT, HIDDEN, saved)
-        make(2, INPUT, HIDDEN, model)
+        kind(1, INPUT, HIDDEN, saved)
+        kind(2, INPUT, HIDDEN, model)
         saved.save(tmp_path / "model")
         with pytest.raises(FileFormatError) as caught:
             model.populate(tmp_path / "model")

@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
-from networks import HIDDEN, INPUT, Setting, assert_state, expression, value_of
+from networks import HIDDEN, INPUT, NETWORKS, Setting, assert_state, expression, value_of
 from test_networks import SIZES, check_gradients, outputs
 
 import dynet_ops as dy
 import dynet_rnn as rnn
 from dynet_core import renew_cg, reset_random_seed
 from dynet_rnn import dropout
+from dynet_rnn.dropout import Variational
 
-VARIATIONAL = ["simple", "vanilla", "compact", "forget bias", "sparse", "sparse, forget bias", "coupled", "fast"]
+NORMALISED = "VanillaLSTMBuilder, ln_lstm=True"
+VARIATIONAL = [name for name in NETWORKS if issubclass(NETWORKS[name].kind, Variational) and name != NORMALISED]
 variational = pytest.mark.parametrize("name", VARIATIONAL)
 
 
@@ -54,7 +56,7 @@ def test_gradients(name, steps, layers, batch):
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients_of_layer_normalisation(steps, layers, batch):
     """With masks that do not drop all of a vector: nothing can be normalised then."""
-    setting = Setting("layer norm", layers)
+    setting = Setting("VanillaLSTMBuilder, ln_lstm=True", layers)
     setting.builder.set_dropouts(0.2, 0.2)
     state = setting.builder.initial_state()
     for seed in range(1000):
@@ -120,14 +122,14 @@ def test_a_mask_of_a_batch_makes_states_of_a_batch(name):
 
 
 def test_sequences_have_masks_of_their_own():
-    setting = Setting("vanilla")
+    setting = Setting("VanillaLSTMBuilder")
     setting.builder.set_dropout(0.5)
     (x,) = setting.arrays(1)
     seen = {tuple(setting.builder.initial_state().transduce([expression(x)])[0].value()) for _ in range(50)}
     assert 2 <= len(seen) <= 2**INPUT
 
 
-@pytest.mark.parametrize("name", [*VARIATIONAL, "GRU", "layer norm"])
+@pytest.mark.parametrize("name", [*VARIATIONAL, "GRUBuilder", NORMALISED])
 def test_dropout_can_be_turned_off(name):
     """Also for a sequence that has begun."""
     setting = Setting(name, 2)
@@ -140,7 +142,7 @@ def test_dropout_can_be_turned_off(name):
         assert_state(state, wanted)
 
 
-@pytest.mark.parametrize("name", [*VARIATIONAL, "GRU", "layer norm"])
+@pytest.mark.parametrize("name", [*VARIATIONAL, "GRUBuilder", NORMALISED])
 def test_dropout_holds_for_sequences_that_begin_later_in_the_graph(name):
     """Sequences without it begin at one state."""
     setting = Setting(name, 2)
@@ -160,7 +162,7 @@ def test_dropout_holds_for_sequences_that_begin_later_in_the_graph(name):
     assert read() == plain
 
 
-@pytest.mark.parametrize("name", [*VARIATIONAL, "GRU"])
+@pytest.mark.parametrize("name", [*VARIATIONAL, "GRUBuilder"])
 def test_the_seed_says_what_is_dropped(name):
     setting = Setting(name, 2)
     setting.builder.set_dropout(0.5)
@@ -181,7 +183,7 @@ def given_masks(monkeypatch, masks):
 
 
 def test_gru_drops_inputs_and_output_at_each_step(monkeypatch):
-    setting = Setting("GRU", 2)
+    setting = Setting("GRUBuilder", 2)
     setting.builder.set_dropout(0.5)
     xs = setting.arrays(2)
     sizes = [INPUT, HIDDEN, HIDDEN] * 2  # at each step the input of each layer and the output
@@ -199,7 +201,7 @@ def test_gru_drops_inputs_and_output_at_each_step(monkeypatch):
 
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
 def test_gradients_of_gru(monkeypatch, steps, layers, batch):
-    setting = Setting("GRU", layers)
+    setting = Setting("GRUBuilder", layers)
     setting.builder.set_dropout(0.5)
     sizes = [INPUT, *[HIDDEN] * layers] * steps
     drawn = [np.random.default_rng(k).choice([0.0, 2.0], (size, batch)) for k, size in enumerate(sizes)]
@@ -224,7 +226,7 @@ def test_gradients_of_gru(monkeypatch, steps, layers, batch):
 
 
 def test_both_directions():
-    setting = Setting("vanilla")
+    setting = Setting("VanillaLSTMBuilder")
     builder = rnn.BiRNNBuilder(2, INPUT, 2 * HIDDEN, setting.model, rnn.VanillaLSTMBuilder)
     inputs = [expression(x) for x in setting.arrays(3)]
     plain = [y.value() for y in builder.transduce(inputs)]

@@ -98,7 +98,7 @@ def test_gradients_of_transduce_from_given_vectors(name, layers):
         lambda inputs, start: setting.builder.initial_state(start).transduce(inputs),
         setting.arrays(3, batch=2),
         outputs,
-        start=setting.arrays(layers * setting.network.values, HIDDEN),
+        start=setting.arrays(layers * setting.values, HIDDEN),
     )
 
 
@@ -155,7 +155,7 @@ def test_large(name):
 
 
 def test_update_false_leaves_the_parameters_alone():
-    setting = Setting("vanilla")
+    setting = Setting("VanillaLSTMBuilder")
     x = setting.model.add_parameters(INPUT)
     (y,) = setting.builder.initial_state(update=False).transduce([x])
     loss_of([y]).backward()

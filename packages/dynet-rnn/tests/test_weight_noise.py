@@ -13,7 +13,7 @@ def outputs(builder, x, count=1):
 
 
 def test_each_sequence_has_its_own_and_all_its_steps_the_same():
-    setting = Setting("compact", 2)
+    setting = Setting("CompactVanillaLSTMBuilder", 2)
     setting.builder.set_weightnoise(0.3)
     x = dy.inputVector([1.0, -2.0])
     first, second = setting.builder.initial_state(), setting.builder.initial_state()
@@ -23,7 +23,7 @@ def test_each_sequence_has_its_own_and_all_its_steps_the_same():
 
 
 def test_without_noise_it_is_the_plain_network():
-    setting = Setting("compact", 2)
+    setting = Setting("CompactVanillaLSTMBuilder", 2)
     x = setting.arrays(1)[0]
     setting.builder.initial_state().add_input(expression(x))
     setting.builder.set_weightnoise(0.5)
@@ -35,7 +35,7 @@ def test_without_noise_it_is_the_plain_network():
 
 def test_the_deviation_is_the_one_that_is_set():
     """With weights of zero and an input (1, 0) before any state, a gate is noise on a weight and on a bias."""
-    setting = Setting("compact", 1)
+    setting = Setting("CompactVanillaLSTMBuilder", 1)
     for parameter in setting.model.parameters_list():
         parameter.zero()
     setting.builder.set_weightnoise(0.1)
@@ -52,7 +52,7 @@ def test_the_deviation_is_the_one_that_is_set():
 
 
 def test_parameters_are_trained_through_it():
-    setting = Setting("compact", 1)
+    setting = Setting("CompactVanillaLSTMBuilder", 1)
     setting.builder.set_weightnoise(0.1)
     setting.builder.set_dropouts(0.2, 0.2)
     state = setting.builder.initial_state()
@@ -67,7 +67,7 @@ def test_parameters_are_trained_through_it():
     [(-1, ArgumentError), (float("nan"), ArgumentError), ("a", ArgumentTypeError), (None, ArgumentTypeError)],
 )
 def test_what_is_no_deviation_is_refused(std, error):
-    builder = Setting("compact").builder
+    builder = Setting("CompactVanillaLSTMBuilder").builder
     builder.set_weightnoise(0.5)
     with pytest.raises(error, match="set_weightnoise"):
         builder.set_weightnoise(std)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
@@ -65,7 +66,8 @@ class Cell:
     size. Of the `parameters`, `pairs` are the biases and matrices of the projection, in turn, and `weights` what
     recurs. The steps are products and names of rules; `first` are those of a sequence's beginning, which has no
     previous state and needs only the weights of `first_weights`. `carries` says that the last value of the state goes
-    over into the next element by element: so does what trailing 1s it has.
+    over into the next element by element: so does what trailing 1s it has. `reference` is the same in numpy: the new
+    state, one array or several, from those of the input, the state and the parameters.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Cell:
     carries: bool = True
     first: list[str | Product] = field(default_factory=list)
     following: list[str | Product] = field(default_factory=list)
+    reference: Callable[..., Any] | None = None
 
     @property
     def previous(self) -> tuple[str, ...]:

@@ -26,12 +26,13 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
     first value is that of the op. What the equations may be says `cell_tracing.traced`.
 
     Args:
-        reference: the new first value in numpy, for vectors.
+        reference: the new state in numpy, for vectors.
     """
 
     def decorate(function: Function) -> Function:
         name = function.__name__
         found = CELLS[name] = traced(name.removesuffix("_step"), function, state)
+        found.reference = reference
         after = 1 + len(state)
         places = {parameter: after + k for k, parameter in enumerate(found.parameters)}
 
@@ -40,7 +41,11 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
             inputs, weights = ([operands[places[p]] for p in names] for names in (found.pairs, found.weights))
             return record_step(name, found, operands[0], operands[1:after], inputs, weights)
 
-        return register(record, reference=reference, samples=_samples(found))  # type: ignore[return-value]
+        def first(*operands):
+            result = reference(*operands)
+            return result[0] if isinstance(result, tuple) else result
+
+        return register(record, reference=first, samples=_samples(found))  # type: ignore[return-value]
 
     return decorate
 
@@ -74,7 +79,7 @@ def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression
 def _lstm(x, h, c, Wx, Wh, b):
     i, f, o, g = np.split(b + Wx @ x + Wh @ h, 4)
     c = _sigmoid(f + 1) * c + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(c)
+    return _sigmoid(o) * np.tanh(c), c
 
 
 @cell(("h", "c"), reference=_lstm)
@@ -132,7 +137,7 @@ def gru_step(
 def _coupled(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     i = _sigmoid(bi + Wix @ x + Wih @ h + Wic @ c)
     c = (1 - i) * c + i * np.tanh(bc + Wcx @ x + Wch @ h)
-    return _sigmoid(bo + Wox @ x + Woh @ h + Woc @ c) * np.tanh(c)
+    return _sigmoid(bo + Wox @ x + Woh @ h + Woc @ c) * np.tanh(c), c
 
 
 @cell(("h", "c"), reference=_coupled)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dynet_ops.recurrent import CELLS
 
 from .dropout import Vertical
+from .registry import register
 
 
+@register()
 class GRUBuilder(Vertical):
     r"""A network of gated recurrent units.
 

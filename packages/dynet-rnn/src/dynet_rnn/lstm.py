@@ -30,9 +30,43 @@ from dynet_ops.recurrent import CELLS
 
 from .dropout import Variational
 from .layers import Layers
+from .registry import Step, register
 from .state import RNNState
 
 
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def _vanilla(forget_bias: float) -> Step:
+    """The step in numpy."""
+
+    def step(x, h, c, Wx, Wh, b):
+        return _of_gates(b + Wx @ x + Wh @ h, c, forget_bias, lambda c: c)
+
+    return step
+
+
+def _of_gates(gates, c, forget_bias, normal):
+    i, f, o, g = np.split(gates, 4)
+    c = _sigmoid(f + forget_bias) * c + _sigmoid(i) * np.tanh(g)
+    return _sigmoid(o) * np.tanh(normal(c)), c
+
+
+def _normalised(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
+    def norm(v, g, b):
+        return g * (v - v.mean(0)) / v.std(0) + b
+
+    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # there is none before the first step
+    return _of_gates(b + norm(Wx @ x, gx, bx) + recurring, c, 1.0, lambda c: norm(c, gc, bc))
+
+
+def _sparse(forget_bias: float) -> Step:
+    step = _vanilla(forget_bias)
+    return lambda x, h, c, Wx, Wh, b, Mx, Mh: step(x, h, c, Wx * Mx, Wh * Mh, b)
+
+
+@register(({"forget_bias": 0.25}, _vanilla(0.25)), ({"ln_lstm": True}, _normalised))
 class VanillaLSTMBuilder(Variational):
     r"""A network of long short-term memories with separate gates and without peepholes.
 
@@ -155,6 +189,7 @@ def checked_share(name: str, share: Number) -> float:
     return float(share)
 
 
+@register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(1.0))
 class SparseLSTMBuilder(VanillaLSTMBuilder):
     r"""A `VanillaLSTMBuilder` whose small weights can be pruned: it computes with :math:`W \circ M`, M of 0 and 1.
 
@@ -219,6 +254,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
             mask = mask[part.type.total :]
 
 
+@register()
 class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     """The same network as `VanillaLSTMBuilder`: in DyNet 2.1 the form whose step is one operation, as here all are."""
 
@@ -249,6 +285,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         return found, self._layers([[noise(e, self._noise) for e in layer] for layer in found])
 
 
+@register()
 class CoupledLSTMBuilder(Variational):
     r"""A network of long short-term memories whose forget gate is 1 - i, with peepholes.
 
@@ -348,6 +385,7 @@ _KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
 EXPLAIN.append(_other_meaning)
 
 
+@register()
 class FastLSTMBuilder(Variational):
     r"""A network of long short-term memories whose forget gate is 1 - i.
 

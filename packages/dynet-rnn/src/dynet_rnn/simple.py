@@ -5,8 +5,10 @@ from __future__ import annotations
 from dynet_ops.recurrent import CELLS
 
 from .dropout import Variational
+from .registry import register
 
 
+@register()
 class SimpleRNNBuilder(Variational):
     r"""A recurrent network with the hyperbolic tangent.
 

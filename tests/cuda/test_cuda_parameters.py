@@ -11,7 +11,6 @@ import tvm_ffi
 import dynet as dy
 from dynet_core import device
 from dynet_core.dlpack import _kept
-from dynet_optim import state
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -79,18 +78,18 @@ def test_a_copy_cannot_be_mistaken_for_the_memory():
 def test_what_is_saved_on_the_gpu_is_loaded_on_the_cpu(tmp_path):
     model, weight, table, trainer = trained()
     model.save(str(tmp_path / "model"))
-    state.save(trainer, tmp_path / "trainer")
+    trainer.save(tmp_path / "trainer")
     expected = [weight.as_array(), table.as_array(), weight.grad_as_array(), table.grad_as_array()]
     with device.use(None):
         model, weight, table, trainer = trained()
         model.populate(str(tmp_path / "model"))
-        state.populate(trainer, tmp_path / "trainer")
+        trainer.populate(tmp_path / "trainer")
         actual = [weight.as_array(), table.as_array(), weight.grad_as_array(), table.grad_as_array()]
         np.testing.assert_equal(actual, expected)
         trainer.update()
         expected = [weight.as_array(), table.as_array()]
     model, weight, table, trainer = trained()
-    state.populate(trainer, tmp_path / "trainer")
+    trainer.populate(tmp_path / "trainer")
     trainer.update()
     for one, other in zip([weight.as_array(), table.as_array()], expected):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

@@ -61,7 +61,7 @@ class _Pickler(_PythonPickler):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.makers[name_of(func)] = type(obj)
-        super().save_reduce(func, *arguments, obj=obj, **named)
+        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)  # as a function: super() would recur in C
 
     def _save_name(self, module: str, name: str, obj: Any) -> None:
         self.save(module)

@@ -65,4 +65,4 @@ def test_a_graph_is_renewed_by_a_finalizer_at_the_end_of_python():
         sys.late = Late()
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("Graph\n")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("ComputationGraph\n")

@@ -168,7 +168,9 @@ def test_an_op_may_not_take_anothers_name():
     def tanh(x: Expression) -> Expression:
         return x
 
-    with pytest.raises(ArgumentError, match="^tanh: dynet_ops.elementwise has an op of this name: give the new one"):
+    with pytest.raises(
+        ArgumentError, match="^tanh: dynet_ops.elementwise.functions has an op of this name: give the new one"
+    ):
         elementwise(reference=None)(tanh)
 
 

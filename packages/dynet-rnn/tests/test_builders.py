@@ -13,7 +13,7 @@ import dynet_core
 import dynet_ops
 import dynet_rnn as rnn
 from dynet_core import ArgumentError, FileFormatError, ParameterCollection, config, renew_cg
-from dynet_rnn import lstm
+from dynet_rnn import lstm_builder
 
 GATE = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN,)]
 PEEPHOLES = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN,)]
@@ -98,9 +98,9 @@ def test_a_copy_from_the_spec(name):
 @pytest.fixture
 def choice(monkeypatch):
     """Says what LSTMBuilder means."""
-    lstm._warn_of_name.cache_clear()
+    lstm_builder._warn_of_name.cache_clear()
     yield lambda kind: monkeypatch.setattr(config.PARAMS, "lstm_builder", kind)
-    lstm._warn_of_name.cache_clear()
+    lstm_builder._warn_of_name.cache_clear()
 
 
 def test_lstm_builder_is_the_manuals_and_says_so_once(choice):

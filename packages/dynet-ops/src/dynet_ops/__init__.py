@@ -1,82 +1,48 @@
 """Every operation of DyNet, each defined in one place."""
 
-from . import (
-    activations,
-    as_methods,
-    circular,
-    constants,
-    contraction,
-    convolution,
-    cumulative,
-    dropouts,
-    elementwise,
-    extremes,
-    folding,
-    gradients,
-    graph_inputs,  # noqa: F401  # dy.cg().inputMatrixLiteral
-    hinge_losses,
-    hyperbolic,
-    indexing,  # noqa: F401  # what x[...] means
-    inputs,
-    joining,
-    linear_algebra,
-    logsumexps,
-    losses,
-    matrix,
-    max_dims,
-    moments,
-    norm,
-    picking,
-    powers,
-    probability,
-    random,
-    recurrent,  # noqa: F401
-    reduce,
-    reduce_dims,
-    rounding,
-    selection,
-    shape,
-    simplex,
-    sums,
-    trigonometry,
-    vanilla_lstm,
-)
-from .activations import *
-from .arithmetic import *
-from .circular import *
-from .constants import *
-from .contraction import *
-from .convolution import *
-from .cumulative import *
-from .dropouts import *
-from .elementwise import *
-from .extremes import *
-from .folding import *
-from .gradients import *
-from .hinge_losses import *
-from .hyperbolic import *
-from .inputs import *
-from .joining import *
-from .linear_algebra import *
-from .logsumexps import *
-from .losses import *
-from .matrix import *
-from .max_dims import *
-from .moments import *
-from .norm import *
-from .picking import *
-from .powers import *
-from .probability import *
-from .random import *
-from .reduce import *
-from .reduce_dims import *
-from .rounding import *
-from .selection import *
-from .shape import *
-from .simplex import *
-from .sums import *
-from .trigonometry import *
-from .vanilla_lstm import *
+from . import as_methods
+from .elementwise.activations import *
+from .elementwise.arithmetic import *
+from .elementwise.extremes import *
+from .elementwise.functions import *
+from .elementwise.hyperbolic import *
+from .elementwise.powers import *
+from .elementwise.rounding import *
+from .elementwise.trigonometry import *
+from .input import graph_inputs as graph_inputs  # dy.cg().inputMatrixLiteral
+from .input.constants import *
+from .input.inputs import *
+from .input.lookups import *
+from .input.tensors import *
+from .loss.distances import *
+from .loss.hinge import *
+from .loss.simplex import *
+from .loss.softmax import *
+from .matrix.circular import *
+from .matrix.contraction import *
+from .matrix.convolution import *
+from .matrix.linear_algebra import *
+from .matrix.products import *
+from .network import recurrent as recurrent
+from .network.norm import *
+from .network.vanilla_lstm import *
+from .network.vanilla_lstm_state import *
+from .random.draws import *
+from .random.dropout import *
+from .reduce.columns import *
+from .reduce.cumulative import *
+from .reduce.dims import *
+from .reduce.folding import *
+from .reduce.largest import *
+from .reduce.logsumexp import *
+from .reduce.moments import *
+from .reduce.sums import *
+from .select import indexing as indexing  # what x[...] means
+from .select.picking import *
+from .select.selection import *
+from .shape.gradients import *
+from .shape.joining import *
+from .shape.layout import *
 
 __all__ = [
     "abs", "acos", "acosh", "add", "affine_transform", "argmax", "asin", "asinh", "atan", "atanh", "average",

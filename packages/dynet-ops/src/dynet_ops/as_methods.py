@@ -11,9 +11,9 @@ from dynet_core.op import OPS
 from dynet_core.parameter import LookupParameters, Parameters
 from dynet_core.record import two_operands
 
-from .matrix import affine_signature
+from .matrix.products import affine_signature
 from .other_names import OPERATIONS
-from .shape import transpose
+from .shape.layout import transpose
 from .stated import operand_names
 
 METHODS = """

@@ -7,13 +7,14 @@ from .lstm import (
     CompactVanillaLSTMBuilder,
     CoupledLSTMBuilder,
     FastLSTMBuilder,
-    LSTMBuilder,
     SparseLSTMBuilder,
     VanillaLSTMBuilder,
 )
+from .lstm_builder import LSTMBuilder
 from .simple import SimpleRNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
-from .state import RNNState, StackedRNNState
+from .stacked import StackedRNNState
+from .state import RNNState
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 __all__ = [

@@ -9,8 +9,8 @@ from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
-from dynet_ops.joining import concatenate
 from dynet_ops.operands import checked_size
+from dynet_ops.shape.joining import concatenate
 
 from .base import _RNNBuilder, described
 from .state import RNNState

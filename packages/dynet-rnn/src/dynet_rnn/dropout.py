@@ -8,9 +8,9 @@ from dynet_core.annotations import Index, Number
 from dynet_core.dim import checked_batch
 from dynet_core.expression import Expression
 from dynet_core.graph import current
-from dynet_ops.arithmetic import cmult
-from dynet_ops.constants import ones
-from dynet_ops.dropouts import checked_probability, dropout
+from dynet_ops.elementwise.arithmetic import cmult
+from dynet_ops.input.constants import ones
+from dynet_ops.random.dropout import checked_probability, dropout
 
 from .base import _RNNBuilder
 from .state import RNNState, Run

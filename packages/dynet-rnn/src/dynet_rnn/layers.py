@@ -12,8 +12,8 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.graph import Draft
-from dynet_ops.cells import Cell, Previous, sequence_signature
 from dynet_ops.layouts import of_rank
+from dynet_ops.network.cells import Cell, Previous, sequence_signature
 
 START: Previous = ()
 

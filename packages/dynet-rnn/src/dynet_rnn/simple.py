@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynet_ops.recurrent import CELLS
+from dynet_ops.network.recurrent import CELLS
 
 from .dropout import Variational
 from .registry import register

@@ -19,13 +19,13 @@ from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
 from dynet_core.record import graph_of
-from dynet_ops.constants import constant
-from dynet_ops.joining import concatenate, concatenate_to_batch
-from dynet_ops.matrix import affine_transform
+from dynet_ops.input.constants import constant
+from dynet_ops.loss.softmax import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
+from dynet_ops.matrix.products import affine_transform
 from dynet_ops.operands import checked_size
-from dynet_ops.picking import pick_batch_elem, pickrange
-from dynet_ops.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
-from dynet_ops.selection import select_rows
+from dynet_ops.select.picking import pick_batch_elem, pickrange
+from dynet_ops.select.selection import select_rows
+from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
 from .layers import check_vector
 

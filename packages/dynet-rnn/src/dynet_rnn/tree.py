@@ -13,9 +13,9 @@ from dynet_core.graph import Draft, Graph, current
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
-from dynet_ops.constants import zeros
+from dynet_ops.input.constants import zeros
+from dynet_ops.network.trees import child_sum_signature, nary_signature, widened_signature
 from dynet_ops.operands import checked_size
-from dynet_ops.trees import child_sum_signature, nary_signature, widened_signature
 
 from .base import LayersBuilder
 from .layers import check_vector

@@ -13,7 +13,7 @@ from .. import dlpack
 from ..annotations import Array, Number, Path
 from ..checks import checked_flag, checked_number, real_array
 from ..dim import checked_dims
-from ..errors import ArgumentError, GradientError, ShapeError
+from ..errors import ArgumentError, GradientError, ParameterNameError, ShapeError
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import Tensor
@@ -266,3 +266,10 @@ class Trained(Expression):
             self._is_never_trained()
         elif not updated:
             self.set_updated(False)
+
+
+def checked_name(kind: str, name: str) -> str:
+    """A name for something within a collection; DyNet keeps `/` and `_` for itself."""
+    if not isinstance(name, str) or "/" in name or "_" in name:
+        raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
+    return name

@@ -16,7 +16,7 @@ from ..annotations import Array, Dims, Number, Numbers, Path
 from ..checks import checked_flag, checked_number
 from ..device import check_device
 from ..dim import checked_dims
-from ..errors import ArgumentError, FileFormatError, OutOfMemoryError, ParameterNameError
+from ..errors import ArgumentError, FileFormatError, OutOfMemoryError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import Tensor
@@ -24,16 +24,16 @@ from ..hints import Hinted, give_hints
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from ..wording import printable
 from . import summary
-from .base import Trained
+from .base import Trained, checked_name
 from .dense import Parameters
 from .lookup import LookupParameters
+from .other_names import OTHER_NAMES
 
 _loading = threading.local()  # its attribute `floats`, while a file is read, is how many may still be added
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Kind = TypeVar("Kind", bound=Trained)
-LISTS = "model.parameters_list() and model.lookup_parameters_list()"
 Init: TypeAlias = PyInitializer | Numbers | None
 """What initial values may be given by; a text is the name of an initializer."""
 
@@ -135,7 +135,7 @@ class ParameterCollection(Hinted):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
         check_device("add_parameters", device)
         dims = checked_dims("add_parameters", dim, least=0)  # type: ignore[arg-type]  # of None it says what is wrong
-        name = _checked_name("parameter", name)
+        name = checked_name("parameter", name)
         initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
         values = self._initial(initializer, dims, lookup=False)
         return self._add(Parameters(self._unique(self._names, name), dims, values, self))
@@ -155,7 +155,7 @@ class ParameterCollection(Hinted):
         check_device("add_lookup_parameters", device)
         dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
-        name = _checked_name("parameter", name)
+        name = checked_name("parameter", name)
         initializer = initializer_from(init, dims, lookup=True, scale=scale, mean=mean, std=std)
         values = self._initial(initializer, dims, lookup=True)
         stored = (*dims[1:], dims[0])
@@ -172,7 +172,7 @@ class ParameterCollection(Hinted):
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
         """A collection whose parameters are also this one's."""
         child = ParameterCollection(self)
-        child._name = self._unique(self._collection_names, _checked_name("subcollection", name or "")) + "/"
+        child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
@@ -392,39 +392,5 @@ class ParameterCollection(Hinted):
             at._names, at._collection_names = names, collection_names
 
 
-give_hints(
-    ParameterCollection,
-    {
-        **dict.fromkeys(("parameters", "trainable_variables", "weights", "get_weights"), LISTS),
-        **dict.fromkeys(("variables", "trainable_weights"), LISTS),
-        "named_parameters": f"p.name() of each of {LISTS}",
-        "state_dict": "model.save(path)",
-        "save_weights": "model.save(path)",
-        "load_state_dict": "model.populate(path)",
-        "load_weights": "model.populate(path)",
-        "train": "set_dropout of networks, and dy.dropout where you train",
-        "eval": "disable_dropout of networks, and no dy.dropout",
-        "zero_grad": "nothing: trainer.update() leaves no gradients",
-        "add_parameter": "model.add_parameters(dims)",
-        "register_parameter": "model.add_parameters(dims)",
-        "add_lookup_parameter": "model.add_lookup_parameters((rows, dim))",
-        "add_module": "model.add_subcollection(name)",
-        "num_parameters": "model.parameter_count()",
-        "count_params": "model.parameter_count()",
-        "requires_grad_": "model.set_updated(False)",
-        "trainable": "model.set_updated(False)",
-        "summary": "print(model)",
-        **dict.fromkeys(("to", "cuda"), "dynet_config.set_gpu() before import dynet"),
-        "cpu": "p.as_array() of a parameter",
-        **dict.fromkeys(("forward", "predict"), "functions of expressions: a collection has parameters only"),
-        **dict.fromkeys(("fit", "compile"), "a loop: loss.backward(), then trainer.update()"),
-    },
-)
+give_hints(ParameterCollection, OTHER_NAMES)
 Model = ParameterCollection
-
-
-def _checked_name(kind: str, name: str) -> str:
-    """A name for something within a collection; DyNet keeps `/` and `_` for itself."""
-    if not isinstance(name, str) or "/" in name or "_" in name:
-        raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
-    return name

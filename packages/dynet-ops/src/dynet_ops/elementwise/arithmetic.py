@@ -1,0 +1,137 @@
+"""Sums, differences, products and quotients, of expressions and of plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import common_batch, graph_of, two_operands
+from dynet_core.recorder import operator
+from dynet_core.signature import Signature
+
+from ..kinds import OPERATORS, elementwise
+from ..matrix.products import matmul_signature
+from ..with_number import number_of, with_number
+
+_plus = with_number("plus_number", "+", lambda x, c: x + c)
+_times = with_number("times_number", "*", lambda x, c: x * c)
+_from = with_number("from_number", "-", lambda x, c: c - x)
+_over = with_number("over_number", "/", lambda x, c: x / c)
+_into = with_number("into_number", "/", lambda x, c: c / x)
+
+
+def _minus(x: Expression, number: Any) -> Expression:
+    """x - c is recorded as x + -c."""
+    graph_of("-", (x,))
+    return _plus(x, -number_of("-", number))
+
+
+@elementwise(reference=np.add, scalars=True, with_number=_plus, operator="+")
+def add(a: Expression, b: Expression) -> Expression:
+    """The sum of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> (inputVector([1, 2]) + inputVector([3, 4])).value()
+    [4.0, 6.0]
+    """
+    return a + b
+
+
+@elementwise(reference=np.subtract, scalars=True, with_number=_minus, operator="-")
+def subtract(a: Expression, b: Expression) -> Expression:
+    """The difference of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> (inputVector([1, 2]) - inputVector([3, 5])).value()
+    [-2.0, -3.0]
+    """
+    return a - b
+
+
+@elementwise(reference=np.multiply, scalars=True, operator="*")
+def cmult(x: Expression, y: Expression) -> Expression:
+    """The product of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> cmult(inputVector([1, 2]), inputVector([3, 4])).value()
+    [3.0, 8.0]
+    """
+    return x * y
+
+
+@elementwise(reference=np.divide, domain=(0.5, 2.0), scalars=True, with_number=_over, operator="/")
+def cdiv(x: Expression, y: Expression) -> Expression:
+    """The quotient of two expressions, element by element; sizes of 1 are broadcast.
+
+    >>> cdiv(inputVector([1, 2]), inputVector([4, 4])).value()
+    [0.25, 0.5]
+    """
+    return x / y
+
+
+def colwise_add(x: Expression, y: Expression) -> Expression:
+    """A vector added to each column of a matrix, z_ij = x_ij + y_i; a batch of 1 goes with any other.
+
+    Args:
+        x: a matrix of m rows.
+        y: a vector of m elements.
+
+    >>> colwise_add(inputTensor([[1, 2], [3, 4]]), inputVector([10, 20])).npvalue()
+    array([[11., 12.],
+           [23., 24.]], dtype=float32)
+    """
+    graph_of("colwise_add", (x, y))
+    common_batch("colwise_add", (x.type, y.type))
+    rows = x.type.rows
+    if len(x.type.dims) > 2 or y.type.dims not in ((rows,), (rows, 1)):
+        raise ShapeError(
+            f"colwise_add: x is {x.type!r}, y is {y.type!r}: a matrix and a vector as long as its columns are needed"
+        )
+    return add(x, y)
+
+
+colwise_add = register(
+    colwise_add,
+    reference=lambda x, y: x.reshape(len(y), -1) + y.reshape(-1, 1) if x.ndim > 1 else x + y,
+    samples=[
+        Sample([((3, 5), 1), ((3,), 1)]),
+        Sample([((17, 2), 3), ((17,), 1)]),
+        Sample([((1, 4), 1), ((1,), 2)]),
+        Sample([((33, 3), 2), ((33,), 2)]),
+        Sample([((5,), 2), ((5,), 1)]),
+        Sample([((7,), 3), ((7,), 3)]),
+    ],
+)
+
+
+def _scales(a: Dim, b: Dim) -> bool:
+    """Whether `*` is no matrix product: a single number multiplies every element."""
+    matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
+    return not matrices and (a.size == 1 or b.size == 1)
+
+
+def _product(a: Dim, b: Dim) -> Signature:
+    return OPERATORS["*"].signature_of(a, b) if _scales(a, b) else matmul_signature(a, b)
+
+
+def _repeated_product(a: Expression, b: Expression) -> Expression | None:
+    return OPERATORS["*"].repeating(a, b) if _scales(a.type, b.type) else None
+
+
+_multiply = two_operands("*", _product, _repeated_product, _times)
+
+
+def _install() -> None:
+    """Give expressions their operators."""
+    plus, less, divided = (OPERATORS[sign].record() for sign in "+-/")
+    operator("add", plus, _plus, _plus, plus, _plus)
+    operator("subtract", less, _plus, _from, less, _from)
+    operator("multiply", _multiply, _times, _times, _multiply, _times)
+    operator("true_divide", divided, _over, _into, divided, _into)
+
+
+_install()
+
+__all__ = ["add", "cdiv", "cmult", "colwise_add", "subtract"]

@@ -1,0 +1,94 @@
+"""The larger and the smaller of expressions, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import graph_of
+from dynet_kernels import formula as f
+
+from ..kinds import elementwise, lined_up
+from ..layouts import Rank, broadcast, longest
+from ..operands import listed
+
+
+@elementwise(reference=np.minimum)
+def bmin(x: Expression, y: Expression) -> Expression:
+    """The smaller of two expressions, element by element; sizes of 1 are broadcast.
+
+    Where both are equal, y gets the gradient. NaN in either gives NaN.
+
+    >>> bmin(inputVector([1, 4]), inputVector([3, 2])).value()
+    [1.0, 2.0]
+    """
+    return f.minimum(x, y)
+
+
+@elementwise(reference=np.maximum)
+def bmax(x: Expression, y: Expression) -> Expression:
+    """The larger of two expressions, element by element; sizes of 1 are broadcast.
+
+    Where both are equal, y gets the gradient. NaN in either gives NaN.
+
+    >>> bmax(inputVector([1, 4]), inputVector([3, 2])).value()
+    [3.0, 4.0]
+    """
+    return f.maximum(x, y)
+
+
+@elementwise(reference=np.maximum)
+def larger(x: Expression, y: Expression) -> Expression:
+    """One step of emax: as bmax, but of equals the first gets the gradient."""
+    return f.maximum(y, x)  # of equals, the second
+
+
+def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
+    """Expressions that a user gave in a list, and the shape to which they are broadcast."""
+    found = listed(name, xs)
+    graph_of(name, found)
+    return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)
+
+
+def emax(xs: Iterable[Expression]) -> Expression:
+    """The largest of any number of expressions, element by element; shapes are broadcast.
+
+    The first of equals gets the gradient.
+
+    >>> emax([inputVector([1, 4]), inputVector([3, 2]), inputVector([2, 3])]).value()
+    [3.0, 4.0]
+    """
+    xs, _ = checked_together("emax", xs)
+    while len(xs) > 1:  # neighbours first, so that the graph grows no deeper than it must
+        paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
+        xs = [*paired, *xs[len(paired) * 2 :]]
+    return xs[0]
+
+
+SEVERAL = [
+    Sample([((3, 2), 1), ((3,), 2)], as_list=True),
+    Sample([((3,), 1)], as_list=True),
+    Sample([((17,), 2), ((17,), 2), ((17,), 2)], as_list=True),
+    Sample([((5, 3), 1), ((5, 3), 4)], as_list=True),
+    Sample([((1,), 1)] * 9, as_list=True),
+    Sample([((4,), 3), ((4,), 1), ((1,), 1)], as_list=True),
+    Sample([((37,), 1)] * 4, as_list=True),
+    Sample([((1, 4), 2), ((3, 1), 1)], as_list=True),
+    Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
+    Sample([((5, 1), 2)], as_list=True),
+]
+emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
+
+
+def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    result = arrays[0]
+    for array in arrays[1:]:
+        result = pair(result, array)
+    return result
+
+
+__all__ = ["bmax", "bmin", "emax"]

@@ -1,0 +1,75 @@
+"""Powers, as a function and as the operator."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.expression import Expression
+from dynet_core.record import one_operand
+from dynet_core.signature import Signature
+from dynet_core.templates import with_templates
+from dynet_kernels import formula as f
+
+from ..kinds import OPERATORS, by_plain_dims, elementwise, elementwise_signature
+from ..layouts import shortest
+from ..operands import checked_expression
+from ..with_number import number_of, with_number
+from .functions import cube, square
+
+_to_number = with_number("pow_number", "pow", lambda x, c: f.power(x, c), rank=shortest)
+_of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
+
+
+def _easy(op: Callable) -> Callable[[Expression], Expression]:
+    """The power that is an op of its own, shaped as powers are."""
+
+    @by_plain_dims
+    def signature_of(dim: Dim) -> Signature:
+        return elementwise_signature(op.__name__, ("x",), ("x",), (dim,), rank=shortest)
+
+    return one_operand("pow", signature_of)
+
+
+_EASY = {2.0: _easy(square), 3.0: _easy(cube)}
+
+
+def _with_number(name: str, x: Expression, exponent) -> Expression:
+    checked_expression(name, x)
+    number = number_of(name, exponent)
+    return _EASY[number](x) if number in _EASY else _to_number(x, number)
+
+
+def _with_base(x: Expression, base) -> Expression:
+    return _of_number(x, number_of("**", base))
+
+
+@elementwise(
+    reference=np.power,
+    domain=(0.2, 2.5),
+    rank=shortest,
+    scalars=True,
+    with_number=functools.partial(_with_number, "pow"),
+    operator="**",
+    operator_with_number=functools.partial(_with_number, "**"),
+)
+def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
+    """x to the power of y, element by element; sizes of 1 are broadcast, and y may be a number. As x ** y.
+
+    A negative number to the power of one that is not whole is NaN. The result has no trailing 1s.
+
+    >>> pow(inputVector([2, 3]), inputVector([3, 2])).value()
+    [8.0, 9.0]
+    >>> (inputVector([4, 9]) ** 0.5).value()
+    [2.0, 3.0]
+    """
+    return f.power(x, y)
+
+
+Expression.__pow__ = with_templates(OPERATORS["**"].record())  # type: ignore[method-assign]
+Expression.__rpow__ = _with_base  # type: ignore[method-assign]
+
+__all__ = ["pow"]

@@ -1,0 +1,119 @@
+"""Functions that round each element, with the gradient of a step or of a straight line."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.expression import Expression
+from dynet_core.op import Function, Sample, register
+from dynet_core.record import one_operand
+from dynet_core.signature import Signature, Step, View, copy_step
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..kinds import by_plain_dims
+
+ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
+
+
+def checked_gradient_mode(name: str, mode) -> str:
+    """Which of the two gradients a user wants."""
+    if not isinstance(mode, str):
+        raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {type(mode).__name__} {mode!r:.40}")
+    if mode not in (ZERO, STRAIGHT_THROUGH):
+        raise ArgumentError(f"{name}: gradient_mode must be {ZERO!r} or {STRAIGHT_THROUGH!r}, not {mode!r:.40}")
+    return mode
+
+
+def _rounding(name: str, formula: Callable) -> dict[str, Callable[[Expression], Expression]]:
+    """The recording functions of a way of rounding, for each gradient."""
+    KERNELS.add(name, Rule(("y", "x"), {"y": formula}))
+
+    def signature_of(passes: bool, dim: Dim) -> Signature:
+        return Signature(
+            dim,
+            operands=1,
+            passes=passes,
+            views=[View(SELF), View(0)],
+            forward=[Step(name, (dim.total,))],
+            backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)] if passes else [],
+        )
+
+    return {
+        mode: one_operand(name, by_plain_dims(functools.partial(signature_of, mode == STRAIGHT_THROUGH)))
+        for mode in (ZERO, STRAIGHT_THROUGH)
+    }
+
+
+def _enter(function: Function, reference: Callable) -> Function:
+    return register(
+        function,
+        elementwise=True,
+        reference=lambda x, gradient_mode=ZERO: reference(x),
+        differentiated_as=lambda x, gradient_mode=ZERO: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
+        samples=[
+            Sample([((1,), 1)]),
+            Sample([((17,), 1)], {"gradient_mode": STRAIGHT_THROUGH}),
+            Sample([((5, 3), 2)], {"gradient_mode": ZERO}),
+            Sample([((33,), 3)], {"gradient_mode": STRAIGHT_THROUGH}),
+        ],
+    )
+
+
+_floor = _rounding("floor", lambda x: f.floor(x))
+
+
+def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
+    """The largest whole number not above each element.
+
+    Args:
+        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result as it is.
+
+    >>> floor(inputVector([-1.5, 2.5])).value()
+    [-2.0, 2.0]
+    """
+    return _floor[checked_gradient_mode("floor", gradient_mode)](x)
+
+
+_ceil = _rounding("ceil", lambda x: f.ceil(x))
+
+
+def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
+    """The smallest whole number not below each element.
+
+    Args:
+        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result as it is.
+
+    >>> ceil(inputVector([-1.5, 2.5])).value()
+    [-1.0, 3.0]
+    """
+    return _ceil[checked_gradient_mode("ceil", gradient_mode)](x)
+
+
+_round = _rounding("round", lambda x: f.round(x))
+
+
+def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
+    """The whole number nearest to each element; halves are rounded away from zero.
+
+    Args:
+        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result as it is.
+
+    >>> round(inputVector([-1.5, 0.4, 2.5])).value()
+    [-2.0, 0.0, 3.0]
+    """
+    return _round[checked_gradient_mode("round", gradient_mode)](x)
+
+
+floor = _enter(floor, np.floor)
+ceil = _enter(ceil, np.ceil)
+round = _enter(round, lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
+
+__all__ = ["ceil", "floor", "round"]

@@ -1,0 +1,78 @@
+"""Trigonometric functions of each element and their inverses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynet_core.expression import Expression
+from dynet_kernels import formula as f
+
+from ..kinds import elementwise
+
+LIMIT = 2.0**27  # of angles: see dynet_kernels.trigonometry
+
+
+@elementwise(reference=np.sin, limit=LIMIT)
+def sin(x: Expression) -> Expression:
+    """Sine of each element, an angle in radians.
+
+    Exact to the last digits of a float32 up to |x| = 2^27; of larger angles, between which float32s leave out more
+    than a turn, it is that of 0.
+
+    >>> sin(inputVector([0.0, 1.0])).npvalue().round(4)
+    array([0.    , 0.8415], dtype=float32)
+    """
+    return f.sin(x)
+
+
+@elementwise(reference=np.cos, limit=LIMIT)
+def cos(x: Expression) -> Expression:
+    """Cosine of each element, an angle in radians; up to |x| = 2^27, as `sin`.
+
+    >>> cos(inputVector([0.0, 1.0])).npvalue().round(4)
+    array([1.    , 0.5403], dtype=float32)
+    """
+    return f.cos(x)
+
+
+@elementwise(reference=np.tan, limit=LIMIT, domain=(-1.2, 1.2))
+def tan(x: Expression) -> Expression:
+    """Tangent of each element, an angle in radians; up to |x| = 2^27, as `sin`.
+
+    >>> tan(inputVector([0.0, 1.0])).npvalue().round(4)
+    array([0.    , 1.5574], dtype=float32)
+    """
+    return f.tan(x)
+
+
+@elementwise(reference=np.arcsin, domain=(-0.9, 0.9))
+def asin(x: Expression) -> Expression:
+    """Inverse sine of each element, between -pi/2 and pi/2; NaN outside [-1, 1].
+
+    >>> asin(inputVector([0.0, 1.0])).npvalue().round(4)
+    array([0.    , 1.5708], dtype=float32)
+    """
+    return f.asin(x)
+
+
+@elementwise(reference=np.arccos, domain=(-0.9, 0.9))
+def acos(x: Expression) -> Expression:
+    """Inverse cosine of each element, between 0 and pi; NaN outside [-1, 1].
+
+    >>> acos(inputVector([1.0, 0.0])).npvalue().round(4)
+    array([0.    , 1.5708], dtype=float32)
+    """
+    return f.acos(x)
+
+
+@elementwise(reference=np.arctan)
+def atan(x: Expression) -> Expression:
+    """Inverse tangent of each element, between -pi/2 and pi/2.
+
+    >>> atan(inputVector([0.0, 1.0])).npvalue().round(4)
+    array([0.    , 0.7854], dtype=float32)
+    """
+    return f.atan(x)
+
+
+__all__ = ["acos", "asin", "atan", "cos", "sin", "tan"]

@@ -1,0 +1,81 @@
+"""Tensors of one number, which a kernel writes."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from dynet_core.annotations import Dims, Index, Number, Numbers
+from dynet_core.dim import Dim, checked_batch, checked_dims
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.graph import draft
+from dynet_core.record import append
+from dynet_core.signature import Signature, Step, View
+from dynet_core.signature import constant as number_view
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from .given import enter, real_array
+
+
+def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
+    """A tensor of zeros.
+
+    >>> zeros((2,)).value()
+    [0.0, 0.0]
+    """
+    return _constant("zeros", dim, 0.0, batch_size)
+
+
+def ones(dim: Dims, batch_size: Index = 1) -> Expression:
+    """A tensor of ones.
+
+    >>> ones((2,)).value()
+    [1.0, 1.0]
+    """
+    return _constant("ones", dim, 1.0, batch_size)
+
+
+def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
+    """A tensor whose elements are all `val`.
+
+    >>> constant((2,), 3).value()
+    [3.0, 3.0]
+    """
+    return _constant("constant", dim, val, batch_size)
+
+
+KERNELS.add("constant", Rule(("y", "c"), {"y": lambda c: c}, numbers=("c",)))
+
+
+@functools.cache
+def _constant_signature(name: str, dim: Dim) -> Signature:
+    step = Step("constant", (dim.total,))
+    return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), number_view(0)], forward=[step])
+
+
+def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
+    """A tensor of one number, which a kernel writes: only the number is kept among the inputs."""
+    whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
+    value = real_array(name, val)
+    if value.size != 1:
+        raise ShapeError(f"{name}: expected one number, got {value.size}")
+    graph = draft()
+    return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
+
+
+_SHAPES = {"dim": 1}, {"dim": (17,)}, {"dim": (5, 3), "batch_size": 2}, {"dim": [2, 1, 4], "batch_size": 3}
+zeros = enter(zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True)
+zeroes = zeros
+ones = enter(ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True)
+constant = enter(
+    constant,
+    lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
+    *[{"val": val, **shape} for val, shape in zip((2.5, -3, 0, np.float32(0.5)), _SHAPES)],
+    repeats=True,
+)
+
+__all__ = ["constant", "ones", "zeroes", "zeros"]

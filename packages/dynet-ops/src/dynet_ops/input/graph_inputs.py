@@ -1,0 +1,66 @@
+"""Inputs as methods of the graph, `dy.cg()`, as DyNet's Python has them for its own use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from dynet_core.annotations import Dims, Index, Number, Numbers
+from dynet_core.api import ComputationGraph
+from dynet_core.checks import checked_indices, checked_number
+from dynet_core.device import check_device
+from dynet_core.dim import checked_batch, checked_dims
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.graph import Graph
+
+from .given import real_array
+from .tensors import inputTensorTranspose
+
+
+def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression:
+    """A tensor from numbers in the order in which they are stored, like `inputTensorTranspose`.
+
+    >>> dy.cg().inputMatrixLiteral([1, 2, 3, 4], (2, 2)).npvalue()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    check_device("inputMatrixLiteral", device)
+    return inputTensorTranspose(v, d, batch_size)
+
+
+def inputSparseTensor(
+    graph: Graph,
+    idxs: Iterable[Index],
+    v: Numbers,
+    dim: Dims,
+    batch_size: Index = 1,
+    defval: Number = 0.0,
+    device: str = "",
+) -> Expression:
+    """A tensor given by some of its numbers; `idxs` are their places in the order in which they are stored.
+
+    Args:
+        defval: all other numbers.
+
+    Raises:
+        OutOfRangeError: a place is not within the tensor.
+
+    >>> dy.cg().inputSparseTensor([0, 3], [5, 6], (2, 2)).npvalue()
+    array([[5., 0.],
+           [0., 6.]], dtype=float32)
+    """
+    name = "inputSparseTensor"
+    check_device(name, device)
+    dims, batch = checked_dims(name, dim), checked_batch(name, batch_size)
+    array = np.full(int(np.prod(dims)) * batch, checked_number(name, defval), np.float32)
+    places, numbers = checked_indices(name, idxs, array.size, f"a tensor of {dims} x {batch}"), real_array(name, v)
+    if numbers.shape != (len(places),):
+        raise ShapeError(f"{name}: {numbers.size} values for {len(places)} indices")
+    array[places] = numbers
+    return inputTensorTranspose(array, dims, batch)
+
+
+ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]
+ComputationGraph.inputSparseTensor = inputSparseTensor  # type: ignore[attr-defined]

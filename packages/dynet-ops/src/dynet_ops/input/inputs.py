@@ -1,0 +1,173 @@
+"""Values from outside the graph: numbers, vectors and matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from dynet_core.annotations import Dims, Index, Number, Numbers
+from dynet_core.checks import checked_index
+from dynet_core.device import check_device
+from dynet_core.dim import Dim, checked_dims
+from dynet_core.errors import (
+    ShapeError,
+)
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.parameter import const_parameter as const_parameter
+from dynet_core.parameter import parameter as parameter
+from dynet_core.record import graph_of
+from dynet_core.recorder import describe, function
+
+from .given import NUMBERS, add_input, enter, filled, flat, input_signature, numbers, real_array, stored
+
+
+def inputVector(v: Iterable[Number], device: str = "") -> Expression:
+    """A vector of given values.
+
+    Args:
+        v: numbers, or an array of one dimension; none give a vector of size 0, of which sums are 0.
+        device: "CPU" or the device in use.
+
+    >>> inputVector([1, 2, 3]).value()
+    [1.0, 2.0, 3.0]
+    """
+    if device != "":
+        check_device("inputVector", device)
+    array = numbers("inputVector", v)
+    dim = Dim.of((array.size,))
+    if array.size:
+        _vector.enter((array.size,), input_signature(dim).at, dim)
+        _vector_of_array.enter((1, array.size, 0, 0, 0), input_signature(dim).at, dim)
+    return add_input(array, dim)
+
+
+_vector_of_array = function("array", inputVector)
+_vector = function("vector", _vector_of_array)
+inputVector = describe(_vector, inputVector)
+
+
+def scalarInput(s: Number, device: str = "") -> Expression:
+    """A single number.
+
+    Args:
+        s: the number.
+        device: "CPU" or the device in use.
+
+    >>> scalarInput(2.5).value()
+    2.5
+    """
+    if device != "":
+        check_device("scalarInput", device)
+    array = real_array("scalarInput", s)
+    if array.size != 1:
+        raise ShapeError(f"scalarInput: expected one number, got {array.size}")
+    return add_input(array, _NUMBER)
+
+
+_NUMBER = Dim.of((1,))
+_scalar = function("scalar", scalarInput)
+_scalar.enter((1,), input_signature(_NUMBER).at, _NUMBER)
+scalarInput = describe(_scalar, scalarInput)
+
+
+def vecInput(dim: Index, device: str = "") -> Expression:
+    """A vector of `dim` zeros, to be given values by `set`.
+
+    Args:
+        dim: the size.
+        device: "CPU" or the device in use.
+
+    >>> x = vecInput(2)
+    >>> x.set([3, 4])
+    >>> x.value()
+    [3.0, 4.0]
+    """
+    if device != "":
+        check_device("vecInput", device)
+    (size,) = checked_dims("vecInput", (checked_index("vecInput", dim),))
+    return add_input(filled("vecInput", (size,), 0.0), Dim.of((size,)))
+
+
+def matInput(d1: Index, d2: Index) -> Expression:
+    """A matrix of zeros, to be given values by `set`, column by column.
+
+    >>> x = matInput(2, 2)
+    >>> x.set([1, 2, 3, 4])
+    >>> x.npvalue()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    dims = checked_dims("matInput", (d1, d2))
+    return add_input(filled("matInput", dims, 0.0), Dim.of(dims))
+
+
+def inputMatrix(v: Numbers, d: Dims) -> Expression:
+    """A tensor of dimensions d from a flat list, column by column.
+
+    >>> inputMatrix([1, 2, 3, 4, 5, 6], (2, 3)).npvalue()
+    array([[1., 3., 5.],
+           [2., 4., 6.]], dtype=float32)
+    """
+    dim = Dim.of(checked_dims("inputMatrix", d))
+    array = flat("inputMatrix", v)
+    if array.size != dim.size:
+        raise ShapeError(f"inputMatrix: {array.size} values for a matrix of {dim!r}")
+    return add_input(array, dim)
+
+
+def to_device(e: Expression, device_str: str) -> Expression:
+    """e itself: everything is computed on one device, "CPU" unless a GPU was asked for.
+
+    Args:
+        e: any expression.
+        device_str: "CPU" or the device in use.
+
+    Raises:
+        DeviceError: another device is named.
+
+    >>> to_device(inputVector([1, 2]), "CPU").value()
+    [1.0, 2.0]
+    """
+    graph_of("to_device", (e,))
+    check_device("to_device", device_str)
+    return e
+
+
+enter(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
+vecInput = enter(
+    vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130}, repeats=True
+)
+matInput = enter(
+    matInput,
+    lambda d1, d2: np.zeros((d1, d2, 1)),
+    {"d1": 1, "d2": 1},
+    {"d1": 1, "d2": 7},
+    {"d1": 5, "d2": 1},
+    {"d1": 33, "d2": 3},
+    repeats=True,
+)
+enter(
+    inputVector,
+    lambda v: np.reshape(v, (-1, 1)),
+    {"v": [1]},
+    {"v": [1, -2.5, 3]},
+    {"v": (4, 5)},
+    {"v": NUMBERS},
+)
+enter(
+    inputMatrix,
+    lambda v, d: stored(v, d),
+    {"v": [1], "d": (1, 1)},
+    {"v": [1, 2.5, 3, 4, 5, 6], "d": (2, 3)},
+    {"v": NUMBERS, "d": [5, 1, 6]},
+    {"v": NUMBERS[:17], "d": (17,)},
+)
+to_device = register(
+    to_device,
+    reference=lambda e, device_str: e,
+    samples=[Sample([shape], {"device_str": ""}) for shape in (((1,), 1), ((17,), 1), ((5, 3), 2), ((1, 4), 3))],
+)
+
+__all__ = ["inputMatrix", "inputVector", "matInput", "scalarInput", "to_device", "vecInput"]

@@ -1,0 +1,215 @@
+"""Values from outside the graph: tensors of any shape, and sparse ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from dynet_core.annotations import Dims, Index, Indices, Number, Numbers
+from dynet_core.checks import checked_flag, checked_index, checked_indices
+from dynet_core.device import check_device
+from dynet_core.dim import Dim, checked_batch, checked_dims
+from dynet_core.errors import (
+    ArgumentTypeError,
+    ShapeError,
+)
+from dynet_core.expression import Expression
+from dynet_core.parameter import const_parameter as const_parameter
+from dynet_core.parameter import parameter as parameter
+from dynet_core.recorder import describe, function
+from dynet_kernels.recorder.words import MOST_DIMS
+
+from .given import NUMBERS, add_input, checked_size, enter, filled, flat, input_signature, real_array, stored
+
+
+def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
+    """A tensor with the shape and values of an array or nested list.
+
+    Args:
+        arr: an array, a nested list of numbers, or a list of arrays: then each is a batch element.
+        batched: the last axis is the batch.
+        device: "CPU" or the device in use.
+        reusable_expr: accepted, and not needed: `set` gives any input other values.
+
+    >>> inputTensor([[1, 2], [3, 4]]).dim()
+    ((2, 2), 1)
+    >>> inputTensor([[1, 2], [3, 4]], batched=True).dim()
+    ((2,), 2)
+    """
+    if device != "":
+        check_device("inputTensor", device)
+    if reusable_expr is not False:
+        checked_flag("inputTensor", "reusable_expr", reusable_expr)
+    if isinstance(arr, (list, tuple)) and len(arr) and all(isinstance(a, np.ndarray) for a in arr):
+        shapes = [np.shape(a) for a in arr]
+        if len({*shapes}) > 1:
+            raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")
+        arr, batched = np.stack(list(arr), axis=-1), True
+    array = real_array("inputTensor", arr, uneven=ShapeError)
+    checked_size("inputTensor", array.size)
+    shape = array.shape or (1,)
+    batched = batched is True or checked_flag("inputTensor", "batched", batched)
+    dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
+    dim = Dim.of(checked_dims("inputTensor", dims), batch)
+    if not batched and 1 <= array.ndim <= MOST_DIMS:
+        _tensor.enter((array.ndim, *shape, *[0] * (MOST_DIMS - array.ndim)), input_signature(dim).at, dim)
+    return add_input(array, dim)
+
+
+_tensor = function("array", inputTensor)
+inputTensor = describe(_tensor, inputTensor)
+
+
+def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
+    """A vector of d zeros with a one at place `idx`; for a list of places, a batch with a vector for each.
+
+    Args:
+        d: the size.
+        idx: the place of the one, or a list of places.
+        device: "CPU" or the device in use.
+
+    Raises:
+        OutOfRangeError: a place is not in 0..d-1.
+
+    >>> one_hot(3, 1).value()
+    [0.0, 1.0, 0.0]
+    >>> one_hot(3, [0, 2]).dim()
+    ((3,), 2)
+    """
+    if device != "":
+        check_device("one_hot", device)
+    (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
+    places = idx if np.iterable(idx) else [idx]
+    found = checked_indices("one_hot", places, size, f"a vector of {size}")
+    array = filled("one_hot", (size, len(found)), 0.0)
+    array[found, range(len(found))] = 1
+    return add_input(array, Dim.of((size,), len(found)))
+
+
+def sparse_inputTensor(
+    idxs: Iterable[Iterable[Index]],
+    values: Numbers,
+    shape: Dims,
+    batched: bool = False,
+    defval: Number = 0.0,
+    device: str = "",
+) -> Expression:
+    """A tensor given by the places and values of some of its elements; of several at one place the last counts.
+
+    Args:
+        idxs: a sequence of indices for each dimension, the batch included.
+        values: as many numbers as there are indices in each sequence.
+        shape: the dimensions, the batch included.
+        batched: the last axis is the batch.
+        defval: the value of all other elements.
+        device: "CPU" or the device in use.
+
+    Raises:
+        OutOfRangeError: an index is not inside the shape.
+
+    >>> sparse_inputTensor(([0, 1], [1, 2]), [5, 6], (2, 3)).npvalue()
+    array([[0., 5., 0.],
+           [0., 0., 6.]], dtype=float32)
+    """
+    name = "sparse_inputTensor"
+    if device != "":
+        check_device(name, device)
+    sizes = checked_dims(name, shape)
+    numbers = flat(name, values)
+    other = real_array(name, defval)
+    if other.size != 1:
+        raise ShapeError(f"{name}: defval must be one number, got {other.size}")
+    try:
+        axes = list(idxs)
+    except TypeError:
+        raise ArgumentTypeError(
+            f"{name}: idxs must be a sequence of indices for each dimension, not {idxs!r:.60}"
+        ) from None
+    if len(axes) != len(sizes):
+        raise ShapeError(f"{name}: {len(axes)} sequences of indices for a shape of {len(sizes)} dimensions, {sizes}")
+    found = [
+        checked_indices(name, axis, size, f"dimension {k} of {sizes}")
+        for k, (axis, size) in enumerate(zip(axes, sizes))
+    ]
+    if any(len(axis) != numbers.size for axis in found):
+        raise ShapeError(f"{name}: {numbers.size} values for {[len(axis) for axis in found]} indices")
+    array = filled(name, sizes, other.item())
+    for *place, value in zip(*found, numbers):
+        array[tuple(place)] = value
+    dims, batch = (sizes[:-1] or (1,), sizes[-1]) if checked_flag(name, "batched", batched) else (sizes, 1)
+    return add_input(array, Dim.of(dims, batch))
+
+
+def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
+    """A tensor from numbers in the order in which they are stored: column by column, batch element by batch element.
+
+    Args:
+        arr: an array of one dimension, or a list.
+        dim: the dimensions; without them, a vector.
+
+    >>> inputTensorTranspose(np.arange(6), (2, 3)).npvalue()
+    array([[0., 2., 4.],
+           [1., 3., 5.]], dtype=float32)
+    """
+    name = "inputTensorTranspose"
+    array, batch = flat(name, arr), checked_batch(name, batch_size)
+    checked_size(name, array.size)
+    whole = Dim.of(checked_dims(name, max(1, array.size // batch) if dim is None else dim), batch)
+    if array.size != whole.total:
+        raise ShapeError(f"{name}: {array.size} values for a tensor of {whole!r}")
+    return add_input(array, whole)
+
+
+def _with_batch(array, batched: bool = False) -> np.ndarray:
+    array = np.atleast_1d(array)
+    return array.reshape(*(array.shape[:-1] or (1,)), array.shape[-1]) if batched else array[..., None]
+
+
+def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
+    separate = isinstance(arr, list) and isinstance(arr[0], np.ndarray)
+    return np.stack(arr, axis=-1) if separate else _with_batch(arr, batched)
+
+
+def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float = 0.0) -> np.ndarray:
+    array = np.full(shape, defval)
+    array[tuple(idxs)] = values
+    return _with_batch(array, batched)
+
+
+enter(
+    inputTensor,
+    _tensor_reference,
+    {"arr": 2.5},
+    {"arr": [[1, 2.5, 3], [4, 5, -6]]},
+    {"arr": NUMBERS[:7], "batched": True},
+    {"arr": NUMBERS.reshape(5, 1, 6), "batched": True},
+    {"arr": [NUMBERS.reshape(3, 10), -NUMBERS.reshape(3, 10)]},
+    {"arr": NUMBERS.reshape(1, 5, 2, 3).T},
+)
+one_hot = enter(
+    one_hot,
+    lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
+    {"d": 1, "idx": 0},
+    {"d": 17, "idx": 16},
+    {"d": 5, "idx": [2, 0, 2]},
+    {"d": 3, "idx": np.array([1])},
+    repeats=True,
+)
+enter(
+    sparse_inputTensor,
+    _sparse_reference,
+    {"idxs": ([0],), "values": [2.5], "shape": (1,)},
+    {"idxs": ([4, 0],), "values": [1, 2], "shape": (5,), "batched": True},
+    {"idxs": ([0, 1, 2], [4, 0, 3]), "values": [1, -2.5, 3], "shape": (3, 5), "defval": -0.5},
+    {"idxs": ([0, 0], [1, 2], [2, 0]), "values": [1, 2], "shape": (1, 3, 3), "batched": True},
+)
+enter(
+    inputTensorTranspose,
+    lambda arr, dim=None, batch_size=1: stored(arr, len(arr) // batch_size if dim is None else dim, batch_size),
+    {"arr": [1]},
+    {"arr": NUMBERS[:17]},
+    {"arr": NUMBERS, "batch_size": 6},
+    {"arr": NUMBERS, "dim": (5, 1, 2), "batch_size": 3},
+)
+__all__ = ["inputTensor", "inputTensorTranspose", "one_hot", "sparse_inputTensor"]

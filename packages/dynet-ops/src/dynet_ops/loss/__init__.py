@@ -1,0 +1,1 @@
+"""Losses, distances and probabilities."""

@@ -1,0 +1,298 @@
+"""Losses and distances that are not made of a softmax."""
+
+from __future__ import annotations
+
+import functools
+import math
+from numbers import Real
+
+import numpy as np
+
+from dynet_core.annotations import Number, Numbers
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels import formula as f
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula
+from dynet_kernels.layout import NOWHERE, SELF
+
+from ..copying import repeat
+from ..kinds import BROADCAST, TWO, column_layout, columnwise, lined_up
+from ..layouts import broadcast, longest, matched
+from ..stated import add_rules
+from ..with_number import LARGEST
+
+SMALLEST = 1.17549435e-38  # the smallest normal float32
+
+
+def checked_real(name: str, what: str, value) -> float:
+    """A finite number that a user gave."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating, np.integer)):
+        raise ArgumentTypeError(f"{name}: {what} must be a number, not {value!r:.40}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not abs(number) <= LARGEST:
+        raise ArgumentError(f"{name}: {what} must be finite, got {value!r:.40}")
+    return number
+
+
+# ------------------------------------------------------------------------------------------------------ distances
+
+
+@columnwise(whole=True, reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()))
+def l1_distance(x: Expression, y: Expression) -> Expression:
+    """The distance along the axes, z = sum over i of |x_i - y_i|; where elements are equal, their gradient is 0.
+
+    >>> l1_distance(inputVector([1, 2]), inputVector([3, 1])).value()
+    3.0
+    """
+    return f.sum(f.absolute(x - y))
+
+
+def _huber(x, y, c):
+    distance = f.absolute(x - y)
+    return f.where(distance <= c, 0.5 * distance * distance, c * (distance - 0.5 * c))
+
+
+add_rules(
+    "huber_distance",
+    ("x", "y", "c"),
+    Formula.of(lambda x, y, c: f.sum(_huber(x, y, c))),
+    {  # a difference that is cut off takes fewer steps than the derivatives of both branches
+        "x": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))),
+        "y": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))),
+    },
+    numbers=("z",),
+    constants=("c",),
+)
+
+
+@functools.cache
+def _huber_signature(*dims: Dim) -> Signature:
+    batch, size = matched("huber_distance", dims).batch, (dims[0].size,)
+    return Signature(
+        Dim.of((1,), batch),
+        name="huber_distance",
+        operands=2,
+        attributes=1,
+        constants=1,
+        columns=batch,
+        views=[
+            View(SELF, stride=1),
+            *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
+            constant(0),
+        ],
+        forward=[Step("huber_distance", size)],
+        backward=[Step(f"huber_distance.d{name}", size, gradient_of=k) for k, name in enumerate("xy")],
+    )
+
+
+def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expression:
+    """The Huber distance, z = sum over i of L(x_i - y_i).
+
+    L(d) = d^2 / 2 for |d| <= c, and c |d| - c^2 / 2 beyond.
+
+    Args:
+        x, y: of the same dimensions.
+        c: where squares go over into lines, above 0.
+
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+
+    >>> huber_distance(inputVector([0, 0]), inputVector([1, 3]), c=1.0).value()
+    3.0
+    """
+    c = checked_real("huber_distance", "c", c)
+    if c <= 0:
+        raise ArgumentError(f"huber_distance: c must be above 0, got {c}")
+    graph = graph_of("huber_distance", (x, y))
+    signature = _huber_signature(x.type.plain, y.type.plain)
+    return append(graph, signature, [x.at, y.at, graph.take((c,))])
+
+
+def _huber_reference(x, y, c=1.345):
+    d = np.abs(x - y)
+    return np.atleast_1d(np.where(d <= c, d * d / 2, c * d - c * c / 2).sum())
+
+
+huber_distance = register(
+    huber_distance,
+    reference=lined_up(_huber_reference),
+    samples=[*TWO, Sample([((9, 2), 2), ((9, 2), 1)], {"c": 0.3}), Sample([((3,), 1), ((3,), 1)], {"c": 100})],
+)
+
+
+def _at_least_smallest(x):
+    """x, or the smallest normal number in place of 0: its logarithm is finite."""
+    return f.where(f.equal(x, 0), SMALLEST, x)
+
+
+def _binary_log_loss_reference(x, y):
+    return np.atleast_1d(-(y * np.log(x) + (1 - y) * np.log(1 - x)).sum())
+
+
+@columnwise(
+    whole=True,
+    gradients={  # of a probability of 0 as well, which the formula replaces
+        "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
+    },
+    domain=(0.05, 0.95),
+    reference=_binary_log_loss_reference,
+)
+def binary_log_loss(x: Expression, y: Expression) -> Expression:
+    """The log loss of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
+
+    A probability of exactly 0 counts as the smallest normal number, so that the loss stays finite.
+
+    Args:
+        x: probabilities, say from `logistic`.
+        y: what they should have been, of the same dimensions.
+
+    >>> binary_log_loss(inputVector([0.5, 0.5]), inputVector([1, 0])).value()
+    1.3862943649291992
+    """
+    return -f.sum(y * f.log(_at_least_smallest(x)) + (1 - y) * f.log(_at_least_smallest(1 - x)))
+
+
+# -------------------------------------------------------------------------------------------------------- ranking
+
+_rank_loss = Formula.of(lambda x, y, m: f.maximum(y - x + m, 0))
+add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_loss, ("x", "y"), "z"), constants=("m",))
+
+
+@functools.cache
+def _rank_signature(*dims: Dim) -> Signature | None:
+    """None if the operands must be repeated to the full shape first."""
+    layout = column_layout("pairwise_rank_loss", dims)
+    if layout is None or layout[0](("x", "y")):
+        return None
+    _, whole, size, columns, views = layout
+    return Signature(
+        whole,
+        name="pairwise_rank_loss",
+        operands=2,
+        attributes=1,
+        constants=1,
+        columns=columns,
+        views=[*views, constant(0)],
+        forward=[Step("pairwise_rank_loss", (size,))],
+        backward=[Step(f"pairwise_rank_loss.d{name}", (size,), gradient_of=k) for k, name in enumerate("xy")],
+    )
+
+
+def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
+    """How far each x fails to exceed its y by a margin, z_i = max(0, m - x_i + y_i); sizes of 1 are broadcast.
+
+    Args:
+        x: scores that should be high.
+        y: scores that should be low.
+        m: the margin.
+
+    >>> pairwise_rank_loss(inputVector([1, 3]), inputVector([1, 1])).value()
+    [1.0, 0.0]
+    """
+    m = checked_real("pairwise_rank_loss", "m", m)
+    graph = graph_of("pairwise_rank_loss", (x, y))
+    signature = _rank_signature(x.type.plain, y.type.plain)
+    if signature is None:
+        whole = broadcast("pairwise_rank_loss", (x.type.plain, y.type.plain))
+        x, y = repeat(x, whole), repeat(y, whole)
+        signature = _rank_signature(x.type.plain, y.type.plain)
+        assert signature is not None
+    return append(graph, signature, [x.at, y.at, graph.take((m,))])
+
+
+pairwise_rank_loss = register(
+    pairwise_rank_loss,
+    reference=lined_up(lambda x, y, m=1.0: np.maximum(m - x + y, 0), longest),
+    samples=[*TWO, *BROADCAST, Sample([((1, 7), 2), ((1, 7), 1)], {"m": 0.25})],
+)
+
+# -------------------------------------------------------------------------------------------------------- poisson
+
+_loss_of_count = Formula.of(lambda x, count, permutations: f.exp(x) - count * x + permutations)
+add_rules(
+    "poisson_loss",
+    ("x", "count", "permutations"),
+    _loss_of_count,
+    gradients(_loss_of_count, ["x"]),
+    numbers=("count", "permutations"),
+)
+
+
+@functools.cache
+def _poisson_signature(dim: Dim, counts: int) -> Signature:
+    """A rate for each batch element, and one count for all or one for each."""
+    batch, columns = dim.batch, counts
+    size = batch if counts == 1 else 1
+    step = int(counts > 1)
+    return Signature(
+        Dim.of(dim.dims, max(batch, counts)),
+        name="poisson_loss",
+        operands=1,
+        attributes=2 * counts,
+        constants=2 * counts,
+        columns=columns,
+        views=[
+            View(SELF, stride=size),
+            View(0, stride=size if batch > 1 else 0),
+            View(NOWHERE, index=0, index_step=step, scale=1),
+            View(NOWHERE, index=counts, index_step=step, scale=1),
+        ],
+        forward=[Step("poisson_loss", (size,))],
+        backward=[Step("poisson_loss.dx", (size,), gradient_of=0)],
+    )
+
+
+def poisson_loss(x: Expression, y: Numbers) -> Expression:
+    """The negative log probability of a count under a Poisson distribution, z = exp(x) - y x + log(y!).
+
+    Args:
+        x: the logarithm of the distribution's rate, a single number.
+        y: the count, for every batch element, or a list of one for each; at least 0. A count that is not whole, say
+            an expected one, takes the gamma function of y + 1 in place of y!.
+
+    >>> poisson_loss(scalarInput(0), 2).value()
+    1.6931471824645996
+    """
+    several = isinstance(y, (list, tuple, np.ndarray)) and np.ndim(y) > 0
+    counts = [checked_real("poisson_loss", "y", count) for count in (y if several else (y,))]  # type: ignore
+    if not counts:
+        raise ArgumentError("poisson_loss: no counts: y is empty")
+    if min(counts) < 0:
+        raise ArgumentError(f"poisson_loss: y must be at least 0, got {min(counts)}")
+    graph, dim = graph_of("poisson_loss", (x,)), x.type
+    if dim.size != 1:
+        raise ShapeError(f"poisson_loss: x must be a single number, it is {dim!r}")
+    if len(counts) > 1 and dim.batch not in (1, len(counts)):
+        raise ShapeError(f"poisson_loss: {len(counts)} counts for a batch of {dim.batch}")
+    signature = _poisson_signature(dim.plain, len(counts))
+    start = graph.take([*counts, *[math.lgamma(count + 1) for count in counts]])
+    return append(graph, signature, [x.at, *range(start, start + 2 * len(counts))])
+
+
+def _poisson_reference(x, y):
+    logs = np.array([math.lgamma(count + 1) for count in np.atleast_1d(y)])
+    return np.exp(x) - np.atleast_1d(y) * x + logs
+
+
+poisson_loss = register(
+    poisson_loss,
+    reference=_poisson_reference,
+    whole_batch=True,
+    samples=[
+        Sample([((1,), 1)], {"y": 0}),
+        Sample([((1,), 1)], {"y": 3.5}),
+        Sample([((1,), 19)], {"y": 4}),
+        Sample([((1,), 3)], {"y": [2, 0, 7]}),
+        Sample([((1,), 1)], {"y": [2, 0, 7]}),
+        Sample([((1, 1), 2)], {"y": 3}),
+    ],
+)
+
+__all__ = ["binary_log_loss", "huber_distance", "l1_distance", "pairwise_rank_loss", "poisson_loss"]

@@ -1,0 +1,221 @@
+"""Hinge losses: the right choice must win by a margin."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dynet_core.annotations import Index, Indices, Number
+from dynet_core.checks import checked_index, checked_indices
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..operands import checked_dimension, checked_expression, is_list
+from ..shape.layout import transpose
+from .distances import checked_real
+
+_VIEWS = ("y", "x", "picked", "m")
+_NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
+
+
+def _excess(x, picked, m):
+    """How far a score violates the margin. For the right choice itself this is exactly m, which is taken off again."""
+    return x - picked + m
+
+
+KERNELS.add(
+    "hinge",
+    Rule(
+        _VIEWS,
+        {"y": lambda x, picked, m: f.sum(f.maximum(_excess(x, picked, m), 0)) - f.maximum(m, 0)},
+        **_NUMBERS,
+    ),
+)
+KERNELS.add(
+    "hinge.dx",
+    Rule(
+        _VIEWS,
+        {
+            "dx": lambda x, picked, m, dy: f.where(_excess(x, picked, m) > 0, dy, 0),
+            "dpicked": lambda x, picked, m, dy: -dy * f.sum(f.where(_excess(x, picked, m) > 0, 1, 0)),
+        },
+        **_NUMBERS,
+    ),
+)
+
+
+@functools.cache
+def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int) -> Signature:
+    """Columns of scores, `shared`: the same for all choices; one choice for all columns or one for each."""
+    stride = 0 if shared else size
+    return Signature(
+        result,
+        name="hinge",
+        operands=1,
+        attributes=choices + 1,
+        constants=1,
+        columns=columns,
+        views=[
+            View(SELF, stride=1),
+            View(0, stride=stride),
+            View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1),
+            constant(0),
+        ],
+        forward=[Step("hinge", (size,))],
+        backward=[Step("hinge.dx", (size,), gradient_of=0)],
+    )
+
+
+def _record(name: str, x: Expression, result: Dim, size: int, columns: int, choices: Sequence[int], m) -> Expression:
+    margin = checked_real(name, "m", m)
+    graph = graph_of(name, (x,))
+    shared = x.type.total == size and columns > 1
+    signature = _signature(result, size, columns, shared, len(choices))
+    return append(graph, signature, [x.at, graph.take((margin,)), *choices])
+
+
+def _scores(name: str, x: Expression) -> Dim:
+    dim = checked_expression(name, x).type.plain
+    if dim.columns != 1:
+        raise ShapeError(f"{name}: expected a vector of scores, got {dim!r}")
+    return dim
+
+
+def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
+    """The loss of scores not below the right one by a margin, y = sum over i != v of max(0, x_i - x_v + m).
+
+    Args:
+        x: scores, a vector, with any batch size.
+        v: the right choice, for every batch element; a list of them is taken as by `hinge_batch`.
+        m: the margin.
+
+    Raises:
+        OutOfRangeError: v is no index of x.
+
+    >>> hinge(inputVector([1, 3, 0.5]), 0).value()
+    3.5
+    """
+    dim = _scores("hinge", x)
+    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:  # type: ignore[arg-type]
+        return _each("hinge", x, dim, v, m)
+    choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
+    return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
+
+
+def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
+    """The same with a right choice for each batch element; the result has their losses one by one.
+
+    >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
+    array([[3., 3.]], dtype=float32)
+    """
+    return _each("hinge_batch", x, _scores("hinge_batch", x), vs, m)
+
+
+def _each(name: str, x: Expression, dim: Dim, vs: Iterable[Index], m: Number) -> Expression:
+    choices = checked_indices(name, vs, dim.size, dim)
+    if dim.batch not in (1, len(choices)):
+        raise ShapeError(f"{name}: {len(choices)} indices for a batch of {dim.batch}")
+    return _record(name, x, Dim.of((1,), len(choices)), dim.size, len(choices), choices, m)
+
+
+def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Number = 1.0) -> Expression:
+    """The hinge loss of each column of a matrix, or of each row.
+
+    Args:
+        x: scores, a matrix, with any batch size.
+        v: the right choice in each column (row), for every batch element; or a list of such lists, one for each.
+        d: 0 for columns, 1 for rows.
+        m: the margin.
+
+    >>> hinge_dim(inputTensor([[1, 2], [3, 0]]), [0, 0]).value()
+    [3.0, 0.0]
+    """
+    dim = checked_expression("hinge_dim", x).type.plain
+    if len(dim.dims) > 2:
+        raise ShapeError(f"hinge_dim: expected a matrix of scores, got {dim!r}")
+    rows = checked_dimension("hinge_dim", d, dim) == 1
+    size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
+    margin = checked_real("hinge_dim", "m", m)
+    lists: Any = v if is_list(v) and len(v) and np.ndim(v[0]) == 1 else [v]  # type: ignore[arg-type]
+    if len(lists) not in (1, dim.batch):
+        raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
+    choices = []
+    for one in lists:
+        found = checked_indices("hinge_dim", one, size, f"dimension {d} of x {dim!r}")
+        if len(found) != columns:
+            raise ShapeError(f"hinge_dim: {len(found)} indices, x {dim!r} has {columns} along the other dimension")
+        choices += found
+    if len(lists) == 1:
+        choices *= dim.batch
+    x = transpose(x) if rows else x
+    return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, columns * dim.batch, choices, margin)
+
+
+def _reference(x, v, m=1.0):
+    return np.atleast_1d(np.maximum(x - x[v] + m, 0).sum() - max(m, 0))
+
+
+def _by_columns(x, v, d=0, m=1.0):
+    columns = (x if d == 0 else x.swapaxes(0, 1)).reshape(x.shape[d], -1, x.shape[-1])
+    lists = np.broadcast_to(np.atleast_2d(v), (x.shape[-1], columns.shape[1]))
+    return np.stack(
+        [
+            np.concatenate([_reference(columns[:, k, b], one, m) for k, one in enumerate(row)])
+            for b, row in enumerate(lists)
+        ],
+        axis=-1,
+    )
+
+
+hinge = register(
+    hinge,
+    reference=_reference,
+    samples=[
+        Sample([((5,), 1)], {"v": 3}),
+        Sample([((17,), 4)], {"v": 0, "m": 0.5}),
+        Sample([((2,), 2)], {"v": 0, "m": 5}),
+        Sample([((130,), 1)], {"v": 129}),
+        Sample([((1,), 3)], {"v": 0}),
+    ],
+)
+hinge_batch = register(
+    hinge_batch,
+    reference=lambda x, vs, m=1.0: np.stack(
+        [_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
+    ),
+    whole_batch=True,
+    samples=[
+        Sample([((5,), 3)], {"vs": [3, 0, 3]}),
+        Sample([((17,), 1)], {"vs": [16]}),
+        Sample([((3,), 1)], {"vs": [2, 0, 1], "m": 2.5}),
+        Sample([((33,), 2)], {"vs": [32, 1]}),
+        Sample([((1,), 2)], {"vs": [0, 0]}),
+    ],
+)
+hinge_dim = register(
+    hinge_dim,
+    reference=_by_columns,
+    whole_batch=True,
+    samples=[
+        Sample([((5, 3), 1)], {"v": [3, 0, 3]}),
+        Sample([((3, 5), 2)], {"v": [3, 0, 3], "d": 1}),
+        Sample([((17, 2), 3)], {"v": [16, 1], "m": 0.5}),
+        Sample([((3, 2), 2)], {"v": [[2, 1], [0, 0]]}),
+        Sample([((4,), 2)], {"v": [1]}),
+        Sample([((1, 3), 2)], {"v": [0, 0, 0]}),
+        Sample([((1, 5), 3)], {"v": [4], "d": 1}),
+    ],
+)
+
+__all__ = ["hinge", "hinge_batch", "hinge_dim"]

@@ -1,0 +1,167 @@
+"""Projections of scores onto probabilities, some of which are exactly 0 or at a bound."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.expression import Expression
+from dynet_core.op import Sample
+from dynet_core.record import one_operand, two_operands
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS, Simplex
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..kinds import by_plain_dims, op
+from ..layouts import as_first, column_view, matched
+
+KERNELS.add("sparsemax", Simplex("sparsemax"))
+
+
+def _sparsemax_gradient(y, dy):
+    support, total = f.sum(f.where(y > 0, 1, 0)), f.sum(f.where(y > 0, dy, 0))
+    return f.where(y > 0, dy - total / support, 0)
+
+
+KERNELS.add("sparsemax.dx", Rule(("y", "x"), {"dx": _sparsemax_gradient}))
+
+
+@by_plain_dims
+def _sparsemax_signature(dim: Dim) -> Signature:
+    rows = dim.rows
+    return Signature(
+        dim,
+        operands=1,
+        columns=dim.columns * dim.batch,
+        views=[View(SELF, stride=rows), View(0, stride=rows)],
+        forward=[Step("sparsemax", (rows,))],
+        backward=[Step("sparsemax.dx", (rows,), gradient_of=0)],
+    )
+
+
+def _sparsemax_reference(x):
+    columns = x.reshape(len(x), -1)
+    z = -np.sort(-columns, axis=0)
+    sums, counts = z.cumsum(0), np.arange(1, len(z) + 1)[:, None]
+    support = (1 + counts * z > sums).sum(0)
+    threshold = (np.take_along_axis(sums, support[None] - 1, 0) - 1) / support
+    return np.maximum(columns - threshold, 0).reshape(x.shape)
+
+
+@op(
+    one_operand("sparsemax", _sparsemax_signature),
+    reference=_sparsemax_reference,
+    samples=[
+        Sample([((3,), 1)]),
+        Sample([((7,), 3)]),
+        Sample([((19, 4), 2)]),
+        Sample([((130,), 2)]),
+        Sample([((2, 3, 2), 1)]),
+        Sample([((1,), 1)]),
+    ],
+)
+def sparsemax(x: Expression) -> Expression:
+    """The nearest probabilities to the scores of each column, y_i = max(0, x_i - t), with t such that their sum is 1.
+
+    Source: Martins and Astudillo, "From softmax to sparsemax", 2016.
+
+    >>> sparsemax(inputVector([0, 0.5, 5])).value()
+    [0.0, 0.0, 1.0]
+    >>> sparsemax(inputVector([-1, 0.5, 1])).value()
+    [0.0, 0.25, 0.75]
+    """
+    ...
+
+
+KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
+_VIEWS = ("z", "x", "y")
+
+
+def _expected(z, y, dz):
+    """The mean gradient of the elements below their bounds; 0 if there is nothing left for them."""
+    mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
+    return f.where(mass > 0, dot / mass, 0)
+
+
+KERNELS.add(
+    "constrained_softmax.dx",
+    Rule(_VIEWS, {"dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _expected(z, y, dz)))}),
+)
+KERNELS.add(
+    "constrained_softmax.dy",
+    Rule(_VIEWS, {"dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _expected(z, y, dz), 0)}),
+)
+
+
+@by_plain_dims
+def _constrained_signature(*dims: Dim) -> Signature:
+    result = matched("constrained_softmax", dims, as_first)
+    rows, extents = result.rows, (result.columns, result.batch)
+    views = [column_view(k, extents, (rows, dim.size if dim.batch > 1 else 0)) for k, dim in enumerate(dims)]
+    return Signature(
+        result,
+        operands=2,
+        columns=math.prod(extents),
+        views=[View(SELF, stride=rows), *[view for view in views if view]],
+        forward=[Step("constrained_softmax", (rows,))],
+        backward=[Step(f"constrained_softmax.d{name}", (rows,), gradient_of=k) for k, name in enumerate("xy")],
+    )
+
+
+def _constrained_reference(x, y):
+    shape, x, bounds = x.shape, x.reshape(len(x), -1), y.reshape(len(y), -1)
+    result = np.empty_like(x)
+    for column in range(x.shape[1]):
+        free, mass = np.ones(len(x), bool), 1.0
+        while free.any():
+            scores = x[free, column]
+            shares = np.exp(scores - scores.max())
+            shares *= mass / shares.sum()
+            result[free, column] = shares
+            above = free.copy()
+            above[free] = shares > bounds[free, column]
+            if not above.any():
+                break
+            result[above, column] = bounds[above, column]
+            free &= ~above
+            mass = max(0.0, 1 - bounds[~free, column].sum())
+    return result.reshape(shape)
+
+
+@op(
+    two_operands("constrained_softmax", _constrained_signature),
+    reference=_constrained_reference,
+    domain=(0.06, 0.9),
+    samples=[
+        Sample([((5,), 1), ((5,), 1)]),
+        Sample([((7,), 3), ((7,), 1)]),
+        Sample([((19, 3), 1), ((19, 3), 2)]),
+        Sample([((33,), 2), ((33,), 2)]),
+        Sample([((3, 2), 2), ((3, 2), 1)]),
+        Sample([((3,), 1), ((3, 1), 2)]),
+        Sample([((3, 1, 1), 2), ((3,), 1)]),
+        Sample([((1,), 1), ((1,), 1)]),
+    ],
+)
+def constrained_softmax(x: Expression, y: Expression) -> Expression:
+    """Softmax of each column whose probabilities stay within upper bounds.
+
+    z_i = min(y_i, exp(x_i) / s), with s such that their sum is 1. Bounds that sum up to less are all reached.
+
+    Args:
+        x: scores.
+        y: bounds, of the same dimensions.
+
+    Source: Martins and Kreutzer, "Learning what's easy: fully differentiable neural easy-first taggers", 2017.
+
+    >>> constrained_softmax(inputVector([0, 0, 0]), inputVector([0.2, 1, 1])).npvalue().round(4)
+    array([0.2, 0.4, 0.4], dtype=float32)
+    """
+    ...
+
+
+__all__ = ["constrained_softmax", "sparsemax"]

@@ -1,0 +1,255 @@
+"""Softmax, its logarithm, and the losses made of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+
+from dynet_core.annotations import Index
+from dynet_core.checks import checked_index, checked_indices
+from dynet_core.dim import Dim
+from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.recorder import describe, function
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..axes import add_across, around, column_signature
+from ..copying import repeat
+from ..input.tensors import inputTensor
+from ..kinds import columnwise
+from ..operands import checked_dimension, checked_expression
+from ..with_number import LARGEST
+
+
+def _softmax_reference(x):
+    e = np.exp(x - x.max(0))
+    return e / e.sum(0)
+
+
+@columnwise(
+    gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},  # the largest, which the formula subtracts, cancels out
+    called="softmax",
+    reference=_softmax_reference,
+)
+def column_softmax(x: Expression) -> Expression:
+    """Softmax of each column: softmax for d = 0."""
+    e = f.exp(x - f.max(x))
+    return e * (1 / f.sum(e))
+
+
+add_across("column_softmax")
+
+
+def softmax(x: Expression, d: Index = 0) -> Expression:
+    """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
+
+    Args:
+        x: scores.
+        d: the dimension; 0 is that of columns.
+
+    >>> softmax(inputVector([0, 0])).value()
+    [0.5, 0.5]
+    >>> softmax(inputTensor([[0, 0], [1, 1]]), d=1).npvalue()
+    array([[0.5, 0.5],
+           [0.5, 0.5]], dtype=float32)
+    """
+    if d.__class__ is int and d == 0:
+        return column_softmax(x)
+    d = checked_dimension("softmax", d, checked_expression("softmax", x).type)
+    dim = x.type.plain
+    signature = column_signature("column_softmax", dim, *around(dim, d), reduces=False)
+    return append(graph_of("softmax", (x,)), signature, [x.at])
+
+
+softmax = register(
+    softmax,
+    reference=lambda x, d=0: (
+        np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
+    ),
+    samples=[
+        Sample([((7,), 2)]),
+        Sample([((3, 4), 2)], {"d": 1}),
+        Sample([((2, 3, 4), 1)], {"d": 1}),
+        Sample([((17, 1), 1)], {"d": 1}),
+    ],
+)
+
+
+def _unless_left_out(y, value):
+    """A value that is 0 for an element of -inf: it is left out of the softmax, whatever its gradient is."""
+    return f.where(y < -LARGEST, 0, value)
+
+
+def _log_softmax_gradient(y, dy):
+    return _unless_left_out(y, dy - f.exp(y) * f.sum(_unless_left_out(y, dy)))
+
+
+@columnwise(
+    gradients={"x": _log_softmax_gradient},
+    called="log_softmax",
+    reference=lambda x: np.log(_softmax_reference(x)),
+)
+def column_log_softmax(x: Expression) -> Expression:
+    """The logarithm of the softmax of each column: log_softmax without restriction."""
+    peak = f.max(x)
+    return x - peak - f.log(f.sum(f.exp(x - peak)))
+
+
+def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
+    """The logarithm of the softmax of each column.
+
+    Args:
+        x: scores.
+        restrict: the numbers of the elements that take part; the others are -inf. All if None.
+
+    >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
+    array([-0.6931, -0.6931], dtype=float32)
+    >>> log_softmax(inputVector([0, 5, 0]), restrict=[0, 2]).npvalue().round(4)
+    array([-0.6931,    -inf, -0.6931], dtype=float32)
+    """
+    if restrict is None:
+        return column_log_softmax(x)
+    graph_of("log_softmax", (x,))
+    rows = x.type.rows
+    indices = checked_indices("log_softmax", restrict, rows, x.type)
+    mask = np.full((rows, *[1] * (len(x.type.dims) - 1)), -np.inf, np.float32)
+    mask[indices] = 0
+    return column_log_softmax(x + inputTensor(mask))
+
+
+log_softmax = register(
+    log_softmax,
+    reference=lambda x: np.log(_softmax_reference(x)),
+    samples=[Sample([((7,), 2)]), Sample([((3, 4), 2)]), Sample([((1,), 1)]), Sample([((33, 2), 1)])],
+)
+
+_VIEWS, _NUMBERS = ("y", "x", "picked"), ("y", "picked")
+
+
+def _loss(x, picked):
+    peak = f.max(x)
+    return peak - picked + f.log(f.sum(f.exp(x - peak)))
+
+
+KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, {"y": _loss}, numbers=_NUMBERS))
+KERNELS.add(
+    "pickneglogsoftmax.dx",
+    Rule(_VIEWS, {"dx": lambda x, y, picked, dy: dy * f.exp(x - picked - y)}, numbers=_NUMBERS),
+)
+KERNELS.add("pickneglogsoftmax.dpicked", Rule(_VIEWS, {"dpicked": lambda dy: -dy}, numbers=_NUMBERS))
+
+
+@functools.cache
+def _signature(dim: Dim, many: bool) -> Signature:
+    if dim.columns != 1:
+        raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")
+    size = dim.size
+    return Signature(
+        Dim.of((1,), dim.batch),
+        operands=1,
+        attributes=dim.batch if many else 1,
+        columns=dim.batch,
+        views=[
+            View(SELF, stride=1),
+            View(0, stride=size),
+            View(0, stride=size, index=0, index_step=int(many), scale=1),
+        ],
+        forward=[Step("pickneglogsoftmax", (size,))],
+        backward=[
+            Step("pickneglogsoftmax.dx", (size,), gradient_of=0),
+            Step("pickneglogsoftmax.dpicked", (1,), gradient_of=0),
+        ],
+    )
+
+
+def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
+    """The loss of choosing among scores: y = -log softmax(x)_v.
+
+    Args:
+        x: scores, a vector, with any batch size.
+        v: the right choice, for every batch element; a list of them is taken as by `pickneglogsoftmax_batch`.
+
+    Raises:
+        OutOfRangeError: v is no index of x.
+
+    >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
+    0.6931471824645996
+    """
+    graph = graph_of("pickneglogsoftmax", (x,))
+    dim = x.type
+    signature = _signature(dim.plain, False)
+    _picked.enter((dim,), signature.at, signature.dim, dim.size)
+    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
+        return _pick_each("pickneglogsoftmax", x, v)
+    v = checked_index("pickneglogsoftmax", v)
+    if not 0 <= v < dim.size:
+        raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
+    return graph.append(signature, (x.at, v))
+
+
+_picked = function("index", pickneglogsoftmax)
+pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
+
+
+def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
+    """The same with a right choice for each batch element; the result has their losses one by one.
+
+    >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
+    array([[0.6931, 0.3133]], dtype=float32)
+    """
+    return _pick_each("pickneglogsoftmax_batch", x, vs)
+
+
+def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
+    graph = graph_of(name, (x,))
+    dim = x.type.plain
+    indices = checked_indices(name, vs, dim.size, dim)
+    if len(indices) != dim.batch:
+        if dim.batch != 1:
+            raise ShapeError(f"{name}: {len(indices)} indices for a batch of {dim.batch}")
+        x = repeat(x, Dim.of(dim.dims, len(indices)))
+        dim = x.type
+    signature = _signature(dim, True)
+    _picked_each.enter((x.type, len(indices)), signature.at, signature.dim, dim.size)
+    return graph.append(signature, [x.at, *indices])
+
+
+_picked_each = function("indices", pickneglogsoftmax_batch)
+pickneglogsoftmax_batch = describe(_picked_each, pickneglogsoftmax_batch)
+
+
+def _loss_reference(x, v):
+    return np.atleast_1d(np.log(np.exp(x - x.max()).sum()) + x.max() - x[v])
+
+
+pickneglogsoftmax = register(
+    pickneglogsoftmax,
+    reference=_loss_reference,
+    samples=[
+        Sample([((5,), 1)], {"v": 3}),
+        Sample([((17,), 4)], {"v": 0}),
+        Sample([((1,), 2)], {"v": 0}),
+        Sample([((130,), 1)], {"v": 129}),
+    ],
+)
+pickneglogsoftmax_batch = register(
+    pickneglogsoftmax_batch,
+    reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
+    whole_batch=True,
+    samples=[
+        Sample([((5,), 3)], {"vs": [3, 0, 3]}),
+        Sample([((17,), 1)], {"vs": [16]}),
+        Sample([((1,), 2)], {"vs": [0, 0]}),
+        Sample([((33,), 2)], {"vs": [32, 1]}),
+    ],
+)
+
+__all__ = ["log_softmax", "pickneglogsoftmax", "pickneglogsoftmax_batch", "softmax"]

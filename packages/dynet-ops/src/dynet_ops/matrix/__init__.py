@@ -1,0 +1,1 @@
+"""Products and other ops of matrices."""

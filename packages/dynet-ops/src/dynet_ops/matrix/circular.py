@@ -1,0 +1,113 @@
+"""Circular convolution and correlation of vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample
+from dynet_core.record import common_batch, described, two_operands
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels.kernels import KERNELS, Toeplitz
+from dynet_kernels.layout import ANY_OPERAND, SELF
+
+from ..copying import copy_parameters
+from ..kinds import by_plain_dims, op
+from .products import gradient_of, value_of
+
+KERNELS.add("toeplitz", Toeplitz())
+_RESULT, _TWICE, _U, _V = range(4)
+
+
+def _signature(name: str, dims, step: int) -> Signature:
+    """z_k = sum over i of u_i v_(k + step i).
+
+    v stands twice in a row beside the result, and so does the result's gradient beside it, so that no index needs to
+    be wrapped round.
+    """
+    u, v = dims
+    if u.dims != v.dims or u.columns != 1:
+        raise ShapeError(f"{name}: expected two vectors of one length: operands are {described(dims)}")
+    batch, size = common_batch(name, dims), u.size
+
+    def twice(target: int, source: int, gradient: int = -1) -> Step:
+        loops = [(size, 1, 1), (2, size, 0), (1, 1, 1), (1, 1, 1)]
+        return Step("copy", copy_parameters(target, source, loops), gradient_of=gradient)
+
+    def product(y: int, a: int, b: int, direction: int, gradient: int = -1) -> Step:
+        return Step("toeplitz", (y, a, b, size, 0 if direction > 0 else size, direction), gradient_of=gradient)
+
+    value, gradient = value_of(_TWICE), gradient_of(_TWICE)
+    du, dv = gradient_of(_U), gradient_of(_V)
+    if step < 0:
+        backward = [product(du, value_of(_V), gradient, 1, 0), product(dv, value_of(_U), gradient, 1, 1)]
+    else:
+        backward = [product(du, gradient_of(_RESULT), value, 1, 0), product(dv, value_of(_U), gradient, -1, 1)]
+    return Signature(
+        Dim.of(u.dims, batch),
+        operands=2,
+        size=3 * size * batch,
+        columns=batch,
+        views=[
+            View(SELF, stride=size),
+            View(SELF, offset=size * batch, stride=2 * size),
+            *[View(k, stride=size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
+        ],
+        forward=[
+            twice(value, value_of(_V)),
+            Step("clear", (size,)),
+            product(value_of(_RESULT), value_of(_U), value, step),
+        ],
+        backward=[twice(gradient, gradient_of(_RESULT), ANY_OPERAND), *backward],
+    )
+
+
+def _reference(step):
+    def reference(u, v):
+        k, i = np.indices((len(u), len(u)))
+        return v[(k + step * i) % len(u)] @ u
+
+    return reference
+
+
+SAMPLES = [
+    Sample([((1,), 1), ((1,), 1)]),
+    Sample([((7,), 1), ((7,), 1)]),
+    Sample([((16,), 3), ((16,), 1)]),
+    Sample([((37,), 1), ((37,), 2)]),
+    Sample([((5,), 2), ((5,), 2)]),
+    Sample([((307,), 1), ((307,), 1)]),
+]
+
+
+@op(
+    two_operands("circ_conv", by_plain_dims(lambda *dims: _signature("circ_conv", dims, -1))),
+    reference=_reference(-1),
+    samples=SAMPLES,
+)
+def circ_conv(u: Expression, v: Expression) -> Expression:
+    """The circular convolution of two vectors of length d, z_k = sum over i of u_i v_(k - i mod d).
+
+    >>> circ_conv(inputVector([1, 2, 3]), inputVector([0, 1, 0])).value()
+    [3.0, 1.0, 2.0]
+    """
+    ...
+
+
+@op(
+    two_operands("circ_corr", by_plain_dims(lambda *dims: _signature("circ_corr", dims, 1))),
+    reference=_reference(1),
+    samples=SAMPLES,
+)
+def circ_corr(u: Expression, v: Expression) -> Expression:
+    """The circular correlation of two vectors of length d, z_k = sum over i of u_i v_(i + k mod d).
+
+    >>> circ_corr(inputVector([1, 0, 0]), inputVector([1, 2, 3])).value()
+    [1.0, 2.0, 3.0]
+    """
+    ...
+
+
+__all__ = ["circ_conv", "circ_corr"]

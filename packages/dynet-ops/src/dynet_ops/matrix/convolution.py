@@ -1,0 +1,395 @@
+"""Convolutions and pooling over images and sentences.
+
+An image is (height, width, channels). A convolution lays out what its filters see, one row for each place, and
+multiplies that matrix with the filters, each of which is a column of numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from dynet_core.annotations import Indices
+from dynet_core.checks import checked_flag
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, common_batch, described, graph_of, two_operands
+from dynet_core.signature import Signature, Step, View, alias, copy_step
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS, LargestInWindow, Windows
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..kinds import by_plain_dims, op
+from ..layouts import column_view, is_matrix, of_rank
+from ..operands import checked_expression, checked_pair
+from .products import NOTHING, gradient_of, value_of
+
+_VIEWS = ("y", "windows", "f", "b")
+KERNELS.add("windows", Windows())
+KERNELS.add("windows.dx", Windows(backward=True))
+KERNELS.add("largest_in_window", LargestInWindow())
+KERNELS.add("conv2d.bias", Rule(_VIEWS, {"y": lambda b: b}, numbers=("b",)))
+KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b",)))
+
+
+def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
+    """How many places a window has along one dimension, and how far the first begins before the image."""
+    if is_valid:
+        return -(-(size - window + 1) // stride), 0
+    places = -(-size // stride)
+    return places, max((places - 1) * stride + window - size, 0) // 2
+
+
+@functools.cache
+def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool) -> tuple[int, ...]:
+    """A window over an image, as kernels want it; see dynet_kernels.kernels.WINDOW."""
+    height, width, channels = (*dim.dims, 1, 1)[:3]
+    if is_valid and (window[0] > height or window[1] > width):
+        raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
+    rows, above = _places(height, window[0], stride[0], is_valid)
+    columns, left = _places(width, window[1], stride[1], is_valid)
+    return (height, width, channels, *window, *stride, above, left, rows, columns)
+
+
+def _image(name: str, x: Expression) -> Dim:
+    """The shape of an image that a user gave; a matrix has one channel."""
+    dim = checked_expression(name, x).type.plain
+    if not 2 <= len(dim.dims) <= 3:
+        raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
+    return dim
+
+
+# ---------------------------------------------------------------------------------------------------- convolution
+
+
+@functools.cache
+def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
+    """What the filters see: a row for each place, a column for each number of a filter."""
+    height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
+    result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
+    if (window_height, window_width, *steps) == (1, 1, 1, 1):
+        return alias(result, name="conv2d")
+    return Signature(
+        result,
+        name="conv2d",
+        operands=1,
+        columns=dim.batch,
+        views=[View(SELF, stride=result.size), View(0, stride=dim.size)],
+        forward=[Step("windows", (0, 2, *window))],
+        backward=[Step("windows.dx", (1, 3, *window), gradient_of=0)],
+    )
+
+
+@functools.cache
+def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
+    """y = windows filters + bias: a column for each filter and batch element."""
+    batch = common_batch(name, (windows, *dims))
+    rows, inner = windows.dims
+    filters = dims[0].dims[3]
+    extents = (filters, batch)
+    views: list[View] = [View(SELF, stride=rows)]
+    for place, (dim, stride) in enumerate(zip((windows, *dims), (0, inner, 1))):
+        view = column_view(place, extents, (stride, dim.size if dim.batch > 1 else 0))
+        assert view is not None
+        views.append(view)
+    y, x, f = range(3)
+    group = filters if windows.batch > 1 else filters * batch
+    forward, start = [], NOTHING
+    backward = [
+        Step("product.dW", (rows, inner, gradient_of(x), value_of(f), gradient_of(y), group), gradient_of=0),
+        Step("product.dx", (rows, inner, value_of(x), gradient_of(f), gradient_of(y), group), gradient_of=1),
+    ]
+    if len(dims) > 1:
+        start = value_of(y)
+        forward.append(Step("conv2d.bias", (rows,)))
+        backward.append(Step("conv2d.db", (rows,), gradient_of=2))
+    forward.append(Step("product", (rows, inner, value_of(x), value_of(f), value_of(y), start, group)))
+    return Signature(
+        Dim.of((*places, filters), batch),
+        name=name,
+        operands=1 + len(dims),
+        columns=filters * batch,
+        views=views,
+        forward=forward,
+        backward=backward,
+    )
+
+
+def _convolution(
+    name: str, x: Expression, f: Expression, bias: list[Expression], stride: tuple[int, int], is_valid
+) -> Expression:
+    graph = graph_of(name, (x, f, *bias))
+    image, filters = _image(name, x), f.type.plain
+    channels = (*image.dims, 1)[2]
+    if len(filters.dims) != 4 or filters.dims[2] != channels:
+        raise ShapeError(
+            f"{name}: x is {image!r}, so that filters are (height, width, {channels}, filters); they are {filters!r}"
+        )
+    for b in bias:
+        if b.type.dims != (filters.dims[3],):
+            raise ShapeError(f"{name}: the bias is {b.type!r}, but there are {filters.dims[3]} filters: {filters!r}")
+    common_batch(name, (image, filters, *[b.type for b in bias]))
+    window = _window(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
+    windows = _windows_signature(image, window)
+    conv = _conv2d_signature(name, window[-2:], windows.dim, filters, *[b.type.plain for b in bias])
+    seen = append(graph, windows, [x.at])
+    return append(graph, conv, [seen.at, f.at, *[b.at for b in bias]])
+
+
+def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True) -> Expression:
+    """The convolution of images with filters, y_ijc = sum over a, b, k of x_(i s0 + a)(j s1 + b)k f_abkc.
+
+    With is_valid, filters stay within the image: y is ceil((height - filter height + 1) / s0) high. Otherwise it is
+    ceil(height / s0) high, and the image is seen with p = max((height of y - 1) s0 + filter height - height, 0) rows
+    of zeros around it, floor(p / 2) of them above. The same holds for widths.
+
+    Args:
+        x: images of dimensions (height, width, channels); a matrix has one channel.
+        f: filters of dimensions (height, width, channels, filters).
+        stride: s0 and s1, by how many rows and columns neighbouring places of a filter differ.
+        is_valid: whether filters stay within the image.
+
+    Returns:
+        Images with a channel for each filter.
+
+    >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
+    >>> conv2d(x, f, [1, 1]).npvalue()[:, :, 0]
+    array([[ 8., 12.],
+           [20., 24.]], dtype=float32)
+    """
+    return _convolution("conv2d", x, f, [], checked_pair("conv2d", "stride", stride), is_valid)
+
+
+def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
+    """The convolution of images with filters, as conv2d computes it, with a number added for each filter.
+
+    Args:
+        x: images of dimensions (height, width, channels); a matrix has one channel.
+        f: filters of dimensions (height, width, channels, filters).
+        b: a bias for each filter, of dimensions (filters,).
+        stride: by how many rows and columns neighbouring places of a filter differ.
+        is_valid: whether filters stay within the image.
+
+    >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
+    >>> conv2d_bias(x, f, inputVector([100]), [2, 2], is_valid=False).npvalue()[:, :, 0]
+    array([[108., 107.],
+           [113., 108.]], dtype=float32)
+    """
+    return _convolution("conv2d_bias", x, f, [b], checked_pair("conv2d_bias", "stride", stride), is_valid)
+
+
+def _padded(x, window, stride, is_valid, value):
+    """An image with what stands around it, and how many places a window has."""
+    x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
+    places, widths = [], [(0, 0)] * 3
+    for d in range(2):
+        count, before = _places(x.shape[d], window[d], stride[d], is_valid)
+        needed = (count - 1) * stride[d] + window[d]
+        places.append(count)
+        widths[d] = (before, max(needed - before - x.shape[d], 0))
+    return np.pad(x, widths, constant_values=value), places
+
+
+def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
+    x, (rows, columns) = _padded(x, f.shape, stride, is_valid, 0.0)
+    result = np.zeros((rows, columns, f.shape[3]))
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * stride[0], j * stride[1]
+            seen = x[top : top + f.shape[0], left : left + f.shape[1]]
+            result[i, j] = np.tensordot(seen, f, axes=3)
+    return result if b is None else result + b
+
+
+conv2d = register(
+    conv2d,
+    reference=_conv2d_reference,
+    samples=[
+        Sample([((1, 1, 1), 1), ((1, 1, 1, 1), 1)], {"stride": [1, 1]}),
+        Sample([((5, 4), 1), ((2, 3, 1, 2), 1)], {"stride": [1, 1]}),
+        Sample([((7, 5, 3), 2), ((3, 2, 3, 5), 1)], {"stride": [2, 1]}),
+        Sample([((3, 4, 2), 1), ((2, 2, 2, 3), 3)], {"stride": [1, 2]}),
+        Sample([((5, 4, 2), 2), ((3, 3, 2, 1), 2)], {"stride": [2, 3], "is_valid": False}),
+        Sample([((2, 3, 1), 3), ((4, 5, 1, 2), 1)], {"stride": [1, 1], "is_valid": False}),
+        Sample([((19, 2, 1), 1), ((2, 2, 1, 3), 1)], {"stride": [1, 1], "is_valid": False}),
+        Sample([((3, 3, 5), 2), ((1, 1, 5, 9), 1)], {"stride": [1, 1]}),
+    ],
+)
+conv2d_bias = register(
+    conv2d_bias,
+    reference=_conv2d_reference,
+    samples=[
+        Sample([((1, 1, 1), 1), ((1, 1, 1, 1), 1), ((1,), 1)], {"stride": [1, 1]}),
+        Sample([((5, 4, 2), 1), ((2, 3, 2, 3), 1), ((3,), 2)], {"stride": [1, 2]}),
+        Sample([((5, 3, 1), 2), ((3, 2, 1, 2), 1), ((2,), 1)], {"stride": [2, 1], "is_valid": False}),
+        Sample([((3, 3), 1), ((2, 2, 1, 9), 2), ((9,), 2)], {"stride": [1, 1]}),
+        Sample([((18, 3, 1), 1), ((1, 1, 1, 2), 1), ((2,), 1)], {"stride": [1, 1]}),
+    ],
+)
+
+
+# -------------------------------------------------------------------------------------------------------- pooling
+
+
+@functools.cache
+def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
+    """The largest number of each window, and in the same memory where each stands."""
+    result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
+    return Signature(
+        result,
+        name="maxpooling2d",
+        operands=1,
+        size=2 * result.total,
+        columns=dim.batch,
+        views=[
+            View(SELF, stride=result.size),
+            View(0, stride=dim.size),
+            View(SELF, result.total, stride=result.size),
+        ],
+        forward=[Step("largest_in_window", (0, 2, 4, *window))],
+        backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],
+    )
+
+
+def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
+    """The largest number in each place of a window over images; the first of equals gets the gradient.
+
+    Places are those of conv2d; with is_valid=False, what lies outside of the image does not count.
+
+    Args:
+        x: images of dimensions (height, width, channels) or (height, width).
+        ksize: height and width of the window.
+        stride: by how many rows and columns neighbouring places differ.
+        is_valid: whether the window stays within the image.
+
+    >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
+    array([[5., 6.],
+           [8., 9.]], dtype=float32)
+    """
+    name = "maxpooling2d"
+    dim = _image(name, x)
+    window = _window(
+        name,
+        dim,
+        checked_pair(name, "ksize", ksize),
+        checked_pair(name, "stride", stride),
+        checked_flag(name, "is_valid", is_valid),
+    )
+    return append(graph_of(name, (x,)), _maxpooling_signature(dim, window), [x.at])
+
+
+def _maxpooling_reference(x, ksize, stride, is_valid=True):
+    padded, (rows, columns) = _padded(x, ksize, stride, is_valid, -np.inf)
+    result = np.zeros((rows, columns, padded.shape[2]))
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * stride[0], j * stride[1]
+            result[i, j] = padded[top : top + ksize[0], left : left + ksize[1]].max((0, 1))
+    return result.reshape(rows, columns, *x.shape[2:])
+
+
+maxpooling2d = register(
+    maxpooling2d,
+    reference=_maxpooling_reference,
+    samples=[
+        Sample([((1, 1, 1), 1)], {"ksize": [1, 1], "stride": [1, 1]}),
+        Sample([((5, 4), 2)], {"ksize": [2, 3], "stride": [1, 1]}),
+        Sample([((7, 5, 3), 1)], {"ksize": [3, 2], "stride": [2, 2]}),
+        Sample([((5, 4, 2), 3)], {"ksize": [2, 2], "stride": [2, 3], "is_valid": False}),
+        Sample([((2, 3, 1), 1)], {"ksize": [4, 5], "stride": [1, 1], "is_valid": False}),
+    ],
+)
+
+
+# ------------------------------------------------------------------------------------- convolution of one dimension
+
+
+@by_plain_dims
+def _filter1d_signature(x: Dim, y: Dim) -> Signature:
+    """A column for each place: what the filters see there stands together in x already."""
+    rows, columns = x.rows, x.columns
+    y_dims = of_rank(y.dims, 3)
+    if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:
+        raise ShapeError(
+            f"filter1d_narrow: expected a matrix x and filters y of (rows, width) or (rows, width, filters), "
+            f"got {described((x, y))}"
+        )
+    _, width, filters = y_dims
+    if y.rows != rows or width > columns:
+        raise ShapeError(f"filter1d_narrow: filters y do not fit into x: operands are {described((x, y))}")
+    places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
+    result = Dim.of((filters, places), batch)
+    extents = (places, batch)
+    seen = column_view(0, extents, (rows, x.size if x.batch > 1 else 0))
+    matrix = column_view(1, extents, (0, y.size if y.batch > 1 else 0))
+    assert seen is not None and matrix is not None
+    group = places if y.batch > 1 else places * batch
+    z, x_at, y_at, change = range(4)
+    return Signature(
+        result,
+        operands=2,
+        size=result.total + inner * places * batch,
+        columns=places * batch,
+        views=[View(SELF, stride=filters), seen, matrix, View(SELF, result.total, stride=inner)],
+        forward=[
+            Step("clear", (filters,)),
+            Step("product.dx", (inner, filters, value_of(y_at), value_of(z), value_of(x_at), group)),
+        ],
+        backward=[  # neighbouring places overlap in x, so that their gradients are added one by one
+            Step(
+                "product",
+                (inner, filters, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),
+                gradient_of=0,
+            ),
+            copy_step("accumulate", gradient_of(x_at), gradient_of(change), inner, gradient_of=0),
+            Step(
+                "product.dW",
+                (inner, filters, gradient_of(y_at), gradient_of(z), value_of(x_at), group),
+                gradient_of=1,
+            ),
+        ],
+    )
+
+
+def _filter1d_reference(x, y):
+    y = y.reshape(of_rank(y.shape, 3))
+    x = x.reshape(len(x), -1)
+    places = x.shape[1] - y.shape[1] + 1
+    return np.stack([np.tensordot(y, x[:, p : p + y.shape[1]], axes=([0, 1], [0, 1])) for p in range(places)], axis=1)
+
+
+@op(
+    two_operands("filter1d_narrow", _filter1d_signature),
+    reference=_filter1d_reference,
+    samples=[
+        Sample([((1, 1), 1), ((1, 1), 1)]),
+        Sample([((3, 7), 2), ((3, 2), 1)]),
+        Sample([((5, 4), 1), ((5, 3, 2), 3)]),
+        Sample([((17, 5), 2), ((17, 2, 9), 2)]),
+        Sample([((2, 9), 1), ((2, 9, 3), 1)]),
+        Sample([((4,), 1), ((4, 1, 5), 1)]),
+        Sample([((3, 5), 2), ((3, 5), 2)]),
+        Sample([((3, 5), 1), ((3, 2, 4, 1), 2)]),
+    ],
+)
+def filter1d_narrow(x: Expression, y: Expression) -> Expression:
+    """The convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.
+
+    Filters stay within x: of n columns, filters of width w make n - w + 1.
+
+    Args:
+        x: a matrix of dimensions (rows, n).
+        y: filters of dimensions (rows, w, filters) or (rows, w).
+
+    >>> x, y = inputTensor([[1, 2, 3], [4, 5, 6]]), inputTensor([[1, 1], [0, 10]])
+    >>> filter1d_narrow(x, y).npvalue()
+    array([[53., 65.]], dtype=float32)
+    """
+    ...
+
+
+__all__ = ["conv2d", "conv2d_bias", "filter1d_narrow", "maxpooling2d"]

@@ -1,0 +1,193 @@
+"""Inverses and determinants of matrices, and the trace of a product."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import OPS, Sample, register
+from dynet_core.record import graph_of, one_operand
+from dynet_core.signature import Signature, Step, View, copy_step
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS, Invert
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..copying import collapsed, copy_parameters
+from ..kinds import by_plain_dims, op
+from ..layouts import is_matrix, matched
+from .products import as_matrix, gradient_of, value_of
+
+WORK = 3  # numbers for each row that inverting needs
+
+KERNELS.add("invert", Invert())
+KERNELS.add(
+    "inverse.negate",  # -2 t is added to t
+    Rule(("y", "x", "t", "work"), {"dt": lambda dt: -2 * dt}),
+)
+
+
+def _log_of_product(pivots):
+    """NaN where a product that is not 0 has an odd number of negative factors."""
+    logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
+    counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
+    is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
+    return f.where(is_odd, float("nan"), logarithms)
+
+
+_LOGDET = ("y", "x", "inverse", "pivots")
+KERNELS.add("logdet", Rule(_LOGDET, {"y": _log_of_product}, numbers=("y",)))
+KERNELS.add("logdet.dx", Rule(_LOGDET, {"dx": lambda dy, inverse: dy * inverse}, numbers=("y",)))
+
+
+def _order(name: str, dim: Dim) -> int:
+    if not is_matrix(dim):
+        raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
+    if dim.rows != dim.columns:
+        raise ShapeError(f"{name}: expected a square matrix, got {dim!r}")
+    return dim.rows
+
+
+def invertible(arrays: np.ndarray) -> np.ndarray:
+    """Square matrices (the batch last) made well-conditioned, of positive determinant, with pivots off the diagonal."""
+    order = len(arrays)
+    matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
+    matrices = matrices[::-1].copy()
+    if order * (order - 1) // 2 % 2:
+        matrices[0] *= -1
+    return matrices.reshape(arrays.shape).astype(arrays.dtype)
+
+
+@by_plain_dims
+def _inverse_signature(dim: Dim) -> Signature:
+    """A column is one of a matrix."""
+    n, batch = _order("inverse", dim), dim.batch
+    y, x, change = range(3)
+    return Signature(
+        dim,
+        operands=1,
+        size=2 * dim.total + WORK * n * batch,
+        columns=n * batch,
+        views=[
+            View(SELF, stride=n),
+            View(0, stride=n),
+            View(SELF, dim.total, stride=n),
+            View(SELF, 2 * dim.total, period=n, outer=WORK * n),
+        ],
+        forward=[
+            copy_step("copy", value_of(y), value_of(x), n),
+            Step("invert", (n, value_of(y), value_of(3), n)),
+        ],
+        backward=[  # dx -= (y' dy) y'
+            Step("product.dx", (n, n, value_of(y), gradient_of(change), gradient_of(y), n), gradient_of=0),
+            Step("inverse.negate", (n,), gradient_of=0),
+            Step("product.dW", (n, n, gradient_of(x), value_of(y), gradient_of(change), n), gradient_of=0),
+        ],
+    )
+
+
+_SQUARE = [
+    Sample([((1, 1), 1)]),
+    Sample([((2, 2), 3)]),
+    Sample([((5, 5), 1)]),
+    Sample([((17, 17), 2)]),
+    Sample([((16, 16), 1)]),
+]
+
+
+@op(
+    one_operand("inverse", _inverse_signature),
+    reference=lambda x: np.linalg.inv(x.reshape(len(x), len(x))).reshape(x.shape),
+    samples=_SQUARE,
+    domain=(-1.0, 1.0),
+    prepare=invertible,
+)
+def inverse(x: Expression) -> Expression:
+    """The inverse of a square matrix, by elimination with partial pivoting.
+
+    The inverse of a singular matrix has numbers that are infinite or NaN.
+
+    >>> inverse(inputTensor([[1, 2], [3, 4]])).npvalue().round(4)
+    array([[-2. ,  1. ],
+           [ 1.5, -0.5]], dtype=float32)
+    """
+    ...
+
+
+@by_plain_dims
+def _logdet_signature(dim: Dim) -> Signature:
+    """The transposed inverse, which is the gradient, stands behind the result."""
+    n, batch = _order("logdet", dim), dim.batch
+    y, x, inverse, pivots = range(4)
+    transposed = copy_parameters(value_of(inverse), value_of(x), collapsed([(n, 1, n), (n, n, 1)]))
+    return Signature(
+        Dim.of((1,), batch),
+        operands=1,
+        size=batch + dim.total + WORK * n * batch,
+        columns=batch,
+        views=[
+            View(SELF, stride=1),
+            View(0, stride=dim.size),
+            View(SELF, batch, stride=dim.size),
+            View(SELF, batch + dim.total, stride=WORK * n),
+        ],
+        forward=[
+            Step("copy", transposed),
+            Step("invert", (n, value_of(inverse), value_of(pivots), 1)),
+            Step("logdet", (n,)),
+        ],
+        backward=[Step("logdet.dx", (dim.size,), gradient_of=0)],
+    )
+
+
+@op(
+    one_operand("logdet", _logdet_signature),
+    reference=lambda x: np.atleast_1d(np.log(np.linalg.det(x.reshape(len(x), len(x))))),
+    samples=_SQUARE,
+    domain=(-1.0, 1.0),
+    prepare=invertible,
+)
+def logdet(x: Expression) -> Expression:
+    """The natural logarithm of the determinant of a square matrix.
+
+    It is -inf for a singular matrix and NaN for a negative determinant.
+
+    >>> logdet(inputTensor([[2, 1], [1, 3]])).npvalue().round(4)
+    array([1.6094], dtype=float32)
+    """
+    ...
+
+
+def trace_of_product(x: Expression, y: Expression) -> Expression:
+    """The trace of x y', the sum over i, j of x_ij y_ij.
+
+    Args:
+        x, y: matrices of the same dimensions.
+
+    >>> trace_of_product(inputTensor([[1, 2], [3, 4]]), inputTensor([[1, 0], [0, 10]])).value()
+    41.0
+    """
+    graph_of("trace_of_product", (x, y))
+    dims = [x.type.plain, y.type.plain]
+    for dim in dims:
+        as_matrix("trace_of_product", dim)
+    matched("trace_of_product", dims)
+    return OPS["dot_product"].record(x, y)
+
+
+trace_of_product = register(
+    trace_of_product,
+    reference=lambda x, y: np.atleast_1d(np.trace(x.reshape(len(x), -1) @ y.reshape(len(y), -1).T)),
+    samples=[
+        Sample([((1, 1), 1), ((1, 1), 1)]),
+        Sample([((5, 3), 2), ((5, 3), 1)]),
+        Sample([((17, 2), 1), ((17, 2), 3)]),
+        Sample([((7, 7), 2), ((7, 7), 2)]),
+        Sample([((9,), 1), ((9,), 1)]),
+        Sample([((9, 1, 1), 1), ((9, 1), 2)]),
+    ],
+)
+
+__all__ = ["inverse", "logdet", "trace_of_product"]

@@ -1,0 +1,233 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import common_batch, described, many_operands, two_operands
+from dynet_core.recorder import describe
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels.layout import SELF
+
+from ..kinds import op
+from ..layouts import as_last, column_view, is_matrix, of_rank, shortest
+from ..operands import listed
+
+Y, NOTHING, SHARED = 0, -1, 0  # roles and the group of product kernels
+
+
+def value_of(view: int) -> int:
+    """The role of a view's values."""
+    return 2 * view
+
+
+def gradient_of(view: int) -> int:
+    """The role of a view's gradients."""
+    return 2 * view + 1
+
+
+def is_shared(matrix: Dim) -> bool:
+    """Whether a signature with this matrix means one matrix: then its gradient can wait for all columns."""
+    return matrix.plain is not matrix
+
+
+def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
+    """Rows and columns of something that is at most a matrix, trailing 1s aside."""
+    if not is_matrix(dim):
+        raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
+    return dim.rows, dim.columns
+
+
+def product_steps(
+    matrix: Dim,
+    w: int,
+    x: int,
+    y: int,
+    start: int,
+    width: int,
+    operands: tuple[int, int],
+    shape: tuple[int, int] | None = None,
+):
+    """The steps of y = start + W x (views w, x, y; start is a role): forward, backward, deferred.
+
+    `width` columns share one matrix, unless all of them do; `shape` is the matrix's, where that is not its Dim's.
+    """
+    rows, inner = shape or (matrix.rows, matrix.columns)
+    group = SHARED if is_shared(matrix) else width
+    forward = Step("product", (rows, inner, value_of(w), value_of(x), value_of(y), start, group))
+    to_x = Step(
+        "product.dx",
+        (rows, inner, value_of(w), gradient_of(x), gradient_of(y), group),
+        gradient_of=operands[1],
+    )
+    to_w = Step(
+        "product.dW",
+        (rows, inner, gradient_of(w), value_of(x), gradient_of(y), group),
+        gradient_of=operands[0],
+    )
+    return (forward, [to_x], [to_w]) if is_shared(matrix) else (forward, [to_x, to_w], [])
+
+
+def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
+    """y = b + W1 x1 + W2 x2 + ...: every product accumulates into y."""
+    first = int(has_bias)
+    pairs = [(k, k + 1) for k in range(first, len(dims), 2)]
+    shapes = []
+    for w, x in pairs:
+        (rows, inner), (height, width) = as_matrix(name, dims[w]), as_matrix(name, dims[x])
+        if inner != height:
+            raise ShapeError(
+                f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}"
+                + (f"; operands are {described(dims)}" if len(dims) > 2 else "")
+            )
+        shapes.append((rows, width))
+    rows, width = shapes[0]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ShapeError(f"{name}: products differ in shape: operands are {described(dims)}")
+    batch = common_batch(name, dims)
+    rank = shortest(dims) if has_bias else as_last(dims)
+    result = Dim.of(of_rank((rows, width), rank), batch)
+    extents = (width, batch)
+    views: list[View] = [View(SELF, stride=rows)]
+    forward, backward, deferred = [], [], []
+    for place, dim in enumerate(dims):
+        own = dim.size if dim.batch > 1 else 0
+        if has_bias and place == 0:
+            if dim.rows != rows or dim.columns not in (1, width) or not is_matrix(dim):
+                raise ShapeError(f"{name}: the bias {dim!r} does not fit the result {result!r}")
+            strides = (rows if dim.columns == width > 1 else 0, own)
+        elif (place - first) % 2 == 0:
+            strides = (0, own)
+        else:
+            strides = (dim.rows, own)
+        view = column_view(place, extents, strides)
+        assert view is not None
+        views.append(view)
+    start = value_of(1) if has_bias else NOTHING
+    for w, x in pairs:
+        step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, width, (w, x))
+        start = Y
+        forward.append(step)
+        backward += now
+        deferred += later
+    if has_bias:
+        shared = is_shared(dims[0]) and all(is_shared(dims[w]) for w, _ in pairs)
+        step = Step(
+            "accumulate",
+            (gradient_of(1), gradient_of(0), rows, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0),
+            gradient_of=0,
+        )
+        (deferred if shared else backward).append(step)
+    return Signature(
+        result,
+        operands=len(dims),
+        columns=width * batch,
+        views=views,
+        forward=forward,
+        backward=backward,
+        deferred=deferred,
+    )
+
+
+def matmul_signature(a: Dim, b: Dim) -> Signature:
+    """y = A x."""
+    return affine_signature("*", (a, b), has_bias=False)
+
+
+@op(
+    two_operands("*", matmul_signature),
+    reference=lambda W, x: W @ x,
+    samples=[
+        Sample([((1, 1), 1), ((1,), 1)]),
+        Sample([((3, 5), 1), ((5,), 3)]),
+        Sample([((17, 16), 1), ((16, 4), 2)]),
+        Sample([((33, 9), 2), ((9, 13), 1)]),
+        Sample([((5, 7), 3), ((7,), 3)]),
+        Sample([((100, 21), 1), ((21, 9), 1)]),
+        Sample([((5, 5), 1), ((5, 5), 1)]),
+        Sample([((17, 17), 3), ((17, 17), 3)]),
+        Sample([((3, 5), 1), ((5, 1), 2)]),
+    ],
+)
+def matmul(a: Expression, b: Expression) -> Expression:
+    """The product of a matrix and a vector or matrix, as `*` computes it: y = A x.
+
+    Args:
+        a: of dimensions (m, n).
+        b: of dimensions (n,) or (n, k).
+
+    >>> (inputTensor([[1, 2], [3, 4]]) * inputVector([1, 1])).value()
+    [3.0, 7.0]
+    """
+    ...
+
+
+def _of_affine(xs) -> Sequence[Expression]:
+    """The operands that a user gave, of which there must be an odd number."""
+    exprs = listed("affine_transform", xs)
+    if len(exprs) % 2 == 0:
+        raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")
+    return exprs
+
+
+_affine = many_operands(
+    "affine_transform",
+    lambda *dims: affine_signature("affine_transform", dims, has_bias=True),
+    _of_affine,
+    lambda exprs: exprs[0] if len(exprs) == 1 else None,
+)
+
+
+def affine_transform(exprs: Iterable[Expression]) -> Expression:
+    """y = b + W1 x1 + W2 x2 + ...
+
+    Args:
+        exprs: an odd number of expressions: the bias of dimensions (m,) or (m, k), then pairs of a matrix (m, n)
+            and a vector (n,) or matrix (n, k). A bias (m,) is added to every column.
+
+    Returns:
+        A vector (m,), also of columns (n, 1), or a matrix (m, k).
+
+    Raises:
+        ShapeError: shapes that do not fit, named.
+
+    >>> W, x, b = inputTensor([[1, 2], [3, 4]]), inputVector([1, 1]), inputVector([10, 20])
+    >>> affine_transform([b, W, x]).value()
+    [13.0, 27.0]
+    """
+    ...
+
+
+affine_transform = describe(_affine, affine_transform)
+
+
+def _affine_reference(b, *pairs):
+    products = sum(
+        W.reshape(of_rank(W.shape, 2)) @ x.reshape(of_rank(x.shape, 2)) for W, x in zip(pairs[::2], pairs[1::2])
+    )
+    result = products + b.reshape(of_rank(b.shape, 2))
+    return result.reshape(of_rank(result.shape, 1))
+
+
+affine_transform = register(
+    affine_transform,
+    reference=_affine_reference,
+    samples=[
+        Sample([((1,), 1), ((1, 1), 1), ((1,), 1)], as_list=True),
+        Sample([((3,), 1), ((3, 5), 1), ((5,), 3)], as_list=True),
+        Sample([((17,), 1), ((17, 16), 1), ((16, 3), 1)], as_list=True),
+        Sample([((5, 3), 2), ((5, 4), 1), ((4, 3), 2), ((5, 2), 2), ((2, 3), 1)], as_list=True),
+        Sample([((33,), 2), ((33, 9), 1), ((9,), 2), ((33, 20), 1), ((20,), 1)], as_list=True),
+        Sample([((5,), 2), ((5, 5), 1), ((5,), 2), ((5, 5), 1), ((5,), 2)], as_list=True),
+        Sample([((17, 17), 1), ((17, 17), 1), ((17, 17), 1)], as_list=True),
+        Sample([((3, 1), 1), ((3, 5), 1), ((5, 1), 2)], as_list=True),
+        Sample([((3,), 1), ((3, 5, 1), 1), ((5, 1, 1), 2), ((3, 2), 1), ((2,), 1)], as_list=True),
+        Sample([((3, 1, 1), 1), ((3, 5), 2), ((5, 2, 1), 1)], as_list=True),
+    ],
+)
+
+__all__ = ["affine_transform", "matmul"]

@@ -1,0 +1,237 @@
+"""Recurrent cells as their equations: from these follow products, rules, gradients, and where what is stored."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.rule import Rule
+
+from .cells import PREVIOUS, Cell, Product, Weight
+from .equations import rules, substituted, symbols, without
+
+
+def traced(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
+    """The cell of equations: of the input x, the state before and parameters, the new state.
+
+    Parameters stand in sums of products, b + W @ x + U @ h, of which `split(sum, n)` makes n gates one under the other.
+    What such a sum adds up of x, the projection, has a bias b and one matrix W. All else works element by element.
+
+    Args:
+        name: names kernels.
+        function: gives the new state as one value, or a tuple of values in the order of `state`.
+
+    Raises:
+        TypeError: equations that are not of this form.
+    """
+    given, *names = inspect.signature(function).parameters
+    weights = names[len(state) :]
+    if tuple(names[: len(state)]) != tuple(state):
+        raise TypeError(f"{name}: the parameters must be the input, the state {', '.join(state)}, and weights")
+    previous = symbols(*[value + PREVIOUS for value in state])
+    result = function(_INPUT, *previous, *[_Weight(weight) for weight in weights])
+    values = result if isinstance(result, tuple) else (result,)
+    if len(values) != len(state):
+        raise TypeError(f"{name}: {len(values)} values are returned for the state {', '.join(state)}")
+    equations = {value: as_symbol(symbol) for value, symbol in zip(state, values)}
+    sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
+    for one in sums:
+        one.check(name)
+    gates = {part.arguments[0]: f"a{number}" for number, part in enumerate(p for one in sums for p in one.parts)}
+    plan = _Plan(name, equations, sums, gates)
+    parameters = {}
+    for one in sums:
+        rows = len(one.parts)
+        parameters |= {one.bias: Weight(rows, ""), one.inputs[0]: Weight(rows, given)}
+        parameters |= {weight: Weight(rows, "h") for weight, _ in one.products}
+    cell = Cell(
+        name,
+        tuple(state),
+        tuple(gates.values()),
+        tuple(weight for weight in weights if weight in parameters and parameters[weight].columns == "h"),
+        scratch=plan.scratch,
+        pairs=tuple(parameter for one in sums for parameter in (one.bias, one.inputs[0])),
+        parameters={weight: parameters[weight] for weight in weights if weight in parameters},
+    )
+    cell.following = plan.steps(cell)
+    cell.first = plan.steps(cell, first=True)
+    cell.first_weights = tuple(step.weight for step in cell.first if isinstance(step, Product))
+    cell.carries = plan.reads_by_element(state[-1] + PREVIOUS)
+    return cell
+
+
+class _Input:
+    """x, which equations read by way of products only."""
+
+
+_INPUT = _Input()
+
+
+class _Weight:
+    """A parameter: a matrix in `W @ x`, a bias in `b + W @ x`."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __matmul__(self, other: Any) -> Sum:
+        if isinstance(other, _Input):
+            return Sum(inputs=(self.name,))
+        return Sum(products=((self.name, as_symbol(other)),))
+
+    def __add__(self, other: Any) -> Sum:
+        if not isinstance(other, Sum) or other.bias:
+            raise TypeError(f"{self.name} is a bias: it is added to one sum of products")
+        return Sum(self.name, other.inputs, other.products)
+
+    __radd__ = __add__
+
+
+_numbers = itertools.count()
+
+
+class Sum(Symbol):
+    """A sum of a bias and products. In equations that work by element it is the gate that it makes."""
+
+    __slots__ = ("bias", "inputs", "parts", "products")
+
+    def __init__(
+        self,
+        bias: str = "",
+        inputs: tuple[str, ...] = (),
+        products: tuple[tuple[str, Symbol], ...] = (),
+        parts: int = 1,
+    ):
+        super().__init__("input", f"gate {next(_numbers)}")
+        self.bias, self.inputs, self.products = bias, inputs, products
+        self.parts: list[Symbol] = [self]
+        if parts > 1:
+            self.parts = [_Part(self) for _ in range(parts)]
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, Sum):
+            if self.bias and other.bias:
+                raise TypeError(f"a sum of products has one bias, not {self.bias} and {other.bias}")
+            return Sum(self.bias or other.bias, self.inputs + other.inputs, self.products + other.products)
+        return other + self if isinstance(other, _Weight) else super().__add__(other)
+
+    def check(self, name: str) -> None:
+        """Raise unless this can be computed: the projection is a bias and one product."""
+        if not self.bias or len(self.inputs) != 1:
+            raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
+
+
+class _Part(Symbol):
+    """One of the gates that a sum is split into."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Sum):
+        super().__init__("input", f"gate {next(_numbers)}")
+        self.of = of
+
+
+def split(of: Any, parts: int) -> list[Any]:
+    """The gates that stand one under the other in a sum of products."""
+    return Sum(of.bias, of.inputs, of.products, parts).parts
+
+
+def _sums_beneath(symbols) -> list[Sum]:
+    """The sums that symbols are made of, those within products included."""
+    found: dict[int, Sum] = {}
+    waiting = list(symbols)
+    while waiting:
+        for symbol in beneath(waiting.pop()).values():
+            one = symbol.of if isinstance(symbol, _Part) else symbol
+            if isinstance(one, Sum) and id(one) not in found:
+                found[id(one)] = one
+                waiting += [operand for _, operand in one.products]
+    return list(found.values())
+
+
+class _Plan:
+    """The order of products and rules: what a product takes is computed by a rule before it."""
+
+    def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
+        self.name, self.sums, self.gates = name, sums, gates
+        names = {gate: Symbol("input", to) for gate, to in gates.items()}
+        self.equations = {value: substituted(symbol, names) for value, symbol in equations.items()}
+        self.operands = {id(x): substituted(x, names) for one in sums for _, x in one.products}
+        computed = {repr(x): x for x in self.operands.values() if x.function != "input"}
+        states = {repr(symbol): value for value, symbol in self.equations.items()}
+        others = [text for text in computed if text not in states]
+        self.scratch = tuple(f"s{number}" for number in range(len(others)))
+        self.stored = {**states, **dict(zip(others, self.scratch))}  # by text
+        self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
+
+    def reads_by_element(self, name: str) -> bool:
+        """Whether a formula reads a value."""
+        return any(name in inputs_of(symbol) for symbol in self.defined.values())
+
+    def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
+        """The steps of the cell, or of the first one of a sequence, where the state before is 0."""
+        zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
+        defined = {name: found for name, x in self.defined.items() if (found := without(x, zeros)) is not None}
+        products = [
+            (number, Product(weight, self._named(x), self.gates[one.parts[0].arguments[0]]))
+            for number, one in enumerate(self.sums)
+            for weight, operand in one.products
+            if without(x := self.operands[id(operand)], zeros) is not None
+        ]
+        read = {name for symbol in defined.values() for name in inputs_of(symbol)}
+        unread = [gate for gate in cell.gates if gate not in read]
+        steps: list[str | Product] = []
+        known: set[str] = set()
+        while len(known) < len(defined) or products:
+            ready = [pair for pair in products if pair[1].x in known or pair[1].x.endswith(PREVIOUS)]
+            steps += [product for _, product in ready]
+            products = [pair for pair in products if pair not in ready]
+            if len(known) == len(defined):
+                continue
+            waiting = {self.gates[part.arguments[0]] for number, _ in products for part in self.sums[number].parts}
+            wanted = {product.x for _, product in products} or defined.keys()
+            now = {
+                name: self._reading(defined[name], known, defined)
+                for name in defined
+                if name in wanted and name not in known and not waiting & {*inputs_of(defined[name])}
+            }
+            if not now:
+                raise TypeError(f"{self.name}: the products need each other's results")
+            known |= now.keys()
+            steps.append(self._rule(cell, now, unread if len(known) == len(defined) else [], first))
+        return steps
+
+    def _named(self, x: Symbol) -> str:
+        return x.arguments[0] if x.function == "input" else self.stored[repr(x)]
+
+    def _reading(self, symbol: Symbol, known: set[str], defined: dict[str, Symbol]) -> Symbol:
+        """A formula that reads what earlier rules have stored."""
+        texts = {repr(defined[name]): name for name in known}
+        if repr(symbol) in texts:
+            return Symbol("input", texts[repr(symbol)])
+        if symbol.function in ("input", "constant"):
+            return symbol
+        return Symbol(symbol.function, *[self._reading(one, known, defined) for one in symbol.arguments])
+
+    def _rule(self, cell: Cell, equations: dict[str, Symbol], unread: list[str], first: bool) -> str:
+        """The kernels of a rule. All gates have gradients: those that are not read get 0."""
+        forward, backward = rules(equations, cell.gates)
+        views = (*cell.state, *cell.scratch, *cell.gates)
+        if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):
+            views += cell.previous
+        zeros = {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread}
+        made = Rule(views, forward), Rule(views, backward | zeros, sets=cell.gate_gradients)
+        kernel = f"{self.name}.{'_'.join(equations)}"
+        if first:
+            same = kernel in KERNELS and all(
+                KERNELS[kernel + which].key == rule.key for which, rule in zip(("", ".backward"), made)
+            )
+            if same:
+                return kernel
+            kernel += ".first"
+        for which, rule in zip(("", ".backward"), made):
+            KERNELS.add(kernel + which, rule)
+        return kernel

@@ -1,0 +1,180 @@
+"""Normalisation of layers and of weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import common_batch, described, many_operands, two_operands
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels import formula as f
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..elementwise.arithmetic import add, cmult
+from ..input.constants import ones, zeros
+from ..kinds import by_plain_dims, lined_up, op
+from ..layouts import broadcast, matched
+from ..stated import add_rules
+
+_VIEWS = ("y", "x", "g", "b")
+
+
+def _normal(x):
+    """x with mean 0 and standard deviation 1; the sum of its squares before, that deviation, and its size."""
+    count = f.sum(1.0)
+    spread = x - f.sum(x) / count
+    squares = f.sum(spread * spread)
+    deviation = f.sqrt(squares / count)
+    return spread / deviation, squares, deviation, count
+
+
+def _unless_equal(squares, value):
+    """A value that is 0 where all elements are equal."""
+    return f.where(f.equal(squares, 0), 0, value)
+
+
+def _layer_norm_value(x, g, b):
+    normal, squares, _, _ = _normal(x)
+    return _unless_equal(squares, g * normal) + b
+
+
+def _layer_norm_dx(x, g, dy):
+    normal, squares, deviation, count = _normal(x)
+    steepness, along = f.sum(dy * g), f.sum(dy * g * normal)
+    return _unless_equal(squares, (dy * g - steepness / count - normal * along / count) / deviation)
+
+
+def _layer_norm_dg(x, dy):
+    normal, squares, _, _ = _normal(x)
+    return _unless_equal(squares, dy * normal)
+
+
+KERNELS.add("layer_norm", Rule(_VIEWS, {"y": _layer_norm_value}))
+KERNELS.add("layer_norm.dx", Rule(_VIEWS, {"dx": _layer_norm_dx}))
+KERNELS.add("layer_norm.dg", Rule(_VIEWS, {"dg": _layer_norm_dg}))
+KERNELS.add("layer_norm.db", Rule(_VIEWS, {"db": lambda dy: dy}))
+
+
+def _layer_norm_signature(*dims: Dim) -> Signature:
+    result = matched("layer_norm", dims)
+    size = result.size
+    return Signature(
+        result,
+        operands=3,
+        columns=result.batch,
+        views=[
+            View(SELF, stride=size),
+            *[View(k, stride=size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
+        ],
+        forward=[Step("layer_norm", (size,))],
+        backward=[Step(f"layer_norm.d{name}", (size,), gradient_of=k) for k, name in enumerate(("x", "g", "b"))],
+    )
+
+
+_layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
+
+
+def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
+    """x brought to mean 0 and standard deviation 1, then scaled by g and shifted by b.
+
+    y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element.
+    Where all elements are equal, y is b, and no gradient goes to x and g.
+
+    Args:
+        x, g, b: of the same dimensions; otherwise x is normalised, and g and b are broadcast as `cmult` and `+` do.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> layer_norm(inputVector([1, 3]), inputVector([1, 1]), inputVector([0, 10])).value()
+    [-1.0, 11.0]
+    """
+    try:
+        return _layer_norm((x, g, b))
+    except ShapeError:
+        if 0 in (x.type.total, g.type.total, b.type.total):
+            raise  # it names what has size 0
+        return _broadcast_layer_norm(x, g, b)
+
+
+def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
+    broadcast("layer_norm", [x.type, g.type, b.type])  # names the op where that is not possible either
+    normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
+    return add(cmult(g, normal), b)
+
+
+layer_norm = register(
+    layer_norm,
+    reference=lined_up(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
+    samples=[
+        Sample([((2,), 1), ((2,), 1), ((2,), 1)]),
+        Sample([((7,), 3), ((7,), 1), ((7,), 1)]),
+        Sample([((17, 2), 1), ((17, 2), 2), ((17, 2), 1)]),
+        Sample([((33,), 4), ((33,), 4), ((33,), 4)]),
+        Sample([((7, 1), 2), ((7, 1), 2), ((7, 1), 1)]),
+        Sample([((1, 5), 1), ((1, 5), 1), ((1, 5), 1)]),
+        Sample([((7, 1), 1), ((7,), 1), ((7, 1, 1), 2)]),
+        Sample([((3, 1), 1), ((3, 3), 1), ((3, 1, 1), 1)]),
+        Sample([((3, 4), 2), ((3, 4), 1), ((1, 1, 2), 1)]),
+    ],
+)
+
+# ------------------------------------------------------------------------------------------------------- weights
+
+_normed = Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w))))
+add_rules("weight_norm", ("w", "g"), _normed, gradients(_normed, ("w", "g"), numbers=("g",)), numbers=("g",))
+
+
+@by_plain_dims
+def _weight_norm_signature(*dims: Dim) -> Signature:
+    w, g = dims
+    if g.size != 1:
+        raise ShapeError(f"weight_norm: g must be a single number: w, g are {described(dims)}")
+    batch = common_batch("weight_norm", dims)
+    return Signature(
+        Dim.of(w.dims, batch),
+        operands=2,
+        columns=batch,
+        views=[
+            View(SELF, stride=w.size),
+            *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
+        ],
+        forward=[Step("weight_norm", (w.size,))],
+        backward=[Step(f"weight_norm.d{name}", (w.size,), gradient_of=k) for k, name in enumerate("wg")],
+    )
+
+
+@op(
+    two_operands("weight_norm", _weight_norm_signature),
+    reference=lambda w, g: g * w / np.sqrt((w * w).sum()),
+    samples=[
+        Sample([((2,), 1), ((1,), 1)]),
+        Sample([((7, 3), 1), ((1,), 3)]),
+        Sample([((33,), 2), ((1,), 1)]),
+        Sample([((17, 2, 3), 4), ((1,), 4)]),
+        Sample([((1,), 2), ((1,), 1)]),
+        Sample([((1,), 1), ((1,), 1)]),
+    ],
+)
+def weight_norm(w: Expression, g: Expression) -> Expression:
+    """Weights brought to the norm g, y = g w / |w|.
+
+    Args:
+        w: weights; the norm is that of all of them.
+        g: a single number.
+
+    Source: Salimans and Kingma, "Weight normalization", 2016.
+
+    >>> weight_norm(inputVector([3, 4]), scalarInput(10)).value()
+    [6.0, 8.0]
+    """
+    ...
+
+
+__all__ = ["layer_norm", "weight_norm"]

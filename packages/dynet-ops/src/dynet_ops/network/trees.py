@@ -1,0 +1,197 @@
+"""Cells of tree-structured networks: a node's state from its input and the states of its children.
+
+A node of the tree is one record. Its first part is the projection, which waits for the input alone; further parts
+read the children, however many there are, and make the state. So nodes of one height run together, whatever their
+number of children, and the projections of all nodes do.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+
+from dynet_core.dim import Dim
+from dynet_core.parameter import copy_step
+from dynet_core.signature import Signature, View
+from dynet_kernels.formula import logistic, tanh
+from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
+
+from .cells import Product, add_rule, input_view, part_signature, projection_part
+from .equations import Equations, rules, symbols
+
+INPUT = 2  # the operands are b, W, the input (b again where there is none), then what recurs, then the children
+FIXED = 3  # how many of them come before what recurs
+
+
+def _node(i, o, g, c_kept=0.0):
+    c = logistic(i) * tanh(g) + c_kept
+    return {"h": logistic(o) * tanh(c), "c": c}
+
+
+def _child(f, c_child):
+    return {"c_kept": logistic(f) * c_child}
+
+
+def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations], gates: str, **facts) -> str:
+    """Add the kernels of equations of some views."""
+    names = inspect.signature(equations).parameters.keys() & {*views}
+    forward, backward = rules(equations(**dict(zip(names, symbols(*names)))), gates)
+    if "fx" in views:
+        backward["dfx"] = backward["df"]  # f is fx plus a product
+    return add_rule(f"tree_lstm.{name}", views, forward, backward, **facts)
+
+
+LEAF = ("h", "c", "i", "o", "g")
+NODE = (*LEAF, "c_kept")
+SUMMED_CHILD = ("c_kept", "f", "c_child", "h_sum", "h_child", "fx")
+CHILD = SUMMED_CHILD[:3]
+leaf = _rule("leaf", LEAF, _node, "iog")
+node = _rule("node", NODE, _node, "iog")
+clear_sums = add_rule("tree_lstm.clear_sums", SUMMED_CHILD, lambda: {"h_sum": 0.0, "c_kept": 0.0}, None)
+summed_child = _rule(
+    "summed_child",
+    SUMMED_CHILD,
+    lambda f, c_child, h_child: {**_child(f, c_child), "h_sum": h_child},
+    "f",
+    accumulate=("h_sum", "c_kept"),
+)
+clear = add_rule("tree_lstm.clear", CHILD, lambda: {"c_kept": 0.0}, None)
+child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
+
+
+def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
+    """The views of a node's own state, and of the gates i, o, g."""
+    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
+    return views | {name: View(FIRST, k * hidden, gates * hidden) for k, name in enumerate("iog")}
+
+
+def _of_children(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
+    stride = hidden if child_batch > 1 else 0
+    return {f"{name}_child": View(EACH, k * hidden * child_batch, stride, period=batch) for k, name in enumerate("hc")}
+
+
+def _projection(batch: int, x: Dim | None, *dims: Dim) -> Signature:
+    return projection_part(batch, None if x is None else input_view(x, batch, INPUT), *dims)
+
+
+@functools.cache
+def _leaf_part(hidden: int, batch: int, gates: int) -> Signature:
+    views = _state(hidden, batch, gates)
+    return part_signature("tree_lstm", hidden, batch, views, {}, [leaf], size=2 * hidden * batch, waits=(0, 0))
+
+
+@functools.cache
+def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
+    """A node of a child-sum TreeLSTM; `child_batch` 0: a leaf."""
+    hidden = Uf.rows
+    parts = [_projection(batch, x, b, W)]
+    if child_batch:
+        parts += [_summed_part(batch, child_batch, Uf), _summing_part(batch, U)]
+    else:
+        parts.append(_leaf_part(hidden, batch, 4))
+    return Signature(
+        Dim.of((hidden,), batch), name="child_sum_tree_lstm", operands=FIXED + 2, variadic=True, parts=parts
+    )
+
+
+@functools.cache
+def _summed_part(batch: int, child_batch: int, Uf: Dim) -> Signature:
+    hidden = Uf.rows
+    views = {
+        "c_kept": View(SELF, hidden * batch, hidden, period=batch),
+        "f": View(SELF, 2 * hidden * batch, hidden),
+        "c_child": _of_children(hidden, batch, child_batch)["c_child"],
+        "h_sum": View(SELF, 0, hidden, period=batch),
+        "h_child": _of_children(hidden, batch, child_batch)["h_child"],
+        "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
+        "Uf": View(FIXED + 1),
+    }
+    return part_signature(
+        "tree_lstm", hidden, batch, views, {"Uf": Uf},
+        [clear_sums, Product("Uf", "h_child", "f", start="fx"), summed_child],
+        each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
+    )  # fmt: skip
+
+
+@functools.cache
+def _summing_part(batch: int, U: Dim) -> Signature:
+    hidden = U.columns
+    views = _state(hidden, batch, 4) | {
+        "c_kept": View(BEFORE, hidden * batch, hidden),
+        "h_sum": View(BEFORE, 0, hidden),
+        "U": View(FIXED),
+    }
+    return part_signature(
+        "tree_lstm", hidden, batch, views, {"U": U}, [Product("U", "h_sum", "i"), node],
+        size=2 * hidden * batch, waits=(FIXED, FIXED + 1),
+    )  # fmt: skip
+
+
+@functools.cache
+def nary_signature(batch: int, x: Dim | None, child_batch: int, children: int, b: Dim, W: Dim, *U: Dim) -> Signature:
+    """A node of an N-ary TreeLSTM with a number of children; N is how many matrices U there are."""
+    hidden, gates = U[0].columns, 3 + len(U)
+    parts = [_projection(batch, x, b, W)]
+    if children:
+        parts += [
+            _products_part(batch, child_batch, children, *U),
+            _children_part(hidden, batch, child_batch, gates),
+            _joining_part(hidden, batch, gates),
+        ]
+    else:
+        parts.append(_leaf_part(hidden, batch, gates))
+    return Signature(
+        Dim.of((hidden,), batch), name="nary_tree_lstm", operands=FIXED + len(U), variadic=True, parts=parts
+    )
+
+
+@functools.cache
+def _products_part(batch: int, child_batch: int, children: int, *U: Dim) -> Signature:
+    hidden, gates, last = U[0].columns, 3 + len(U), FIXED + len(U)
+    views = {"z": View(FIRST, 0, gates * hidden)}
+    for k in range(children):
+        views[f"U{k}"] = View(FIXED + k)
+        views[f"h{k}"] = View(last + k, 0, hidden if child_batch > 1 else 0)
+    return part_signature(
+        "tree_lstm", hidden, batch, views, {f"U{k}": dim for k, dim in enumerate(U)},
+        [Product(f"U{k}", f"h{k}", "z") for k in range(children)],
+        size=0, waits=(FIXED, FIXED + children), waits_each=True,
+    )  # fmt: skip
+
+
+@functools.cache
+def _children_part(hidden: int, batch: int, child_batch: int, gates: int) -> Signature:
+    views = {
+        "c_kept": View(SELF, 0, hidden, period=batch),
+        "f": View(FIRST, 3 * hidden, gates * hidden, period=batch, outer=hidden),
+        "c_child": _of_children(hidden, batch, child_batch)["c_child"],
+    }
+    return part_signature(
+        "tree_lstm", hidden, batch, views, {}, [clear, child],
+        each=True, size=hidden * batch, waits=(0, 0), waits_each=True,
+    )  # fmt: skip
+
+
+@functools.cache
+def _joining_part(hidden: int, batch: int, gates: int) -> Signature:
+    views = _state(hidden, batch, gates) | {"c_kept": View(BEFORE, 0, hidden)}
+    return part_signature("tree_lstm", hidden, batch, views, {}, [node], size=2 * hidden * batch, waits=(0, 0))
+
+
+@functools.cache
+def widened_signature(hidden: int, batch: int) -> Signature:
+    """A state of batch size 1, once for each element of a batch."""
+    views = []
+    for k in range(2):
+        views += [View(SELF, k * hidden * batch, hidden), View(0, k * hidden)]
+    return Signature(
+        Dim.of((hidden,), batch),
+        name="widened",
+        operands=1,
+        size=2 * hidden * batch,
+        columns=batch,
+        views=views,
+        forward=[copy_step("copy", 4 * k, 4 * k + 2, hidden) for k in range(2)],
+        backward=[copy_step("accumulate", 4 * k + 3, 4 * k + 1, hidden, gradient_of=0) for k in range(2)],
+    )

@@ -1,0 +1,240 @@
+"""Ops that draw random numbers while they run: the same for a seed, whatever runs beside them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from dynet_core.annotations import Dims, Index, Number
+from dynet_core.dim import Dim, checked_batch, checked_dims
+from dynet_core.errors import ArgumentError
+from dynet_core.expression import Expression
+from dynet_core.graph import Draft, draft
+from dynet_core.op import Function, Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.recorder import take_keyed
+from dynet_core.signature import Signature, Step, View, constant, copy_step
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.recorder.words import KEY
+from dynet_kernels.rule import Rule
+
+from ..with_number import finite
+
+
+def keyed(graph: Draft, *numbers: Number) -> list[int]:
+    """Where the key of a new random node and its numbers stand among the inputs."""
+    start = take_keyed(numbers)
+    return [*range(start, start + len(KEY) + len(numbers))]
+
+
+def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
+    """The recording function of a random tensor: a formula of seed, count and two numbers a and b."""
+    KERNELS.add(name, Rule(("y", *KEY, "a", "b"), {"y": formula}, numbers=(*KEY, "a", "b")))
+
+    @functools.cache
+    def signature_of(dim: Dim) -> Signature:
+        return Signature(
+            dim,
+            name=name,
+            attributes=4,
+            constants=4,
+            views=[View(SELF), *map(constant, range(4))],
+            forward=[Step(name, (dim.total,))],
+        )
+
+    def record(dims, batch_size, a: float, b: float) -> Expression:
+        whole = Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
+        graph = draft()
+        return append(graph, signature_of(whole), keyed(graph, a, b))
+
+    return record
+
+
+_normal = _distribution("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))
+_uniform = _distribution("random_uniform", lambda seed, count, a, b: a + b * f.uniform(seed, count, f.position))
+_bernoulli = _distribution(
+    "random_bernoulli", lambda seed, count, a, b: f.where(f.uniform(seed, count, f.position) < a, b, 0)
+)
+
+
+def _exponential(uniform):
+    """A number of the exponential distribution; of 0, which would be one in 2^24, half a step is taken instead."""
+    return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
+
+
+_gumbel = _distribution(
+    "random_gumbel",
+    lambda seed, count, a, b: a - b * f.log(_exponential(f.uniform(seed, count, f.position))),
+)
+
+
+def _not_negative(name: str, argument: str, value: Number) -> float:
+    number = finite(name, argument, value)
+    if number < 0:
+        raise ArgumentError(f"{name}: {argument} must not be negative, got {number}")
+    return number
+
+
+def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
+    """A tensor of independent numbers of the normal distribution.
+
+    Args:
+        dim: its dimensions.
+        mean, stddev: of the distribution.
+        batch_size: each batch element gets numbers of its own.
+
+    Source: Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
+
+    >>> random_normal((2, 3), batch_size=4).dim()
+    ((2, 3), 4)
+    """
+    numbers = finite("random_normal", "mean", mean), _not_negative("random_normal", "stddev", stddev)
+    return _normal(dim, batch_size, *numbers)
+
+
+def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
+    """A tensor of independent numbers, all between `left` and `right` equally likely.
+
+    Raises:
+        ArgumentError: left is larger than right.
+
+    >>> y = random_uniform(100, 2.0, 3.0).npvalue()
+    >>> bool(y.min() >= 2 and y.max() <= 3)
+    True
+    """
+    low, high = finite("random_uniform", "left", left), finite("random_uniform", "right", right)
+    if low > high:
+        raise ArgumentError(f"random_uniform: left is {low}, which is larger than right, {high}")
+    return _uniform(dim, batch_size, low, finite("random_uniform", "right - left", high - low))
+
+
+def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Index = 1) -> Expression:
+    """A tensor of independent numbers, each `scale` with probability p and 0 otherwise.
+
+    Args:
+        p: a probability, in [0, 1].
+
+    >>> random_bernoulli(3, 1.0, scale=2.0).value()
+    [2.0, 2.0, 2.0]
+    """
+    probability = finite("random_bernoulli", "p", p)
+    if not 0 <= probability <= 1:
+        raise ArgumentError(f"random_bernoulli: p must be in [0, 1], got {probability}")
+    return _bernoulli(dim, batch_size, probability, finite("random_bernoulli", "scale", scale))
+
+
+def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
+    """A tensor of independent numbers of the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
+
+    >>> random_gumbel((2, 3), batch_size=4).dim()
+    ((2, 3), 4)
+    """
+    numbers = finite("random_gumbel", "mu", mu), _not_negative("random_gumbel", "beta", beta)
+    return _gumbel(dim, batch_size, *numbers)
+
+
+def _enter(function: Function, value: Callable, *attributes: dict) -> Function:
+    """Enter a random tensor in the table, with attributes for which only one value is possible."""
+
+    def reference(dim, batch_size=1, **numbers):
+        return np.full((*dim, batch_size), value(**numbers))
+
+    return register(
+        function,
+        reference=reference,
+        whole_batch=True,
+        random=True,
+        differentiable=False,
+        samples=[Sample([], each) for each in attributes],
+    )
+
+
+random_normal = _enter(
+    random_normal,
+    lambda mean, stddev: mean,
+    {"dim": (1,), "mean": 2.0, "stddev": 0.0},
+    {"dim": (17,), "mean": -1.5, "stddev": 0.0},
+    {"dim": (5, 3), "mean": 0.3, "stddev": 0.0, "batch_size": 2},
+    {"dim": (2, 1, 4), "mean": 1.0, "stddev": 0.0, "batch_size": 3},
+)
+random_uniform = _enter(
+    random_uniform,
+    lambda left, right: left,
+    {"dim": (1,), "left": 2.0, "right": 2.0},
+    {"dim": (17,), "left": -1.5, "right": -1.5},
+    {"dim": (5, 3), "left": 0.3, "right": 0.3, "batch_size": 2},
+    {"dim": (2, 1, 4), "left": 1.0, "right": 1.0, "batch_size": 3},
+)
+random_bernoulli = _enter(
+    random_bernoulli,
+    lambda p, scale=1.0: scale if p else 0.0,
+    {"dim": (1,), "p": 1.0},
+    {"dim": (17,), "p": 1.0, "scale": -1.5},
+    {"dim": (5, 3), "p": 0.0, "scale": 2.0, "batch_size": 2},
+    {"dim": (2, 1, 4), "p": 1.0, "scale": 0.3, "batch_size": 3},
+)
+random_gumbel = _enter(
+    random_gumbel,
+    lambda mu, beta: mu,
+    {"dim": (1,), "mu": 2.0, "beta": 0.0},
+    {"dim": (17,), "mu": -1.5, "beta": 0.0},
+    {"dim": (5, 3), "mu": 0.3, "beta": 0.0, "batch_size": 2},
+    {"dim": (2, 1, 4), "mu": 1.0, "beta": 0.0, "batch_size": 3},
+)
+
+# Noise on expressions ----------------------------------------------------------------------------------------
+
+KERNELS.add(
+    "noise",
+    Rule(
+        ("y", "x", *KEY, "stddev"),
+        {"y": lambda x, seed, count, stddev: x + stddev * f.normal(seed, count, f.position)},
+        numbers=(*KEY, "stddev"),
+    ),
+)
+
+
+@functools.cache
+def _noise_signature(dim: Dim) -> Signature:
+    return Signature(
+        dim,
+        operands=1,
+        attributes=3,
+        constants=3,
+        views=[View(SELF), View(0), *map(constant, range(3))],
+        forward=[Step("noise", (dim.total,))],
+        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
+    )
+
+
+def noise(x: Expression, stddev: Number) -> Expression:
+    """x plus independent numbers of the normal distribution with mean 0.
+
+    Args:
+        stddev: their standard deviation.
+
+    >>> noise(inputVector([1, 2]), 0.0).value()
+    [1.0, 2.0]
+    """
+    graph = graph_of("noise", (x,))
+    number = _not_negative("noise", "stddev", stddev)
+    return append(graph, _noise_signature(x.type.plain), [x.at, *keyed(graph, number)])
+
+
+noise = register(
+    noise,
+    reference=lambda x, stddev: x,
+    random=True,
+    samples=[
+        Sample([((5,), 1)], {"stddev": 0.0}),
+        Sample([((17,), 4)], {"stddev": 0.0}),
+        Sample([((1,), 2)], {"stddev": 0.0}),
+        Sample([((3, 4), 1)], {"stddev": 0.0}),
+    ],
+)
+
+__all__ = ["noise", "random_bernoulli", "random_gumbel", "random_normal", "random_uniform"]

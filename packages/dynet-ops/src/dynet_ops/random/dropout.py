@@ -1,0 +1,155 @@
+"""Dropout: of elements, of everything, along a dimension, of elements of the batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from numbers import Real
+
+import numpy as np
+
+from dynet_core.annotations import Index, Number
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels import formula as f
+from dynet_kernels.derivative import gradients
+from dynet_kernels.formula import Formula, Symbol
+from dynet_kernels.layout import SELF
+
+from ..elementwise.arithmetic import cmult
+from ..operands import checked_dimension, checked_expression
+from ..stated import add_rules
+from .draws import KEY, keyed, random_bernoulli
+
+
+def checked_probability(name: str, p: Number) -> float:
+    """A probability of dropping a value, in [0, 1)."""
+    if not isinstance(p, (Real, np.floating, np.integer)):
+        raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
+    number = float(p)
+    if not 0 <= number < 1:
+        raise ArgumentError(f"{name}: p must be in [0, 1), got {number}")
+    return number
+
+
+def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
+    """The recording function of dropout whose decisions are made by number `position` of each element."""
+    formula = Formula.of(lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale))
+    numbers = (*KEY, "p", "scale")
+    add_rules(name, ("x", *numbers), formula, gradients(formula, ["x"]), numbers=numbers)
+
+    @functools.cache
+    def signature_of(dim: Dim) -> Signature:
+        return Signature(
+            dim,
+            name=name,
+            operands=1,
+            attributes=4,
+            constants=4,
+            views=[View(SELF), View(0), *map(constant, range(4))],
+            forward=[Step(name, (dim.total,))],
+            backward=[Step(f"{name}.dx", (dim.total,), gradient_of=0)],
+        )
+
+    known: dict[Dim, Signature] = {}
+
+    def record(x: Expression, p: Number) -> Expression:
+        if p.__class__ is not float or not 0 <= p < 1:
+            p = checked_probability(name, p)
+        graph = graph_of(name, (x,))
+        signature = known.get(x.type)
+        if signature is None:
+            signature = known[x.type] = signature_of(x.type.plain)
+        return append(graph, signature, [x.at, *keyed(graph, p, 1 / (1 - p))])
+
+    return record
+
+
+_dropout = _dropping("dropout", f.position)
+_block_dropout = _dropping("block_dropout", f.origin)
+
+
+def dropout(x: Expression, p: Number) -> Expression:
+    """Each element is set to zero with probability p; the others are scaled by 1 / (1 - p).
+
+    For training only: leave it out when the model is used.
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
+
+    >>> dropout(inputVector([1, 2]), 0.0).value()
+    [1.0, 2.0]
+    """
+    return _dropout(x, p)
+
+
+dropout = register(
+    dropout,
+    reference=lambda x, p: x,
+    random=True,
+    samples=[
+        Sample([((5,), 1)], {"p": 0.0}),
+        Sample([((17,), 4)], {"p": 0.0}),
+        Sample([((1,), 2)], {"p": 0.0}),
+        Sample([((3, 4), 1)], {"p": 0.0}),
+    ],
+)
+
+
+def block_dropout(x: Expression, p: Number) -> Expression:
+    """All of x, its whole batch, is set to zero with probability p, else scaled by 1 / (1 - p).
+
+    >>> block_dropout(inputVector([1, 2]), 0.0).value()
+    [1.0, 2.0]
+    """
+    return _block_dropout(x, p)
+
+
+def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
+    """Dropout that decides once for all elements along dimension d: with d = 0, it drops whole columns of a matrix.
+
+    Source: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", 2016.
+
+    >>> dropout_dim(inputTensor([[1, 2], [3, 4]]), 0, 0.0).npvalue()
+    array([[1., 2.],
+           [3., 4.]], dtype=float32)
+    """
+    dim = checked_expression("dropout_dim", x).type
+    d = checked_dimension("dropout_dim", d, dim)
+    return _masked("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
+
+
+def dropout_batch(x: Expression, p: Number) -> Expression:
+    """Dropout that decides once for each element of the batch.
+
+    >>> dropout_batch(inputVector([1, 2]), 0.0).value()
+    [1.0, 2.0]
+    """
+    return _masked("dropout_batch", x, (1,), checked_expression("dropout_batch", x).type.batch, p)
+
+
+def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
+    """x times a mask of these dimensions, which is broadcast."""
+    graph_of(name, (x,))
+    p = checked_probability(name, p)
+    return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
+
+
+_SAMPLES = [((5,), 1), ((17,), 4), ((1,), 2), ((3, 4), 3)]
+_ALL = [Sample([shape], {"p": 0.0}) for shape in _SAMPLES]
+block_dropout = register(block_dropout, reference=lambda x, p: x, random=True, samples=_ALL)
+dropout_batch = register(dropout_batch, reference=lambda x, p: x, random=True, samples=_ALL)
+dropout_dim = register(
+    dropout_dim,
+    reference=lambda x, d, p: x,
+    random=True,
+    samples=[
+        Sample([shape], {"d": d, "p": 0.0})
+        for shape, d in zip([*_SAMPLES, ((2, 3, 4), 2), ((2, 3, 2, 3), 1)], (0, 0, 0, 1, 1, 2))
+    ],
+)
+
+__all__ = ["block_dropout", "dropout", "dropout_batch", "dropout_dim"]

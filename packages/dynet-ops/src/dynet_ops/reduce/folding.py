@@ -1,0 +1,123 @@
+"""Sums of neighbouring rows or columns."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynet_core.annotations import Index
+from dynet_core.dim import Dim
+from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels.layout import SELF
+
+from ..copying import Loop, collapsed, copy_parameters
+from ..operands import checked_count, checked_expression
+
+
+def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
+    """The sum of `count` copies of the operand's layout, each so many floats further on: one copied, others added."""
+    first = collapsed(loops)
+    others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
+    every = collapsed([loops[0], (count, 0, apart), *loops[1:]])
+    forward = [Step("copy", copy_parameters(0, 2, first))]
+    if count > 1:
+        forward.append(Step("accumulate", copy_parameters(0, 4, others)))
+    return Signature(
+        result,
+        name=name,
+        operands=1,
+        views=[View(SELF), View(0), View(0, offset=apart)],
+        forward=forward,
+        backward=[Step("accumulate", copy_parameters(3, 1, every, backward=True), gradient_of=0)],
+    )
+
+
+@functools.cache
+def _ngram_signature(dim: Dim, width: int) -> Signature:
+    rows, columns = dim.rows, dim.columns
+    left = columns - width + 1
+    batch = (dim.batch, rows * left, dim.size)
+    return _sum_of_neighbours("kmh_ngram", Dim.of((rows, left), dim.batch), [(rows * left, 1, 1), batch], width, rows)
+
+
+def kmh_ngram(x: Expression, v: Index) -> Expression:
+    """The sums of each v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
+
+    Args:
+        x: a matrix.
+        v: how many columns, from 1 to all.
+
+    >>> kmh_ngram(inputTensor([[1, 2, 3], [4, 5, 6]]), 2).npvalue()
+    array([[ 3.,  5.],
+           [ 9., 11.]], dtype=float32)
+    """
+    dim = checked_expression("kmh_ngram", x).type.plain
+    width = checked_count("kmh_ngram", "v", v, 1)
+    if len(dim.dims) > 2:
+        raise ShapeError(f"kmh_ngram: expected a matrix, got {dim!r}")
+    if width > dim.columns:
+        raise OutOfRangeError(f"kmh_ngram: v = {width} columns of x, which is {dim!r}")
+    return append(graph_of("kmh_ngram", (x,)), _ngram_signature(dim, width), [x.at])
+
+
+@functools.cache
+def _fold_signature(dim: Dim, nrows: int) -> Signature:
+    result = Dim.of((dim.rows // nrows, *(dim.dims[1:] or (1,))), dim.batch)
+    return _sum_of_neighbours("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
+
+
+def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
+    """The sums of each nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
+
+    Args:
+        x: a matrix, whose rows are a multiple of nrows.
+        nrows: how many rows become one.
+
+    >>> fold_rows(inputTensor([[1, 2], [3, 4], [5, 6], [7, 8]])).npvalue()
+    array([[ 4.,  6.],
+           [12., 14.]], dtype=float32)
+    """
+    dim = checked_expression("fold_rows", x).type.plain
+    nrows = checked_count("fold_rows", "nrows", nrows, 1)
+    if dim.rows % nrows:
+        raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are no multiple of nrows = {nrows}")
+    return append(graph_of("fold_rows", (x,)), _fold_signature(dim, nrows), [x.at])
+
+
+def _ngrams(x, v):
+    x = x.reshape(len(x), -1)
+    return np.stack([x[:, j : j + v].sum(1) for j in range(x.shape[1] - v + 1)], axis=1)
+
+
+kmh_ngram = register(
+    kmh_ngram,
+    reference=_ngrams,
+    samples=[
+        Sample([((3, 5), 1)], {"v": 2}),
+        Sample([((17, 3), 2)], {"v": 3}),
+        Sample([((1, 4), 3)], {"v": 1}),
+        Sample([((5,), 2)], {"v": 1}),
+        Sample([((2, 9), 2)], {"v": 5}),
+    ],
+)
+fold_rows = register(
+    fold_rows,
+    reference=lambda x, nrows=2: x.reshape(len(x) // nrows, nrows, *(x.shape[1:] or (1,))).sum(1),
+    samples=[
+        Sample([((4, 3), 1)]),
+        Sample([((6, 5), 3)], {"nrows": 3}),
+        Sample([((2,), 2)]),
+        Sample([((38, 2), 2)], {"nrows": 1}),
+        Sample([((14, 2, 3), 2)], {"nrows": 7}),
+        Sample([((1, 5), 2)], {"nrows": 1}),
+        Sample([((9, 1), 1)], {"nrows": 3}),
+    ],
+)
+
+__all__ = ["fold_rows", "kmh_ngram"]

@@ -1,0 +1,139 @@
+"""The largest and smallest elements along a dimension, and where the largest is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynet_core.annotations import Index
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import one_operand
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels import formula as f
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.layout import SELF
+from dynet_kernels.rule import Rule
+
+from ..axes import add_across
+from ..kinds import by_plain_dims, columnwise
+from .dims import ONE_AXIS_SAMPLES, one_along
+
+
+def _to_the_first(x, y, dy):
+    """The gradient of an extreme: the first of equals has it."""
+    first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
+    return f.where(f.equal(f.place, first), dy, 0)
+
+
+@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.max(0)))
+def column_max(x: Expression) -> Expression:
+    """The largest of each column: max_dim for d = 0."""
+    return f.max(x)
+
+
+@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.min(0)))
+def column_min(x: Expression) -> Expression:
+    """The smallest of each column: min_dim for d = 0."""
+    return f.min(x)
+
+
+MAX, MIN = column_max.__name__, column_min.__name__
+add_across(MAX)
+add_across(MIN)
+
+
+def max_dim(x: Expression, d: Index = 0) -> Expression:
+    """The largest element along dimension d, which disappears; the first of equals gets the gradient.
+
+    >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
+    [3.0, 5.0]
+    """
+    return one_along("max_dim", MAX, x, d)
+
+
+def min_dim(x: Expression, d: Index = 0) -> Expression:
+    """The smallest element along dimension d, which disappears; the first of equals gets the gradient.
+
+    >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
+    [1.0, 2.0]
+    """
+    return one_along("min_dim", MIN, x, d)
+
+
+max_dim = register(max_dim, reference=lambda x, d=0: np.atleast_1d(x.max(d)), samples=ONE_AXIS_SAMPLES)
+min_dim = register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), samples=ONE_AXIS_SAMPLES)
+
+# ------------------------------------------------------------------------------------------ where the largest is
+
+
+def _is_first(x):
+    """1 for the first element that is the largest, or NaN; 0 for others."""
+    is_number = x >= float("-inf")
+    first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
+    return f.where(f.equal(f.place, first), 1, 0)
+
+
+KERNELS.add("argmax", Rule(("y", "x"), {"y": _is_first}))
+KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
+
+
+def _recorder(passes: bool):
+    """Records the op; `passes` says whether it passes its gradient on."""
+
+    @by_plain_dims
+    def signature_of(dim: Dim) -> Signature:
+        rows = dim.rows
+        return Signature(
+            dim,
+            operands=1,
+            passes=passes,
+            columns=dim.columns * dim.batch,
+            views=[View(SELF, stride=rows), View(0, stride=rows)],
+            forward=[Step("argmax", (rows,))],
+            backward=[Step("argmax.dx", (rows,), gradient_of=0)] if passes else [],
+        )
+
+    return one_operand("argmax", signature_of)
+
+
+_MODES = {"zero_gradient": _recorder(False), "straight_through_gradient": _recorder(True)}
+
+
+def argmax(x: Expression, gradient_mode: str) -> Expression:
+    """1 where each column has its largest element, 0 elsewhere; the first of equals. A NaN is larger than all else.
+
+    Args:
+        x: a vector, or anything else column by column.
+        gradient_mode: "zero_gradient" stops the gradient; "straight_through_gradient" passes it on as it is.
+
+    Source: of the second mode, Bengio, Léonard and Courville, "Estimating or propagating gradients through
+    stochastic neurons for conditional computation", 2013.
+
+    >>> argmax(inputVector([1, 3, 2]), "zero_gradient").value()
+    [0.0, 1.0, 0.0]
+    """
+    if not isinstance(gradient_mode, str):
+        raise ArgumentTypeError(f"argmax: gradient_mode must be a string, not {gradient_mode!r:.40}")
+    if gradient_mode not in _MODES:
+        raise ArgumentError(f"argmax: gradient_mode must be one of {', '.join(_MODES)}, not {gradient_mode!r:.40}")
+    return _MODES[gradient_mode](x)
+
+
+def _one_hot(x, gradient_mode):
+    columns = x.reshape(len(x), -1)
+    return (np.arange(len(x))[:, None] == columns.argmax(0)).astype(float).reshape(x.shape)
+
+
+argmax = register(
+    argmax,
+    reference=_one_hot,
+    differentiable=False,
+    samples=[
+        Sample([shape], {"gradient_mode": "zero_gradient"})
+        for shape in [((1,), 1), ((7,), 1), ((5, 3), 2), ((130,), 2)]
+    ],
+)
+
+__all__ = ["argmax", "max_dim", "min_dim"]

@@ -1,0 +1,169 @@
+"""Sums of expressions, of columns and of batches: copies that add where the result does not move."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+
+from dynet_core.dim import Dim
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import graph_of, many_operands, one_operand
+from dynet_core.recorder import describe
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels.kernels import KERNELS, Sum
+from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
+from dynet_kernels.rule import Rule
+
+from ..copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
+from ..kinds import by_plain_dims, lined_up, op
+from ..layouts import as_first, broadcast, strides_of
+from ..operands import listed
+
+KERNELS.add("sum", Sum(scaled=False))
+KERNELS.add("sum.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
+KERNELS.add("scaled_sum", Sum(scaled=True))
+KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n}, constants=("n",)))
+
+
+@functools.cache
+def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
+    """Operands of one shape, whose sum is taken times a number if `scaled`."""
+    kernel = "scaled_sum" if scaled else "sum"
+    return Signature(
+        dim,
+        variadic=True,
+        attributes=int(scaled),
+        constants=int(scaled),
+        columns=1,
+        views=[View(SELF), View(EACH, period=1), *[constant(0)] * scaled],
+        forward=[Step(kernel, (dim.total,))],
+        backward=[Step(f"{kernel}.dx", (dim.total,), gradient_of=ANY_OPERAND)],
+    )
+
+
+def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
+    """Operands of different shapes, broadcast."""
+    whole = broadcast(name, dims, as_first)
+    extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
+    views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
+    for place, dim in enumerate(dims):
+        loops = collapsed(list(zip(extents, target, strides_of(dim, whole))))
+        role = 2 * (place + 1)
+        views.append(View(place))
+        forward.append(Step("accumulate", copy_parameters(0, role, loops)))
+        backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=place))
+    return Signature(whole, operands=len(dims), views=views, forward=forward, backward=backward)
+
+
+def _sum_of_any(name: str) -> Callable:
+    """Records operands of any shapes, broadcast."""
+    record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
+
+    def of_intricate(xs: Sequence[Expression]) -> Expression:
+        whole = broadcast(name, [x.type for x in xs], as_first)  # raises few calls below the user's
+        try:
+            return record(xs)
+        except TooManyLoops:
+            return record([repeat(x, whole) for x in xs])
+
+    return of_intricate
+
+
+_broadcast_sum, _broadcast_average = _sum_of_any("esum"), _sum_of_any("average")
+
+
+def _have_one_shape(xs: Sequence[Expression]) -> bool:
+    return all(x.type.plain is xs[0].type.plain for x in xs)
+
+
+_esum = many_operands(
+    "esum",
+    lambda *dims: _equal_sum_signature(dims[0].plain, False),
+    functools.partial(listed, "esum"),
+    lambda xs: None if _have_one_shape(xs) else _broadcast_sum(xs),
+    variadic=True,
+)
+
+
+def esum(xs: Iterable[Expression]) -> Expression:
+    """The elementwise sum of any number of expressions; shapes are broadcast, trailing 1s are those of the first.
+
+    >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
+    [4.0, 6.0]
+    """
+    ...
+
+
+esum = describe(_esum, esum)
+
+
+def average(xs: Iterable[Expression]) -> Expression:
+    """The elementwise average of any number of expressions.
+
+    >>> average([inputVector([1, 2]), inputVector([3, 4])]).value()
+    [2.0, 3.0]
+    """
+    xs = listed("average", xs)
+    graph, scale = graph_of("average", xs), 1.0 / len(xs)
+    if not _have_one_shape(xs):
+        return _broadcast_average(xs) * scale
+    signature = _equal_sum_signature(xs[0].type.plain, True)
+    return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
+
+
+_SUM_SAMPLES = [
+    Sample([((3, 2), 1), ((3,), 2)], as_list=True),
+    Sample([((3,), 1)], as_list=True),
+    Sample([((17,), 2), ((17,), 2), ((17,), 2)], as_list=True),
+    Sample([((5, 3), 1), ((5, 3), 4)], as_list=True),
+    Sample([((1,), 1)] * 9, as_list=True),
+    Sample([((4,), 3), ((4,), 1), ((1,), 1)], as_list=True),
+    Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
+    Sample([((5, 1), 2), ((5,), 1)], as_list=True),
+]
+esum = register(esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
+average = register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
+
+
+@by_plain_dims
+def _sum_batches_signature(dim: Dim) -> Signature:
+    return copy_of(Dim.of(dim.dims), [(dim.size, 1, 1), (dim.batch, 0, dim.size)])
+
+
+@op(
+    one_operand("sum_batches", _sum_batches_signature),
+    reference=lambda x: x.sum(-1, keepdims=True),
+    whole_batch=True,
+    samples=[Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
+)
+def sum_batches(x: Expression) -> Expression:
+    """The sum over the batch: one batch element is left.
+
+    >>> sum_batches(inputTensor([[1, 2, 3]], batched=True)).value()
+    6.0
+    """
+    ...
+
+
+@by_plain_dims
+def _sum_cols_signature(dim: Dim) -> Signature:
+    rows, columns = dim.rows, dim.columns
+    return copy_of(Dim.of((rows,), dim.batch), [(rows, 1, 1), (columns, 0, rows), (dim.batch, rows, dim.size)])
+
+
+@op(
+    one_operand("sum_cols", _sum_cols_signature),
+    reference=lambda x: x.reshape(len(x), -1).sum(1),
+    samples=[Sample([((3, 5), 1)]), Sample([((17, 2), 3)]), Sample([((4,), 1)]), Sample([((1, 6), 2)])],
+)
+def sum_cols(x: Expression) -> Expression:
+    """The sum of the columns of a matrix, y_i = sum over j of x_ij.
+
+    >>> sum_cols(inputTensor([[1, 2], [3, 4]])).value()
+    [3.0, 7.0]
+    """
+    ...
+
+
+__all__ = ["average", "esum", "sum_batches", "sum_cols"]

@@ -1,0 +1,1 @@
+"""Ops that choose some of the values."""

@@ -1,0 +1,272 @@
+"""Ops that pick elements, rows, columns or batch elements."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+
+from dynet_core.annotations import Index, Indices
+from dynet_core.checks import checked_index, checked_indices
+from dynet_core.dim import Dim
+from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.recorder import describe, function
+from dynet_core.signature import Signature, Step, View, alias
+from dynet_kernels.layout import SELF
+
+from ..copying import around, collapsed, copy_of, copy_parameters, repeat
+from ..operands import checked_dimension, checked_expression, is_list
+
+
+@functools.cache
+def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
+    """`length` neighbours along dimension d from an index on; with length 0 one of them, without the dimension."""
+    before, after = around(dim, d)
+    kept = (length,) if length else ()
+    result = Dim.of(dim.dims[:d] + kept + dim.dims[d + 1 :] or (1,), dim.batch)
+    if after == 1 and dim.batch == 1:
+        return alias(result, scale=before)
+    run = before * (length or 1)
+    whole = before * dim.dims[d]
+    return copy_of(result, [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)], index_scale=before)
+
+
+def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
+    """The element (row, column, ...) of number `index` along dimension `dim`, which disappears.
+
+    Args:
+        index: one for every batch element, or a list of one for each, as pick_batch takes it.
+
+    Raises:
+        OutOfRangeError: there is no such dimension or index; negative indices count from the end only in `e[...]`.
+
+    >>> pick(inputVector([1, 2, 3]), 2).value()
+    3.0
+    """
+    if is_list(index):
+        return _pick_each("pick", e, index, dim)  # type: ignore[arg-type]
+    index = checked_index("pick", index)
+    graph, shape = graph_of("pick", (e,)), e.type.plain
+    dim = checked_dimension("pick", dim, shape)
+    if not 0 <= index < shape.dims[dim]:
+        raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
+    signature = _pick_signature(shape, dim, 0)
+    if dim == 0:
+        _pick.enter((e.type,), signature.at, signature.dim, shape.dims[0])
+    return graph.append(signature, (e.at, index))
+
+
+_pick = function("index", pick)
+pick = describe(_pick, pick)
+
+
+pick = register(
+    pick,
+    reference=lambda x, index=0, dim=0: np.atleast_1d(x.take(index, axis=dim)),
+    samples=[
+        Sample([((5,), 1)], {"index": 3}),
+        Sample([((5,), 3)], {"index": 0}),
+        Sample([((3, 4), 1)], {"index": 2, "dim": 1}),
+        Sample([((3, 4), 2)], {"index": 1, "dim": 0}),
+        Sample([((3, 4, 5), 2)], {"index": 3, "dim": 1}),
+        Sample([((1,), 3)], {"index": 0}),
+        Sample([((1, 5), 2)], {"index": 4, "dim": 1}),
+    ],
+)
+
+
+def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
+    """Elements v up to but not including u along dimension d.
+
+    >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
+    [2.0, 3.0]
+    """
+    return _pick_stretch("pickrange", x, v, u, d)
+
+
+_pickrange = function("stretch", pickrange)
+pickrange = describe(_pickrange, pickrange)
+
+
+def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
+    """Elements v up to but not including u along dimension d: DyNet 2.1's name of `pickrange`.
+
+    >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
+    [2.0, 3.0]
+    """
+    return _pick_stretch("pick_range", x, v, u, d)
+
+
+_pick_range = function("stretch", pick_range)
+pick_range = describe(_pick_range, pick_range)
+
+
+def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
+    graph, shape = graph_of(name, (x,)), x.type.plain
+    d = checked_dimension(name, d, shape)
+    v, u = checked_index(name, v), checked_index(name, u)
+    if not 0 <= v < u <= shape.dims[d]:
+        raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
+    signature = _pick_signature(shape, d, u - v)
+    if d == 0:
+        for record in (_pickrange, _pick_range):
+            record.enter((x.type, u - v), signature.at, signature.dim, shape.dims[0])
+    return graph.append(signature, (x.at, v))
+
+
+pickrange = register(
+    pickrange,
+    reference=lambda x, v, u, d=0: x.take(range(v, u), axis=d),
+    samples=[
+        Sample([((9,), 1)], {"v": 2, "u": 7}),
+        Sample([((9,), 3)], {"v": 0, "u": 1}),
+        Sample([((5, 4), 1)], {"v": 1, "u": 3, "d": 1}),
+        Sample([((5, 4), 2)], {"v": 1, "u": 4}),
+        Sample([((1,), 3)], {"v": 0, "u": 1}),
+        Sample([((1, 5), 2)], {"v": 1, "u": 4, "d": 1}),
+    ],
+)
+
+
+@functools.cache
+def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
+    result = Dim.of(dim.dims, count)
+    return Signature(
+        result,
+        operands=1,
+        attributes=count,
+        columns=count,
+        views=[View(SELF, stride=dim.size), View(0, index=0, index_step=1, scale=dim.size)],
+        forward=[Step("copy", copy_parameters(0, 2, collapsed([(dim.size, 1, 1)])))],
+        backward=[Step("accumulate", copy_parameters(3, 1, collapsed([(dim.size, 1, 1)])), gradient_of=0)],
+    )
+
+
+def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
+    """The batch elements of numbers vs, as a batch of their own; numbers may repeat.
+
+    >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
+    array([[3., 1.]], dtype=float32)
+    """
+    dim = checked_expression("pick_batch_elems", x).type.plain
+    indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
+    graph, signature = graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices))
+    _picked_elems.enter((x.type, len(indices)), signature.at, signature.dim, dim.batch)
+    return graph.append(signature, [x.at, *indices])
+
+
+_picked_elems = function("indices", pick_batch_elems)
+pick_batch_elems = describe(_picked_elems, pick_batch_elems)
+
+
+pick_batch_elems = register(
+    pick_batch_elems,
+    reference=lambda x, vs: x[..., vs],
+    whole_batch=True,
+    samples=[
+        Sample([((3,), 4)], {"vs": [1, 3]}),
+        Sample([((1,), 1)], {"vs": [0]}),
+        Sample([((5, 2), 3)], {"vs": [2, 2, 0, 1]}),
+        Sample([((17,), 2)], {"vs": [1]}),
+    ],
+)
+
+
+@functools.cache
+def _pick_batch_elem_signature(dim: Dim) -> Signature:
+    return alias(Dim.of(dim.dims), scale=dim.size)
+
+
+def pick_batch_elem(x: Expression, v: Index) -> Expression:
+    """Batch element number v.
+
+    >>> pick_batch_elem(inputTensor([[1, 2, 3]], batched=True), 1).value()
+    2.0
+    """
+    dim = checked_expression("pick_batch_elem", x).type.plain
+    (index,) = checked_indices("pick_batch_elem", [v], dim.batch, "the batch of x")
+    return append(graph_of("pick_batch_elem", (x,)), _pick_batch_elem_signature(dim), [x.at, index])
+
+
+pick_batch_elem = register(
+    pick_batch_elem,
+    reference=lambda x, v: x[..., v : v + 1],
+    whole_batch=True,
+    samples=[
+        Sample([((3,), 4)], {"v": 1}),
+        Sample([((1,), 1)], {"v": 0}),
+        Sample([((5, 2), 3)], {"v": 2}),
+        Sample([((17,), 2)], {"v": 1}),
+    ],
+)
+
+
+@functools.cache
+def _pick_batch_signature(dim: Dim, d: int) -> Signature:
+    """A different index for each batch element."""
+    before, after = around(dim, d)
+    result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
+    loops = collapsed([(before, 1, 1), (after, before, before * dim.dims[d])])
+    return Signature(
+        result,
+        operands=1,
+        attributes=dim.batch,
+        columns=dim.batch,
+        views=[
+            View(SELF, stride=result.size),
+            View(0, stride=dim.size, index=0, index_step=1, scale=before),
+        ],
+        forward=[Step("copy", copy_parameters(0, 2, loops))],
+        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
+    )
+
+
+def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
+    """From batch element i the element (row, column, ...) of number indices[i] along dimension `dim`.
+
+    >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
+    array([[1., 4.]], dtype=float32)
+    """
+    return _pick_each("pick_batch", e, indices, dim)
+
+
+_picked_each = function("indices", pick_batch)
+pick_batch = describe(_picked_each, pick_batch)
+
+
+def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
+    shape = checked_expression(name, e).type.plain
+    dim = checked_dimension(name, dim, shape)
+    found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
+    if len(found) != shape.batch:
+        if shape.batch == 1:
+            e = repeat(e, Dim.of(shape.dims, len(found)))
+            shape = e.type
+        else:
+            raise ShapeError(f"{name}: {len(found)} indices for a batch of {shape.batch}")
+    graph, signature = graph_of(name, (e,)), _pick_batch_signature(shape, dim)
+    if dim == 0:
+        _picked_each.enter((e.type, len(found)), signature.at, signature.dim, shape.dims[0])
+    return graph.append(signature, [e.at, *found])
+
+
+pick_batch = register(
+    pick_batch,
+    reference=lambda x, indices, dim=0: np.stack(
+        [np.atleast_1d(x[..., b].take(i, axis=dim)) for b, i in enumerate(indices)], axis=-1
+    ),
+    whole_batch=True,
+    samples=[
+        Sample([((5,), 3)], {"indices": [0, 4, 2]}),
+        Sample([((3, 4), 2)], {"indices": [2, 0]}),
+        Sample([((3, 4), 2)], {"indices": [3, 1], "dim": 1}),
+        Sample([((1,), 1)], {"indices": [0]}),
+    ],
+)
+
+
+__all__ = ["pick", "pick_batch", "pick_batch_elem", "pick_batch_elems", "pick_range", "pickrange"]

@@ -1,0 +1,280 @@
+"""Ops that select rows, columns or regular parts of an expression, or the largest numbers along a dimension."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dynet_core.annotations import Index, Indices
+from dynet_core.checks import checked_indices, whole
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.graph import Draft
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels.kernels import KERNELS, LargestInOrder, Scatter
+from dynet_kernels.layout import SELF
+
+from ..copying import LOOPS, Loop, collapsed, copy_of, copy_parameters, joined
+from ..layouts import strides_of
+from ..operands import checked_dimension, checked_expression, checked_size, is_list
+from ..shape.layout import along
+
+KERNELS.add("largest_in_order", LargestInOrder())
+KERNELS.add("scatter", Scatter())
+
+
+@functools.cache
+def _select_signature(dim: Dim, d: int, count: int) -> Signature:
+    """`count` rows (d = 0) or columns (d = 1), whose numbers come with each node; a copy each, through the batch."""
+    result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
+    rows, columns = dim.rows, dim.columns
+    step = rows if d else 1
+    loops = collapsed(
+        [(rows, 1, 1) if d else (columns, count, rows), (dim.batch, result.size, dim.size)],
+    )
+    return Signature(
+        result,
+        operands=1,
+        attributes=count,
+        columns=count,
+        views=[View(SELF, stride=step), View(0, index=0, index_step=1, scale=step)],
+        forward=[Step("copy", copy_parameters(0, 2, loops))],
+        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
+    )
+
+
+def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expression:
+    dim = checked_expression(name, x).type.plain
+    found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
+    return append(graph_of(name, (x,)), _select_signature(dim, d, len(found)), [x.at, *found])
+
+
+def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
+    """Some rows of a matrix in the order of their numbers rs, which may repeat: y_ij = x_(rs_i)j.
+
+    Args:
+        x: a vector, matrix or tensor, whose rows run through all further dimensions.
+        rs: numbers of rows, from 0.
+
+    >>> select_rows(inputTensor([[1, 2], [3, 4], [5, 6]]), [2, 0]).npvalue()
+    array([[5., 6.],
+           [1., 2.]], dtype=float32)
+    """
+    return _select("select_rows", x, rs, 0)
+
+
+def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
+    """Some columns of a matrix in the order of their numbers cs, which may repeat: y_ij = x_i(cs_j).
+
+    Args:
+        x: a matrix.
+        cs: numbers of columns, from 0.
+
+    >>> select_cols(inputTensor([[1, 2, 3], [4, 5, 6]]), [2, 0]).npvalue()
+    array([[3., 1.],
+           [6., 4.]], dtype=float32)
+    """
+    dim = checked_expression("select_cols", x).type
+    if len(dim.dims) != 2:
+        raise ShapeError(f"select_cols: expected a matrix, got {dim!r}")
+    return _select("select_cols", x, cs, 1)
+
+
+select_rows = register(
+    select_rows,
+    reference=lambda x, rs: x[rs],
+    samples=[
+        Sample([((1,), 1)], {"rs": [0]}),
+        Sample([((7,), 3)], {"rs": [6, 0, 2]}),
+        Sample([((5, 3), 1)], {"rs": [1, 1, 4]}),
+        Sample([((17, 2), 2)], {"rs": list(range(17))[::-1]}),
+        Sample([((3, 2, 5), 2)], {"rs": [2, 0]}),
+    ],
+)
+select_cols = register(
+    select_cols,
+    reference=lambda x, cs: x[:, cs],
+    samples=[
+        Sample([((1, 1), 1)], {"cs": [0]}),
+        Sample([((3, 5), 3)], {"cs": [4, 0]}),
+        Sample([((17, 3), 1)], {"cs": [1, 1, 2, 0]}),
+        Sample([((33, 4), 2)], {"cs": [3]}),
+    ],
+)
+
+
+def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
+    """counts[d] elements, steps[d] apart, along each dimension and the batch: the result, and the loops of the copy."""
+    result = Dim.of(counts[:-1], counts[-1])
+    apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
+    return result, list(zip(counts, strides_of(result, result), apart))
+
+
+@functools.cache
+def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
+    """A selection whose beginning comes with each node; None if it is too intricate for one copy."""
+    result, loops = _strided_loops(dim, counts, steps)
+    return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
+
+
+def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
+    """One number for each dimension and the batch; what was not given has its default."""
+    sizes = (*dim.dims, dim.batch)
+    if not is_list(given):
+        raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
+    if len(given) > len(sizes):
+        raise ArgumentError(
+            f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
+        )
+    found = []
+    for number in given:
+        found.append(whole(name, "an index", number))
+    if found and min(found) < smallest:
+        raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {found}")
+    return [*found, *default[len(found) :]]
+
+
+def strided_select(
+    x: Expression,
+    strides: Indices,
+    range_from: Indices = (),
+    range_to: Indices = (),
+) -> Expression:
+    """Regularly spaced elements, x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...] in numpy's terms.
+
+    Args:
+        strides: for each dimension, and last for the batch, how far apart the elements stand; 1 where not given.
+        range_from: where they begin; 0 where not given.
+        range_to: where they end, which is excluded; the size where not given.
+
+    Raises:
+        OutOfRangeError: a range outside of its dimension, or with nothing in it.
+
+    >>> x = inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    >>> strided_select(x, [2, 1], [0, 1], [3, 3]).npvalue()
+    array([[2., 3.],
+           [8., 9.]], dtype=float32)
+    """
+    name = "strided_select"
+    dim = checked_expression(name, x).type.plain
+    sizes = (*dim.dims, dim.batch)
+    steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
+    first = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
+    end = _limits(name, "range_to", range_to, dim, sizes, 0)
+    ranges = list(zip(first, end, steps))
+    for number, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
+        if not start < stop <= size:
+            what = "the batch" if number == len(dim.dims) else f"dimension {number}"
+            raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {what} of x, which is {dim!r}")
+    return select_regularly(graph_of(name, (x,)), x, ranges)
+
+
+def select_regularly(graph: Draft, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
+    """The elements start, start + step, ... before stop along each dimension and, last, the batch."""
+    dim = x.type.plain
+    sizes = (*dim.dims, dim.batch)
+    ranges = [*ranges, *[(0, size, 1) for size in sizes[len(ranges) :]]]
+    counts = tuple(-(-(stop - start) // step) for start, stop, step in ranges)
+    if counts == sizes:
+        return x
+    signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
+    if signature is None:
+        for number, limits in enumerate(ranges):  # one dimension after the other
+            before = [(0, size, 1) for size in x.type.dims[:number]]
+            x = select_regularly(graph, x, [*before, limits])
+        return x
+    offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
+    return append(graph, signature, [x.at, offset])
+
+
+def _strided_reference(x, strides, range_from=(), range_to=()):
+    limits = [
+        slice(
+            range_from[d] if d < len(range_from) else 0,
+            range_to[d] if d < len(range_to) else None,
+            strides[d] if d < len(strides) else 1,
+        )
+        for d in range(x.ndim)
+    ]
+    return x[tuple(limits)]
+
+
+strided_select = register(
+    strided_select,
+    reference=_strided_reference,
+    whole_batch=True,
+    samples=[
+        Sample([((1,), 1)], {"strides": [1]}),
+        Sample([((9,), 3)], {"strides": [2], "range_from": [1]}),
+        Sample([((5, 4), 1)], {"strides": [2, 3], "range_from": [1, 0], "range_to": [5, 4]}),
+        Sample([((5, 4), 4)], {"strides": [1, 2, 2], "range_from": [0, 1, 1]}),
+        Sample([((33, 3), 2)], {"strides": [], "range_from": [7], "range_to": [24, 2]}),
+        Sample([((3, 3, 3, 3, 3), 3)], {"strides": [2] * 6, "range_from": [0, 0, 0, 0, 0, 0]}),
+    ],
+)
+
+
+@functools.cache
+def _largest_signature(dim: Dim, k: int) -> Signature:
+    """The k largest numbers of each column."""
+    columns = dim.columns * dim.batch
+    return Signature(
+        Dim.of((k, *dim.dims[1:]), dim.batch),
+        name="kmax_pooling",
+        operands=1,
+        size=2 * k * columns,
+        columns=columns,
+        views=[View(SELF, stride=k), View(0, stride=dim.rows), View(SELF, k * columns, stride=k)],
+        forward=[Step("largest_in_order", (dim.rows, k, 0, 2, 4))],
+        backward=[Step("scatter", (k, 3, 1, 4), gradient_of=0)],
+    )
+
+
+def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
+    """The k largest numbers along dimension d, in the order in which they stand; of equals, the first.
+
+    Kalchbrenner, Grefenstette, Blunsom: A Convolutional Neural Network for Modelling Sentences (2014).
+
+    Args:
+        k: how many, at most the size of the dimension.
+        d: the dimension; 1, the columns of a matrix, if not given.
+
+    >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
+    array([[3., 2.],
+           [9., 4.]], dtype=float32)
+    """
+    name = "kmax_pooling"
+    dim = checked_expression(name, x).type.plain
+    d, k = checked_dimension(name, d, dim), checked_size(name, "k", k)
+    if k > dim.dims[d]:
+        raise OutOfRangeError(f"{name}: k = {k} is more than dimension {d} of x has, which is {dim!r}")
+    graph = graph_of(name, (x,))
+    if k == dim.dims[d]:
+        return x
+    return along(name, lambda x: append(graph, _largest_signature(x.type.plain, k), [x.at]), x, d)
+
+
+def _largest_reference(x, k, d=1):
+    order = np.argsort(-x, axis=d, kind="stable").take(range(k), axis=d)
+    return np.take_along_axis(x, np.sort(order, axis=d), axis=d)
+
+
+kmax_pooling = register(
+    kmax_pooling,
+    reference=_largest_reference,
+    samples=[
+        Sample([((1, 1), 1)], {"k": 1}),
+        Sample([((5,), 2)], {"k": 3, "d": 0}),
+        Sample([((3, 7), 1)], {"k": 2}),
+        Sample([((17, 5), 3)], {"k": 4, "d": 1}),
+        Sample([((67, 3), 2)], {"k": 33, "d": 0}),
+        Sample([((2, 3, 9), 2)], {"k": 5, "d": 2}),
+    ],
+)
+
+__all__ = ["kmax_pooling", "select_cols", "select_rows", "strided_select"]

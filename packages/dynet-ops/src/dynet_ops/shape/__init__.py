@@ -1,0 +1,1 @@
+"""Ops that rearrange values, or pass them on."""

@@ -1,0 +1,70 @@
+"""Ops that leave values as they are and change gradients."""
+
+from __future__ import annotations
+
+import functools
+
+from dynet_core.annotations import Number
+from dynet_core.dim import Dim
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of, one_operand
+from dynet_core.signature import Signature, Step, apart
+
+from ..kinds import by_plain_dims, op
+from ..with_number import finite
+
+SHAPES = [((1,), 1), ((17,), 1), ((5, 3), 2), ((33,), 3)]
+
+
+@functools.cache
+def _scaled(dim: Dim) -> Signature:
+    return apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
+
+
+def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
+    """x itself, whose gradient is lambd times that of the result.
+
+    >>> x = inputVector([1, 2])
+    >>> sum_elems(scale_gradient(x, 3.0)).backward(full=True)
+    >>> x.gradient()
+    array([3., 3.], dtype=float32)
+    """
+    graph = graph_of("scale_gradient", (x,))
+    number = finite("scale_gradient", "lambd", lambd)
+    return append(graph, _scaled(x.type.plain), [x.at, graph.take((number,))])
+
+
+scale_gradient = register(
+    scale_gradient,
+    reference=lambda x, lambd=1.0: x,
+    differentiated_as=lambda x, lambd=1.0: lambd * x,
+    samples=[Sample([shape], {"lambd": number}) for shape, number in zip(SHAPES, (0.5, -2.0, 0.0, 3.0))],
+)
+
+
+@by_plain_dims
+def _flipped(dim: Dim) -> Signature:
+    return apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)])
+
+
+@op(
+    one_operand("flip_gradient", _flipped),
+    reference=lambda x: x,
+    differentiated_as=lambda x: -x,
+    samples=[Sample([shape]) for shape in SHAPES],
+)
+def flip_gradient(x: Expression) -> Expression:
+    """x itself, whose gradient is minus that of the result, for adversarial training.
+
+    Source: Ganin and Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", 2015.
+
+    >>> x = inputVector([1, 2])
+    >>> sum_elems(flip_gradient(x)).backward(full=True)
+    >>> x.gradient()
+    array([-1., -1.], dtype=float32)
+    """
+    ...
+
+
+__all__ = ["flip_gradient", "scale_gradient"]

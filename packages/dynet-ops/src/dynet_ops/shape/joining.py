@@ -1,0 +1,181 @@
+"""Ops that join expressions along a dimension, or to a batch."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from dynet_core.annotations import Index
+from dynet_core.checks import checked_index
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentTypeError, OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import common_batch, described, many_operands
+from dynet_core.recorder import describe
+from dynet_core.signature import Signature, View
+from dynet_kernels.layout import SELF
+
+from ..copying import copies
+from ..kinds import by_plain_dims
+from ..layouts import as_first, of_rank
+from ..operands import listed
+
+
+def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
+    padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
+    first = padded[0]
+    if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
+        raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
+    batch = common_batch(name, dims)
+    length = sum(sizes[d] for sizes in padded)
+    result = Dim.of((*first[:d], length, *first[d + 1 :]), batch)
+    before, after = math.prod(first[:d]), math.prod(first[d + 1 :])
+    parts, start = [], 0
+    for place, (dim, sizes) in enumerate(zip(dims, padded)):
+        run = before * sizes[d]
+        loops = [
+            (run, 1, 1),
+            (after, before * length, run),
+            (batch, result.size, dim.size if dim.batch > 1 else 0),
+        ]
+        parts.append((View(SELF, offset=start * before), View(place), loops))
+        start += sizes[d]
+    return copies(result, parts)
+
+
+def _along(d: int, name: str = "concatenate") -> Callable:
+    return by_plain_dims(functools.partial(concatenate_signature, d, name))
+
+
+concatenations = [_along(d) for d in range(7)]
+"""For each dimension, the signature of operands that are joined along it, from their Dims."""
+_concatenate = [
+    many_operands("concatenate", signature_of, functools.partial(listed, "concatenate"))
+    for signature_of in concatenations
+]
+
+
+def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> Expression:
+    if not given:
+        return along_first(xs)
+    if isinstance(given[0], Expression):
+        raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
+    d = checked_index("concatenate", *given)
+    if d == 0:
+        return concatenate(xs)  # which does without this function what it knows
+    if not 0 <= d < len(_concatenate):
+        raise OutOfRangeError(f"concatenate: there is no dimension {d}")
+    return _concatenate[d](xs)
+
+
+def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
+    """Expressions joined along dimension d; trailing 1s are those of the first.
+
+    Raises:
+        ShapeError: sizes of other dimensions differ.
+
+    >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
+    [1.0, 2.0, 3.0]
+    """
+    ...
+
+
+concatenate = describe(_concatenate[0], concatenate, _along_any)
+
+
+def concatenate_cols(xs: Iterable[Expression]) -> Expression:
+    """Vectors or matrices joined side by side.
+
+    >>> concatenate_cols([inputVector([1, 2]), inputVector([3, 4])]).npvalue()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    ...
+
+
+concatenate_cols = describe(
+    many_operands("concatenate_cols", _along(1, "concatenate_cols"), functools.partial(listed, "concatenate_cols")),
+    concatenate_cols,
+)
+
+
+def _join(arrays, d):
+    return np.concatenate([a.reshape(of_rank(a.shape, max(d + 1, arrays[0].ndim))) for a in arrays], axis=d)
+
+
+concatenate = register(
+    concatenate,
+    reference=lambda *xs, d=0: _join(xs, d),
+    samples=[
+        Sample([((3,), 1), ((5,), 1)], as_list=True),
+        Sample([((3,), 2), ((1,), 1), ((17,), 2)], as_list=True),
+        Sample([((2, 3), 1), ((4, 3), 2)], as_list=True),
+        Sample([((2, 3), 2), ((2, 1), 1)], {"d": 1}, as_list=True),
+        Sample([((2,), 1)], as_list=True),
+        Sample([((3,), 2), ((3,), 2)], as_list=True),
+        Sample([((2, 5), 1), ((2, 5), 1), ((2, 5), 1)], {"d": 1}, as_list=True),
+        Sample([((3,), 1), ((5, 1, 1), 2), ((1, 1), 1)], as_list=True),
+        Sample([((3, 1), 2), ((5,), 1)], as_list=True),
+        Sample([((3,), 1), ((3,), 2)], {"d": 2}, as_list=True),
+    ],
+)
+concatenate_cols = register(
+    concatenate_cols,
+    reference=lambda *xs: _join(xs, 1),
+    samples=[
+        Sample([((3,), 1), ((3,), 1), ((3,), 1)], as_list=True),
+        Sample([((3,), 2), ((3, 4), 1)], as_list=True),
+        Sample([((1,), 1)], as_list=True),
+        Sample([((17, 2), 3), ((17, 1), 3)], as_list=True),
+        Sample([((3,), 1), ((3, 1, 1), 2), ((3, 2, 1), 1)], as_list=True),
+    ],
+)
+
+
+def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
+    if any(dim.dims != dims[0].dims for dim in dims):
+        raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
+    result = Dim.of(dims[0].dims, sum(dim.batch for dim in dims))
+    parts, start = [], 0
+    for place, dim in enumerate(dims):
+        parts.append((View(SELF, offset=start), View(place), [(dim.total, 1, 1)]))
+        start += dim.total
+    return copies(result, parts)
+
+
+def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
+    """Expressions of the same dimensions as the batch elements of one.
+
+    >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
+    ((2,), 2)
+    """
+    ...
+
+
+concatenate_to_batch = describe(
+    many_operands(
+        "concatenate_to_batch",
+        by_plain_dims(lambda *dims: _to_batch_signature(dims)),
+        functools.partial(listed, "concatenate_to_batch"),
+    ),
+    concatenate_to_batch,
+)
+
+
+concatenate_to_batch = register(
+    concatenate_to_batch,
+    reference=lambda *xs: np.concatenate(xs, axis=-1),
+    whole_batch=True,
+    samples=[
+        Sample([((3,), 1), ((3,), 1)], as_list=True),
+        Sample([((3, 2), 2), ((3, 2), 1), ((3, 2), 3)], as_list=True),
+        Sample([((1,), 1)], as_list=True),
+        Sample([((17,), 2), ((17,), 2)], as_list=True),
+    ],
+)
+
+__all__ = ["concatenate", "concatenate_cols", "concatenate_to_batch"]

@@ -1,0 +1,175 @@
+"""Reshaping, transposing, and gradients that stop: copies between layouts, or aliases where nothing moves."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from dynet_core.annotations import Dims, Index, Indices
+from dynet_core.checks import checked_index
+from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of, one_operand
+from dynet_core.signature import Signature, alias, apart
+
+from ..copying import LOOPS, Loop, copy_of, joined
+from ..kinds import by_plain_dims, op
+from ..layouts import is_matrix, of_rank, strides_of
+from ..operands import checked_dimension, checked_expression, is_list
+
+
+@functools.cache
+def _alias(dim: Dim) -> Signature:
+    return alias(dim)
+
+
+def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
+    """The same numbers, column by column, in another shape; nothing is copied.
+
+    Args:
+        d: the new dimensions.
+        batch_size: the new batch size; with 1, the batch is kept where that fits.
+
+    >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    old = checked_expression("reshape", x).type
+    dims, batch = checked_dims("reshape", d), checked_batch("reshape", batch_size)
+    new = Dim.of(dims, batch)
+    if new.total != old.total:
+        if batch != 1 or new.size != old.size:
+            raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")
+        new = Dim.of(dims, old.batch)
+    return append(graph_of("reshape", (x,)), _alias(new), [x.at])
+
+
+reshape = register(
+    reshape,
+    reference=lambda x, d: x.reshape(d, order="F"),
+    samples=[
+        Sample([((6,), 1)], {"d": (2, 3)}),
+        Sample([((2, 3), 2)], {"d": (3, 2)}),
+        Sample([((1, 5), 1)], {"d": (5,)}),
+        Sample([((4, 3, 2), 3)], {"d": (2, 12)}),
+    ],
+)
+
+
+def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
+    """The dimensions in another order, and the loops of the copy."""
+    sizes = of_rank(dim.dims, len(order))
+    strides = strides_of(dim, Dim.of(sizes))
+    result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
+    loops = [(size, step, strides[k]) for size, step, k in zip(result.dims, strides_of(result, result), order)]
+    return result, [*loops, (dim.batch, dim.size, dim.size)]
+
+
+@functools.cache
+def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The order itself, or several in turn where one copy is too intricate: each puts a dimension in its place."""
+    if len(joined(_transposed(dim, order)[1])) <= LOOPS:
+        return [order]
+    place = next(place for place, k in enumerate(order) if place != k)
+    behind = [k for k in range(place, len(order)) if k != order[place]]
+    first = (*range(place), order[place], *behind)
+    rest = tuple(first.index(k) for k in order)
+    return [first, *_transpose_steps(_transposed(dim, first)[0], rest)]
+
+
+@functools.cache
+def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
+    result, loops = _transposed(dim, order)
+    if all(extent == 1 or target == source for extent, target, source in loops):
+        return alias(result)
+    return copy_of(result, loops)
+
+
+SWAPPED = (1, 0)
+
+
+@by_plain_dims
+def _swap_signature(dim: Dim) -> Signature:
+    """The transpose of a matrix, which one copy always does."""
+    if not is_matrix(dim):
+        raise ArgumentError(f"transpose: dims (1, 0) is no order of the dimensions of x, which is {dim!r}")
+    return _transpose_signature(dim, SWAPPED)
+
+
+_swap = one_operand("transpose", _swap_signature)
+
+
+def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
+    """The transpose of a matrix, or dimensions in another order: dimension i of the result is dims[i] of x.
+
+    Args:
+        dims: all of x's dimensions, to which trailing 1s may be added or from which they may be left out.
+
+    >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
+    array([[1., 3.],
+           [2., 4.]], dtype=float32)
+    """
+    if dims is SWAPPED:
+        return _swap(x)
+    dim = checked_expression("transpose", x).type.plain
+    if not is_list(dims):
+        raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
+    order = tuple(checked_index("transpose", d) for d in dims)
+    rank = len(order)
+    if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
+        raise ArgumentError(f"transpose: dims {order} is no order of the dimensions of x, which is {dim!r}")
+    graph = graph_of("transpose", (x,))
+    for step in _transpose_steps(dim, order):
+        x = append(graph, _transpose_signature(x.type.plain, step), [x.at])
+    return x
+
+
+transpose = register(
+    transpose,
+    reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
+    samples=[
+        Sample([((3, 5), 1)]),
+        Sample([((17,), 2)]),
+        Sample([((1, 4), 3)]),
+        Sample([((2, 3, 4), 2)], {"dims": (2, 0, 1)}),
+        Sample([((2, 3, 4), 1)], {"dims": (1, 0, 2)}),
+        Sample([((4, 3, 1), 2)]),
+        Sample([((4, 1, 1), 2)], {"dims": (0,)}),
+        Sample([((4, 3, 1), 1)], {"dims": (0, 1)}),
+    ],
+)
+
+
+def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
+    """Apply an op of columns along dimension d."""
+    d = checked_dimension(name, d, checked_expression(name, x).type)
+    order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
+    back = [order.index(k) for k in range(len(order))]
+    return transpose(of_columns(transpose(x, order)), back)
+
+
+@by_plain_dims
+def _nobackprop_signature(dim: Dim) -> Signature:
+    return apart(dim)
+
+
+@op(
+    one_operand("nobackprop", _nobackprop_signature),
+    reference=lambda x: x,
+    differentiable=False,
+    samples=[Sample([((3,), 1)]), Sample([((17, 2), 3)]), Sample([((1,), 1)]), Sample([((5,), 2)])],
+)
+def nobackprop(x: Expression) -> Expression:
+    """x itself, through which no gradient flows back.
+
+    >>> nobackprop(inputVector([1, 2])).value()
+    [1.0, 2.0]
+    """
+    ...
+
+
+__all__ = ["nobackprop", "reshape", "transpose"]

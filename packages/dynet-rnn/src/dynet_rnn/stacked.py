@@ -1,0 +1,63 @@
+"""States of several networks that read each other's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dynet_core.expression import Expression
+
+from .state import RNNState
+
+
+class StackedRNNState:
+    """States of several networks, each of which reads the output of the one before.
+
+    Args:
+        states: a state for each network.
+        prev: the stacked state that this one came from.
+    """
+
+    def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
+        self.states: list[RNNState] = list(states)
+        self._prev = prev
+
+    def __repr__(self) -> str:
+        return f"<{len(self.states)} states, one on top of the other: {', '.join(map(repr, self.states))}>"
+
+    def add_input(self, x: Expression) -> StackedRNNState:
+        """The state after one more input."""
+        states = []
+        for state in self.states:
+            states.append(state.add_input(x))
+            x = states[-1].output()
+        return StackedRNNState(states, self)
+
+    def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
+        """The states after each of the inputs, one by one."""
+        state, found = self, []
+        for x in xs:
+            state = state.add_input(x)
+            found.append(state)
+        return found
+
+    def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
+        """The outputs of the last network after each of the inputs."""
+        for state in self.states:
+            xs = state.transduce(xs)
+        return list(xs)
+
+    def output(self) -> Expression:
+        """The output of the last network."""
+        return self.states[-1].output()
+
+    def h(self) -> list[tuple[Expression, ...]]:
+        """h of each network."""
+        return [state.h() for state in self.states]
+
+    def s(self) -> list[tuple[Expression, ...]]:
+        """s of each network."""
+        return [state.s() for state in self.states]
+
+    def prev(self) -> StackedRNNState | None:
+        """The state that this one came from."""
+        return self._prev

@@ -17,7 +17,7 @@ from dynet_core.wording import counted, printable
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.cells import Cell
 from dynet_ops.operands import checked_size
-from dynet_ops.random.dropout import checked_probability
+from dynet_ops.random.dropouts import checked_probability
 
 from .layers import Layers
 from .state import RNNState, Run

@@ -10,7 +10,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.input.constants import ones
-from dynet_ops.random.dropout import checked_probability, dropout
+from dynet_ops.random.dropouts import checked_probability, dropout
 
 from .base import _RNNBuilder
 from .state import RNNState, Run

@@ -20,7 +20,7 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
 from dynet_core.record import graph_of
 from dynet_ops.input.constants import constant
-from dynet_ops.loss.softmax import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
+from dynet_ops.loss.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
 from dynet_ops.matrix.products import affine_transform
 from dynet_ops.operands import checked_size
 from dynet_ops.select.picking import pick_batch_elem, pickrange

@@ -20,7 +20,7 @@ from .tir import function, int64, let
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes that find nothing to do in kernels of plain loops, and take two thirds of the time to compile them.
-NEEDLESS_ON_CPU = [
+NEEDLESS = [
     "s_tir.HoistIfThenElse",
     "s_tir.StmtSimplify",
     "s_tir.CompactBufferAllocation",
@@ -29,6 +29,9 @@ NEEDLESS_ON_CPU = [
     "s_tir.InjectVirtualThread",
     "s_tir.InjectPermutedLayout",
     "tirx.RemoveNoOp",
+]
+NEEDLESS_ON_CPU = [
+    *NEEDLESS,
     # All buffers have one dimension. The second undoes what the first makes of vectors' places, and simplifies numbers
     # that LLVM simplifies, too: together half of the time that passes take for products.
     "tirx.FlattenBuffer",

@@ -58,8 +58,7 @@ def device_source(pairs) -> str:
     # A host function that calls them all: TVM leaves out what nobody calls.
     functions[ir.GlobalVar("run")] = machine.run_function(pairs).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
-    needless = machine.NEEDLESS_ON_CPU
-    with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=needless):
+    with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=machine.NEEDLESS):
         source = tvm.compile(ir.IRModule(functions), target=target).mod.imports[0].inspect_source()
     return PRELUDE + (tensor_cores.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
@@ -12,7 +12,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.rule import Rule
 
 from .cells import PREVIOUS, Cell, Product, Weight
-from .equations import rules, substituted, symbols, without
+from .equations import Stored, substituted, symbols, without
 
 
 def traced(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
@@ -181,6 +181,7 @@ class _Plan:
             for weight, operand in one.products
             if without(x := self.operands[id(operand)], zeros) is not None
         ]
+        stored = Stored(defined, cell.gates)
         read = {name for symbol in defined.values() for name in inputs_of(symbol)}
         unread = [gate for gate in cell.gates if gate not in read]
         steps: list[str | Product] = []
@@ -194,37 +195,35 @@ class _Plan:
             waiting = {self.gates[part.arguments[0]] for number, _ in products for part in self.sums[number].parts}
             wanted = {product.x for _, product in products} or defined.keys()
             now = {
-                name: self._reading(defined[name], known, defined)
-                for name in defined
-                if name in wanted and name not in known and not waiting & {*inputs_of(defined[name])}
+                name
+                for name, symbol in defined.items()
+                if name in wanted and name not in known and not waiting & {*inputs_of(symbol)}
             }
             if not now:
                 raise TypeError(f"{self.name}: the products need each other's results")
-            known |= now.keys()
-            steps.append(self._rule(cell, now, unread if len(known) == len(defined) else [], first))
+            gates = stored.gates_of(now) - stored.gates_of(known)
+            later = defined.keys() - known - now
+            known |= now
+            forward = stored.forward(now | gates)
+            backward = stored.backward(now | gates, gates & stored.gates_of(later))
+            backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
+            adds = {"d" + name for value in later for name in inputs_of(defined[value])} - {
+                "d" + gate for gate in stored.activations
+            }
+            sets = tuple(name for name in cell.gate_gradients if name not in adds)
+            steps.append(self._rule(cell, now, forward, backward, sets, first))
         return steps
 
     def _named(self, x: Symbol) -> str:
         return x.arguments[0] if x.function == "input" else self.stored[repr(x)]
 
-    def _reading(self, symbol: Symbol, known: set[str], defined: dict[str, Symbol]) -> Symbol:
-        """A formula that reads what earlier rules have stored."""
-        texts = {repr(defined[name]): name for name in known}
-        if repr(symbol) in texts:
-            return Symbol("input", texts[repr(symbol)])
-        if symbol.function in ("input", "constant"):
-            return symbol
-        return Symbol(symbol.function, *[self._reading(one, known, defined) for one in symbol.arguments])
-
-    def _rule(self, cell: Cell, equations: dict[str, Symbol], unread: list[str], first: bool) -> str:
-        """The kernels of a rule. All gates have gradients: those that are not read get 0."""
-        forward, backward = rules(equations, cell.gates)
+    def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
+        """The kernels of a rule, which `sets` some gradients and adds to the others."""
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):
             views += cell.previous
-        zeros = {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread}
-        made = Rule(views, forward), Rule(views, backward | zeros, sets=cell.gate_gradients)
-        kernel = f"{self.name}.{'_'.join(equations)}"
+        made = Rule(views, forward), Rule(views, backward, sets=sets)
+        kernel = f"{self.name}.{'_'.join(name for name in views if name in defines)}"
         if first:
             same = kernel in KERNELS and all(
                 KERNELS[kernel + which].key == rule.key for which, rule in zip(("", ".backward"), made)

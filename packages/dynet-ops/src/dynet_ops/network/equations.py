@@ -6,7 +6,7 @@ backward rule finds activations, and makes the gradients of what was there befor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from dynet_kernels.derivative import Chain
 from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
@@ -27,12 +27,16 @@ def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[d
     The forward rule sets what the equations define, and each gate that they read to its activation. The backward rule
     makes the gradients of all that they read, of those of what they define.
     """
-    stored = _Stored(equations, gates)
-    return stored.forward(), stored.backward()
+    stored = Stored(equations, gates)
+    names = {name for name, _ in stored.order}
+    return stored.forward(names), stored.backward(names)
 
 
-class _Stored:
-    """The values that rules leave in memory: what equations define, and the activations of gates."""
+class Stored:
+    """The values that rules leave in memory: what equations define, and the activations of gates.
+
+    `order` has their names and formulas, each after those that it is made of.
+    """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
         self.simplifier = Simplifier()
@@ -67,40 +71,55 @@ class _Stored:
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
-    def forward(self) -> dict[str, Formula]:
-        """What is set, by name."""
-        return {name: Formula(inputs_of(symbol), symbol) for name, symbol in self.order}
+    def forward(self, names: Collection[str]) -> dict[str, Formula]:
+        """What a rule sets that makes some of the values; it reads the others."""
+        inner = {id(symbol) for name, symbol in self.order if name in names}
+        found = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
+        return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
 
-    def backward(self) -> dict[str, Formula]:
-        """The gradients, by "d" and a name."""
-        terms: dict[str, list[Symbol]] = {name: [self._input("d" + name)] for name in self.equations}
+    def backward(self, names: Collection[str], shared: Collection[str] = ()) -> dict[str, Formula]:
+        """The gradients that a rule makes of those of the values that it has made, by "d" and a name.
+
+        Args:
+            names: these values.
+            shared: the gates among them whose activations later rules read, too, and have made a gradient of.
+        """
+        terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
         for name, symbol in reversed(self.order):
+            if name not in names:
+                continue
             gradient = self.simplifier.sum(terms[name])
             if name in self.activations:
                 values = {"value": self._input(name), "d" + name: gradient}
                 found["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]
                 continue
-            tree = self._reading_stored(symbol, symbol)
+            tree = self._reading(symbol, {id(symbol)})
             for leaf, part in Chain(self.simplifier, {*inputs_of(tree)}).gradients(tree, gradient, self._input(name)):
                 (read,) = leaf.arguments
-                target, key = (
-                    (terms, read) if read in self.activations or read in self.equations else (found, "d" + read)
-                )
-                target.setdefault(key, []).append(part)
+                if read in names:
+                    terms.setdefault(read, []).append(part)
+                else:
+                    found.setdefault("d" + read, []).append(part)
         symbols = {name: self.simplifier.sum(parts) for name, parts in found.items()}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
+
+    def gates_of(self, names: Iterable[str]) -> set[str]:
+        """The gates whose activations some values are made of."""
+        symbols = [self.equations[name] for name in names]
+        within = {id(symbol) for symbol in _all_beneath(symbols)}
+        return {gate for gate, symbol in self.activations.items() if id(symbol) in within}
 
     def _input(self, name: str) -> Symbol:
         return self.simplifier(Symbol("input", name))
 
-    def _reading_stored(self, symbol: Symbol, root: Symbol) -> Symbol:
-        """A formula that reads stored values by their names, itself apart."""
-        if symbol is not root and id(symbol) in self.names:
+    def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
+        """A formula that reads stored values by their names, but for those of some ids."""
+        if id(symbol) not in inner and id(symbol) in self.names:
             return self._input(self.names[id(symbol)])
         if symbol.function in ("input", "constant"):
             return symbol
-        return self.simplifier(Symbol(symbol.function, *[self._reading_stored(one, root) for one in symbol.arguments]))
+        return self.simplifier(Symbol(symbol.function, *[self._reading(one, inner) for one in symbol.arguments]))
 
 
 def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:

@@ -1,0 +1,142 @@
+"""Recurrent cells stated as equations: whatever these share, values and gradients are those of the reference."""
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import renew_cg
+from dynet_core.op import OPS
+from dynet_kernels.formula import logistic, tanh
+from dynet_ops.network.cell_tracing import split, traced
+from dynet_ops.network.recurrent import CELLS, cell
+from dynet_ops.testing import check_op
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def minimal_gated(x, h, Wf, Uf, bf, Wh, Uh, bh):
+    """Its gate is needed before the second product, and again after it."""
+    k = logistic(bf + Wf @ x + Uf @ h)
+    g = tanh(bh + Wh @ x + Uh @ (k * h))
+    return h + k * (g - h)
+
+
+def minimal_gated_reference(x, h, Wf, Uf, bf, Wh, Uh, bh):
+    k = sigmoid(bf + Wf @ x + Uf @ h)
+    return h + k * (np.tanh(bh + Wh @ x + Uh @ (k * h)) - h)
+
+
+def raw_gate(x, h, W, U, b, V, R, d):
+    """The first gate has no activation, and is read by both rules."""
+    a = b + W @ x + U @ h
+    return tanh(d + V @ x + R @ (a * h)) * a + a * a
+
+
+def raw_gate_reference(x, h, W, U, b, V, R, d):
+    a = b + W @ x + U @ h
+    return np.tanh(d + V @ x + R @ (a * h)) * a + a * a
+
+
+def two_uses(x, h, W, U, b):
+    """Two activations of one gate."""
+    a = b + W @ x + U @ h
+    return tanh(a) * logistic(a) + h
+
+
+def two_uses_reference(x, h, W, U, b):
+    a = b + W @ x + U @ h
+    return np.tanh(a) * sigmoid(a) + h
+
+
+def complement(x, h, W, U, b):
+    """Only 1 - logistic(a) is used."""
+    i, g = split(b + W @ x + U @ h, 2)
+    return (1 - logistic(i)) * tanh(g) + 0.5 * h
+
+
+def complement_reference(x, h, W, U, b):
+    i, g = np.split(b + W @ x + U @ h, 2)
+    return (1 - sigmoid(i)) * np.tanh(g) + 0.5 * h
+
+
+def two_products(x, h, W, U, b, V, P, d, R, Q, e):
+    """Two rules before the last one; a product takes the result of one."""
+    r = logistic(b + W @ x + U @ h)
+    s = tanh(d + V @ x + P @ (r * h))
+    return tanh(e + R @ x + Q @ (s * r)) + s
+
+
+def two_products_reference(x, h, W, U, b, V, P, d, R, Q, e):
+    r = sigmoid(b + W @ x + U @ h)
+    s = np.tanh(d + V @ x + P @ (r * h))
+    return np.tanh(e + R @ x + Q @ (s * r)) + s
+
+
+def without_products(x, h, W, b):
+    return h + tanh(b + W @ x)
+
+
+def without_products_reference(x, h, W, b):
+    return h + np.tanh(b + W @ x)
+
+
+EQUATIONS = {
+    function.__name__: (function, globals()[function.__name__ + "_reference"])
+    for function in (minimal_gated, raw_gate, two_uses, complement, two_products, without_products)
+}
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_values_and_gradients(name):
+    function, reference = EQUATIONS[name]
+    try:
+        check_op(cell(("h",), reference=reference)(function))
+    finally:
+        del OPS[name], CELLS[name]
+
+
+@pytest.mark.parametrize("name", [*EQUATIONS, "lstm_step", "coupled_lstm_step", "fast_lstm_step", "gru_step"])
+def test_the_first_step_is_that_of_a_state_of_zeros(name):
+    """In sequences there is no state before: what follows from it is left out."""
+    from dynet_core.graph import current
+    from dynet_core.record import graph_of
+    from dynet_ops.network.cells import sequence_signature
+
+    function, _ = EQUATIONS.get(name, (None, None))
+    found = CELLS[name] if function is None else traced(f"first.{name}", function, ("h",))
+    random, n, m = np.random.default_rng(1), 3, 4
+    arrays = {p: random.uniform(-1, 1, weight.dims(n, m)) for p, weight in found.parameters.items()}
+    results = []
+    for first in (True, False):
+        renew_cg()
+        x, zeros = dy.inputVector([0.5, -1.0, 2.0]), [dy.zeros(m) for _ in found.state]
+        given = {p: dy.inputTensor(array) for p, array in arrays.items()}
+        operands = [given[p] for p in (*found.pairs, *found.weights)]
+        previous = () if first else tuple((1, 0) for _ in found.state)
+        pairs, dims = len(found.pairs) // 2, [e.type for e in operands]
+        signature = sequence_signature(found, m, 1, previous, x.type, pairs, *dims)
+        places = [e.at for e in (*operands, *(() if first else zeros), x)]
+        h = graph_of("step", [x]).add(signature.dim, 2, (signature.at, len(places)), places)
+        value = h.npvalue()
+        dy.sum_elems(dy.cmult(h, dy.inputVector([1.0, 2.0, -1.0, 0.5]))).backward(full=True)
+        results.append([value, x.gradient(), *[given[p].gradient() for p in found.pairs]])
+    assert current().records.length
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+WRONG = [
+    (lambda x, h, W, U, b: tanh(W @ x + U @ h), "a bias, one product of x"),
+    (lambda x, h, W, U, b: tanh(b + U @ h), "a bias, one product of x"),
+    (lambda x, h, W, U, b: tanh(b + W @ x + b), "one bias|added to one sum"),
+    (lambda x, h, W, U, b: (tanh(b + W @ x), h), "2 values are returned"),
+    (lambda x, y, W, U, b: tanh(b + W @ x), "the parameters must be the input, the state h"),
+]
+
+
+@pytest.mark.parametrize(("equations", "message"), WRONG)
+def test_equations_of_another_form_are_refused(equations, message):
+    with pytest.raises(TypeError, match=message):
+        traced("wrong", equations, ("h",))

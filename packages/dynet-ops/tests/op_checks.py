@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import renew_cg
+from dynet_core import Model, renew_cg
 from dynet_core.graph import current
 
 
@@ -53,3 +53,19 @@ def calls_of_the_library(error):
     """How many calls of the library's are between a user's line and an error."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     return sum(any(file.is_relative_to(folder) for folder in FOLDERS) for file in files)
+
+
+def vector(size=3, batch=1):
+    return dy.zeros((size,), batch)
+
+
+def matrix(rows=2, columns=3, batch=1):
+    return dy.zeros((rows, columns), batch)
+
+
+def tensor():
+    return dy.zeros((2, 3, 4))
+
+
+def table():
+    return Model().add_lookup_parameters((5, 2), name="words")

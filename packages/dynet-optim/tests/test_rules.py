@@ -22,7 +22,15 @@ CASES = {
     for name, trainer in TRAINERS.items()
     for settings in trainer.settings
 }
-RATES = ("e0", "alpha", "learning_rate", "e0_min", "e0_max", "step_size", "gamma")  # what the learning rate follows from
+RATES = (
+    "e0",
+    "alpha",
+    "learning_rate",
+    "e0_min",
+    "e0_max",
+    "step_size",
+    "gamma",
+)  # what the learning rate follows from
 SIZES = (1.0, 0.01, 3.0, 1e-6, 0.1, 1e3, 0.2)  # of gradients, update by update; some are clipped
 
 

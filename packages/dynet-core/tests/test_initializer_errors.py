@@ -1,0 +1,131 @@
+"""Initializers: what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from dynet_core import ArgumentTypeError, DynetError
+from dynet_core.initializer import (
+    ConstInitializer,
+    GlorotInitializer,
+    IdentityInitializer,
+    InitializerError,
+    NormalInitializer,
+    NumpyInitializer,
+    SaxeInitializer,
+    UniformInitializer,
+    initializer_from,
+)
+from dynet_core.random_stream import InitialStream, reset_random_seed, stream
+
+# A busy machine is no failure.
+steady = settings(deadline=None)
+DIMS = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
+DRAWN = st.sampled_from(
+    [NormalInitializer(1, 4), UniformInitializer(0.5), GlorotInitializer(gain=2), ConstInitializer(3)]
+)
+
+
+def parameter(dim, init=None, **options):
+    return initializer_from(init, dim, **options).values(dim)
+
+
+def lookup(dim, init=None, **options):
+    return initializer_from(init, dim, lookup=True, **options).values(dim, lookup=True)
+
+
+def same(values, expected):
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, np.array(expected, np.float32), strict=True)
+
+
+def stored(values, is_lookup=False):
+    """The values in the order of the memory, which the memory really has."""
+    values = np.moveaxis(values, 0, -1) if is_lookup else values
+    assert values.flags.f_contiguous and values.flags.writeable
+    return values.reshape(-1, order="F")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NormalInitializer(0, -1), "NormalInitializer: var must be 0 or more but got -1"),
+        (lambda: NormalInitializer(math.nan), "mean must be a finite float32 but got nan"),
+        (lambda: NormalInitializer(var=math.inf), "var must be a finite float32 but got inf"),
+        (lambda: NormalInitializer(1e39), "mean must be a finite float32"),
+        (lambda: UniformInitializer(0), "UniformInitializer: scale must be above 0 but got 0"),
+        (lambda: UniformInitializer(-1), "scale must be 0 or more but got -1"),
+        (lambda: UniformInitializer(math.nan), "got nan"),
+        (lambda: GlorotInitializer(gain=-0.5), "gain must be 0 or more but got -0.5"),
+        (lambda: GlorotInitializer(gain=math.nan), "got nan"),
+        (lambda: SaxeInitializer(-1), "scale must be 0 or more"),
+        (lambda: ConstInitializer(math.nan), "ConstInitializer: c must be a float32 but got nan"),
+        (lambda: ConstInitializer(10**400), "ConstInitializer: c must be a float32"),
+        (lambda: NumpyInitializer(np.ones(2, complex)), "must hold real numbers but holds complex128"),
+        (lambda: NumpyInitializer(np.array([1, None])), "holds object"),
+        (lambda: NumpyInitializer(np.array(["1"])), "holds <U1"),
+        (lambda: NumpyInitializer("glorot"), "must hold real numbers"),
+        (lambda: NumpyInitializer([[1, 2], [3]]), "rows of array differ in length"),
+        (lambda: NumpyInitializer([1e300]), "float32 cannot hold"),
+        (lambda: initializer_from("xavier", (2,)), "init is 'xavier', which is none of 'glorot', 'he'"),
+        (lambda: initializer_from("Glorot", (2,)), "init is 'Glorot'"),
+        (lambda: initializer_from("normal", (2,), std=-1), "std must be 0 or more but got -1"),
+        (lambda: initializer_from("uniform", (2,), scale=0), "scale must be above 0"),
+        (
+            lambda: initializer_from("he", (9,), lookup=True),
+            "lookup parameter have no dimension",
+        ),
+    ],
+)
+def test_refused_values(make, message):
+    with pytest.raises(InitializerError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NormalInitializer("0"), "NormalInitializer: mean must be a number but got '0'"),
+        (lambda: UniformInitializer(None), "scale must be a number but got None"),
+        (lambda: ConstInitializer(1j), "c must be a number but got 1j"),
+        (lambda: initializer_from("normal", (2,), std="1"), "std must be a number but got '1'"),
+        (lambda: initializer_from(object(), (2,)), "init must be None, an initializer, a number"),
+        (lambda: initializer_from(b"glorot", (2,)), "but got bytes"),
+        (lambda: initializer_from(GlorotInitializer, (2,)), "pass an instance, GlorotInitializer"),
+    ],
+)
+def test_refused_types(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("init", "dim", "message"),
+    [
+        (NumpyInitializer(np.zeros((3, 4))), (4, 3), r"array is \(3, 4\), the parameter is \(4, 3\)"),
+        (NumpyInitializer(np.zeros(12)), (4, 3), r"array is \(12,\), the parameter is \(4, 3\)"),
+        (NumpyInitializer(5), (1,), r"array is \(\), the parameter is \(1,\)"),
+        (IdentityInitializer(), (3, 4), r"must be a square matrix but it is \(3, 4\)"),
+        (IdentityInitializer(), (3,), "must be a square matrix"),
+        (IdentityInitializer(), (3, 3, 3), "must be a square matrix"),
+        (SaxeInitializer(), (3, 4), "SaxeInitializer: the parameter must be a square matrix"),
+        (GlorotInitializer(is_lookup=True), (5,), "leaves no dimension to count"),
+        (GlorotInitializer(), (), "dimensions must be 0 or more"),
+        (ConstInitializer(1), (-1, 2), "dimensions must be 0 or more"),
+    ],
+)
+@pytest.mark.parametrize("is_lookup", [False, True])
+def test_initializers_that_do_not_fit(init, dim, message, is_lookup):
+    reset_random_seed(2)
+    with pytest.raises(InitializerError, match=message if not is_lookup else None):
+        init.values(dim, is_lookup)
+    same(stream().uniform(0, 1, 1), InitialStream(2).uniform(0, 1, 1))
+
+
+def test_errors_are_of_the_librarys_kinds():
+    assert issubclass(InitializerError, DynetError) and issubclass(InitializerError, ValueError)
+    with pytest.raises(ArgumentTypeError):
+        UniformInitializer("x")

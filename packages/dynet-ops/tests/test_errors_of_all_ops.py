@@ -1,0 +1,151 @@
+"""What every op refuses, whatever it does."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import (
+    ArgumentError,
+    ArgumentTypeError,
+    Model,
+    StaleExpressionError,
+    renew_cg,
+)
+from dynet_core.graph import current
+from dynet_core.op import OPS
+from dynet_ops.testing import record
+
+NAN, INF = math.nan, math.inf
+
+
+def vector(size=3, batch=1):
+    return dy.zeros((size,), batch)
+
+
+def matrix(rows=2, columns=3, batch=1):
+    return dy.zeros((rows, columns), batch)
+
+
+def tensor():
+    return dy.zeros((2, 3, 4))
+
+
+def table():
+    return Model().add_lookup_parameters((5, 2), name="words")
+
+
+of_each_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+OPERATORS = {"add": "+", "subtract": "-", "cdiv": "/", "matmul": "*", "pow": "**"}
+TAKE_NUMBERS = {"add", "subtract", "cdiv", "pow", "matmul"}  # as their second operand
+STEPS_OF = {  # errors may name the op that does the work
+    "trace_of_product": ["dot_product"],
+    "column_softmax": ["softmax"],
+    "column_log_softmax": ["log_softmax"],
+    "max_dim": ["column_max", "transpose"],
+    "min_dim": ["column_min", "transpose"],
+}
+
+
+def zeros_for(sample):
+    return [dy.zeros(dims, batch) for dims, batch in sample.shapes]
+
+
+def assert_refused(op, sample, operands, error, *parts):
+    """The call fails with this error, which begins with the op's name, and leaves the graph as it was."""
+    graph = current()
+    nodes, inputs = graph.records.integers(), graph.records.floats(0, graph.records.inputs_length).tolist()
+    with pytest.raises(error) as caught:
+        record(op, sample, operands)
+    assert type(caught.value) is error
+    assert str(caught.value).split(":")[0] in [op.name, OPERATORS.get(op.name), *STEPS_OF.get(op.name, [])]
+    for part in parts:
+        assert part in str(caught.value)
+    assert graph.records.integers() == nodes
+    assert graph.records.floats(0, graph.records.inputs_length).tolist() == inputs
+
+
+@of_each_op
+@pytest.mark.parametrize(
+    "wrong", [None, 1.0, 2, "x", 1j, [1.0], np.ones(3), np.array([None])], ids=lambda wrong: type(wrong).__name__
+)
+def test_no_op_takes_what_is_no_expression(op, wrong):
+    renew_cg()
+    for sample in op.samples:
+        for place in range(len(sample.shapes)):
+            if place and op.name in TAKE_NUMBERS and wrong.__class__ in (float, int):
+                continue
+            operands = zeros_for(sample)
+            operands[place] = wrong
+            assert_refused(op, sample, operands, ArgumentTypeError, type(wrong).__name__)
+
+
+@of_each_op
+def test_no_op_takes_an_expression_of_an_old_graph(op):
+    for sample in op.samples:
+        for place in range(len(sample.shapes)):
+            renew_cg()
+            stale = zeros_for(sample)[place]
+            renew_cg()
+            operands = zeros_for(sample)
+            operands[place] = stale
+            assert_refused(op, sample, operands, StaleExpressionError, "graph")
+
+
+def takes_one_list(op):
+    """Whether a list is all that the op takes; after that of vanilla_lstm_gates_concat come other operands."""
+    return op.samples[0].as_list and not op.name.startswith("vanilla_lstm_gates")
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if takes_one_list(op)], ids=lambda op: op.name)
+def test_no_op_takes_nothing_or_something_else_for_a_list(op):
+    renew_cg()
+    attributes = op.samples[0].attributes
+    names = f"^({'|'.join([op.name, *STEPS_OF.get(op.name, [])])}): "
+    with pytest.raises(ArgumentError, match=names):
+        op.record([], **attributes)
+    for wrong in (None, 1.0, "x", np.ones(3), {"x": 1}):
+        with pytest.raises(ArgumentTypeError, match=names):
+            op.record(wrong, **attributes)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if takes_one_list(op)], ids=lambda op: op.name)
+def test_operands_that_should_be_a_list_are_said_to_be_one(op):
+    if not hasattr(op.record, "enter"):
+        pytest.skip("a plain function, which the recorder in Python leaves as it is")
+    renew_cg()
+    x = vector()
+    for operands in ((x, x), (x, x, x)):
+        with pytest.raises(TypeError, match=rf"^{op.name}.*; the expressions are one list, {op.name}\(\[\.\.\.\]\)$"):
+            op.record(*operands)
+    with pytest.raises(TypeError) as caught:
+        op.record([x], 0, 0)
+    assert "one list" not in str(caught.value)
+
+
+SIGNS = {
+    "+": [lambda x: x + 1, lambda x: 1 + x, lambda x: x + x],
+    "-": [lambda x: x - 1, lambda x: 1 - x, lambda x: x - x],
+    "*": [lambda x: x * 2, lambda x: 2 * x, lambda x: x * x],
+    "/": [lambda x: x / 2, lambda x: x / x],
+}
+
+
+@pytest.mark.parametrize(("sign", "use"), [(sign, use) for sign, uses in SIGNS.items() for use in uses])
+def test_an_operator_is_called_by_its_sign(sign, use):
+    renew_cg()
+    x = dy.scalarInput(1.0)
+    use(x)
+    renew_cg()
+    with pytest.raises(StaleExpressionError, match=rf"^{re.escape(sign)}: "):
+        use(x)
+
+
+def test_a_matrix_of_one_number_is_told_how_to_be_read():
+    renew_cg()
+    x = dy.inputTensor([[6.0]])
+    with pytest.raises(ArgumentTypeError, match=r"take its \.scalar_value\(\)"):
+        float(x)
+    assert float(x.scalar_value()) == 6.0

@@ -8,7 +8,7 @@ import pytest
 import dynet_core as dy
 import dynet_ops as ops
 from dynet_core.graph import current
-from dynet_ops import graph_inputs
+from dynet_ops.input import graph_inputs
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from dynet_kernels.layout import NOWHERE, SELF
 from ..copying import repeat
 from ..kinds import BROADCAST, TWO, column_layout, columnwise, lined_up
 from ..layouts import broadcast, longest, matched
-from ..stated import add_rules
+from ..op_formulas import add_rules
 from ..with_number import LARGEST
 
 SMALLEST = 1.17549435e-38  # the smallest normal float32

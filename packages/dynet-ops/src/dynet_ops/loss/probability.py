@@ -21,7 +21,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
-from ..axes import add_across, around, column_signature
+from ..axes import add_across, before_along_after, column_signature
 from ..copying import repeat
 from ..input.tensors import inputTensor
 from ..kinds import columnwise
@@ -65,7 +65,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
         return column_softmax(x)
     d = checked_dimension("softmax", d, checked_expression("softmax", x).type)
     dim = x.type.plain
-    signature = column_signature("column_softmax", dim, *around(dim, d), reduces=False)
+    signature = column_signature("column_softmax", dim, *before_along_after(dim, d), reduces=False)
     return append(graph_of("softmax", (x,)), signature, [x.at])
 
 

@@ -21,7 +21,7 @@ from ..elementwise.arithmetic import add, cmult
 from ..input.constants import ones, zeros
 from ..kinds import by_plain_dims, lined_up, op
 from ..layouts import broadcast, matched
-from ..stated import add_rules
+from ..op_formulas import add_rules
 
 _VIEWS = ("y", "x", "g", "b")
 

@@ -21,8 +21,8 @@ from dynet_kernels.formula import Formula, Symbol
 from dynet_kernels.layout import SELF
 
 from ..elementwise.arithmetic import cmult
+from ..op_formulas import add_rules
 from ..operands import checked_dimension, checked_expression
-from ..stated import add_rules
 from .draws import KEY, keyed, random_bernoulli
 
 

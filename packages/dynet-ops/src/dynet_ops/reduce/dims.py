@@ -17,7 +17,7 @@ from ..axes import (
     add_across,
     add_reduction,
     along_axes,
-    around,
+    before_along_after,
     checked_axes,
     column_signature,
     reduced,
@@ -128,7 +128,9 @@ def one_along(name: str, kernel: str, x: Expression, d: Index) -> Expression:
     """One number of each column along dimension d."""
     d = checked_dimension(name, d, checked_expression(name, x).type)
     dim = x.type.plain
-    return append(graph_of(name, (x,)), column_signature(kernel, without(dim, [d]), *around(dim, d)), [x.at])
+    return append(
+        graph_of(name, (x,)), column_signature(kernel, without(dim, [d]), *before_along_after(dim, d)), [x.at]
+    )
 
 
 def _if_finite(x):

@@ -18,14 +18,14 @@ from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias
 from dynet_kernels.layout import SELF
 
-from ..copying import around, collapsed, copy_of, copy_parameters, repeat
+from ..copying import before_and_after, collapsed, copy_of, copy_parameters, repeat
 from ..operands import checked_dimension, checked_expression, is_list
 
 
 @functools.cache
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     """`length` neighbours along dimension d from an index on; with length 0 one of them, without the dimension."""
-    before, after = around(dim, d)
+    before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
     result = Dim.of(dim.dims[:d] + kept + dim.dims[d + 1 :] or (1,), dim.batch)
     if after == 1 and dim.batch == 1:
@@ -208,7 +208,7 @@ pick_batch_elem = register(
 @functools.cache
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     """A different index for each batch element."""
-    before, after = around(dim, d)
+    before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
     loops = collapsed([(before, 1, 1), (after, before, before * dim.dims[d])])
     return Signature(

@@ -1,4 +1,6 @@
-"""The gates of an LSTM step as an op. The cell and the output are in `vanilla_lstm_state`.
+"""The gates of an LSTM step as one op.
+
+The cell and the output are in `vanilla_lstm_state`.
 
 With h the size of a state, gates are a vector of size 4 h: input, forget, output and candidate, one below the other.
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.

@@ -40,7 +40,7 @@ def _signature(dim: Dim, d: int) -> Signature:
 def cumsum(x: Expression, d: Index = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j.
 
-    Along the dimension behind the last, which has one element, this is x.
+    If d is the number of dimensions of x, the result is x.
 
     >>> cumsum(inputVector([1, 2, 3])).value()
     [1.0, 3.0, 6.0]

@@ -7,7 +7,7 @@ import dynet_ops as dy
 from dynet_core import renew_cg
 from dynet_core.op import OPS
 from dynet_kernels.formula import logistic, tanh
-from dynet_ops.network.cell_tracing import split, traced
+from dynet_ops.network.cell_tracing import cell_of_equations, split
 from dynet_ops.network.recurrent import CELLS, cell
 from dynet_ops.testing import check_op
 
@@ -105,7 +105,7 @@ def test_the_first_step_is_that_of_a_state_of_zeros(name):
     from dynet_ops.network.cells import sequence_signature
 
     function, _ = EQUATIONS.get(name, (None, None))
-    found = CELLS[name] if function is None else traced(f"first.{name}", function, ("h",))
+    found = CELLS[name] if function is None else cell_of_equations(f"first.{name}", function, ("h",))
     random, n, m = np.random.default_rng(1), 3, 4
     arrays = {p: random.uniform(-1, 1, weight.dims(n, m)) for p, weight in found.parameters.items()}
     results = []
@@ -139,4 +139,4 @@ WRONG = [
 @pytest.mark.parametrize(("equations", "message"), WRONG)
 def test_equations_of_another_form_are_refused(equations, message):
     with pytest.raises(TypeError, match=message):
-        traced("wrong", equations, ("h",))
+        cell_of_equations("wrong", equations, ("h",))

@@ -1,4 +1,4 @@
-"""Every operation of DyNet, each defined in one place."""
+"""All operations of DyNet."""
 
 from . import as_methods, elementwise, input, loss, matrix, network, random, reduce, select, shape
 from .elementwise import *

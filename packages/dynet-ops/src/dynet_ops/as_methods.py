@@ -1,4 +1,4 @@
-"""Operations that are attributes of expressions, and what says of others that they are functions: `e.sum()`."""
+"""The operator `@` and the attribute `T` of expressions, and hints for methods that expressions lack: `e.sum()`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dynet_core.parameter import LookupParameters, Parameters
 from dynet_core.record import two_operands
 
 from .matrix.products import affine_signature
+from .op_formulas import operand_names
 from .other_names import OPERATIONS
 from .shape.layout import transpose
-from .stated import operand_names
 
 METHODS = """
     abs add clamp clip cos cumsum detach div dot exp flatten gather log log_softmax matmul max mean min mm mul narrow
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Operations that are methods elsewhere, by their names there."""
+"""Methods that arrays of other libraries have and that are functions here."""
 ATTRIBUTES: dict[str, str] = {
     "argmax": "e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1",
     "as_array": "e.npvalue()",
@@ -49,7 +49,7 @@ ATTRIBUTES: dict[str, str] = {
     "topk": "e.tensor_value().topk(...)",
     "zero_": "dy.zeros(dims)",
 }
-"""What to use for attributes that arrays have elsewhere; e is the expression."""
+"""Other attributes that arrays of other libraries have, and what to use here; e is the expression."""
 OF_PARAMETERS: dict[str, str] = {
     "copy": "p.as_array(), a copy",
     "cpu": "p.as_array()",
@@ -62,11 +62,11 @@ OF_PARAMETERS: dict[str, str] = {
     "requires_grad_": "p.set_updated(False)",
     "zero_": "p.zero()",
 }
-"""The same for parameters, where that differs."""
+"""The same for a parameter p, where it differs."""
 
 
 class Hint(FirmHint):
-    """The place of an attribute that expressions lack."""
+    """The hint for an attribute that expressions and parameters lack."""
 
     def use_for(self, owner: type) -> str:
         parameter = issubclass(owner, (Parameters, LookupParameters))
@@ -74,7 +74,7 @@ class Hint(FirmHint):
 
 
 def _call(name: str) -> str:
-    """How an operation of an expression e is written; "" if it is none of one expression."""
+    """Return the call of an op on an expression e; "" if its first argument is not an expression."""
     if name not in OPS:
         return ""
     record = OPS[name].record
@@ -85,7 +85,7 @@ def _call(name: str) -> str:
 
 
 def install() -> None:
-    """Give expressions the hints, once all operations are there."""
+    """Give expressions the hints. All ops must have been registered."""
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}

@@ -1,6 +1,7 @@
-"""Ops along any dimensions, the batch among them: in columns where they come first, across columns where not.
+"""Reductions and other ops along any dimensions; the batch counts as the last one.
 
-Nothing is transposed, unless dimensions with others between them must be seen together.
+Leading dimensions are reduced within each column, others by a strided kernel ("across" columns). The operand is
+transposed only if the dimensions are not adjacent and must be reduced in one step.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from dynet_kernels.rule import Across, Rule
 from .copying import copies
 
 Groups = list[tuple[int, bool]]
-"""Neighbouring dimensions taken together, innermost first: (how many elements, whether they are reduced)."""
+"""Neighbouring dimensions merged, innermost first: (number of elements, whether they are reduced)."""
 
 
 def add_across(name: str) -> None:
-    """Add the kernels that run a rule `name` and its gradient on columns that lie side by side."""
+    """Add strided versions of the rule `name` and of its gradient: the elements of a column are not contiguous."""
     for gradient in ("", ".dx"):
         rule = KERNELS[name + gradient]
         assert isinstance(rule, Rule)
@@ -38,11 +39,11 @@ def add_across(name: str) -> None:
 
 
 def add_reduction(name: str, formula: Callable, gradient: Callable | None = None) -> None:
-    """Add the kernels that make one number `y` of a column `x` and of constants, within columns and across them.
+    """Add the kernels that reduce a column `x` to one number `y`, contiguous and strided.
 
     Args:
-        formula: of x and the constants.
-        gradient: of x, if it is not to be the one that follows.
+        formula: y, as a function of x and of constants.
+        gradient: the gradient of x, if not the derivative of the formula.
     """
     traced = Formula.of(formula)
     constants = traced.names[1:]
@@ -63,7 +64,15 @@ def column_signature(
     constants: int = 0,
     op: str = "",
 ) -> Signature:
-    """The columns of `size` elements along a dimension with `before` elements before it and `after` behind it."""
+    """Return the signature of a kernel on the columns of `size` elements along one dimension.
+
+    Args:
+        before: the number of elements before that dimension, which is the stride within a column.
+        after: the number of elements behind it.
+        reduces: whether the kernel reduces a column to one number.
+        constants: the number of constants that the kernel reads.
+        op: the name of the op.
+    """
     across = before > 1
     name, parameters = (kernel + ".across", (size, before)) if across else (kernel, (size,))
     return Signature(
@@ -83,14 +92,14 @@ def column_signature(
     )
 
 
-def around(dim: Dim, d: int) -> tuple[int, int, int]:
-    """How many elements lie before, along and behind dimension d, the batch among the last."""
+def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
+    """Return the number of elements before, along and behind dimension d; the batch counts as behind."""
     sizes = (*dim.dims, dim.batch)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
 
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
-    """The dimensions that are left when some are reduced; the batch is the one after the last."""
+    """Return the Dim that is left after reducing `axes`. The batch is the axis after the last dimension."""
     rank = len(dim.dims)
     kept = tuple(size for place, size in enumerate(dim.dims) if place not in axes)
     return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
@@ -114,7 +123,7 @@ def _extents(groups: Groups) -> list[int]:
 
 
 def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """The elements before, in and behind the last group that is reduced."""
+    """Return the number of elements before, in and behind the last reduced group."""
     last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
     extents = _extents(groups)
     return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
@@ -122,7 +131,7 @@ def _around_last(groups: Groups) -> tuple[int, int, int]:
 
 @functools.cache
 def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
-    """Copies groups (before, kept, size, after) into the order before, size, kept, after."""
+    """Return the signature of a copy from the order (before, kept, size, after) to (before, size, kept, after)."""
     loops = [
         (before, 1, 1),
         (size, before, before * kept),
@@ -133,7 +142,7 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 
 
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Copies until the groups that are reduced are one."""
+    """Transpose x until there is only one reduced group."""
     while sum(reduced for _, reduced in groups) > 1:
         place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
         extents = _extents(groups)
@@ -157,14 +166,14 @@ def reduced(
     numbers: Sequence[float] = (),
     following: str | None = None,
 ) -> Expression:
-    """One number of all elements along some dimensions.
+    """Record a reduction of x along `axes`.
 
     Args:
         kernel: the rule, added by `add_reduction`.
-        axes: the dimensions; the one after the last is the batch.
+        axes: the dimensions to reduce; the one after the last is the batch.
         numbers: the values of the rule's constants.
-        following: a rule without constants that puts together what `kernel` makes of parts. None: it must see all
-            elements at once.
+        following: a rule without constants that combines the results of `kernel` on parts. None if `kernel` must
+            read all elements at once.
     """
     graph, dim = graph_of(name, (x,)), x.type.plain
     result, groups = without(dim, axes), _groups(dim, axes)
@@ -187,7 +196,7 @@ def reduced(
 
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
-    """Dimensions that a user gave, and whether the batch is one of them, as axes."""
+    """Return the axes that the arguments d and b of an op ask for; raise if they are not dimensions of `dim`."""
     b = checked_flag(name, "b", b)
     found = []
     for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
@@ -204,7 +213,7 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 
 
 def along_axes(function: Callable) -> Callable:
-    """For the table of ops: a numpy function of (x, axes, ...) as the reference of an op of (x, d, b, ...)."""
+    """Turn a numpy function of (x, axes, ...) into the reference of an op with the arguments (x, d, b, ...)."""
 
     def reference(x, d=(0,), b=False, **attributes):
         axes = (*d, x.ndim - 1) if b else tuple(d)

@@ -1,4 +1,4 @@
-"""Copies between layouts, described as nested loops of (extent, stride in the result, stride in the operand)."""
+"""Copies between layouts, as nested loops of (extent, stride in the result, stride in the operand)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Loop = tuple[int, int, int]
 
 
 class TooManyLoops(ShapeError):
-    """A copy between layouts that one instruction cannot do."""
+    """A copy that needs more nested loops than the copy kernel has."""
 
 
 def joined(loops: Sequence[Loop]) -> list[Loop]:
-    """The same loops, neighbours joined where both strides go on, innermost first."""
+    """Join neighbouring loops (innermost first) where the outer one continues the strides of the inner one."""
     found: list[Loop] = []
     for extent, target, source in loops:
         if extent == 1:
@@ -42,7 +42,7 @@ def joined(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """As few loops as possible, filled up to the number that copies take."""
+    """Join loops, then pad to `LOOPS` with loops of extent 1. Raise TooManyLoops if there are more."""
     found = joined(loops)
     if len(found) > LOOPS:
         raise TooManyLoops(f"{len(found)} nested loops are needed, {LOOPS} are possible: {found}")
@@ -50,7 +50,7 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
-    """The parameters of a copy between two roles; `backward` exchanges the strides."""
+    """Return the parameters of a copy step. `backward` swaps the strides of target and source."""
     extents, targets, sources = zip(*loops)
     if backward:
         targets, sources = sources, targets
@@ -58,9 +58,9 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """A node put together of copies, each from one operand's view to a view of the node, with their gradients.
+    """Return the signature of a node made of copies, each from a view of an operand to a view of the node.
 
-    Where a loop of the result does not move, the values that meet are added.
+    Where a loop has stride 0 in the result, the values are summed.
     """
     views, forward, backward = [], [], []
     for place, (target, source, loops) in enumerate(parts):
@@ -83,15 +83,20 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
-    """A copy from one operand, optionally from a place that an attribute gives."""
+    """Return the signature of a copy from one operand.
+
+    Args:
+        index_scale: if given, the node's first attribute times this is added to the start, in floats.
+        offset: where the copy starts in the operand, in floats.
+    """
     if index_scale is None:
         return copies(result, [(View(SELF), View(0, offset=offset), loops)])
     source = View(0, offset=offset, index=0, scale=index_scale)
     return copies(result, [(View(SELF), source, loops)], attributes=1)
 
 
-def around(dim: Dim, d: int) -> tuple[int, int]:
-    """How many elements lie before and after dimension d."""
+def before_and_after(dim: Dim, d: int) -> tuple[int, int]:
+    """Return the number of elements before and after dimension d, within one batch element."""
     return math.prod(dim.dims[:d]), math.prod(dim.dims[d + 1 :])
 
 
@@ -106,7 +111,7 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """The shapes on the way to the full one: it alone, or one dimension after another where that is too intricate."""
+    """Return the shapes to repeat to in turn: `whole` alone if one copy can do it, else one shape per dimension."""
     if dim.total == whole.total:
         return []
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
@@ -121,9 +126,9 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:
-    """x with its sizes of 1 (and missing dimensions, and a batch of 1) repeated to a full shape.
+    """Repeat x along its sizes of 1, its missing dimensions and a batch of 1, up to the shape `whole`.
 
-    Where nothing is to be repeated it is x, which may have other trailing 1s.
+    If nothing is repeated, return x itself, whose trailing 1s may differ from those of `whole`.
     """
     for step in _repeat_steps(x.type.plain, whole):
         x = append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, step), [x.at])

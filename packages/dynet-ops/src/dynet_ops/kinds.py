@@ -1,6 +1,7 @@
-"""The kinds of ops that are stated as mathematics: a decorated function is the whole op.
+"""Decorators that make an op of a formula: `elementwise` and `columnwise`.
 
-Users define their own ops with the same decorators; see CONTRIBUTING.
+The decorated function holds the formula, the docstring and the argument names. Users define their own ops with the
+same decorators; see CONTRIBUTING.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
 from .layouts import Rank, broadcast, column_view, leading_run, longest, matched, of_rank, strides_of
-from .stated import add_kernels, all_gradients, number_name, operand_names, result_name, rules_of, traced
+from .op_formulas import add_kernels, all_gradients, formula_of, number_parameter, operand_names, result_name, rules_of
 from .with_number import finite, with_number
 
 ONE = [
@@ -56,21 +57,21 @@ BROADCAST = [
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """For ops to which a parameter is like any other operand: one signature for all that share dimensions."""
+    """Return `signature_of` with its results cached by dimensions, so that parameters and other operands share them."""
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
 
-def finished(function: Function, record: Callable[..., Any], **facts: Any) -> Function:
-    """The recording function under the name and docstring of the op it records, entered in the table."""
+def register_as(function: Function, record: Callable[..., Any], **facts: Any) -> Function:
+    """Give `record` the name and docstring of `function`, add it to the table of ops, and return it."""
     return register(describe(record, function), **facts)
 
 
 def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Function]:
-    """Decorates the name, docstring and argument names of an op whose recording function is made already."""
+    """Return a decorator that registers `record` as an op, with the name, docstring and arguments of the function."""
 
     def decorate(function: Function) -> Function:
-        return finished(function, record, **facts)
+        return register_as(function, record, **facts)
 
     return decorate
 
@@ -89,32 +90,34 @@ def elementwise(
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """An op that works on each element; two operands are broadcast against each other.
+    """Define an op that works on each element. Two operands are broadcast against each other.
 
-    A parameter after one operand that is annotated as a float, or a Number of `dynet_core.annotations`, is one number
-    for all elements, without a gradient.
+    The body of the decorated function is the formula of the result. It is called once, with symbols in place of
+    expressions: `*` multiplies element by element, and functions come from `dynet_kernels.formula`. The gradients are
+    derived from the formula.
 
-    The body of the decorated function is the formula of the result. It is called once, with symbols in place of the
-    expressions that callers give: `*` is the product of elements, and functions are those of `dynet_kernels.formula`.
-    Gradients follow from it.
+    An op of one operand may have a second parameter annotated as float or as `dynet_core.annotations.Number`: one
+    number for all elements, without a gradient.
 
     Args:
-        reference: the same in numpy, for the tests.
-        gradients: for operands whose gradient is to be another than that which follows, a formula of the operands,
-            the result `y` and its gradient `dy` (`z` and `dz` where an operand is called y).
-        domain: from where tests draw operands.
-        rank: how many dimensions the result has.
-        scalars: make kernels of their own for an operand that is one number a column.
-        with_number: records an expression and something that is no expression.
-        operator: the operator that does the same, which has a recording function of its own in `OPERATORS`: its errors
-            call it by this.
-        operator_with_number: `with_number` for the operator, if its errors name the op.
-        limit: the largest magnitude of an operand for which the result is that of the reference.
+        reference: the same function in numpy, for the tests.
+        gradients: formulas that replace derived gradients, by operand. They read the operands, the result `y` and its
+            gradient `dy` (`z` and `dz` if an operand is called y).
+        domain: the range from which tests draw operands.
+        rank: returns the number of dimensions of the result.
+        scalars: also make kernels for an operand that has one number per column.
+        with_number: records the op if the other operand is not an expression.
+        operator: the sign of the operator that is this op. Its recording function is in `OPERATORS` or `SIGNS`, and
+            its errors name the sign.
+        operator_with_number: replaces `with_number` for the operator.
+        limit: the largest magnitude of an operand for which the result must agree with the reference.
+        tolerance: the relative error that tests allow.
+        tolerance_reason: why that is more than the default.
     """
 
     def decorate(function: Function) -> Function:
         name, operands = function.__name__, operand_names(function)
-        if number := number_name(function):
+        if number := number_parameter(function):
             return register(
                 _of_number(function, number, gradients or {}, rank),
                 reference=reference,
@@ -125,7 +128,7 @@ def elementwise(
                 tolerance=tolerance,
                 tolerance_reason=tolerance_reason,
             )
-        formula = traced(function, operands)
+        formula = formula_of(function, operands)
         differentiated = all_gradients(name, operands, formula, gradients or {})
         check_is_free(function)
         rules = rules_of(operands, formula, differentiated)
@@ -141,19 +144,19 @@ def elementwise(
         if len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
-                SIGNS[operator] = one_operand(operator, _named(name, signature_of))
+                SIGNS[operator] = one_operand(operator, _with_op_name(name, signature_of))
         elif len(operands) == 2:
-            record = two_operands(name, signature_of, _repeating(name, name, scalars, rank), with_number)
+            record = two_operands(name, signature_of, _repeated_first(name, name, scalars, rank), with_number)
             if operator:
                 OPERATORS[operator] = Operator(
                     operator,
-                    _named(name, signature_of),
-                    _repeating(name, operator, scalars, rank),
+                    _with_op_name(name, signature_of),
+                    _repeated_first(name, operator, scalars, rank),
                     operator_with_number or with_number,
                 )
         else:
             raise TypeError(f"{name}: an elementwise op has one or two operands")
-        return finished(
+        return register_as(
             function,
             record,
             reference=lined_up(reference, rank),
@@ -170,7 +173,7 @@ def elementwise(
 
 
 def _of_number(function: Function, number: str, stated: dict[str, Callable[..., Any]], rank: Rank) -> Function:
-    """The op of an expression and a plain number, which must be finite, that a formula makes."""
+    """Return the recording function of an op on an expression and a finite plain number."""
     name, operands = function.__name__, operand_names(function)
     found = all_gradients(name, operands, Formula.of(function), stated, number)
     check_is_free(function)
@@ -184,9 +187,10 @@ def _of_number(function: Function, number: str, stated: dict[str, Callable[..., 
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """A numpy function broadcast as here: missing dimensions are sizes of 1 after the others.
+    """Return a numpy function that broadcasts as DyNet does: missing dimensions are trailing sizes of 1.
 
-    The result has the rank that it is given, or is left as it comes.
+    Args:
+        rank: returns the number of dimensions of the result; None leaves the result as numpy makes it.
     """
 
     def padded(*arrays, **attributes):
@@ -205,10 +209,10 @@ def elementwise_signature(
     rank: Rank = longest,
     kernels: str = "",
 ) -> Signature:
-    """The kernels of an elementwise op on operands of these Dims.
+    """Return the signature of an elementwise op on operands of these Dims.
 
     Args:
-        kernels: what their names begin with; the name of the op if empty.
+        kernels: the start of the kernel names; the name of the op if empty.
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
@@ -228,7 +232,12 @@ def elementwise_signature(
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
-    """How broadcast operands fall into columns: (suffix of the kernel, result, column size, count, views)."""
+    """Divide broadcast operands into columns.
+
+    Returns:
+        (function from operand names to the kernel suffix, Dim of the result, column size, number of columns, views);
+        None if a view would need more than two nested loops.
+    """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
     extents = (*whole.dims, whole.batch)
@@ -236,7 +245,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     size = math.prod(extents[:run])
     number = None
     if size == 1 and whole.total > 1:
-        # one operand stands still where the other runs: it is one number a column
+        # One operand repeats along the first dimension: it has one number per column.
         still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
         number, moving = still[0], 1 - still[0]
         run = leading_run(whole, [strides[moving]])
@@ -263,7 +272,7 @@ def _first_moving(extents: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator that is an op by another name, which errors call it by: see `two_operands`."""
+    """A Python operator that records an op. Its errors show the sign; see `two_operands`."""
 
     name: str
     signature_of: Callable[..., Signature]
@@ -271,18 +280,18 @@ class Operator:
     with_number: Callable[..., Any] | None
 
     def record(self) -> Callable[[Expression, Expression], Expression]:
-        """A recording function."""
+        """Return the recording function of the operator."""
         return two_operands(self.name, self.signature_of, self.repeating, self.with_number)
 
 
 OPERATORS: dict[str, Operator] = {}
-"""Operators of two operands that are ops, by their signs."""
+"""The operators of two operands, by sign."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
-"""The recording functions of operators of one operand that are ops, by their signs."""
+"""The recording functions of the operators of one operand, by sign."""
 
 
-def _named(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """What finds a signature, which has the name of the op, whatever it is recorded by first."""
+def _with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
+    """Return `signature_of`, with its signatures named after the op, even if an operator records them first."""
 
     def signature(*dims: Dim) -> Signature:
         found = signature_of(*dims)
@@ -292,11 +301,13 @@ def _named(name: str, signature_of: Callable[..., Signature]) -> Callable[..., S
     return signature
 
 
-def _repeating(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
-    """Records operands that no views can line up: they are repeated to the full shape first.
+def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
+    """Return a function that records operands which no views can line up: it repeats them to the full shape first.
+
+    That function returns None if views suffice.
 
     Args:
-        called: what errors call the op.
+        called: the name of the op in errors.
     """
 
     def record_repeated(a: Expression, b: Expression) -> Expression | None:
@@ -322,21 +333,23 @@ def columnwise(
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """An op on columns.
+    """Define an op that works on each column.
 
-    The body of the decorated function is the formula of the result, as that of `elementwise`. It may have sums and
-    extremes of a column (`formula.sum`, `max`, `min`), and is one number a column if it has nothing but these.
+    The body of the decorated function is the formula of the result, as with `elementwise`. The formula may also reduce
+    a column (`formula.sum`, `max`, `min`). If it reads its operands only through these, the result is one number per
+    column.
 
     Args:
-        reference: the same in numpy, on one batch element.
-        gradients: for operands whose gradient is to be another than that which follows, as for `elementwise`.
-        whole: a column is a whole batch element instead of its first dimension.
-        called: what errors call it, if it is a part of another op.
+        reference: the same function in numpy, on one batch element.
+        gradients: formulas that replace derived gradients, as with `elementwise`.
+        whole: treat a whole batch element as one column, instead of its first dimension.
+        called: the name in errors, if the op is a part of another op.
+        domain, tolerance, tolerance_reason: as with `elementwise`.
     """
 
     def decorate(function: Function) -> Function:
         name, operands = function.__name__, operand_names(function)
-        formula = traced(function, operands)
+        formula = formula_of(function, operands)
         number, result = is_number(formula.result), result_name(operands)
         differentiated = all_gradients(name, operands, formula, gradients or {})
         views = (result, *operands)
@@ -371,7 +384,7 @@ def columnwise(
             record, samples = one_operand(called or name, signature_of), ONE
         else:
             record, samples = two_operands(called or name, signature_of), TWO
-        return finished(
+        return register_as(
             function,
             record,
             reference=lined_up(reference),

@@ -1,4 +1,4 @@
-"""How operands of different shapes line up, as views of columns."""
+"""Broadcasting: the shape of a result, and the views that line operands up in columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynet_core.signature import View
 
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """The same sizes as `rank` dimensions: trailing 1s are added or left out. What is no trailing 1 stays."""
+    """Add or drop trailing 1s until there are `rank` sizes. Other sizes are never dropped."""
     kept = len(sizes)
     while kept > rank and sizes[kept - 1] == 1:
         kept -= 1
@@ -19,38 +19,39 @@ def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
 
 
 def is_matrix(dim: Dim) -> bool:
-    """Whether something is a matrix or less, trailing 1s aside."""
+    """Whether there are at most two dimensions, not counting trailing 1s."""
     return len(of_rank(dim.dims, 2)) == 2
 
 
-# How many dimensions a result has if its operands differ in trailing 1s. DyNet has no rule for all ops: each names its
-# own.
-
 Rank = Callable[[Sequence[Dim]], int]
+"""Returns the number of dimensions of a result, from the Dims of its operands.
+
+Operands may differ in trailing 1s. DyNet has no common rule for the rank of the result, so each op names one.
+"""
 
 
 def longest(dims: Sequence[Dim]) -> int:
-    """As many as the operand that has most."""
+    """The rank of the operand with the most dimensions."""
     return max(len(dim.dims) for dim in dims)
 
 
 def as_first(dims: Sequence[Dim]) -> int:
-    """As many as the first operand."""
+    """The rank of the first operand."""
     return len(dims[0].dims)
 
 
 def as_last(dims: Sequence[Dim]) -> int:
-    """As many as the last operand."""
+    """The rank of the last operand."""
     return len(dims[-1].dims)
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """No trailing 1s, but for a single number, which is (1,)."""
+    """Rank 1: the result drops all trailing 1s. A single number is (1,)."""
     return 1
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """The shape of an elementwise result: a size of 1 goes with any other, missing dimensions count as 1."""
+    """Return the shape of an elementwise result. A size of 1 fits any other; missing dimensions count as 1."""
     most = longest(dims)
     padded = [of_rank(dim.dims, most) for dim in dims]
     sizes = tuple(max(sizes) for sizes in zip(*padded))
@@ -60,14 +61,14 @@ def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """The shape of operands whose dimensions are the same but for trailing 1s; a batch of 1 goes with any other."""
+    """Return the common shape of operands. Only trailing 1s may differ, and a batch of 1 fits any other."""
     if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
         raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """The view of columns that lie in nested loops, innermost first; None if two loops do not suffice."""
+    """Return the view of columns that nested loops visit, innermost loop first; None if there are more than two."""
     levels: list[tuple[int, int]] = []
     for extent, stride in zip(extents, strides):
         if extent == 1:
@@ -87,7 +88,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
-    """How far apart neighbours stand in each dimension of `whole` and in its batch; 0 where `dim` repeats."""
+    """Return the stride of `dim` in each dimension of `whole` and in its batch; 0 where `dim` is repeated."""
     strides, step = [], 1
     for size in of_rank(dim.dims, len(whole.dims)):
         strides.append(step if size > 1 else 0)
@@ -96,7 +97,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """How many leading dimensions (the batch counts as the last) every operand runs through without a gap."""
+    """Return how many leading dimensions are contiguous in every operand. The batch is the last dimension."""
     run, step = 0, 1
     for place, extent in enumerate((*whole.dims, whole.batch)):
         if extent > 1 and any(s[place] != step for s in strides):

@@ -1,4 +1,4 @@
-"""Checks of what users give to ops."""
+"""Checks of the arguments of ops. Each returns the checked argument or raises an ArgumentError."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynet_core.record import graph_of
 
 
 def checked_dimension(name: str, d: Index, dim: Dim) -> int:
-    """A number of a dimension that a user gave."""
+    """Return d as an int; raise if it is not a dimension of x, whose Dim is `dim`."""
     place = whole(name, "an index", d)
     if not 0 <= place < len(dim.dims):
         raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
@@ -24,13 +24,13 @@ def checked_dimension(name: str, d: Index, dim: Dim) -> int:
 
 
 def checked_expression(name: str, x: Any) -> Expression:
-    """What a user gave as an operand."""
+    """Return x; raise if it is not an expression."""
     graph_of(name, (x,))
     return x
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """The operands that a user gave together."""
+    """Return xs as a list of operands: a list, tuple or other iterable of expressions, or one expression."""
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):
             return [xs]
@@ -44,7 +44,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
 
 
 def checked_count(name: str, what: str, value, least: int) -> int:
-    """A number of things that a user gave, at least `least`."""
+    """Return the argument `what` as an int; raise if it is less than `least`."""
     number = whole(name, what, value)
     if number < least:
         raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
@@ -52,7 +52,7 @@ def checked_count(name: str, what: str, value, least: int) -> int:
 
 
 def checked_size(name: str, what: str, value) -> int:
-    """A size that a user gave, from 1 to what an expression can hold."""
+    """Return the argument `what` as an int; raise unless it is from 1 to `MAX_TOTAL`."""
     size = whole(name, what, value)
     if not 1 <= size <= MAX_TOTAL:
         limit = "least 1" if size < 1 else f"most {MAX_TOTAL}"
@@ -61,12 +61,12 @@ def checked_size(name: str, what: str, value) -> int:
 
 
 def is_list(value) -> bool:
-    """Whether a user gave several things: an array of no dimensions is a single one."""
+    """Whether an argument is a list, a tuple or an array of at least one dimension."""
     return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def checked_pair(name: str, what: str, values) -> tuple[int, int]:
-    """Two sizes that a user gave, for rows and columns."""
+    """Return two sizes, for rows and columns; raise if the argument `what` is not two valid sizes."""
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
     if len(values) != 2:

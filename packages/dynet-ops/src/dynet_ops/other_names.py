@@ -1,7 +1,6 @@
-"""What operations are called elsewhere, for the errors of names that do not exist here: `dy.relu`, `e.sum()`.
+"""Names of operations in other libraries, for the error of a name that does not exist here: `dy.relu`, `e.sum()`.
 
-The names are those of PyTorch, of JAX and numpy, of TensorFlow and Keras, and of older versions of DyNet. An operation
-that is called otherwise is named; where several may be meant, that of one expression comes first.
+The names come from PyTorch, JAX, numpy, TensorFlow, Keras and older versions of DyNet.
 """
 
 from __future__ import annotations
@@ -141,4 +140,4 @@ OPERATIONS: dict[str, str] = {
     "uniform": "random_uniform",
     "vector": "inputVector",
 }
-"""By the other name: the operations here, best first."""
+"""Name elsewhere -> operations here, separated by spaces. Operations on one expression come first."""

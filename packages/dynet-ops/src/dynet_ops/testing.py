@@ -1,6 +1,6 @@
-"""Checks of ops on samples of the table, against their float64 references. Each raises AssertionError.
+"""Checks of ops against their float64 references, on the samples in the table. Each raises AssertionError.
 
-`check_op` makes all checks of an op of one's own.
+`check_op` runs all checks on one op, such as one that a user has defined.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample
 
 GRADIENT_TOLERANCE = 1e-4
-SMALLEST_GRADIENT = 1e-2  # below this, the tolerance stays as it is: larger terms have cancelled
+SMALLEST_GRADIENT = 1e-2  # smaller gradients are sums of larger terms: the tolerance shrinks no further
 STEP = 1e-5  # of central differences, in float64
 
 
 def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
-    """An operand for each shape of a sample; the batch is the last axis."""
+    """Draw an operand for each shape of a sample. The batch is the last axis."""
     rng = np.random.default_rng(seed)
     return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
 
@@ -33,7 +33,7 @@ def drawn(op: Op, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
 
 
 def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """What the op should give, in float64."""
+    """Return the reference value of the op, in float64."""
     arrays = [np.asarray(array, np.float64) for array in arrays]
     if op.whole_batch:
         return op.reference(*arrays, **sample.attributes)
@@ -54,7 +54,7 @@ def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
 
 
 class Input:
-    """An operand that comes from outside the graph."""
+    """An operand that is an input of the graph."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -65,7 +65,7 @@ class Input:
 
 
 class Parameter:
-    """An operand that is a parameter, reshaped to a batch where it has one."""
+    """An operand that is a parameter, reshaped if it has a batch."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -79,7 +79,7 @@ class Parameter:
 
 
 class Computed(Parameter):
-    """An operand that was computed from a parameter, and passes its gradient on."""
+    """An operand that is computed from a parameter."""
 
     def __init__(self, array: np.ndarray):
         super().__init__(array)
@@ -90,7 +90,7 @@ KINDS = (Input, Parameter, Computed)
 
 
 def value_of(expression: Expression) -> np.ndarray:
-    """The value with the batch as its last axis."""
+    """Return the value of an expression, with the batch as the last axis."""
     dims, batch = expression.dim()
     return expression.npvalue().reshape(*dims, batch)
 
@@ -100,14 +100,14 @@ def largest(*arrays) -> float:
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The result with all operands positive: how large the terms of a sum are that may cancel."""
+    """Return the result for the absolute values of the operands: the size of terms that may cancel in a sum."""
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
     return terms[np.isfinite(terms)]
 
 
 def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
-    """The result has the reference's shape and values."""
+    """Check the shape and the values of the result against the reference."""
     renew_cg()
     arrays = draw(op, sample)
     expected = reference(op, sample, arrays)
@@ -120,12 +120,12 @@ def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
 
 
 def functional(result: Expression, weights: np.ndarray) -> Expression:
-    """A random linear functional of a result."""
+    """Return the sum of all elements of a result, multiplied by weights."""
     return dy.sum_batches(dy.dot_product(result, dy.inputTensor(weights, batched=True)))
 
 
 def numeric_gradient(function: Callable, array: np.ndarray) -> np.ndarray:
-    """Central differences in float64."""
+    """Return the central differences of a function at `array`, in float64."""
     array = array.astype(np.float64)
     gradient = np.empty_like(array)
     for place in np.ndindex(array.shape):
@@ -147,11 +147,11 @@ def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
     return weights_of_shape((*dims, batch), seed)
 
 
-_expected: dict[tuple, list[np.ndarray]] = {}  # many checks of one sample want the same
+_expected: dict[tuple, list[np.ndarray]] = {}  # cached, because many checks use the same sample
 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
-    """Central differences of the weighted result for every operand."""
+    """Return the central differences of the weighted result for each operand."""
     if not op.differentiable:
         return [np.zeros(array.shape) for array in arrays]
     key = op.reference, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
@@ -163,7 +163,7 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
 ) -> np.ndarray:
-    """Central differences for one array that is the operand in several places at once."""
+    """Return the central differences for one array that is the operand in all of `places`."""
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
 
     def function(array):
@@ -179,7 +179,7 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
 
 
 def kinds_of_operands(count: int) -> list[list[type]]:
-    """Operands that are all inputs, all parameters, all computed, or one unlike the others."""
+    """Return lists of operand kinds: all of one kind, and all of one kind but one."""
     kinds = [[kind] * count for kind in KINDS]
     if count > 1:
         for kind, rest in itertools.permutations(KINDS, 2):
@@ -192,9 +192,12 @@ def one_unlike_the_others(kind, rest, count: int) -> list[list]:
 
 
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
-    """Every operand's gradient is that of the reference; each list of kinds says what the operands are.
+    """Check the gradient of each operand against central differences of the reference.
 
-    Of an op without operands, which is an input itself, it is the result's own gradient that is checked.
+    If the op has no operands, check the gradient of the result itself.
+
+    Args:
+        kinds: lists of operand kinds to check; all of `kinds_of_operands` if there are none.
     """
     arrays = draw(op, sample)
     expected = None
@@ -213,7 +216,7 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 
 
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
-    """One expression in every place that has its shape, and in two nodes: all uses add up."""
+    """Check that gradients add up if one expression is used as several operands and in two nodes."""
     arrays = draw(op, sample)
     first = {array.shape: array for array in reversed(arrays)}
     arrays = [first[array.shape] for array in arrays]
@@ -232,7 +235,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Value and gradients of one node in a graph of its own."""
+    """Return the value of one node and the gradients of its operands, in a new graph."""
     renew_cg()
     leaves = [Input(array) for array in arrays]
     result = record(op, sample, [leaf.expression for leaf in leaves])
@@ -241,19 +244,21 @@ def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarra
 
 
 def assert_same(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
-    """Equal up to the rounding of sums in another order."""
+    """Check that arrays are equal up to rounding, as when a sum is computed in another order."""
     for one, other in zip(actual, expected, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-6 * largest(other))
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Nodes that run together give what each gives alone."""
+    """Check that nodes give the same values and gradients batched together as each alone."""
     sets = [draw(op, sample, seed) for seed in range(copies)]
     alone = [run(op, sample, arrays) for arrays in sets]
     renew_cg()
     leaves = [[Input(array) for array in arrays] for arrays in sets]
-    others = [dy.tanh(leaf.expression) for leaf in leaves[0]]  # something between and beside them
+    others = [
+        dy.tanh(leaf.expression) for leaf in leaves[0]
+    ]  # other nodes, so that the copies are not alone in the graph
     results = [record(op, sample, [leaf.expression for leaf in these]) for these in leaves]
     losses = [functional(result, weights_for(result)) for result in results]
     losses += [dy.sum_batches(dy.sum_elems(other)) * 0.0 for other in others]
@@ -263,7 +268,7 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
 
 
 def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
-    """Nodes that run together and share their operands: all add to one gradient."""
+    """Check that gradients add up if many nodes that run together share their operands."""
     sets = [draw(op, sample, seed) for seed in (0, 2)]
     chosen = np.random.default_rng(4).integers(0, len(sets), count)
     renew_cg()
@@ -279,7 +284,7 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
 
 
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
-    """A minibatch gives what its elements give one by one; `batched` says which operands have one."""
+    """Check that a minibatch gives what its elements give one by one. `batched` says which operands have a batch."""
     rng = np.random.default_rng(3)
     arrays = [
         drawn(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in zip(sample.shapes, batched)
@@ -297,24 +302,24 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:
-    """Which operands have a batch, the others having none: all choices; of many operands, one unlike the others."""
+    """Return choices of operands that have a batch: every choice, or for more than 4 operands all, one, all but one."""
     if count <= 4:
         return [batched for batched in itertools.product([True, False], repeat=count) if any(batched)]
     return [[True] * count, *one_unlike_the_others(True, False, count), *one_unlike_the_others(False, True, count)]
 
 
 def check_op(function: Callable) -> None:
-    """Check an op as those of this package are checked, on all samples of its row in the table.
+    """Run all checks that the ops of this package pass on one op, with all its samples.
 
-    Values are compared with the reference, gradients with its central differences: of operands that are inputs,
-    parameters or computed, also where one expression is several operands, or the operand of several nodes. Nodes that
-    run together must give what each gives alone, and a minibatch what its elements give one by one.
+    Values are compared with the reference, and gradients with its central differences. Operands are inputs, parameters
+    and computed values. One expression may be several operands, or the operand of several nodes. Nodes that run
+    together must give what each gives alone, and a minibatch what its elements give one by one.
 
     Args:
-        function: what `elementwise`, `columnwise`, `op` or `register` gave back.
+        function: the function that `elementwise`, `columnwise`, `op` or `register` returned.
 
     Raises:
-        AssertionError: one of them fails.
+        AssertionError: a check fails.
 
     >>> check_op(dy.tanh)
     """
@@ -327,7 +332,7 @@ def check_op(function: Callable) -> None:
 
 
 def check_sample(op: Op, sample: Sample) -> None:
-    """All that `check_op` checks, on one sample."""
+    """Run all checks on one sample."""
     for leaf in KINDS:
         check_value(op, sample, leaf)
     check_gradients(op, sample)

@@ -1,4 +1,4 @@
-"""Ops of one expression and a plain number."""
+"""Ops on one expression and one plain number."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ from dynet_kernels.formula import Formula
 from dynet_kernels.layout import SELF
 
 from .layouts import Rank, longest, of_rank
-from .stated import add_kernels, rules_of
+from .op_formulas import add_kernels, rules_of
 
-LARGEST = 3.4028234663852886e38  # of all float32
+LARGEST = 3.4028234663852886e38  # the largest float32
 
 
 def with_number(
     name: str, operator: str, formula: Callable, rank: Rank = longest, gradient: Formula | None = None
 ) -> Callable[..., Expression]:
-    """The recording function of an op of an expression and a number, a value of the graph and not of the signature.
+    """Return the recording function of an op on an expression and a number.
+
+    The number is a value in the graph, not a part of the signature: all numbers share one signature.
 
     Args:
-        operator: what errors call the op.
-        formula: the result, of the operand and the number.
-        rank: how many dimensions the result has.
-        gradient: that of the operand, if it is not to be the one that follows.
+        operator: the name of the op in errors.
+        formula: the result, as a function of the operand and the number.
+        rank: returns the number of dimensions of the result.
+        gradient: the gradient of the operand, if not the derivative of the formula.
     """
-    traced = Formula.of(formula)
-    operand, number = traced.names
-    gradient = gradient or gradients(traced, [operand])[operand]
-    kernels = add_kernels(name, rules_of(traced.names, traced, {operand: gradient}, numbers=(number,)))
+    parsed = Formula.of(formula)
+    operand, number = parsed.names
+    gradient = gradient or gradients(parsed, [operand])[operand]
+    kernels = add_kernels(name, rules_of(parsed.names, parsed, {operand: gradient}, numbers=(number,)))
 
     @functools.cache
     def signature_of(dim):
@@ -64,7 +66,7 @@ def with_number(
 
 
 def number_of(name: str, value) -> float:
-    """A plain number that a user gave in the place of an expression."""
+    """Return an operand that is not an expression as a float; raise ArgumentTypeError if it is not a number."""
     number = _plain(name, value)
     if number is None:
         raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{made_of(value)}")
@@ -72,7 +74,7 @@ def number_of(name: str, value) -> float:
 
 
 def finite(name: str, argument: str, value) -> float:
-    """A finite number that a user gave as an argument of an op."""
+    """Return an argument of an op as a float; raise if it is not a number, or not finite as a float32."""
     number = None if isinstance(value, (bool, np.bool_)) else _plain(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")

@@ -36,7 +36,7 @@ def _adam(
     beta_2: float = 0.999,
     eps: float = 1e-8,
 ) -> None:
-    """Adam; AMSGrad, if there is a third state, for the largest average of squares."""
+    """Adam; AMSGrad if there is a third state, the largest average of squares so far."""
     m, v, *largest = states
     a, b = rounded(beta_1), rounded(beta_2)
     m[:] = a * m + (1 - a) * g
@@ -48,7 +48,7 @@ def _adam(
 
 @register(_adam, {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2}, {"beta_1": 0, "beta_2": 0})
 class AdamTrainer(Trainer):
-    r"""Adam: steps by averages of the gradient and of its square, corrected for their start at zero.
+    r"""Adam: steps by moving averages of the gradient and of its square, corrected for their start at zero.
 
     .. math::
 
@@ -61,10 +61,10 @@ class AdamTrainer(Trainer):
     Args:
         m: the collection to train.
         alpha, learning_rate: the learning rate :math:`\eta` (default 0.001).
-        beta_1: how much the average of gradients keeps of what it was.
-        beta_2: the same for the average of squares.
-        eps: keeps the divisor from zero.
-        edecay: how the rate falls with `update_epoch`.
+        beta_1: the decay of the average of gradients, in [0, 1).
+        beta_2: the decay of the average of squares, in [0, 1).
+        eps: added to the divisor, so that it is not zero.
+        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
 
     Raises:
         ArgumentError: a number is out of its range, or both names of the rate are given.
@@ -109,7 +109,7 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # The betas are what kernels take them for: 1 - float32(0.999) differs from 0.001 in the fifth digit.
+        # The betas are rounded to float32 as in kernels: 1 - float32(0.999) differs from 0.001 in the fifth digit.
         number = self._updates + 1
         rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
         return rate, scale, self._beta_1, self._beta_2, self._eps
@@ -117,7 +117,7 @@ class AdamTrainer(Trainer):
 
 @register(_adam, {"alpha": 0.1, "beta_2": 0.5})
 class AmsgradTrainer(AdamTrainer):
-    r"""AMSGrad: Adam with the largest average of squares there has been, so that no step grows again.
+    r"""AMSGrad: Adam with the largest average of squares so far, so that steps do not grow again.
 
     .. math::
 
@@ -125,7 +125,7 @@ class AmsgradTrainer(AdamTrainer):
         \theta \leftarrow \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
         \frac{m}{\sqrt{\hat v} + \epsilon}
 
-    with Adam's arguments, m and v.
+    with the arguments, m and v of Adam.
 
     S. Reddi, S. Kale, S. Kumar, On the Convergence of Adam and Beyond, 2018.
 

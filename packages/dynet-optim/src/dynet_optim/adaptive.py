@@ -1,4 +1,4 @@
-"""Trainers that scale each number's step by the gradients it has had."""
+"""Trainers that scale the step of each element by its earlier gradients."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class AdagradTrainer(Trainer):
     Args:
         m: the collection to train.
         e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
-        eps: keeps the divisor from zero.
-        edecay: how the rate falls with `update_epoch`.
+        eps: added to the squares, so that the divisor is not zero.
+        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
 
     Raises:
         ArgumentError: a number is out of its range.
@@ -100,7 +100,7 @@ def adadelta_step(g, h, d, scale, rho, eps):
 
 @register(_adadelta, {"eps": 1e-3, "rho": 0.5})
 class AdadeltaTrainer(Trainer):
-    r"""Adadelta: steps as large as earlier ones were, relative to the gradients.
+    r"""Adadelta: scales steps by the ratio of earlier steps to earlier gradients.
 
     .. math::
 
@@ -109,13 +109,13 @@ class AdadeltaTrainer(Trainer):
         d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
         \theta \leftarrow \theta - \eta \delta
 
-    The learning rate :math:`\eta` is 1 until it is set, or falls by `edecay`. DyNet ignores it.
+    The learning rate :math:`\eta` is 1 unless it is set or falls by `edecay`. DyNet ignores it.
 
     Args:
         m: the collection to train.
-        eps: keeps the divisor, and the first steps, from zero.
-        rho: how much the averages keep of what they were.
-        edecay: how the rate falls with `update_epoch`.
+        eps: added under both roots, so that the divisor and the first steps are not zero.
+        rho: the decay of the averages, in [0, 1).
+        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
 
     Raises:
         ArgumentError: a number is out of its range.
@@ -162,9 +162,9 @@ class RMSPropTrainer(Trainer):
     Args:
         m: the collection to train.
         e0, learning_rate: the learning rate :math:`\eta` (default 0.001).
-        eps: keeps the divisor from zero.
-        rho: how much the average keeps of what it was.
-        edecay: how the rate falls with `update_epoch`.
+        eps: added to the squares, so that the divisor is not zero.
+        rho: the decay of the average, in [0, 1).
+        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
 
     Raises:
         ArgumentError: a number is out of its range.

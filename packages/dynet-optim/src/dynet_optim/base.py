@@ -1,4 +1,4 @@
-"""What all trainers share: the update."""
+"""`Trainer`, the base class: one update of all parameters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dynet_core.parameter import ParameterCollection, summary
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
 
-from . import met
-from .elsewhere import Elsewhere
+from . import missing_gradients
 from .options import Options
+from .other_names import OtherNames
 from .rule import SHRINK, Update
 from .settings import FINITE, checked, places
 from .state import Resumable
@@ -24,15 +24,15 @@ from .table import Table
 ONE = 1.0  # the default of `s`, which needs no check
 
 
-class Trainer(Options, Resumable, Elsewhere):
+class Trainer(Options, Resumable, OtherNames):
     """The base of all trainers.
 
-    A trainer changes the parameters of a collection, those that are added later included, and keeps the
-    collection alive. Parameters with `set_updated(False)` are neither changed nor counted in the norm of the
-    gradient. Updates are computed in float32, the norm in float64.
+    A trainer updates the parameters of a collection, including those that are added later, and keeps the collection
+    alive. Parameters with `set_updated(False)` are not changed and do not count in the norm of the gradient. Updates
+    are computed in float32, the norm in float64.
 
-    Where the collection has a weight decay, every update ends with all parameters that it may change shrinking by
-    that part, rows of lookup parameters that were not used included: a pass over all of them, however few were used.
+    If the collection has a weight decay, every update ends by multiplying all parameters by 1 - decay. This includes
+    the rows of lookup parameters that were not used, so it reads and writes whole tables.
     """
 
     rule: Update
@@ -47,10 +47,10 @@ class Trainer(Options, Resumable, Elsewhere):
         self._begin()
 
     def _begin(self) -> None:
-        """What is of this process: memory, and how many backward passes there had been at the last update."""
+        """Set the attributes that are not pickled: the tables, and the count of backward passes at the last update."""
         self._passes = -1
         self._table = Table(self._collection, self.rule)
-        self._shrinking: Table | None = None  # what weight decay goes by, once there is some
+        self._shrinking: Table | None = None  # for weight decay; made when first needed
 
     def __repr__(self) -> str:
         held = summary.holdings(self._collection._everything())
@@ -58,23 +58,23 @@ class Trainer(Options, Resumable, Elsewhere):
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        """What the rule's numbers are in this update; `scale` is what the gradient is to be multiplied by."""
+        """Return the numbers of the rule for this update. `scale` is the factor of the gradient."""
         raise NotImplementedError
 
     def update(self, s: Number = ONE) -> None:
         """Change all parameters by their gradients, and set the gradients to zero.
 
-        Where the norm of all gradients together, times |s|, exceeds the clipping threshold, they are scaled
-        down to it. Of lookup parameters only rows that were used are changed, as long as updates are sparse.
+        If the norm of all gradients, times |s|, exceeds the clipping threshold, they are scaled down to it. With
+        sparse updates (the default), only the rows of lookup parameters that were used are changed.
 
-        Warns, once, if there are no gradients since no `backward` has met a parameter of the collection.
+        Warn, once, if there are no gradients because no `backward` has reached a parameter of the collection.
 
         Args:
-            s: what gradients are multiplied by.
+            s: the factor of the gradients.
 
         Raises:
-            GradientError: a gradient is infinite or NaN. No parameter and nothing of the trainer has changed,
-                but all gradients are zero, so that training can go on with the next example.
+            GradientError: a gradient is infinite or NaN. The parameters and the trainer have not changed, and all
+                gradients are zero, so that training can go on with the next example.
         """
         table = self._table
         if table.version != PARAMETER_ROWS.version:
@@ -88,14 +88,14 @@ class Trainer(Options, Resumable, Elsewhere):
         self._end_update(None)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
-        """Change some parameters only. The others keep their values, and their gradients, which count in the norm.
+        """Change some parameters only. The others keep their values and gradients, which count in the norm.
 
-        `set_updated(False)` is usually the better way to train a part.
+        `set_updated(False)` is usually the better way to train only some parameters.
 
         Args:
-            updated_params: places among the collection's parameters.
-            updated_lookups: places among its lookup parameters.
-            s: what gradients are multiplied by.
+            updated_params: indices in the collection's `parameters_list()`.
+            updated_lookups: indices in its `lookup_parameters_list()`.
+            s: the factor of the gradients.
         """
         table = self._table.prepared()
         first = len(table.parameters)
@@ -115,11 +115,11 @@ class Trainer(Options, Resumable, Elsewhere):
         if self._collection._weight_decay:
             self._shrink(chosen)
         if self._without_gradient:
-            self._warn_of_nothing()
+            self._warn_of_missing_gradients()
         self._passes = passes()
 
     def _shrink(self, chosen: list[int] | None) -> None:
-        """Apply the weight decay of one update to all parameters that are trained, or to those chosen."""
+        """Apply the weight decay of one update to all trained parameters, or to the chosen ones."""
         self._shrinking = self._shrinking or Table(self._collection, SHRINK)
         table = self._shrinking.prepared()
         if chosen is None:
@@ -129,7 +129,10 @@ class Trainer(Options, Resumable, Elsewhere):
         table.run([self._collection._weight_decay], dense=1)
 
     def _scale(self, squared: float, s: Number) -> float:
-        """What gradients of that squared norm are multiplied by: s, or less where that exceeds the threshold."""
+        """Return the factor of the gradients: s, or less to clip them. `squared` is their squared norm.
+
+        Raise GradientError if that is not finite.
+        """
         factor = ONE if s is ONE else checked("update: s", s, FINITE)
         if not math.isfinite(squared):
             name = self._table.first_not_finite(self._dense)
@@ -146,23 +149,25 @@ class Trainer(Options, Resumable, Elsewhere):
         return factor * self._threshold / norm
 
     def _note_gradients(self, squared: float) -> None:
-        """Note whether there are gradients, of which this is the squared norm."""
+        """Remember whether there are gradients; `squared` is their squared norm."""
         self._without_gradient = not squared
         self._has_trained = self._has_trained or not self._without_gradient
 
-    def _warn_of_nothing(self) -> None:
-        """Warn, once, if the update that is done had no gradients because no backward pass has made any.
+    def _warn_of_missing_gradients(self) -> None:
+        """Warn, once, if this update had no gradients because no backward pass has reached the collection.
 
-        Gradients that are 0 are no reason, as those of a hinge loss are where the margin is kept.
+        Do not warn if gradients were computed and are 0, as a hinge loss has them when the margin is kept.
         """
         if self._warned:
             return
-        met_one = self._has_trained or not met.is_differentiated() or met.is_met(self._collection)
-        if self._passes == passes() or not met_one:
+        reached = (
+            self._has_trained or not missing_gradients.is_loss_known() or missing_gradients.is_reached(self._collection)
+        )
+        if self._passes == passes() or not reached:
             self._warned = True
             warnings.warn(
                 f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
-                f"that is trained: there are no gradients{met.others(self._collection)}",
+                f"that is trained: there are no gradients{missing_gradients.others(self._collection)}",
                 DynetWarning,
                 stacklevel=4,
             )
@@ -175,17 +180,17 @@ class Trainer(Options, Resumable, Elsewhere):
         self._count()
 
     def _count(self) -> None:
-        """Note that an update has been done."""
+        """Count an update."""
         self._updates += 1
         self._recent_updates += 1
 
     def restart(self, learning_rate: Number | None = None) -> None:
-        """Begin anew: what the trainer remembers of earlier gradients is forgotten, and so are the epochs.
+        """Forget earlier gradients, and count epochs from 0 again.
 
-        The number of updates, which Adam corrects its bias by, goes on, as in DyNet.
+        As in DyNet, the number of updates, which Adam's bias correction depends on, is not reset.
 
         Args:
-            learning_rate: the new learning rate; None keeps the one there is.
+            learning_rate: the new learning rate; None keeps the present one.
         """
         if learning_rate is not None:
             self.learning_rate = learning_rate
@@ -193,7 +198,7 @@ class Trainer(Options, Resumable, Elsewhere):
         self._table = Table(self._collection, self.rule)
 
     def status(self) -> None:
-        """Write to stderr the learning rate and, since the last call, how many updates and clipped ones."""
+        """Write the learning rate to stderr, with the numbers of updates and of clipped updates since the last call."""
         text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
         print(text, end="", file=sys.stderr, flush=True)
         self._recent_clips = self._recent_updates = 0

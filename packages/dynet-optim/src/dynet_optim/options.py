@@ -1,4 +1,4 @@
-"""What programs set of a trainer: the learning rate and how it falls, clipping, sparse updates."""
+"""The options of a trainer: learning rate and its decay, clipping, sparse updates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Options:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate. `update_epoch` goes on from a value that is set here."""
+        """The learning rate. After setting it, `update_epoch` goes on from the new value."""
         return self._rate
 
     @learning_rate.setter
@@ -50,11 +50,11 @@ class Options:
         return 1 + self._edecay * self._epoch
 
     def _scheduled_rate(self) -> float:
-        """The rate before the decay by epochs."""
+        """Return the learning rate before the decay by epochs."""
         return self._rate0
 
     def update_epoch(self, r: Number = 1.0) -> None:
-        """Say that `r` epochs have passed: the learning rate becomes rate0 / (1 + edecay * epochs)."""
+        """Add `r` epochs. The learning rate becomes rate0 / (1 + edecay * epochs)."""
         epoch = self._epoch + checked("update_epoch: r", r, FINITE)
         if not 1 + self._edecay * epoch > 0:
             raise ArgumentError(f"update_epoch: r is {r}, which leads back to epoch {epoch}")
@@ -62,20 +62,20 @@ class Options:
         self._rate = self._scheduled_rate() / self._decay()
 
     def get_clip_threshold(self) -> float:
-        """The largest norm of the gradient that is not scaled down; 0 where none is."""
+        """Return the norm above which gradients are scaled down; 0 if they never are."""
         return self._threshold
 
     def set_clip_threshold(self, thr: Number) -> None:
-        """Scale gradients down when their norm exceeds `thr`; never if that is 0 or less."""
+        """Scale gradients down if their norm exceeds `thr`. 0 or less turns clipping off."""
         threshold = plain_number("set_clip_threshold: thr", thr)
         if math.isnan(threshold):
             raise ArgumentError("set_clip_threshold: thr is nan")
         self._threshold = max(threshold, 0.0)
 
     def set_sparse_updates(self, su: bool) -> None:
-        """Say whether updates of lookup parameters leave alone the rows that were not used.
+        """Set whether updates skip the rows of lookup parameters that were not used since the last update.
 
-        They do by default, and cost as the rows used do. Trainers that remember gradients (all but SGD) would
-        move the other rows too: with False they do.
+        True, the default, makes an update cost as much as the used rows. With False, trainers that remember earlier
+        gradients (all but SGD) also move the other rows.
         """
         self._dense = int(not checked_flag("set_sparse_updates", "su", su))

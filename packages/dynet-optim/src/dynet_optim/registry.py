@@ -1,4 +1,4 @@
-"""The table of trainers: what tests need to know of each."""
+"""The table of trainers, from which their tests are generated."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Reference = Callable[..., None]
 class Registered:
     """A trainer, its equations in numpy, and settings to test it with.
 
-    `reference(p, g, states, rate, t, **settings)` changes the float64 arrays p and `states` in update number t, by a
-    gradient g. Its `settings` are the trainer's arguments besides the learning rate.
+    `reference(p, g, states, rate, t, **settings)` does update number t with the gradient g: it changes the float64
+    arrays p and `states` in place. The `settings` are the trainer's arguments other than the learning rate.
     """
 
     kind: type[Trainer]
@@ -33,11 +33,11 @@ TRAINERS: dict[str, Registered] = {}
 
 
 def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind], Kind]:
-    """Enter a trainer in the table, which is all that its tests need.
+    """Add a trainer to the table. Its tests are generated from this.
 
     Args:
         reference: see `Registered`.
-        settings: arguments of the trainer, each of which is tested; its defaults are, too.
+        settings: arguments to test the trainer with, in addition to its defaults.
     """
 
     def decorate(kind: Kind) -> Kind:
@@ -48,5 +48,5 @@ def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind]
 
 
 def rounded(number: float) -> float:
-    """A number as kernels know it, whose numbers are float32."""
+    """Round to float32, as kernels do with their numbers."""
     return float(np.float32(number))

@@ -1,4 +1,4 @@
-"""Update rules as compiled code knows them."""
+"""Update rules, each with its compiled kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())
 
 @dataclass(frozen=True)
 class Rule:
-    """A kernel that updates parameters: how many states it keeps of each, and how many numbers it is told."""
+    """The kernel of an update: its opcode, its number of states per parameter, and how many numbers it reads."""
 
     opcode: int
     states: int
@@ -21,13 +21,14 @@ class Rule:
 
 
 class Update(Rule):
-    """An update rule: what it sets the parameter `p` and its states to.
+    """An update rule, made of formulas for the new parameter `p` and the new states.
 
     Args:
-        name: names the kernel.
-        states: names of tensors like the parameter that the trainer keeps; zero at first.
-        numbers: names of what `Trainer._numbers` returns, in that order.
-        formulas: the new `p` and states, from what these were before, the gradient `g` and the numbers.
+        name: the name of the kernel.
+        states: the names of the tensors that the trainer keeps for each parameter, of its shape, zero at first.
+        numbers: the names of the numbers that `Trainer._numbers` returns, in that order.
+        formulas: the new value of `p` and of each state. They read the old `p`, the old states, the gradient `g` and
+            the numbers.
     """
 
     def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):
@@ -44,4 +45,4 @@ SHRINK = Rule(
     states=0,
     numbers=1,
 )
-"""The rule of weight decay: p becomes p - decay * p. It leaves gradients alone."""
+"""The rule of weight decay: p becomes p - decay * p. Unlike other rules, it does not clear the gradient."""

@@ -1,4 +1,4 @@
-"""What users give trainers: what each number may be, and the errors that say so."""
+"""Checks of the hyper-parameters of trainers. Each returns the checked value or raises an ArgumentError."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
 class Range(NamedTuple):
-    """What a number may be, in words and as a test."""
+    """The allowed values of a number, in words and as a test."""
 
     words: str
     holds: Callable[[float], bool]
@@ -27,7 +27,7 @@ UP_TO_ONE = Range("more than 0 and at most 1", lambda x: 0 < x <= 1)
 
 
 def plain_number(name: str, value: Any) -> float:
-    """A number that a user gave, as a float; `name` says in errors what it is."""
+    """Return an argument as a float; raise ArgumentTypeError if it is not a number. `name` is for the error."""
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
@@ -38,7 +38,7 @@ def plain_number(name: str, value: Any) -> float:
 
 
 def checked(name: str, value: Any, range: Range) -> float:
-    """A number within a range, both as it is and as the float32 that kernels compute with."""
+    """Return an argument as a float; raise unless it is in the range after rounding to float32, as kernels use it."""
     number = plain_number(name, value)
     if not (math.isfinite(number) and math.isfinite(float32(number)) and range.holds(float32(number))):
         raise ArgumentError(f"{name} must be {range.words}, got {value!r}")
@@ -46,7 +46,7 @@ def checked(name: str, value: Any, range: Range) -> float:
 
 
 def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[int]:
-    """Places in a list that a user gave."""
+    """Return indices as ints; raise if one is not an index of `among`."""
     try:
         listed = list(given)
     except TypeError:
@@ -59,7 +59,7 @@ def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[i
 
 
 def float32(number: float) -> float:
-    """The nearest float32."""
+    """Round to the nearest float32."""
     try:
         return struct.unpack("=f", struct.pack("=f", number))[0]
     except OverflowError:
@@ -67,7 +67,7 @@ def float32(number: float) -> float:
 
 
 def either(who: str, default: float, **given: Number | None) -> Any:
-    """The value of a hyper-parameter that has two names, of which at most one may be given."""
+    """Return the value of a hyper-parameter that has two names; raise ArgumentError if both are given."""
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise ArgumentError(f"{who}: {' and '.join(names)} mean the same thing: give one of them")

@@ -33,7 +33,7 @@ class SimpleSGDTrainer(Trainer):
     Args:
         m: the collection to train.
         e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
-        edecay: how the rate falls with `update_epoch`.
+        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
 
     Raises:
         ArgumentError: a number is NaN, infinite or negative, or both names of the rate are given.
@@ -68,7 +68,7 @@ class SimpleSGDTrainer(Trainer):
 class CyclicalSGDTrainer(Trainer):
     r"""Stochastic gradient descent with a learning rate that rises and falls.
 
-    After each update, `it` being the number of updates before it,
+    After each update, where `it` is the number of updates before it,
 
     .. math::
 
@@ -78,12 +78,12 @@ class CyclicalSGDTrainer(Trainer):
 
     Args:
         m: the collection to train.
-        e0_min, learning_rate_min: the lowest rate, with which training begins (default 0.01).
+        e0_min, learning_rate_min: the lowest and first rate (default 0.01).
         e0_max, learning_rate_max: the highest rate (default 0.1).
-        step_size: half a cycle, in updates; 2 to 8 epochs of them are usual.
-        gamma: what the rise is multiplied by in every update. The manual's default of 0 would pin the rate to
-            its minimum: here it is 1, as in DyNet 2.1.
-        edecay: how all rates fall with `update_epoch`.
+        step_size: half the length of a cycle, in updates; usually the number of updates in 2 to 8 epochs.
+        gamma: the factor by which the peaks shrink with every update. The default is 1, as in DyNet 2.1; the 0 of the
+            manual would keep the rate at its minimum.
+        edecay: the decay of all rates by `update_epoch`: rate / (1 + edecay * epochs).
 
     Raises:
         ArgumentError: a number is out of its range, or the lowest rate is above the highest.
@@ -150,7 +150,7 @@ class MomentumSGDTrainer(Trainer):
         e0, learning_rate: the learning rate :math:`\eta`. The default is the 0.01 that DyNet has always used;
             its manual says 0.1.
         mom: the momentum :math:`\mu`.
-        edecay: how the rate falls with `update_epoch`.
+        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
 
     Raises:
         ArgumentError: a number is out of its range.

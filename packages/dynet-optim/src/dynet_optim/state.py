@@ -1,7 +1,7 @@
-"""A trainer's state in a file, so that interrupted training goes on with the numbers it would have had.
+"""Saving, pickling and copying a trainer. Resumed training gives the same numbers as uninterrupted training.
 
-The file is like a model's (see dynet_core.files): one tensor for each that the trainer keeps of a parameter, and one
-for its own numbers and the generator of dropout and noise. A Python float is kept as three float32 that add up to it.
+A file has the format of a model file (see dynet_core.files). It has one tensor for each state of each parameter, and
+one for the trainer's own numbers and the random generator. A Python float is stored as three float32 that add up to it.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ from dynet_core.memory import Block
 
 from .table import Table
 
-OF_PROCESS = ("_passes", "_table", "_shrinking")  # what `_begin` sets
+NOT_PICKLED = ("_passes", "_table", "_shrinking")  # set by `_begin`
 IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")
 
 Path = str | os.PathLike[str]
 
 
 class Resumable:
-    """The part of a trainer that is saved, pickled and copied: what it remembers, and how far it has come."""
+    """The part of a trainer that saves, pickles and copies it."""
 
     _table: Table
 
     def _begin(self) -> None:
-        """What is of this process."""
+        """Set the attributes that are not pickled."""
         raise NotImplementedError
 
     def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
-        """What pickles and copies hold: the settings, the collection, and what is remembered of each parameter."""
-        settings = {name: value for name, value in vars(self).items() if name not in OF_PROCESS}
-        return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().in_order()]
+        """Return the settings with the collection, and the states of each parameter."""
+        settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
+        return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().states_in_order()]
 
     def __setstate__(self, state: tuple[dict[str, Any], list[list[np.ndarray]]]) -> None:
         settings, remembered = state
         vars(self).update(settings)
         self._begin()
-        for states, arrays in zip(self._table.prepared().in_order(), remembered):
+        for states, arrays in zip(self._table.prepared().states_in_order(), remembered):
             for kept, array in zip(states, arrays):
                 kept.write(array)
 
     def save(self, fname: Path) -> None:
-        """Write to a file what training has come to, for `populate`: with the collection's own file, all of it.
+        """Save the state of training to a file that `populate` reads. Parameters have a file of their own.
 
-        That is what the trainer remembers of earlier gradients, the learning rate, the epoch, the number of updates,
-        the clipping threshold, whether updates are sparse, and where the generator of dropout and noise stands.
+        The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates,
+        the clipping threshold, whether updates are sparse, and the state of the random generator.
 
         Args:
-            fname: the file, replaced as a whole. `.safetensors` at its end means that format, else it is text.
+            fname: the file to write or replace. Its format is safetensors if it ends in `.safetensors`, else text.
 
         Raises:
-            OSError: the file cannot be written; it is as it was.
+            OSError: the file cannot be written. An existing file has not changed.
 
         >>> import dynet as dy, tempfile
         >>> m = dy.ParameterCollection()
@@ -78,10 +78,10 @@ class Resumable:
         write(fname, type(self).__name__, self._in_files(), self._table.prepared())
 
     def populate(self, fname: Path) -> None:
-        """Go on from what `save` wrote: the same numbers follow as without the interruption.
+        """Load the state that `save` wrote. Training then gives the same numbers as without the interruption.
 
-        The trainer must be of the same class, made with the same settings for a collection of the same parameters,
-        whose values have a file of their own.
+        The trainer must be of the same class and have the same settings, and its collection the same parameters. Load
+        their values with the collection's own `populate`.
 
         Raises:
             FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
@@ -94,7 +94,7 @@ class Resumable:
 
 
 def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> None:
-    """Write the numbers of a trainer of some class, and what its table keeps of each parameter."""
+    """Write the numbers of a trainer and the states in its table. `name` is the class of the trainer."""
     seed, drawn, forks = noise.state()
     values = _as_three([*map(float, numbers.values()), seed >> 16, seed & 0xFFFF, drawn, forks])
     own = Tensor(False, f"/{name}", (len(values),), values, None)
@@ -102,7 +102,7 @@ def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) ->
 
 
 def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> dict[str, float]:
-    """Take what `write` wrote: the table has the states, and the numbers, whose types are those given, are returned."""
+    """Read a file of `write`: load the states into the table, and return the numbers, with the types of `numbers`."""
     states = _states(table)
     tensors = {tensor.name: tensor for tensor in model_files.load_all(fname)}
     own = tensors.pop(f"/{name}", None)
@@ -122,9 +122,9 @@ def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> 
 
 
 def _states(table: Table) -> list[tuple[Tensor, Block]]:
-    """What a trainer keeps of each parameter, and where it does."""
+    """Return the states of each parameter as tensors for a file, with the memory that holds them."""
     return [
-        # names may repeat
+        # Names of parameters may repeat, so the index is part of the tensor's name.
         (Tensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
         for place, p in enumerate([*table.parameters, *table.lookups])
         for number, block in enumerate(table.kept[p._storage])
@@ -132,6 +132,7 @@ def _states(table: Table) -> list[tuple[Tensor, Block]]:
 
 
 def _as_three(numbers: Sequence[float]) -> np.ndarray:
+    """Return three float32 for each number, which add up to it."""
     parts = []
     for number in numbers:
         for _ in range(3):

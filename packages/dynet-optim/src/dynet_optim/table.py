@@ -1,7 +1,7 @@
-"""The table by which compiled code finds the parameters that a trainer changes.
+"""The table in which compiled code finds the parameters of a trainer.
 
-An update has two parts, whatever the number of parameters: the norm of all gradients, and the trainer's rule on every
-dense parameter and every touched row of lookup tables. Where nothing is to be clipped, both are one compiled call.
+An update has two parts: the norm of all gradients, and the trainer's rule on every dense parameter and every used row
+of a lookup table. Each part is one compiled call for all parameters. If nothing is clipped, one call does both.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .rule import CLEAR, NORM, Rule
 
 STATUS = SLOT["status"]
 READY = at.READY
-NEARLY_ONE = 1 - 1e-6  # what is surely below a threshold
+NEARLY_ONE = 1 - 1e-6  # a norm below this part of the threshold is surely not clipped
 
 
 class Table:
-    """The parameters of a collection as compiled code needs them, with the states that a rule keeps of each."""
+    """The parameters of a collection in the form that compiled code reads, with the states of a rule for each."""
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
         self.collection, self.rule = collection, rule
@@ -41,14 +41,14 @@ class Table:
         self.version = -1
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
-        self.kept: dict[Storage, list[Block]] = {}  # states by the parameter's memory
+        self.kept: dict[Storage, list[Block]] = {}  # the states of each parameter
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[SLOT["sharing"]], self.slots[SLOT["threads"]] = sharing.address(), self.threads.ctypes.data
-        self.sum_block = block(4)  # float64: the sum, and what it is to be below
+        self.sum_block = block(4)  # two float64: the sum, and its limit
         self.sum = self.sum_block.direct().cast("B").cast("d")
         self._grow_index(1 << 10)
 
@@ -58,7 +58,7 @@ class Table:
         self.slots[SLOT["index_end"]] = size
 
     def prepared(self) -> Table:
-        """This table, with the parameters that the collection has by now."""
+        """Bring the table up to date with the collection, and return it."""
         if self.version != PARAMETER_ROWS.version:
             self._prepare()
         return self
@@ -67,7 +67,7 @@ class Table:
         collection = self.collection
         self.version, version = -1, PARAMETER_ROWS.version
         self.machine = compiled()
-        self.shared = PARAMETER_ROWS.buffer  # held: compiled code reads it
+        self.shared = PARAMETER_ROWS.buffer  # compiled code reads it, so keep it alive
         self.parameters = collection.parameters_list()
         self.lookups = collection.lookup_parameters_list()
         everything = [*self.parameters, *self.lookups]
@@ -85,22 +85,23 @@ class Table:
         self.slots[SLOT["parameters"]] = self.shared.ctypes.data
         self.slots[SLOT["table"]] = self.rows.ctypes.data
         self.slots[SLOT["tape"]] = self.tape.ctypes.data
-        self.version = version  # last: memory may run out before, or an interrupt come
+        self.version = version  # last, because allocation may fail or be interrupted
 
-    def in_order(self) -> list[list[Block]]:
-        """The states of each parameter, then of each lookup parameter."""
+    def states_in_order(self) -> list[list[Block]]:
+        """Return the states of each parameter, then of each lookup parameter."""
         return [self.kept[parameter._storage] for parameter in [*self.parameters, *self.lookups]]
 
     def choose(self, places: list[int]) -> None:
-        """Have updates change only these."""
+        """Restrict updates to the parameters at these indices."""
         self.rows[:, at.UPDATE_CHOSEN] = 0
         self.rows[places, at.UPDATE_CHOSEN] = 1
 
     def choose_all(self) -> None:
+        """Update all parameters again."""
         self.rows[:, at.UPDATE_CHOSEN] = 1
 
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
-        """The sum of the squared gradients of all parameters that are trained, or of some."""
+        """Return the sum of the squared gradients of the trained parameters from `first` to `last` (excluded)."""
         last = self.count if last is None else last
         direct = self.sum
         if direct:
@@ -114,13 +115,13 @@ class Table:
         return direct[0] if direct else float(self.sum_block.array.view(np.float64)[0])
 
     def first_not_finite(self, dense: int) -> str:
-        """The name of the first parameter whose gradient is not finite."""
+        """Return the name of the first parameter whose gradient is not finite."""
         everything = [*self.parameters, *self.lookups]
         bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
         return everything[next(bad)].name()
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
-        """Apply the rule, told these numbers, to all parameters that are trained and chosen.
+        """Apply the rule with these numbers to all parameters that are trained and chosen.
 
         Raises:
             OverflowError: a number is too large for a float32; nothing has changed.
@@ -129,7 +130,7 @@ class Table:
         self._run(self.rule, dense)
 
     def clear(self, dense: int) -> None:
-        """Set the gradients of all parameters that are trained to zero."""
+        """Set the gradients of all trained parameters to zero."""
         self._run(CLEAR, dense)
 
     def _run(self, rule: Rule, dense: int) -> None:
@@ -141,10 +142,15 @@ class Table:
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """Do both parts in one call if the norm of all gradients is below a threshold; 0 is none.
+        """Compute the norm, and apply the rule in the same call if the norm is below the threshold.
+
+        Args:
+            threshold: the clipping threshold; 0 for none.
+            numbers: the numbers of the rule.
+            dense: 1 to update all rows of lookup tables, 0 for the used ones.
 
         Returns:
-            The sum of the squared gradients; None if nothing has been done.
+            The sum of the squared gradients; None if nothing has changed.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:
@@ -161,12 +167,12 @@ class Table:
         return totals[0] if self.slots[STATUS] == READY else None
 
     def _make_room(self) -> None:
-        """Give the planner what it found too small.
+        """Enlarge the index after compiled code found it too small.
 
         Raises:
-            NoCodeError: that was not it; an instruction has no machine code.
+            NoCodeError: the call failed because an instruction has no machine code.
         """
         if self.slots[STATUS] == at.NO_CODE:
-            self.version = -1  # so that the next update loads what there is
+            self.version = -1  # makes the next update load the kernels again
             raise KERNELS.no_code(int(self.tape[self.slots[SLOT["row"]], at.TAPE_OPCODE]))
         self._grow_index(2 * self.slots[SLOT["needed_index"]])

@@ -1,4 +1,4 @@
-"""Recurrent networks of DyNet."""
+"""Recurrent networks, networks over trees, and softmax layers of DyNet."""
 
 from .base import _RNNBuilder
 from .bi import BiRNNBuilder

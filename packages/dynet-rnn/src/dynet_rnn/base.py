@@ -1,4 +1,4 @@
-"""What all builders share: parameters, states, dropout."""
+"""The base classes of builders: parameters, initial states, dropout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .state import RNNState, Run
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
-    """A line about a network: its layers, what they take and give, its parameters and its dropout."""
+    """Return the repr of a network: layers, sizes of input and output, parameters, dropout."""
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     found = dict.fromkeys(rates)
@@ -33,16 +33,16 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
 
 
 class LayersBuilder(Hinted):
-    """A network of layers that read each other's outputs: what each has for parameters.
+    """A network of layers, each of which reads the outputs of the one before.
 
-    A subclass names its collection, and says what parameters a layer has.
+    A subclass sets `_collection`, the name of its collection, and defines `_add_layer`.
     """
 
     _collection: str
-    _listed: int | None = None  # how many of a layer's parameters `get_parameters` shows
-    _rates: tuple[float, ...] = ()  # of dropout
+    _listed: int | None = None  # `get_parameters` lists only this many parameters of a layer
+    _rates: tuple[float, ...] = ()  # dropout rates
     _spec: tuple[Any, ...] = ()
-    _run: Any = None  # what `initial_state` began last: it has a `version` and the parameters' `expressions`
+    _run: Any = None  # made by the last `initial_state`; has `version` and `expressions`
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
@@ -55,23 +55,23 @@ class LayersBuilder(Hinted):
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        """The parameters of a layer of m units that takes n numbers, in the order of `get_parameters`."""
+        """Add the parameters of a layer with n inputs and m units; return them in the order of `get_parameters`."""
         raise NotImplementedError
 
     def _add(self, *dims: tuple[int, ...]) -> list[Parameters]:
-        """New parameters: matrices with initial values as usual, biases of zero."""
+        """Add parameters: matrices with the default initializer, biases of zero."""
         zero = ConstInitializer(0.0)
         return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """A builder like the one whose `spec` this is."""
+        """Make a builder from the `spec` of another one."""
         layers, input_dim, hidden_dim, *rest = spec
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property
     def spec(self) -> tuple[object, ...]:
-        """What `from_spec` makes a builder like this one of: plain values, which `dy.save` writes."""
+        """The argument of `from_spec` that makes a builder like this one: plain values, which `dy.save` writes."""
         return self._spec
 
     def whoami(self) -> str:
@@ -115,8 +115,8 @@ give_hints(
 class _RNNBuilder(LayersBuilder):
     """Base of the networks that read sequences.
 
-    A subclass names its cell. A layer has the cell's parameters, in their order, and maybe more; where the order is
-    another, `_names` says it.
+    A subclass sets `_cell`. A layer has the parameters of the cell. If it has more, or in another order, the subclass
+    also sets `_names`, the names of all parameters of a layer.
     """
 
     _cell: Cell
@@ -126,19 +126,19 @@ class _RNNBuilder(LayersBuilder):
         super().__init__(layers, input_dim, hidden_dim, model)
         self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
         self._run: Run | None = None
-        self._start: RNNState | None = None  # where the plain sequences of a graph begin
+        self._start: RNNState | None = None  # reused by sequences of one graph, if they need no dropout
 
     # States
 
     def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
-        """The state before a sequence.
+        """Return the state before the first input of a sequence.
 
         Args:
-            vecs: vectors to begin with, as `RNNState.set_s` takes them; zeros if None.
-            update: False keeps the parameters as they are: this sequence gives them no gradient.
+            vecs: the initial vectors, in the order of `RNNState.set_s`; zeros if None.
+            update: False treats the parameters as constants: they get no gradient from this sequence.
 
         Raises:
-            ArgumentError: there are not as many vectors as the layers need.
+            ArgumentError: the number of vectors is wrong.
             ShapeError: a vector is not of size hidden_dim.
         """
         state, graph = self._start, current()
@@ -158,11 +158,11 @@ class _RNNBuilder(LayersBuilder):
     def initial_state_from_raw_vectors(
         self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
     ) -> RNNState:
-        """The state before a sequence that begins with vectors given as arrays or lists of numbers."""
+        """The same as `initial_state`, with the initial vectors as arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 
     def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
-        """The parameters as expressions, and what follows from them."""
+        """Return the parameters as expressions, and the `Layers` made of them."""
         found = [[p.expr(update) for p in layer] for layer in self._parameters]
         self._known[update] = found, self._layers(found)
         return self._known[update]
@@ -182,11 +182,11 @@ class _RNNBuilder(LayersBuilder):
     # Dropout
 
     def _is_plain(self) -> bool:
-        """Whether steps are recorded without anything between them."""
+        """Whether a step records nothing but the cell, such as dropout."""
         return not any(self._rates)
 
     def set_dropout(self, f: Number) -> None:
-        """Set the rate of dropout for all that it applies to.
+        """Set all dropout rates.
 
         Args:
             f: the probability of dropping a value, in [0, 1).
@@ -203,7 +203,7 @@ class _RNNBuilder(LayersBuilder):
             self._run.plain, self._run.masks = self._is_plain(), None
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """The state after one more input, with dropout; `RNNState.add_input` has checked that it belongs here."""
+        """Return the state after one more input, with dropout. `RNNState.add_input` has checked the input."""
         run, values = state._run, len(self._cell.state)
         places, batches = [], []
         for k, previous in enumerate(state._form.previous):
@@ -219,15 +219,15 @@ class _RNNBuilder(LayersBuilder):
         return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
-        """The input of layer k with dropout."""
+        """Return the input of layer k, with dropout."""
         return x
 
     def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
-        """The state of layer k with dropout, as ((batch size, offset), place) for each value of the cell."""
+        """Return the state of layer k with dropout: ((batch size, offset), node) for each value of the cell."""
         return before
 
     def _drop_output(self, h: Expression) -> Expression:
-        """The output of the last layer with dropout."""
+        """Return the output of the last layer, with dropout."""
         return h
 
 

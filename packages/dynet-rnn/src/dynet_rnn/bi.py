@@ -1,4 +1,4 @@
-"""Networks that read a sequence from both ends."""
+"""Bidirectional networks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from .state import RNNState
 
 
 class BiRNNBuilder:
-    """A stack of pairs of networks, of which one reads forwards and one backwards.
+    """A stack of pairs of networks. One network of each pair reads forwards, the other backwards.
 
-    The outputs of a pair, one on top of the other, are the inputs of the next pair.
+    The two outputs of a pair are concatenated, and are the inputs of the next pair.
 
     Args:
-        num_layers: how many pairs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers an output has; each network has half of them.
-        model: the collection to which the parameters are added.
-        rnn_builder_factory: makes a network, as `VanillaLSTMBuilder(1, input_dim, hidden_dim, model)` does.
+        num_layers: the number of pairs.
+        input_dim: the size of an input.
+        hidden_dim: the size of an output. Each network computes half of it.
+        model: the collection that gets the parameters.
+        rnn_builder_factory: makes a network, such as `VanillaLSTMBuilder`. It is called with (1, input_dim,
+            hidden_dim / 2, model).
         builder_layers: pairs of networks to use instead of new ones.
 
     Raises:
@@ -75,7 +76,7 @@ class BiRNNBuilder:
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
-        """A builder like the one whose `spec` this is."""
+        """Make a builder from the `spec` of another one."""
         layers, input_dim, hidden_dim, factory, pairs = spec
         return cls(layers, input_dim, hidden_dim, model, factory, pairs)
 
@@ -92,7 +93,7 @@ class BiRNNBuilder:
         return self.model
 
     def set_dropout(self, p: Number) -> None:
-        """Set the rate of dropout of all networks."""
+        """Set the dropout rates of all networks."""
         for builder in self._builders():
             builder.set_dropout(p)
 
@@ -105,7 +106,7 @@ class BiRNNBuilder:
         return [builder for pair in self.builder_layers for builder in pair]
 
     def transduce(self, es: Iterable[Expression]) -> list[Expression]:
-        """The outputs for each input: that of the forward network on top of that of the backward one."""
+        """Return the output for each input: the outputs of the forward and of the backward network, concatenated."""
         return self._outputs(list(es), self.builder_layers)
 
     def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
@@ -116,7 +117,7 @@ class BiRNNBuilder:
         return es
 
     def add_inputs(self, es: Iterable[Expression]) -> list[tuple[RNNState, RNNState]]:
-        """The states of the last pair after each input, as (forward, backward)."""
+        """Return the states of the last pair at each input, as (forward, backward)."""
         es = self._outputs(list(es), self.builder_layers[:-1])
         forward, backward = self.builder_layers[-1]
         fs = forward.initial_state().add_inputs(es)

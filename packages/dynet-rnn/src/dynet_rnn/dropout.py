@@ -1,4 +1,4 @@
-"""Where builders apply dropout."""
+"""The two kinds of dropout in recurrent networks."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ from .state import RNNState, Run
 
 
 class Variational(_RNNBuilder):
-    """Builders whose dropout has one mask for all steps of a sequence, for inputs and for the states that recur.
+    """Dropout with one mask for all steps of a sequence, on the inputs and on the previous states.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
     """
 
-    _rates = (0.0, 0.0)  # for x and h; a third is for c
+    _rates = (0.0, 0.0)  # of x and h; a third one is of c
 
     def set_dropouts(self, d: Number, d_r: Number) -> None:
-        """Set the rates of dropout.
+        """Set the dropout rates.
 
         Args:
-            d: for the inputs of each layer, in [0, 1).
-            d_r: for the states that recur, in [0, 1).
+            d: the rate for the inputs of each layer, in [0, 1).
+            d_r: the rate for the previous states, in [0, 1).
         """
         d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
 
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
-        """Draw the masks of the sequence that `initial_state` began last in this graph.
+        """Draw the masks of the sequence that the last `initial_state` in this graph began.
 
-        Without it, or before the graph has such a sequence, they are drawn at the first input, one for each element of
-        its batch.
+        If this is not called, the first input draws them, with its batch size. If the graph has no such sequence, this
+        does nothing.
 
         Args:
-            batch_size: each batch element gets a mask of its own; with 1 all share one.
+            batch_size: the batch size of the masks. With 1, all batch elements share a mask.
         """
         batch = checked_batch("set_dropout_masks", batch_size)
         if self._run is not None and self._run.version == current().version():
             self._draw_masks(self._run, batch)
 
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
+        """Draw a mask for the input and for each value of the state of each layer; None where the rate is 0."""
         layers, size, hidden, *_ = self._spec
         run.masks = [
             [
@@ -62,7 +63,7 @@ class Variational(_RNNBuilder):
         return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
 
     def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
-        """h of layer k with dropout, for steps that are put together of operations."""
+        """Return h of layer k with dropout, for steps that are recorded as several ops."""
         return _masked(h, run.masks[k][1])
 
     def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
@@ -79,7 +80,7 @@ def _masked(x: Expression, mask: Expression | None) -> Expression:
 
 
 class Vertical(_RNNBuilder):
-    """Builders whose dropout draws anew at each step, for inputs and the output; what recurs is left alone.
+    """Dropout with new masks at each step, on the inputs of layers and on the output, but not on previous states.
 
     Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization", 2014.
     """

@@ -20,10 +20,10 @@ class GRUBuilder(Vertical):
         h_t &= (1 - z_t) \circ h_{t-1} + z_t \circ \tilde h_t
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer
             :math:`W_{zx}, W_{zh}, b_z, W_{rx}, W_{rh}, b_r, W_{hx}, W_{hh}, b_h`.
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.

@@ -1,6 +1,7 @@
-"""How a builder's layers are recorded: for states and inputs of given shapes, the integers that a step consists of.
+"""The records of the layers of a builder.
 
-They follow from shapes alone, so they are worked out once and found by one look-up afterwards.
+The integers of a record depend only on the shapes of the state and of the input. They are computed once per combination
+of shapes; later steps look them up.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ START: Previous = ()
 
 
 class Layers:
-    """The weights of all layers, as expressions of one graph or of every graph.
+    """The parameters of all layers, as expressions.
 
-    For each layer, `inputs` are the pairs b, W of its projection and `weights` what recurs.
+    For each layer, `inputs` are the pairs b, W of the projection, and `weights` are the recurrent parameters.
     """
 
     def __init__(self, cell: Cell, inputs: list[list[Expression]], weights: list[list[Expression]]):
@@ -36,11 +37,11 @@ class Layers:
 
     @property
     def input_size(self) -> int:
-        """How many numbers the first layer takes."""
+        """The size of an input of the first layer."""
         return self.inputs[0][1].type.columns
 
     def step(self, k: int, x: Dim, previous: Previous) -> tuple[tuple[int, ...], int]:
-        """What a record of layer k begins with if it has one input, up to the state before; and the batch size."""
+        """Return the start of a record of layer k with one input, up to the previous state; and the batch size."""
         inputs, weights = self.inputs[k], self.weights[k]
         batch = common_batch(x, previous)
         signature = sequence_signature(
@@ -51,16 +52,21 @@ class Layers:
         return (signature.at, len(operands) + states + 1, *operands), batch
 
     def record(self, graph: Draft, k: int, x: Expression, state: Sequence[tuple[Any, int]], rank: int) -> Expression:
-        """Record layer k's step from ((batch size, offset), place) for each value of the state; its h."""
+        """Record a step of layer k, and return its h.
+
+        Args:
+            state: ((batch size, offset), node) for each value of the previous state.
+            rank: the number of dimensions of h.
+        """
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))
 
     def vector(self, batch: int, rank: int) -> Dim:
-        """The Dim of a value of the state."""
+        """Return the Dim of a value of the state."""
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """The form of states of these shapes and ranks, one for each layer."""
+        """Return the form of states with these shapes and ranks, one of each for each layer."""
         found = self.forms.get((previous, ranks))
         if found is None:
             found = self.forms[previous, ranks] = Form(self, previous, ranks)
@@ -68,11 +74,15 @@ class Layers:
 
 
 class Form:
-    """States of one shape, given for each layer, and how the next step is recorded for inputs of each Dim.
+    """The shapes of a state, and the records of the next step for each Dim of an input.
 
-    Where the state is the result of a step, `dims` are those of each layer's h and `top` is the last. `starts` says
-    that no state comes before. `ranks` are how many dimensions each layer's results have: 1, or where a sequence began
-    with columns (m, 1) the columns' (as in DyNet).
+    Attributes:
+        previous: for each layer, where the state is (see `Previous`).
+        ranks: the number of dimensions of h in each layer: 1, or more if the initial vectors had trailing 1s, such as
+            (m, 1). The results keep them, as in DyNet.
+        dims: if the state is the result of a step, the Dim of h in each layer.
+        top: the last of `dims`, or None.
+        starts: whether there is no previous state.
     """
 
     __slots__ = ("dims", "known", "layers", "previous", "ranks", "sequences", "starts", "top")
@@ -90,10 +100,11 @@ class Form:
         self.sequences: dict[Dim, tuple[Any, ...]] = {}
 
     def steps(self, x: Dim) -> tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], Form]:
-        """How a step is recorded; raises ShapeError where the input does not fit.
+        """Return the records of a step for an input with this Dim. Raise ShapeError if the input does not fit.
 
-        What the first layer's record begins with; for each further layer, its number and what its record begins with;
-        and the form of the next state.
+        Returns:
+            (start of the record of the first layer, (layer, start of its record) for each other layer, form of the next
+            state).
         """
         found = self.known.get(x)
         if found is None:
@@ -101,10 +112,11 @@ class Form:
         return found
 
     def sequence(self, x: Dim) -> tuple[tuple[tuple[int, int, int, tuple[int, ...]], ...], Form]:
-        """The same of many steps that are recorded at once.
+        """Return the records of a sequence of steps for inputs with this Dim.
 
-        For each layer, its number, its signature, what the number of steps is added to, and what comes before the
-        state; and the form of states afterwards.
+        Returns:
+            ((layer, signature, number of operands without inputs, operands before the state) for each layer, form of
+            the next state).
         """
         first, above, form = self.steps(x)
         heads = [(layer, head[0], head[1] - 1, head[2:]) for layer, head in ((0, first), *above)]
@@ -124,14 +136,21 @@ class Form:
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
-    """Raise if an input is no vector of that size, trailing 1s aside."""
+    """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
+
+    Args:
+        what: what x is, for the error.
+        x: the Dim to check.
+        taker: who takes the vector, for the error.
+        size: the expected size.
+    """
     if of_rank(x.dims, 1) != (size,):
         columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
         raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}")
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
-    """The batch size of the state after an input; a batch of 1 goes with any other."""
+    """Return the batch size of the state after an input. A batch of 1 fits any other."""
     sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
     batch = max([x.batch, *sizes])
     if any(size not in (1, batch) for size in (x.batch, *sizes)):

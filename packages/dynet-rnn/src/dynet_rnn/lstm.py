@@ -1,4 +1,4 @@
-"""Long short-term memories."""
+"""Builders of LSTM networks."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def _sigmoid(x: Any) -> Any:
 
 
 def _vanilla(forget_bias: float) -> Step:
-    """The step in numpy."""
+    """Return the step in numpy."""
 
     def step(x, h, c, Wx, Wh, b):
-        return _of_gates(b + Wx @ x + Wh @ h, c, forget_bias, lambda c: c)
+        return _step_from_gates(b + Wx @ x + Wh @ h, c, forget_bias, lambda c: c)
 
     return step
 
 
-def _of_gates(gates, c, forget_bias, normal):
+def _step_from_gates(gates, c, forget_bias, normal):
     i, f, o, g = np.split(gates, 4)
     c = _sigmoid(f + forget_bias) * c + _sigmoid(i) * np.tanh(g)
     return _sigmoid(o) * np.tanh(normal(c)), c
@@ -51,8 +51,8 @@ def _normalised(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
 
-    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # there is none before the first step
-    return _of_gates(b + norm(Wx @ x, gx, bx) + recurring, c, 1.0, lambda c: norm(c, gc, bc))
+    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # as in `advance`: no norm before the first step
+    return _step_from_gates(b + norm(Wx @ x, gx, bx) + recurring, c, 1.0, lambda c: norm(c, gc, bc))
 
 
 def _sparse(forget_bias: float) -> Step:
@@ -62,7 +62,7 @@ def _sparse(forget_bias: float) -> Step:
 
 @register(({"forget_bias": 0.25}, _vanilla(0.25)), ({"ln_lstm": True}, _normalised))
 class VanillaLSTMBuilder(Variational):
-    r"""A network of long short-term memories with separate gates and without peepholes.
+    r"""An LSTM network with separate gates and without peepholes.
 
     .. math::
 
@@ -74,14 +74,14 @@ class VanillaLSTMBuilder(Variational):
         h_t &= \tanh(c_t) \circ o_t
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer :math:`W_x` (4 hidden_dim, input size),
-            :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b`, the gates i, f, o, c one under the other.
-        ln_lstm: normalise :math:`W_x x`, :math:`W_h h` and c by layers. The six parameters that this takes
-            for each layer belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
-        forget_bias: what is added to :math:`b_f`.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
+            :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b`, with the rows of the gates i, f, o, c in turn.
+        ln_lstm: apply layer normalisation to :math:`W_x x`, :math:`W_h h` and c. The six parameters of this in each
+            layer belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
+        forget_bias: the number that is added to :math:`b_f`.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
 
@@ -105,7 +105,7 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        self._computed: dict[bool, tuple[Any, ...]] = {}  # what `_loaded` gave last, and its graph
+        self._computed: dict[bool, tuple[Any, ...]] = {}  # the last result of `_loaded`, and the version of its graph
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
 
@@ -113,7 +113,7 @@ class VanillaLSTMBuilder(Variational):
         return [*super()._add_layer(n, m), *self._add_norms(m)]
 
     def _add_norms(self, m: int) -> list[Parameters]:
-        """The parameters of a layer's normalisation, if there is any."""
+        """Add the parameters of the layer normalisation of a layer, if the network has it."""
         if self._norms_in is None:
             return []
         sizes = ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0))
@@ -121,7 +121,7 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of normalisations: as in DyNet, they belong to the collection that the builder was given."""
+        """The parameters that are not in the builder's own collection: those of layer normalisation, as in DyNet."""
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
@@ -136,14 +136,14 @@ class VanillaLSTMBuilder(Variational):
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:
-        """Whether what the cell takes has to be computed from the parameters, once in every graph."""
+        """Whether the operands of the cell are computed from the parameters, once per graph."""
         return self._forget_bias != 1 and self._norms_in is None
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
         return [p.expr(update) for p in layer]
 
     def _shifted(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        """Expressions of the parameters of each layer with b for the cell, which itself adds 1 to the forget gate."""
+        """Return the parameters of each layer, with b adapted to the forget bias. The cell itself adds 1."""
         if self._forget_bias == 1:
             return found
         m = self._spec[2]
@@ -154,7 +154,7 @@ class VanillaLSTMBuilder(Variational):
         return self._norms_in is None and super()._is_plain()
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """The state after one more input, with dropout or layer normalisation."""
+        """Return the state after one more input, with dropout or layer normalisation."""
         if self._norms_in is None:
             return super().advance(state, x)
         run = state._run
@@ -175,7 +175,7 @@ class VanillaLSTMBuilder(Variational):
 
 
 def checked_share(name: str, share: Number) -> float:
-    """A share that a user gave, in [0, 1]."""
+    """Return an argument as a float; raise if it is not a number in [0, 1]."""
     if isinstance(share, bool) or not isinstance(share, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: expected a number, not {share!r:.40}")
     if not 0 <= share <= 1:
@@ -185,18 +185,18 @@ def checked_share(name: str, share: Number) -> float:
 
 @register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(1.0))
 class SparseLSTMBuilder(VanillaLSTMBuilder):
-    r"""A `VanillaLSTMBuilder` whose small weights can be pruned: it computes with :math:`W \circ M`, M of 0 and 1.
+    r"""A `VanillaLSTMBuilder` whose small weights can be pruned: it multiplies W by a mask M of 0 and 1.
 
-    Training raises the share of pruned weights little by little, see `set_sparsity`. The weights themselves stay as
-    they are, but receive no gradient where M is 0.
+    During training, the program raises the share of pruned weights step by step, with `set_sparsity`. Pruned weights
+    keep their values, but get no gradient.
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer, as `get_parameters` lists them,
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer, in the order of `get_parameters`,
             :math:`W_x, W_h, b` and the masks :math:`M_x, M_h`, which are not trained.
-        ln_lstm, forget_bias: as for `VanillaLSTMBuilder`.
+        ln_lstm, forget_bias: as in `VanillaLSTMBuilder`.
 
     Source: Narang et al., "Exploring sparsity in recurrent neural networks", 2017.
 
@@ -232,10 +232,10 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
 
     def set_sparsity(self, sparsity: Number) -> None:
-        """Prune the weights of least magnitude, those of all layers together; what is pruned already goes first.
+        """Prune the weights of least magnitude, over all layers. Weights that are pruned already stay pruned first.
 
         Args:
-            sparsity: the share of the weights that is to be pruned, in [0, 1].
+            sparsity: the share of weights to prune, in [0, 1].
         """
         share = checked_share("set_sparsity", sparsity)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
@@ -250,20 +250,23 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
 
 @register()
 class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
-    """The same network as `VanillaLSTMBuilder`: in DyNet 2.1 the form whose step is one operation, as here all are."""
+    """The same network as `VanillaLSTMBuilder`, with weight noise.
+
+    In DyNet 2.1 its step is one operation. Here this is true of all builders.
+    """
 
     _collection = "compact-vanilla-lstm-builder"
     _noise = 0.0
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
-        self._spec = self._spec[:3]  # what DyNet's own from_spec takes
+        self._spec = self._spec[:3]  # the arguments of DyNet's from_spec
 
     def set_weightnoise(self, std: Number) -> None:
-        """Set how much noise is added to the weights and biases, for training: each `initial_state` draws its own.
+        """Set the noise that is added to weights and biases in training. Each `initial_state` draws new noise.
 
         Args:
-            std: the standard deviation of the noise; 0 for none.
+            std: the standard deviation of the noise; 0 turns it off.
 
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """
@@ -281,7 +284,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
 
 @register()
 class CoupledLSTMBuilder(Variational):
-    r"""A network of long short-term memories whose forget gate is 1 - i, with peepholes.
+    r"""An LSTM network with peepholes, whose forget gate is 1 - i.
 
     .. math::
 
@@ -292,16 +295,15 @@ class CoupledLSTMBuilder(Variational):
         h_t &= \tanh(c_t) \circ o_t
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
-        ln_lstm, forget_bias: as `VanillaLSTMBuilder` takes them, so that its `spec` is understood; nothing but the
-            defaults is possible here.
+        ln_lstm, forget_bias: accepted because a `spec` of `VanillaLSTMBuilder` has them. They must be the defaults.
 
     Raises:
-        ArgumentError: layer normalisation or another forget bias is asked for.
+        ArgumentError: ln_lstm or forget_bias is not the default.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
     """
@@ -330,7 +332,7 @@ class CoupledLSTMBuilder(Variational):
 
 @register()
 class FastLSTMBuilder(Variational):
-    r"""A network of long short-term memories whose forget gate is 1 - i.
+    r"""An LSTM network without peepholes, whose forget gate is 1 - i.
 
     .. math::
 
@@ -340,14 +342,13 @@ class FastLSTMBuilder(Variational):
         o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + b_o) \\
         h_t &= \tanh(c_t) \circ o_t
 
-    As in DyNet, each layer also has vectors :math:`W_{ic}` and :math:`W_{oc}` for peepholes, which nothing is computed
-    with.
+    As in DyNet, each layer also has peephole vectors :math:`W_{ic}` and :math:`W_{oc}`, which are not used.
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015.

@@ -1,4 +1,4 @@
-"""LSTMBuilder: a name that means one builder in DyNet's manual and another in DyNet 2."""
+"""LSTMBuilder: a name with one meaning in DyNet's manual and another in DyNet 2."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .lstm import CoupledLSTMBuilder, VanillaLSTMBuilder
 
 
 class LSTMBuilder(CoupledLSTMBuilder):
-    """`CoupledLSTMBuilder`, which DyNet's manual calls so; or `VanillaLSTMBuilder`, which DyNet 2 means by that name.
+    """Another name of `CoupledLSTMBuilder`, as in DyNet's manual, or of `VanillaLSTMBuilder`, as in DyNet 2.
 
-    `dynet_config.set(lstm_builder="vanilla")` before `import dynet`, or DYNET_LSTM_BUILDER=vanilla in the environment,
-    chooses the latter; "coupled" chooses the former. Where neither is said, the first builder made warns of it.
+    The setting `dynet_config.set(lstm_builder="coupled")` or `"vanilla"` chooses, before `import dynet`; so does
+    DYNET_LSTM_BUILDER in the environment. Without a setting it is "coupled", and the first builder made warns.
     """
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
@@ -34,7 +34,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
 
     @classmethod
     def _dynet_name(cls) -> str:
-        """What DyNet 2 calls the builders that this makes, for files."""
+        """Return the name in DyNet 2 of the builders that this class makes, for files."""
         return "VanillaLSTMBuilder" if config.PARAMS.lstm_builder == "vanilla" else "CoupledLSTMBuilder"
 
 
@@ -49,7 +49,7 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Why a file does not fit, if that is what LSTMBuilder meant where it was written."""
+    """Return why a file does not fit, if LSTMBuilder had the other meaning when it was written; else ""."""
     there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in there - here and here - there:

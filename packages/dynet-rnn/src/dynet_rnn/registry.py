@@ -1,4 +1,4 @@
-"""The table of builders of networks that read sequences: what tests need to know of each."""
+"""The table of builders of networks that read sequences, from which their tests are generated."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Step = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Registered:
-    """A builder with arguments besides sizes and collection, and the step of one of its layers in numpy.
+    """A builder, its arguments other than sizes and collection, and the step of one layer in numpy.
 
-    `step(x, *state, *parameters)` gives the new state, one array or several, of float64 vectors; the state is 0 at
-    first, and the parameters are those of a layer in the builder's order.
+    `step(x, *state, *parameters)` returns the new state, one float64 array or several. The state is 0 at first. The
+    parameters of the layer are in the order of the builder.
     """
 
     kind: type[_RNNBuilder]
@@ -26,15 +26,15 @@ class Registered:
 
 
 BUILDERS: dict[str, Registered] = {}
-"""By the name of the class, and what its arguments are."""
+"""The builders, by class name and arguments."""
 
 
 def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> Callable[[Kind], Kind]:
-    """Enter a builder in the table, which is all that its tests need.
+    """Add a builder to the table. Its tests are generated from this.
 
     Args:
-        others: further arguments to test it with, and what its step is then.
-        step: the step without them; that of the cell, if it is left out.
+        others: (arguments, step) to test in addition to the defaults.
+        step: the step with the default arguments; the reference of the cell if None.
     """
 
     def decorate(kind: Kind) -> Kind:
@@ -47,7 +47,7 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Step:
-    """The step of a builder's cell, which takes those of a layer's parameters that it knows."""
+    """Return the reference of a builder's cell, as a function of all parameters of a layer."""
     cell, names = kind._cell, kind._names or tuple(kind._cell.parameters)
     reference = cell.reference
     assert reference is not None

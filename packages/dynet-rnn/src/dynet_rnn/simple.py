@@ -15,10 +15,10 @@ class SimpleRNNBuilder(Variational):
     .. math:: h_t = \tanh(W_{hx} x_t + W_{hh} h_{t-1} + b_h)
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer :math:`W_{hx}, W_{hh}, b_h`.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer :math:`W_{hx}, W_{hh}, b_h`.
 
     Source: Elman, "Finding structure in time", 1990.
 

@@ -33,17 +33,17 @@ from .layers import check_vector
 class SoftmaxBuilder(ABC):
     """Base of the softmax layers.
 
-    A layer turns a vector x into a distribution over classes c, p(c) proportional to exp(w_c . x + b_c).
+    A layer maps a vector x to a distribution over classes c: p(c) is proportional to exp(w_c . x + b_c).
     """
 
     spec: tuple[object, ...]
     _model: ParameterCollection
-    _count: int  # of classes
+    _count: int  # the number of classes
 
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> SoftmaxBuilder:
-        """A layer like the one whose `spec` this is."""
+        """Make a layer from the `spec` of another one."""
 
     def whoami(self) -> str:
         """The name of the class."""
@@ -54,7 +54,7 @@ class SoftmaxBuilder(ABC):
         return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {held}>"
 
     def param_collection(self) -> ParameterCollection:
-        """The collection that holds the parameters: matrices of weights, each followed by its bias if there is one."""
+        """The collection of the parameters: matrices of weights, each followed by its bias if it has one."""
         return self._model
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
@@ -63,25 +63,25 @@ class SoftmaxBuilder(ABC):
         Args:
             x: a vector (rep_dim,).
             c: the class.
-            update: False keeps the parameters as they are.
+            update: False treats the parameters as constants.
         """
         name = "neg_log_softmax"
         return self._loss(self._checked(name, x), _checked_class(name, c, self._count), update)
 
     def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
-        """-log p(c | x) for a class for each batch element.
+        """-log p(c | x), with one class per batch element.
 
         Args:
             x: a batch of vectors (rep_dim,).
             c: the class of each batch element.
-            update: False keeps the parameters as they are.
+            update: False treats the parameters as constants.
         """
         name = "neg_log_softmax_batch"
         given = _classes(name, self._checked(name, x), c)
         return self._losses(x, [_checked_class(name, one, self._count) for one in given], update)
 
     def sample(self, x: Expression) -> int:
-        """A class drawn from the distribution.
+        """Draw a class from the distribution.
 
         Args:
             x: a vector (rep_dim,), not a batch.
@@ -91,16 +91,16 @@ class SoftmaxBuilder(ABC):
         return self._sample(x)
 
     def full_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """log p(c | x) of every class, a vector.
+        """The vector of log p(c | x) for all classes c.
 
         Args:
             x: a vector (rep_dim,).
-            update: False keeps the parameters as they are.
+            update: False treats the parameters as constants.
         """
         return self._log_distribution(self._checked("full_log_distribution", x), update)
 
     def full_logits(self, x: Expression, update: bool = True) -> Expression:
-        """A vector whose softmax is the distribution over all classes; takes what `full_log_distribution` does."""
+        """A vector whose softmax is the distribution over all classes. Arguments as in `full_log_distribution`."""
         return self._full_logits(self._checked("full_logits", x), update)
 
     @abstractmethod
@@ -119,7 +119,7 @@ class SoftmaxBuilder(ABC):
     def _full_logits(self, x: Expression, update: bool) -> Expression: ...
 
     def _begin(self, rep_dim: Index, model: ParameterCollection, collection: str) -> int:
-        """Check what every constructor takes, and make the collection; the size of x."""
+        """Check the arguments that all constructors share, make the collection, and return the size of x."""
         name = self.whoami()
         size = checked_size(name, "rep_dim", rep_dim)
         if not isinstance(model, ParameterCollection):
@@ -128,7 +128,7 @@ class SoftmaxBuilder(ABC):
         return size
 
     def _add(self, rows: int, size: int, bias: bool) -> list[Parameters]:
-        """Weights for a number of classes, and the bias if there is to be one."""
+        """Add the weights for a number of classes, and a bias if `bias`."""
         weights = self._model.add_parameters((rows, size))
         return [weights, self._model.add_parameters((rows,), init=ConstInitializer(0.0))] if bias else [weights]
 
@@ -144,7 +144,7 @@ def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expres
 
 
 def _drawn(logits: Expression) -> int:
-    """A class drawn from the distribution that is the softmax of logits."""
+    """Draw a class from the softmax of logits."""
     weights = softmax(logits).npvalue().ravel()
     if not np.isfinite(weights).all():
         raise NotFiniteError(f"sample: the probabilities of {len(weights)} classes are not finite")
@@ -162,9 +162,9 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
     """A softmax layer with a vector of weights for each class.
 
     Args:
-        rep_dim: how many numbers x has.
-        num_classes: how many classes there are.
-        pc: the collection to which the parameters are added: weights (num_classes, rep_dim) and bias (num_classes,).
+        rep_dim: the size of x.
+        num_classes: the number of classes.
+        pc: the collection that gets the parameters: weights (num_classes, rep_dim) and bias (num_classes,).
         bias: whether there is a bias.
 
     >>> layer = dy.StandardSoftmaxBuilder(2, 3, dy.Model())
@@ -182,7 +182,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
-        """A layer like the one whose `spec` this is."""
+        """Make a layer from the `spec` of another one."""
         size, count, bias = spec
         return cls(size, count, model, bias)
 
@@ -215,13 +215,13 @@ def _classes(method: str, x: Expression, c: Iterable[Index]) -> list[Index]:
 class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     """A softmax layer over words that belong to clusters: p(word) = p(cluster) p(word | cluster).
 
-    The loss of a word costs as the clusters and the words of one cluster do, not as all words.
+    The cost of a loss grows with the number of clusters and the size of one cluster, not with the number of words.
 
     Args:
-        rep_dim: how many numbers x has.
-        cluster_file: a text file, for each word a line `cluster word`.
+        rep_dim: the size of x.
+        cluster_file: a text file with a line `cluster word` for each word.
         word_dict: the number of each word, from 0 on without gaps.
-        pc: the collection to which the parameters are added: weights and bias for the clusters, then for the words of
+        pc: the collection that gets the parameters: weights and bias for the clusters, then for the words of
             each cluster that has more than one.
         bias: whether there are biases.
 
@@ -253,7 +253,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
-        """A layer like the one whose `spec` this is; it needs no file."""
+        """Make a layer from the `spec` of another one. It needs no file."""
         size, clusters, count, bias = spec
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias)
@@ -268,7 +268,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         self._of_words = [self._add(len(words), size, bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         listed = {word: place for place, word in enumerate(self._place)}
-        self._order = [listed[word] for word in range(count)]  # where each word stands when clusters follow each other
+        self._order = [listed[word] for word in range(count)]  # the index of each word when clusters are concatenated
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
         cluster, number = self._place[c]
@@ -303,14 +303,14 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return select_rows(concatenate(parts), self._order)
 
     def _full_logits(self, x: Expression, update: bool) -> Expression:
-        return self._log_distribution(x, update)  # which sums to 1, and so is the softmax's own argument
+        return self._log_distribution(x, update)  # its exponentials sum to 1, so softmax leaves it as it is
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
-        """A vector whose softmax is the distribution over clusters; takes what `full_logits` does."""
+        """A vector whose softmax is the distribution over clusters. Arguments as in `full_logits`."""
         return _logits(self._of_clusters, self._checked("class_logits", x), update)
 
     def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """log p(cluster | x) of every cluster; takes what `full_logits` does."""
+        """The vector of log p(cluster | x) for all clusters. Arguments as in `full_logits`."""
         return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
 
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
@@ -318,13 +318,13 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
         Args:
             x: a vector (rep_dim,).
-            classid: the number of the cluster, in the order in which the file names them.
-            update: False keeps the parameters as they are.
+            classid: the number of the cluster. Clusters are numbered in the order of their first lines in the file.
+            update: False treats the parameters as constants.
         """
         return self._subclass("subclass_logits", x, classid, update)
 
     def subclass_log_distribution(self, x: Expression, classid: Index, update: bool = True) -> Expression:
-        """log p(word | x, cluster) of the words of a cluster; takes what `subclass_logits` does."""
+        """The vector of log p(word | x, cluster) for the words of a cluster. Arguments as in `subclass_logits`."""
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
@@ -347,7 +347,7 @@ def _checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
 
 
 def _read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]) -> list[list[int]]:
-    """The words of each cluster by their numbers; clusters come in the order in which the file names them."""
+    """Return the numbers of the words of each cluster. Clusters are in the order of their first lines in the file."""
     name, path = "ClassFactoredSoftmaxBuilder", os.fspath(cluster_file)
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""States of several networks that read each other's outputs."""
+"""The state of a stack of networks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .state import RNNState
 
 
 class StackedRNNState:
-    """States of several networks, each of which reads the output of the one before.
+    """The states of several networks. Each network reads the output of the one before.
 
     Args:
         states: a state for each network.
-        prev: the stacked state that this one came from.
+        prev: the stacked state before the last input.
     """
 
     def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
@@ -25,7 +25,7 @@ class StackedRNNState:
         return f"<{len(self.states)} states, one on top of the other: {', '.join(map(repr, self.states))}>"
 
     def add_input(self, x: Expression) -> StackedRNNState:
-        """The state after one more input."""
+        """Return the state after one more input."""
         states = []
         for state in self.states:
             states.append(state.add_input(x))
@@ -33,7 +33,7 @@ class StackedRNNState:
         return StackedRNNState(states, self)
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
-        """The states after each of the inputs, one by one."""
+        """Add inputs one by one, and return the state after each."""
         state, found = self, []
         for x in xs:
             state = state.add_input(x)
@@ -41,7 +41,7 @@ class StackedRNNState:
         return found
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
-        """The outputs of the last network after each of the inputs."""
+        """Return the output of the last network after each input."""
         for state in self.states:
             xs = state.transduce(xs)
         return list(xs)
@@ -59,5 +59,5 @@ class StackedRNNState:
         return [state.s() for state in self.states]
 
     def prev(self) -> StackedRNNState | None:
-        """The state that this one came from."""
+        """The state before the last input."""
         return self._prev

@@ -1,4 +1,4 @@
-"""States of recurrent networks: where a sequence has been read up to."""
+"""`RNNState`: the state of a recurrent network after some inputs of a sequence."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .layers import START, Form, Layers
 
 @functools.cache
 def place_in(dim: Dim, offset: int) -> Signature:
-    """A stretch of a node as an expression."""
+    """Return the signature of an expression for the part of a node that starts at `offset` floats."""
     return alias(dim, offset=offset)
 
 
 class Builder(Protocol):
-    """The builder that states come from, as `RNNState.b` gives it."""
+    """The type of `RNNState.b()`: the builder that made a state."""
 
     def whoami(self) -> str:
         """The name of the class."""
@@ -39,11 +39,11 @@ class Builder(Protocol):
         ...
 
     def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
-        """The state before a sequence."""
+        """Return the state before the first input of a sequence."""
         ...
 
     def set_dropout(self, f: Number) -> None:
-        """Set the rate of dropout for all that it applies to."""
+        """Set all dropout rates."""
         ...
 
     def disable_dropout(self) -> None:
@@ -51,15 +51,21 @@ class Builder(Protocol):
         ...
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """The state after one more input, with dropout."""
+        """Return the state after one more input, with dropout."""
         ...
 
 
 class Run:
-    """What the states share that come from one `initial_state`, in a graph of that `version`.
+    """The data that all states of one `initial_state` share.
 
-    `graph` is the thread's, and may have been renewed since: a look at its version tells. `plain` says that a step is
-    recorded as its signature says, without dropout. `masks` are those of its variational dropout, once there are any.
+    Attributes:
+        builder: the builder that made the states.
+        graph: the graph of this thread. If its version is not `version`, it has been renewed since.
+        version: the version of the graph in which the states are valid.
+        layers: the parameters of the layers, as the cell reads them.
+        expressions: the parameters of each layer as expressions.
+        plain: whether a step records only the cell, without dropout.
+        masks: the masks of variational dropout, once they are drawn.
     """
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
@@ -87,9 +93,9 @@ class Run:
 
 
 class RNNState(Hinted):
-    """Where a recurrent network stands within a sequence. Reading an input gives a new state and keeps the old one.
+    """The state of a recurrent network within a sequence. An input makes a new state and does not change this one.
 
-    Made by `initial_state` of a builder:
+    `initial_state` of a builder makes the first state:
 
     >>> lstm = dy.VanillaLSTMBuilder(1, 2, 3, dy.Model())
     >>> state = lstm.initial_state().add_input(dy.inputVector([1, 2]))
@@ -97,8 +103,8 @@ class RNNState(Hinted):
     ((3,), 1)
     """
 
-    # `_form` says the shapes of the state. It stands in the nodes `_places`, one for each layer, or, where it did not
-    # come of an input, in the expressions `_vectors`, for each value of the cell one for each layer.
+    # `_form` has the shapes of the state. After an input, `_places` are the nodes of the layers. A state that was set
+    # by expressions has them in `_vectors`: for each value of the cell, one expression per layer.
     __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -115,14 +121,14 @@ class RNNState(Hinted):
 
     @classmethod
     def start(cls, run: Run) -> RNNState:
-        """The state before the first input."""
+        """Return the state before the first input."""
         layers = run.layers
         form = layers.form((START,) * len(layers), (1,) * len(layers))
         return cls.made(run, None, form, None, None, [()] * len(layers.cell.state))
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
-        """The state that consists of given expressions."""
+        """Return a state made of expressions."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         form = run.layers.form(shapes, ranks)
@@ -138,7 +144,7 @@ class RNNState(Hinted):
         output: Expression | None,
         vectors: Sequence[tuple[Expression, ...]] | None = None,
     ) -> RNNState:
-        """A state of all that it knows."""
+        """Return a state with these attributes."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
         state._places, state._output, state._vectors = places, output, vectors  # type: ignore[assignment]
@@ -147,13 +153,13 @@ class RNNState(Hinted):
     # Reading
 
     def add_input(self, x: Expression) -> RNNState:
-        """The state after one more input.
+        """Return the state after one more input.
 
         Args:
-            x: a vector of the builder's input_dim; a batch of 1 goes with a state of any batch and the other way round.
+            x: a vector of size input_dim. The batch sizes of x and of the state must be equal, or one must be 1.
 
         Raises:
-            ShapeError: x has another size, or its batch does not go with the state's.
+            ShapeError: x has another size, or its batch size does not fit.
         """
         run, places = self._run, self._places
         try:
@@ -187,7 +193,7 @@ class RNNState(Hinted):
         return state
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
-        """The states after each of the inputs, one by one."""
+        """Add inputs one by one, and return the state after each."""
         state, states = self, []
         for x in xs:
             state = state.add_input(x)
@@ -195,7 +201,7 @@ class RNNState(Hinted):
         return states
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
-        """The outputs after each of the inputs; quicker than `add_inputs`.
+        """Return the output after each input. This is faster than `add_inputs`.
 
         Args:
             xs: any iterable, such as a list or `reversed(list)`.
@@ -205,7 +211,7 @@ class RNNState(Hinted):
         return [state.output() for state in self.add_inputs(given)] if found is None else found
 
     def read(self, xs: list[Expression]) -> list[Expression] | None:
-        """Record a sequence at once: its outputs. None if it has to go step by step."""
+        """Record a sequence at once, and return its outputs; None if it must be recorded step by step."""
         run, form = self._run, self._form
         if not xs or not run.plain or run.graph.watch is not None:
             graph_of("transduce", xs)
@@ -223,19 +229,19 @@ class RNNState(Hinted):
             if found is None:
                 graph_of("transduce", xs)
                 if layer:
-                    raise StaleExpressionError(is_gone(run.version))  # it has been renewed meanwhile
+                    raise StaleExpressionError(is_gone(run.version))  # the graph was renewed after the first layer
                 return None
             dim = following.top
         return found
 
     def operands(self, layer: int) -> tuple[int, ...]:
-        """What a step of a layer takes from this state."""
+        """Return the nodes of this state that a step of a layer reads."""
         if self._places is not None:
             return (self._places[layer],)
         return tuple([vectors[layer].at for vectors in self._vectors if vectors])
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """The first input, an input that is a parameter, a step with dropout, or an error."""
+        """Do `add_input` in all cases but the quickest: new shapes, parameters as inputs, dropout, errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if run.graph.as_of(run.version, self._places or ()).graph is not graph.graph:
@@ -250,22 +256,22 @@ class RNNState(Hinted):
         places = ()
         for layer, head in ((0, first), *above):
             operands = () if self._form.starts else self.operands(layer)
-            x = graph.add(form.top, 2, head, (*operands, x.at))  # type: ignore[arg-type]  # it comes of an input
+            x = graph.add(form.top, 2, head, (*operands, x.at))  # type: ignore[arg-type]  # the state after an input has a top
             places = (*places, x.at)
         return RNNState.made(run, self, form, places, x)
 
     def is_plain(self) -> bool:
-        """Whether inputs are read without dropout or the like."""
+        """Whether a step records only the cell, without dropout or layer normalisation."""
         return self._run.plain
 
     # Looking
 
     def output(self) -> Expression:
-        """h of the last layer; None before the first input, which no annotation says: programs ask afterwards."""
+        """Return h of the last layer. Before the first input it is None, which the annotation leaves out."""
         return self._output  # type: ignore[return-value]
 
     def vectors(self, value: int) -> tuple[Expression, ...]:
-        """One value of the cell (0 is h, 1 is c) of each layer, the first layer first; () before the first input."""
+        """Return one value of the cell (0 is h, 1 is c) for each layer, in order; () before the first input."""
         known = self._vectors
         if known is None:
             known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
@@ -282,43 +288,43 @@ class RNNState(Hinted):
         return found
 
     def h(self) -> tuple[Expression, ...]:
-        """The output of each layer, the first layer first."""
+        """Return h of each layer, first layer first."""
         return self.vectors(0)
 
     def s(self) -> tuple[Expression, ...]:
-        """The whole state of each layer: h, or for an LSTM the cells c of all layers and then their h."""
+        """Return the whole state: h of each layer; for an LSTM, c of each layer and then h of each layer."""
         values = range(len(self._run.layers.cell.state))
         return tuple([vector for value in reversed(values) for vector in self.vectors(value)])
 
     def prev(self) -> RNNState | None:
-        """The state that this one came from."""
+        """Return the state before the last input or `set_...`."""
         return self._prev
 
     def b(self) -> Builder:
-        """The builder."""
+        """Return the builder."""
         return self._run.builder
 
     # Setting
 
     def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """This state with other outputs h.
+        """Return a copy of this state with other h.
 
         Args:
-            es: one vector of the builder's hidden_dim for each layer.
+            es: one vector of size hidden_dim for each layer.
         """
         given = self._checked("set_h", es, (len(self._run.layers),))
         return self._with([given])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """This state with other vectors.
+        """Return a copy of this state with other vectors.
 
         Args:
-            es: as `s` gives them: for an LSTM c of each layer, then h of each layer; c alone leaves h as it is.
+            es: vectors in the order of `s`: for an LSTM, c of each layer, then h of each layer. c alone keeps h.
         """
         return self.with_vectors("set_s", es)
 
     def with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
-        """`set_s` under the name of the method that a user called."""
+        """Do `set_s`; errors show the method `name`."""
         count, values = len(self._run.layers), len(self._run.layers.cell.state)
         given = self._checked(name, es, (count, count * values))
         if len(given) < count * values:
@@ -338,7 +344,7 @@ class RNNState(Hinted):
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """This state with other vectors for some values of the cell; what there never was is zero."""
+        """Return a copy with other vectors for some values of the cell. Values without vectors are zero."""
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch
         kept = [self.vectors(k) for k in range(len(layers.cell.state))]

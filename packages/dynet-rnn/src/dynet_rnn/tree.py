@@ -23,9 +23,9 @@ from .state import place_in
 
 
 class Run:
-    """What the states share that come from one `initial_state`: the parameters of each layer as expressions.
+    """The data that all states of one `initial_state` share: the parameters of each layer as expressions.
 
-    It belongs to a graph of that `version`.
+    The states are valid in the graph with this `version`.
     """
 
     builder: _TreeBuilder
@@ -35,19 +35,19 @@ class Run:
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
         self.builder, self.expressions = builder, found
         self._graph, self.version = graph, graph.version()
-        self.nothing: int | None = None  # where the state stands of a child that is not there
+        self.nothing: int | None = None  # the node of zeros that is the state of an absent child
 
     @property
     def graph(self) -> Draft:
-        """A draft of a record in the graph; raises if it is gone."""
+        """A draft of a record in the graph; raises StaleExpressionError if the graph is gone."""
         return self._graph.as_of(self.version)
 
     def with_nodes(self, places: Sequence[int]) -> Draft:
-        """The same; raises too if these nodes have been taken back."""
+        """Return the draft; raise StaleExpressionError also if these nodes have been reverted."""
         return self._graph.as_of(self.version, places)
 
     def absent(self) -> int:
-        """The place of a state of zeros."""
+        """Return the node of a state of zeros."""
         if self.nothing is None:
             self.nothing = zeros((2 * self.builder._spec[2],)).at
         return self.nothing
@@ -56,7 +56,7 @@ class Run:
 class TreeState:
     """The state of a node of a tree, or the state before any node.
 
-    Made by `initial_state` of a builder:
+    `initial_state` of a builder makes the state before any node:
 
     >>> lstm = dy.ChildSumTreeLSTMBuilder(1, 2, 3, dy.Model())
     >>> start = lstm.initial_state()
@@ -74,16 +74,16 @@ class TreeState:
         self._run, self._places, self._batch, self._children = run, places, batch, children
 
     def add_input(self, x: Expression | None = None, children: Sequence[TreeState | None] | None = None) -> TreeState:
-        """The state of a node from its input and the states of its children.
+        """Return the state of a node, from its input and the states of its children.
 
         Args:
-            x: a vector of the builder's input_dim; None for a node without an input of its own.
-            children: states of the same builder, as many as the builder takes. None: this state is the only child, or
-                there is none if it is the initial state.
+            x: a vector of size input_dim; None for a node without an input.
+            children: states of the same builder, as many as it allows. None means that this state is the only child;
+                if it is the initial state, the node has no children.
 
         Raises:
             ArgumentError: there are too many children, or one is the initial state.
-            ShapeError: x has another size, or batch sizes do not go together.
+            ShapeError: x has another size, or batch sizes differ and none is 1.
         """
         run = self._run
         given = ((self,) if self._places else ()) if children is None else tuple(children)
@@ -95,14 +95,14 @@ class TreeState:
         return _record(run, x, given)
 
     def add_inputs(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[TreeState]:
-        """The states of all nodes of a tree, or of several.
+        """Return the states of all nodes of one or several trees.
 
         Args:
-            xs: the input of each node, as for `add_input`.
-            heads: for each node the number of its parent; -1 for a root. Children come in the order of their numbers.
+            xs: the input of each node, as in `add_input`.
+            heads: the number of the parent of each node; -1 for a root. Children are in the order of their numbers.
 
         Raises:
-            ArgumentError: a head is no node's number, or nodes are their own ancestors.
+            ArgumentError: a head is not the number of a node, or a node is its own ancestor.
         """
         xs = list(xs)
         order, children = _bottom_up(heads, len(xs))
@@ -112,30 +112,30 @@ class TreeState:
         return found
 
     def transduce(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[Expression]:
-        """The outputs for all nodes of a tree; takes what `add_inputs` does."""
+        """Return the outputs for all nodes. Arguments as in `add_inputs`."""
         return [state.output() for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
-        """h of the last layer; None before any node, which no annotation says: programs ask afterwards."""
+        """Return h of the last layer. In the initial state it is None, which the annotation leaves out."""
         return self.h()[-1] if self._places else None  # type: ignore[return-value]
 
     def h(self) -> tuple[Expression, ...]:
-        """The output of each layer, the first layer first; () before any node."""
+        """Return h of each layer, first layer first; () in the initial state."""
         graph, dim = self._run.with_nodes(self._places), self._dim()
         return tuple([graph.node(place, dim) for place in self._places])
 
     def s(self) -> tuple[Expression, ...]:
-        """The whole state: the cells c of all layers, then their h."""
+        """Return the whole state: c of each layer, then h of each layer."""
         dim = self._dim()
         c = [append(self._run.with_nodes(self._places), place_in(dim, dim.total), [place]) for place in self._places]
         return (*c, *self.h())
 
     def children(self) -> tuple[TreeState | None, ...]:
-        """The states of the node's children."""
+        """Return the states of the children."""
         return self._children
 
     def b(self) -> _TreeBuilder:
-        """The builder."""
+        """Return the builder."""
         return self._run.builder
 
     def _dim(self) -> Dim:
@@ -186,13 +186,13 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
 
 
 def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
-    """Where the state of a child of batch size 1 stands once for each element of a batch."""
+    """Record the state of a child of batch size 1, repeated to a larger batch, and return the node."""
     place = run.absent() if child is None else child._places[layer]
     return append(run.graph, widened_signature(run.builder._spec[2], batch), [place]).at
 
 
 def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list[int]]]:
-    """The nodes of trees, children before their parents; and the children of each node."""
+    """Return the nodes in an order with children before parents, and the children of each node."""
     numbers = [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
     if len(numbers) != count:
         raise ArgumentError(f"add_inputs: {count} inputs, but {len(numbers)} heads")
@@ -205,7 +205,7 @@ def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list
             order.append(node)
         else:
             children[head].append(node)
-    for node in order:  # grows meanwhile
+    for node in order:  # the list grows during the loop
         order += children[node]
     if len(order) < count:
         lost = min(set(range(count)) - set(order))
@@ -219,10 +219,10 @@ class _TreeBuilder(LayersBuilder):
     takes_gaps = False  # whether a child may be None
 
     def initial_state(self, update: bool = True) -> TreeState:
-        """The state before any node: its `add_input` makes the leaves.
+        """Return the initial state. Its `add_input` makes the leaves.
 
         Args:
-            update: False keeps the parameters as they are: these trees give them no gradient.
+            update: False treats the parameters as constants: they get no gradient from these trees.
         """
         found = [[p.expr(update) for p in layer] for layer in self._parameters]
         self._run = Run(self, current(), [self._operands(layer) for layer in found])
@@ -237,15 +237,15 @@ class _TreeBuilder(LayersBuilder):
         return [[*weights[1:], weights[0]] for weights in super().get_parameter_expressions()]
 
     def _operands(self, layer: list[Expression]) -> list[Expression]:
-        """b, W and what recurs, from the parameters of a layer, which end with b."""
+        """Return b, W and the recurrent parameters of a layer, whose last parameter is b."""
         *weights, b = layer
         return [b, *weights]
 
     def check_count(self, children: int) -> None:
-        """Refuse a node with so many children, if the network cannot have it."""
+        """Raise ArgumentError if the network does not allow this number of children."""
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """The signature of a node's record; `child_batch` is 0 for a leaf."""
+        """Return the signature of the record of a node. `child_batch` is 0 for a leaf."""
         raise NotImplementedError
 
 
@@ -261,16 +261,16 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    where the k are the children; a node without an input has x = 0. Each node is recorded once for each layer. Nodes of
-    one height run together, in one tree or many.
+    where k runs over the children; x = 0 if a node has no input. Each layer records one node per tree node. Tree nodes
+    of the same height run together, in one tree or many.
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer :math:`W` (4 hidden_dim, input size) and
-            in the end :math:`b`, the rows i, o, u, f one under the other, and between them :math:`U`
-            (3 hidden_dim, hidden_dim), rows i, o, u, and :math:`U_f`.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer :math:`W` (4 hidden_dim, input size) with
+            the rows of i, o, u, f in turn, :math:`U` (3 hidden_dim, hidden_dim) with the rows of i, o, u,
+            :math:`U_f` (hidden_dim, hidden_dim), and :math:`b` with the rows of i, o, u, f.
 
     Source: Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory
     networks", 2015.
@@ -287,12 +287,12 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         return self._add((4 * m, n), (3 * m, m), (m, m), (4 * m,))
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """The signature of a node's record; `child_batch` is 0 for a leaf."""
+        """Return the signature of the record of a node. `child_batch` is 0 for a leaf."""
         return child_sum_signature(batch, x, child_batch, *dims)
 
 
 class NaryTreeLSTMBuilder(_TreeBuilder):
-    r"""A TreeLSTM for trees whose nodes have at most N children, each with weights of its own, such as binary trees.
+    r"""A TreeLSTM for trees whose nodes have at most N ordered children, such as binary trees.
 
     .. math::
 
@@ -302,17 +302,17 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    where the k are the children; one that is None has h and c of 0, a node without an input x = 0. In the paper all
-    forget gates share W and b: here each has its own.
+    where k runs over the children. A child that is None has h = c = 0; a node without an input has x = 0. In the paper,
+    all forget gates share W and b; here each has its own.
 
     Args:
-        layers: how many networks read each other's outputs.
-        input_dim: how many numbers an input has.
-        hidden_dim: how many numbers a state has.
-        model: the collection to which the parameters are added: for each layer :math:`W` ((3 + N) hidden_dim, input
-            size), :math:`U_1, ..., U_N` ((3 + N) hidden_dim, hidden_dim) and :math:`b`, the rows i, o, u and
-            :math:`f_1, ..., f_N` one under the other.
-        children: N.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h.
+        model: the collection that gets the parameters: for each layer :math:`W` ((3 + N) hidden_dim, input
+            size), :math:`U_1, ..., U_N` ((3 + N) hidden_dim, hidden_dim) and :math:`b`, all with the rows of
+            i, o, u and :math:`f_1, ..., f_N` in turn.
+        children: N, the largest number of children.
 
     Source: Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory
     networks", 2015.
@@ -339,10 +339,10 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
         return self._add((rows, n), *[(rows, m)] * self._most, (rows,))
 
     def check_count(self, children: int) -> None:
-        """Refuse more children than there are weights for."""
+        """Raise ArgumentError if there are more children than weights for them."""
         if children > self._most:
             raise ArgumentError(f"add_input: {children} children, but the network has weights for {self._most}")
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """The signature of a node's record; `child_batch` is 0 for a leaf."""
+        """Return the signature of the record of a node. `child_batch` is 0 for a leaf."""
         return nary_signature(batch, x, child_batch, children, *dims)

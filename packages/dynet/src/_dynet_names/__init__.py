@@ -1,6 +1,6 @@
-"""All public names of the packages that are installed, for `dynet`, `_dynet` and `_gdynet`. No settings are made here.
+"""All public names of the installed packages, for `dynet`, `_dynet` and `_gdynet`. Makes no settings.
 
-With `from dynet import *`, as old programs have it, come the modules that DyNet's own come with.
+`from dynet import *` also imports np, os, pickle and sys, because the original DyNet does.
 """
 
 import os as os
@@ -25,7 +25,7 @@ if TYPE_CHECKING or "dynet_rnn" in _PACKAGES:
 if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
     from dynet_optim import *
 
-if not TYPE_CHECKING:  # checkers take the names from the imports
+if not TYPE_CHECKING:  # type checkers take the names from the imports
     __all__ = ["np", "os", "pickle", "sys"]
     for _package in _PACKAGES:
         __all__ += _import_module(_package).__all__

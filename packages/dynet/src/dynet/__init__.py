@@ -1,7 +1,7 @@
 """DyNet on kernels compiled by Apache TVM: ``import dynet as dy``.
 
-Re-exports the public names of dynet_core and of what is installed of dynet_ops, dynet_rnn and dynet_optim, and
-reads the command line's `--dynet-...` flags, unless the program has made settings with `dynet_config` before.
+Exports the public names of dynet_core, dynet_ops, dynet_rnn and dynet_optim, as far as they are installed. Reads the
+`--dynet-...` flags of the command line, unless the program has used `dynet_config` before.
 """
 
 import os as _os
@@ -12,7 +12,7 @@ from dynet import _installation, _other_names
 __version__ = "3.0.0"
 _installation.check(__version__)
 if _installation.is_clearing():
-    _os.environ["DYNET_RECORDER"] = "python"  # the compiled one would be compiled, only to be removed
+    _os.environ["DYNET_RECORDER"] = "python"  # do not compile a recorder that is about to be removed
 
 import _dynet_names
 import dynet_config as dynet_config
@@ -20,12 +20,12 @@ import dynet_core
 from _dynet_names import *
 
 if dynet_config.get() is None:
-    dynet_core.init()  # the command line's flags stay in sys.argv
+    dynet_core.init()  # leaves the flags in sys.argv
 else:
     dynet_core.config.PARAMS.init()
 
 
-if TYPE_CHECKING:  # checkers take the names from the imports
+if TYPE_CHECKING:  # type checkers take the names from the imports
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 
     HAVE_CUDA: bool
@@ -43,5 +43,5 @@ else:
         raise AttributeError(message)
 
     def __dir__() -> list[str]:
-        """The public names, without the modules that this one is made of."""
+        """Return the public names, without imported submodules."""
         return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

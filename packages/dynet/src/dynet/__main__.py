@@ -1,7 +1,6 @@
-"""Text for bug reports: ``python -m dynet`` says what runs here, and what is missing.
+"""``python -m dynet`` describes the installation, for bug reports; ``--clear-cache`` removes compiled kernels.
 
-One line a subject. What cannot be found out says why, and the other lines follow. No kernel is compiled.
-``python -m dynet --clear-cache`` removes the kernels that are.
+There is one line per subject. If a subject cannot be determined, its line says why. No kernel is compiled.
 """
 
 import argparse
@@ -24,13 +23,13 @@ REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
 
 
 def packages() -> str:
-    """The packages of this library, those that are optional too."""
+    """Return the versions of this library's packages, including the optional ones."""
     versions = [_version(name) for name in _installation.SIBLINGS]
     return ", ".join([f"{_installation.DISTRIBUTION} {dynet.__version__}", *versions])
 
 
 def requirements() -> str:
-    """What this library runs on."""
+    """Return the versions of the required packages."""
     return ", ".join(map(_version, REQUIRED))
 
 
@@ -42,7 +41,7 @@ def _version(distribution: str) -> str:
 
 
 def python() -> str:
-    """Python's version, and how it was built where that is unusual."""
+    """Return the version of Python, and whether its build is unusual."""
     built = {
         "free-threaded": sysconfig.get_config_var("Py_GIL_DISABLED"),
         "debug": sysconfig.get_config_var("Py_DEBUG"),
@@ -52,25 +51,25 @@ def python() -> str:
 
 
 def cpu() -> str:
-    """Which CPU this is, by the numbers that the system gives its model."""
+    """Return the CPU, as the system describes its model."""
     machine, model, _ = target.read_cpu()
     return f"{machine}, {model.replace(chr(10), ', ') or 'of an unknown model'}"
 
 
 def compile_target() -> str:
-    """What kernels are compiled for."""
+    """Return the target for which kernels are compiled."""
     chosen = target.host_cpu()
     return f"{chosen.kind}, {chosen.lanes} numbers to a vector, {chosen.tvm_target().attrs['mcpu']} to LLVM"
 
 
 def recorder() -> str:
-    """What records operations, and why this one."""
+    """Return which recorder is in use, and why."""
     name = "dynet_core.recorder"
     return importlib.import_module(name).DESCRIPTION if _installation.is_installed(name) else "python"
 
 
 def kernel_cache() -> str:
-    """Where compiled kernels are kept."""
+    """Return the directory of compiled kernels, and its size."""
     directory = cache.cache_directory()
     sizes = [path.stat().st_size for path in directory.glob("*.o")]
     text = f"{directory}, {len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB"
@@ -78,7 +77,7 @@ def kernel_cache() -> str:
 
 
 def gpus() -> str:
-    """The GPUs, or why there is none."""
+    """Return the GPUs, or why there is none."""
     try:
         found = [driver.Gpu(number) for number in range(driver.gpu_count())]
     except driver.NoDriverError as problem:
@@ -87,7 +86,7 @@ def gpus() -> str:
 
 
 def gpu_compiler() -> str:
-    """What would compile kernels for a GPU."""
+    """Return the compiler of GPU kernels, or why there is none."""
     try:
         return compiler.name()
     except compiler.NoCompilerError as problem:
@@ -95,12 +94,12 @@ def gpu_compiler() -> str:
 
 
 def threads() -> str:
-    """How many threads share a pass, and what that number goes by."""
+    """Return how many threads share a pass, the largest number possible, and the number of cores."""
     return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing.cores()} cores"
 
 
 def environment() -> str:
-    """The variables that are this library's."""
+    """Return the environment variables of this library."""
     found = [f"{name}={value!r}" for name, value in sorted(os.environ.items()) if name.startswith("DYNET_")]
     return ", ".join(found) or "no DYNET_ variables are set"
 
@@ -122,7 +121,7 @@ LINES: dict[str, Callable[[], str]] = {
 
 
 def described(find: Callable[[], str]) -> str:
-    """What a function finds out, on one line, with what it warns of; or why it finds out nothing."""
+    """Return the result of `find` and its warnings on one line, or the error that it raises."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
@@ -133,7 +132,7 @@ def described(find: Callable[[], str]) -> str:
 
 
 def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
-    """`--dynet-seed 3` and the like have been read by `import dynet`."""
+    """Remove flags such as `--dynet-seed 3`, which `import dynet` has read."""
     rest, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)
@@ -169,7 +168,7 @@ def clear_cache() -> None:
 
 
 def main() -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that the terminal lacks
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     if options(sys.argv[1:]).clear_cache:
         clear_cache()

@@ -1,4 +1,4 @@
-"""Is this installation of one piece? Asked before any sibling package is imported."""
+"""Checks of the installation, made before any other package of this library is imported."""
 
 import os
 import re
@@ -14,20 +14,22 @@ SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-opti
 
 
 def is_installed(module: str) -> bool:
-    """Whether the module can be imported; it is not imported here."""
+    """Whether a module can be imported. Does not import it."""
     return util.find_spec(module) is not None
 
 
 def is_clearing() -> bool:
     """Whether this process is `python -m dynet --clear-cache`."""
-    if sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv:  # the module that -m names is still being looked for
+    if (
+        sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv
+    ):  # sys.argv[0] is "-m" until Python has found the module
         return False
     started = " ".join(sys.orig_argv)
     return re.match(r" -m ?dynet ", started[started.index(" -m") :]) is not None
 
 
 def version_of(distribution: str) -> str | None:
-    """The distribution's version, None where it is not installed (or used straight from a source tree)."""
+    """Return the version of a distribution; None if it is not installed, or used from a source tree."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -35,7 +37,7 @@ def version_of(distribution: str) -> str | None:
 
 
 def check(own_version: str) -> None:
-    """Raise ImportError where the packages do not fit together, or another library has modules of the same names."""
+    """Raise ImportError if versions differ, or if another distribution has modules of the same names."""
     for distribution in (DISTRIBUTION, *SIBLINGS):
         found = version_of(distribution)
         if found not in (None, own_version):
@@ -55,16 +57,16 @@ def check(own_version: str) -> None:
 
 
 def owners() -> dict[str, str]:
-    """Other distributions that have `dynet` or `_dynet`, and their versions.
+    """Return the versions of other distributions that have a module `dynet` or `_dynet`, by name.
 
-    The names in the directories of `sys.path` tell whether it is worth looking, which takes less than a millisecond.
+    Looks at the file names in `sys.path` first, which takes less than a millisecond, and reads metadata only if needed.
     """
     found: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
             names = [name for name in os.listdir(folder) if name.lower().lstrip("_").startswith("dynet")]
             information = [name for name in names if name.endswith((".dist-info", ".egg-info"))]
-            if any(_is_foreign(folder, name) for name in names):  # whatever the distribution is called
+            if any(_is_foreign(folder, name) for name in names):  # the distribution may have any name
                 information = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
             for name in information:
                 _add_owner(found, metadata.Distribution.at(folder / name))
@@ -72,21 +74,22 @@ def owners() -> dict[str, str]:
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Whether a file or directory is a module `dynet` or `_dynet` that is not this library's."""
+    """Whether a file or directory is a module `dynet` or `_dynet` of another distribution."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
     return _module(name) in MODULES
 
 
 def _module(name: str) -> str:
-    """The module that a file is, by its name; empty if it is none."""
+    """Return the name of the module in a file; "" if it is not a module."""
     suffix = next((suffix for suffix in sorted(all_suffixes(), key=len)[::-1] if name.endswith(suffix)), None)
     return name.removesuffix(suffix) if suffix else ""
 
 
 def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> None:
+    """Add a distribution to `found` if it is of another library and has one of the modules."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
-        return  # something that was not removed as a whole
+        return  # left over from an incomplete uninstallation
     name = distribution.metadata["Name"]
     if re.sub(r"[-_.]+", "-", name).lower() in (DISTRIBUTION, *SIBLINGS):
         return
@@ -98,7 +101,7 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
 
 
 def extra_with(name: str) -> str | None:
-    """The extra of dynet-core that may bring a missing name, judged by how DyNet names things."""
+    """Return the extra of dynet-core that may have a missing name, judging by its ending; None if it is installed."""
     if name.startswith("_"):
         return None
     if name.endswith("Builder"):

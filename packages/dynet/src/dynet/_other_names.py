@@ -1,4 +1,4 @@
-"""What is called otherwise elsewhere, or misspelled: what the error of `dy.relu` or `dy.Adam` says."""
+"""Hints for names of other libraries and for misspelled names: the error of `dy.relu` or `dy.Adam`."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ PARTS: dict[str, str] = {
     "where": "dy.cmult(mask, x), of a mask of 0 and 1",
     "zeros_like": "dy.zeros(*x.dim())",
 }
-"""What to use for what is no operation, by its other name; `dynet_ops.other_names` has the operations."""
+"""Name elsewhere -> what to use here, except for operations, which are in `dynet_ops.other_names`."""
 
 
 def hint(name: str, public: Iterable[str]) -> str:
-    """What to use in the place of a name that does not exist; "" where nothing is known.
+    """Return what to use instead of a name that does not exist; "" if nothing is known.
 
     Args:
         public: the names that exist.
@@ -123,7 +123,7 @@ def hint(name: str, public: Iterable[str]) -> str:
 
         use = _alternatives([f"dy.{each}" for each in OPERATIONS.get(name, "").split() if each in known])
     if not use and not name.startswith("_"):
-        from dynet_core.hints import nearest  # once the installation has been looked at
+        from dynet_core.hints import nearest  # not at the top: the installation is checked first
 
         found = nearest(name, known)
         use = f"dy.{found}" if found else ""

@@ -1,5 +1,6 @@
-"""Settings made in a program before `import dynet`. Those that DyNet knows decide alone: the command line's
-`--dynet-...` flags are then not read.
+"""Settings made in a program before `import dynet`.
+
+If a setting of the original DyNet is made here, the `--dynet-...` flags of the command line are not read.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -19,10 +20,10 @@ DEFAULTS: dict[str, object] = {
     "mem": "512", "random_seed": 0, "autobatch": 0, "profiling": 0, "weight_decay": 0, "shared_parameters": 0,
     "requested_gpus": 0, "gpu_mask": [],
 }  # fmt: skip
-"""The settings that DyNet knows, as they are unless they are set."""
+"""The settings of the original DyNet, and their defaults."""
 _CALLED = {setting: name for name, setting in _config.CONFIG.items()}
 _wanted: dict[str, object] = {}
-_decides = False  # whether something that DyNet knows has been set
+_decides = False  # whether a setting of the original DyNet has been made
 
 
 def set(
@@ -41,26 +42,26 @@ def set(
     lstm_builder: str | None = None,
     allow: Allow | None = None,
 ) -> None:  # noqa: A001
-    """Set what is given; the rest stays as it is.
+    """Change the given settings.
 
-    `threads`, `tf32`, `lstm_builder` and `allow` are this library's own: to set only these leaves the command line in
-    force.
+    `threads`, `tf32`, `lstm_builder` and `allow` are settings of this library only. If a program sets only these, the
+    flags of the command line are still read.
 
     Args:
-        mem: accepted, and not needed: memory grows with the graph.
+        mem: accepted and ignored: memory grows with the graph.
         random_seed: the seed of initial values, dropout and noise; 0 asks for a random one.
-        autobatch: accepted, and changes nothing: batching is always on.
-        profiling: whether the program is profiled.
+        autobatch: accepted and ignored: batching is always on.
+        profiling: whether to profile the program.
         weight_decay: the part by which each update shrinks parameters.
         shared_parameters: whether forked processes train the same parameters.
         requested_gpus: 1 asks for a GPU.
         gpu_mask: for each GPU, 1 if it is asked for, or 0.
         gpu: whether a GPU is asked for.
-        threads: how many share the work of large graphs on the CPU, if not one for each core of this process.
-        tf32: whether products on a GPU may round their factors to TF32: about a thousandth of them, for speed.
-        lstm_builder: what LSTMBuilder means, "coupled" or "vanilla", as DYNET_LSTM_BUILDER in the environment.
-        allow: classes that files may hold objects of, as names such as "module.Class", beside those that DYNET_ALLOW
-            in the environment names. See `dy.load`.
+        threads: the number of threads for large graphs on the CPU. The default is one per core of this process.
+        tf32: whether products on a GPU may round their factors to TF32, a relative error of about 0.001, for speed.
+        lstm_builder: the meaning of LSTMBuilder, "coupled" or "vanilla". The same as DYNET_LSTM_BUILDER.
+        allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to
+            those in DYNET_ALLOW. See `dy.load`.
 
     Raises:
         ArgumentError: a value is out of its range; nothing has changed.
@@ -79,7 +80,9 @@ def _apply(given: dict[str, object], called: str) -> None:
     _config.PARAMS.change(given)
     _wanted.update(given)
     _decides = _decides or not given or any(name in given for name in (*DEFAULTS, "gpu"))
-    late = {name: value for name, value in given.items() if name != "allow"}  # which counts whenever a file is loaded
+    late = {
+        name: value for name, value in given.items() if name != "allow"
+    }  # `allow` is read whenever a file is loaded
     if _config.in_force and late:
         settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
         warnings.warn(
@@ -91,7 +94,7 @@ def _apply(given: dict[str, object], called: str) -> None:
 
 
 def get() -> dict[str, object] | None:
-    """The settings that DyNet knows, as `DynetParams.from_config` takes them; None if none of them has been set."""
+    """Return the settings of the original DyNet, for `DynetParams.from_config`; None if none has been made."""
     if not _decides:
         return None
     found = {_CALLED[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}
@@ -99,5 +102,5 @@ def get() -> dict[str, object] | None:
 
 
 def gpu() -> bool | None:
-    """What `set_gpu` has said; None if it has not been called."""
+    """Return the last setting of `set_gpu`; None if there is none."""
     return _wanted.get("gpu")  # type: ignore[return-value]

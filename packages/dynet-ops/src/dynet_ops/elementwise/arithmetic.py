@@ -26,7 +26,7 @@ _into = with_number("into_number", "/", lambda x, c: c / x)
 
 
 def _minus(x: Expression, number: Any) -> Expression:
-    """x - c is recorded as x + -c."""
+    """Record x - c as x + (-c)."""
     graph_of("-", (x,))
     return _plus(x, -number_of("-", number))
 
@@ -72,7 +72,7 @@ def cdiv(x: Expression, y: Expression) -> Expression:
 
 
 def colwise_add(x: Expression, y: Expression) -> Expression:
-    """A vector added to each column of a matrix, z_ij = x_ij + y_i; a batch of 1 goes with any other.
+    """A vector added to each column of a matrix, z_ij = x_ij + y_i. A batch of 1 fits any other.
 
     Args:
         x: a matrix of m rows.
@@ -107,7 +107,7 @@ colwise_add = register(
 
 
 def _scales(a: Dim, b: Dim) -> bool:
-    """Whether `*` is no matrix product: a single number multiplies every element."""
+    """Whether `*` multiplies every element by a single number, instead of being a matrix product."""
     matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
     return not matrices and (a.size == 1 or b.size == 1)
 

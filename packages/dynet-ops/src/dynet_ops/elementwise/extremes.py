@@ -43,12 +43,12 @@ def bmax(x: Expression, y: Expression) -> Expression:
 
 @elementwise(reference=np.maximum)
 def larger(x: Expression, y: Expression) -> Expression:
-    """One step of emax: as bmax, but of equals the first gets the gradient."""
-    return f.maximum(y, x)  # of equals, the second
+    """One step of emax: bmax, but the first of equal elements gets the gradient."""
+    return f.maximum(y, x)  # the gradient goes to the second argument if both are equal
 
 
 def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
-    """Expressions that a user gave in a list, and the shape to which they are broadcast."""
+    """Return the operands as a list, and the shape to which they are broadcast."""
     found = listed(name, xs)
     graph_of(name, found)
     return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)
@@ -57,13 +57,13 @@ def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) 
 def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 
-    The first of equals gets the gradient.
+    The first of equal elements gets the gradient.
 
     >>> emax([inputVector([1, 4]), inputVector([3, 2]), inputVector([2, 3])]).value()
     [3.0, 4.0]
     """
     xs, _ = checked_together("emax", xs)
-    while len(xs) > 1:  # neighbours first, so that the graph grows no deeper than it must
+    while len(xs) > 1:  # in pairs, so that the graph stays shallow
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]
     return xs[0]
@@ -85,6 +85,7 @@ emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), lon
 
 
 def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Apply a function of two arrays to a list of arrays, from left to right."""
     result = arrays[0]
     for array in arrays[1:]:
         result = pair(result, array)

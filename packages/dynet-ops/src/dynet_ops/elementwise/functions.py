@@ -55,7 +55,7 @@ def exp(x: Expression) -> Expression:
 
 @elementwise(reference=np.log, domain=(0.2, 4.0))
 def log(x: Expression) -> Expression:
-    """Natural logarithm of each element; of zero it is -inf, of a negative number NaN.
+    """Natural logarithm of each element: -inf for zero, NaN for negative numbers.
 
     >>> log(inputVector([1.0, 2.0])).npvalue().round(4)
     array([0.    , 0.6931], dtype=float32)
@@ -65,7 +65,7 @@ def log(x: Expression) -> Expression:
 
 @elementwise(reference=np.sqrt, domain=(0.2, 4.0))
 def sqrt(x: Expression) -> Expression:
-    """Square root of each element; of a negative number it is NaN.
+    """Square root of each element; NaN for negative numbers.
 
     >>> sqrt(inputVector([4.0, 9.0])).value()
     [2.0, 3.0]
@@ -95,7 +95,7 @@ def cube(x: Expression) -> Expression:
 
 @elementwise(reference=np.negative, operator="-")
 def negative(x: Expression) -> Expression:
-    """-x, as the operator computes it.
+    """-x, the same as the operator.
 
     >>> (-inputVector([2.0, -3.0])).value()
     [-2.0, 3.0]
@@ -115,7 +115,7 @@ def abs(x: Expression) -> Expression:  # noqa: A001
 
 @elementwise(
     reference=lambda x: x / (1 + np.abs(x)),
-    # 1 / (1 + |x|) - |x| / (1 + |x|)^2, which would follow, loses all digits where x is large
+    # The derived gradient, 1 / (1 + |x|) - |x| / (1 + |x|)^2, loses all digits for large x.
     gradients={"x": lambda x, dy: dy / ((1 + f.absolute(x)) * (1 + f.absolute(x)))},
 )
 def softsign(x: Expression) -> Expression:
@@ -138,7 +138,7 @@ def erf(x: Expression) -> Expression:
 
 
 def _lgamma(x: float) -> float:
-    """math.lgamma, with infinity where it refuses."""
+    """Return math.lgamma(x), or infinity where it raises an error."""
     return math.inf if x <= 0 and x == np.floor(x) else math.lgamma(x)
 
 

@@ -24,8 +24,8 @@ _to_number = with_number("pow_number", "pow", lambda x, c: f.power(x, c), rank=s
 _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
-def _easy(op: Callable) -> Callable[[Expression], Expression]:
-    """The power that is an op of its own, shaped as powers are."""
+def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
+    """Return the recording function of a power by the kernel of `op`, with the shape of the results of pow."""
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:
@@ -34,13 +34,13 @@ def _easy(op: Callable) -> Callable[[Expression], Expression]:
     return one_operand("pow", signature_of)
 
 
-_EASY = {2.0: _easy(square), 3.0: _easy(cube)}
+_BY_MULTIPLICATION = {2.0: _by_multiplication(square), 3.0: _by_multiplication(cube)}
 
 
 def _with_number(name: str, x: Expression, exponent) -> Expression:
     checked_expression(name, x)
     number = number_of(name, exponent)
-    return _EASY[number](x) if number in _EASY else _to_number(x, number)
+    return _BY_MULTIPLICATION[number](x) if number in _BY_MULTIPLICATION else _to_number(x, number)
 
 
 def _with_base(x: Expression, base) -> Expression:
@@ -59,7 +59,7 @@ def _with_base(x: Expression, base) -> Expression:
 def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     """x to the power of y, element by element; sizes of 1 are broadcast, and y may be a number. As x ** y.
 
-    A negative number to the power of one that is not whole is NaN. The result has no trailing 1s.
+    A negative x to the power of a y that is not a whole number is NaN. The result has no trailing 1s.
 
     >>> pow(inputVector([2, 3]), inputVector([3, 2])).value()
     [8.0, 9.0]

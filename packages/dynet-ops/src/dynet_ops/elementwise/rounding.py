@@ -1,4 +1,7 @@
-"""Functions that round each element, with the gradient of a step or of a straight line."""
+"""Functions that round each element.
+
+The gradient is zero, or passed on unchanged.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def checked_gradient_mode(name: str, mode) -> str:
-    """Which of the two gradients a user wants."""
+    """Return the gradient mode; raise if it is not one of the two."""
     if not isinstance(mode, str):
         raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {type(mode).__name__} {mode!r:.40}")
     if mode not in (ZERO, STRAIGHT_THROUGH):
@@ -33,7 +36,7 @@ def checked_gradient_mode(name: str, mode) -> str:
 
 
 def _rounding(name: str, formula: Callable) -> dict[str, Callable[[Expression], Expression]]:
-    """The recording functions of a way of rounding, for each gradient."""
+    """Return the recording functions of a rounding function, by gradient mode."""
     KERNELS.add(name, Rule(("y", "x"), {"y": formula}))
 
     def signature_of(passes: bool, dim: Dim) -> Signature:
@@ -52,7 +55,7 @@ def _rounding(name: str, formula: Callable) -> dict[str, Callable[[Expression], 
     }
 
 
-def _enter(function: Function, reference: Callable) -> Function:
+def _register(function: Function, reference: Callable) -> Function:
     return register(
         function,
         elementwise=True,
@@ -74,7 +77,7 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """The largest whole number not above each element.
 
     Args:
-        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result as it is.
+        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
 
     >>> floor(inputVector([-1.5, 2.5])).value()
     [-2.0, 2.0]
@@ -89,7 +92,7 @@ def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """The smallest whole number not below each element.
 
     Args:
-        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result as it is.
+        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
 
     >>> ceil(inputVector([-1.5, 2.5])).value()
     [-1.0, 3.0]
@@ -101,10 +104,10 @@ _round = _rounding("round", lambda x: f.round(x))
 
 
 def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
-    """The whole number nearest to each element; halves are rounded away from zero.
+    """The whole number nearest to each element. Halves are rounded away from zero.
 
     Args:
-        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result as it is.
+        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
 
     >>> round(inputVector([-1.5, 0.4, 2.5])).value()
     [-2.0, 0.0, 3.0]
@@ -112,8 +115,8 @@ def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     return _round[checked_gradient_mode("round", gradient_mode)](x)
 
 
-floor = _enter(floor, np.floor)
-ceil = _enter(ceil, np.ceil)
-round = _enter(round, lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
+floor = _register(floor, np.floor)
+ceil = _register(ceil, np.ceil)
+round = _register(round, lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
 
 __all__ = ["ceil", "floor", "round"]

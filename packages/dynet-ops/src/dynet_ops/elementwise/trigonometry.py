@@ -9,15 +9,15 @@ from dynet_kernels import formula as f
 
 from ..kinds import elementwise
 
-LIMIT = 2.0**27  # of angles: see dynet_kernels.trigonometry
+LIMIT = 2.0**27  # the largest angle: see dynet_kernels.trigonometry
 
 
 @elementwise(reference=np.sin, limit=LIMIT)
 def sin(x: Expression) -> Expression:
     """Sine of each element, an angle in radians.
 
-    Exact to the last digits of a float32 up to |x| = 2^27; of larger angles, between which float32s leave out more
-    than a turn, it is that of 0.
+    Accurate to the last digits of a float32 up to |x| = 2^27. Larger angles count as 0, because neighbouring float32
+    numbers are then more than a turn apart.
 
     >>> sin(inputVector([0.0, 1.0])).npvalue().round(4)
     array([0.    , 0.8415], dtype=float32)

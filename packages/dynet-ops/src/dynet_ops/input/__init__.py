@@ -1,4 +1,4 @@
-"""Values from outside the graph."""
+"""Inputs: numbers, arrays, constants and parameters as expressions."""
 
 from . import constants, inputs, lookups, tensors
 from . import graph_inputs as graph_inputs  # methods of dy.cg()

@@ -1,4 +1,4 @@
-"""Tensors of one number, which a kernel writes."""
+"""Tensors whose elements are all the same number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
-from .given import enter, real_array
+from .arrays import real_array, register_input
 
 
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
@@ -58,7 +58,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
-    """A tensor of one number, which a kernel writes: only the number is kept among the inputs."""
+    """Record a tensor of one number. Only the number is stored as an input; a kernel writes the tensor."""
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)
     if value.size != 1:
@@ -68,10 +68,14 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
 
 
 _SHAPES = {"dim": 1}, {"dim": (17,)}, {"dim": (5, 3), "batch_size": 2}, {"dim": [2, 1, 4], "batch_size": 3}
-zeros = enter(zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True)
+zeros = register_input(
+    zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True
+)
 zeroes = zeros
-ones = enter(ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True)
-constant = enter(
+ones = register_input(
+    ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True
+)
+constant = register_input(
     constant,
     lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
     *[{"val": val, **shape} for val, shape in zip((2.5, -3, 0, np.float32(0.5)), _SHAPES)],

@@ -1,4 +1,4 @@
-"""Inputs as methods of the graph, `dy.cg()`, as DyNet's Python has them for its own use."""
+"""Inputs that are methods of the graph, `dy.cg()`, as in DyNet's Python."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 
-from .given import real_array
+from .arrays import real_array
 from .tensors import inputTensorTranspose
 
 
 def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression:
-    """A tensor from numbers in the order in which they are stored, like `inputTensorTranspose`.
+    """A tensor from numbers in memory order, like `inputTensorTranspose`.
 
     >>> dy.cg().inputMatrixLiteral([1, 2, 3, 4], (2, 2)).npvalue()
     array([[1., 3.],
@@ -39,13 +39,18 @@ def inputSparseTensor(
     defval: Number = 0.0,
     device: str = "",
 ) -> Expression:
-    """A tensor given by some of its numbers; `idxs` are their places in the order in which they are stored.
+    """A tensor from some of its elements; `idxs` are their indices in memory order.
 
     Args:
-        defval: all other numbers.
+        idxs: indices, in the order column by column, batch element by batch element.
+        v: the values at these indices.
+        dim: the dimensions.
+        batch_size: the batch size.
+        defval: the value of all other elements.
+        device: "CPU" or the device in use.
 
     Raises:
-        OutOfRangeError: a place is not within the tensor.
+        OutOfRangeError: an index is outside the tensor.
 
     >>> dy.cg().inputSparseTensor([0, 3], [5, 6], (2, 2)).npvalue()
     array([[5., 0.],

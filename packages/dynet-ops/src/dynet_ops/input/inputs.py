@@ -1,4 +1,4 @@
-"""Values from outside the graph: numbers, vectors and matrices."""
+"""Inputs: numbers, vectors and matrices."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dynet_core.parameter import parameter as parameter
 from dynet_core.record import graph_of
 from dynet_core.recorder import describe, function
 
-from .given import NUMBERS, add_input, enter, filled, flat, input_signature, numbers, real_array, stored
+from .arrays import NUMBERS, add_input, filled, flat, input_signature, numbers, real_array, register_input, stored
 
 
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
     Args:
-        v: numbers, or an array of one dimension; none give a vector of size 0, of which sums are 0.
+        v: numbers, or an array of one dimension. It may be empty; sums of an empty vector are 0.
         device: "CPU" or the device in use.
 
     >>> inputVector([1, 2, 3]).value()
@@ -73,7 +73,7 @@ scalarInput = describe(_scalar, scalarInput)
 
 
 def vecInput(dim: Index, device: str = "") -> Expression:
-    """A vector of `dim` zeros, to be given values by `set`.
+    """A vector of `dim` zeros. `set` gives it other values.
 
     Args:
         dim: the size.
@@ -91,7 +91,7 @@ def vecInput(dim: Index, device: str = "") -> Expression:
 
 
 def matInput(d1: Index, d2: Index) -> Expression:
-    """A matrix of zeros, to be given values by `set`, column by column.
+    """A matrix of zeros. `set` gives it other values, column by column.
 
     >>> x = matInput(2, 2)
     >>> x.set([1, 2, 3, 4])
@@ -125,7 +125,7 @@ def to_device(e: Expression, device_str: str) -> Expression:
         device_str: "CPU" or the device in use.
 
     Raises:
-        DeviceError: another device is named.
+        DeviceError: the device is another one.
 
     >>> to_device(inputVector([1, 2]), "CPU").value()
     [1.0, 2.0]
@@ -135,11 +135,11 @@ def to_device(e: Expression, device_str: str) -> Expression:
     return e
 
 
-enter(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
-vecInput = enter(
+register_input(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
+vecInput = register_input(
     vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130}, repeats=True
 )
-matInput = enter(
+matInput = register_input(
     matInput,
     lambda d1, d2: np.zeros((d1, d2, 1)),
     {"d1": 1, "d2": 1},
@@ -148,7 +148,7 @@ matInput = enter(
     {"d1": 33, "d2": 3},
     repeats=True,
 )
-enter(
+register_input(
     inputVector,
     lambda v: np.reshape(v, (-1, 1)),
     {"v": [1]},
@@ -156,7 +156,7 @@ enter(
     {"v": (4, 5)},
     {"v": NUMBERS},
 )
-enter(
+register_input(
     inputMatrix,
     lambda v, d: stored(v, d),
     {"v": [1], "d": (1, 1)},

@@ -1,4 +1,4 @@
-"""Values from outside the graph: tensors of any shape, and sparse ones."""
+"""Inputs: tensors of any shape, one-hot vectors and sparse tensors."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from dynet_core.parameter import parameter as parameter
 from dynet_core.recorder import describe, function
 from dynet_kernels.recorder.words import MOST_DIMS
 
-from .given import NUMBERS, add_input, checked_size, enter, filled, flat, input_signature, real_array, stored
+from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, real_array, register_input, stored
 
 
 def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
     """A tensor with the shape and values of an array or nested list.
 
     Args:
-        arr: an array, a nested list of numbers, or a list of arrays: then each is a batch element.
-        batched: the last axis is the batch.
+        arr: an array, a nested list of numbers, or a list of arrays, each of which is a batch element.
+        batched: whether the last axis is the batch.
         device: "CPU" or the device in use.
-        reusable_expr: accepted, and not needed: `set` gives any input other values.
+        reusable_expr: accepted and ignored: `set` works with every input.
 
     >>> inputTensor([[1, 2], [3, 4]]).dim()
     ((2, 2), 1)
@@ -62,15 +62,15 @@ inputTensor = describe(_tensor, inputTensor)
 
 
 def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
-    """A vector of d zeros with a one at place `idx`; for a list of places, a batch with a vector for each.
+    """A vector of size d that is 1 at index `idx` and 0 elsewhere; a batch of vectors for a list of indices.
 
     Args:
         d: the size.
-        idx: the place of the one, or a list of places.
+        idx: the index of the 1, or a list with an index for each batch element.
         device: "CPU" or the device in use.
 
     Raises:
-        OutOfRangeError: a place is not in 0..d-1.
+        OutOfRangeError: an index is not in 0..d-1.
 
     >>> one_hot(3, 1).value()
     [0.0, 1.0, 0.0]
@@ -95,18 +95,18 @@ def sparse_inputTensor(
     defval: Number = 0.0,
     device: str = "",
 ) -> Expression:
-    """A tensor given by the places and values of some of its elements; of several at one place the last counts.
+    """A tensor from the indices and values of some of its elements. If an index repeats, its last value counts.
 
     Args:
         idxs: a sequence of indices for each dimension, the batch included.
         values: as many numbers as there are indices in each sequence.
         shape: the dimensions, the batch included.
-        batched: the last axis is the batch.
+        batched: whether the last axis is the batch.
         defval: the value of all other elements.
         device: "CPU" or the device in use.
 
     Raises:
-        OutOfRangeError: an index is not inside the shape.
+        OutOfRangeError: an index is outside the shape.
 
     >>> sparse_inputTensor(([0, 1], [1, 2]), [5, 6], (2, 3)).npvalue()
     array([[0., 5., 0.],
@@ -142,11 +142,12 @@ def sparse_inputTensor(
 
 
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
-    """A tensor from numbers in the order in which they are stored: column by column, batch element by batch element.
+    """A tensor from numbers in memory order: column by column, batch element by batch element.
 
     Args:
         arr: an array of one dimension, or a list.
-        dim: the dimensions; without them, a vector.
+        dim: the dimensions. If None, the result is a vector.
+        batch_size: the batch size.
 
     >>> inputTensorTranspose(np.arange(6), (2, 3)).npvalue()
     array([[0., 2., 4.],
@@ -177,7 +178,7 @@ def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float 
     return _with_batch(array, batched)
 
 
-enter(
+register_input(
     inputTensor,
     _tensor_reference,
     {"arr": 2.5},
@@ -187,7 +188,7 @@ enter(
     {"arr": [NUMBERS.reshape(3, 10), -NUMBERS.reshape(3, 10)]},
     {"arr": NUMBERS.reshape(1, 5, 2, 3).T},
 )
-one_hot = enter(
+one_hot = register_input(
     one_hot,
     lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
     {"d": 1, "idx": 0},
@@ -196,7 +197,7 @@ one_hot = enter(
     {"d": 3, "idx": np.array([1])},
     repeats=True,
 )
-enter(
+register_input(
     sparse_inputTensor,
     _sparse_reference,
     {"idxs": ([0],), "values": [2.5], "shape": (1,)},
@@ -204,7 +205,7 @@ enter(
     {"idxs": ([0, 1, 2], [4, 0, 3]), "values": [1, -2.5, 3], "shape": (3, 5), "defval": -0.5},
     {"idxs": ([0, 0], [1, 2], [2, 0]), "values": [1, 2], "shape": (1, 3, 3), "batched": True},
 )
-enter(
+register_input(
     inputTensorTranspose,
     lambda arr, dim=None, batch_size=1: stored(arr, len(arr) // batch_size if dim is None else dim, batch_size),
     {"arr": [1]},

@@ -1,4 +1,4 @@
-"""Losses and distances that are not made of a softmax."""
+"""Distances, and losses without a softmax."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dynet_kernels.layout import NOWHERE, SELF
 from ..copying import repeat
 from ..kinds import BROADCAST, TWO, column_layout, columnwise, lined_up
 from ..layouts import broadcast, longest, matched
-from ..stated import add_rules
+from ..op_formulas import add_rules
 from ..with_number import LARGEST
 
 SMALLEST = 1.17549435e-38  # the smallest normal float32
 
 
 def checked_real(name: str, what: str, value) -> float:
-    """A finite number that a user gave."""
+    """Return an argument as a float; raise if it is not a finite number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: {what} must be a number, not {value!r:.40}")
     try:
@@ -47,7 +47,7 @@ def checked_real(name: str, what: str, value) -> float:
 
 @columnwise(whole=True, reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()))
 def l1_distance(x: Expression, y: Expression) -> Expression:
-    """The distance along the axes, z = sum over i of |x_i - y_i|; where elements are equal, their gradient is 0.
+    """The L1 distance, z = sum over i of |x_i - y_i|. Where elements are equal, the gradient is 0.
 
     >>> l1_distance(inputVector([1, 2]), inputVector([3, 1])).value()
     3.0
@@ -64,7 +64,7 @@ add_rules(
     "huber_distance",
     ("x", "y", "c"),
     Formula.of(lambda x, y, c: f.sum(_huber(x, y, c))),
-    {  # a difference that is cut off takes fewer steps than the derivatives of both branches
+    {  # a clipped difference is cheaper than the derivatives of both branches
         "x": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))),
         "y": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))),
     },
@@ -100,7 +100,7 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
 
     Args:
         x, y: of the same dimensions.
-        c: where squares go over into lines, above 0.
+        c: the difference beyond which the loss is linear, above 0.
 
     Source: Huber, "Robust estimation of a location parameter", 1964.
 
@@ -128,7 +128,7 @@ huber_distance = register(
 
 
 def _at_least_smallest(x):
-    """x, or the smallest normal number in place of 0: its logarithm is finite."""
+    """Return x, or the smallest normal number in place of 0, so that the logarithm is finite."""
     return f.where(f.equal(x, 0), SMALLEST, x)
 
 
@@ -138,7 +138,7 @@ def _binary_log_loss_reference(x, y):
 
 @columnwise(
     whole=True,
-    gradients={  # of a probability of 0 as well, which the formula replaces
+    gradients={  # keeps the gradient at 0, where the formula replaces x by a constant
         "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
     },
     domain=(0.05, 0.95),
@@ -150,8 +150,8 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     A probability of exactly 0 counts as the smallest normal number, so that the loss stays finite.
 
     Args:
-        x: probabilities, say from `logistic`.
-        y: what they should have been, of the same dimensions.
+        x: probabilities, for example from `logistic`.
+        y: the true values or probabilities, of the same dimensions.
 
     >>> binary_log_loss(inputVector([0.5, 0.5]), inputVector([1, 0])).value()
     1.3862943649291992
@@ -167,7 +167,7 @@ add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_los
 
 @functools.cache
 def _rank_signature(*dims: Dim) -> Signature | None:
-    """None if the operands must be repeated to the full shape first."""
+    """Return the signature; None if the operands must be repeated to the full shape first."""
     layout = column_layout("pairwise_rank_loss", dims)
     if layout is None or layout[0](("x", "y")):
         return None
@@ -186,7 +186,7 @@ def _rank_signature(*dims: Dim) -> Signature | None:
 
 
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
-    """How far each x fails to exceed its y by a margin, z_i = max(0, m - x_i + y_i); sizes of 1 are broadcast.
+    """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); sizes of 1 are broadcast.
 
     Args:
         x: scores that should be high.
@@ -227,7 +227,7 @@ add_rules(
 
 @functools.cache
 def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """A rate for each batch element, and one count for all or one for each."""
+    """Return the signature for a rate per batch element, and one count for all or one for each."""
     batch, columns = dim.batch, counts
     size = batch if counts == 1 else 1
     step = int(counts > 1)
@@ -254,8 +254,8 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
 
     Args:
         x: the logarithm of the distribution's rate, a single number.
-        y: the count, for every batch element, or a list of one for each; at least 0. A count that is not whole, say
-            an expected one, takes the gamma function of y + 1 in place of y!.
+        y: the count, at least 0: one for all batch elements, or a list with one for each. If a count is not a whole
+            number, y! is the gamma function of y + 1.
 
     >>> poisson_loss(scalarInput(0), 2).value()
     1.6931471824645996

@@ -1,4 +1,4 @@
-"""Hinge losses: the right choice must win by a margin."""
+"""Hinge losses: the score of the right choice must exceed the others by a margin."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _excess(x, picked, m):
-    """How far a score violates the margin. For the right choice itself this is exactly m, which is taken off again."""
+    """Return how far a score violates the margin. For the right choice it is m, which the sum subtracts again."""
     return x - picked + m
 
 
@@ -57,7 +57,15 @@ KERNELS.add(
 
 @functools.cache
 def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int) -> Signature:
-    """Columns of scores, `shared`: the same for all choices; one choice for all columns or one for each."""
+    """Return the signature for columns of scores.
+
+    Args:
+        result: the Dim of the result.
+        size: the number of scores in a column.
+        columns: the number of columns.
+        shared: whether all columns are the same scores.
+        choices: the number of right choices: 1 for all columns, or one for each.
+    """
     stride = 0 if shared else size
     return Signature(
         result,
@@ -93,15 +101,15 @@ def _scores(name: str, x: Expression) -> Dim:
 
 
 def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
-    """The loss of scores not below the right one by a margin, y = sum over i != v of max(0, x_i - x_v + m).
+    """The hinge loss of scores, y = sum over i != v of max(0, x_i - x_v + m).
 
     Args:
         x: scores, a vector, with any batch size.
-        v: the right choice, for every batch element; a list of them is taken as by `hinge_batch`.
+        v: the index of the right choice in all batch elements, or a list as in `hinge_batch`.
         m: the margin.
 
     Raises:
-        OutOfRangeError: v is no index of x.
+        OutOfRangeError: v is not an index of x.
 
     >>> hinge(inputVector([1, 3, 0.5]), 0).value()
     3.5
@@ -114,7 +122,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
 
 
 def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
-    """The same with a right choice for each batch element; the result has their losses one by one.
+    """The same as `hinge`, with a right choice for each batch element. The result is a batch of losses.
 
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]], dtype=float32)
@@ -134,7 +142,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
 
     Args:
         x: scores, a matrix, with any batch size.
-        v: the right choice in each column (row), for every batch element; or a list of such lists, one for each.
+        v: the right choice in each column (row), for all batch elements; or one such list for each batch element.
         d: 0 for columns, 1 for rows.
         m: the margin.
 

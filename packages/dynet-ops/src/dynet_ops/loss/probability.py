@@ -1,4 +1,4 @@
-"""Softmax, its logarithm, and the losses made of them."""
+"""Softmax, its logarithm, and the negative log likelihood."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
-from ..axes import add_across, around, column_signature
+from ..axes import add_across, before_along_after, column_signature
 from ..copying import repeat
 from ..input.tensors import inputTensor
 from ..kinds import columnwise
@@ -35,12 +35,12 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},  # the largest, which the formula subtracts, cancels out
+    gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},  # the maximum cancels in the gradient
     called="softmax",
     reference=_softmax_reference,
 )
 def column_softmax(x: Expression) -> Expression:
-    """Softmax of each column: softmax for d = 0."""
+    """Softmax of each column: softmax with d = 0."""
     e = f.exp(x - f.max(x))
     return e * (1 / f.sum(e))
 
@@ -53,7 +53,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
 
     Args:
         x: scores.
-        d: the dimension; 0 is that of columns.
+        d: the dimension; 0 applies softmax to each column.
 
     >>> softmax(inputVector([0, 0])).value()
     [0.5, 0.5]
@@ -65,7 +65,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
         return column_softmax(x)
     d = checked_dimension("softmax", d, checked_expression("softmax", x).type)
     dim = x.type.plain
-    signature = column_signature("column_softmax", dim, *around(dim, d), reduces=False)
+    signature = column_signature("column_softmax", dim, *before_along_after(dim, d), reduces=False)
     return append(graph_of("softmax", (x,)), signature, [x.at])
 
 
@@ -84,7 +84,7 @@ softmax = register(
 
 
 def _unless_left_out(y, value):
-    """A value that is 0 for an element of -inf: it is left out of the softmax, whatever its gradient is."""
+    """Return the value, or 0 where y is -inf: these elements are left out of the softmax."""
     return f.where(y < -LARGEST, 0, value)
 
 
@@ -98,7 +98,7 @@ def _log_softmax_gradient(y, dy):
     reference=lambda x: np.log(_softmax_reference(x)),
 )
 def column_log_softmax(x: Expression) -> Expression:
-    """The logarithm of the softmax of each column: log_softmax without restriction."""
+    """The logarithm of the softmax of each column: log_softmax without `restrict`."""
     peak = f.max(x)
     return x - peak - f.log(f.sum(f.exp(x - peak)))
 
@@ -108,7 +108,7 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
 
     Args:
         x: scores.
-        restrict: the numbers of the elements that take part; the others are -inf. All if None.
+        restrict: the indices of the elements that take part; the others are -inf. None means all.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931], dtype=float32)
@@ -171,14 +171,14 @@ def _signature(dim: Dim, many: bool) -> Signature:
 
 
 def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
-    """The loss of choosing among scores: y = -log softmax(x)_v.
+    """The negative log likelihood of a choice, y = -log softmax(x)_v.
 
     Args:
         x: scores, a vector, with any batch size.
-        v: the right choice, for every batch element; a list of them is taken as by `pickneglogsoftmax_batch`.
+        v: the index of the right choice in all batch elements, or a list as in `pickneglogsoftmax_batch`.
 
     Raises:
-        OutOfRangeError: v is no index of x.
+        OutOfRangeError: v is not an index of x.
 
     >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
     0.6931471824645996
@@ -200,7 +200,7 @@ pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
 
 
 def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
-    """The same with a right choice for each batch element; the result has their losses one by one.
+    """The same as `pickneglogsoftmax`, with a right choice for each batch element. The result is a batch of losses.
 
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]], dtype=float32)

@@ -1,4 +1,4 @@
-"""Projections of scores onto probabilities, some of which are exactly 0 or at a bound."""
+"""Sparsemax and constrained softmax: probabilities, some of which are exactly 0 or at a bound."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _sparsemax_reference(x):
     ],
 )
 def sparsemax(x: Expression) -> Expression:
-    """The nearest probabilities to the scores of each column, y_i = max(0, x_i - t), with t such that their sum is 1.
+    """The probabilities nearest to the scores of each column: y_i = max(0, x_i - t), with t so that the sum is 1.
 
     Source: Martins and Astudillo, "From softmax to sparsemax", 2016.
 
@@ -82,7 +82,7 @@ _VIEWS = ("z", "x", "y")
 
 
 def _expected(z, y, dz):
-    """The mean gradient of the elements below their bounds; 0 if there is nothing left for them."""
+    """Return the mean gradient of elements below their bounds, weighted by z; 0 if these have no mass."""
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
 
@@ -150,7 +150,7 @@ def _constrained_reference(x, y):
 def constrained_softmax(x: Expression, y: Expression) -> Expression:
     """Softmax of each column whose probabilities stay within upper bounds.
 
-    z_i = min(y_i, exp(x_i) / s), with s such that their sum is 1. Bounds that sum up to less are all reached.
+    z_i = min(y_i, exp(x_i) / s), with s so that the sum is 1. If the sum of the bounds is less than 1, z is y.
 
     Args:
         x: scores.

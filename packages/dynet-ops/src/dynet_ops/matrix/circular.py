@@ -22,10 +22,10 @@ _RESULT, _TWICE, _U, _V = range(4)
 
 
 def _signature(name: str, dims, step: int) -> Signature:
-    """z_k = sum over i of u_i v_(k + step i).
+    """Return the signature of z_k = sum over i of u_i v_(k + step i mod d).
 
-    v stands twice in a row beside the result, and so does the result's gradient beside it, so that no index needs to
-    be wrapped round.
+    The node also stores two copies of v, one behind the other, so that kernels need not wrap indices. The backward
+    pass does the same with the gradient of the result.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:

@@ -1,4 +1,4 @@
-"""Contractions of tensors of three dimensions with vectors."""
+"""Contractions of three-dimensional tensors with vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul,
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """z = b + x y, where x is a matrix with a row for each i, j; a column for each batch element."""
+    """Return the signature of z = b + x y, where x is a matrix with a row for each (i, j)."""
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims)}")
@@ -121,7 +121,7 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
 
 
 def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
-    """A contraction, then a product; whatever does not fit is said before the first is recorded."""
+    """Record a contraction, then a product. Check all shapes before recording anything."""
     graph_of(name, (x, y, z, *bias))
     dims = [operand.type for operand in (x, y, z, *bias)]
     tensor = dims[0].dims

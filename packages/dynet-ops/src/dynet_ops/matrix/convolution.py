@@ -1,7 +1,7 @@
 """Convolutions and pooling over images and sentences.
 
-An image is (height, width, channels). A convolution lays out what its filters see, one row for each place, and
-multiplies that matrix with the filters, each of which is a column of numbers.
+An image is (height, width, channels). A convolution copies the window at each position into a row of a matrix, and
+multiplies this matrix by the filters, each of which is a column.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b"
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """How many places a window has along one dimension, and how far the first begins before the image."""
+    """Return the number of window positions along a dimension, and the padding before the image."""
     if is_valid:
         return -(-(size - window + 1) // stride), 0
     places = -(-size // stride)
@@ -46,7 +46,7 @@ def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, i
 
 @functools.cache
 def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool) -> tuple[int, ...]:
-    """A window over an image, as kernels want it; see dynet_kernels.kernels.WINDOW."""
+    """Return the parameters of a window over an image; see dynet_kernels.kernels.WINDOW."""
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
@@ -56,7 +56,7 @@ def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int
 
 
 def _image(name: str, x: Expression) -> Dim:
-    """The shape of an image that a user gave; a matrix has one channel."""
+    """Return the Dim of an image; raise ShapeError if it has other than 2 or 3 dimensions. A matrix has one channel."""
     dim = checked_expression(name, x).type.plain
     if not 2 <= len(dim.dims) <= 3:
         raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
@@ -68,7 +68,7 @@ def _image(name: str, x: Expression) -> Dim:
 
 @functools.cache
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """What the filters see: a row for each place, a column for each number of a filter."""
+    """Return the signature of the matrix of windows: a row per position, a column per element of a filter."""
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
     if (window_height, window_width, *steps) == (1, 1, 1, 1):
@@ -86,7 +86,7 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """y = windows filters + bias: a column for each filter and batch element."""
+    """Return the signature of y = windows * filters + bias. It has a column per filter and batch element."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
     filters = dims[0].dims[3]
@@ -143,14 +143,14 @@ def _convolution(
 def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters, y_ijc = sum over a, b, k of x_(i s0 + a)(j s1 + b)k f_abkc.
 
-    With is_valid, filters stay within the image: y is ceil((height - filter height + 1) / s0) high. Otherwise it is
-    ceil(height / s0) high, and the image is seen with p = max((height of y - 1) s0 + filter height - height, 0) rows
-    of zeros around it, floor(p / 2) of them above. The same holds for widths.
+    With is_valid, filters stay within the image: the height of y is ceil((height - filter height + 1) / s0). Otherwise
+    it is ceil(height / s0), and the image is padded with p = max((height of y - 1) s0 + filter height - height, 0) rows
+    of zeros, floor(p / 2) of them above. The same holds for widths.
 
     Args:
         x: images of dimensions (height, width, channels); a matrix has one channel.
         f: filters of dimensions (height, width, channels, filters).
-        stride: s0 and s1, by how many rows and columns neighbouring places of a filter differ.
+        stride: s0 and s1, the steps of a filter in rows and columns.
         is_valid: whether filters stay within the image.
 
     Returns:
@@ -165,13 +165,13 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
 
 
 def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
-    """The convolution of images with filters, as conv2d computes it, with a number added for each filter.
+    """The convolution of images with filters plus a bias, y_ijc = conv2d(x, f)_ijc + b_c.
 
     Args:
         x: images of dimensions (height, width, channels); a matrix has one channel.
         f: filters of dimensions (height, width, channels, filters).
         b: a bias for each filter, of dimensions (filters,).
-        stride: by how many rows and columns neighbouring places of a filter differ.
+        stride: the steps of a filter in rows and columns.
         is_valid: whether filters stay within the image.
 
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
@@ -183,7 +183,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _padded(x, window, stride, is_valid, value):
-    """An image with what stands around it, and how many places a window has."""
+    """Return the padded image, and the number of window positions in each dimension."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     places, widths = [], [(0, 0)] * 3
     for d in range(2):
@@ -237,7 +237,7 @@ conv2d_bias = register(
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """The largest number of each window, and in the same memory where each stands."""
+    """Return the signature of the largest element of each window. The node also stores its index."""
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,
@@ -256,14 +256,14 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 
 def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
-    """The largest number in each place of a window over images; the first of equals gets the gradient.
+    """The largest element of each window over images. The first of equal elements gets the gradient.
 
-    Places are those of conv2d; with is_valid=False, what lies outside of the image does not count.
+    Windows have the same positions as in conv2d. With is_valid=False, the padding does not count.
 
     Args:
         x: images of dimensions (height, width, channels) or (height, width).
         ksize: height and width of the window.
-        stride: by how many rows and columns neighbouring places differ.
+        stride: the steps of the window in rows and columns.
         is_valid: whether the window stays within the image.
 
     >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
@@ -310,7 +310,7 @@ maxpooling2d = register(
 
 @by_plain_dims
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """A column for each place: what the filters see there stands together in x already."""
+    """Return the signature, with a column per position. The columns under a filter are contiguous in x: no copy."""
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
     if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:
@@ -339,7 +339,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
             Step("clear", (filters,)),
             Step("product.dx", (inner, filters, value_of(y_at), value_of(z), value_of(x_at), group)),
         ],
-        backward=[  # neighbouring places overlap in x, so that their gradients are added one by one
+        backward=[  # windows overlap in x, so their gradients are added one by one
             Step(
                 "product",
                 (inner, filters, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),
@@ -379,7 +379,7 @@ def _filter1d_reference(x, y):
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:
     """The convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.
 
-    Filters stay within x: of n columns, filters of width w make n - w + 1.
+    Filters stay within x: for n columns and filters of width w, the result has n - w + 1 columns.
 
     Args:
         x: a matrix of dimensions (rows, n).

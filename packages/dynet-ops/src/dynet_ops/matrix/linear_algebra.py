@@ -20,7 +20,7 @@ from ..kinds import by_plain_dims, op
 from ..layouts import is_matrix, matched
 from .products import as_matrix, gradient_of, value_of
 
-WORK = 3  # numbers for each row that inverting needs
+WORK = 3  # floats of scratch memory per row for inversion
 
 KERNELS.add("invert", Invert())
 KERNELS.add(
@@ -30,7 +30,7 @@ KERNELS.add(
 
 
 def _log_of_product(pivots):
-    """NaN where a product that is not 0 has an odd number of negative factors."""
+    """Return the logarithm of the product of pivots: NaN if it is negative, -inf if it is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
@@ -51,7 +51,7 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Square matrices (the batch last) made well-conditioned, of positive determinant, with pivots off the diagonal."""
+    """Make square matrices (batch last) well-conditioned, with positive determinant and pivots off the diagonal."""
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
     matrices = matrices[::-1].copy()
@@ -62,7 +62,7 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 
 @by_plain_dims
 def _inverse_signature(dim: Dim) -> Signature:
-    """A column is one of a matrix."""
+    """Return the signature of the inverse. Its columns are the columns of the matrix."""
     n, batch = _order("inverse", dim), dim.batch
     y, x, change = range(3)
     return Signature(
@@ -107,7 +107,7 @@ _SQUARE = [
 def inverse(x: Expression) -> Expression:
     """The inverse of a square matrix, by elimination with partial pivoting.
 
-    The inverse of a singular matrix has numbers that are infinite or NaN.
+    The inverse of a singular matrix has elements that are infinite or NaN.
 
     >>> inverse(inputTensor([[1, 2], [3, 4]])).npvalue().round(4)
     array([[-2. ,  1. ],
@@ -118,7 +118,7 @@ def inverse(x: Expression) -> Expression:
 
 @by_plain_dims
 def _logdet_signature(dim: Dim) -> Signature:
-    """The transposed inverse, which is the gradient, stands behind the result."""
+    """Return the signature of logdet. The node also stores the transposed inverse, which is the gradient."""
     n, batch = _order("logdet", dim), dim.batch
     y, x, inverse, pivots = range(4)
     transposed = copy_parameters(value_of(inverse), value_of(x), collapsed([(n, 1, n), (n, n, 1)]))

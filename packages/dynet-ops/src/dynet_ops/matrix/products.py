@@ -17,26 +17,26 @@ from ..kinds import op
 from ..layouts import as_last, column_view, is_matrix, of_rank, shortest
 from ..operands import listed
 
-Y, NOTHING, SHARED = 0, -1, 0  # roles and the group of product kernels
+Y, NOTHING, SHARED = 0, -1, 0  # Y, NOTHING: roles; SHARED: the group if all columns share a matrix
 
 
 def value_of(view: int) -> int:
-    """The role of a view's values."""
+    """Return the role of the values of a view."""
     return 2 * view
 
 
 def gradient_of(view: int) -> int:
-    """The role of a view's gradients."""
+    """Return the role of the gradient of a view."""
     return 2 * view + 1
 
 
 def is_shared(matrix: Dim) -> bool:
-    """Whether a signature with this matrix means one matrix: then its gradient can wait for all columns."""
+    """Whether a signature with this Dim always has the same matrix, so that its gradient can wait for all columns."""
     return matrix.plain is not matrix
 
 
 def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
-    """Rows and columns of something that is at most a matrix, trailing 1s aside."""
+    """Return rows and columns; raise ShapeError if there are more dimensions, other than trailing 1s."""
     if not is_matrix(dim):
         raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
     return dim.rows, dim.columns
@@ -52,9 +52,15 @@ def product_steps(
     operands: tuple[int, int],
     shape: tuple[int, int] | None = None,
 ):
-    """The steps of y = start + W x (views w, x, y; start is a role): forward, backward, deferred.
+    """Return the steps of y = start + W x: (forward step, backward steps, deferred steps).
 
-    `width` columns share one matrix, unless all of them do; `shape` is the matrix's, where that is not its Dim's.
+    Args:
+        matrix: the Dim of W.
+        w, x, y: the views of W, x and y.
+        start: the role of the start; NOTHING for 0.
+        width: the number of neighbouring columns that share a matrix, if not all do.
+        operands: the operands that W and x belong to.
+        shape: rows and columns of W, if not those of its Dim.
     """
     rows, inner = shape or (matrix.rows, matrix.columns)
     group = SHARED if is_shared(matrix) else width
@@ -73,7 +79,7 @@ def product_steps(
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
-    """y = b + W1 x1 + W2 x2 + ...: every product accumulates into y."""
+    """Return the signature of y = b + W1 x1 + W2 x2 + ... Every product accumulates into y."""
     first = int(has_bias)
     pairs = [(k, k + 1) for k in range(first, len(dims), 2)]
     shapes = []
@@ -134,7 +140,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """y = A x."""
+    """Return the signature of y = A x."""
     return affine_signature("*", (a, b), has_bias=False)
 
 
@@ -166,8 +172,8 @@ def matmul(a: Expression, b: Expression) -> Expression:
     ...
 
 
-def _of_affine(xs) -> Sequence[Expression]:
-    """The operands that a user gave, of which there must be an odd number."""
+def _affine_operands(xs) -> Sequence[Expression]:
+    """Return the operands of affine_transform as a list; raise ArgumentError if their number is even."""
     exprs = listed("affine_transform", xs)
     if len(exprs) % 2 == 0:
         raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")
@@ -177,7 +183,7 @@ def _of_affine(xs) -> Sequence[Expression]:
 _affine = many_operands(
     "affine_transform",
     lambda *dims: affine_signature("affine_transform", dims, has_bias=True),
-    _of_affine,
+    _affine_operands,
     lambda exprs: exprs[0] if len(exprs) == 1 else None,
 )
 
@@ -190,10 +196,10 @@ def affine_transform(exprs: Iterable[Expression]) -> Expression:
             and a vector (n,) or matrix (n, k). A bias (m,) is added to every column.
 
     Returns:
-        A vector (m,), also of columns (n, 1), or a matrix (m, k).
+        A vector (m,), also if x is a column (n, 1), or a matrix (m, k).
 
     Raises:
-        ShapeError: shapes that do not fit, named.
+        ShapeError: the shapes do not fit.
 
     >>> W, x, b = inputTensor([[1, 2], [3, 4]]), inputVector([1, 1]), inputVector([10, 20])
     >>> affine_transform([b, W, x]).value()

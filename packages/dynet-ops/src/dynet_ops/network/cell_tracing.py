@@ -1,4 +1,4 @@
-"""Recurrent cells as their equations: from these follow products, rules, gradients, and where what is stored."""
+"""Turns the equations of a recurrent cell into a `Cell`: products, rules, gradients and memory."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.rule import Rule
 
 from .cells import PREVIOUS, Cell, Product, Weight
-from .equations import Stored, substituted, symbols, without
+from .equations import Stored, substituted, symbols, with_zeros
 
 
-def traced(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
-    """The cell of equations: of the input x, the state before and parameters, the new state.
+def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
+    """Return the cell that a function defines.
 
-    Parameters stand in sums of products, b + W @ x + U @ h, of which `split(sum, n)` makes n gates one under the other.
-    What such a sum adds up of x, the projection, has a bias b and one matrix W. All else works element by element.
+    The function gets the input x, the previous state and the parameters as symbols, and returns the new state.
+    Parameters occur only in sums of products, b + W @ x + U @ h, with one bias and one product of x. Such a sum is a
+    gate; `split(sum, n)` makes n gates of it, one below the other. All other operations work element by element.
 
     Args:
-        name: names kernels.
-        function: gives the new state as one value, or a tuple of values in the order of `state`.
+        name: the start of the names of the kernels.
+        function: returns the new state as one value, or as a tuple in the order of `state`.
+        state: the names of the values of the state.
 
     Raises:
-        TypeError: equations that are not of this form.
+        TypeError: the equations do not have this form.
     """
-    given, *names = inspect.signature(function).parameters
+    input_name, *names = inspect.signature(function).parameters
     weights = names[len(state) :]
     if tuple(names[: len(state)]) != tuple(state):
         raise TypeError(f"{name}: the parameters must be the input, the state {', '.join(state)}, and weights")
@@ -46,7 +48,7 @@ def traced(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cel
     parameters = {}
     for one in sums:
         rows = len(one.parts)
-        parameters |= {one.bias: Weight(rows, ""), one.inputs[0]: Weight(rows, given)}
+        parameters |= {one.bias: Weight(rows, ""), one.inputs[0]: Weight(rows, input_name)}
         parameters |= {weight: Weight(rows, "h") for weight, _ in one.products}
     cell = Cell(
         name,
@@ -65,14 +67,14 @@ def traced(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cel
 
 
 class _Input:
-    """x, which equations read by way of products only."""
+    """The input x. Equations may only multiply it by a weight."""
 
 
 _INPUT = _Input()
 
 
 class _Weight:
-    """A parameter: a matrix in `W @ x`, a bias in `b + W @ x`."""
+    """A parameter: the matrix in `W @ x`, or the bias in `b + W @ x`."""
 
     def __init__(self, name: str):
         self.name = name
@@ -94,7 +96,7 @@ _numbers = itertools.count()
 
 
 class Sum(Symbol):
-    """A sum of a bias and products. In equations that work by element it is the gate that it makes."""
+    """A sum of a bias and products. As a symbol in other equations, it is the gate with that value."""
 
     __slots__ = ("bias", "inputs", "parts", "products")
 
@@ -119,13 +121,13 @@ class Sum(Symbol):
         return other + self if isinstance(other, _Weight) else super().__add__(other)
 
     def check(self, name: str) -> None:
-        """Raise unless this can be computed: the projection is a bias and one product."""
+        """Raise TypeError unless the sum has a bias and exactly one product of x."""
         if not self.bias or len(self.inputs) != 1:
             raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
 
 
 class _Part(Symbol):
-    """One of the gates that a sum is split into."""
+    """One of the gates of a split sum."""
 
     __slots__ = ("of",)
 
@@ -135,12 +137,12 @@ class _Part(Symbol):
 
 
 def split(of: Any, parts: int) -> list[Any]:
-    """The gates that stand one under the other in a sum of products."""
+    """Split a sum of products into gates, which are one below the other in its rows."""
     return Sum(of.bias, of.inputs, of.products, parts).parts
 
 
 def _sums_beneath(symbols) -> list[Sum]:
-    """The sums that symbols are made of, those within products included."""
+    """Return the sums that occur in symbols, also inside products."""
     found: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:
@@ -153,7 +155,7 @@ def _sums_beneath(symbols) -> list[Sum]:
 
 
 class _Plan:
-    """The order of products and rules: what a product takes is computed by a rule before it."""
+    """Orders products and rules so that each operand of a product is computed by an earlier rule."""
 
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
         self.name, self.sums, self.gates = name, sums, gates
@@ -168,18 +170,18 @@ class _Plan:
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
 
     def reads_by_element(self, name: str) -> bool:
-        """Whether a formula reads a value."""
+        """Whether a formula reads this value, other than in a product."""
         return any(name in inputs_of(symbol) for symbol in self.defined.values())
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
-        """The steps of the cell, or of the first one of a sequence, where the state before is 0."""
+        """Return the steps of the cell, or of the start of a sequence, where the previous state is 0."""
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
-        defined = {name: found for name, x in self.defined.items() if (found := without(x, zeros)) is not None}
+        defined = {name: found for name, x in self.defined.items() if (found := with_zeros(x, zeros)) is not None}
         products = [
-            (number, Product(weight, self._named(x), self.gates[one.parts[0].arguments[0]]))
+            (number, Product(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
             for number, one in enumerate(self.sums)
             for weight, operand in one.products
-            if without(x := self.operands[id(operand)], zeros) is not None
+            if with_zeros(x := self.operands[id(operand)], zeros) is not None
         ]
         stored = Stored(defined, cell.gates)
         read = {name for symbol in defined.values() for name in inputs_of(symbol)}
@@ -214,11 +216,19 @@ class _Plan:
             steps.append(self._rule(cell, now, forward, backward, sets, first))
         return steps
 
-    def _named(self, x: Symbol) -> str:
+    def _name_of(self, x: Symbol) -> str:
         return x.arguments[0] if x.function == "input" else self.stored[repr(x)]
 
     def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
-        """The kernels of a rule, which `sets` some gradients and adds to the others."""
+        """Add the kernels of a rule, and return their name.
+
+        Args:
+            cell: the cell of the rule.
+            defines: the values that the rule computes.
+            forward, backward: the formulas of the rule and of its backward rule.
+            sets: the gradients that the backward rule overwrites. It adds to the others.
+            first: whether this is a rule for the start of a sequence.
+        """
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):
             views += cell.previous

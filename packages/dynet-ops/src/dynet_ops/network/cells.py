@@ -1,10 +1,10 @@
-"""Cells of networks: what a step of them is recorded as, one node for each layer.
+"""Recurrent cells: the signatures of their steps. A layer records one node per step.
 
-The record of a step has several parts. The first is the *projection*: what the cell needs of its inputs alone, b + W x
-for each gate. It does not wait for the step before, so the projections of all steps and sequences run as one product.
-A record may hold the inputs of many steps: the parts that follow are then these steps, one after the other. Each adds
-its recurrent products to the gates where they stand, in the projection's memory, and turns them into the new state.
-Only its own steps read a projection, so nobody sees that its values change.
+A record has several parts. The first is the *projection*, b + W x for each gate. It depends on the inputs only, not on
+the previous step, so the projections of all steps and sequences run as one product. The other parts are the steps; a
+record may hold the inputs of many. A step adds its recurrent products to the gates in place, in the memory of the
+projection, and computes the new state from them. Overwriting the projection is safe, because only its own steps read
+it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from dynet_kernels.rule import Rule
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
 
 Previous = int | tuple[tuple[int, int], ...]
-"""Where a record finds the state before it: in a node of its own kind with that batch size, or in an operand for each
-value, as (batch size, offset in floats); () at the beginning of a sequence."""
-PREVIOUS = "_prev"  # ends the names of the state before
+"""Where a record reads the previous state from.
+
+An int: from one node of the same kind, with that batch size. A tuple: from one operand per value of the state, as
+(batch size, offset in floats). (): from nowhere, at the start of a sequence.
+"""
+PREVIOUS = "_prev"  # suffix of the names of the previous state
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
-"""Whose gradient a step makes, by the source of a view that is no operand."""
+"""For views that are not operands: the `gradient_of` of steps that add to their gradient, by source."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +50,37 @@ class Product:
 
 @dataclass(frozen=True)
 class Weight:
-    """What a parameter of a cell is: its rows are those of some gates, its columns "h", x, or none: a bias."""
+    """The shape of a parameter: rows for `gates` gates, and columns "h" (hidden), the input, or "" for a bias."""
 
     gates: int
     columns: str
 
     def dims(self, inputs: int, hidden: int) -> tuple[int, ...]:
-        """The dimensions for so many inputs and a state of so many values."""
+        """Return the dimensions for an input of size `inputs` and a state of size `hidden`."""
         rows = self.gates * hidden
         return (rows,) if not self.columns else (rows, hidden if self.columns == "h" else inputs)
 
 
 @dataclass(eq=False)
 class Cell:
-    """A recurrent step: what it is made of, and what it does.
+    """A recurrent cell: its memory, its parameters and its steps.
 
-    A node of the cell holds its `state` and then its `scratch`, a projection its `gates`, in vectors of the hidden
-    size. Of the `parameters`, `pairs` are the biases and matrices of the projection, in turn, and `weights` what
-    recurs. The steps are products and names of rules; `first` are those of a sequence's beginning, which has no
-    previous state and needs only the weights of `first_weights`. `carries` says that the last value of the state goes
-    over into the next element by element: so does what trailing 1s it has. `reference` is the same in numpy: the new
-    state, one array or several, from those of the input, the state and the parameters.
+    All values are vectors of the hidden size.
+
+    Attributes:
+        name: the start of the names of its kernels.
+        state: the values of the state, such as h and c. They are at the start of a node's memory.
+        scratch: other values that a node stores, after the state.
+        gates: the values of a projection.
+        parameters: the shape of each parameter, in order.
+        pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
+        weights: the recurrent parameters.
+        following: the steps, as products and names of rules.
+        first: the steps at the start of a sequence, where there is no previous state.
+        first_weights: the recurrent parameters that `first` uses.
+        carries: whether the new state reads the last value of the previous state element by element. The state then
+            keeps the trailing 1s of that value.
+        reference: the cell in numpy: the new state, one array or several, from input, state and parameters.
     """
 
     name: str
@@ -85,16 +98,16 @@ class Cell:
 
     @property
     def previous(self) -> tuple[str, ...]:
-        """What formulas call the state before."""
+        """The names of the previous state in formulas."""
         return tuple(name + PREVIOUS for name in self.state)
 
     @property
     def gate_gradients(self) -> tuple[str, ...]:
-        """What formulas call the gradients of the gates."""
+        """The names of the gradients of the gates in formulas."""
         return tuple("d" + gate for gate in self.gates)
 
-    def sets_gates(self, steps: Sequence[str | Product]) -> bool:
-        """Whether steps set the gradient of every gate, and none reads a gate's value when its gradient is set."""
+    def sets_gate_gradients(self, steps: Sequence[str | Product]) -> bool:
+        """Whether backward rules set the gradient of every gate, and no rule reads a gate after its gradient is set."""
         known: set[str] = set()
         for step in reversed(steps):
             if isinstance(step, Product):
@@ -116,7 +129,7 @@ def add_rule(
     backward: Mapping[str, Callable | Formula] | None,
     **facts: tuple[str, ...],
 ) -> str:
-    """Add the kernels of a step that is stated as formulas of a part's first views, in their order."""
+    """Add the kernels of a rule and of its backward rule. `views` are the first views of the part, in order."""
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
         KERNELS.add(kernel + ".backward", Rule(views, backward))
@@ -133,7 +146,17 @@ def part_signature(
     each: bool = False,
     **facts,
 ) -> Signature:
-    """A part of a record that takes steps of a cell: products by the `weights` among its views, and rules."""
+    """Return the signature of a part of a record that runs steps of a cell.
+
+    Args:
+        name: the name of the op.
+        hidden: the size of the state.
+        batch: the batch size of the result.
+        views: the views that steps read and write, by name. Rules take the first ones, in order.
+        weights: the Dims of the views that are matrices of products.
+        steps: products and names of rules.
+        each: whether the part runs once for each of a variable number of operands.
+    """
     place = {name: number for number, name in enumerate(views)}
 
     def whose(view: str) -> int:
@@ -146,7 +169,7 @@ def part_signature(
             matrix, start = weights[step.weight], value_of(place[step.start or step.y])
             w, x, y = place[step.weight], place[step.x], place[step.y]
             operands = whose(step.weight), whose(step.x)
-            now, back, later = product_steps(matrix, w, x, y, start, sharing(matrix, batch), operands)
+            now, back, later = product_steps(matrix, w, x, y, start, columns_per_matrix(matrix, batch), operands)
             forward.append(now)
             backward = back + backward
             deferred += later
@@ -169,25 +192,28 @@ def part_signature(
 
 
 def weight_view(operand: int, dim: Dim, batch: int) -> View:
-    """The view of an operand that every column of a batch element shares."""
+    """Return the view of an operand whose batch elements are shared by the columns of that batch element."""
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
-def sharing(matrix: Dim, batch: int) -> int:
-    """How many neighbouring columns share a matrix."""
+def columns_per_matrix(matrix: Dim, batch: int) -> int:
+    """Return how many neighbouring columns share a matrix."""
     return 1 if matrix.batch > 1 else batch
 
 
 @functools.cache
 def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
-    """The part of a record that holds b + W x for each pair (b, W) of `dims`, one under the other; b alone without x.
+    """Return the part of a record that computes b + W x for each pair (b, W), one below the other; b alone without x.
 
-    The pairs are the record's first operands.
+    Args:
+        batch: the batch size of the result.
+        x: the view of the input; None if there is no input.
+        dims: the Dims of b, W, b, W, ..., which are the first operands of the record.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(matrix.rows for _, _, matrix in pairs)
     each = x is not None and x.source == EACH
-    inputs = 3 * len(pairs)  # views: result, bias and matrix of each pair, then the inputs
+    inputs = 3 * len(pairs)  # the views are (result, bias, matrix) of each pair, then the input
     views, forward, backward, deferred = [], [], [], []
     offset = 0
     for k, bias, matrix in pairs:
@@ -199,7 +225,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
         else:
             operands = k + 1, GRADIENT_OF.get(x.source, x.source)
             step, now, later = product_steps(
-                matrix, y + 2, inputs, y, value_of(y + 1), sharing(matrix, batch), operands
+                matrix, y + 2, inputs, y, value_of(y + 1), columns_per_matrix(matrix, batch), operands
             )
             forward.append(step)
             backward += now
@@ -226,15 +252,20 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
 
 
 def input_view(x: Dim, batch: int, source: int) -> View:
-    """The view of inputs of one shape."""
+    """Return the view of an input, or of each input if `source` is EACH."""
     return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
 
 
 @functools.cache
 def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pairs: int, *weights: Dim) -> Signature:
-    """A step of a cell; `previous` None: it follows another step of the same record.
+    """Return the part of a record that is one step of a cell.
 
-    The record's operands are pairs of the projection, the weights, the previous state, and the inputs.
+    The operands of the record are the pairs of the projection, the weights, the previous state and the inputs.
+
+    Args:
+        previous: where the previous state is; None if it is the step before in the same record.
+        pairs: the number of pairs of the projection.
+        weights: the Dims of the recurrent parameters.
     """
     names = cell.first_weights if previous == () else cell.weights
     steps = cell.first if previous == () else cell.following
@@ -262,13 +293,13 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
         dims,
         steps,
         size=len(cell.state + cell.scratch) * hidden * batch,
-        sets_first=cell.sets_gates(steps),
-        waits=(2 * pairs, state + states(previous)),
+        sets_first=cell.sets_gate_gradients(steps),
+        waits=(2 * pairs, state + state_operands(previous)),
     )
 
 
-def states(previous: Previous | None) -> int:
-    """How many operands hold the state before."""
+def state_operands(previous: Previous | None) -> int:
+    """Return the number of operands that hold the previous state."""
     if previous is None:
         return 0
     return 1 if isinstance(previous, int) else len(previous)
@@ -278,16 +309,16 @@ def states(previous: Previous | None) -> int:
 def sequence_signature(
     cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, pairs: int, *dims: Dim
 ) -> Signature:
-    """Steps of a cell, one for each input x. Their nodes are the places that follow that of the record.
+    """Return the signature of a record of steps of a cell, one for each input x.
 
-    The operands are `pairs` pairs b, W of the projection and the weights, whose Dims are `dims`, then the previous
-    state, and the inputs.
+    Each step has a node; their places follow the place of the record. The operands are `pairs` pairs b, W of the
+    projection and the weights, whose Dims are `dims`, then the previous state and the inputs.
     """
     inputs, weights = dims[: 2 * pairs], dims[2 * pairs :]
     return Signature(
         Dim.of((hidden,), batch),
         name=cell.name,
-        operands=len(dims) + states(previous),
+        operands=len(dims) + state_operands(previous),
         variadic=True,
         parts=[
             projection_part(batch, input_view(x, batch, EACH), *inputs),
@@ -306,7 +337,7 @@ def record_step(
     inputs: Sequence[Expression],
     weights: Sequence[Expression],
 ) -> Expression:
-    """One step of a cell on expressions; `inputs` are the pairs b, W of the projection."""
+    """Record one step of a cell; `inputs` are the pairs b, W of the projection."""
     operands = (x, *previous, *inputs, *weights)
     graph = graph_of(name, operands)
     dims = [operand.type for operand in operands]
@@ -323,9 +354,9 @@ def record_step(
     if not fits:
         raise ShapeError(f"{name}: shapes do not fit: operands are {described(dims)}")
     batches = tuple((state.type.batch, 0) for state in previous)
-    given = (*inputs, *weights)
+    parameters = (*inputs, *weights)
     signature = sequence_signature(
-        cell, hidden, batch, batches, x.type.plain, len(inputs) // 2, *[operand.type for operand in given]
+        cell, hidden, batch, batches, x.type.plain, len(inputs) // 2, *[operand.type for operand in parameters]
     )
-    operands = [operand.at for operand in (*given, *previous, x)]
+    operands = [operand.at for operand in (*parameters, *previous, x)]
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)

@@ -1,7 +1,7 @@
-"""What follows from equations: what is stored of them, and their gradients.
+"""Derives forward and backward rules from equations.
 
-A *gate* is an input of equations that stands in memory which its activation then takes: logistic(z) where z was. So a
-backward rule finds activations, and makes the gradients of what was there before.
+A *gate* is an input whose memory the forward rule overwrites with its activation, such as logistic(z) in place of z.
+The backward rule reads the activations, and computes the gradients of the values before activation.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
 from dynet_kernels.simplification import Simplifier
 
 Equations = dict[str, Symbol]
-"""What is defined, by name."""
+"""The formula of each value that equations define, by name."""
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """What equations read, by name."""
+    """Return input symbols with these names."""
     return [Symbol("input", name) for name in names]
 
 
 def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """The formulas of a forward and of a backward rule.
+    """Return the formulas of the forward rule and of the backward rule.
 
-    The forward rule sets what the equations define, and each gate that they read to its activation. The backward rule
-    makes the gradients of all that they read, of those of what they define.
+    The forward rule sets the values that the equations define, and overwrites each gate they read by its activation.
+    The backward rule computes the gradients of all inputs from the gradients of the defined values.
     """
     stored = Stored(equations, gates)
     names = {name for name, _ in stored.order}
@@ -33,9 +33,9 @@ def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[d
 
 
 class Stored:
-    """The values that rules leave in memory: what equations define, and the activations of gates.
+    """The values that forward rules store: those that the equations define, and the activations of gates.
 
-    `order` has their names and formulas, each after those that it is made of.
+    `order` has their names and formulas. A formula comes after those that it contains.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
@@ -51,9 +51,10 @@ class Stored:
         self.order = sorted(stored.items(), key=lambda pair: place[id(pair[1])])
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
-        """The largest part of the equations that follows from a gate alone, and through which all of its uses go.
+        """Return the activation of a gate: the largest formula of the gate alone that can replace it in memory.
 
-        Its derivative must follow from its own value. It is the gate itself where there is no such part.
+        All uses of the gate must go through this formula, and its derivative must be a function of its own value. If
+        there is no such formula, return the gate itself.
         """
         roots = {id(symbol) for symbol in self.equations.values()}
         node = found = self._input(gate)
@@ -66,23 +67,24 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """The gradient of a gate, of that of its activation, "d" + the gate, and of "value", the activation."""
+        """Return the gradient of a gate, as a formula of its activation ("value") and the gradient of that."""
         chain = Chain(self.simplifier, {gate})
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
     def forward(self, names: Collection[str]) -> dict[str, Formula]:
-        """What a rule sets that makes some of the values; it reads the others."""
+        """Return the formulas of the forward rule of the values `names`. It reads the other stored values."""
         inner = {id(symbol) for name, symbol in self.order if name in names}
         found = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
 
     def backward(self, names: Collection[str], shared: Collection[str] = ()) -> dict[str, Formula]:
-        """The gradients that a rule makes of those of the values that it has made, by "d" and a name.
+        """Return the formulas of the backward rule of the values `names`, by "d" + name.
 
         Args:
-            names: these values.
-            shared: the gates among them whose activations later rules read, too, and have made a gradient of.
+            names: the values that the forward rule computes.
+            shared: the gates among them whose activations are also read by later rules. These have already written a
+                gradient of the activation.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
@@ -105,7 +107,7 @@ class Stored:
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def gates_of(self, names: Iterable[str]) -> set[str]:
-        """The gates whose activations some values are made of."""
+        """Return the gates whose activations occur in the formulas of these values."""
         symbols = [self.equations[name] for name in names]
         within = {id(symbol) for symbol in _all_beneath(symbols)}
         return {gate for gate, symbol in self.activations.items() if id(symbol) in within}
@@ -114,7 +116,7 @@ class Stored:
         return self.simplifier(Symbol("input", name))
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """A formula that reads stored values by their names, but for those of some ids."""
+        """Return `symbol` with stored values in place of their formulas, except for formulas with an id in `inner`."""
         if id(symbol) not in inner and id(symbol) in self.names:
             return self._input(self.names[id(symbol)])
         if symbol.function in ("input", "constant"):
@@ -123,7 +125,7 @@ class Stored:
 
 
 def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
-    """Symbols and all that they are made of; arguments come before what is made of them."""
+    """Return symbols and all their arguments, direct and indirect. Arguments come first."""
     found: dict[int, Symbol] = {}
     for symbol in symbols:
         found |= {key: one for key, one in beneath(symbol).items() if key not in found}
@@ -131,7 +133,7 @@ def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
 
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
-    """A formula with other symbols for some inputs, by name."""
+    """Return a formula with some inputs, by name, replaced by other symbols."""
     if symbol.function == "constant":
         return symbol
     if symbol.function == "input":
@@ -139,13 +141,13 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
     return Symbol(symbol.function, *[substituted(argument, values) for argument in symbol.arguments])
 
 
-def without(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """What a formula comes to where some inputs are 0; None if that is 0."""
+def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
+    """Return a formula with some inputs set to 0 and simplified; None if the result is 0."""
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":
         return None if symbol.arguments[0] in zeros else symbol
-    arguments = [without(argument, zeros) for argument in symbol.arguments]
+    arguments = [with_zeros(argument, zeros) for argument in symbol.arguments]
     match symbol.function, arguments:
         case ("multiply", [None, _] | [_, None]) | ("divide", [None, _]) | ("negative", [None]):
             return None

@@ -1,4 +1,4 @@
-"""Normalisation of layers and of weights."""
+"""Layer normalisation and weight normalisation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ..elementwise.arithmetic import add, cmult
 from ..input.constants import ones, zeros
 from ..kinds import by_plain_dims, lined_up, op
 from ..layouts import broadcast, matched
-from ..stated import add_rules
+from ..op_formulas import add_rules
 
 _VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
-    """x with mean 0 and standard deviation 1; the sum of its squares before, that deviation, and its size."""
+    """Return x normalised to mean 0 and deviation 1, its sum of squared deviations, its deviation and its size."""
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
     squares = f.sum(spread * spread)
@@ -36,7 +36,7 @@ def _normal(x):
 
 
 def _unless_equal(squares, value):
-    """A value that is 0 where all elements are equal."""
+    """Return the value, or 0 if all elements of x are equal."""
     return f.where(f.equal(squares, 0), 0, value)
 
 
@@ -82,10 +82,10 @@ _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 
 
 def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    """x brought to mean 0 and standard deviation 1, then scaled by g and shifted by b.
+    """x normalised to mean 0 and standard deviation 1, then scaled by g and shifted by b.
 
     y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element.
-    Where all elements are equal, y is b, and no gradient goes to x and g.
+    If all elements are equal, y is b, and x and g get no gradient.
 
     Args:
         x, g, b: of the same dimensions; otherwise x is normalised, and g and b are broadcast as `cmult` and `+` do.
@@ -99,12 +99,12 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
         return _layer_norm((x, g, b))
     except ShapeError:
         if 0 in (x.type.total, g.type.total, b.type.total):
-            raise  # it names what has size 0
+            raise  # the error names the operand of size 0
         return _broadcast_layer_norm(x, g, b)
 
 
 def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    broadcast("layer_norm", [x.type, g.type, b.type])  # names the op where that is not possible either
+    broadcast("layer_norm", [x.type, g.type, b.type])  # raises an error that names this op
     normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
     return add(cmult(g, normal), b)
 
@@ -163,10 +163,10 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
     ],
 )
 def weight_norm(w: Expression, g: Expression) -> Expression:
-    """Weights brought to the norm g, y = g w / |w|.
+    """Weights scaled to the norm g, y = g w / |w|.
 
     Args:
-        w: weights; the norm is that of all of them.
+        w: weights. |w| is the norm over all dimensions.
         g: a single number.
 
     Source: Salimans and Kingma, "Weight normalization", 2016.

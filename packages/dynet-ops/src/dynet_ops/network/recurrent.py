@@ -1,4 +1,4 @@
-"""The cells of recurrent networks, as their equations; dynet_rnn builds networks of them."""
+"""The equations of recurrent cells, from which dynet_rnn builds networks."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, Shape, register
 from dynet_kernels.formula import logistic, tanh
 
-from .cell_tracing import split, traced
+from .cell_tracing import cell_of_equations, split
 from .cells import Cell, record_step
 
 CELLS: dict[str, Cell] = {}
-"""The cells by the names of their ops."""
+"""The cells, by the names of their ops."""
 
 
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Decorates the equations of a recurrent step: its record, its gradients and its tests follow.
+    """Define a recurrent step from a function of its equations. The record, gradients and tests are derived from it.
 
-    The parameters are the input, the values of the `state` before, and weights; the result is the new state, whose
-    first value is that of the op. What the equations may be says `cell_tracing.traced`.
+    The arguments of the function are the input, the previous state and the weights. It returns the new state, of which
+    the op records the first value. See `cell_of_equations` for the form of the equations.
 
     Args:
-        reference: the new state in numpy, for vectors.
+        state: the names of the values of the state.
+        reference: the same function in numpy, on vectors.
     """
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        found = CELLS[name] = traced(name.removesuffix("_step"), function, state)
+        found = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
         found.reference = reference
         after = 1 + len(state)
         places = {parameter: after + k for k, parameter in enumerate(found.parameters)}
@@ -51,7 +52,7 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
 
 def _samples(of: Cell) -> list[Sample]:
-    """Samples of an op: for sizes of input and state, and batch sizes of both."""
+    """Return samples of the op of a cell: sizes of input and state, and batch sizes of both."""
     sizes = [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
     samples = []
     for n, m, inputs, states in sizes:

@@ -1,8 +1,8 @@
-"""Cells of tree-structured networks: a node's state from its input and the states of its children.
+"""Cells of tree-structured networks: the state of a node from its input and the states of its children.
 
-A node of the tree is one record. Its first part is the projection, which waits for the input alone; further parts
-read the children, however many there are, and make the state. So nodes of one height run together, whatever their
-number of children, and the projections of all nodes do.
+A node of the tree is one record. Its first part is the projection, which depends on the input only, so the projections
+of all nodes run together. The other parts read the children and compute the state. The nodes of one height run
+together, even if they have different numbers of children.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
 from .cells import Product, add_rule, input_view, part_signature, projection_part
 from .equations import Equations, rules, symbols
 
-INPUT = 2  # the operands are b, W, the input (b again where there is none), then what recurs, then the children
-FIXED = 3  # how many of them come before what recurs
+# The operands are b, W, the input (b again if there is none), the recurrent weights, and the children.
+INPUT = 2
+FIXED = 3  # operands before the recurrent weights
 
 
 def _node(i, o, g, c_kept=0.0):
@@ -34,11 +35,11 @@ def _child(f, c_child):
 
 
 def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations], gates: str, **facts) -> str:
-    """Add the kernels of equations of some views."""
+    """Add the kernels of equations on some views, and return their name."""
     names = inspect.signature(equations).parameters.keys() & {*views}
     forward, backward = rules(equations(**dict(zip(names, symbols(*names)))), gates)
     if "fx" in views:
-        backward["dfx"] = backward["df"]  # f is fx plus a product
+        backward["dfx"] = backward["df"]  # f is fx plus a product, so it has the same gradient
     return add_rule(f"tree_lstm.{name}", views, forward, backward, **facts)
 
 
@@ -61,12 +62,13 @@ child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
 
 
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
-    """The views of a node's own state, and of the gates i, o, g."""
+    """Return the views of the state of a node, and of the gates i, o, g."""
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
     return views | {name: View(FIRST, k * hidden, gates * hidden) for k, name in enumerate("iog")}
 
 
-def _of_children(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
+def _child_states(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
+    """Return the views of h and c of each child."""
     stride = hidden if child_batch > 1 else 0
     return {f"{name}_child": View(EACH, k * hidden * child_batch, stride, period=batch) for k, name in enumerate("hc")}
 
@@ -83,7 +85,7 @@ def _leaf_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
-    """A node of a child-sum TreeLSTM; `child_batch` 0: a leaf."""
+    """Return the signature of a node of a child-sum TreeLSTM. `child_batch` is 0 for a leaf."""
     hidden = Uf.rows
     parts = [_projection(batch, x, b, W)]
     if child_batch:
@@ -101,9 +103,9 @@ def _summed_part(batch: int, child_batch: int, Uf: Dim) -> Signature:
     views = {
         "c_kept": View(SELF, hidden * batch, hidden, period=batch),
         "f": View(SELF, 2 * hidden * batch, hidden),
-        "c_child": _of_children(hidden, batch, child_batch)["c_child"],
+        "c_child": _child_states(hidden, batch, child_batch)["c_child"],
         "h_sum": View(SELF, 0, hidden, period=batch),
-        "h_child": _of_children(hidden, batch, child_batch)["h_child"],
+        "h_child": _child_states(hidden, batch, child_batch)["h_child"],
         "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
         "Uf": View(FIXED + 1),
     }
@@ -130,7 +132,7 @@ def _summing_part(batch: int, U: Dim) -> Signature:
 
 @functools.cache
 def nary_signature(batch: int, x: Dim | None, child_batch: int, children: int, b: Dim, W: Dim, *U: Dim) -> Signature:
-    """A node of an N-ary TreeLSTM with a number of children; N is how many matrices U there are."""
+    """Return the signature of a node of an N-ary TreeLSTM with `children` children. There are N matrices U."""
     hidden, gates = U[0].columns, 3 + len(U)
     parts = [_projection(batch, x, b, W)]
     if children:
@@ -165,7 +167,7 @@ def _children_part(hidden: int, batch: int, child_batch: int, gates: int) -> Sig
     views = {
         "c_kept": View(SELF, 0, hidden, period=batch),
         "f": View(FIRST, 3 * hidden, gates * hidden, period=batch, outer=hidden),
-        "c_child": _of_children(hidden, batch, child_batch)["c_child"],
+        "c_child": _child_states(hidden, batch, child_batch)["c_child"],
     }
     return part_signature(
         "tree_lstm", hidden, batch, views, {}, [clear, child],
@@ -181,7 +183,7 @@ def _joining_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def widened_signature(hidden: int, batch: int) -> Signature:
-    """A state of batch size 1, once for each element of a batch."""
+    """Return the signature that repeats a state of batch size 1 for each element of a batch."""
     views = []
     for k in range(2):
         views += [View(SELF, k * hidden * batch, hidden), View(0, k * hidden)]

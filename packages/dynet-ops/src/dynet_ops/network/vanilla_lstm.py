@@ -1,6 +1,8 @@
-"""The parts of an LSTM step as ops of their own: gates, cell and output.
+"""The gates of an LSTM step as one op.
 
-With h the size of a state, gates are a vector of 4 h: input, forget, output and candidate, one under the other.
+The cell and the output are in `vanilla_lstm_state`.
+
+With h the size of a state, gates are a vector of size 4 h: input, forget, output and candidate, one below the other.
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 """
 
@@ -42,11 +44,11 @@ def _activations(zi: Symbol, zf: Symbol, zo: Symbol, zg: Symbol) -> Equations:
 _forward, _backward = rules(_activations(*symbols(*_SUMS)))
 KERNELS.add("vanilla_lstm_gates", Rule(_GATES + _SUMS, _forward))
 KERNELS.add("vanilla_lstm_gates.backward", Rule(_GATES + _SUMS, _backward))
-_B, _WX, _WH, _H, _X = range(5)  # operands; the inputs follow the last
+_B, _WX, _WH, _H, _X = range(5)  # operands; _X is the first of the inputs
 
 
 def _gates_signature(*dims: Dim) -> Signature:
-    """All products are added up behind the gates in the node's memory, then turned into them."""
+    """Return the signature of the gates. The sums before activation are stored after the gates in the node's memory."""
     name = "vanilla_lstm_gates"
     b, Wx, Wh, h, *xs = dims
     batch, hidden = common_batch(name, dims), h.rows
@@ -96,7 +98,7 @@ _gates = many_operands("vanilla_lstm_gates", _gates_signature)
 
 
 def _checked(name: str, b: Dim, Wx: Dim, Wh: Dim, h: Dim, xs: Sequence[Dim], masks: Sequence[Dim] = ()) -> None:
-    """Raise if shapes do not fit; the masks are for all inputs together, and for h."""
+    """Raise ShapeError if shapes do not fit. The masks are one for all inputs together, and one for h."""
     hidden, inputs = h.rows, sum(x.rows for x in xs)
     common_batch(name, (b, Wx, Wh, h, *xs, *masks))
     vectors = [(b, 4 * hidden), (h, hidden), *[(x, x.rows) for x in xs], *zip(masks, (inputs, hidden))]
@@ -120,7 +122,7 @@ def _record(
     weightnoise_std: Number,
     masks: tuple[Expression, ...] = (),
 ) -> Expression:
-    """Gates of inputs, state and weights b, Wx, Wh, with noise and dropout masks where they are asked for."""
+    """Record the gates of inputs, state and weights b, Wx, Wh, with noise and dropout masks if there are any."""
     graph_of(name, (*xs, h, *weights, *masks))
     deviation = checked_real(name, "weightnoise_std", weightnoise_std)
     if deviation < 0:
@@ -147,7 +149,7 @@ def vanilla_lstm_gates_concat(
     b: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The gates of an LSTM step whose input is the concatenation of several; nothing is concatenated for it.
+    """The gates of an LSTM step whose input is the concatenation of several expressions. Nothing is copied.
 
     Args:
         x_t: the inputs, vectors.
@@ -169,13 +171,13 @@ def vanilla_lstm_gates(
     i = logistic(z_1), f = logistic(z_2 + 1), o = logistic(z_3), g = tanh(z_4).
 
     Args:
-        x_t: the input, a vector of n.
-        h_tm1: the output of the step before, a vector of h.
+        x_t: the input, a vector of size n.
+        h_tm1: the previous output, a vector of size h.
         Wx, Wh, b: of dimensions (4 h, n), (4 h, h) and (4 h,).
         weightnoise_std: the standard deviation of the noise to add to the weights, for training; 0 for none.
 
     Returns:
-        i, f, o and g as one vector of 4 h.
+        i, f, o and g as one vector of size 4 h.
 
     >>> x, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> vanilla_lstm_gates(x, h, zeros((4, 1)), zeros((4, 1)), b).value()
@@ -194,7 +196,7 @@ def vanilla_lstm_gates_dropout_concat(
     dropout_mask_h: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The same as `vanilla_lstm_gates_concat` with the inputs and the state times dropout masks.
+    """The same as `vanilla_lstm_gates_concat`, with the inputs and the state multiplied by dropout masks.
 
     Args:
         x_t, h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates_concat`.
@@ -221,7 +223,7 @@ def vanilla_lstm_gates_dropout(
     dropout_mask_h: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The same as `vanilla_lstm_gates` with the input and the state times dropout masks of their sizes.
+    """The same as `vanilla_lstm_gates`, with the input and the state multiplied by dropout masks of their sizes.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
 
@@ -251,15 +253,15 @@ def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[in
     return shapes + [(dims[k], batch) for k, batch in enumerate(masks)]
 
 
-def _of_list(name: str, inputs_at_end: int, record):
-    """For the table: a list of operands with any number of inputs first."""
+def _from_list(name: str, inputs_at_end: int, record):
+    """Return `record` as a function of one list, for the table: the inputs, then the other operands."""
 
-    def of_list(operands):
+    def from_list(operands):
         xs, rest = operands[:-inputs_at_end], operands[-inputs_at_end:]
         return record(xs, *rest)
 
-    of_list.__name__ = name
-    return of_list
+    from_list.__name__ = name
+    return from_list
 
 
 vanilla_lstm_gates = register(
@@ -302,7 +304,7 @@ def _several(sizes: Sequence[int], hidden: int, batches: Sequence[int], masks: S
 
 
 register(
-    _of_list("vanilla_lstm_gates_concat", 4, vanilla_lstm_gates_concat),
+    _from_list("vanilla_lstm_gates_concat", 4, vanilla_lstm_gates_concat),
     reference=_concat_reference,
     samples=[
         _several([1], 1, (1, 1, 1, 1, 1)),
@@ -312,7 +314,7 @@ register(
     ],
 )
 register(
-    _of_list("vanilla_lstm_gates_dropout_concat", 6, vanilla_lstm_gates_dropout_concat),
+    _from_list("vanilla_lstm_gates_dropout_concat", 6, vanilla_lstm_gates_dropout_concat),
     reference=_dropout_concat_reference,
     samples=[
         _several([1], 1, (1, 1, 1, 1, 1), (1, 1)),

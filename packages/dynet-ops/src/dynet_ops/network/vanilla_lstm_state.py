@@ -1,4 +1,4 @@
-"""The cell and the output of an LSTM step as ops of their own, from its gates: see `vanilla_lstm`."""
+"""The cell and the output of an LSTM step as ops, computed from the gates of `vanilla_lstm`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CELL, _OUTPUT = ("y", "c", "i", "f", "g"), ("y", "c", "o")
 
 
 def _add_kernels(name: str, views: tuple[str, ...], equation: Callable[..., Symbol]) -> None:
-    """Add the kernels of y, of the gradient of c, and of those of the gates."""
+    """Add the kernels of y, of the gradient of c, and of the gradients of the gates."""
     forward, backward = rules({"y": equation(*symbols(*views[1:]))})
     gates = {target: formula for target, formula in backward.items() if target != "dc"}
     for suffix, outputs in (("", forward), (".dc", {"dc": backward["dc"]}), (".dgates", gates)):
@@ -36,8 +36,8 @@ _add_kernels("vanilla_lstm_c", _CELL, lambda c, i, forget, g: i * g + forget * c
 _add_kernels("vanilla_lstm_h", _OUTPUT, lambda c, o: o * f.tanh(c))
 
 
-def _of_cell_and_gates(name: str, parts: Sequence[int]):
-    """The recording function of an op of a cell and some of the gates."""
+def _cell_and_gates_op(name: str, parts: Sequence[int]):
+    """Return the recording function of an op on a cell and some of the gates: the indices in `parts`."""
 
     @by_plain_dims
     def signature_of(c: Dim, gates: Dim) -> Signature:
@@ -78,13 +78,13 @@ _CELL_SAMPLES = [
 ]
 
 
-@op(_of_cell_and_gates("vanilla_lstm_c", (0, 1, 3)), reference=_cell_reference, samples=_CELL_SAMPLES)
+@op(_cell_and_gates_op("vanilla_lstm_c", (0, 1, 3)), reference=_cell_reference, samples=_CELL_SAMPLES)
 def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
     """The cell of an LSTM step, c_t = i g + f c_tm1.
 
     Args:
-        c_tm1: the cell of the step before, a vector of h.
-        gates_t: i, f, o and g as `vanilla_lstm_gates` gives them.
+        c_tm1: the previous cell, a vector of size h.
+        gates_t: i, f, o and g as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_c(inputVector([2]), inputVector([0.5, 1, 0, 3])).value()
     3.5
@@ -93,7 +93,7 @@ def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
 
 
 @op(
-    _of_cell_and_gates("vanilla_lstm_h", (2,)),
+    _cell_and_gates_op("vanilla_lstm_h", (2,)),
     reference=lambda c, gates: np.split(gates, 4)[2] * np.tanh(c),
     samples=_CELL_SAMPLES,
 )
@@ -101,8 +101,8 @@ def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
     """The output of an LSTM step, h_t = o tanh(c_t).
 
     Args:
-        c_t: the cell, a vector of h.
-        gates_t: i, f, o and g as `vanilla_lstm_gates` gives them.
+        c_t: the cell, a vector of size h.
+        gates_t: i, f, o and g as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_h(inputVector([0]), inputVector([0.5, 1, 0, 3])).value()
     0.0

@@ -1,4 +1,7 @@
-"""Ops that draw random numbers while they run: the same for a seed, whatever runs beside them."""
+"""Random tensors and noise.
+
+The numbers are drawn in the forward pass. They depend on the seed and the key of the node, not on batching.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,13 @@ from ..with_number import finite
 
 
 def keyed(graph: Draft, *numbers: Number) -> list[int]:
-    """Where the key of a new random node and its numbers stand among the inputs."""
+    """Store a new random key and numbers as inputs of the graph, and return their places."""
     start = take_keyed(numbers)
     return [*range(start, start + len(KEY) + len(numbers))]
 
 
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
-    """The recording function of a random tensor: a formula of seed, count and two numbers a and b."""
+    """Return the recording function of a random tensor. Its formula reads seed, count and two numbers a and b."""
     KERNELS.add(name, Rule(("y", *KEY, "a", "b"), {"y": formula}, numbers=(*KEY, "a", "b")))
 
     @functools.cache
@@ -62,7 +65,7 @@ _bernoulli = _distribution(
 
 
 def _exponential(uniform):
-    """A number of the exponential distribution; of 0, which would be one in 2^24, half a step is taken instead."""
+    """Return an exponentially distributed number, from a uniform one. 0 (one in 2^24) is replaced by 2^-25."""
     return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
 
 
@@ -80,12 +83,12 @@ def _not_negative(name: str, argument: str, value: Number) -> float:
 
 
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
-    """A tensor of independent numbers of the normal distribution.
+    """A tensor of independent, normally distributed numbers.
 
     Args:
-        dim: its dimensions.
-        mean, stddev: of the distribution.
-        batch_size: each batch element gets numbers of its own.
+        dim: the dimensions.
+        mean, stddev: mean and standard deviation.
+        batch_size: the batch size. Each batch element has different numbers.
 
     Source: Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
 
@@ -97,7 +100,7 @@ def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_siz
 
 
 def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
-    """A tensor of independent numbers, all between `left` and `right` equally likely.
+    """A tensor of independent numbers, uniformly distributed between `left` and `right`.
 
     Raises:
         ArgumentError: left is larger than right.
@@ -128,7 +131,7 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
 
 
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
-    """A tensor of independent numbers of the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
+    """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
     >>> random_gumbel((2, 3), batch_size=4).dim()
     ((2, 3), 4)
@@ -137,8 +140,8 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
     return _gumbel(dim, batch_size, *numbers)
 
 
-def _enter(function: Function, value: Callable, *attributes: dict) -> Function:
-    """Enter a random tensor in the table, with attributes for which only one value is possible."""
+def _register(function: Function, value: Callable, *attributes: dict) -> Function:
+    """Register a random tensor. The attributes of its samples allow only one value, so that tests can check it."""
 
     def reference(dim, batch_size=1, **numbers):
         return np.full((*dim, batch_size), value(**numbers))
@@ -153,7 +156,7 @@ def _enter(function: Function, value: Callable, *attributes: dict) -> Function:
     )
 
 
-random_normal = _enter(
+random_normal = _register(
     random_normal,
     lambda mean, stddev: mean,
     {"dim": (1,), "mean": 2.0, "stddev": 0.0},
@@ -161,7 +164,7 @@ random_normal = _enter(
     {"dim": (5, 3), "mean": 0.3, "stddev": 0.0, "batch_size": 2},
     {"dim": (2, 1, 4), "mean": 1.0, "stddev": 0.0, "batch_size": 3},
 )
-random_uniform = _enter(
+random_uniform = _register(
     random_uniform,
     lambda left, right: left,
     {"dim": (1,), "left": 2.0, "right": 2.0},
@@ -169,7 +172,7 @@ random_uniform = _enter(
     {"dim": (5, 3), "left": 0.3, "right": 0.3, "batch_size": 2},
     {"dim": (2, 1, 4), "left": 1.0, "right": 1.0, "batch_size": 3},
 )
-random_bernoulli = _enter(
+random_bernoulli = _register(
     random_bernoulli,
     lambda p, scale=1.0: scale if p else 0.0,
     {"dim": (1,), "p": 1.0},
@@ -177,7 +180,7 @@ random_bernoulli = _enter(
     {"dim": (5, 3), "p": 0.0, "scale": 2.0, "batch_size": 2},
     {"dim": (2, 1, 4), "p": 1.0, "scale": 0.3, "batch_size": 3},
 )
-random_gumbel = _enter(
+random_gumbel = _register(
     random_gumbel,
     lambda mu, beta: mu,
     {"dim": (1,), "mu": 2.0, "beta": 0.0},
@@ -212,10 +215,11 @@ def _noise_signature(dim: Dim) -> Signature:
 
 
 def noise(x: Expression, stddev: Number) -> Expression:
-    """x plus independent numbers of the normal distribution with mean 0.
+    """x plus independent, normally distributed numbers with mean 0.
 
     Args:
-        stddev: their standard deviation.
+        x: any expression.
+        stddev: the standard deviation.
 
     >>> noise(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]

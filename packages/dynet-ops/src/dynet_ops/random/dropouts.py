@@ -1,4 +1,4 @@
-"""Dropout: of elements, of everything, along a dimension, of elements of the batch."""
+"""Dropout of single elements, of whole expressions, along a dimension, or of batch elements."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from dynet_kernels.formula import Formula, Symbol
 from dynet_kernels.layout import SELF
 
 from ..elementwise.arithmetic import cmult
+from ..op_formulas import add_rules
 from ..operands import checked_dimension, checked_expression
-from ..stated import add_rules
 from .draws import KEY, keyed, random_bernoulli
 
 
 def checked_probability(name: str, p: Number) -> float:
-    """A probability of dropping a value, in [0, 1)."""
+    """Return a dropout rate as a float; raise if it is not a number in [0, 1)."""
     if not isinstance(p, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
     number = float(p)
@@ -37,7 +37,7 @@ def checked_probability(name: str, p: Number) -> float:
 
 
 def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
-    """The recording function of dropout whose decisions are made by number `position` of each element."""
+    """Return the recording function of dropout. Elements with the same `position` share one random decision."""
     formula = Formula.of(lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale))
     numbers = (*KEY, "p", "scale")
     add_rules(name, ("x", *numbers), formula, gradients(formula, ["x"]), numbers=numbers)
@@ -76,7 +76,7 @@ _block_dropout = _dropping("block_dropout", f.origin)
 def dropout(x: Expression, p: Number) -> Expression:
     """Each element is set to zero with probability p; the others are scaled by 1 / (1 - p).
 
-    For training only: leave it out when the model is used.
+    Use it in training only.
 
     Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
 
@@ -100,7 +100,7 @@ dropout = register(
 
 
 def block_dropout(x: Expression, p: Number) -> Expression:
-    """All of x, its whole batch, is set to zero with probability p, else scaled by 1 / (1 - p).
+    """All of x, with its whole batch, is set to zero with probability p, else scaled by 1 / (1 - p).
 
     >>> block_dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
@@ -109,7 +109,7 @@ def block_dropout(x: Expression, p: Number) -> Expression:
 
 
 def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
-    """Dropout that decides once for all elements along dimension d: with d = 0, it drops whole columns of a matrix.
+    """Dropout with one decision for all elements along dimension d. With d = 0, it drops whole columns of a matrix.
 
     Source: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", 2016.
 
@@ -123,7 +123,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
 
 
 def dropout_batch(x: Expression, p: Number) -> Expression:
-    """Dropout that decides once for each element of the batch.
+    """Dropout of whole batch elements.
 
     >>> dropout_batch(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
@@ -132,7 +132,7 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
 
 
 def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
-    """x times a mask of these dimensions, which is broadcast."""
+    """Multiply x by a random mask of these dimensions, which is broadcast."""
     graph_of(name, (x,))
     p = checked_probability(name, p)
     return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))

@@ -1,4 +1,4 @@
-"""Ops that make one number of many."""
+"""Reductions: sums, means, extremes and moments."""
 
 from . import columns, cumulative, dims, folding, largest, logsumexps, moments, sums
 from .columns import *

@@ -1,4 +1,4 @@
-"""Ops that make one number of a column, or of a whole element of the batch."""
+"""Ops that reduce each batch element to one number."""
 
 from __future__ import annotations
 
@@ -52,11 +52,13 @@ def squared_distance(x: Expression, y: Expression) -> Expression:
 
 @columnwise(
     whole=True,
-    gradients={"x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)},  # of zeros, NaN would follow
+    gradients={
+        "x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)
+    },  # the derivative of the formula is NaN at 0
     reference=lambda x: np.atleast_1d(np.sqrt((x * x).sum())),
 )
 def l2_norm(x: Expression) -> Expression:
-    """The Euclidean norm of all elements, y = sqrt(sum over i of x_i^2); of zeros, the gradient is 0.
+    """The Euclidean norm of all elements, y = sqrt(sum over i of x_i^2). If all are 0, the gradient is 0.
 
     >>> l2_norm(inputVector([3, 4])).value()
     5.0

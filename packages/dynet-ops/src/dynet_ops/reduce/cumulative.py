@@ -16,7 +16,7 @@ from dynet_core.signature import Signature, Step, View
 from dynet_kernels.kernels import KERNELS, Scan
 from dynet_kernels.layout import SELF
 
-from ..axes import around
+from ..axes import before_along_after
 from ..operands import checked_dimension, checked_expression
 
 KERNELS.add("cumsum", Scan(backward=False))
@@ -25,7 +25,7 @@ KERNELS.add("cumsum.dx", Scan(backward=True))
 
 @functools.cache
 def _signature(dim: Dim, d: int) -> Signature:
-    before, size, after = around(dim, d)
+    before, size, after = before_along_after(dim, d)
     return Signature(
         dim,
         name="cumsum",
@@ -40,7 +40,7 @@ def _signature(dim: Dim, d: int) -> Signature:
 def cumsum(x: Expression, d: Index = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j.
 
-    Along the dimension behind the last, which has one element, this is x.
+    If d is the number of dimensions of x, the result is x.
 
     >>> cumsum(inputVector([1, 2, 3])).value()
     [1.0, 3.0, 6.0]

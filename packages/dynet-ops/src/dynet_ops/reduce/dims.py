@@ -1,4 +1,4 @@
-"""Ops that make one number of all elements along some dimensions."""
+"""Sums, means and logsumexp along dimensions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..axes import (
     add_across,
     add_reduction,
     along_axes,
-    around,
+    before_along_after,
     checked_axes,
     column_signature,
     reduced,
@@ -32,7 +32,7 @@ add_reduction("mean", lambda x, share: f.sum(x) * share)
 
 
 def elements_along(dim, axes: Sequence[int]) -> float:
-    """How many elements become one number; the mean of none is NaN."""
+    """Return how many elements are reduced to one; NaN for none, so that their mean is NaN."""
     return math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
 
 
@@ -42,7 +42,7 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False) -> Expression:
     Args:
         x: any expression.
         d: the dimensions, which disappear.
-        b: whether the sum is over the batch, too.
+        b: whether to sum over the batch, too.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
@@ -62,8 +62,8 @@ def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Ex
     Args:
         x: any expression.
         d: the dimensions, which disappear.
-        b: whether the mean is over the batch, too.
-        n: what to divide by, where some elements are masked by zeros; 0 for the number of elements.
+        b: whether to average over the batch, too.
+        n: the divisor, if some elements are masked by zeros; 0 means the number of elements.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
@@ -83,7 +83,7 @@ def mean_elems(x: Expression) -> Expression:
 
 
 def mean_batches(x: Expression) -> Expression:
-    """The mean over the batch: one batch element is left.
+    """The mean over the batch. The result has batch size 1.
 
     >>> mean_batches(inputTensor([[1, 2, 6]], batched=True)).value()
     3.0
@@ -125,14 +125,16 @@ mean_batches = register(
 
 
 def one_along(name: str, kernel: str, x: Expression, d: Index) -> Expression:
-    """One number of each column along dimension d."""
+    """Record a reduction of x along dimension d."""
     d = checked_dimension(name, d, checked_expression(name, x).type)
     dim = x.type.plain
-    return append(graph_of(name, (x,)), column_signature(kernel, without(dim, [d]), *around(dim, d)), [x.at])
+    return append(
+        graph_of(name, (x,)), column_signature(kernel, without(dim, [d]), *before_along_after(dim, d)), [x.at]
+    )
 
 
 def _if_finite(x):
-    """x, or 0 where it is infinite, lest infinity be taken from infinity."""
+    """Return x, or 0 where it is infinite, because infinity minus infinity is NaN."""
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
@@ -141,14 +143,14 @@ def _log_of_exponentials(x):
     return peak + f.log(f.sum(f.exp(x - peak)))
 
 
-# the largest cancels out of the gradient, and the result is at hand
+# The maximum cancels in the gradient, which is exp(x - y).
 add_reduction("logsumexp_dim", _log_of_exponentials, lambda x, y, dy: dy * f.exp(x - _if_finite(y)))
 
 
 def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
     """The logarithm of a sum of exponentials along dimension d, which disappears: y = log sum over i of exp(x_i).
 
-    It adds probabilities that are given as logarithms, and is finite for scores of any finite size.
+    It adds probabilities that are given as logarithms. It does not overflow.
 
     >>> logsumexp_dim(inputVector([0, 0])).value()
     0.6931471824645996

@@ -21,7 +21,10 @@ from ..operands import checked_count, checked_expression
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
-    """The sum of `count` copies of the operand's layout, each so many floats further on: one copied, others added."""
+    """Return the signature of the sum of `count` parts of an operand, whose starts are `apart` floats apart.
+
+    The first part is copied, the others are added.
+    """
     first = collapsed(loops)
     others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
     every = collapsed([loops[0], (count, 0, apart), *loops[1:]])
@@ -51,7 +54,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
 
     Args:
         x: a matrix.
-        v: how many columns, from 1 to all.
+        v: the number of columns to add, at most all.
 
     >>> kmh_ngram(inputTensor([[1, 2, 3], [4, 5, 6]]), 2).npvalue()
     array([[ 3.,  5.],
@@ -76,8 +79,8 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     """The sums of each nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
     Args:
-        x: a matrix, whose rows are a multiple of nrows.
-        nrows: how many rows become one.
+        x: a matrix. The number of its rows is a multiple of nrows.
+        nrows: the number of rows to add.
 
     >>> fold_rows(inputTensor([[1, 2], [3, 4], [5, 6], [7, 8]])).npvalue()
     array([[ 4.,  6.],

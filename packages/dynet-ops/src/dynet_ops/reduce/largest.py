@@ -1,4 +1,4 @@
-"""The largest and smallest elements along a dimension, and where the largest is."""
+"""The largest and smallest elements along a dimension, and the index of the largest."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .dims import ONE_AXIS_SAMPLES, one_along
 
 
 def _to_the_first(x, y, dy):
-    """The gradient of an extreme: the first of equals has it."""
+    """Return the gradient of a minimum or maximum: the first of equal elements gets it."""
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 
 
 @columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.max(0)))
 def column_max(x: Expression) -> Expression:
-    """The largest of each column: max_dim for d = 0."""
+    """The largest element of each column: max_dim with d = 0."""
     return f.max(x)
 
 
 @columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.min(0)))
 def column_min(x: Expression) -> Expression:
-    """The smallest of each column: min_dim for d = 0."""
+    """The smallest element of each column: min_dim with d = 0."""
     return f.min(x)
 
 
@@ -45,7 +45,7 @@ add_across(MIN)
 
 
 def max_dim(x: Expression, d: Index = 0) -> Expression:
-    """The largest element along dimension d, which disappears; the first of equals gets the gradient.
+    """The largest element along dimension d, which disappears. The first of equal ones gets the gradient.
 
     >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
     [3.0, 5.0]
@@ -54,7 +54,7 @@ def max_dim(x: Expression, d: Index = 0) -> Expression:
 
 
 def min_dim(x: Expression, d: Index = 0) -> Expression:
-    """The smallest element along dimension d, which disappears; the first of equals gets the gradient.
+    """The smallest element along dimension d, which disappears. The first of equal ones gets the gradient.
 
     >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
     [1.0, 2.0]
@@ -69,7 +69,7 @@ min_dim = register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), sa
 
 
 def _is_first(x):
-    """1 for the first element that is the largest, or NaN; 0 for others."""
+    """Return 1 for the first NaN, or else the first of the largest elements; 0 for all others."""
     is_number = x >= float("-inf")
     first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
     return f.where(f.equal(f.place, first), 1, 0)
@@ -80,7 +80,7 @@ KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 
 def _recorder(passes: bool):
-    """Records the op; `passes` says whether it passes its gradient on."""
+    """Return the recording function; `passes` says whether x gets the gradient of the result."""
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:
@@ -105,8 +105,8 @@ def argmax(x: Expression, gradient_mode: str) -> Expression:
     """1 where each column has its largest element, 0 elsewhere; the first of equals. A NaN is larger than all else.
 
     Args:
-        x: a vector, or anything else column by column.
-        gradient_mode: "zero_gradient" stops the gradient; "straight_through_gradient" passes it on as it is.
+        x: any expression. Each column is treated separately.
+        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
 
     Source: of the second mode, Bengio, Léonard and Courville, "Estimating or propagating gradients through
     stochastic neurons for conditional computation", 2013.

@@ -16,12 +16,12 @@ from ..axes import add_reduction, along_axes, checked_axes, reduced
 from ..operands import checked_count, checked_expression
 from .dims import AXES_SAMPLES, BATCH_SAMPLES, ELEMENTS_SAMPLES, SUM, elements_along
 
-SMALL = (2, 3, 4)  # orders of moments that have kernels of their own, without a power
-LARGEST_ORDER = 1 << 24  # beyond, not every whole number is a float32
+SMALL = (2, 3, 4)  # orders with a kernel of their own, which multiplies instead of using pow
+LARGEST_ORDER = 1 << 24  # larger whole numbers are not all float32
 
 
 def _power(x, r: int):
-    """x to a small power."""
+    """Return x^r, by multiplication."""
     return x if r == 1 else _power(x, r - 1) * x
 
 
@@ -34,7 +34,7 @@ for order in SMALL:
 add_reduction(
     "moment",
     lambda x, share, r: f.sum(f.power(x, r)) * share,
-    lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share)),  # r is not 0, which the derivative must allow for
+    lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share)),  # simpler than the derivative, which allows r = 0
 )
 
 
@@ -57,8 +57,8 @@ def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) 
         x: any expression.
         d: the dimensions, which disappear.
         r: the order, from 1 to 2^24.
-        b: whether it is taken over the batch, too.
-        n: what to divide by, where some elements are masked by zeros; 0 for the number of elements.
+        b: whether to reduce the batch, too.
+        n: the divisor, if some elements are masked by zeros; 0 means the number of elements.
 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
@@ -77,7 +77,7 @@ def moment_elems(x: Expression, r: Index) -> Expression:
 
 
 def moment_batches(x: Expression, r: Index) -> Expression:
-    """The moment of order r over the batch: one batch element is left.
+    """The moment of order r over the batch. The result has batch size 1.
 
     >>> moment_batches(inputTensor([[1, 3]], batched=True), 2).value()
     5.0
@@ -115,7 +115,7 @@ moment_batches = register(
 
 
 def _deviation_of(x, share, absent):
-    """Where `share` is 1 / n, and `absent` elements count as zeros: n minus the number of elements."""
+    """Return the standard deviation; `share` is 1 / n, and `absent` is n minus the number of elements."""
     mean = f.sum(x) * share
     return f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
 
@@ -123,7 +123,7 @@ def _deviation_of(x, share, absent):
 add_reduction(
     "std",
     _deviation_of,
-    # what the mean adds cancels out; where all elements are equal, it is 0
+    # The derivative of the mean cancels. The gradient is 0 if all elements are equal.
     lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - f.sum(x) * share),
 )
 
@@ -137,14 +137,13 @@ def _std(name: str, x: Expression, axes: Sequence[int], n: int = 0) -> Expressio
 def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The standard deviation along any dimensions, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
-    Where all elements are equal it is 0, and so is its gradient.
+    If all elements are equal, it is 0, and so is its gradient.
 
     Args:
         x: any expression.
         d: the dimensions, which disappear.
-        b: whether it is taken over the batch, too.
-        n: how many elements count, where the others are masked by zeros: the mean and y are those of n elements.
-            0 for all.
+        b: whether to reduce the batch, too.
+        n: the number of elements that count, if others are masked by zeros; 0 means all.
 
     >>> x = inputTensor([[1, 2], [3, 8]])
     >>> std_dim(x, [0], False).value()
@@ -159,7 +158,7 @@ def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
 def std_elems(x: Expression) -> Expression:
     """The standard deviation of all elements of each batch element, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
-    Where all elements are equal it is 0, and so is its gradient.
+    If all elements are equal, it is 0, and so is its gradient.
 
     >>> std_elems(inputVector([1, 3])).value()
     1.0
@@ -168,7 +167,7 @@ def std_elems(x: Expression) -> Expression:
 
 
 def std_batches(x: Expression) -> Expression:
-    """The standard deviation over the batch, as that of `std_elems`: one batch element is left.
+    """The standard deviation over the batch, computed as in `std_elems`. The result has batch size 1.
 
     >>> std_batches(inputTensor([[1, 3]], batched=True)).value()
     1.0

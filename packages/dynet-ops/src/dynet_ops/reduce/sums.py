@@ -1,4 +1,4 @@
-"""Sums of expressions, of columns and of batches: copies that add where the result does not move."""
+"""Sums and averages of several expressions; sums over columns and batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n},
 
 @functools.cache
 def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
-    """Operands of one shape, whose sum is taken times a number if `scaled`."""
+    """Return the signature of the sum of operands of one shape; if `scaled`, it is multiplied by a number."""
     kernel = "scaled_sum" if scaled else "sum"
     return Signature(
         dim,
@@ -43,7 +43,7 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
 
 
 def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Operands of different shapes, broadcast."""
+    """Return the signature of the sum of operands of different shapes, which are broadcast."""
     whole = broadcast(name, dims, as_first)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
@@ -57,17 +57,17 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
 
 
 def _sum_of_any(name: str) -> Callable:
-    """Records operands of any shapes, broadcast."""
+    """Return a function that records the sum of operands of different shapes, which are broadcast."""
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
-    def of_intricate(xs: Sequence[Expression]) -> Expression:
-        whole = broadcast(name, [x.type for x in xs], as_first)  # raises few calls below the user's
+    def record_sum(xs: Sequence[Expression]) -> Expression:
+        whole = broadcast(name, [x.type for x in xs], as_first)  # raises here, few calls below the user's
         try:
             return record(xs)
         except TooManyLoops:
             return record([repeat(x, whole) for x in xs])
 
-    return of_intricate
+    return record_sum
 
 
 _broadcast_sum, _broadcast_average = _sum_of_any("esum"), _sum_of_any("average")
@@ -87,7 +87,7 @@ _esum = many_operands(
 
 
 def esum(xs: Iterable[Expression]) -> Expression:
-    """The elementwise sum of any number of expressions; shapes are broadcast, trailing 1s are those of the first.
+    """The elementwise sum of any number of expressions. Shapes are broadcast; trailing 1s are as in the first.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
@@ -138,7 +138,7 @@ def _sum_batches_signature(dim: Dim) -> Signature:
     samples=[Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
 )
 def sum_batches(x: Expression) -> Expression:
-    """The sum over the batch: one batch element is left.
+    """The sum over the batch. The result has batch size 1.
 
     >>> sum_batches(inputTensor([[1, 2, 3]], batched=True)).value()
     6.0

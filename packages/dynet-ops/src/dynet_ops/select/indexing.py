@@ -1,4 +1,4 @@
-"""What `x[...]` means."""
+"""Indexing: `x[...]`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .selection import select_regularly
 
 
 def item(x: Expression, key) -> Expression:
-    """What `x[key]` means: an index picks along its dimension, which disappears; slices keep theirs.
+    """Return `x[key]`. An index picks along its dimension, which disappears; a slice keeps its dimension.
 
-    Negative indices count from the end; slices end with the dimension, as in Python. Their steps are positive.
-    A slice behind those of all dimensions is of the batch.
+    Negative indices count from the end. Slices are cut off at the end of the dimension, as in Python; their steps must
+    be positive. One more slice after those of all dimensions selects from the batch.
 
     >>> x = inputVector([1, 2, 3, 4])
     >>> x[-1].value(), x[1:3].value(), x[::2].value()
@@ -29,7 +29,7 @@ def item(x: Expression, key) -> Expression:
         return _part(x, key)
     except StaleExpressionError:
         pass
-    graph_of("x[...]", (x,))  # raises the same of `x[...]`
+    graph_of("x[...]", (x,))  # raises the same error in the name of `x[...]`
     raise AssertionError("x[...]: a graph has come back")
 
 
@@ -39,7 +39,7 @@ def _part(x: Expression, key) -> Expression:
         try:
             start, stop, _ = key.indices(size)
         except TypeError:
-            start = stop = 0  # refused below
+            start = stop = 0  # the code below raises the error
         if start < stop:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
@@ -69,13 +69,13 @@ def _part(x: Expression, key) -> Expression:
 def _index_of(x: Expression, number: int, index) -> int:
     size, index = x.type.dims[number], checked_index("x[...]", index)
     if not -size <= index < size:
-        graph_of("x[...]", (x,))  # says if it is a parameter of size 0
+        graph_of("x[...]", (x,))  # raises another error for a parameter of size 0
         raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}")
     return index % size
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Where a slice of dimension d begins and ends, and its step. Behind the last dimension comes the batch."""
+    """Return start, stop and step of a slice of dimension d. The batch is the dimension after the last."""
     is_batch = d == len(x.type.dims)
     size = x.type.batch if is_batch else x.type.dims[d]
     step = 1 if part.step is None else whole("x[...]", "the step of a slice", part.step)
@@ -83,7 +83,7 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
         raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
     try:
         start, stop, _ = part.indices(size)
-    except TypeError:  # floats, or an error
+    except TypeError:  # the ends are not ints: convert them or raise
         ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
@@ -94,12 +94,12 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
 
 
 def _elements(x: Expression):
-    """The elements along the first dimension, one by one."""
+    """Iterate over the elements along the first dimension."""
     return (item(x, index) for index in range(x.type.rows))
 
 
 def _elements_from_the_end(x: Expression):
-    """The elements along the first dimension, the last one first."""
+    """Iterate backwards over the elements along the first dimension."""
     return (item(x, index) for index in reversed(range(x.type.rows)))
 
 

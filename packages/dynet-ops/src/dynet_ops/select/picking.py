@@ -18,14 +18,14 @@ from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias
 from dynet_kernels.layout import SELF
 
-from ..copying import around, collapsed, copy_of, copy_parameters, repeat
+from ..copying import before_and_after, collapsed, copy_of, copy_parameters, repeat
 from ..operands import checked_dimension, checked_expression, is_list
 
 
 @functools.cache
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
-    """`length` neighbours along dimension d from an index on; with length 0 one of them, without the dimension."""
-    before, after = around(dim, d)
+    """Return the signature of `length` elements along dimension d, from an index on. With length 0, d disappears."""
+    before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
     result = Dim.of(dim.dims[:d] + kept + dim.dims[d + 1 :] or (1,), dim.batch)
     if after == 1 and dim.batch == 1:
@@ -36,13 +36,15 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
 
 
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
-    """The element (row, column, ...) of number `index` along dimension `dim`, which disappears.
+    """The element (row, column, ...) number `index` along dimension `dim`, which disappears.
 
     Args:
-        index: one for every batch element, or a list of one for each, as pick_batch takes it.
+        e: any expression.
+        index: one index for all batch elements, or a list of indices as in `pick_batch`.
+        dim: the dimension.
 
     Raises:
-        OutOfRangeError: there is no such dimension or index; negative indices count from the end only in `e[...]`.
+        OutOfRangeError: the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
 
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
@@ -93,7 +95,7 @@ pickrange = describe(_pickrange, pickrange)
 
 
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
-    """Elements v up to but not including u along dimension d: DyNet 2.1's name of `pickrange`.
+    """Elements v up to but not including u along dimension d: another name of `pickrange`.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -147,7 +149,7 @@ def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
 
 
 def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
-    """The batch elements of numbers vs, as a batch of their own; numbers may repeat.
+    """A batch of the batch elements with numbers vs, which may repeat.
 
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
     array([[3., 1.]], dtype=float32)
@@ -207,8 +209,8 @@ pick_batch_elem = register(
 
 @functools.cache
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
-    """A different index for each batch element."""
-    before, after = around(dim, d)
+    """Return the signature for a different index in each batch element."""
+    before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
     loops = collapsed([(before, 1, 1), (after, before, before * dim.dims[d])])
     return Signature(
@@ -226,7 +228,7 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
 
 
 def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
-    """From batch element i the element (row, column, ...) of number indices[i] along dimension `dim`.
+    """For batch element i, the element (row, column, ...) number indices[i] along dimension `dim`.
 
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
     array([[1., 4.]], dtype=float32)

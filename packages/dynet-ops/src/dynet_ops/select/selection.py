@@ -1,4 +1,4 @@
-"""Ops that select rows, columns or regular parts of an expression, or the largest numbers along a dimension."""
+"""Ops that select rows, columns, strided parts, or the largest elements along a dimension."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KERNELS.add("scatter", Scatter())
 
 @functools.cache
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
-    """`count` rows (d = 0) or columns (d = 1), whose numbers come with each node; a copy each, through the batch."""
+    """Return the signature of `count` rows (d = 0) or columns (d = 1), whose numbers are attributes of the node."""
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
     step = rows if d else 1
@@ -58,7 +58,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     """Some rows of a matrix in the order of their numbers rs, which may repeat: y_ij = x_(rs_i)j.
 
     Args:
-        x: a vector, matrix or tensor, whose rows run through all further dimensions.
+        x: a vector, matrix or tensor.
         rs: numbers of rows, from 0.
 
     >>> select_rows(inputTensor([[1, 2], [3, 4], [5, 6]]), [2, 0]).npvalue()
@@ -109,7 +109,7 @@ select_cols = register(
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """counts[d] elements, steps[d] apart, along each dimension and the batch: the result, and the loops of the copy."""
+    """Return the Dim and the loops of a copy of counts[d] elements, steps[d] apart, per dimension and in the batch."""
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
     return result, list(zip(counts, strides_of(result, result), apart))
@@ -117,13 +117,13 @@ def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) ->
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """A selection whose beginning comes with each node; None if it is too intricate for one copy."""
+    """Return the signature of a strided selection, whose start is an attribute; None if one copy cannot do it."""
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """One number for each dimension and the batch; what was not given has its default."""
+    """Return one number for each dimension and the batch. Missing ones are taken from `default`."""
     sizes = (*dim.dims, dim.batch)
     if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
@@ -148,12 +148,13 @@ def strided_select(
     """Regularly spaced elements, x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...] in numpy's terms.
 
     Args:
-        strides: for each dimension, and last for the batch, how far apart the elements stand; 1 where not given.
-        range_from: where they begin; 0 where not given.
-        range_to: where they end, which is excluded; the size where not given.
+        x: any expression.
+        strides: the step in each dimension, and last in the batch; 1 for those left out.
+        range_from: the first index in each; 0 for those left out.
+        range_to: the end in each, excluded; the size for those left out.
 
     Raises:
-        OutOfRangeError: a range outside of its dimension, or with nothing in it.
+        OutOfRangeError: a range is empty or outside its dimension.
 
     >>> x = inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
     >>> strided_select(x, [2, 1], [0, 1], [3, 3]).npvalue()
@@ -175,7 +176,7 @@ def strided_select(
 
 
 def select_regularly(graph: Draft, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
-    """The elements start, start + step, ... before stop along each dimension and, last, the batch."""
+    """Record the selection of the ranges (start, stop, step) of each dimension and, last, of the batch."""
     dim = x.type.plain
     sizes = (*dim.dims, dim.batch)
     ranges = [*ranges, *[(0, size, 1) for size in sizes[len(ranges) :]]]
@@ -221,7 +222,7 @@ strided_select = register(
 
 @functools.cache
 def _largest_signature(dim: Dim, k: int) -> Signature:
-    """The k largest numbers of each column."""
+    """Return the signature of the k largest elements of each column. The node also stores their indices."""
     columns = dim.columns * dim.batch
     return Signature(
         Dim.of((k, *dim.dims[1:]), dim.batch),
@@ -236,13 +237,14 @@ def _largest_signature(dim: Dim, k: int) -> Signature:
 
 
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
-    """The k largest numbers along dimension d, in the order in which they stand; of equals, the first.
+    """The k largest elements along dimension d, in their original order. Of equal ones, the first are taken.
 
     Kalchbrenner, Grefenstette, Blunsom: A Convolutional Neural Network for Modelling Sentences (2014).
 
     Args:
-        k: how many, at most the size of the dimension.
-        d: the dimension; 1, the columns of a matrix, if not given.
+        x: any expression.
+        k: the number of elements, at most the size of the dimension.
+        d: the dimension.
 
     >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
     array([[3., 2.],

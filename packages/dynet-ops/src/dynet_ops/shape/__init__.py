@@ -1,4 +1,4 @@
-"""Ops that rearrange values, or pass them on."""
+"""Ops that rearrange values, or change only the gradient."""
 
 from . import gradients, joining, layout
 from .gradients import *

@@ -1,4 +1,4 @@
-"""Ops that join expressions along a dimension, or to a batch."""
+"""Ops that concatenate expressions along a dimension or to a batch."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ..operands import listed
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
+    """Return the signature of operands concatenated along dimension d."""
     padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
     first = padded[0]
     if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
@@ -52,7 +53,7 @@ def _along(d: int, name: str = "concatenate") -> Callable:
 
 
 concatenations = [_along(d) for d in range(7)]
-"""For each dimension, the signature of operands that are joined along it, from their Dims."""
+"""For each dimension d, the function from the Dims of operands to the signature of their concatenation along d."""
 _concatenate = [
     many_operands("concatenate", signature_of, functools.partial(listed, "concatenate"))
     for signature_of in concatenations
@@ -66,17 +67,17 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
     d = checked_index("concatenate", *given)
     if d == 0:
-        return concatenate(xs)  # which does without this function what it knows
+        return concatenate(xs)  # takes the compiled path
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
     return _concatenate[d](xs)
 
 
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
-    """Expressions joined along dimension d; trailing 1s are those of the first.
+    """Expressions concatenated along dimension d. Trailing 1s are as in the first.
 
     Raises:
-        ShapeError: sizes of other dimensions differ.
+        ShapeError: the sizes of other dimensions differ.
 
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]
@@ -88,7 +89,7 @@ concatenate = describe(_concatenate[0], concatenate, _along_any)
 
 
 def concatenate_cols(xs: Iterable[Expression]) -> Expression:
-    """Vectors or matrices joined side by side.
+    """Vectors or matrices concatenated side by side.
 
     >>> concatenate_cols([inputVector([1, 2]), inputVector([3, 4])]).npvalue()
     array([[1., 3.],
@@ -148,7 +149,7 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
 
 
 def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
-    """Expressions of the same dimensions as the batch elements of one.
+    """A batch of expressions of the same dimensions: the batch elements of all, one after the other.
 
     >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
     ((2,), 2)

@@ -1,4 +1,7 @@
-"""Reshaping, transposing, and gradients that stop: copies between layouts, or aliases where nothing moves."""
+"""Reshaping, transposing, and stopping gradients.
+
+A node is a copy, or an alias if the order in memory stays the same.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
 
     Args:
         d: the new dimensions.
-        batch_size: the new batch size; with 1, the batch is kept where that fits.
+        batch_size: the new batch size. With 1, the old batch size is kept if d has the size of a batch element.
 
     >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
     array([[1., 3.],
@@ -61,7 +64,7 @@ reshape = register(
 
 
 def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """The dimensions in another order, and the loops of the copy."""
+    """Return the transposed Dim, and the loops of the copy."""
     sizes = of_rank(dim.dims, len(order))
     strides = strides_of(dim, Dim.of(sizes))
     result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
@@ -71,7 +74,7 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 
 @functools.cache
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The order itself, or several in turn where one copy is too intricate: each puts a dimension in its place."""
+    """Return the orders to transpose by in turn: `order` if one copy can do it, else one per misplaced dimension."""
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]
     place = next(place for place, k in enumerate(order) if place != k)
@@ -94,7 +97,7 @@ SWAPPED = (1, 0)
 
 @by_plain_dims
 def _swap_signature(dim: Dim) -> Signature:
-    """The transpose of a matrix, which one copy always does."""
+    """Return the signature of the transpose of a matrix, which is one copy."""
     if not is_matrix(dim):
         raise ArgumentError(f"transpose: dims (1, 0) is no order of the dimensions of x, which is {dim!r}")
     return _transpose_signature(dim, SWAPPED)
@@ -107,7 +110,7 @@ def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
     """The transpose of a matrix, or dimensions in another order: dimension i of the result is dims[i] of x.
 
     Args:
-        dims: all of x's dimensions, to which trailing 1s may be added or from which they may be left out.
+        dims: all dimensions of x. Trailing 1s of x may be left out or added.
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
@@ -145,7 +148,7 @@ transpose = register(
 
 
 def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op of columns along dimension d."""
+    """Apply an op on columns along dimension d, by transposing there and back."""
     d = checked_dimension(name, d, checked_expression(name, x).type)
     order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
     back = [order.index(k) for k in range(len(order))]
@@ -164,7 +167,7 @@ def _nobackprop_signature(dim: Dim) -> Signature:
     samples=[Sample([((3,), 1)]), Sample([((17, 2), 3)]), Sample([((1,), 1)]), Sample([((5,), 2)])],
 )
 def nobackprop(x: Expression) -> Expression:
-    """x itself, through which no gradient flows back.
+    """x itself. x gets no gradient from the result.
 
     >>> nobackprop(inputVector([1, 2])).value()
     [1.0, 2.0]

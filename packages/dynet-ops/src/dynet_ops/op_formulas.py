@@ -1,4 +1,4 @@
-"""Ops that are stated as formulas: their operands, gradients and kernels."""
+"""Operand names, gradients and kernels of an op, from the function that holds its formula."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ from dynet_kernels.rule import Rule
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:
-    """The parameters of an op that are annotated as expressions; the others are attributes."""
+    """Return the parameters of an op that are annotated as Expression. The others are attributes."""
     parameters = inspect.signature(function).parameters
     return tuple(name for name, p in parameters.items() if _is_expression(p.annotation))
 
 
 def _is_expression(annotation) -> bool:
-    return _names(annotation, "Expression", Expression)
+    return _is_named(annotation, "Expression", Expression)
 
 
-def _names(annotation, name: str, meaning) -> bool:
+def _is_named(annotation, name: str, meaning) -> bool:
+    """Whether an annotation is the type `meaning`, or a string that ends in its name."""
     if isinstance(annotation, str):  # from __future__ import annotations
         return annotation.rpartition(".")[2] == name
     return annotation is meaning or annotation == meaning
 
 
-def number_name(function: Callable) -> str:
-    """The name of the second parameter of an op, if it is a plain number."""
+def number_parameter(function: Callable) -> str:
+    """Return the name of the second parameter of an op if it is annotated as a plain number, else ""."""
     parameters = [*inspect.signature(function).parameters.values()]
     if len(parameters) != 2 or not _is_expression(parameters[0].annotation):
         return ""
     of = parameters[1].annotation
-    return parameters[1].name if _names(of, "Number", Number) or _names(of, "float", float) else ""
+    return parameters[1].name if _is_named(of, "Number", Number) or _is_named(of, "float", float) else ""
 
 
 def check_gradients(name: str, operands: Sequence[str], gradients: dict[str, Callable]) -> None:
-    """Check that gradients are those of operands."""
+    """Raise ArgumentError if a gradient is given for something that is not an operand."""
     for operand in gradients:
         check_operand(name, operands, operand, "a gradient is given for")
 
 
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str) -> None:
-    """Check that a name is that of an operand; `what` says what asks for it."""
+    """Raise ArgumentError if `operand` is not the name of an operand; `what` says who asks for it."""
     if operand not in operands:
         raise ArgumentError(
             f"{name}: {what} {operand!r}, which is no operand; "
@@ -58,12 +59,12 @@ def check_operand(name: str, operands: Sequence[str], operand: str, what: str) -
 
 
 def result_name(operands: Sequence[str]) -> str:
-    """What formulas call the result: y, or z where an operand is called y."""
+    """Return the name of the result in formulas: y, or z if an operand is called y."""
     return "z" if "y" in operands else "y"
 
 
-def traced(function: Callable, operands: Sequence[str]) -> Formula:
-    """The formula that is the body of an op."""
+def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
+    """Return the formula in the body of an op."""
     for parameter in inspect.signature(function).parameters:
         check_operand(function.__name__, operands, parameter, "the formula asks for")
     return Formula.of(function)
@@ -72,7 +73,7 @@ def traced(function: Callable, operands: Sequence[str]) -> Formula:
 def all_gradients(
     name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
 ) -> dict[str, Formula]:
-    """The gradients of operands: those that are stated, and for the others those that follow from the formula."""
+    """Return the gradient of each operand: the one in `stated` if there is one, else the derivative of the formula."""
     check_gradients(name, operands, stated)
     result = result_name(operands)
     named = {f"the gradient of {operand}": gradient for operand, gradient in stated.items()}
@@ -83,7 +84,7 @@ def all_gradients(
 
 
 def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None:
-    """Check that formulas ask for nothing but what there is."""
+    """Raise ArgumentError if a formula has a parameter that is not in `allowed`."""
     for what, formula in formulas.items():
         for asked in inspect.signature(formula).parameters:
             if asked not in allowed:
@@ -91,9 +92,10 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
 
 
 def add_kernels(name: str, rules: dict[str, Rule]) -> str:
-    """Add the kernels of an op, whose names end in these; what they begin with.
+    """Add the kernels of an op, and return the start of their names; the keys of `rules` are the ends.
 
-    That is the name of the op, unless it has been defined before with other formulas: kernels are never taken away.
+    The start is the name of the op. If the op was defined before with other formulas, a number is appended, because
+    kernels are never removed.
     """
     for number in itertools.count(1):
         start = name if number == 1 else f"{name}.{number}"
@@ -101,13 +103,13 @@ def add_kernels(name: str, rules: dict[str, Rule]) -> str:
             for end, rule in rules.items():
                 KERNELS.add(start + end, rule)
             return start
-        except ValueError:  # there is another one of that name
+        except ValueError:  # another kernel has this name
             pass
     raise AssertionError
 
 
 def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
-    """The rules of a formula and of its gradients, by the ends of their names: ``, `.da`, ..."""
+    """Return the rules of a formula and of its gradients, by the ends of their names: ``, `.da`, ..."""
     result = result_name(operands)
     views, numbers = (result, *operands), facts.get("numbers", ())
     rules = {"": Rule(views, {result: formula}, **facts)}

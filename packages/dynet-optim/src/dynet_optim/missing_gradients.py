@@ -1,4 +1,4 @@
-"""Whether what has been differentiated has parameters that a trainer changes: if not, a program is told."""
+"""Finds out why an update has no gradients: whether the last loss depends on the parameters of the trainer."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
 
-def is_differentiated() -> bool:
-    """Whether the last loss of this thread is known: its graph is still there."""
+def is_loss_known() -> bool:
+    """Whether the graph of this thread still has the loss that was differentiated last."""
     return current().records.differentiated[0] >= 0
 
 
-def is_met(collection: ParameterCollection) -> bool:
-    """Whether a parameter of the collection that is trained is part of the last loss."""
+def is_reached(collection: ParameterCollection) -> bool:
+    """Whether the graph of the last loss uses a trained parameter of the collection."""
     rows = {row for p in collection._everything() for row in p._storage.trained_rows()}
     return not rows.isdisjoint(_rows_of_loss())
 
 
 def others(collection: ParameterCollection) -> str:
-    """Says which parameters the loss has instead, if that is known."""
-    if not is_differentiated():
+    """Return a sentence that names the parameters of other collections in the loss; "" if there are none."""
+    if not is_loss_known():
         return ""
     own = {row for p in collection._everything() for row in p._storage.identity.rows}
     rows = [row for row in _rows_of_loss() if row not in own and PARAMETER_ROWS.needs(row)]
@@ -33,5 +33,5 @@ def others(collection: ParameterCollection) -> str:
 
 
 def _rows_of_loss() -> list[int]:
-    """The rows of the parameters in this thread's graph."""
+    """Return the rows, in the table of parameters, of those that this thread's graph uses."""
     return [-1 - operand for node in nodes_of(current().records) for operand in node.operands if operand < 0]

@@ -1,4 +1,4 @@
-"""What trainers say of members that optimizers have elsewhere."""
+"""Hints for methods and attributes that optimizers of other libraries have and trainers lack."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dynet_core.hints import FirmHint, Hinted, give_hints
 RATE = "trainer.learning_rate"
 
 
-class Elsewhere(Hinted):
-    """The hints."""
+class OtherNames(Hinted):
+    """Raises AttributeErrors with these hints."""
 
 
 give_hints(
-    Elsewhere,
+    OtherNames,
     {
         **dict.fromkeys(("step", "apply_gradients"), "trainer.update()"),
         "minimize": "loss.backward(), then trainer.update()",
@@ -27,4 +27,4 @@ give_hints(
         "weight_decay": "set_weight_decay of the collection",
     },
 )
-give_hints(Elsewhere, {"lr": RATE}, FirmHint)
+give_hints(OtherNames, {"lr": RATE}, FirmHint)

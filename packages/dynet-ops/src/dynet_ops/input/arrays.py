@@ -1,4 +1,4 @@
-"""What inputs have in common: the numbers that users give, and how they become nodes."""
+"""The common part of inputs: arguments become float32 arrays, and arrays become nodes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from dynet_kernels.layout import INPUT
 def set_values(x: Expression, values) -> None:
     """Replace the values of an input by a number, a list or an array as large as the input.
 
-    What has been computed is computed again when it is next asked for, dropout and noise included.
+    Values that were computed before are computed again when they are next needed, with new dropout and noise.
 
     Raises:
-        ArgumentError: the expression is no input.
-        ShapeError: another number of values.
-        StaleExpressionError: the graph is gone, or `cg_revert` has taken the input back.
+        ArgumentError: the expression is not an input.
+        ShapeError: the number of values differs.
+        StaleExpressionError: the graph is gone, or `cg_revert` has removed the input.
 
     >>> x = scalarInput(1.0)
     >>> y = x * 2
@@ -64,6 +64,7 @@ _signatures: dict[Dim, Signature] = {}
 
 
 def input_signature(dim: Dim) -> Signature:
+    """Return the signature of an input with this Dim."""
     signature = _signatures.get(dim)
     if signature is None:
         signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
@@ -71,20 +72,21 @@ def input_signature(dim: Dim) -> Signature:
 
 
 def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) -> np.ndarray:
-    """What a user gave as numbers, or gives one by one, as a float32 array.
+    """Return an argument as a float32 array: a number, nested lists, an array or an iterator of numbers.
 
     Args:
-        uneven: what rows are that differ in length.
+        name: the op, for errors.
+        uneven: the type of the error for rows that differ in length.
 
     Raises:
-        ArgumentTypeError: anything that is not real numbers of one shape.
+        ArgumentTypeError: the values are not real numbers of one shape.
     """
     if isinstance(values, (Iterator, MappingView)):
         values = list(values)  # type: ignore[arg-type]
     try:
         array = np.asarray(values)
     except DynetError:
-        raise  # of an expression within
+        raise  # from an expression in the list
     except ValueError:
         raise uneven(f"{name}: the rows of the list differ in length") from None
     if array.dtype == object and all(type(value) in (int, float) for value in array.flat):  # ints of more than 64 bits
@@ -97,12 +99,13 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
 
 
 def add_input(array: np.ndarray, dim: Dim) -> Expression:
+    """Record an input with the values of an array."""
     graph = draft()
     return graph.append(input_signature(dim), (graph.take_array(array),))
 
 
 def numbers(name: str, values) -> np.ndarray:
-    """Numbers in a row; of a list, any that Python makes floats of."""
+    """Return an argument as an array of one dimension. The elements of a list may be anything that float() accepts."""
     if isinstance(values, list):
         with contextlib.suppress(TypeError, OverflowError):
             return np.array(array.array("f", values))
@@ -110,7 +113,7 @@ def numbers(name: str, values) -> np.ndarray:
 
 
 def flat(name: str, values) -> np.ndarray:
-    """Numbers in a row."""
+    """Return an argument as an array of one dimension; raise if it has another shape."""
     array = real_array(name, values)
     if array.ndim != 1:
         kind = ShapeError if array.ndim else ArgumentTypeError
@@ -119,27 +122,29 @@ def flat(name: str, values) -> np.ndarray:
 
 
 def checked_size(name: str, size: int) -> int:
-    """A number of values, which must not be zero."""
+    """Return the number of values; raise ArgumentError if it is 0."""
     if size < 1:
         raise ArgumentError(f"{name}: no values")
     return size
 
 
 def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
+    """Return an array of one value; raise OutOfMemoryError if it is too large."""
     try:
         return np.full(shape, value, np.float32)
     except MemoryError:
         raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 
 
-def enter(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
-    """Enter an input in the table: an op without operands, whose reference says what is given, the batch last."""
+def register_input(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
+    """Register an input, an op without operands. The reference returns its values, with the batch as the last axis."""
     samples = [Sample([], each) for each in attributes]
     facts = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": samples}
     return register(function, repeats=repeats, **facts)
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
+    """Reshape values that are in the order of memory: column by column, batch element by batch element."""
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import Draft
+from dynet_core.graph import PinnedGraph
 from dynet_ops.layouts import of_rank
 from dynet_ops.network.cells import Cell, Previous, sequence_signature
 
@@ -50,7 +50,9 @@ class Layers:
         operands = [e.at for e in inputs + weights]
         return (signature.at, len(operands) + states + 1, *operands), batch
 
-    def record(self, graph: Draft, k: int, x: Expression, state: Sequence[tuple[Any, int]], rank: int) -> Expression:
+    def record(
+        self, graph: PinnedGraph, k: int, x: Expression, state: Sequence[tuple[Any, int]], rank: int
+    ) -> Expression:
         """Record layer k's step from ((batch size, offset), place) for each value of the state; its h."""
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))

@@ -9,7 +9,7 @@ from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import Draft, Graph, current
+from dynet_core.graph import Graph, PinnedGraph, current
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
@@ -38,11 +38,11 @@ class Run:
         self.nothing: int | None = None  # where the state stands of a child that is not there
 
     @property
-    def graph(self) -> Draft:
-        """A draft of a record in the graph; raises if it is gone."""
+    def graph(self) -> PinnedGraph:
+        """Return the graph, pinned. Raise StaleExpressionError if it is gone."""
         return self._graph.as_of(self.version)
 
-    def with_nodes(self, places: Sequence[int]) -> Draft:
+    def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
         """The same; raises too if these nodes have been taken back."""
         return self._graph.as_of(self.version, places)
 

@@ -13,7 +13,7 @@ from ..checks import checked_array, checked_flag, checked_indices, real_array, w
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
-from ..graph import current, draft
+from ..graph import current, pinned
 from ..record import graph_of
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
@@ -97,7 +97,7 @@ class LookupParameters(Trained):
 
     def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
         """Row `index` of this table, which an operand stands for. The functions record the next one."""
-        graph = draft()
+        graph = pinned()
         if not 0 <= index < self.rows:
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
         signature = _row_signature(self.type)
@@ -122,7 +122,7 @@ class LookupParameters(Trained):
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
-        return draft().append(signature, [self._operand if operand is self else operand.at, *indices])
+        return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
     def _is_trained_by(self, name: str, update: bool) -> bool:
         """What a flag says that a user gave to `lookup`. A table of size 0 is refused."""

@@ -1,9 +1,12 @@
-"""The README tells the truth: its program runs, its figures are those of the document on performance."""
+"""READMEs tell the truth: programs run, tables name modules that exist, figures match the performance document."""
 
+import doctest
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,3 +45,19 @@ def test_its_figures_are_those_of_the_document():
     ]
     assert len(shown) == 4
     assert set(shown) <= rows
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("packages/*/README.md")), ids=lambda path: path.parent.name)
+def test_examples_of_a_package_run(path):
+    results = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert results.failed == 0
+    assert results.attempted > 0 or path.parent.name != "dynet-core"
+
+
+def test_the_table_of_dynet_core_names_all_modules():
+    package = ROOT / "packages" / "dynet-core"
+    rows = re.findall(r"^\| (`.*?`) \|", (package / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    source = package / "src" / "dynet_core"
+    there = [path.stem for path in source.glob("*.py")] + [path.parent.name for path in source.glob("*/__init__.py")]
+    assert sorted(named) == sorted(set(there) - {"__init__"})

@@ -55,7 +55,7 @@ def keep_for_graphs(memory, engines=_engines) -> None:
         if engine is not None and engine.recorded.length:
             engine.kept.append(memory)
             engine.large = True
-            engine.recorded.is_unusual()
+            engine.recorded.mark_unusual()
 
 
 class Engine:
@@ -121,7 +121,7 @@ class Engine:
 
         The graph then takes another engine.
         """
-        self.recorded.is_unusual()
+        self.recorded.mark_unusual()
         self.recorded.unprepare()
         self.changing = True
         yield
@@ -143,7 +143,7 @@ class Engine:
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
             self.large = True  # so that `tidy` clears `whole`
-            self.recorded.is_unusual()
+            self.recorded.mark_unusual()
             self.recorded.unprepare()
 
     def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
@@ -325,7 +325,7 @@ class Engine:
             self._make_room("forward")
             return self.forward(begin, inputs_begin)
         if self.large:
-            records.is_unusual()
+            records.mark_unusual()
         quick = isinstance(self.machine, Library) and not self.machine.is_watched
         if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
             self._publish(now)

@@ -20,7 +20,7 @@ from .engine import NODE_ROW, NODE_VALUE, Engine
 from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import floats_at
-from .nodes import nodes_of
+from .nodes import InputIndex, nodes_of
 from .recorder import ANY_GRAPH, NO_NODE, commit, take
 from .signature import Signature
 from .watch import Watch
@@ -32,23 +32,6 @@ OTHER_THREAD = (
 )
 thread = threading.local()  # `thread.graph` is the thread's graph; `current` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, False)
-
-
-class InputIndex:
-    """Maps the number of each input node to the start of its values in the graph's input buffer.
-
-    It covers the first `nodes` nodes, whose records are the first `records` integers.
-    """
-
-    __slots__ = ("nodes", "records", "starts", "version")
-
-    nodes: int
-    records: int
-    starts: dict[int, int]
-    version: int
-
-    def __init__(self, version: int, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
-        self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}
 
 
 class Graph:
@@ -400,7 +383,7 @@ def renew() -> Graph:
     elif engine.large:
         engine.tidy()
     if graph.engine.large:
-        graph.records.is_unusual()
+        graph.records.mark_unusual()
     return graph
 
 

@@ -80,3 +80,20 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 def node_at(recorded: Records, place: int) -> Node | None:
     """Return the Node that contains the node number `place`, or None."""
     return next((node for node in nodes_of(recorded) if place in node.places), None)
+
+
+class InputIndex:
+    """Maps the number of each input node to the start of its values in the graph's input buffer.
+
+    It covers the first `nodes` nodes, whose records are the first `records` integers.
+    """
+
+    __slots__ = ("nodes", "records", "starts", "version")
+
+    nodes: int
+    records: int
+    starts: dict[int, int]
+    version: int
+
+    def __init__(self, version: int, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
+        self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}

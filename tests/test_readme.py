@@ -1,5 +1,6 @@
 """The READMEs are true: their programs run, files in their tables exist, and figures match docs/performance.md."""
 
+import doctest
 import re
 import subprocess
 import sys
@@ -72,3 +73,19 @@ def test_its_figures_are_those_of_the_document():
     ]
     assert len(shown) == 4
     assert set(shown) <= rows
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("packages/*/README.md")), ids=lambda path: path.parent.name)
+def test_examples_of_a_package_run(path):
+    results = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert results.failed == 0
+    assert results.attempted > 0 or path.parent.name != "dynet-core"
+
+
+def test_the_table_of_dynet_core_names_all_modules():
+    package = ROOT / "packages" / "dynet-core"
+    rows = re.findall(r"^\| (`.*?`) \|", (package / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    source = package / "src" / "dynet_core"
+    there = [path.stem for path in source.glob("*.py")] + [path.parent.name for path in source.glob("*/__init__.py")]
+    assert sorted(named) == sorted(set(there) - {"__init__"})

@@ -14,8 +14,9 @@ from dynet_core.hints import Hint
 PROGRAM = Path(__file__).parent / "typing" / "every_public_name.py"
 INTERNAL = {
     "ComputationGraph": {
-        "address", "as_of", "check_thread", "ended", "engine", "forget_values", "gradients", "holds", "invalidate",
-        "node", "node_count", "number", "records", "replace_input", "start_of", "survey", "values", "watch",
+        "address", "as_of", "check_thread", "ended", "engine", "forget_values", "gradients", "holds",
+        "input_index", "invalidate", "node", "node_count", "number", "records", "replace_input", "start_of",
+        "values", "watch",
     },
     "RNNState": {"is_plain", "made", "of", "operands", "read", "start", "vectors", "with_vectors"},
     "VanillaLSTMBuilder": {"advance"},

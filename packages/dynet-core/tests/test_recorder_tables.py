@@ -9,7 +9,7 @@ import pytest
 
 from dynet_core import recorder, renew_cg
 from dynet_core.dim import Dim
-from dynet_core.graph import current, draft
+from dynet_core.graph import current, pinned
 from dynet_core.recorder import commit, function
 from dynet_kernels.recorder.words import FUNCTION, LIST_KEY, MOST_KEYED, ROW
 
@@ -119,10 +119,10 @@ def test_every_kind_knows_a_key_the_second_time(kind):
         "one": ((x,), lambda x: (x.type,), lambda x: (x,)),
         "two": ((x, y), lambda x, y: (x.type, y.type), lambda x, y: (x, y)),
         "many": (([x, y, x],), lambda xs: tuple(x.type for x in xs), lambda xs: xs),
-        "number": ((x, 2.5), lambda x, c: (x.type,), lambda x, c: (x, draft().take((c,)))),
+        "number": ((x, 2.5), lambda x, c: (x.type,), lambda x, c: (x, pinned().take((c,)))),
         "index": ((x, 2), lambda x, k: (x.type,), lambda x, k: (x, k)),
         "stretch": ((x, 1, 3), lambda x, a, b: (x.type, b - a), lambda x, a, b: (x, a)),
-        "vector": (([2.5, 1],), lambda v: (len(v),), lambda v: (draft().take(v),)),
+        "vector": (([2.5, 1],), lambda v: (len(v),), lambda v: (pinned().take(v),)),
     }[kind]
     op = Slow(kind, key_of, integers_of)
     op.limit = 0 if kind == "many" else 3

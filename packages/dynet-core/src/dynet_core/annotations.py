@@ -1,4 +1,4 @@
-"""What annotations call the things that users give and get."""
+"""Type aliases for annotations of arguments and results."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Numbers: TypeAlias = npt.ArrayLike
-"""Real numbers: an array, a list, or lists within lists."""
+"""Real numbers: an array, a list, or nested lists."""
 Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
 Index: TypeAlias = SupportsIndex
-"""A whole number, Python's or numpy's."""
+"""A whole number of Python or numpy."""
 Indices: TypeAlias = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 Dims: TypeAlias = SupportsIndex | Indices
 Key: TypeAlias = SupportsIndex | slice | tuple[SupportsIndex | slice, ...]
-"""What may stand in the brackets of `x[...]`."""
+"""The key in `x[key]`."""
 Path: TypeAlias = str | os.PathLike[str]

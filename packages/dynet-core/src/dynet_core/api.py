@@ -1,4 +1,4 @@
-"""What programs ask of the graph, as functions and as methods of `dy.cg()`: renewing, checkpoints, pictures."""
+"""The public functions for graphs, and the class of `dy.cg()`: new graphs, checkpoints, pictures."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .parameter.base import Trained
 
 
 class ComputationGraph(Graph):
-    """The graph of a thread, with the methods that are for programs; `Graph` has those that are for the library.
+    """The graph of a thread, with the public methods; the base class has the library's own.
 
-    An `index` is the number of an expression in the graph, which its text shows: 2 for `expression 2/1: (3,)`.
+    An `index` is the number of an expression in the graph. `repr` shows it: 2 for `expression 2/1: (3,)`.
     """
 
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        """The names that are for programs."""
+        """Return the public names."""
         return [*dir(object), *(name for name in ComputationGraph.__dict__ if not name.startswith("_"))]
 
-    if TYPE_CHECKING:  # installed by dynet_ops
+    if TYPE_CHECKING:  # added by dynet_ops
 
         def inputMatrixLiteral(self, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression: ...
         def inputSparseTensor(
@@ -44,7 +44,7 @@ class ComputationGraph(Graph):
         ) -> Expression: ...
 
     def version(self) -> int:
-        """The number of the graph."""
+        """Return the version of the graph, a number that no other graph has."""
         return self.records.version
 
     def renew(
@@ -54,15 +54,15 @@ class ComputationGraph(Graph):
         return renew_cg(immediate_compute, check_validity, autobatching)
 
     def parameters(self, params: Trained) -> Expression:
-        """A parameter as an expression, like `parameter`."""
+        """Return a parameter as an expression, like `parameter`."""
         return parameter(params)
 
     def checkpoint(self) -> None:
-        """Note where the graph is, like `cg_checkpoint`."""
+        """Set a checkpoint, like `cg_checkpoint`."""
         checkpoints.checkpoint(self)
 
     def revert(self) -> None:
-        """Take the graph back to its last checkpoint, like `cg_revert`."""
+        """Return to the last checkpoint, like `cg_revert`."""
         checkpoints.revert(self)
 
     # Computing, by the number of an expression
@@ -76,7 +76,7 @@ class ComputationGraph(Graph):
         return self.node(place, node.dim)
 
     def forward(self, index: int) -> None:
-        """Compute the graph anew, noise included, with the expression of that number.
+        """Compute the whole graph again, with new noise.
 
         >>> x = dy.inputVector([1, 2])
         >>> g = dy.cg()
@@ -84,33 +84,33 @@ class ComputationGraph(Graph):
         (None, [1.0, 2.0])
 
         Raises:
-            OutOfRangeError: the graph has no expression of that number.
+            OutOfRangeError: the graph has no expression with this number.
             StaleExpressionError: the graph is another thread's.
         """
         self._expression("forward", index).forward(recalculate=True)
 
     def inc_forward(self, index: int) -> None:
-        """Compute what has not been computed of the graph."""
+        """Compute the nodes that have not been computed yet."""
         self._expression("inc_forward", index).forward()
 
     def forward_scalar(self, index: int) -> float:
-        """Compute the graph anew; the value of an expression that is a single number."""
+        """Compute the whole graph again, and return the value of an expression that is a single number."""
         return self._expression("forward_scalar", index).scalar_value(recalculate=True)
 
     def inc_forward_scalar(self, index: int) -> float:
-        """The value of an expression that is a single number."""
+        """Return the value of an expression that is a single number."""
         return self._expression("inc_forward_scalar", index).scalar_value()
 
     def forward_vec(self, index: int) -> list[float]:
-        """Compute the graph anew; the value of an expression as a flat list, column by column."""
+        """Compute the whole graph again, and return the value of an expression as a flat list, column by column."""
         return self._expression("forward_vec", index).vec_value(recalculate=True)
 
     def inc_forward_vec(self, index: int) -> list[float]:
-        """The value of an expression as a flat list, column by column."""
+        """Return the value of an expression as a flat list, column by column."""
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Add the gradients of an expression that is a single number, like its method `backward`."""
+        """Compute the gradients of an expression that is a single number, like its method `backward`."""
         self._expression("backward", index).backward(full)
 
     # Looking
@@ -122,7 +122,7 @@ class ComputationGraph(Graph):
         show_gradients: bool = True,
         nan_check_only: bool = False,
     ) -> None:
-        """Print what the graph holds, like `dump_cg`."""
+        """Print the nodes of the graph, like `dump_cg`."""
         dump(self, filename, show_values, show_gradients, nan_check_only)
 
     def print_graphviz(self) -> None:
@@ -139,8 +139,8 @@ class ComputationGraph(Graph):
 Graph._kind = ComputationGraph
 
 
-def _for_programs(found: Graph) -> ComputationGraph:
-    return cast(ComputationGraph, found)
+def _public(graph: Graph) -> ComputationGraph:
+    return cast(ComputationGraph, graph)
 
 
 def renew_cg(
@@ -149,15 +149,15 @@ def renew_cg(
     """Begin a new graph; all expressions of the old one become stale.
 
     Args:
-        immediate_compute: compute every node as soon as it is recorded, where errors then show. Slow.
-        check_validity: raise NotFiniteError, which names the node, when one is infinite or NaN.
+        immediate_compute: compute every node when it is recorded, so that errors are raised there. Slow.
+        check_validity: raise NotFiniteError, which names the node, if a value is infinite or NaN.
         autobatching: accepted, and changes nothing: batching is always on.
     """
     if immediate_compute is not False:
         immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
     if check_validity is not False:
         check_validity = checked_flag("renew_cg", "check_validity", check_validity)
-    fresh = _for_programs(renew())
+    fresh = _public(renew())
     if immediate_compute or check_validity:
         checkpoints.watch_from_the_start(fresh, immediate_compute, check_validity)
     return fresh
@@ -168,7 +168,7 @@ renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew
 
 @contextmanager
 def graph() -> Iterator[ComputationGraph]:
-    """A graph for the length of a `with` block.
+    """Return a context manager that begins a new graph, and another one at the end of the `with` block.
 
     >>> with graph():
     ...     pass
@@ -180,17 +180,17 @@ def graph() -> Iterator[ComputationGraph]:
 
 
 def cg() -> ComputationGraph:
-    """The current graph of this thread."""
-    return _for_programs(current())
+    """Return the current graph of this thread."""
+    return _public(current())
 
 
 def cg_version() -> int:
-    """The number of this thread's current graph."""
+    """Return the version of this thread's current graph."""
     return current()._version
 
 
 def cg_checkpoint() -> None:
-    """Note where the graph is, for `cg_revert`; checkpoints can be nested. What is recorded is computed first.
+    """Set a checkpoint, for `cg_revert`. Nodes recorded so far are computed first. Checkpoints can be nested.
 
     >>> dy.renew_cg()._version > 0
     True
@@ -206,7 +206,9 @@ def cg_checkpoint() -> None:
 
 
 def cg_revert() -> None:
-    """Take the graph back to its last checkpoint, and free the memory used since. Newer expressions become stale.
+    """Return to the last checkpoint: remove it and all nodes recorded after it, and free their memory.
+
+    Expressions of these nodes become stale.
 
     Raises:
         ArgumentError: there is no checkpoint.
@@ -231,8 +233,8 @@ def print_graphviz(
     Args:
         compact: leave out the dimensions.
         show_dims: show the dimensions.
-        expression_names: a dict of names by expression.
-        lookup_names: a dict of lists of names of rows, by lookup parameter.
-        collapse_birnns: accepted; a network is one node anyway.
+        expression_names: a dict from expression to name.
+        lookup_names: a dict from lookup parameter to a list with the name of each row.
+        collapse_birnns: accepted, and changes nothing: a network is one node anyway.
     """
     print(draw.dot(current(), show_dims and not compact, expression_names, lookup_names))

@@ -1,4 +1,4 @@
-"""Graphs that are more than recorded and run: computed at once, checked, or taken back to a checkpoint."""
+"""Checkpoints of a graph, immediate computation, and checks for infinite values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from .graph import UNDIFFERENTIATED, Graph
 from .watch import Checkpoint, Watch
 
 
-def watched(graph: Graph) -> Watch:
-    """The watch of a graph, which has one from now on."""
+def watch_of(graph: Graph) -> Watch:
+    """Return the watch of a graph. Create it if there is none."""
     if graph.watch is None:
         graph.records.watch_values()
         graph.watch = Watch()
@@ -16,30 +16,28 @@ def watched(graph: Graph) -> Watch:
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
-    """Have the nodes of a graph that is still empty computed at once, or checked."""
+    """Compute the nodes of a still empty graph as they are recorded, check their values, or both."""
     graph.records.watch_values()
     graph.watch = Watch(immediate, check)
     graph.records.watch()
 
 
 def checkpoint(graph: Graph) -> None:
-    """Note how far a graph has got. What is recorded is computed first."""
+    """Set a checkpoint at the current end of the graph. Nodes recorded so far are computed first."""
     graph._compute()
-    watch = watched(graph)
+    watch = watch_of(graph)
     length, nodes, inputs_length = graph.records.ends()
     watch.checkpoints.append(Checkpoint(length, nodes, inputs_length, graph.engine.arena_mark()))
 
 
 def revert(graph: Graph) -> None:
-    """Forget what was recorded since the last checkpoint, and the checkpoint.
-
-    Expressions made since are stale from now on: what is recorded next has another version.
+    """Remove the last checkpoint and all nodes recorded after it. Their expressions become stale.
 
     Raises:
-        ArgumentError: there is none.
+        ArgumentError: there is no checkpoint.
     """
     graph.check_thread()
-    watch, engine = watched(graph), graph.engine
+    watch, engine = watch_of(graph), graph.engine
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
     last = watch.checkpoints[-1]
@@ -47,7 +45,7 @@ def revert(graph: Graph) -> None:
     graph.records.differentiated = UNDIFFERENTIATED
     watch.checked = min(watch.checked, last.nodes)
     watch.checked_records = min(watch.checked_records, last.records)
-    watch.older.cut(graph.records.version, last.nodes)
+    watch.past_versions.cut(graph.records.version, last.nodes)
     graph.records.cut(last.nodes, last.records, last.inputs)
     watch.checkpoints.pop()
     if last.arena is not None and not engine.changing:

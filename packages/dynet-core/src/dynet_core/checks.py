@@ -1,4 +1,7 @@
-"""Checks of what users give: whole numbers, indices, numbers, flags and arrays."""
+"""Checks of the user's arguments: whole numbers, indices, numbers, flags, paths and arrays.
+
+In all functions, `name` is the function that the user called, for error messages.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,17 @@ from .refusals import Refusals
 
 
 def whole(name: str, what: str, value) -> int:
-    """A whole number that a user gave, as an int. What counts as one is said here, for the whole library.
+    """Return a user's whole number as an int. The whole library accepts the same kinds of numbers:
 
-    Ints do, and floats without a fraction: a size halved, `8 / 2`, is a float. True is 1 and False is 0. So do numpy's
-    numbers, and its arrays of no dimensions.
+    ints; floats without a fraction, because `8 / 2` is a float; booleans, True as 1 and False as 0; the same types of
+    numpy, and its arrays without dimensions.
 
     Args:
-        name, what: the op and the argument, for errors.
+        what: the argument, for error messages.
 
     Raises:
-        ArgumentTypeError: it is no number.
-        ArgumentError: it is a number with a fraction, infinite or NaN.
+        ArgumentTypeError: the value is not a number.
+        ArgumentError: the number has a fraction, or is infinite or NaN.
     """
     if value.__class__ is int:
         return value
@@ -39,12 +42,12 @@ def whole(name: str, what: str, value) -> int:
 
 
 def checked_index(name: str, index) -> int:
-    """An index that a user gave, as an int."""
+    """Return a user's index as an int."""
     return whole(name, "an index", index)
 
 
 def _are_plain(values, size: int) -> bool:
-    """Whether something is what indices mostly are: a list or tuple of plain ints, all within 0..size."""
+    """Return whether `values` is a nonempty list or tuple of Python ints in 0..size, the common case."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -54,33 +57,38 @@ def _are_plain(values, size: int) -> bool:
 
 
 def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
-    """Indices that a user gave, all within 0..size; maybe the user's own list.
+    """Return a user's indices as a list, maybe the user's own list. All are in 0..size, `size` excluded.
 
     Args:
-        of: what has that size, for errors: a text, or the Dim of an operand x.
+        of: the object with this size, for error messages: its name, or the Dim of an operand x.
+
+    Raises:
+        ArgumentTypeError: this is not a sequence of ints.
+        ArgumentError: there are no indices, or one is not whole.
+        OutOfRangeError: an index is out of range.
     """
     if _are_plain(indices, size):
         return indices if indices.__class__ is list else list(indices)
     if indices.__class__ is np.ndarray:
-        indices = indices.tolist()  # of Python's numbers, mostly plain ones
+        indices = indices.tolist()
         if _are_plain(indices, size):
             return indices
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
-    found = []
+    checked = []
     for index in indices:
-        found.append(whole(name, "an index", index))
-    if not found:
+        checked.append(whole(name, "an index", index))
+    if not checked:
         raise ArgumentError(f"{name}: no indices")
-    if min(found) < 0 or max(found) >= size:
-        wrong = next(index for index in found if not 0 <= index < size)
+    if min(checked) < 0 or max(checked) >= size:
+        wrong = next(index for index in checked if not 0 <= index < size)
         named = of if isinstance(of, str) else f"x {of!r}"
         raise OutOfRangeError(f"{name}: index {wrong} is out of range for {named}, which has {size}")
-    return found
+    return checked
 
 
 def checked_path(name: str, path) -> str:
-    """The path of a file that a user gave."""
+    """Return a user's path as a str. Raise ArgumentTypeError if it is not a path."""
     try:
         return os.fsdecode(path)
     except TypeError:
@@ -90,14 +98,23 @@ def checked_path(name: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value) -> bool:
-    """Yes or no, as a user gave it."""
+    """Return a user's flag as a bool. Raise ArgumentTypeError unless it is True, False, 1 or 0.
+
+    Args:
+        what: the argument, for error messages.
+    """
     if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}")
     return bool(value)
 
 
 def checked_number(name: str, value) -> float:
-    """A finite number that a user gave."""
+    """Return a user's finite number as a float.
+
+    Raises:
+        ArgumentTypeError: the value is not a number.
+        ArgumentError: the number is infinite or NaN.
+    """
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
@@ -110,7 +127,7 @@ def checked_number(name: str, value) -> float:
 
 
 def real_array(name: str, values) -> np.ndarray:
-    """Numbers that a user gave, as a float32 array."""
+    """Return a user's numbers as a float32 array. Raise ArgumentTypeError if they are not real numbers."""
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
@@ -122,7 +139,12 @@ def real_array(name: str, values) -> np.ndarray:
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
-    """An array that a user gave for something of these dimensions; a number will do for a single one."""
+    """Return a user's array for a parameter of shape `dims`. A number is accepted if the parameter is a single number.
+
+    Raises:
+        ArgumentTypeError: the values are not real numbers.
+        ShapeError: the array has another shape.
+    """
     array = real_array(name, values)
     if array.shape != dims and array.size == 1 == math.prod(dims):
         array = array.reshape(dims)

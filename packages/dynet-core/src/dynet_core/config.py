@@ -1,4 +1,4 @@
-"""Settings that concern the whole process, from the command line or set by a program."""
+"""The settings of the process, from the command line or from the program."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _decay(text: str) -> float:
 
 
 def _memory(text: str) -> int:
-    """Megabytes, or several numbers of them for forward, backward, parameters and scratch; only checked."""
+    """Check a number of megabytes, or several for forward, backward, parameters and scratch. Return their sum."""
     return sum(_whole(part) for part in text.split(","))
 
 
@@ -66,11 +66,11 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "viz": ("viz", None, ""),
     "shared-parameters": ("shared_parameters", None, ""),
 }
-"""What may follow `--dynet-`: the attribute it sets, how its value is read (None: it has none), and what that is."""
+"""Flag after `--dynet-` -> (attribute, function that reads the value or None if there is none, the allowed values)."""
 
 
 class DynetParams:
-    """The settings of the process, to be changed before `init`.
+    """The settings of the process. Change them before `init`.
 
     >>> params = DynetParams()
     >>> params.set_random_seed(42)
@@ -91,20 +91,24 @@ class DynetParams:
         self.shared_parameters: bool = False
         self.gpu_ids: str = ""
         self.devices: str = ""
-        self.lstm_builder: str = os.environ.get("DYNET_LSTM_BUILDER", "")  # LSTMBuilder means: coupled or vanilla
-        self.allow: dict[str, Any] = _allowed_by_environment()  # classes that files may hold objects of, by their names
+        self.lstm_builder: str = os.environ.get(
+            "DYNET_LSTM_BUILDER", ""
+        )  # the class of LSTMBuilder: coupled or vanilla
+        self.allow: dict[str, Any] = _allowed_by_environment()  # classes whose objects files may contain, by name
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
-        """Take settings from the command line, which stays as it is."""
+        """Read settings from the command line. `sys.argv` is not changed."""
         self.read(sys.argv[1:])
         if shared_parameters is not None:
             self.shared_parameters = bool(shared_parameters)
 
     def read(self, arguments: Sequence[str]) -> None:
-        """Take settings from a list of arguments; what does not begin with `--dynet` is somebody else's.
+        """Read settings from a list of arguments. Arguments that do not start with `--dynet` are ignored.
+
+        An unknown flag causes a warning.
 
         Raises:
-            ArgumentError: a value that is missing or malformed. An unknown flag is only warned about.
+            ArgumentError: a value is missing or malformed.
         """
         rest = iter(arguments)
         for argument in rest:
@@ -127,10 +131,10 @@ class DynetParams:
                 raise ArgumentError(f"--dynet-{flag} takes {expected}, got {text!r}") from None
 
     def init(self) -> None:
-        """Put the settings into force.
+        """Apply the settings.
 
         Raises:
-            DeviceError: a GPU is asked for and cannot be used; the message names what is missing.
+            DeviceError: the requested GPU cannot be used; the message names what is missing.
         """
         number = self._wanted_gpu()
         if number is not None:
@@ -139,15 +143,19 @@ class DynetParams:
             device.choose(number)
             if self.tf32:
                 device.allow_tf32()
-        if self.threads:  # 0 leaves it at what this process may use
+        if self.threads:  # 0 means the default, one thread for each core of this process
             sharing.use(self.threads)
-        if self.random_seed:  # 0 asks for a random seed
+        if self.random_seed:  # 0 means a random seed
             reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
             profile_program()
 
     def _wanted_gpu(self) -> int | None:
-        """The number of the GPU that is asked for, if one is."""
+        """Return the number of the requested GPU, or None.
+
+        Raises:
+            ArgumentError: a setting is malformed, or asks for several GPUs.
+        """
         names = [part.strip().upper() for part in self.devices.split(",") if part.strip()]
         wrong = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
         if wrong:
@@ -164,14 +172,14 @@ class DynetParams:
         return numbers[0] if numbers else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change settings, given by the names of their attributes: all of them or, where one is refused, none."""
+        """Change settings, by the names of their attributes. If one is not allowed, none is changed."""
         fresh = copy.copy(self)
         for name, value in settings.items():
             getattr(fresh, f"set_{name}", functools.partial(setattr, fresh, name))(value)
         vars(self).update(vars(fresh))
 
     def set_mem(self, mem: int | str) -> None:
-        """Accepted, and not needed: memory grows with the graph. A text is as for `--dynet-mem`: "512" or "1,2,3,4"."""
+        """Accepted, and changes nothing: memory grows with the graph. A str is as for `--dynet-mem`, like "512"."""
         if not isinstance(mem, str):
             self.mem = _checked("set_mem", mem, int)
             return
@@ -185,21 +193,21 @@ class DynetParams:
         self.random_seed = _checked("set_random_seed", random_seed, int)
 
     def set_threads(self, threads: int) -> None:
-        """Set how many threads share the work of large graphs on the CPU: 0 is one for each core of this process.
+        """Set the number of threads that share the work of large graphs on the CPU. 0 means one for each core.
 
-        Results are the same for any number.
+        The results are the same for any number.
         """
-        found = _checked("set_threads", threads, int)
-        if found > MOST_THREADS:
-            raise ArgumentError(f"set_threads: expected a number of at most {MOST_THREADS}, got {found}")
-        self.threads = found
+        count = _checked("set_threads", threads, int)
+        if count > MOST_THREADS:
+            raise ArgumentError(f"set_threads: expected a number of at most {MOST_THREADS}, got {count}")
+        self.threads = count
 
     def set_requested_gpus(self, requested_gpus: int) -> None:
-        """Set how many GPUs are wanted: 0 is the CPU, and 1 the most a process uses."""
+        """Set the number of GPUs: 0 for the CPU, or 1. A process uses at most one GPU."""
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
 
     def set_gpu_mask(self, gpu_mask: Sequence[int]) -> None:
-        """Ask for GPUs: for each there is, in order, 1 if it is wanted, or 0. None is wanted with an empty list."""
+        """Set the GPUs to use, by a list of 1 (use) or 0 for each GPU in order. An empty list means none."""
         try:
             wanted = [number for number, flag in enumerate(gpu_mask) if checked_flag("set_gpu_mask", "a flag", flag)]
         except TypeError:
@@ -207,15 +215,15 @@ class DynetParams:
         self.gpu_ids = ",".join(map(str, wanted))
 
     def set_tf32(self, tf32: bool) -> None:
-        """Say whether products on a GPU may round their factors to TF32, for tensor cores; a CPU never does."""
+        """Set whether matrix products on a GPU may round their factors to TF32, for tensor cores."""
         self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
-        """Say whether forked processes train the same parameters."""
+        """Set whether forked processes share the parameters they train."""
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: Number) -> None:
-        """Set the part by which each update shrinks all parameters that it may change."""
+        """Set the weight decay: each update multiplies the parameters that are trained by one minus this."""
         decay = _checked("set_weight_decay", weight_decay, float)
         if decay >= 1:
             raise ArgumentError(f"set_weight_decay: expected a number less than 1, got {decay}")
@@ -226,33 +234,35 @@ class DynetParams:
         self.autobatch = _checked("set_autobatch", autobatch, int)
 
     def set_profiling(self, profiling: int) -> None:
-        """Set whether the program is profiled, as by `--dynet-profiling`: not with 0. See `profile`."""
+        """Set whether the program is profiled, as by `--dynet-profiling`; 0 means no. See `profile`."""
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
-        """Allow files to hold objects of these classes, besides those that DYNET_ALLOW names. See `load`."""
+        """Set the classes whose objects files may contain, in addition to those in DYNET_ALLOW. See `load`."""
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_cpu_mode(self) -> None:
-        """Compute on the CPU, whatever was asked for before."""
+        """Use the CPU. This undoes all settings of GPUs."""
         self.gpu, self.requested_gpus, self.devices, self.gpu_ids = False, 0, "", ""
 
     def from_config(self, conf: Any) -> None:
-        """Take settings from a dict like that of `dynet_config.get()`, with `mem`, `seed`, `autobatch`, `profiling`,
-        `weight_decay`, `shared_params`, `requested_gpus` and, if it likes, `gpu_mask`; or from an object's attributes.
+        """Read settings from a dict like that of `dynet_config.get()`, or from the attributes of an object.
+
+        Its keys are `mem`, `seed`, `autobatch`, `profiling`, `weight_decay`, `shared_params`, `requested_gpus` and,
+        optionally, `gpu_mask`.
 
         Raises:
-            ArgumentError: one is missing or out of its range. Nothing has changed.
+            ArgumentError: a setting is missing or not allowed. Nothing has changed.
         """
-        given = conf
+        settings = conf
         if not isinstance(conf, Mapping):
-            given = {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
-            if not given:
+            settings = {name: getattr(conf, name) for name in CONFIG if hasattr(conf, name)}
+            if not settings:
                 raise ArgumentTypeError(f"from_config: expected a dict of settings, got {conf!r:.60}")
-        missing = [name for name in CONFIG if name not in given and name != "gpu_mask"]
+        missing = [name for name in CONFIG if name not in settings and name != "gpu_mask"]
         if missing:
             raise ArgumentError(f"from_config: {type(conf).__name__} has no {missing[0]}")
-        self.change({CONFIG[name]: given[name] for name in CONFIG if name in given})
+        self.change({CONFIG[name]: settings[name] for name in CONFIG if name in settings})
 
 
 CONFIG = {
@@ -260,7 +270,7 @@ CONFIG = {
     "weight_decay": "weight_decay", "shared_params": "shared_parameters", "requested_gpus": "requested_gpus",
     "gpu_mask": "gpu_mask",
 }  # fmt: skip
-"""The settings that `from_config` takes, by what it calls them."""
+"""The names of settings in `from_config` -> the attributes of DynetParams."""
 
 
 def _allowed_by_environment() -> dict[str, Any]:
@@ -288,11 +298,11 @@ def _checked(name: str, value: Any, kind: type[T]) -> T:
 PARAMS = DynetParams()
 """The settings in force."""
 in_force = False
-"""Whether `init` has put them into force: what a program sets from then on comes too late."""
+"""Whether `init` has applied them. Later changes have no effect."""
 
 
 def init(shared_parameters: bool | None = None) -> None:
-    """Take settings from the command line and put them into force, as `import dynet` does."""
+    """Read settings from the command line and apply them, as `import dynet` does."""
     global in_force
     PARAMS.from_args(shared_parameters)
     PARAMS.init()
@@ -300,7 +310,7 @@ def init(shared_parameters: bool | None = None) -> None:
 
 
 def init_from_params(params: DynetParams) -> None:
-    """Put settings into force: `params.init()`."""
+    """Apply settings, like `params.init()`."""
     global PARAMS, in_force
     PARAMS = params
     params.init()

@@ -1,4 +1,4 @@
-"""What the planner needs to know of nodes that run together, as data."""
+"""Descriptions: what the planner knows about the nodes of one signature."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from .dim import Dim
 
 @dataclass(frozen=True)
 class View:
-    """Where one named value of each column stands.
+    """The address that a step reads or writes in each column c. All fields but the indices count floats.
 
-    The address for column c is that of `source` (an operand's number, SELF, EACH in turn of the operands that a
-    variadic record has beyond its first `operands`, or NOWHERE) + offset + (c % period) * stride
-    + (c // period) * outer; period 0 means stride alone. With `index`, the attribute of that number
-    (+ c * index_step) times `scale` is added. In a record of parts, BEFORE is the part before this one, and FIRST
-    the record's first, to whose address `scale` is added for each part between.
+    The address is `base + offset + (c % period) * stride + (c // period) * outer`, or `base + offset + c * stride` if
+    period is 0. `base` depends on `source`:
+
+    - an operand's number: the start of this operand;
+    - SELF: the start of the node itself;
+    - EACH: the start of each operand after the first `operands`, one after the other, in a variadic record;
+    - NOWHERE: 0;
+    - BEFORE, in a record of parts: the start of the previous part;
+    - FIRST, in a record of parts: the start of the first part, plus `scale` for each part between.
+
+    With `index`, the term `scale * attribute[index + c * index_step]` is added.
     """
 
     source: int
@@ -32,13 +38,13 @@ class View:
     scale: int = 0
 
     def follows(self, other: View) -> bool:
-        """Whether a view differs from another by the offset alone."""
+        """Return whether the two views differ at most in their offset."""
         return replace(self, offset=other.offset) == other
 
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction that a signature wants: a kernel, its parameters, and whose gradient it makes."""
+    """One instruction of a signature: a kernel, its parameters, and the operand whose gradient it computes, if any."""
 
     kernel: str
     parameters: tuple[int, ...]
@@ -47,17 +53,34 @@ class Step:
 
 @dataclass(eq=False, slots=True)
 class Description:
-    """Nodes that run together: their `dim`, which `views` of memory they have, and the steps that compute them.
+    """The nodes of one signature: their shape, their views of memory, and the steps that compute them.
 
-    A node holds `size` floats (those of `dim`, if not given). A variadic one holds `size_each` more, and has
-    `columns` columns, for each operand beyond the first `operands`. `name` is that of the op, for people.
+    Args:
+        dim: the shape of the value.
+        name: the name of the op, for messages.
+        operands: the number of operands; of a variadic record, the number of leading operands with a role of their
+            own.
+        variadic: the record says how many operands it has. Those after the first `operands` share the source EACH.
+        attributes: the number of attributes.
+        constants: how many of the attributes, the first ones, are places in the input buffer.
+        kind: COMPUTED, ALIAS, APART or INPUT, as in `layout`.
+        size: the floats that a node takes; by default the size of `dim`.
+        size_each: the floats that a variadic node takes in addition for each operand that shares EACH.
+        columns: the number of columns; with `each`, the number per operand that shares EACH.
+        each: whether there are columns for each operand that shares EACH; by default as `variadic` says.
+        views: the memory that steps refer to, by roles. Role 2 * k is the value of view k, role 2 * k + 1 its gradient.
+        forward, backward: the steps of each pass.
+        deferred: steps of the backward pass that run at its end, for all nodes together.
+        passes: whether the backward pass reaches the operands.
+        alias_scale, alias_offset: the start of an alias within its operand; see `signature.alias`.
 
-    With `parts`, which stand in the table already, a record is several nodes, which run by these; the last of them
-    `repeats` until there is one for each operand beyond the first `operands`, the first part not counted. A part is
-    `variadic` as its record is, but has columns for each operand that shares EACH only if it says `each`. It waits for
-    the part before it, for the operands of the record from waits[0] up to waits[1] and, if it `waits_each`, for those
-    that share EACH. With `sets_first` its steps set what they make of the gradient of the first part, of which each
-    part has a share.
+    A record with `parts`, which are descriptions already in the table, is several nodes, one for each part:
+
+        repeats: the last part occurs once for each operand that shares EACH.
+        waits: a part runs after the part before it, and after the record's operands from waits[0] up to waits[1].
+        waits_each: a part also runs after the operands that share EACH.
+        sets_first: the backward steps of a part overwrite their share of the first part's gradient; each part has its
+            own share.
     """
 
     dim: Dim
@@ -88,5 +111,5 @@ class Description:
 
     @property
     def has_each(self) -> bool:
-        """Whether there are columns for each operand that shares EACH."""
+        """Return whether there are columns for each operand that shares EACH."""
         return self.variadic if self.each is None else self.each

@@ -1,4 +1,4 @@
-"""Where numbers are kept and computed: on this CPU, or on a GPU."""
+"""The device of the process: the CPU or one GPU. It holds all numbers and computes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
     from dynet_kernels.cuda.machine import Machine
 
-_lock = threading.RLock()  # the collector of garbage may call what comes here again
+_lock = threading.RLock()  # reentrant: the garbage collector may run code that takes it again
 _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
@@ -26,32 +26,36 @@ _changed: list[Callable[[], None]] = []
 
 
 def refuse_while(reason: Callable[[], str]) -> None:
-    """Have `choose` ask a function first; if it gives a reason, such as "parameters had been made", it is too late."""
+    """Register a function that `choose` calls first. If it returns a reason, `choose` raises an error with it.
+
+    An example of a reason is "parameters had been made"; "" means that there is none.
+    """
     _in_use.append(reason)
 
 
 def on_change(forget: Callable[[], None]) -> None:
-    """Have a function called when this thread computes elsewhere from now on."""
+    """Register a function that is called in this thread after the device has changed."""
     _changed.append(forget)
 
 
 def gpu() -> Gpu | None:
-    """The GPU in use; None is the CPU."""
+    """Return the GPU in use, or None for the CPU."""
     return _gpu
 
 
 def name() -> str:
-    """The device in use, as `--dynet-devices` names it."""
+    """Return the name of the device in use, as for `--dynet-devices`."""
     return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
 
 
 def check_device(caller: str, device: str) -> None:
-    """Refuse a device that a user named for one thing, unless it is "CPU", "" or the one in use.
+    """Check the device that a user named for one object. Allowed are "CPU", "" and the device in use.
 
-    All of a process is computed on one device; where the numbers of "CPU" are kept makes no difference to a program.
+    A process computes everything on one device. "CPU" is allowed with a GPU in use, as results are the same.
 
     Raises:
-        DeviceError: there is no such device, or it is not in use.
+        ArgumentTypeError: the name is not a string.
+        DeviceError: the device does not exist or is not in use.
     """
     if not isinstance(device, str):
         raise ArgumentTypeError(
@@ -62,12 +66,12 @@ def check_device(caller: str, device: str) -> None:
 
 
 def compiled() -> library.Library | Machine:
-    """The machine of the device in use, with all kernels that are used by now."""
+    """Return the compiled code for the device in use, with all kernels used so far."""
     return machine_of(_gpu)
 
 
 def machine_of(gpu: Gpu | None) -> library.Library | Machine:
-    """The machine of a GPU or of the CPU (None), with all kernels that are used by now."""
+    """Return the compiled code for a GPU, or for the CPU (None), with all kernels used so far."""
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
         if key in _machines:
@@ -82,10 +86,10 @@ def machine_of(gpu: Gpu | None) -> library.Library | Machine:
 
 
 def _open(number: int) -> Gpu:
-    """A GPU, with all that is needed to run kernels on it.
+    """Return a GPU, after checking that kernels can be compiled and run.
 
     Raises:
-        DeviceError: something is missing.
+        DeviceError: the GPU, its driver or the compiler is missing.
     """
     if number not in _gpus:
         from dynet_kernels.cuda import compiler, driver
@@ -100,10 +104,10 @@ def _open(number: int) -> Gpu:
 
 
 def choose(number: int) -> None:
-    """Use a GPU from now on. Parameters and graphs stay where they were made, so this comes before them.
+    """Use a GPU from now on. This must come before any parameter: parameters cannot move.
 
     Raises:
-        DeviceError: there is no such GPU, or what is needed to use it is missing.
+        DeviceError: the GPU, its driver or the compiler is missing.
         ArgumentError: parameters have been made already.
     """
     global _gpu
@@ -116,7 +120,7 @@ def choose(number: int) -> None:
 
 
 def allow_tf32(allowed: bool = True) -> None:
-    """Say whether products on the GPU may round their factors to TF32 from now on.
+    """Set whether matrix products on the GPU may round their factors to TF32.
 
     Raises:
         DeviceError: the GPU in use has no TF32.
@@ -133,9 +137,9 @@ def allow_tf32(allowed: bool = True) -> None:
 
 @contextmanager
 def use(number: int | None, tf32: bool = False) -> Iterator[None]:
-    """Use a GPU, or the CPU (None), for the length of a `with` block, in a graph of its own.
+    """Return a context manager that uses a GPU or the CPU (None), with a graph of its own.
 
-    For tests and measurements: parameters made elsewhere must not be used within.
+    For tests and measurements. Parameters made outside the `with` block must not be used inside.
     """
     global _gpu, _tf32
     before = _gpu, _tf32
@@ -154,7 +158,7 @@ def _has_changed() -> None:
 
 
 def has_driver() -> bool:
-    """Whether this machine has the driver of a GPU. It is not started: that would keep processes from forking."""
+    """Return whether this machine has a GPU driver. The driver is not started: processes could not fork afterwards."""
     from dynet_kernels.cuda import driver
 
     try:
@@ -165,12 +169,12 @@ def has_driver() -> bool:
 
 
 class DeviceInfo:
-    """What `get_device_info` says of a device.
+    """The result of `get_device_info`.
 
     Args:
-        name: as `--dynet-devices` has it.
-        id: what kind it is: 0 is a CPU, 1 a GPU.
-        dtype: which it is, as the attribute `type`: -1 is the CPU, n is GPU:n.
+        name: the name, as for `--dynet-devices`.
+        id: the kind of device: 0 for a CPU, 1 for a GPU.
+        dtype: the number of the device, stored as the attribute `type`: -1 for the CPU, n for GPU:n.
     """
 
     def __init__(self, name: str, id: int, dtype: int):
@@ -180,7 +184,7 @@ class DeviceInfo:
 
 
 def available_devices() -> list[str]:
-    """The names of the devices that a program may name: the CPU, and the GPU in use, if one is.
+    """Return the names of the devices that a program may use: the CPU, and the GPU in use if there is one.
 
     >>> available_devices()
     ['CPU']
@@ -189,13 +193,13 @@ def available_devices() -> list[str]:
 
 
 def get_device_info(name: str) -> DeviceInfo:
-    """What there is to know of a device.
+    """Return the name, kind and number of a device.
 
     Args:
-        name: one of `available_devices`; "" is the device in use.
+        name: one of `available_devices`; "" means the device in use.
 
     Raises:
-        DeviceError: there is no such device, or it is not in use.
+        DeviceError: the device does not exist or is not in use.
 
     >>> get_device_info("CPU").type
     -1

@@ -1,4 +1,4 @@
-"""Dimensions and batch size of an expression: interned, so that recording compares them by identity."""
+"""Dims: the dimensions and batch size of an expression, interned so that recording compares them by identity."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ from .refusals import Refusals
 
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # numbers in one expression
-_lock = threading.RLock()  # the collector of garbage may call what comes here again
+_lock = threading.RLock()  # reentrant: the garbage collector may run code that takes it again
 GIVEN_BACK: deque[Dim] = deque()
-"""Dims that `own` gave and that are used no more, not in any graph either. Finalizers, which may run while the lock is
-held, put them here."""
+"""Dims made by `own` that no parameter and no graph uses any more. Finalizers add them here without taking the lock,
+because they may run while it is held."""
 _free: dict[Dim, list[tuple[int, Dim]]] = {}
 _owned: dict[Dim, int] = {}
 
 
 class Dim:
-    """Sizes of the dimensions (column-major) and of the batch.
+    """The sizes of the dimensions and of the batch. Values are stored column-major.
 
-    `Dim.of` gives one object for equal dimensions. A parameter has a Dim of its own, whose `plain` is the
-    interned one, so that a signature knows which parameter it means.
+    `Dim.of` returns the same object for equal sizes. Each parameter has a Dim of its own, so that nodes with different
+    parameters have different signatures; its `plain` is the interned Dim of the same sizes.
+
+    Args:
+        dims: the sizes of the dimensions.
+        batch: the batch size.
+        size: the numbers of one batch element.
+        total: the numbers of all batch elements.
     """
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
@@ -49,7 +55,11 @@ class Dim:
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
-        """The interned Dim of these sizes."""
+        """Return the interned Dim of these sizes.
+
+        Raises:
+            ShapeError: there are too many dimensions or numbers.
+        """
         known = cls._known.get((dims, batch))
         if known is None:
             if len(dims) > MAX_DIMS:
@@ -60,10 +70,9 @@ class Dim:
         return known
 
     def own(self) -> Dim:
-        """A Dim equal to this one that is nobody else's: one that was given back, if there is such a one.
+        """Return a Dim of the same sizes that nothing else uses. One that was given back is reused, the oldest first.
 
-        The oldest comes first: so that models that are made alike, one after the other, get along with the same
-        signatures.
+        So a program that makes equal models one after the other uses the same signatures again.
         """
         with _lock:
             while GIVEN_BACK:
@@ -88,7 +97,7 @@ class Dim:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The numpy shape of a value: the batch, if there is one, comes last."""
+        """The numpy shape of a value: the dimensions, then the batch size if it is larger than 1."""
         return (*self.dims, self.batch) if self.batch > 1 else self.dims
 
     def __repr__(self) -> str:
@@ -99,15 +108,25 @@ class Dim:
 
 
 def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
-    """Sizes that a user gave, as a tuple of ints; each is at least `least`."""
+    """Return the user's sizes as a tuple of ints, each at least `least`.
+
+    Args:
+        name: the function, for errors.
+        dims: an int or a sequence of ints.
+
+    Raises:
+        ArgumentTypeError: a size is not an int.
+        ArgumentError: a size is less than `least`, or there is none.
+        ShapeError: there are too many dimensions or numbers.
+    """
     single = (
         dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims)) or isinstance(dims, Refusals)
     )
-    given: Sequence[Any] = (dims,) if single else dims  # type: ignore[assignment]
-    found = []
-    for size in given:
-        found.append(whole(name, "a dimension", size))
-    sizes = tuple(found)
+    listed: Sequence[Any] = (dims,) if single else dims  # type: ignore[assignment]
+    checked = []
+    for size in listed:
+        checked.append(whole(name, "a dimension", size))
+    sizes = tuple(checked)
     if not sizes:
         raise ArgumentError(f"{name}: there must be at least one dimension, got (); (1,) is a single number")
     if min(sizes) < least:
@@ -120,12 +139,12 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def extent(sizes: Sequence[int]) -> int:
-    """The product of sizes, but for those of 0: what must not be too large, even if there are no numbers at all."""
+    """Return the product of the sizes that are not 0. It is limited even if another size is 0."""
     return math.prod([size or 1 for size in sizes])
 
 
 def checked_batch(name: str, batch_size: Index) -> int:
-    """A batch size that a user gave."""
+    """Return the user's batch size as an int. Raise ArgumentError if it is not in 1..MAX_TOTAL."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")

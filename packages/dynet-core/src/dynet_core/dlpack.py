@@ -1,4 +1,4 @@
-"""A GPU's memory as a DLPack capsule, which torch, CuPy and others take without a copy."""
+"""DLPack capsules of GPU memory, which torch, CuPy and other libraries read without a copy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = b"dltensor"
 
 
 class _Tensor(ctypes.Structure):
-    """DLTensor."""
+    """DLTensor of DLPack's header."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
@@ -30,12 +30,12 @@ class _Tensor(ctypes.Structure):
 
 
 class _Managed(ctypes.Structure):
-    """DLManagedTensor."""
+    """DLManagedTensor of DLPack's header."""
 
     _fields_ = [("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
-_kept: dict[int, tuple] = {}  # what capsules refer to, until whoever took one is done with it
+_kept: dict[int, tuple] = {}  # the memory of each capsule, until the library that took it calls `_delete`
 _numbers = itertools.count(1)
 
 
@@ -46,9 +46,9 @@ def _delete(managed) -> None:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _delete_unused(capsule) -> None:
-    """Nobody has taken what is in the capsule: its name is still the first.
+    """Release the memory of a capsule that no library has taken: it still has its first name.
 
-    The capsule is being destroyed, so that it comes as an address: a reference to it would destroy it again.
+    The capsule is passed as an address, because it is being destroyed: a new reference would destroy it again.
     """
     if _is_valid(capsule, NAME):
         _delete(ctypes.cast(_pointer(capsule, NAME), ctypes.POINTER(_Managed)))
@@ -63,8 +63,14 @@ _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
-    """The whole of a block as a tensor of this shape, with strides in numbers. It keeps the block alive."""
-    block.gpu.synchronize()  # whoever takes it has streams of their own
+    """Return a capsule of a whole block. It keeps the block alive.
+
+    Args:
+        shape: the shape of the tensor.
+        strides: the strides, counted in elements.
+        int64: whether the elements are int64 instead of float32.
+    """
+    block.gpu.synchronize()  # the library that takes it uses other streams
     count = len(shape)
     numbers = ctypes.c_int64 * count
     both = numbers(*shape), numbers(*strides)

@@ -1,4 +1,4 @@
-"""Pictures of a graph: text for Graphviz and for Mermaid, and SVG."""
+"""Pictures of a graph: in the languages of Graphviz and Mermaid, and as SVG."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .nodes import Node, nodes_of
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import ANY_GRAPH
 
-LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: a box's height, a letter's width, what is between boxes
+LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: the height of a box, the width of a letter, the gap between boxes
 
 
 @dataclass(frozen=True)
 class Box:
-    """What is drawn of a node or a parameter; `operands` are places among the boxes."""
+    """The box of a node or a parameter. `operands` are indices in the list of boxes."""
 
     label: str
     dims: str
@@ -36,12 +36,12 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """The boxes of a graph, each after those it depends on; parameters stand before their first use.
+    """Return the boxes of a graph, each after its operands. A parameter comes before its first use.
 
     Args:
-        show_dims: with the dimensions.
-        expression_names: names for some expressions.
-        lookup_names: for some lookup parameters, a name for each row.
+        show_dims: show the dimensions.
+        expression_names: a dict from expression to name.
+        lookup_names: a dict from lookup parameter to a list with the name of each row.
     """
     names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
@@ -79,7 +79,7 @@ def dot(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> str:
-    """A graph in the language of Graphviz; the arguments are those of `boxes`."""
+    """Return a graph in the language of Graphviz; the arguments are as for `boxes`."""
     lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
     for number, box in enumerate(boxes(graph, show_dims, expression_names, lookup_names)):
         label = box.text.replace("\\", "\\\\").replace('"', '\\"')
@@ -90,7 +90,7 @@ def dot(
 
 
 def mermaid(graph: Graph) -> str:
-    """A graph in the language of Mermaid."""
+    """Return a graph in the language of Mermaid."""
     lines = ["flowchart LR"]
     for number, box in enumerate(boxes(graph)):
         left, right = ("([", "])") if box.is_parameter else ("[", "]")
@@ -100,7 +100,7 @@ def mermaid(graph: Graph) -> str:
 
 
 def svg(graph: Graph) -> str:
-    """A graph as SVG: operands stand left of what depends on them."""
+    """Return a graph as SVG. Operands are to the left of the nodes that use them."""
     drawn = boxes(graph)
     columns: list[list[int]] = []
     depths: list[int] = []

@@ -1,4 +1,4 @@
-"""What a graph holds, as text: each expression's value and gradient."""
+"""Print the value and the gradient of each expression of a graph."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .nodes import nodes_of
 def dump_cg(
     filename: str | bytes = "", show_values: bool = True, show_gradients: bool = True, nan_check_only: bool = False
 ) -> None:
-    """Print the value and the gradient of every expression of the current graph; what is new is computed before.
+    """Print the value and the gradient of every expression of the current graph. New nodes are computed first.
 
     Args:
-        filename: a file to write to instead.
-        show_values, show_gradients: what to print of each expression.
-        nan_check_only: do not print the numbers, but whether all are finite: "valid" or "invalid".
+        filename: the file to write to; by default stdout.
+        show_values, show_gradients: whether to print values, and gradients.
+        nan_check_only: print "valid" if all numbers are finite, or else "invalid", instead of the numbers.
 
     Raises:
         OSError: the file cannot be written.
@@ -41,9 +41,9 @@ def dump_cg(
 
 
 def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
-    """Print what a graph holds; the arguments are those of `dump_cg`."""
-    given = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
-    text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in given.items()])) + "\n"
+    """Print the expressions of a graph; the arguments are as for `dump_cg`."""
+    flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
+    text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
     if filename:
         with open(os.fsdecode(filename), "w", encoding="utf-8") as file:
             file.write(text)

@@ -1,4 +1,4 @@
-"""How descriptions of nodes are written into the table that the planner reads."""
+"""Encode descriptions of nodes as integers in the table that the planner reads. `layout` defines its rows."""
 
 from __future__ import annotations
 
@@ -13,54 +13,59 @@ from .description import Description, Step, View
 from .errors import ShapeError
 from .recorder import next_generation
 
-TABLE: list[int] = [0] * at.TABLE_HEAD  # every description, one after the other
+TABLE: list[int] = [0] * at.TABLE_HEAD  # all descriptions, one after the other
 _lock = threading.RLock()
-MOST_CHECKED = 1 << 12  # columns of a step
+MOST_CHECKED = 1 << 12  # columns of a step that are checked one by one
 
 
-def enter(given: Description) -> int:
-    """Write a description into the table; where it stands.
+def enter(description: Description) -> int:
+    """Append a description to the table and return its index there.
 
     Raises:
-        ShapeError: a size is too large for it.
+        ShapeError: a size or stride does not fit into 64 bits.
     """
-    groups = [given.forward, given.backward, given.deferred] if given.dim.total else [(), (), ()]
+    groups = (
+        [description.forward, description.backward, description.deferred] if description.dim.total else [(), (), ()]
+    )
     numbered = [(number, step) for number, group in enumerate(groups) for step in group]
-    steps_at = at.HEAD + at.VIEW_ROW * len(given.views)
+    steps_at = at.HEAD + at.VIEW_ROW * len(description.views)
     parts_at = steps_at + at.STEP_ROW * len(numbered)
-    # Integers of these places are addresses, to which is added where the row stands.
-    addresses = [at.PARTS] if given.parts else []
-    row = [*_head(given, groups, steps_at, parts_at), *_views(given.views)]
+    # The places in `row` that hold indices into the table, relative to the start of the row until `_extend`.
+    addresses = [at.PARTS] if description.parts else []
+    row = [*_head(description, groups, steps_at, parts_at), *_views(description.views)]
     parameters: list[int] = []
     for number, step in numbered:
         if len(step.parameters) != len(KERNELS[step.kernel].parameters):
             raise ValueError(f"{step.kernel} takes {KERNELS[step.kernel].parameters}, got {step.parameters}")
         addresses.append(len(row) + at.STEP_PARAMETERS)
-        row += _step(given, step, parts_at + len(given.parts) + len(parameters), deferred=number == 2)
+        row += _step(description, step, parts_at + len(description.parts) + len(parameters), deferred=number == 2)
         parameters += step.parameters
-    row += [part.at for part in given.parts]
+    row += [part.at for part in description.parts]
     try:
         packed = array.array("q", row + parameters)
-    except OverflowError:  # it would spoil the table for all
-        raise ShapeError(f"{given.name or 'op'}: sizes or strides are too large for {given.dim!r}") from None
+    except OverflowError:  # found here: it must not reach the table, which all threads share
+        raise ShapeError(
+            f"{description.name or 'op'}: sizes or strides are too large for {description.dim!r}"
+        ) from None
     return _extend(packed, addresses)
 
 
-def _head(given: Description, groups: Sequence[Sequence[Step]], steps_at: int, parts_at: int) -> list[int]:
+def _head(description: Description, groups: Sequence[Sequence[Step]], steps_at: int, parts_at: int) -> list[int]:
     bounds = []
     for group in groups:
         bounds += [steps_at, len(group), *_lists(group)]
         steps_at += at.STEP_ROW * len(group)
-    first, last = given.waits or (0, at.TO_THE_END)
+    first, last = description.waits or (0, at.TO_THE_END)
     backward = [*groups[1], *groups[2]]
-    keeps_gradient = not any(_changes_own_gradient(step, given.views) for step in backward)
-    size = given.dim.total if given.size is None else given.size
-    columns, columns_each = (0, given.columns) if given.has_each else (given.columns, 0)
+    keeps_gradient = not any(_changes_own_gradient(step, description.views) for step in backward)
+    size = description.dim.total if description.size is None else description.size
+    columns, columns_each = (0, description.columns) if description.has_each else (description.columns, 0)
     return [
-        0, 0, given.kind, size, given.size_each, columns, columns_each, given.operands, int(given.variadic),
-        given.attributes, given.constants, given.alias_scale, given.alias_offset, int(given.passes), first,
-        last - first, int(given.waits_each), parts_at, len(given.parts), int(given.repeats), len(given.views), *bounds,
-        int(keeps_gradient), int(given.sets_first),
+        0, 0, description.kind, size, description.size_each, columns, columns_each, description.operands,
+        int(description.variadic), description.attributes, description.constants, description.alias_scale,
+        description.alias_offset, int(description.passes), first, last - first, int(description.waits_each), parts_at,
+        len(description.parts), int(description.repeats), len(description.views), *bounds, int(keeps_gradient),
+        int(description.sets_first),
     ]  # fmt: skip
 
 
@@ -74,20 +79,23 @@ def _views(views: Sequence[View]) -> list[int]:
     return row
 
 
-def _step(given: Description, step: Step, parameters_at: int, deferred: bool) -> list[int]:
-    kernel, views, columns, each = KERNELS[step.kernel], given.views, given.columns, given.has_each
+def _step(description: Description, step: Step, parameters_at: int, deferred: bool) -> list[int]:
+    kernel, views, columns, each = KERNELS[step.kernel], description.views, description.columns, description.has_each
     covered = _covered(kernel, step, views, columns, each)
     return [
         KERNELS.opcode(step.kernel), step.gradient_of, parameters_at, covered,
-        _shared(kernel, step, views, columns, each, deferred), kernel.work(step.parameters),
-        int(covered != 0 and _lends(kernel, step, views, columns)),
+        _sharing(kernel, step, views, columns, each, deferred), kernel.work(step.parameters),
+        int(covered != 0 and _copies_gradient(kernel, step, views, columns)),
     ]  # fmt: skip
 
 
 def _extend(row: array.array, addresses: Sequence[int]) -> int:
-    """Add a row to the table, whose integers in these places are addresses from its beginning on; where it stands.
+    """Append a row to the table and return its index there.
 
-    A handler of signals, or what the collector of garbage calls, may add another row meanwhile: then it is tried again.
+    Args:
+        addresses: the places in the row that hold indices relative to its start; they are made absolute.
+
+    A signal handler or a finalizer may append another row between the two steps. The loop then tries again.
     """
     relative = [row[place] for place in addresses]
     with _lock:
@@ -102,28 +110,31 @@ def _extend(row: array.array, addresses: Sequence[int]) -> int:
 
 
 def _lists(steps: Sequence[Step]) -> tuple[int, int]:
-    """The lists of addresses that steps read, as bits: those of all columns, and those of the first only."""
-    lists = firsts = 0
+    """Return which address lists steps read, as bits by role: those read in all columns, those in the first only."""
+    all_columns = first_column = 0
     for step in steps:
-        found = KERNELS[step.kernel].lists(step.parameters)
-        if found is None or max((*found[0], *found[1]), default=0) >= at.MOST_LISTS:
+        roles = KERNELS[step.kernel].lists(step.parameters)
+        if roles is None or max((*roles[0], *roles[1]), default=0) >= at.MOST_LISTS:
             return at.ALL_LISTS, 0
-        for role in found[0]:
-            lists |= 1 << role
-        for role in found[1]:
-            firsts |= 1 << role
-    return lists, firsts & ~lists
+        for role in roles[0]:
+            all_columns |= 1 << role
+        for role in roles[1]:
+            first_column |= 1 << role
+    return all_columns, first_column & ~all_columns
 
 
 def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool) -> int:
-    """How many floats of an operand's gradient a step makes from the first on, each once and without a gap.
+    """Return how many floats of an operand's gradient a step writes, if it writes each exactly once from the first on.
 
-    `for_each`: there are as many columns for each of the operands that share EACH, so that others meet several.
+    0 if it leaves gaps or writes some twice: then the gradient must be cleared before.
+
+    Args:
+        for_each: the columns repeat for each operand that shares EACH, so another operand is met several times.
     """
-    found = kernel.covers(step.parameters)
-    if found is None:
+    covers = kernel.covers(step.parameters)
+    if covers is None:
         return 0
-    role, size, _ = found
+    role, size, _ = covers
     view = views[role // 2]
     each = view.source == at.EACH
     operand = view.source >= 0 and view.source == step.gradient_of and not for_each
@@ -135,7 +146,7 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
 
 
 def _start(view: View, column: int) -> int:
-    """Where a column of a view begins, from the operand on that it belongs to."""
+    """Return the offset of a column of a view, in floats from the start of the operand that it belongs to."""
     if view.source == at.EACH:
         return column % view.period * view.stride
     if not view.period:
@@ -143,20 +154,23 @@ def _start(view: View, column: int) -> int:
     return column % view.period * view.stride + column // view.period * view.outer
 
 
-def _lends(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
-    """Whether a step that makes all of its operands' gradients copies the node's own to each, number by number."""
+def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
+    """Return whether a step only copies the node's gradient to each operand's gradient, number by number.
+
+    The operands' gradients can then be aliases of the node's. The step must cover its target; see `_covered`.
+    """
     target, _, source = kernel.covers(step.parameters)
     if source is None or _changes_own_gradient(step, views):
         return False
-    given, own = views[target // 2], views[source // 2]
+    operand, own = views[target // 2], views[source // 2]
     if own.source != at.SELF or source % 2 == 0 or own.offset or own.index != at.NO_INDEX:
         return False
-    count = 2 * given.period if given.source == at.EACH else columns
-    return all(_start(own, c) == _start(given, c) for c in range(count))
+    count = 2 * operand.period if operand.source == at.EACH else columns
+    return all(_start(own, c) == _start(operand, c) for c in range(count))
 
 
 def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
-    """Whether a step writes to the gradient of the node itself."""
+    """Return whether a step writes to the gradient of the node itself."""
     kernel = KERNELS[step.kernel]
     if isinstance(kernel, (Alone, ByRows)):
         roles = [role for name, role in zip(kernel.parameters, step.parameters) if name in kernel.written]
@@ -165,43 +179,48 @@ def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
     return any(role % 2 and role > 0 and views[role // 2].source == at.SELF for role in roles)
 
 
-def _shared(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
-    """Whether threads may share a step: by rows always, by columns where no two of them write to the same.
+def _sharing(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
+    """Return how threads may share a step, a value of STEP_SHARED in `layout`.
 
-    `deferred`: nodes that do not run together otherwise do so here, parts of one record among them.
+    Sharing by columns is possible only if no two columns write to the same memory.
+
+    Args:
+        deferred: the step runs for all nodes together, including the parts of one record.
     """
     targets = kernel.targets(step.parameters)
     if targets is not None:
-        return _shared_by_columns(targets, step, views, columns, for_each, deferred)
+        return _sharing_by_columns(targets, step, views, columns, for_each, deferred)
     if not kernel.work(step.parameters):
         return at.ALONE
     targets = kernel.targets_by_columns(step.parameters) if isinstance(kernel, ByRows) else None
     if targets is None:
         return at.BY_ROWS
-    way = _shared_by_columns(targets, step, views, columns, for_each, deferred)
-    return {at.BY_COLUMNS: at.EITHER, at.IF_DISTINCT: at.EITHER_IF_DISTINCT, at.ALONE: at.BY_ROWS}[way]
+    by_columns = _sharing_by_columns(targets, step, views, columns, for_each, deferred)
+    return {at.BY_COLUMNS: at.EITHER, at.IF_DISTINCT: at.EITHER_IF_DISTINCT, at.ALONE: at.BY_ROWS}[by_columns]
 
 
-def _shared_by_columns(targets, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
+def _sharing_by_columns(
+    targets, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool
+) -> int:
     shared = at.BY_COLUMNS
     for role, size in targets:
         view = views[role // 2]
-        if not _apart(view, size, columns, for_each):
+        if not _columns_disjoint(view, size, columns, for_each):
             return at.ALONE
         if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
-            continue  # each node has its own
-        given = at.EACH_OPERAND if view.source == at.EACH else view.source
-        if given != step.gradient_of or deferred:
+            continue  # each node writes to its own memory
+        operand = at.EACH_OPERAND if view.source == at.EACH else view.source
+        if operand != step.gradient_of or deferred:
             return at.ALONE
         shared = at.IF_DISTINCT
     return shared
 
 
-def _apart(view: View, size: int, columns: int, for_each: bool) -> bool:
-    """Whether `size` numbers from where each column of a view stands are that column's alone, within one node."""
+def _columns_disjoint(view: View, size: int, columns: int, for_each: bool) -> bool:
+    """Return whether the columns of a view do not overlap within one node, if each is `size` floats long."""
     if view.source == at.NOWHERE or view.index_step:
         return False
-    if for_each and view.source != at.EACH:  # columns without end
+    if for_each and view.source != at.EACH:  # the number of columns is not known here
         inner = not view.period or view.stride * (view.period - 1) + size <= view.outer
         return view.stride >= size and inner
     count, period = (view.period, 0) if view.source == at.EACH else (columns, view.period)

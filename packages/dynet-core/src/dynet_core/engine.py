@@ -1,4 +1,4 @@
-"""The buffers of one thread, in which graphs are planned and run. They grow as graphs do."""
+"""The engine of a thread: its buffers, and the calls of compiled code that plan and run graphs in them."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ PER_RECORD = {
     "order": 1,
     "counters": 1,
 }
-"""Buffers that grow with the number of record integers, and how many integers they hold for each."""
-KEPT_FLOATS = 1 << 24  # an arena of this size (64 MB) is kept between graphs
-FORGETTING = 32  # what an engine remembers of the memory of large graphs shrinks by this part with each smaller one
-ROOMY = 4  # how many times what graphs used of late an engine keeps
-FIRST_FLOATS = 1 << 16
+"""Buffers that grow with the records: integers in the buffer per integer of the records."""
+KEPT_FLOATS = 1 << 24  # an arena of up to this size (64 MB) is always kept between graphs
+FORGETTING = 32  # `used` decays by 1/32 with each graph
+ROOMY = 4  # memory of more than this many times `used` is freed
+FIRST_FLOATS = 1 << 16  # size of the first arena chunk
 ARENA_TOP, STATUS, FRESH = SLOT["arena_top"], SLOT["status"], SLOT["fresh"]
 
 
@@ -49,22 +49,25 @@ _engines: list[weakref.ref[Engine]] = []
 
 
 def keep_for_graphs(memory, engines=_engines) -> None:
-    """Keep the memory of a parameter that is gone until no graph can still refer to it."""
+    """Keep the memory of a deleted parameter until every current graph has been renewed."""
     for reference in tuple(engines):
         engine = reference()
         if engine is not None and engine.recorded.length:
             engine.kept.append(memory)
             engine.large = True
-            engine.recorded.is_unusual()
+            engine.recorded.mark_unusual()
 
 
 class Engine:
-    """Plans and runs the graph of one thread."""
+    """Plans and runs the graph of one thread.
 
-    changing: bool  # whether buffers are being replaced: an interrupt may leave them half replaced
-    large: bool  # whether to `tidy` before the next graph
-    used: int  # floats: the most that graphs used of late
-    room: int  # for integers of records
+    Values live in the arena, a list of `chunks`; gradients live in one block.
+    """
+
+    changing: bool  # buffers are being replaced; still True later if an interrupt left them half replaced
+    large: bool  # call `tidy` before the next graph
+    used: int  # floats that recent graphs needed: a maximum that decays
+    room: int  # integers of records that the buffers of PER_RECORD are made for
     shards: int
     table_written: int
     parameters_version: int
@@ -81,13 +84,13 @@ class Engine:
 
     def __init__(self, recorded: Records):
         self.recorded = recorded
-        self.kept: list[Any] = []  # memory that the graph may refer to, and nobody else does
-        # Of tables that are operands as a whole: what touched rows are noted in, and the table's row for the planner.
+        self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
+        # Lookup tables that are operands as a whole: their `touched` array, and their row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
         self.changing = False
-        self.machine: Any = None  # what compiled code there is, once it was needed
+        self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
         self.context = np.zeros(len(SLOT), np.int64)
         self.context_at = self.context.ctypes.data
@@ -114,25 +117,33 @@ class Engine:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Buffers are replaced meanwhile. If that ends with an exception, these buffers are never used again."""
-        self.recorded.is_unusual()
+        """Mark the engine as `changing` while buffers are replaced. After an exception the mark stays.
+
+        The graph then takes another engine.
+        """
+        self.recorded.mark_unusual()
         self.recorded.unprepare()
         self.changing = True
         yield
         self.changing = False
 
     def successor(self) -> Engine:
-        """Another engine for the same graph, whose buffers are new."""
+        """Return a new engine, with new buffers, for the same graph."""
         new = Engine(self.recorded)
         new.kept, new.whole, new.large = self.kept, self.whole, True
         return new
 
     def use_whole(self, touched: IntArray, row: int) -> None:
-        """Note that the graph has a lookup table as an operand: `backward` then touches all rows, if it is trained."""
+        """Note that the graph uses a whole lookup table as an operand: `backward` marks all its rows as touched.
+
+        Args:
+            touched: the table's array of touched rows.
+            row: the table's row in PARAMETER_ROWS.
+        """
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
-            self.large = True  # so that `tidy` forgets it
-            self.recorded.is_unusual()
+            self.large = True  # so that `tidy` clears `whole`
+            self.recorded.mark_unusual()
             self.recorded.unprepare()
 
     def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
@@ -158,7 +169,7 @@ class Engine:
         self._use(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
-        """Have one chunk, in which nothing stands, and no more memory meanwhile."""
+        """Replace the arena by one empty chunk. The old chunks are freed first, so the two never coexist."""
         self._use(block(0))
         self.chunks.clear()
         try:
@@ -168,18 +179,18 @@ class Engine:
             raise
 
     def _use(self, chunk: Block) -> None:
-        """Put the values that come next into a chunk."""
+        """Let the next values go into a chunk."""
         self.numbers = chunk.direct()
         self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
         self.slots[SLOT["arena_end"]] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
-        """How much of the arena is in use, for `return_to`."""
+        """Return the current end of the arena, for `return_to`: the number of chunks, and floats used in the last."""
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
     def return_to(self, mark: tuple[int, int]) -> None:
-        """Free what of the arena was taken since a mark."""
+        """Free the part of the arena that was taken since a mark."""
         count, used = mark
         if len(self.chunks) > count:
             with self.change():
@@ -188,14 +199,14 @@ class Engine:
         self.slots[ARENA_TOP] = self.numbers_at + used
 
     def restart(self) -> None:
-        """Forget all values: the same graph starts in an empty arena."""
+        """Forget all values, so that the same graph is computed again from the start of the arena."""
         if self.large:
             with self.change():
                 self._fit_memory()
         self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
-        """When another graph has begun, forget what only the last one needed: asked for when it was `large`."""
+        """Release what only the last graph needed. Called after `renew_cg` if the engine is `large`."""
         with self.change():
             self._fit_memory()
             self.kept.clear()
@@ -203,10 +214,10 @@ class Engine:
             self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
 
     def _fit_memory(self) -> None:
-        """Free what only a large graph needed when there has been none like it for a while.
+        """Free memory that no recent graph has needed.
 
-        Memory that comes anew from the system costs 50 to 1000 us a MB, and minibatches of longer and shorter sentences
-        take turns.
+        Not at once: new memory from the system costs 50 to 1000 us a MB, and minibatches of long and short sentences
+        alternate.
         """
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
@@ -235,11 +246,15 @@ class Engine:
         self.slots[SLOT["gradient_end"]] = self.gradients.address + floats
 
     def _prepare(self, begin: int, records: int) -> None:
-        """Bring buffers and shared tables up to date."""
+        """Load new kernels, copy new signatures and parameter rows, and make room for `records` integers.
+
+        Args:
+            begin: the first integer that will be planned; 0 at the start of a graph.
+        """
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
-            self.machine = compiled()  # may fail or be interrupted: the next call then tries again
-            self.shards = shards
+            self.machine = compiled()
+            self.shards = shards  # last: if `compiled` fails or is interrupted, the next call tries again
         with self.change():
             if self.table_written != end:
                 if end > len(self.buffers["table"]):
@@ -250,7 +265,7 @@ class Engine:
                 self.parameters_version = PARAMETER_ROWS.version
                 if not begin:
                     self.trained_again = PARAMETER_ROWS.trained_again
-                self.rows = PARAMETER_ROWS.buffer  # held: the planner reads it
+                self.rows = PARAMETER_ROWS.buffer  # a reference: the planner reads this memory by its address
                 self.slots[SLOT["parameters"]] = self.rows.ctypes.data
                 self._plan_anew()
             room = records + 2
@@ -258,18 +273,21 @@ class Engine:
                 self._grow_records(2 * room)
 
     def _plan_anew(self) -> None:
-        """Forget the last plans: what they refer to has moved or changed."""
+        """Discard the last plans, because buffers that they refer to have moved or changed."""
         self.slots[SLOT["kept_end"]] = self.slots[SLOT["backward_plan"]] = -1
 
     def _make_room(self, direction: str) -> None:
-        """Give the planner what it found too small.
+        """Enlarge the buffers that the planner found too small.
+
+        Args:
+            direction: the pass that stopped, "forward" or "backward".
 
         Raises:
-            NoCodeError: that was not it; an instruction has no machine code.
+            NoCodeError: the pass stopped because a kernel has no machine code.
         """
         slots = self.slots
         if slots[STATUS] == NO_CODE:
-            self.shards, self.parameters_version = 0, -1  # so that the next call loads what there is
+            self.shards, self.parameters_version = 0, -1  # so that the next call loads the kernels again
             self._plan_anew()
             raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[SLOT["row"]] * at.TAPE_ROW]))
         with self.change():
@@ -289,10 +307,10 @@ class Engine:
                     self._new_chunk(floats)
 
     def forward(self, begin: int, inputs_begin: int) -> tuple[int, int]:
-        """Plan and run the records from integer `begin` on, with the input values from `inputs_begin` on.
+        """Plan and run the records from integer `begin` on. Input values from `inputs_begin` on are new.
 
         Returns:
-            How many integers and input values have been computed by now.
+            The number of record integers and the number of input values covered so far.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -307,14 +325,14 @@ class Engine:
             self._make_room("forward")
             return self.forward(begin, inputs_begin)
         if self.large:
-            records.is_unusual()
+            records.mark_unusual()
         quick = isinstance(self.machine, Library) and not self.machine.is_watched
         if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
             self._publish(now)
         return end, inputs_end
 
     def _publish(self, now: int) -> None:
-        """Have passes go the quick way, as long as `generation()` is this and no buffer is replaced."""
+        """Let the recorder call the compiled passes directly while `generation()` is `now` and no buffer changes."""
         if self.recorded.is_prepared(now):
             return
         self.recorded.prepare(
@@ -328,11 +346,11 @@ class Engine:
         )
 
     def backward(self, loss: int, size: int, everything: bool) -> bool:
-        """Add the gradient of `size` numbers at `loss` to every parameter they depend on.
+        """Add the gradient of node `loss`, which holds `size` numbers, to every parameter it depends on.
 
         Returns:
-            False, and nothing has been done, if the graph has to be planned and computed again: an earlier pass has
-            spent values, or a parameter is trained again that was not when the graph was planned.
+            Whether this was done. If not, the caller must compute the graph again and retry: an earlier backward pass
+            has overwritten values, or a parameter that was frozen when the graph was planned is trained again.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

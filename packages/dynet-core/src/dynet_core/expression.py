@@ -1,4 +1,4 @@
-"""Expressions: nodes of a graph, and parameters, as operands of further nodes."""
+"""Expressions: the nodes of a graph, and parameters."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from .tensor import Tensor
 from .types import NodeGraph
 
 GRAPH_OF_NODE: list[Callable[[Operations], NodeGraph]] = []
-"""The function that finds the graph of a node; `graph`, which needs expressions, puts it here."""
+"""Holds the function that returns the graph of a node. `graph` appends it: this module cannot import `graph`."""
 
 
 class Operations(Refusals):
-    """What can be done with an expression; `Expression` is the type that the recorder makes of it.
+    """The methods of expressions. The recorder makes the type `Expression` from this class.
 
-    Its operators and operations stand in `dynet_ops`. `at` is the node's number in the graph of that `version`; a
-    parameter is -1 minus its row and belongs to any graph. All three are read-only.
+    `dynet_ops` adds the operators. Three attributes, all read-only:
+
+    - `at`: the number of the node in its graph; -1 minus its row for a parameter.
+    - `version`: the version of the graph; ANY_GRAPH for a parameter.
+    - `type`: the Dim.
     """
 
     __slots__ = ()
@@ -36,7 +39,7 @@ class Operations(Refusals):
         version: int
         type: Dim
 
-        # Installed by dynet_ops.
+        # Added by dynet_ops.
 
         def __add__(self, other: Expression | Number) -> Expression: ...
         def __radd__(self, other: Expression | Number) -> Expression: ...
@@ -59,7 +62,7 @@ class Operations(Refusals):
         def T(self) -> Expression: ...
 
     def dim(self) -> tuple[tuple[int, ...], int]:
-        """The dimensions and the batch size.
+        """Return the dimensions and the batch size.
 
         >>> import dynet as dy
         >>> dy.inputVector([1, 2, 3]).dim()
@@ -84,37 +87,37 @@ class Operations(Refusals):
         return f"expression {self.at}/{graph}: {self.type!r}"
 
     def __len__(self) -> int:
-        """The size of the first dimension."""
+        """Return the size of the first dimension."""
         return self.type.rows
 
     def _graph(self) -> NodeGraph:
-        """The graph that this belongs to, which is this thread's.
+        """Return the graph of this node.
 
         Raises:
-            StaleExpressionError: it is gone, or another thread's.
+            StaleExpressionError: the graph is gone, or belongs to another thread.
         """
         return GRAPH_OF_NODE[0](self)
 
     def _stored(self, recalculate: bool) -> Array:
-        """The numbers of the value, as a view in stored order."""
+        """Return the value as a flat view, column-major."""
         if recalculate is not False:
             self._graph()._compute(recalculate)
         return floats_at(self._address(), self.type.total)
 
     def _address(self, recalculate: bool = False) -> int:
-        """Where the numbers of the value are."""
+        """Return the address of the value."""
         graph = self._graph()
         if recalculate is not False:
             graph._compute(recalculate)
         return graph.address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
-        """Compute the graph up to here; with `recalculate`, compute all of it again with the inputs' new values."""
+        """Compute the graph up to here. With `recalculate`, compute all of it again with the inputs' new values."""
         if self.version != ANY_GRAPH:
             self._graph()._compute(recalculate)
 
     def npvalue(self, recalculate: bool = False) -> Array:
-        """The value as an array of shape dim; the batch, if it is larger than 1, is the last axis.
+        """Return the value as an array of shape `dim`. A batch larger than 1 is the last axis.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
@@ -124,7 +127,7 @@ class Operations(Refusals):
         return self._stored(recalculate).reshape(self.type.shape, order="F").copy(order="F")
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
-        """The value as a `Tensor`, which can find its largest elements and draw samples. On a GPU it stays there.
+        """Return the value as a `Tensor`, which has `argmax` and `categorical_sample`. On a GPU it stays there.
 
         >>> import dynet as dy
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
@@ -136,7 +139,7 @@ class Operations(Refusals):
         return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), self.type.total), self.type.shape, len(dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
-        """The value of an expression that is a single number.
+        """Return the value as a float.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -149,16 +152,15 @@ class Operations(Refusals):
         return self._graph().number(self.at)
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
-        """The value as a flat list, column by column, batch element after batch element."""
+        """Return the value as a flat list, column by column, batch element after batch element."""
         return self._stored(recalculate).tolist()
 
     def value(self, recalculate: bool = False) -> Any:
-        """The value in its most relevant form, as DyNet chooses it.
+        """Return the value in the form that DyNet chooses by its shape.
 
-        A float for one number, a flat list for a vector or a batch of vectors, an array for a matrix or more.
-
-        Which it is depends on the shape, which types do not tell: checkers are told Any. `scalar_value`, `vec_value`
-        and `npvalue` have one type each.
+        This is a float for one number, a flat list for a vector or a batch of vectors, and an array for anything
+        larger. Type checkers cannot know which, so the annotation is Any; `scalar_value`, `vec_value` and `npvalue`
+        each have one type.
         """
         dim = self.type
         if len(dim.dims) > 1:
@@ -167,9 +169,9 @@ class Operations(Refusals):
         return values[0] if dim.total == 1 else values
 
     def gradient(self) -> Array:
-        """The gradient that `backward` left here, shaped like `npvalue`.
+        """Return the gradient that `backward` computed for this node, shaped like `npvalue()`.
 
-        Constants have one only after `backward(full=True)`.
+        A node that depends on no parameter has one only after `backward(full=True)`.
         """
         stored = self._graph().gradients(self.at, self.type.total)
         return stored.reshape(self.type.shape, order="F").copy(order="F")
@@ -177,13 +179,12 @@ class Operations(Refusals):
     def backward(self, full: bool = False) -> None:
         """Add the gradient of this number with respect to every parameter to that parameter's gradient.
 
-        A graph can be differentiated again, from here or elsewhere. Where an earlier time has spent values of recurrent
-        networks, which it does in programs that differentiate each graph once, all are computed again before, with the
-        parameters as they are by then.
+        A graph can be differentiated again, from this node or from another. A second backward() may first recompute
+        the forward pass, with the parameters as they are now: recurrent networks overwrite their values in the first.
 
         Args:
-            full: also compute the gradients of nodes that no parameter needs, for `gradient()`. Parameters with
-                `set_updated(False)` have none even so.
+            full: also compute the gradients of nodes that depend on no parameter, for `gradient()`. Parameters with
+                `set_updated(False)` still get none.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -200,7 +201,7 @@ class Operations(Refusals):
             self._graph()._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
 
     def _refuse_stale(self) -> None:
-        """Raise if the graph is gone: other errors are not worth naming then."""
+        """Raise StaleExpressionError if the graph is gone. Callers prefer this to the error they are about to raise."""
         if self.version != ANY_GRAPH:
             self._graph()
 
@@ -209,26 +210,27 @@ class Operations(Refusals):
 
 
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
-    """Have a method of nodes done by the recorder where nothing unusual is asked of it.
+    """Replace a method by a compiled version, which calls the Python method for Dims that it does not know.
 
     Args:
-        numbers: what the recorder is to know of a Dim that the method is called for; 0: all of these are unusual.
+        kind: the kind of the recording function.
+        numbers: the number that the compiled version stores for a Dim; 0 leaves this Dim to Python.
     """
     documented = getattr(Operations, name)
 
     known: set[Dim] = set()
 
-    def unusual(self: Operations, *arguments):
+    def call_slowly(self: Operations, *arguments):
         try:
-            found = documented(self, *arguments)
+            result = documented(self, *arguments)
         except StaleExpressionError as problem:
-            raise StaleExpressionError(str(problem)) from None  # here, few calls below the user's
-        if self.version != ANY_GRAPH and self.type not in known and (about := numbers(self.type)):
-            method.enter((self.type,), 0, self.type, about)
+            raise StaleExpressionError(str(problem)) from None  # a short traceback: few calls below the user's
+        if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
+            method.enter((self.type,), 0, self.type, number)
             known.add(self.type)
-        return found
+        return result
 
-    method = recorder.function(kind, functools.update_wrapper(unusual, documented))
+    method = recorder.function(kind, functools.update_wrapper(call_slowly, documented))
     setattr(Operations, name, recorder.describe(method, documented))
 
 

@@ -1,4 +1,4 @@
-"""Values that have left their graph and stay on a GPU."""
+"""Values that no longer belong to a graph and are on a GPU."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .tensor import Tensor
 
 KERNELS.add("largest_in_order", LargestInOrder())
 KERNELS.add("falling_order", FallingOrder())
-Layout = list[tuple[int, int, int]]  # loops of (extent, stride in the target, stride in the source), innermost first
+Layout = list[tuple[int, int, int]]  # loops (extent, stride in the target, stride in the source), innermost first
 
 
 class GpuTensor(Tensor):
-    """A tensor on a GPU. Only what is read as an array comes to the host; DLPack gives the memory itself.
+    """A tensor on a GPU. Reading it as an array copies it to the host; DLPack returns its memory, not a copy.
 
     Args:
-        block: the values column by column, the batch last: float32, or int64 in pairs of them.
-        shape: of the values.
-        dims: how many of its axes are dimensions.
-        integers: whether they are int64.
+        block: the values column by column, the batch last: float32, or int64 that take two floats each.
+        shape: the shape of the values.
+        dims: the number of axes that are dimensions.
+        integers: whether the values are int64.
     """
 
     __slots__ = ("_block", "_integers", "_shape")
@@ -39,11 +39,11 @@ class GpuTensor(Tensor):
         self._block, self._shape, self._dims, self._integers = block, shape, dims, integers
 
     def as_numpy(self) -> npt.NDArray[Any]:
-        """A copy as an array."""
+        """Return a copy as an array on the host."""
         return self._values().copy(order="K")
 
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
-        """The largest values along a dimension, in falling order, and where they stand; see `Tensor.topk`."""
+        """Return the largest values along a dimension and their indices; see `Tensor.topk`."""
         dim, num = self._checked_topk(dim, num)
         if self._integers:
             host = Tensor(self._values(), self._dims)  # there are no kernels for integers
@@ -53,7 +53,7 @@ class GpuTensor(Tensor):
         inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
         columns = inner * outer
         tape, source = Tape(self._block.gpu), self._block
-        if inner > 1:  # columns whose elements stand together
+        if inner > 1:  # copy, so that the elements of each column are adjacent
             source = tape.scratch(columns * size)
             tape.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
         found = [tape.scratch(columns * num) for _ in range(2)]
@@ -103,7 +103,7 @@ class GpuTensor(Tensor):
 
 
 class Tape:
-    """Instructions that no planner has written, to be run one after the other."""
+    """A list of instructions for the GPU, written here and not by the planner. They run one after the other."""
 
     def __init__(self, gpu):
         self._gpu = gpu
@@ -113,25 +113,25 @@ class Tape:
         self._lists: list[np.ndarray] = []
 
     def scratch(self, floats: int) -> GpuBlock:
-        """Memory that lasts as long as this."""
+        """Return memory that is kept as long as this tape."""
         self._blocks.append(GpuBlock(self._gpu, floats))
         return self._blocks[-1]
 
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
-        """Run a kernel on columns whose addresses the lists hold."""
+        """Append a kernel call. Each list has the addresses of one of the kernel's roles, one for each column."""
         base = sum(len(each) for each in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
-        """Copy from one block to another, in up to four loops."""
+        """Append a copy from one block to another, in up to four loops."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
-        """Run all of them."""
+        """Run all instructions."""
         index, table, tape = (
             np.array(numbers, np.int64) for numbers in (np.concatenate(self._lists), self._table, self._rows)
         )

@@ -1,4 +1,4 @@
-"""The computation graph of a thread: what it has recorded, and what has been computed of it."""
+"""The computation graph of a thread: its records, and the values and gradients computed from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .engine import NODE_ROW, NODE_VALUE, Engine
 from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import floats_at
-from .nodes import nodes_of
+from .nodes import InputIndex, nodes_of
 from .recorder import ANY_GRAPH, NO_NODE, commit, take
 from .signature import Signature
 from .watch import Watch
@@ -30,29 +30,15 @@ OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
     "record and read there what belongs together, and exchange numbers, as .value() and .npvalue() give them"
 )
-thread = threading.local()  # its attribute `graph`, once there is one, is the thread's graph
+thread = threading.local()  # `thread.graph` is the thread's graph; `current` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, False)
 
 
-class Survey:
-    """Where values of input nodes begin among a graph's inputs, by the nodes' numbers: of those looked at so far."""
-
-    __slots__ = ("nodes", "records", "starts", "version")
-
-    nodes: int
-    records: int
-    starts: dict[int, int]
-    version: int
-
-    def __init__(self, version: int, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
-        self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}
-
-
 class Graph:
-    """What has been recorded since the last `renew_cg` of this thread, which begins it anew under another version.
+    """The nodes that this thread has recorded since its last `renew_cg`.
 
-    Code that stores node numbers must check the version before it uses them. A graph has a `watch` if it is more than
-    recorded and run.
+    `renew_cg` empties the graph and gives it a new version. Code that stores node numbers must check the version
+    before it uses them. `watch` is set if the graph has checkpoints, checks its values or computes nodes at once.
     """
 
     __slots__ = (
@@ -60,22 +46,22 @@ class Graph:
         "ended",
         "engine",
         "records",
-        "survey",
+        "input_index",
         "watch",
     )
 
     _kind: ClassVar[type[Graph]]
-    """What a thread's graph is made of: the class with what programs can ask of it, which stands above."""
+    """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
 
-    ended: int | None  # the version that this had when its thread ended
+    ended: int | None  # the version when the thread ended; None while the thread lives
     engine: Engine
     records: recorder.Records
-    survey: Survey
+    input_index: InputIndex
     watch: Watch | None
 
     def __init__(self) -> None:
         self.ended = None
-        self.records, self.survey, self.watch = recorder.Records(), Survey(NO_NODE), None
+        self.records, self.input_index, self.watch = recorder.Records(), InputIndex(NO_NODE), None
         self.engine = Engine(self.records)
 
     def __repr__(self) -> str:
@@ -90,50 +76,50 @@ class Graph:
         return self.records.version
 
     def version(self) -> int:
-        """The number of the graph."""
+        """Return the version of the graph."""
         return self.records.version
 
     def node(self, number: int, dim: Dim) -> Expression:
-        """An expression of a node that has been recorded."""
+        """Return an expression for a recorded node."""
         return recorder.handle(number, dim)
 
     def node_count(self) -> int:
-        """How many nodes have been recorded."""
+        """Return the number of recorded nodes."""
         return self.records.nodes
 
-    # Whose it is
+    # Versions and threads
 
-    def as_of(self, version: int, places: Sequence[int] = ()) -> Draft:
-        """A draft of a record in this graph, as long as its nodes of that version are there: those at some places.
+    def as_of(self, version: int, places: Sequence[int] = ()) -> PinnedGraph:
+        """Return this graph, pinned, for code that stored node numbers (`places`) when the graph had `version`.
 
         Raises:
-            StaleExpressionError: `renew_cg` has begun another since, or this is another thread's.
+            StaleExpressionError: `renew_cg` or `cg_revert` has removed these nodes, or the graph is another thread's.
         """
-        draft = Draft(self)
-        if version != draft.version:
-            if self.watch is None or version not in self.watch.older:
+        pinned_graph = PinnedGraph(self)
+        if version != pinned_graph.version:
+            if self.watch is None or version not in self.watch.past_versions:
                 raise StaleExpressionError(is_gone(version))
-            if any(place >= self.watch.older.count(version) for place in places):
+            if any(place >= self.watch.past_versions.count(version) for place in places):
                 raise StaleExpressionError(is_taken_back(version))
         self.check_thread()
-        return draft
+        return pinned_graph
 
     def holds(self, x: Operations) -> bool:
-        """Whether an expression is a node of this graph, or a parameter."""
+        """Return whether an expression is a node of this graph or a parameter."""
         version = x.version
         if version in (self.records.version, ANY_GRAPH):
             return True
-        return self.watch is not None and x.at < self.watch.older.count(version)
+        return self.watch is not None and x.at < self.watch.past_versions.count(version)
 
     def check_thread(self) -> None:
-        """Check that this is the graph of the thread that asks: its buffers are not made for two."""
+        """Raise StaleExpressionError if this is another thread's graph: its buffers have no lock."""
         if current() is not self:
             raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
 
     # Computing
 
     def _compute(self, recalculate: bool = False) -> None:
-        """Compute every node recorded since the last call; with `recalculate`, all of them again."""
+        """Compute every node recorded since the last call. With `recalculate`, compute all nodes again."""
         self.check_thread()
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
@@ -142,36 +128,36 @@ class Graph:
 
     def _compute_new(self) -> None:
         """Compute every node recorded since the last call."""
-        if self.engine.changing:  # an interrupt has come between
+        if self.engine.changing:  # an interrupt came while buffers were being replaced
             self._replace_engine()
         self.records.computed = self.engine.forward(*self.records.computed)
         if self.watch is not None and self.watch.check:
             self.watch.check_values(self.records, self.values)
 
     def _replace_engine(self) -> None:
-        """Have other buffers, in which all is computed again: these may be half replaced."""
+        """Take a new engine, because the buffers of this one may be half replaced, and forget all values."""
         if self.watch is not None:
-            self.watch.forget_arenas()  # first: an interrupt may come between
+            self.watch.forget_arenas()  # first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         self.engine = self.engine.successor()
 
     def invalidate(self) -> None:
-        """Forget all values: inputs have changed. Random nodes will be drawn anew."""
+        """Forget all values because inputs have changed, and give random nodes new keys."""
         self.check_thread()
         self.forget_values()
         self.records.differentiated = UNDIFFERENTIATED
         self.records.renew_keys()
 
     def forget_values(self) -> None:
-        """Have all values computed again, from the same inputs and with the same noise."""
+        """Forget all values, so that they are computed again from the same inputs and with the same noise."""
         if self.watch is not None:
-            self.watch.forget_arenas()  # first: an interrupt may come between
+            self.watch.forget_arenas()  # first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         if not self.engine.changing:
             self.engine.restart()
 
     def number(self, place: int) -> float:
-        """The first number of a node's value."""
+        """Return the first number of a node's value."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
@@ -179,20 +165,23 @@ class Graph:
         number = address - engine.numbers_at
         if 0 <= number < engine.numbers_count:
             return engine.numbers[number]
-        return float(floats_at(address, 1)[0])  # it stands in another chunk, or on a GPU
+        return float(floats_at(address, 1)[0])  # in another chunk of the arena, or on a GPU
 
     def values(self, place: int, count: int) -> Array:
-        """The numbers of a node's value, in the order they are stored; valid until the next node is computed."""
+        """Return a view of the first `count` numbers of a node's value, valid until the next node is computed."""
         return floats_at(self.address(place), count)
 
     def address(self, place: int) -> int:
-        """Where a node's value is; valid until the next node is computed."""
+        """Return the address of a node's value, valid until the next node is computed."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
 
     def _differentiate(self, place: int, size: int, everything: bool) -> None:
-        """Add the gradient of a node to every parameter it depends on."""
+        """Add the gradient of a node, which holds `size` numbers, to every parameter it depends on.
+
+        With `everything`, also compute the gradients of nodes that depend on no parameter.
+        """
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         if not self.engine.backward(place, size, everything):
@@ -202,7 +191,11 @@ class Graph:
         self.records.differentiated = place, everything
 
     def gradients(self, place: int, count: int) -> Array:
-        """The numbers of a node's gradient after `backward`."""
+        """Return the `count` numbers of a node's gradient.
+
+        Raises:
+            GradientError: there has been no backward pass, or it did not compute this gradient separately.
+        """
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
             raise GradientError("gradient: backward() has not been called on this graph")
@@ -222,7 +215,7 @@ class Graph:
     # Inputs
 
     def replace_input(self, place: int, values: Array) -> None:
-        """Give an input node other values, of a float32 array; whatever has been computed is invalid then."""
+        """Replace the values of an input node by a float32 array. Values computed before become invalid."""
         start = self.start_of(place)
         assert start is not None
         if start < self.records.computed[1]:
@@ -230,26 +223,27 @@ class Graph:
         self.records.write(start, values)
 
     def start_of(self, place: int) -> int | None:
-        """Where the values of an input node begin among the inputs; None for another node.
+        """Return where the values of an input node start in the input buffer; None for another node.
 
-        Code that records need not note it: few programs ask.
+        The index is built on demand, not while recording: few programs need it.
         """
-        survey, version = self.survey, self.records.version
-        if survey.version != version:
-            survey = Survey(version)
-        if place not in survey.starts and survey.records < self.records.length:
-            starts, (length, nodes, _) = dict(survey.starts), self.records.ends()
-            for node in nodes_of(self.records, survey.records, length, survey.nodes):
+        index, version = self.input_index, self.records.version
+        if index.version != version:
+            index = InputIndex(version)
+        if place not in index.starts and index.records < self.records.length:
+            starts, (length, nodes, _) = dict(index.starts), self.records.ends()
+            for node in nodes_of(self.records, index.records, length, index.nodes):
                 if node.is_input:
                     starts[node.all[0]] = node.attributes[0]
-            survey = self.survey = Survey(version, length, nodes, starts)
-        return survey.starts.get(place)
+            index = self.input_index = InputIndex(version, length, nodes, starts)
+        return index.starts.get(place)
 
 
-class Draft:
-    """A record that is being prepared, for a graph as it is: it cannot be added once the graph has been renewed.
+class PinnedGraph:
+    """A graph at its current version, to which Python code appends records.
 
-    What is asked of a user's objects meanwhile, and handlers of signals, may run any program.
+    While a record is prepared, methods of the user's objects and signal handlers may run, and call `renew_cg`.
+    Appending then raises StaleExpressionError instead of adding to the new graph.
     """
 
     __slots__ = ("graph", "version")
@@ -261,11 +255,18 @@ class Draft:
         self.graph, self.version = graph, graph.records.version
 
     def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
-        """Add a record; the expression of its last node."""
+        """Append a record to the graph and return the expression of its last node.
+
+        Args:
+            integers: the operands, then the attributes. The caller has checked the operands.
+        """
         return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
 
     def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Add a record of so many nodes, whose integers are these. Operands are checked before."""
+        """Append a record of `nodes` nodes; return the expression of the last one, whose shape is `dim`.
+
+        The record holds the integers of `head`, then `integers`. The caller has checked the operands.
+        """
         node = commit(dim, nodes, head, integers, self.version)
         if node is None:
             raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._gone()}")
@@ -278,23 +279,23 @@ class Draft:
         return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
 
     def node(self, number: int, dim: Dim) -> Expression:
-        """An expression of a node that has been recorded."""
+        """Return an expression for a recorded node."""
         node = recorder.handle(number, dim)
         if node.version != self.version:
             raise StaleExpressionError(self._gone())
         return node
 
     def take(self, values: Sequence[float]) -> int:
-        """Keep input values; where they begin among the inputs."""
+        """Copy numbers to the input buffer and return where they start there."""
         return take(tuple(values))
 
     def take_array(self, values: Array) -> int:
-        """Keep the values of a float32 array, column by column."""
+        """Copy a float32 array to the input buffer, column by column, and return where it starts there."""
         return self.graph.records.take(values)
 
 
 class Owner:
-    """Ends with the thread, which alone has it, and leaves the thread's graph without an owner."""
+    """Marks the thread's graph as ended when the thread ends: only the thread's local storage refers to this."""
 
     __slots__ = ("end", "graph")
 
@@ -310,9 +311,9 @@ _graphs: list[weakref.ref[Graph]] = []  # of all threads
 
 
 def refuse(x: Operations) -> NoReturn:
-    """Raise the error of an expression that is no node of this thread's graph."""
+    """Raise the error for an expression that is not a node of this thread's graph."""
     graph = current()
-    if graph.watch is not None and x.version in graph.watch.older:
+    if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))
     others = [reference() for reference in tuple(_graphs)]
     theirs = any(other is not None and other is not graph and other.holds(x) for other in others)
@@ -320,12 +321,12 @@ def refuse(x: Operations) -> NoReturn:
 
 
 def is_taken_back(version: int) -> str:
-    """Says that a part of a graph is there no more."""
+    """Return the error message for a node that `cg_revert` has removed."""
     return f"this expression belongs to a part of graph {version} that cg_revert has taken back"
 
 
 def is_gone(version: int) -> str:
-    """Says that a graph has been replaced."""
+    """Return the error message for a node of a graph that `renew_cg` has replaced."""
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, "
         f"or another thread's graph, which has ended; the current graph is {current()._version}. "
@@ -334,7 +335,7 @@ def is_gone(version: int) -> str:
 
 
 def graph_of_node(x: Operations) -> Graph:
-    """The graph that a node belongs to, which is this thread's."""
+    """Return the graph of a node. Raise StaleExpressionError if it is gone or belongs to another thread."""
     graph = current()
     if not graph.holds(x):
         refuse(x)
@@ -345,7 +346,7 @@ GRAPH_OF_NODE.append(graph_of_node)
 
 
 def current() -> Graph:
-    """The graph of this thread; the first call makes it."""
+    """Return the graph of this thread. The first call creates it."""
     try:
         return thread.graph
     except AttributeError:
@@ -357,16 +358,15 @@ def current() -> Graph:
         return graph
 
 
-def draft() -> Draft:
-    """A record of this thread's graph, without operands so far."""
-    return Draft(current())
+def pinned() -> PinnedGraph:
+    """Return this thread's graph, pinned at its current version."""
+    return PinnedGraph(current())
 
 
 def renew() -> Graph:
-    """Begin a new graph; expressions of the old one are stale from now on.
+    """Begin a new graph. Expressions of the old one become stale.
 
-    Before the records are renewed the old graph stays usable, and after that the new one is, whatever line an
-    interrupt comes at.
+    An interrupt at any line leaves a usable graph: the old one before `records.renew()`, the new one after it.
     """
     try:
         graph = thread.graph
@@ -383,16 +383,16 @@ def renew() -> Graph:
     elif engine.large:
         engine.tidy()
     if graph.engine.large:
-        graph.records.is_unusual()
+        graph.records.mark_unusual()
     return graph
 
 
 def _forget() -> None:
-    """Have this thread begin a graph, with buffers on the device in use."""
+    """Drop this thread's graph when the device changes. The next graph has its buffers on the new device."""
     if hasattr(thread, "graph"):
         renew()
         del thread.graph
-        del thread.owner  # which leaves what has been recorded to nobody
+        del thread.owner
 
 
 device.on_change(_forget)

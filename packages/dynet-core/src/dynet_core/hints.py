@@ -1,7 +1,7 @@
-"""What members are called elsewhere: `trainer.step()` says what to use.
+"""Hints for attributes that other libraries have: `trainer.step()` raises an error that says what to use.
 
-Hints are descriptors, which cost nothing where an attribute exists: with a `__getattr__`, every attribute of an object
-takes 80 ns more. Of misspelt members Python says by itself what may be meant.
+Hints are descriptors, which do not slow down existing attributes. A `__getattr__` would add 80 ns to each access.
+Python itself makes suggestions for misspelt attributes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, NoReturn
 
 
 class Hint:
-    """The place of an attribute that does not exist. Objects and subclasses may have one of that name."""
+    """An attribute that raises an AttributeError with a hint. Objects and subclasses may define the attribute."""
 
     def __init__(self, name: str, use: str):
         self.name, self.use = name, use
         self.__doc__ = f"No attribute: use {use}."
 
     def use_for(self, owner: type) -> str:
-        """What to use."""
+        """Return what to use instead, for an object of the class `owner`."""
         return self.use
 
     def __get__(self, x: Any, owner: type) -> NoReturn:
@@ -28,7 +28,7 @@ class Hint:
 
 
 class FirmHint(Hint):
-    """One that cannot be assigned to either."""
+    """A hint for an attribute that cannot be assigned either."""
 
     def __set__(self, x: Any, value: object) -> NoReturn:
         self.__get__(x, type(x))
@@ -40,22 +40,23 @@ class Hinted:
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        """All attributes that there are."""
+        """Return the names of all attributes except the hints."""
         own = getattr(self, "__dict__", ())
         there = [(name, inspect.getattr_static(type(self), name, None)) for name in object.__dir__(self)]
         return [name for name, found in there if name in own or not isinstance(found, Hint)]
 
 
 def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> None:
-    """Have a class say what to use for attributes that it lacks."""
+    """Add hints to a class. `uses` maps the name of each missing attribute to what to use instead."""
     for name, use in uses.items():
         setattr(to, name, kind(name, use))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The name that is spelled most like another, whatever its case and underscores; "" if none is meant for sure.
+    """Return the known name that is spelled most like `name`, ignoring case and underscores; "" if none is close.
 
-    Names of four letters or less are near to many, and so are those that differ in a number: `log2` is not `log`.
+    Names of at most four letters must have the same letters, because too many others are close. Names with other
+    digits are not close: `log2` is not `log`.
     """
     spelled = {_letters(each): each for each in sorted(known)}
     letters = _letters(name)

@@ -1,7 +1,7 @@
-"""Stretches of float32 memory, on the host or on a GPU, and addresses counted in floats.
+"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats, not bytes.
 
-The rest of the library knows memory by this interface only: `block` and `floats_at`, and of a block `address`,
-`floats`, `array` to read it, and `write`, `packer` and `edit` to change it.
+The rest of the library uses memory only through `block`, `floats_at` and the members of a block: `address` and
+`floats`, `array` and `direct` to read it, `write`, `packer` and `edit` to change it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class HostBlock:
-    """Memory for `floats` numbers on a cache-line boundary; `address` counts floats from zero.
+    """Host memory for `floats` numbers, aligned to a cache line.
 
     Args:
-        zero: whether the numbers must be zero at first.
-        shared: whether processes forked later write to the same memory.
+        zero: fill the memory with zeros.
+        shared: share the memory with processes forked later.
     """
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
@@ -54,25 +54,25 @@ class HostBlock:
         self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
-        """The numbers as far as Python can read them without a copy."""
+        """Return the part of the numbers that Python can read without a copy: here all."""
         return self._direct
 
     def write(self, values: Numbers) -> None:
-        """Replace all numbers, by an array or one number."""
+        """Replace all numbers by an array or by one number."""
         self.array[:] = values
 
     def packer(self) -> Callable[..., None]:
-        """A function that replaces all numbers by those that it is called with."""
+        """Return a function that replaces all numbers by its arguments."""
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
     def edit(self) -> Iterator[Array]:
-        """The numbers, to be changed in place."""
+        """Return a context manager that gives the numbers as an array to change in place."""
         yield self.array
 
 
 class GpuBlock:
-    """Memory for `floats` numbers on a GPU; `address` is the GPU's and counts floats from zero."""
+    """Memory for `floats` numbers on a GPU. `address` is an address of the GPU."""
 
     __slots__ = ("address", "floats", "gpu")
 
@@ -88,22 +88,22 @@ class GpuBlock:
 
     @property
     def array(self) -> Array:
-        """A copy of the numbers, not to be written to."""
+        """A read-only copy of the numbers."""
         copy = np.empty(self.floats, np.float32)
         self.gpu.download(4 * self.address, copy)
         copy.flags.writeable = False
         return copy
 
     def direct(self) -> memoryview:
-        """Nothing: Python reads none without a copy."""
+        """Return an empty view: Python cannot read GPU memory without a copy."""
         return memoryview(b"")
 
     def write(self, values: Numbers) -> None:
-        """Replace all numbers, by an array or one number."""
+        """Replace all numbers by an array or by one number."""
         self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
     def packer(self) -> Callable[..., None]:
-        """A function that replaces all numbers by those that it is called with."""
+        """Return a function that replaces all numbers by its arguments."""
         pack_into = struct.Struct(f"={self.floats}f").pack_into
 
         def pack(*numbers: float) -> None:
@@ -115,7 +115,7 @@ class GpuBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Array]:
-        """The numbers, to be changed in place: they are copied to the host and back."""
+        """Return a context manager that gives a copy of the numbers to change, and writes it back at the end."""
         copy = self.array.copy()
         yield copy
         self.write(copy)
@@ -129,7 +129,11 @@ Block = HostBlock | GpuBlock
 
 
 def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
-    """Memory on the device in use; see `HostBlock`."""
+    """Return memory on the device in use; the arguments are as for `HostBlock`.
+
+    Raises:
+        OutOfMemoryError: there is not enough memory.
+    """
     gpu = device.gpu()
     if gpu is not None:
         return GpuBlock(gpu, floats, zero)
@@ -140,14 +144,14 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
 
 
 def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
-    """A block with the `count` floats that are at an address of a GPU."""
+    """Return a new block with a copy of the `count` floats at an address of a GPU."""
     copied = GpuBlock(gpu, count)
     gpu.copy(4 * copied.address, 4 * address, 4 * count)
     return copied
 
 
 def floats_at(address: int, count: int) -> Array:
-    """The `count` floats at an address, as an array: on the host over that memory, of a GPU's a copy."""
+    """Return the `count` floats at an address as an array: a view on the host, a copy of a GPU's memory."""
     gpu = device.gpu()
     if gpu is None:
         return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
@@ -157,5 +161,5 @@ def floats_at(address: int, count: int) -> Array:
 
 
 def integers_at(address: int, count: int) -> npt.NDArray[np.int64]:
-    """The `count` int64 at an address in bytes, as an array over that memory."""
+    """Return a view of the `count` int64 at an address on the host. This address counts bytes."""
     return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

@@ -1,4 +1,4 @@
-"""Numbers and lists of numbers that can be changed after they have been handed on, as DyNet's Python wraps C++'s."""
+"""Mutable numbers and lists of numbers, like DyNet's Python wrappers of C++ numbers."""
 
 from __future__ import annotations
 

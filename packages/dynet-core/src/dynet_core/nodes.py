@@ -1,4 +1,4 @@
-"""What the records of a graph say, for those who check or draw it."""
+"""Decode the records of a graph into nodes, for code that checks, prints or draws it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 
 def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
-    """Where a record's operands begin, its attributes, and the next record."""
+    """Return where the operands of the record at `place` start, where its attributes start, and where it ends."""
     head, first = records[place], place + 1
     operands = TABLE[head + at.OPERANDS]
     if TABLE[head + at.VARIADIC]:
@@ -27,10 +27,16 @@ def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Node:
-    """A record: the op, what its values are like, and what it depends on.
+    """A decoded record. Most records are one node; some, such as a run of a recurrent network, are several.
 
-    It is the nodes of the numbers `all`; those in `places` have values for users, most only one. An operand is such a
-    number, or -1 minus a parameter's row.
+    Args:
+        all: the numbers of its nodes.
+        places: the numbers of those nodes that have expressions.
+        op: the name of the op.
+        dim: the shape of each node.
+        operands: node numbers, or -1 minus the row of a parameter.
+        attributes: the record's other integers.
+        is_input: whether the values come from the program.
     """
 
     all: range
@@ -43,7 +49,12 @@ class Node:
 
 
 def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
-    """The nodes whose records begin at `begin` or later, before `end`; `number` is that of the first."""
+    """Yield a Node for each record.
+
+    Args:
+        begin, end: the first integer of the records to decode, and the end; by default all records.
+        number: the number of the first node at `begin`.
+    """
     records = recorded.integers()
     place, end = begin, len(records) if end is None else end
     while place < end:
@@ -67,5 +78,22 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 
 
 def node_at(recorded: Records, place: int) -> Node | None:
-    """The node that has a value at a place; None if there is none."""
+    """Return the Node that contains the node number `place`, or None."""
     return next((node for node in nodes_of(recorded) if place in node.places), None)
+
+
+class InputIndex:
+    """Maps the number of each input node to the start of its values in the graph's input buffer.
+
+    It covers the first `nodes` nodes, whose records are the first `records` integers.
+    """
+
+    __slots__ = ("nodes", "records", "starts", "version")
+
+    nodes: int
+    records: int
+    starts: dict[int, int]
+    version: int
+
+    def __init__(self, version: int, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
+        self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}

@@ -1,4 +1,4 @@
-"""Keys of the counter-based generator from which dropout and noise draw at run time."""
+"""Keys for the counter-based random generator of dropout and noise. A key is a seed and a count."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import struct
 
 from . import recorder
 
-_forks = 0  # how many children this process has had since the sequence began: each has one of its own
+_forks = 0  # processes forked since `reset`; each gets a seed of its own
 
 
 def reset(seed: int) -> None:
-    """Begin the sequence of keys that belongs to a seed."""
+    """Start the sequence of keys of a seed."""
     set_state(seed, 0, 0)
 
 
 def state() -> tuple[int, int, int]:
-    """The seed, and how many keys have been drawn and processes forked since."""
+    """Return the seed, and the numbers of keys drawn and processes forked since it was set."""
     return *recorder.noise(), _forks
 
 
 def set_state(seed: int, drawn: int, forks: int) -> None:
-    """Go on where `state` was asked."""
+    """Restore a state that `state` returned."""
     global _forks
     recorder.set_noise(seed & 0xFFFFFFFF, drawn)
     _forks = forks
 
 
 def next_key() -> bytes:
-    """A key that is no node's."""
+    """Draw a key that belongs to no node, as 8 bytes."""
     count, (seed, _) = recorder.draw(), recorder.noise()
     return struct.pack("<II", seed, count & 0xFFFFFFFF)
 

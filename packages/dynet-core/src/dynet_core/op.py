@@ -1,4 +1,4 @@
-"""The table of operations: what tests and documentation need to know of each."""
+"""The table of operations, from which tests and documentation are generated."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ Shape = tuple[tuple[int, ...], int]  # dims and batch size
 
 @dataclass(frozen=True)
 class Sample:
-    """One call of an op, for tests: the shapes of its operands and the other arguments.
+    """One call of an op, for tests.
 
-    `as_list` says that the op takes its operands as one list.
+    Args:
+        shapes: the dims and batch size of each operand.
+        attributes: the other arguments, by name.
+        as_list: the op takes its operands as one list.
     """
 
     shapes: Sequence[Shape]
@@ -28,14 +31,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Op:
-    """An operation as the table knows it.
+    """An entry of the table of operations.
 
-    `reference` computes it in float64 numpy from arrays of one batch element each (`whole_batch`: from arrays
-    whose last axis is the batch). `domain` is where operands' values are drawn from; `prepare` makes an operand of
-    such values that tests may use, where not all are good. `differentiable` says which
-    operands have a gradient; `differentiated_as` is the function whose gradient it is, where that is deliberately
-    another than `reference`. `elementwise` ops compute each element by itself; for finite operands larger than `limit`
-    they do not follow the reference. `tolerance` is for values, relative to the largest magnitude.
+    Args:
+        name: the name of the function.
+        record: the function that records the op.
+        reference: computes the op in float64 numpy, from arrays of one batch element each.
+        samples: calls to test.
+        domain: the range from which tests draw the operands' values.
+        whole_batch: `reference` takes whole batches; the last axis is the batch.
+        differentiable: whether the operands get gradients.
+        differentiated_as: the function whose gradient the op has, if this is deliberately not `reference`.
+        tolerance: the largest error of a value, relative to the largest magnitude.
+        tolerance_reason: why this is larger than the default.
+        random: the op draws random numbers.
+        prepare: turns drawn values into a valid operand, if not all values of `domain` are valid.
+        elementwise: each element of the result depends on one element of each operand.
+        limit: finite operands of a larger magnitude are not compared with `reference`.
     """
 
     name: str
@@ -58,13 +70,13 @@ OPS: dict[str, Op] = {}
 
 
 def check_is_free(function: Callable) -> None:
-    """Check that an op may have the name of a function: no other has, or it is the same one defined anew.
+    """Check that no other op has the name of a function.
 
-    That is so where it stands in the same place of the same module, as a cell of a notebook that is run again. What has
-    been recorded with the old one remains so.
+    The same function may be defined again, as when a notebook cell is run twice: it has the same module and qualified
+    name. Nodes recorded with the old definition stay as they are.
 
     Raises:
-        ArgumentError: another op has the name.
+        ArgumentError: another op has this name.
     """
     name = function.__name__
     if name in OPS:
@@ -74,10 +86,11 @@ def check_is_free(function: Callable) -> None:
 
 
 def register(function: Function, *, repeats: bool = True, **facts: Any) -> Function:
-    """Enter an op in the table under its function's name; gives what records it from now on.
+    """Add an op to the table under its function's name, and return the function that records it from now on.
 
     Args:
-        repeats: what is recorded follows from the arguments, of which the same come again: see `templates`.
+        repeats: calls with the same arguments recur and record the same nodes, so templates pay; see `templates`.
+        facts: the other fields of `Op`.
     """
     name = function.__name__
     check_is_free(function)

@@ -1,4 +1,4 @@
-"""The table by which the planner knows parameters."""
+"""The planner's table of parameters."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from .recorder import next_generation
 
 
 class Rows:
-    """What the planner knows of parameters: one row each, shared by all threads."""
+    """The table of parameters, one row each, which all threads share. `layout` defines the columns.
+
+    A parameter is the operand `-1 - row`. `version` counts the changes of the table.
+    """
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
-        self.names: dict[int, str] = {}  # for people
+        self.names: dict[int, str] = {}  # for messages
         self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
-        self.lock = threading.RLock()  # the collector of garbage may call what comes here again
+        self.lock = threading.RLock()  # reentrant: the garbage collector may run code that takes it again
         self.version = 0
-        self.trained_again = 0  # how often a parameter was trained again: nodes that depend on it need a gradient then
-        # Rows that are used no more, not in any graph either. Finalizers, which may run while the lock is held, put
-        # them here.
+        self.trained_again = 0  # counts how often a frozen parameter was unfrozen: graphs planned before lack gradients
+        # Rows that no parameter and no graph uses any more. Finalizers add them here without taking the lock, because
+        # they may run while it is held.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -40,7 +43,15 @@ class Rows:
         width: int = 0,
         rows: int = 0,
     ) -> int:
-        """Add a row; an operand -1-row means it. `name` is for people."""
+        """Add a row and return its number.
+
+        Args:
+            value, gradient: the addresses of the numbers.
+            needs: whether the gradient is wanted.
+            name: the name for messages.
+            touched: the address of the list of touched rows of a lookup table, or 0.
+            width, rows: the size of a row of a lookup table in floats, and the number of rows.
+        """
         next_generation()
         with self.lock:
             while self.given_back:
@@ -65,7 +76,7 @@ class Rows:
         self.buffer[start : start + at.PARAMETER_ROW] = self.rows[number]
 
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
-        """Say whether a parameter's gradient is wanted, and where what is computed of it goes."""
+        """Set whether a parameter's gradient is wanted, and the address where it is computed."""
         with self.lock:
             next_generation()
             value, _, _, *rest = self.rows[number]
@@ -76,7 +87,7 @@ class Rows:
             next_generation()
 
     def needs(self, number: int) -> bool:
-        """Whether a parameter's gradient is wanted."""
+        """Return whether a parameter's gradient is wanted."""
         return bool(self.rows[number][at.PARAMETER_NEEDS])
 
 

@@ -1,4 +1,4 @@
-"""Where the time goes: every instruction timed, by kernel and by phase, as a table and as a trace."""
+"""The profiler: times every instruction, and sums the times by kernel and by phase, as a table and as a trace."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .recorder import next_generation
 
 LONGEST_TRACE = 200_000  # events
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # of the machine with nothing to do: the first finds cold caches
+CALLS = 5  # empty calls that measure the overhead; the first ones have cold caches
 
 
 @dataclass
 class Line:
-    """What one kernel, or one phase, did."""
+    """The calls, columns and seconds of one kernel or phase."""
 
     calls: int = 0
     columns: int = 0
@@ -43,10 +43,10 @@ class Line:
 
 
 class Profile:
-    """Times of kernels and phases, for the length of a `with` block.
+    """A context manager that times kernels and phases.
 
-    `kernels` and `phases` are dictionaries of lines with `calls`, `columns` and `seconds`. Printed, it is a table.
-    What is profiled runs somewhat slower than otherwise, and in one thread at a time.
+    `kernels` and `phases` are dicts from name to a line with `calls`, `columns` and `seconds`. `print` shows a table.
+    A profiled program runs slower, and in one thread at a time.
     """
 
     _running: Profile | None = None
@@ -65,7 +65,7 @@ class Profile:
         Profile._running = self
         self._machine = compiled()
         self._plain = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
-        self._watch(True)
+        self._set_watched(True)
         self._machine.norm_and_update = None
         self._names = {}
         for name in PHASES:
@@ -77,16 +77,16 @@ class Profile:
         self._spent += time.perf_counter() - self._began
         for name, function in self._plain.items():
             setattr(self._machine, name, function)
-        self._watch(False)
+        self._set_watched(False)
         Profile._running = None
 
-    def _watch(self, watched: bool) -> None:
-        """Have all graphs ask the machine for its functions anew."""
+    def _set_watched(self, watched: bool) -> None:
+        """Send the passes of all graphs through Python, where this profile has replaced the machine's functions."""
         self._machine.is_watched = watched
         next_generation()
 
     def _timed(self, phase: str, plan: Callable) -> Callable:
-        """The function that plans and runs one phase, an instruction at a time."""
+        """Return a function that plans one phase and runs it, one instruction at a time."""
 
         def call(context: int, *arguments) -> None:
             with self._lock:
@@ -112,7 +112,7 @@ class Profile:
         tape_at, count = int(slots[SLOT["tape"]]), int(slots[SLOT["tape_count"]])
         tape = integers_at(tape_at, count * at.TAPE_ROW).reshape(count, at.TAPE_ROW)
         slots[SLOT["tape_count"]] = 0
-        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # what it costs to call the machine
+        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # of an empty call
         slots[SLOT["tape_count"]] = 1
         for number in range(count):
             slots[SLOT["tape"]] = tape_at + number * at.TAPE_ROW * 8
@@ -152,10 +152,7 @@ class Profile:
         return "\n".join(lines)
 
     def save(self, fname: str | os.PathLike[str]) -> None:
-        """Write the trace as JSON, to be looked at in Chrome (`chrome://tracing`) or Perfetto.
-
-        A trace ends after 200,000 events.
-        """
+        """Write the trace as JSON, for Chrome (`chrome://tracing`) or Perfetto. It has the first 200,000 events."""
         Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
 
 
@@ -165,11 +162,11 @@ def _row(name: str, line: Line, whole: float) -> str:
 
 
 def profile() -> Profile:
-    """Time what runs in a `with` block, kernel by kernel and phase by phase.
+    """Return a context manager that times the kernels and phases of its `with` block.
 
-    Phases are planning and running of forward and backward passes and of updates; what is left is Python, recording
-    included. With `--dynet-profiling 1` on the command line the whole program is profiled: the table goes to stderr
-    when it ends, and the trace to `dynet-trace.json`.
+    The phases are planning and running, each for forward passes, backward passes and updates. The rest of the time is
+    Python, including recording. `--dynet-profiling 1` on the command line profiles the whole program. At its end, the
+    table is printed to stderr, and the trace is written to `dynet-trace.json`.
 
     >>> with profile() as times:
     ...     _ = dy.tanh(dy.inputVector([1, 2])).value()
@@ -178,13 +175,13 @@ def profile() -> Profile:
     >>> times.save(os.devnull)
 
     Raises:
-        ArgumentError: entered while another profile is running.
+        ArgumentError: on entry, if another profile is running.
     """
     return Profile()
 
 
 def profile_program() -> None:
-    """Profile from now on to the end of the program."""
+    """Profile the rest of the program."""
     if Profile._running is None:
         running = Profile().__enter__()
         atexit.register(_report, running, os.getpid())

@@ -1,7 +1,7 @@
-"""The stream of random numbers that initial values come from, bit for bit DyNet 2.1's.
+"""The random numbers for initial values: bit for bit the same as those of DyNet 2.1.
 
 DyNet draws from one 32-bit Mersenne twister through the distributions of the GNU C++ library, compiled with
-fused multiply-adds. The same steps are taken here over whole arrays.
+fused multiply-adds. This module does the same steps on whole arrays.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
 class InitialStream:
-    """Random float32 numbers in the order in which DyNet 2.1 draws them.
+    """A stream of random float32 numbers, in the order in which DyNet 2.1 draws them.
 
-    Every draw continues where the last one ended, whatever its kind. A stream may be shared between threads:
-    which thread gets which numbers depends on timing, but no number is given out twice.
+    Every draw continues where the last one ended, whatever its kind. Threads may share a stream: which thread gets
+    which numbers depends on timing, but no number is returned twice.
 
     Args:
         seed: a whole number from 0 to 2**32 - 1; None takes one from the operating system.
 
     Raises:
-        TypeError: a seed that is no number.
-        ValueError: one that is not whole or out of range.
+        TypeError: the seed is not a number.
+        ValueError: the seed is not whole, or out of range.
 
     Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform
     pseudo-random number generator", 1998.
@@ -56,10 +56,10 @@ class InitialStream:
         self._lock = threading.Lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Array:
-        """`count` numbers spread evenly over [low, high]; one word of the generator each.
+        """Return `count` numbers distributed uniformly over [low, high]. Each takes one word of the generator.
 
         Raises:
-            ValueError: high < low, or when a bound or their distance is not a finite float32.
+            ValueError: high < low, or a bound or their difference is not a finite float32.
 
         >>> InitialStream(1).uniform(0, 10, 2)
         array([4.17022  , 9.9718485], dtype=float32)
@@ -76,13 +76,13 @@ class InitialStream:
         return values
 
     def normal(self, mean: Number, std: Number, count: int) -> Array:
-        """`count` normally distributed numbers: mean + std * z, z from pairs of points in the unit circle.
+        """Return `count` normally distributed numbers: mean + std * z, with z from random points in the unit circle.
 
         A point (x, y) of the square [-1, 1]^2 with r = x^2 + y^2 in (0, 1] gives z = y m, then z = x m,
         m = sqrt(-2 log(r) / r). For an odd count the last x m is dropped: nothing is kept for the next draw.
 
         Raises:
-            ValueError: std < 0, and for a mean or std that is not a finite float32.
+            ValueError: std < 0, or mean or std is not a finite float32.
 
         Source: Marsaglia and Bray, "A convenient method for generating normal variables", 1964.
 
@@ -102,10 +102,10 @@ class InitialStream:
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
-        """`count` numbers that are 1 with the given probability and 0 otherwise; two words each.
+        """Return `count` numbers that are 1 with the given probability, else 0. Each takes two words.
 
         Raises:
-            ValueError: a probability outside [0, 1].
+            ValueError: the probability is not in [0, 1].
 
         >>> InitialStream(1).bernoulli(0.5, 6)
         array([0., 0., 1., 0., 1., 1.], dtype=float32)
@@ -122,7 +122,7 @@ class InitialStream:
         return values
 
     def _normal_pairs(self, wanted: int) -> np.ndarray:
-        """Up to `wanted` pairs (y m, x m); reads no further than the last pair it returns."""
+        """Return up to `wanted` pairs (y m, x m). Words after the last returned pair stay unread."""
         # About pi / 4 of the points fall into the circle.
         tries = min(BLOCK, int(wanted * 1.28) + 8)
         words = self._words(2 * tries)
@@ -136,7 +136,7 @@ class InitialStream:
         return points[good, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
-        """The next `count` 32-bit words of the generator."""
+        """Return the next `count` 32-bit words of the generator."""
         old, self._unread = self._unread[:count], self._unread[count:]
         if old.size == count:
             return old
@@ -145,11 +145,11 @@ class InitialStream:
 
 
 def reset_random_seed(seed: int) -> None:
-    """Start the current stream afresh, as the command line's `--dynet-seed` does for seeds from 1 on.
+    """Restart the current stream with a seed, as `--dynet-seed` does for seeds from 1 on.
 
-    Seed 0 is a seed like any other here, as in DyNet; on DyNet's command line it asks for a random one.
+    Here 0 is a seed like any other, as in DyNet. On the command line, 0 means a random seed.
 
-    Arguments and errors: those of `InitialStream`.
+    Arguments and errors are as for `InitialStream`.
 
     >>> reset_random_seed(42)
     >>> stream().uniform(-1, 1, 1)
@@ -160,7 +160,7 @@ def reset_random_seed(seed: int) -> None:
 
 
 def stream() -> InitialStream:
-    """The current stream; its seed comes from the operating system until `reset_random_seed` is called.
+    """Return the current stream. Its seed comes from the operating system until `reset_random_seed` is called.
 
     >>> reset_random_seed(7)
     >>> stream().seed
@@ -173,7 +173,7 @@ _current = InitialStream()
 
 
 def _float32(name: str, value: Number) -> np.float32:
-    """`value` as a finite float32, or a ValueError that names it."""
+    """Return `value` as a float32. Raise a ValueError that names it if it is not finite."""
     with np.errstate(over="ignore"):
         rounded = np.float32(value)
     if not np.isfinite(rounded):
@@ -182,15 +182,15 @@ def _float32(name: str, value: Number) -> np.float32:
 
 
 def _fractions(words: np.ndarray) -> np.ndarray:
-    """Words as float32 in [0, 1): the few that round up to 1 become the number below."""
+    """Return words as float32 in [0, 1). Those that would round up to 1 become the largest number below 1."""
     return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
 
 
 def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
-    """float32(a * b + c) with a single rounding, as the processor's instruction of that name gives it.
+    """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
-    The product of two float32 is exact in float64, the sum may not be. That matters only where the sum lands
-    on the midpoint of two float32: there it is moved towards what the addition lost.
+    The product of two float32 is exact in float64, but the sum may be rounded. This matters only if the sum is the
+    midpoint of two float32. The sum is then moved towards the part that the addition lost.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
@@ -204,11 +204,10 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
 
 
 def _log(x: np.ndarray) -> np.ndarray:
-    """The natural logarithm of float32 numbers in (0, 1], rounded as the C library's logf rounds it.
+    """Return the natural logarithm of float32 numbers in (0, 1], rounded like the C library's logf.
 
-    logf misses the nearest float32 now and then. Over all arguments, glibc's does so only within 0.05 of a
-    unit in the last place from the midpoint of two float32 (0.3 for x near 1): only such cases are worth a
-    call.
+    logf sometimes misses the nearest float32. A test of all arguments showed that glibc's does so only within 0.05
+    units in the last place of the midpoint of two float32 (0.3 for x near 1). Only these arguments need a call of it.
     """
     exact = np.log(x.astype(np.float64))
     nearest = exact.astype(np.float32)
@@ -222,7 +221,7 @@ def _log(x: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _c_logf() -> Callable[[float], float] | None:
-    """The C library's logf, or None where the process does not have it at hand."""
+    """Return the C library's logf, or None if the process has not loaded it."""
     try:
         logf = ctypes.CDLL(None).logf
     except (AttributeError, OSError, TypeError):

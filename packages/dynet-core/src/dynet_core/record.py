@@ -1,8 +1,8 @@
-"""How a node gets into the graph. The functions that ops record with are made here.
+"""Make the recording functions of ops, which append a record to the graph.
 
-A recording function does what it knows by itself: see `recorder`. What it does not know comes to the functions here:
-shapes not seen before, graphs that are watched, wrong operands. Everything that can fail comes before the record is
-added, which is one call, so that an error leaves no half node.
+The compiled part of a recording function handles operands whose shapes it has seen (see `recorder`). For new shapes,
+watched graphs and wrong operands it calls `record_slowly`, a Python function made here. All checks come before the one
+call that appends the record, so an error never leaves half a node.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from . import recorder
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
 from .expression import Expression
-from .graph import Draft, current, refuse
+from .graph import PinnedGraph, current, refuse
 from .recorder import ANY_GRAPH, NO_NODE
 from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
 PARAMETERS: list[type] = []
-"""The types of parameters. Objects of other types beneath `Expression` mean nothing to a graph."""
+"""The types of parameters; `parameter` adds them. Other subclasses of `Expression` cannot be operands."""
 
 
-def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
-    """A draft of a record in the graph that operands belong to, which is this thread's; parameters belong to any.
+def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
+    """Check the operands of op `name`, and return this thread's graph, pinned.
 
-    Checks that they are expressions at all, and no parameters of size 0: these can be made and saved, not used.
+    Raises:
+        ArgumentTypeError: an operand is not an expression.
+        ShapeError: an operand is a parameter of size 0. Such parameters can be made and saved, but not used.
+        StaleExpressionError: an operand is not a node of this thread's graph.
     """
-    draft = Draft(current())
-    graph = draft.graph
+    pinned_graph = PinnedGraph(current())
+    graph = pinned_graph.graph
     for operand in operands:
         kind = type(operand)
         if kind is not Expression and not issubclass(kind, tuple(PARAMETERS)):
@@ -49,32 +52,32 @@ def graph_of(name: str, operands: Sequence[Expression]) -> Draft:
                 refuse(operand)
             except StaleExpressionError as problem:
                 raise StaleExpressionError(f"{name}: operand {operand.type!r}: {problem}") from None
-    return draft
+    return pinned_graph
 
 
 def made_of(value: Any) -> str:
-    """What makes an expression of something that is none, for errors."""
+    """Return a hint for an error message: which function makes an expression from `value`. "" if none does."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one of an array"
     return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""
 
 
 def _named(name: str, signature: Signature) -> Signature:
-    """A signature that knows the name of its op."""
+    """Set the op name of a signature that has none, and return the signature."""
     signature.name = signature.name or name
     return signature
 
 
-def append(graph: Draft, signature: Signature, integers: Sequence[int]) -> Expression:
-    """Add a record of a signature to a graph."""
+def append(graph: PinnedGraph, signature: Signature, integers: Sequence[int]) -> Expression:
+    """Append a record with a signature to a graph, and return the expression of its last node."""
     return graph.append(signature, integers)
 
 
 def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], Expression]:
-    """The recording function of an op of one operand, whose signature follows from the operand's Dim."""
+    """Return the recording function of an op with one operand; `signature_of` maps its Dim to a signature."""
     known: dict[Dim, Signature] = {}
 
-    def unusual(x: Expression) -> Expression:
+    def record_slowly(x: Expression) -> Expression:
         graph = graph_of(name, (x,))
         signature = known.get(x.type)
         if signature is None:
@@ -83,43 +86,43 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
             known[x.type] = signature
         return graph.append(signature, (x.at,))
 
-    record = recorder.function("one", unusual)
+    record = recorder.function("one", record_slowly)
     return record
 
 
 def two_operands(
     name: str, signature_of: SignatureOf, otherwise: Callable | None = None, with_number: Callable | None = None
 ) -> Callable[[Expression, Expression], Expression]:
-    """The recording function of an op of two operands.
+    """Return the recording function of an op with two operands.
 
     Args:
-        otherwise: records operands of shapes that no signature covers; asked first for shapes not seen before,
-            and may return None.
-        with_number: records an expression and something that is no expression, for operators.
+        signature_of: maps the operands' Dims to a signature.
+        otherwise: called first for new shapes. It records them itself, or returns None to use `signature_of`.
+        with_number: called if the second operand is not an expression, as in `x + 1`.
     """
     known: dict[tuple[Dim, Dim], Signature] = {}
     record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
 
-    def unusual(a: Expression, b: Expression) -> Expression:
+    def record_slowly(a: Expression, b: Expression) -> Expression:
         if not isinstance(b, Expression):
             return record_number(a, b)
         graph = graph_of(name, (a, b))
         key = a.type, b.type
         signature = known.get(key)
         if signature is None:
-            if otherwise and (found := otherwise(a, b)) is not None:
-                return found
+            if otherwise and (result := otherwise(a, b)) is not None:
+                return result
             signature = _named(name, signature_of(*key))
             record.enter(key, signature.at, signature.dim)
             known[key] = signature
         return graph.append(signature, (a.at, b.at))
 
-    record = recorder.function("two", unusual)
+    record = recorder.function("two", record_slowly)
     return record
 
 
 def _refuse(name: str, *operands) -> Expression:
-    """Name the operand that is no expression."""
+    """Raise the error that names the operand which is not an expression."""
     graph_of(name, operands)
     raise AssertionError(name)
 
@@ -127,41 +130,44 @@ def _refuse(name: str, *operands) -> Expression:
 def many_operands(
     name: str,
     signature_of: SignatureOf,
-    given: Callable[[Any], Sequence[Expression]] = lambda xs: xs,
+    as_list: Callable[[Any], Sequence[Expression]] = lambda xs: xs,
     otherwise: Callable | None = None,
     variadic: bool = False,
 ) -> Callable[[Sequence[Expression]], Expression]:
-    """The recording function of an op of operands in a list, whose number is known only at the call.
+    """Return the recording function of an op that takes its operands as a list.
 
     Args:
-        signature_of: the signature, of the operands' Dims.
-        given: makes a list or tuple of what a user gave.
-        otherwise: records operands that no signature covers; asked first for shapes not seen before, and may return
-            None.
-        variadic: the record says how many operands it has.
+        signature_of: maps the operands' Dims to a signature.
+        as_list: makes a list or tuple from the user's argument.
+        otherwise: called first for new shapes. It records them itself, or returns None to use `signature_of`.
+        variadic: the record starts with the number of its operands.
     """
     known: dict[tuple[Dim, ...], Signature] = {}
 
-    def unusual(xs: Sequence[Expression]) -> Expression:
-        operands = given(xs)
+    def record_slowly(xs: Sequence[Expression]) -> Expression:
+        operands = as_list(xs)
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
         signature = known.get(key)
         if signature is None:
-            if otherwise and (found := otherwise(operands)) is not None:
-                return found
+            if otherwise and (result := otherwise(operands)) is not None:
+                return result
             signature = _named(name, signature_of(*key))
             record.enter(key, signature.at, signature.dim, int(variadic))
             known[key] = signature
         places = [x.at for x in operands]
         return graph.append(signature, [len(places), *places] if variadic else places)
 
-    record = recorder.function("many", unusual)
+    record = recorder.function("many", record_slowly)
     return record
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
-    """The batch size of a result: that of the operands, where 1 goes with any other."""
+    """Return the batch size of a result. Operands must have the same batch size, or 1.
+
+    Raises:
+        ShapeError: batch sizes larger than 1 differ.
+    """
     batch = max(dim.batch for dim in dims)
     if any(dim.batch not in (1, batch) for dim in dims):
         raise ShapeError(f"{name}: batch sizes differ: operands are {described(dims)}")
@@ -169,5 +175,5 @@ def common_batch(name: str, dims: Sequence[Dim]) -> int:
 
 
 def described(dims: Sequence[Dim]) -> str:
-    """Shapes for an error message."""
+    """Return the shapes as text for an error message."""
     return ", ".join(map(repr, dims))

@@ -1,4 +1,4 @@
-"""What an expression refuses, since it is a node of a graph: to be a number, an array, or changed in place.
+"""Methods that raise errors: an expression cannot be used as a number or an array, or be changed in place.
 
 Each error says what to write instead.
 """
@@ -25,9 +25,9 @@ OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
     np.negative: (operator.neg, ""),
     np.absolute: (operator.abs, ""),
 }
-"""The operators that numpy calls by these functions, and the method of an expression on the right."""
-OPERATIONS: dict[str, str] = {}  # the operation that a function of numpy is, by its name, once dynet_ops is there
-NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # of numpy, those that are met most
+"""numpy's functions for operators: the operator, and the method of an expression that is its right operand."""
+OPERATIONS: dict[str, str] = {}  # the name of a numpy function -> the operation; dynet_ops fills it
+NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # numpy's most frequent numbers
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 ROUNDINGS = {"__round__": "round", "__floor__": "floor", "__ceil__": "ceil"}
 NO_OPERATORS = {
@@ -40,27 +40,30 @@ NO_OPERATORS = {
     "or": ("|", ""),
     "xor": ("^", ""),
 }
-"""Operators of numbers that expressions lack: their signs, and what to use."""
+"""Operators that expressions do not have: their symbols, and what to use instead."""
 
 
 class Hints(Hinted):
-    """Attributes that arrays have elsewhere; each raises an AttributeError that says what to use (see `dynet_ops`)."""
+    """Attributes that arrays have in other libraries. Each raises an AttributeError that says what to use.
+
+    `dynet_ops` adds them.
+    """
 
     __slots__ = ()
 
 
 class Refusals(Hints):
-    """The methods by which Python and numpy would take an expression for something else."""
+    """The methods through which Python and numpy would treat an expression as a number or an array."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
 
         @property
-        def type(self) -> Any: ...  # a Dim, whose module asks for this class
+        def type(self) -> Any: ...  # a Dim, but `dim` imports this module
 
-    _gives_numbers = False  # whether numpy's functions take the numbers, as they do of parameters
-    _change = "operations make another one, such as dy.concatenate of parts"  # what to do instead of changing it
+    _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
+    _change = "operations make another one, such as dy.concatenate of parts"  # the hint instead of a change in place
 
     def __bool__(self) -> bool:
         warnings.warn(
@@ -73,7 +76,7 @@ class Refusals(Hints):
     # Numbers
 
     def _number(self) -> str:
-        """What gives the numbers of this."""
+        """Return the method that returns this expression's numbers."""
         if self.type.total > 1:
             return ".npvalue()"
         return ".value()" if len(self.type.dims) <= 1 else ".scalar_value()"
@@ -128,7 +131,7 @@ class Refusals(Hints):
     def __ge__(self, other: object) -> bool:
         self._refuse_comparison(other)
 
-    # What an expression equals is itself: methods are quicker than the way to those of `object`.
+    # An expression equals only itself. These methods are faster than the lookup of those of `object`.
 
     def __eq__(self, other: object) -> bool:
         return self is other if isinstance(other, Refusals) else NotImplemented
@@ -152,7 +155,7 @@ class Refusals(Hints):
     # numpy
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        """What numpy's arithmetic, `numpy.float32(2) * e`, and its functions of each element do, as `numpy.log(e)`."""
+        """Handle numpy's arithmetic, as in `numpy.float32(2) * e`, and elementwise functions, as in `numpy.log(e)`."""
         if method == "__call__" and not named:
             if function in OPERATORS:
                 operate, reflected = OPERATORS[function]
@@ -176,7 +179,7 @@ class Refusals(Hints):
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
-        """What numpy's functions do. They would take an expression for one object: `argmax` would be 0."""
+        """Handle numpy's other functions, which would treat an expression as one object: `argmax` would return 0."""
         if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
             raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue()"))
         arguments = [np.asarray(x) if isinstance(x, Refusals) else x for x in arguments]
@@ -216,7 +219,7 @@ def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
     return refuse
 
 
-# Not stated in the class, where checkers would see operators.
+# Not defined in the class, where type checkers would see these operators.
 for _name, (_sign, _use) in NO_OPERATORS.items():
     setattr(Refusals, f"__{_name}__", _refusing(_sign, _use))
     setattr(Refusals, f"__r{_name}__", _refusing(_sign, _use))

@@ -7,7 +7,7 @@ from .checks import whole
 
 
 def reset_random_seed(seed: int) -> None:
-    """Restart all random numbers: those of initial values, and those of dropout and noise."""
+    """Set the seed of all random numbers: initial values, dropout and noise."""
     seed = whole("reset_random_seed", "the seed", seed)
     random_stream.reset_random_seed(seed)
     noise.reset(seed)

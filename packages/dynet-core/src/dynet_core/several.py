@@ -1,4 +1,4 @@
-"""Several expressions at once: what is new of the graph is computed in one go, and then their values are read."""
+"""Functions of several expressions: they compute the new nodes of the graph in one pass, then read the values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .record import graph_of
 
 
 def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
-    """Compute several expressions at once.
+    """Compute several expressions in one pass.
 
     Args:
         exps: a list of expressions.
-        recalculate: compute all of the graph again, with the inputs' new values.
+        recalculate: compute the whole graph again, with the inputs' new values.
 
     >>> x = dy.inputVector([1, 2])
     >>> forward([x, dy.square(x)])
@@ -25,7 +25,7 @@ def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
 
 
 def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
-    """The values of several expressions, as their `value` gives them.
+    """Return the values of several expressions, each as its method `value` returns it.
 
     Args:
         exps, recalculate: as for `forward`.
@@ -38,7 +38,7 @@ def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
 
 
 def npvalues(exps: Iterable[Expression], recalculate: bool = False) -> list[Array]:
-    """The values of several expressions as arrays, as their `npvalue` gives them.
+    """Return the values of several expressions as arrays, each as its method `npvalue` returns it.
 
     Args:
         exps, recalculate: as for `forward`.
@@ -51,12 +51,12 @@ def npvalues(exps: Iterable[Expression], recalculate: bool = False) -> list[Arra
 
 
 def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
-    """The expressions, checked and computed."""
+    """Check and compute expressions, and return them as a list."""
     if isinstance(exps, Expression):
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
     try:
-        found = list(exps)
+        listed = list(exps)
     except TypeError:
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got {exps!r:.60}") from None
-    graph_of(name, found).graph._compute(recalculate)
-    return found
+    graph_of(name, listed).graph._compute(recalculate)
+    return listed

@@ -1,4 +1,4 @@
-"""Signatures: nodes of one signature run together."""
+"""Signatures. Nodes with the same signature can run in one batch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .description import Description, Step, View
 from .dim import Dim
 from .encode import enter
 
-SIGNATURES: dict[int, Signature] = {}  # by where they stand in the table
+SIGNATURES: dict[int, Signature] = {}  # by their index in TABLE
 
 
 @dataclass(eq=False, slots=True)
 class Signature(Description):
-    """A description that stands in the planner's table; `at` is where."""
+    """A description that has been written to the planner's table, at index `at` of TABLE."""
 
     def __post_init__(self) -> None:
         self.at = enter(self)
@@ -24,31 +24,32 @@ class Signature(Description):
 
     @property
     def kernel(self) -> str:
-        """The kernel of the last step; "" if nothing is computed."""
+        """The name of the kernel that makes the value; "" if nothing is computed."""
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int]) -> int:
-        """How many nodes a record is whose operands and attributes are these integers."""
+        """Return how many nodes a record has, given its operands and attributes."""
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[0] - self.operands
 
 
 def constant(attribute: int) -> View:
-    """The view of a number that came with the node: attribute number `attribute` says where."""
+    """Return the view of a constant in the input buffer, whose place is the node's attribute number `attribute`."""
     return View(at.NOWHERE, index=attribute, scale=1)
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
-    """A step that copies (or adds) `size` neighbouring numbers of each column from one role to another."""
+    """Return a step that copies (or adds) `size` adjacent numbers of each column from role `source` to `target`."""
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
 def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0) -> Signature:
-    """A node that is a place inside its operand: nothing is computed or copied.
+    """Return the signature of a node whose value is a part of its operand's memory. Nothing is computed or copied.
 
-    With `scale`, it has one attribute, which counts in units of that many floats. Only where its gradient must
-    be told from the operand's does it have one of its own, which is then added to the operand's.
+    The part starts `offset` floats after the start of the operand's value. With `scale`, the node has one attribute,
+    and the part starts `scale` times this attribute later. The gradient is a part of the operand's gradient, too,
+    except after `backward(full=True)`: then the node has its own, which is added to the operand's.
     """
     return Signature(
         dim,
@@ -64,7 +65,10 @@ def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0
 
 
 def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
-    """A node whose values are its operand's, but not its gradient: `backward` makes the operand's of it, or nothing."""
+    """Return the signature of a node that shares its operand's value but has its own gradient.
+
+    The steps `backward` compute the operand's gradient from it. Without steps, the operand gets none.
+    """
     return Signature(
         dim,
         operands=1,

@@ -1,8 +1,8 @@
-"""What operations have recorded, as templates from which the recorder records it again.
+"""Templates: copies of what an op written in Python has recorded, from which the recorder records it again.
 
-An op that is written in Python records some nodes, which follow from its arguments: from operands' Dims, and from
-numbers, flags and lists of these. The recorder does it without Python from the fourth time on. A template is learnt
-where two calls with the same key have recorded the same, and nothing else has happened.
+The nodes that such an op records depend on its operands' Dims and on its other arguments (numbers, flags, lists).
+These are the key of the call. If two calls with the same key record the same nodes and do nothing else, the records
+become a template. Compiled code records later calls with this key, from the fourth call on.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
 
-MOST = 1 << 12  # keys of one op; the calls of those that come later are recorded by Python
-MOST_INPUTS = 64  # of a template
-MOST_CALLS = 8  # of one key; after so many without a template there will be none
+MOST = 1 << 12  # keys of one op; Python records calls with further keys
+MOST_INPUTS = 64  # input values of a template
+MOST_CALLS = 8  # calls of one key without a template, after which no template is looked for
 
 
 def with_templates(op: Callable) -> Any:
-    """Have an op recorded from templates where else Python would record it."""
+    """Return a function that records an op from templates, and calls `op` if there is none."""
     return recorder.with_templates(op, _Learner)
 
 
@@ -35,11 +35,11 @@ class _Learner:
 
     def __init__(self, enter: Callable):
         self._enter = enter
-        # by keys: how many calls there have been, and what the last recorded
+        # by key: the number of calls, and the records of the last one
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
     def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
-        """What to compare with after a call; None if there is nothing to learn from it."""
+        """Return the state before a call, for `end`; None if nothing is to be learned from this call."""
         key, seen = recorder.key(*arguments), self._seen
         if key is None or (key not in seen and len(seen) == MOST):
             return None
@@ -52,7 +52,7 @@ class _Learner:
         return key, graph, _state(graph)
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
-        """Learn what the call has recorded."""
+        """Compare what a call has recorded with the call before; enter a template if both are the same."""
         key, graph, state = begun
         calls, before = self._seen[key]
         template = _template(graph, state, arguments, result)
@@ -63,14 +63,17 @@ class _Learner:
 
 
 def _state(graph: Graph) -> tuple:
-    """What must be the same after an op as before, and how far the graph has got."""
+    """Return the facts that an op with a template must not change, and the ends of the graph."""
     engine, records = graph.engine, graph.records
     same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
     return same, records.ends()
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
-    """What has been recorded since a state: None if it says more than the arguments do."""
+    """Return the records since a state as a template.
+
+    None if they depend on more than the arguments: other nodes, inputs from before, or changes of the graph's state.
+    """
     (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
     if now != same or end == begin or type(result) is not Expression or result.at != nodes - 1:
         return None
@@ -101,13 +104,13 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    for key in keys:  # which the recorder draws, and links to the one before
+    for key in keys:  # zeros: the recorder draws a new key, and writes a link to the previous one before it
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     head = len(integers), nodes - first_node, len(bits), len(keys)
     return [*head, *[word for pair in places for word in pair], *bits, *keys]
 
 
 def _expressions(arguments: Sequence) -> list:
-    """The expressions among arguments, and in lists among these, in their order."""
+    """Return the expressions among the arguments and in lists among them, in order."""
     flat = [item for x in arguments for item in (x if isinstance(x, (list, tuple)) else [x])]
     return [x for x in flat if isinstance(x, Expression)]

@@ -1,4 +1,4 @@
-"""Values that have left their graph."""
+"""Values that no longer belong to a graph."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from .errors import ArgumentError, OutOfRangeError
 
 
 class Tensor:
-    """The value of an expression, as it was when `Expression.tensor_value` was called.
+    """A copy of an expression's value, made by `Expression.tensor_value`.
 
-    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give its memory itself, not a copy. Of a GPU's memory numpy
-    gets a copy.
+    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) return its memory, not a copy. On a GPU, numpy gets a copy.
 
     Args:
-        array: of shape dim, with the batch, if it is larger than 1, as the last axis.
-        dims: how many of its axes are dimensions.
+        array: the values, of shape `dim`; a batch larger than 1 is the last axis.
+        dims: the number of axes that are dimensions, without the batch.
 
     >>> t = dy.inputTensor([[1, 5, 2], [7, 0, 3]]).tensor_value()
     >>> t.argmax(dim=1).as_numpy()
@@ -37,38 +36,38 @@ class Tensor:
         self._array, self._dims = array, dims
 
     def as_numpy(self) -> npt.NDArray[Any]:
-        """A copy as an array."""
+        """Return a copy as an array."""
         return self._array.copy(order="K")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Where along a dimension the largest values stand; the first of equal ones.
+        """Return the indices of the largest values along a dimension. Of equal values, the first one comes first.
 
         Args:
             dim: the dimension.
-            num: how many places to find, those of the largest values first.
+            num: the number of indices, those of the largest values first.
 
         Returns:
-            Indices; the dimension `dim` becomes `num` long.
+            The indices, a tensor whose dimension `dim` has size `num`.
 
         Raises:
-            OutOfRangeError: there is no such dimension, or it is shorter than num.
+            OutOfRangeError: the dimension does not exist, or is smaller than `num`.
         """
         return self.topk(dim, num)[1]
 
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
-        """The largest values along a dimension, in falling order, and where they stand.
+        """Return the largest values along a dimension in descending order, and their indices.
 
-        Of equal values the first comes first; NaN counts as larger than any number.
+        Of equal values, the first one comes first. NaN counts as larger than any number.
 
         Args:
             dim: the dimension.
-            num: how many values.
+            num: the number of values.
 
         Returns:
-            Values and indices; in both, the dimension `dim` becomes `num` long.
+            The values and the indices, two tensors whose dimension `dim` has size `num`.
 
         Raises:
-            OutOfRangeError: there is no such dimension, or it is shorter than num.
+            OutOfRangeError: the dimension does not exist, or is smaller than `num`.
 
         >>> values, indices = dy.inputVector([1, 5, 2, 5]).tensor_value().topk(num=3)
         >>> values.as_numpy(), indices.as_numpy()
@@ -81,36 +80,36 @@ class Tensor:
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Indices drawn at random along a dimension that holds logarithms of probabilities.
+        """Draw random indices along a dimension; the values are the logarithms of their probabilities.
 
-        They follow from the seed, as dropout does.
+        The random numbers depend on the same seed as those of dropout.
 
         Args:
             dim: the dimension.
-            num: how many to draw, each independent of the others.
+            num: the number of independent draws.
 
         Returns:
-            Indices; the dimension `dim` becomes `num` long.
+            The indices, a tensor whose dimension `dim` has size `num`.
 
         Raises:
-            ArgumentError: a value is NaN or plus infinity, or no index has a probability.
-            OutOfRangeError: there is no such dimension.
+            ArgumentError: a value is NaN or plus infinity, or all indices have probability 0.
+            OutOfRangeError: the dimension does not exist.
         """
         dim, num = self._checked("categorical_sample_log_prob", dim, num)
         logs = np.moveaxis(self._values(), dim, -1).astype(np.float64)[..., np.newaxis, :]
         if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
-        # The largest of logarithms with Gumbel noise is a sample.
+        # The Gumbel-max trick: the index of the largest logarithm plus Gumbel noise is a sample.
         shape = (*logs.shape[:-2], num, logs.shape[-1])
         return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
 
     def _values(self) -> npt.NDArray[Any]:
-        """The values on the host, not to be changed."""
+        """Return the values as an array on the host. The caller must not change it."""
         return self._array
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        """A tensor of the same dimensions, as far as they are counted, on the same device."""
+        """Return a tensor with these values, the same number of dimensions and the same device."""
         return Tensor(array, self._dims)
 
     def _axes(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Protocols: what a module asks of objects that are made above it."""
+"""Protocols: the methods that a module calls on objects of modules above it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from .annotations import Array
-    from .files.tensors import Tensor
+    from .files.tensors import StoredTensor
 
 
 class NodeGraph(Protocol):
-    """What expressions ask of the graph that they belong to. A `place` is the number of a node."""
+    """The methods of a graph that expressions call. A `place` is the number of a node."""
 
     def _compute(self, recalculate: bool = False) -> None: ...
     def _differentiate(self, place: int, size: int, everything: bool) -> None: ...
@@ -22,12 +22,12 @@ class NodeGraph(Protocol):
 
 
 class Collection(Protocol):
-    """What parameters and files ask of a collection of parameters."""
+    """The methods of a parameter collection that parameters and files call."""
 
     def name(self) -> str: ...
     def parameters_list(self) -> Sequence[object]: ...
     def lookup_parameters_list(self) -> Sequence[object]: ...
-    def _add_loaded(self, tensor: Tensor) -> Any: ...
+    def _add_loaded(self, tensor: StoredTensor) -> Any: ...
     def _all_or_nothing(self, floats: int) -> AbstractContextManager[None]: ...
     def _return_to(self, state: Any) -> None: ...
     def _state(self) -> Any: ...

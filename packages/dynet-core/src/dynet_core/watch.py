@@ -1,4 +1,4 @@
-"""What a graph that is more than recorded and run keeps for it: checkpoints, and which values have been checked."""
+"""The state of a graph that has checkpoints, checks its values or computes nodes at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from .recorder import Records
 
 @dataclass
 class Checkpoint:
-    """How far a graph has got: integers of records, nodes, inputs, and the arena (None: not to be returned to)."""
+    """The size of a graph at a checkpoint: record integers, nodes and input values.
+
+    `arena` is the mark for `Engine.return_to`, or None if the arena has been emptied since.
+    """
 
     records: int
     nodes: int
@@ -25,26 +28,29 @@ class Checkpoint:
     arena: tuple[int, int] | None
 
 
-class Older:
-    """The versions that a graph had before it was taken back, and how many of their nodes there still are."""
+class PastVersions:
+    """The versions that a graph had before each `cg_revert`, and how many of their nodes still exist.
+
+    Nodes of past versions that precede the checkpoint stay valid.
+    """
 
     def __init__(self):
         self._versions: set[int] = set()
-        # Versions in a row may have the same count: the last of each such row, and the counts, which grow.
+        # Consecutive versions with the same count share an entry: the last version of each, and the counts, ascending.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
         return version in self._versions
 
     def count(self, version: int) -> int:
-        """How many of a version's nodes there still are."""
+        """Return how many of a version's nodes still exist."""
         if version not in self._versions:
             return 0
         lasts, counts = self._rows
         return counts[bisect_left(lasts, version)]
 
     def cut(self, version: int, nodes: int) -> None:
-        """Note that the graph, which has this version, is taken back to so many nodes."""
+        """Note that the graph, now at `version`, is cut to its first `nodes` nodes."""
         lasts, counts = self._rows
         kept = bisect_left(counts, nodes)
         self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
@@ -53,32 +59,38 @@ class Older:
 
 @dataclass
 class Watch:
-    """What is asked of a graph, and which `older` versions it had.
+    """What a graph does besides recording and running.
 
-    Values of the nodes before `checked` have been checked, whose records are the first `checked_records`.
+    Args:
+        immediate: compute each node when it is recorded.
+        check: check all values for infinities and NaN.
+        checkpoints: the open checkpoints, the newest last.
+        past_versions: the versions before each `cg_revert`.
+        checked: the number of nodes whose values have been checked.
+        checked_records: the number of record integers of these nodes.
     """
 
     immediate: bool = False
     check: bool = False
     checkpoints: list[Checkpoint] = field(default_factory=list)
-    older: Older = field(default_factory=Older)
+    past_versions: PastVersions = field(default_factory=PastVersions)
     checked: int = 0
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """All values are forgotten: memory begins anew, and so do the checks."""
+        """Forget the arena marks and the checks, because all values are about to be discarded."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
 
     def check_values(self, recorded: Records, values_of: Callable[[int, int], Array]) -> None:
-        """Check the values that have been computed since the last time.
+        """Check the values that have been computed since the last call.
 
         Args:
-            values_of: gives the numbers of a node, of its place and their count.
+            values_of: returns the value of a node, given its number and the count of its elements.
 
         Raises:
-            NotFiniteError: one of them is infinite or NaN.
+            NotFiniteError: a value is infinite or NaN.
         """
         begin, number = self.checked_records, self.checked
         self.checked_records, self.checked, _ = recorded.ends()

@@ -15,7 +15,7 @@ import numpy as np
 from dynet_core import noise
 from dynet_core.errors import FileFormatError
 from dynet_core.files import model_files
-from dynet_core.files.tensors import Tensor
+from dynet_core.files.tensors import StoredTensor
 from dynet_core.memory import Block
 
 from .table import Table
@@ -97,7 +97,7 @@ def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) ->
     """Write the numbers of a trainer and the states in its table. `name` is the class of the trainer."""
     seed, drawn, forks = noise.state()
     values = _as_three([*map(float, numbers.values()), seed >> 16, seed & 0xFFFF, drawn, forks])
-    own = Tensor(False, f"/{name}", (len(values),), values, None)
+    own = StoredTensor(False, f"/{name}", (len(values),), values, None)
     model_files.save([own, *(tensor for tensor, _ in _states(table))], fname)
 
 
@@ -121,11 +121,11 @@ def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> 
     return {name: type(given)(n) for (name, given), n in zip(numbers.items(), found)}
 
 
-def _states(table: Table) -> list[tuple[Tensor, Block]]:
+def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
     """Return the states of each parameter as tensors for a file, with the memory that holds them."""
     return [
         # Names of parameters may repeat, so the index is part of the tensor's name.
-        (Tensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
+        (StoredTensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
         for place, p in enumerate([*table.parameters, *table.lookups])
         for number, block in enumerate(table.kept[p._storage])
     ]

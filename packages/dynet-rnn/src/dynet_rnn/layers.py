@@ -12,7 +12,7 @@ from typing import Any
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import Draft
+from dynet_core.graph import PinnedGraph
 from dynet_ops.layouts import of_rank
 from dynet_ops.network.cells import Cell, Previous, sequence_signature
 
@@ -51,7 +51,9 @@ class Layers:
         operands = [e.at for e in inputs + weights]
         return (signature.at, len(operands) + states + 1, *operands), batch
 
-    def record(self, graph: Draft, k: int, x: Expression, state: Sequence[tuple[Any, int]], rank: int) -> Expression:
+    def record(
+        self, graph: PinnedGraph, k: int, x: Expression, state: Sequence[tuple[Any, int]], rank: int
+    ) -> Expression:
         """Record a step of layer k, and return its h.
 
         Args:

@@ -9,7 +9,7 @@ from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import Draft, Graph, current
+from dynet_core.graph import Graph, PinnedGraph, current
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
@@ -38,12 +38,12 @@ class Run:
         self.nothing: int | None = None  # the node of zeros that is the state of an absent child
 
     @property
-    def graph(self) -> Draft:
-        """A draft of a record in the graph; raises StaleExpressionError if the graph is gone."""
+    def graph(self) -> PinnedGraph:
+        """Return the graph, pinned. Raise StaleExpressionError if it is gone."""
         return self._graph.as_of(self.version)
 
-    def with_nodes(self, places: Sequence[int]) -> Draft:
-        """Return the draft; raise StaleExpressionError also if these nodes have been reverted."""
+    def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
+        """Return the graph, pinned. Raise StaleExpressionError also if these nodes have been reverted."""
         return self._graph.as_of(self.version, places)
 
     def absent(self) -> int:

@@ -1,4 +1,4 @@
-"""Objects of classes that the user allows, made of what a file says of them and by nothing of the class's own."""
+"""Make objects of classes that the user allows, without running code of these classes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .plain_data import MAKERS
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
-"""Methods that decide how a class is pickled and made: they would have to be run."""
+"""Methods that control pickling or creation. Objects of a class that defines one cannot be made without running it."""
 
 
 def static(cls: type, name: str) -> tuple[type | None, Any]:
-    """The class that an attribute of a class stands in, and the attribute as it stands there."""
+    """Return the class in the MRO that defines an attribute, and the raw attribute; (None, None) if there is none."""
     for base in _bases(cls):
         if name in type.__getattribute__(base, "__dict__"):
             return base, type.__getattribute__(base, "__dict__")[name]
@@ -24,7 +24,7 @@ def static(cls: type, name: str) -> tuple[type | None, Any]:
 
 
 def reason_against(cls: type) -> str:
-    """Why no object of a class can be made without code of its own; empty if it can."""
+    """Return why objects of a class cannot be made without running its code; "" if they can."""
     if issubclass(cls, enum.Enum):
         return ""
     for name in OF_THEIR_OWN:
@@ -34,30 +34,30 @@ def reason_against(cls: type) -> str:
     return ""
 
 
-def made(cls: type, given: Any, limits: Limits) -> Any:
-    """A new object of a class, or the member of an enumeration that has a value.
+def made(cls: type, arguments: Any, limits: Limits) -> Any:
+    """Return a new object of a class, or the member of an enumeration with a value.
 
     Args:
-        cls: a class that nothing is said against.
-        given: what the pickle would call the class with.
+        cls: a class for which `reason_against` returns "".
+        arguments: the arguments of the call in the pickle.
     """
     if issubclass(cls, enum.Enum):
-        return _member(cls, given)
+        return _member(cls, arguments)
     if is_named_tuple(cls):
-        return _named_tuple(cls, given, limits)
-    return MAKERS[base_of(cls)](cls, given, limits)
+        return _named_tuple(cls, arguments, limits)
+    return MAKERS[base_of(cls)](cls, arguments, limits)
 
 
 def base_of(cls: type) -> type:
-    """The class of Python's that a class is derived from."""
+    """Return the built-in class, one of MAKERS, from which a class derives."""
     return next(base for base in _bases(cls) if base in MAKERS)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
-    """Set the attributes of an object, in its dict and its slots.
+    """Set the attributes and slots of an object.
 
     Args:
-        state: a dict; or a pair of a dict or None, and a dict with what is in slots.
+        state: a dict of attributes; or a pair of such a dict (or None) and a dict of slots.
     """
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
@@ -78,12 +78,12 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
 
 
 def is_member(made: Any) -> bool:
-    """Whether something is a member of an enumeration, which was there before."""
+    """Return whether an object is a member of an enumeration, so it existed before."""
     return is_a(made, enum.Enum)
 
 
 def is_named_tuple(cls: type) -> bool:
-    """Whether a class is one that namedtuple or NamedTuple made, or is derived from one."""
+    """Return whether a class was made by namedtuple or NamedTuple, or derives from such a class."""
     return any(_is_generated(base) for base in _bases(cls))
 
 
@@ -95,16 +95,16 @@ def _bases(cls: type) -> tuple[type, ...]:
     return type.__getattribute__(cls, "__mro__")
 
 
-def _named_tuple(cls: type, given: Any, limits: Limits) -> Any:
+def _named_tuple(cls: type, arguments: Any, limits: Limits) -> Any:
     _, fields = static(cls, "_fields")
-    if type(given) is not tuple or len(given) != len(fields):
-        raise ValueError(f"{len(given)} values for the {len(fields)} fields of {cls.__name__}")
-    limits.copy(len(given))
-    return tuple.__new__(cls, given)
+    if type(arguments) is not tuple or len(arguments) != len(fields):
+        raise ValueError(f"{len(arguments)} values for the {len(fields)} fields of {cls.__name__}")
+    limits.copy(len(arguments))
+    return tuple.__new__(cls, arguments)
 
 
-def _member(cls: type[enum.Enum], given: Any) -> enum.Enum:
-    (value,) = given
+def _member(cls: type[enum.Enum], arguments: Any) -> enum.Enum:
+    (value,) = arguments
     for member in type.__getattribute__(cls, "_member_map_").values():
         if type(member._value_) is type(value) and member._value_ == value:
             return member

@@ -1,4 +1,4 @@
-"""What reading a file may cost: bounds on time and memory that follow from its size."""
+"""Limits on the time and memory of reading a file, in proportion to its size."""
 
 from __future__ import annotations
 
@@ -6,42 +6,52 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
-ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # nothing is in them
-DEEPEST, DEEPEST_KEY = 2000, 500  # the pickle module's own limit is about 1000
-MOST_ALIKE = 1000  # keys with the same hash in a container: to find one of them, all may have to be compared
-_OWN_HASH = 2**61 - 1  # whole numbers from here on have the hashes of smaller ones
+ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types that contain nothing
+DEEPEST, DEEPEST_KEY = 2000, 500  # levels of nesting; the pickle module's own limit is about 1000
+MOST_ALIKE = 1000  # keys with the same hash in a container: a lookup may compare with all of them
+_OWN_HASH = 2**61 - 1  # ints from here on have the same hashes as smaller ones
 
 
 def is_a(value: Any, *kinds: type) -> bool:
-    """Whether the class of a value is one of these or derived from one: isinstance would ask the value itself, too."""
+    """Return whether the class of a value derives from one of `kinds`, without running code of the value.
+
+    `isinstance` would read `value.__class__`.
+    """
     return issubclass(type(value), kinds)
 
 
 class Limits:
-    """Bounds for one value that is made of `size` bytes.
+    """Limits for one value that is read from `size` bytes.
 
-    A pickle says in two bytes that something which it has described stands in another place too. To share it costs
-    nothing. What may cost a lot is to copy it, to hash it, and to follow every way to it, as `repr` does.
+    A pickle needs only two bytes to refer to an earlier object again. Sharing the object is cheap. Copying it, hashing
+    it, or visiting it by every path, as `repr` does, may be expensive.
     """
 
     def __init__(self, size: int):
         self._copies = 10_000 + 3 * size
         self._steps = 200_000 + 10 * size
-        self._states: dict[int, tuple[Any, Any]] = {}  # objects of users' classes and what was put into them
-        self._hashes: dict[int, tuple[Any, Counter]] = {}  # containers, and how many of their keys have a hash
+        # Both are keyed by id; the first item of the value keeps the object alive.
+        self._states: dict[int, tuple[Any, Any]] = {}  # objects of users' classes, and their states
+        self._hashes: dict[int, tuple[Any, Counter]] = {}  # containers, and the counts of their keys' hashes
 
     def copy(self, count: int) -> None:
-        """Take note that so many items or bytes are copied."""
+        """Count copied items or bytes. Raise ValueError if there are too many."""
         self._copies -= count
         if self._copies < 0:
             raise ValueError("it copies the same data again and again")
 
     def state(self, made: Any, state: Any) -> None:
-        """Take note of what is put into an object."""
+        """Note the state of an object."""
         self._states[id(made)] = made, state
 
     def key(self, value: Any, container: Any) -> Any:
-        """The value, which a container hashes: tuples and long numbers are hashed anew each time."""
+        """Return a value that becomes a key of a container, after checking the cost of its hash.
+
+        Tuples and long ints compute their hash each time.
+
+        Raises:
+            ValueError: the value is nested too deeply, or too many keys have the same hash.
+        """
         kind = type(value)
         if kind is str or kind is int and -_OWN_HASH < value < _OWN_HASH or kind is bytes or kind is float:
             return value
@@ -61,10 +71,9 @@ class Limits:
         return value
 
     def ways(self, value: Any, without: type) -> None:
-        """Refuse a value with too many ways to what it holds, or that holds an object of a class `without`.
+        """Raise ValueError if there are too many paths through a value, or if it contains an object of class `without`.
 
-        Objects of users' classes end the ways; what they hold is gone through once for each. What was noted of this
-        value is forgotten.
+        Paths end at objects of users' classes, whose states are checked separately. Then forget all notes.
         """
         for root in (value, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
@@ -93,7 +102,7 @@ class Limits:
 
 
 def _held(value: Any) -> Iterator:
-    """What a container holds; nothing, if it is none."""
+    """Return an iterator over the items of a container; of other values, an empty one."""
     if is_a(value, dict):
         return (part for pair in dict.items(value) for part in pair)
     bases = (list, tuple, set, frozenset, deque)

@@ -1,8 +1,8 @@
-"""The `.meta` file of `dy.save`: a pickle for each object, whose classes are those of module `_dynet`.
+"""The `.meta` file of `dy.save`: a pickle for each object, in which classes are named as in module `_dynet`.
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of its collection)
 
-A spec is whatever pickle takes. Reading one runs no code and imports nothing; see `pickle_reader` and `names`.
+A spec is any value that can be pickled. Reading runs no code and imports nothing; see `pickle_reader` and `names`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .pickle_writer import dumps
 
 @dataclass(frozen=True)
 class Record:
-    """What `.meta` says of one object; `kind` is "Parameters", "LookupParameters" or a class."""
+    """The description of one object. `kind` is "Parameters", "LookupParameters" or a class."""
 
     kind: str | type
     name: str
@@ -32,17 +32,17 @@ def write(file: BinaryIO, record: Record) -> str:
     """Write a record.
 
     Returns:
-        Why nobody can read it again, whatever is allowed; empty if somebody can.
+        Why the record cannot be read again, even if all its classes are allowed; "" if it can.
 
     Raises:
-        ArgumentTypeError: a spec that cannot be pickled.
+        ArgumentTypeError: the spec cannot be pickled.
     """
     if isinstance(record.kind, str):
         file.write(dumps((record.kind, record.name))[0])
         return ""
     try:
         content, makers = dumps((record.kind, record.spec, record.name))
-    except Exception as error:  # of the user's methods, too
+    except Exception as error:  # any exception: methods of the user's objects run here
         raise ArgumentTypeError(f"save: the spec of {record.kind.__name__} cannot be pickled: {error}") from error
     file.write(content)
     names = Names({}, Limits(len(content)), everything=True)
@@ -55,10 +55,10 @@ def write(file: BinaryIO, record: Record) -> str:
 
 
 def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
-    """All records of a file.
+    """Return all records of a file.
 
     Args:
-        allow: classes of the user's, by their names in the file; None for those that imported modules tell.
+        allow: the user's classes, by their names in the file; None for those to be found in imported modules.
 
     Raises:
         FileFormatError: the file is damaged, or names a class that is not allowed.
@@ -68,14 +68,14 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
         names = Names(allow, limits)
         try:
             records.append(_record(_value(stream, names)))
-        except Exception as error:  # whatever a damaged pickle may lead to
+        except Exception as error:  # a damaged pickle may lead to any exception
             damaged = "" if names.refused else "it is damaged, or more than plain data: "
             raise FileFormatError(f"{path}: object {len(records)}: {damaged}{_problem(error, names)}") from None
     return records
 
 
 def _value(stream: BinaryIO, names: Names) -> Any:
-    """The next value of a file."""
+    """Read the next value of a file."""
     try:
         found = PickleReader(names).read(stream)
         names.limits.ways(found, without=Function)
@@ -88,7 +88,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
 
 
 def _problem(error: Exception, names: Names) -> str:
-    """What was refused; if nothing was, the error."""
+    """Return what was refused; if nothing was, the error's message."""
     if names.refused:
         return explanation(names.refused)
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"

@@ -1,6 +1,6 @@
-"""Parameters written to files and read from them.
+"""Write parameters to files and read them.
 
-A name that ends in `.safetensors` means that format, any other name DyNet's text.
+If the name of a file ends in `.safetensors`, it has that format. Otherwise it has DyNet's text format.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from ..checks import checked_path
 from ..errors import FileFormatError, MissingFileError
 from . import safetensors_format, text_format
 from .replacing import replacing
-from .tensors import Expected, Reader, Tensor
+from .tensors import Expected, Reader, StoredTensor
 
 Path = str | os.PathLike[str]
 
 
-def save(tensors: Sequence[Tensor], path: Path, append: bool = False) -> None:
-    """Write tensors to a file, which is replaced only once all is written.
+def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> None:
+    """Write tensors to a file. It is replaced at once when everything has been written.
 
     Args:
-        append: after what the file holds.
+        append: keep the contents of the file and add to them.
 
     Raises:
-        ArgumentError: a name that the format cannot hold.
-        OSError: the file cannot be written; it is as it was.
+        ArgumentError: a name is not possible in this format.
+        OSError: the file cannot be written. Its old contents remain.
     """
     path = checked_path("save", path)
     binary = _is_safetensors(path)
@@ -36,8 +36,8 @@ def save(tensors: Sequence[Tensor], path: Path, append: bool = False) -> None:
         write(file, path, tensors)
 
 
-def write(file: BinaryIO, path: Path, tensors: Sequence[Tensor]) -> None:
-    """Write tensors to an open file, in the format that the name `path` means."""
+def write(file: BinaryIO, path: Path, tensors: Sequence[StoredTensor]) -> None:
+    """Write tensors to an open file, in the format for the name `path`."""
     if _is_safetensors(path):
         safetensors_format.write(file, tensors)
     else:
@@ -49,16 +49,16 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
-    """A file to read from.
+    """Open a file for reading.
 
     Args:
-        name: what reads it, for errors.
-        named: the name that means the format, if that is another.
+        named: the name that determines the format, if it is not `path`.
+        name: the calling function, for errors.
 
     Raises:
-        FileFormatError: it is damaged.
-        MissingFileError: there is none.
-        OSError: it cannot be read.
+        FileFormatError: the file is damaged.
+        MissingFileError: the file does not exist.
+        OSError: the file cannot be read.
     """
     path = checked_path(name, path)
     binary = _is_safetensors(path if named is None else named)
@@ -67,17 +67,17 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:
-        raise FileFormatError(str(error)) from None  # few calls below the user's
+        raise FileFormatError(str(error)) from None  # a short traceback: few calls below the user's
 
 
-def load_all(path: Path) -> list[Tensor]:
-    """Everything in a file."""
+def load_all(path: Path) -> list[StoredTensor]:
+    """Return all parameters of a file."""
     with opened(path) as reader:
         return [reader.read(entry) for entry in reader.entries]
 
 
-def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> Tensor:
-    """The parameter, or lookup parameter, of a name; it must have these dimensions, if some are given."""
+def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
+    """Return the parameter, or lookup parameter, with a name. If `dims` are given, it must have these dimensions."""
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
         if dims is not None:
@@ -85,11 +85,11 @@ def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None =
         return reader.read(entry)
 
 
-def load_matching(path: Path, key: str, expected: Expected) -> list[Tensor]:
-    """The tensors of the collection `key`, matched by their order; everything in the file, if `key` is empty.
+def load_matching(path: Path, key: str, expected: Expected) -> list[StoredTensor]:
+    """Return the tensors of the collection `key`, matched by their order; those of the whole file if `key` is empty.
 
     Raises:
-        FileFormatError: the file is damaged, or holds others.
+        FileFormatError: the file is damaged, or its tensors are not as expected.
     """
     with opened(path, name="populate") as reader:
         return [reader.read(entry) for entry in reader.matching(key, expected)]

@@ -1,7 +1,7 @@
-"""What the names in a `.meta` file stand for: plain data, the library's builders and operations, users' classes.
+"""Look up the names in a `.meta` file: plain data, the library's builders and operations, and users' classes.
 
-A name is looked up in tables, and in modules that are imported already. Nothing is imported, and what is found is never
-called: `plain_data`, `numpy_data` and `instances` make what a pickle would make by a call.
+Names are looked up in tables and in modules that are already imported. Nothing is imported, and nothing found by a name
+is called: `plain_data`, `numpy_data` and `instances` make the objects that a pickle makes by calls.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
 from .plain_data import MAKERS
 
-OURS = ("dynet", "_dynet", "dynet_rnn")  # modules that hold the builders, if they are imported
-THEIRS = ("_dynet", "_gdynet", "dynet")  # what their module is called in files
+OURS = ("dynet", "_dynet", "dynet_rnn")  # modules that have the builders, if they are imported
+THEIRS = ("_dynet", "_gdynet", "dynet")  # the names of their module in files
 OPS = "dynet_ops"
-NAMESPACES = ("argparse.Namespace", "optparse.Values")  # classes that do no more than hold attributes
+NAMESPACES = ("argparse.Namespace", "optparse.Values")  # classes that only have attributes
 NOT_ALLOWED = "is not allowed"
 
 Allow = Mapping[str, Any] | Iterable[Any]
-"""What a user allows: classes and functions, or their names; or a dict of these by their names in files."""
+"""The user's argument `allow`: classes and functions, or their names; or a dict of them by their names in files."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """Stands for something that pickles call, which `make` makes; a state that follows is set by `complete`."""
+    """A function that pickles call. `make` does its work; `complete` sets the state that may follow."""
 
     make: Callable[[Any, Limits], Any]
     complete: Callable[[Any, Any, Limits], None] | None = None
@@ -42,12 +42,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Refused:
-    """Stands for something that a file names and does not get, and for what it would make of it."""
+    """Replaces an object that is refused, and all objects that would be made with it."""
 
     name: str
 
 
-_REBUILD = Function(lambda given, limits: None)  # what objects were made by before protocol 2
+_REBUILD = Function(lambda arguments, limits: None)  # makes objects in pickles before protocol 2
 _DTYPE = Function(numpy_data.dtype, numpy_data.set_dtype)
 _NUMPY = {
     "multiarray._reconstruct": Function(numpy_data.array, numpy_data.set_array),
@@ -63,31 +63,32 @@ PLAIN: dict[str, Any] = {
     "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(plain_data.encoded),
     "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
 }  # fmt: skip
-"""What needs no leave, by its names in files."""
+"""What is always allowed, by its name in files."""
 
 _PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, type)}
 
 
 class Names:
-    """What the names in one pickle stand for, and what is made of them.
+    """Looks up the names in one pickle, and makes objects of the classes they mean.
 
     Args:
-        allow: classes and functions of the user's by their names in the file; None where imported modules tell.
-        limits: of the pickle.
-        everything: whether all classes that imported modules have are allowed.
+        allow: the user's classes and functions, by their names in the file; None for those to be found in imported
+            modules.
+        limits: the limits of the pickle.
+        everything: whether all classes of imported modules are allowed.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, everything: bool = False):
-        self.refused: dict[str, str] = {}  # what the file names in vain, and why
+        self.refused: dict[str, str] = {}  # the names that are refused, and why
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
         self._everything = everything
-        self._listed: dict[int, Any] = {}  # what is allowed and has been named
-        self._incomplete: dict[int, tuple[Any, Callable]] = {}  # objects whose state may follow, and what sets it
+        self._listed: dict[int, Any] = {}  # allowed objects that the file has named, by id
+        self._incomplete: dict[int, tuple[Any, Callable]] = {}  # objects whose state may follow, and its setter, by id
         self._fragile: list[Any] = []
 
     def find(self, module: str, name: str) -> Any:
-        """What a name stands for."""
+        """Return the object for a name, or a Refused."""
         full = f"{module}.{name}"
         if full in PLAIN:
             return PLAIN[full]
@@ -107,28 +108,28 @@ class Names:
             return self._refuse(full, _why_not(found))
         return found
 
-    def call(self, callee: Any, given: Any) -> Any:
-        """What a pickle would make by calling `callee`."""
+    def call(self, callee: Any, arguments: Any) -> Any:
+        """Return the object that a pickle would make by calling `callee`."""
         if type(callee) is Refused:
             return callee
-        if type(given) is not tuple:
+        if type(arguments) is not tuple:
             raise ValueError("a call without arguments")
         if callee is _REBUILD:
-            return self._rebuilt(*given)
+            return self._rebuilt(*arguments)
         function = _DTYPE if callee is np.dtype else callee
         if type(function) is Function:
-            made = function.make(given, self.limits)
+            made = function.make(arguments, self.limits)
             if function.complete:
                 self._incomplete[id(made)] = made, function.complete
             return made
         if is_a(callee, type):
-            return self._instance(callee, given)
+            return self._instance(callee, arguments)
         if not is_listable(callee):
             raise ValueError(f"a call of a {type(callee).__name__}")
         return self._refuse(name_of(callee), "would be called")
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the state of something that was made."""
+        """Set the state of an object that `call` has made."""
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -136,11 +137,11 @@ class Names:
         self._incomplete.pop(id(target))[1](target, state, self.limits)
 
     def abandon(self) -> None:
-        """Take apart what was made. Python crashes when it frees defaultdicts or deques that are nested too deeply."""
+        """Empty the objects made so far: Python crashes when it frees deeply nested defaultdicts or deques."""
         for made in self._fragile:
             (dict if is_a(made, dict) else deque).clear(made)
 
-    def _instance(self, cls: type, given: tuple) -> Any:
+    def _instance(self, cls: type, arguments: tuple) -> Any:
         plain = id(cls) in _PLAIN_CLASSES
         if plain and cls not in MAKERS:
             return self._refuse(name_of(cls), "would be called")
@@ -150,8 +151,8 @@ class Names:
                 return self._refuse(name_of(cls), reason)
         base = instances.base_of(cls)
         if base is defaultdict:
-            self._check_factory(*given)
-        made = instances.made(cls, given, self.limits)
+            self._check_factory(*arguments)
+        made = instances.made(cls, arguments, self.limits)
         if base in (defaultdict, deque):
             self._fragile.append(made)
         if not plain and not instances.is_member(made):
@@ -159,7 +160,7 @@ class Names:
         return made
 
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
-        """An object as in pickles before protocol 2: its class, Python's class that this is derived from, content."""
+        """Make an object as in pickles before protocol 2, from its class, its built-in base class and its content."""
         if type(cls) is Refused:
             return cls
         if not is_a(cls, type) or base is not instances.base_of(cls):
@@ -179,10 +180,10 @@ class Names:
 
 
 def allowed(allow: Allow) -> dict[str, Any]:
-    """What a list of classes and names, or a dict of classes by name, allows; None for what is given by name alone.
+    """Return the user's argument `allow` as a dict from names in files to classes; None if only the name was given.
 
     Raises:
-        ArgumentTypeError: something else.
+        ArgumentTypeError: this is not a list of classes and names, or a dict of classes by name.
     """
     if isinstance(allow, Mapping):
         listed = list(allow.items())
@@ -198,7 +199,7 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 
 def explanation(refused: Mapping[str, str]) -> str:
-    """What was refused, why, and how to allow what can be allowed."""
+    """Return a message: what was refused, why, and how to allow it if that is possible."""
     others = [f"{_shown(name)} {reason}" for name, reason in refused.items() if reason != NOT_ALLOWED]
     names = [_shown(name) for name, reason in refused.items() if reason == NOT_ALLOWED]
     if names:
@@ -214,29 +215,29 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """A builder or an operation of the library's, by its name."""
+    """Return a builder or an operation of the library by its name, or None."""
     modules = [sys.modules[module] for module in (*OURS, OPS) if module in sys.modules]
     return next((vars(module)[name] for module in modules if name in vars(module)), None)
 
 
 def is_op(found: Any) -> bool:
-    """Whether something is an operation: a function that makes expressions and does nothing else."""
+    """Return whether an object is an operation of the library: a function that only records expressions."""
     ops = sys.modules.get(OPS)
     return callable(found) and any(vars(ops)[name] is found for name in getattr(ops, "__all__", ()))
 
 
 def is_listable(found: Any) -> bool:
-    """Whether `allow` may list it: a class or a function."""
+    """Return whether `allow` may contain an object: a class or a function."""
     return is_a(found, type, types.FunctionType, types.BuiltinFunctionType, FUNCTION_TYPE)
 
 
 def is_builder(found: Any) -> bool:
-    """Whether something is a class with `from_spec`, which makes objects of specs."""
+    """Return whether an object is a class with `from_spec`."""
     return is_a(found, type) and instances.static(found, "from_spec")[0] is not None
 
 
 def _imported(module: str, name: str) -> Any:
-    """What an imported module has under a name; nothing of the module's is run to find out."""
+    """Return an attribute of an imported module, or None. No code of the module is run."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         if not is_a(found, types.ModuleType, type):
@@ -247,7 +248,7 @@ def _imported(module: str, name: str) -> Any:
 
 
 def _why_not(found: Any) -> str:
-    """Why something is refused that a name was found to stand for."""
+    """Return why the object found for a name is refused."""
     if found is None:
         return "is in no module that is imported"
     if is_a(found, type):
@@ -256,7 +257,7 @@ def _why_not(found: Any) -> str:
 
 
 def name_of(found: Any) -> Any:
-    """The name of a class or function, with its module; anything else as it is."""
+    """Return the full name of a class or function; other objects as they are."""
     return f"{found.__module__}.{found.__qualname__}" if is_listable(found) else found
 
 

@@ -1,6 +1,6 @@
-"""Numbers as DyNet writes them, `"%+.8e "` each: sixteen characters, with the nine digits a float32 needs.
+"""Write and read numbers in DyNet's format, `"%+.8e "`: sixteen characters, with the nine digits that a float32 needs.
 
-Both ways go through arrays of characters, a block at a time, many times faster than one number after another.
+Both directions work on arrays of characters, a block at a time. This is many times faster than one number at a time.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from ..errors import FileFormatError
 
 WIDTH = 16  # "+1.23456789e-01 "
-BLOCK = 1 << 14  # numbers that fit a cache along with what is made of them
+BLOCK = 1 << 14  # numbers of a block, which fits a cache with its intermediate arrays
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # of a float32 as a decimal
 POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])
 LARGEST = float(np.finfo(np.float32).max)
 LAST_WORD = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
-"""What a line without an end may end with: other numbers could be the first part of one."""
+"""A number that is surely complete. Another number at the end of the file could be cut off."""
 
 
 def _power(exponents: np.ndarray) -> np.ndarray:
@@ -26,7 +26,7 @@ def _power(exponents: np.ndarray) -> np.ndarray:
 
 
 def _digits(count: int, width: int) -> np.ndarray:
-    """The numbers below `count` as that many characters, each an unsigned integer of as many bytes."""
+    """Return the numbers below `count` as texts of `width` digits, each packed into an unsigned integer."""
     text = b"".join(b"%0*d" % (width, number) for number in range(count))
     return np.frombuffer(text, f"u{width}")
 
@@ -44,7 +44,7 @@ CELL = np.dtype(
 
 
 def written(values: np.ndarray) -> Iterator[bytes]:
-    """The text of a flat float32 array, block by block; infinities and NaN are padded to the same width."""
+    """Yield the text of a flat float32 array, block by block. Infinities and NaN are padded to the same width."""
     for start in range(0, len(values), BLOCK):
         yield _written_block(values[start : start + BLOCK])
 
@@ -72,7 +72,8 @@ def _written_block(values: np.ndarray) -> bytes:
     cells["exponent"] = TWO_DIGITS[np.abs(exponents)]
     cells["space"] = ord(" ")
 
-    # Where a product stands near the middle of two decimals, its own rounding could decide between them.
+    # Near the midpoint of two decimals, the rounding error of `scaled` could select the wrong one. Python's own
+    # formatting decides there.
     unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
     for place in np.flatnonzero(unsure | ~finite):
@@ -81,19 +82,22 @@ def _written_block(values: np.ndarray) -> bytes:
 
 
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
-    """The decimal exponent of each magnitude; 0 for zero."""
+    """Return the decimal exponent of each magnitude; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)  # right, or one too small
+    exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)  # correct, or one too small
     exponents += magnitudes >= _power(exponents + 1)
     exponents[magnitudes == 0] = 0
     return exponents
 
 
 def read(line: bytes, count: int, where: str) -> np.ndarray:
-    """The `count` numbers of a line, as a float32 array.
+    """Return the `count` numbers of a line as a float32 array.
+
+    Args:
+        where: the place in the file, for errors.
 
     Raises:
-        FileFormatError: another count, something that is no number, or a number that float32 cannot hold.
+        FileFormatError: the count is wrong, or a word is not a number or too large for float32.
     """
     line, ended = line.rstrip(b"\r\n"), line.endswith(b"\n")
     if len(line) == count * WIDTH:
@@ -109,8 +113,8 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
 
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
-    """Put the numbers of a block of cells into `values`; whether all cells are as `written` makes them."""
-    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # what is no digit becomes 10 or more
+    """Put the numbers of a block of cells into `values`. Return False if a cell is not as `written` makes it."""
+    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # 10 or more for other characters
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
     regular = (
         (negative | (cells["sign"] == ord("+")))
@@ -146,7 +150,7 @@ def _read_words(words: list[bytes], count: int, where: str) -> np.ndarray:
 
 def _read_word(word: bytes, where: str) -> float:
     try:
-        number = float(word.replace(b"_", b"?"))  # Python reads 1_000 as a number, other programs do not
+        number = float(word.replace(b"_", b"?"))  # Python accepts 1_000; refuse it
     except ValueError:
         shown = word[:40].decode("ascii", "replace")
         raise FileFormatError(f"{where}: {shown!r} is not a number") from None

@@ -1,6 +1,6 @@
-"""numpy's arrays, numbers and dtypes as pickles have them, made without a call of what a pickle names.
+"""Make numpy's arrays, numbers and dtypes from a pickle, without calling what the pickle names.
 
-As pickles do, `dtype` and `array` make something that `set_dtype` and `set_array` complete.
+As in pickles, `dtype` and `array` make an object, and `set_dtype` and `set_array` complete it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from .plain_data import checked
 _TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
 _UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
 _WHOLE, _BYTES = (int, bool), (bytes, bytearray)
-_MOST = 2**32  # numbers that an array could have if its dimensions of 0 were 1
+_MOST = 2**32  # the largest product of an array's dimensions, not counting those of 0
 
 
-def dtype(given: Any, limits: Limits) -> np.dtype:
-    """A dtype in the order of this machine, which shares nothing with others."""
-    text, _, _ = checked(given, (str,), _WHOLE, _WHOLE, least=3)
+def dtype(arguments: Any, limits: Limits) -> np.dtype:
+    """Return a new dtype in this machine's byte order, a copy that can be changed."""
+    text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
     if not _TEXT.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
     return np.dtype(text, False, True)
 
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
-    """Set the order of bytes of a dtype, and the unit of times."""
+    """Set the byte order of a dtype, and the unit of a time dtype."""
     order, unit = (state[1], state[8:]) if type(state) is tuple and len(state) in (8, 9) else (None, ())
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
@@ -41,7 +41,7 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
 
 
 def _unit(state: Any = None) -> str:
-    """The unit of times as dtypes write it: [25s]."""
+    """Return the unit of a time dtype as text: [25s]."""
     _, (unit, number, per, _) = checked(state, (dict, type(None)), (tuple,), least=2)
     if unit == b"generic":
         return ""
@@ -50,16 +50,16 @@ def _unit(state: Any = None) -> str:
     raise ValueError("a unit of time that there is not")
 
 
-def array(given: Any, limits: Limits) -> np.ndarray:
-    """An array whose state follows."""
-    cls = given[0] if given else None
+def array(arguments: Any, limits: Limits) -> np.ndarray:
+    """Return an empty array, for `set_array`."""
+    cls = arguments[0] if arguments else None
     if cls is not np.ndarray:
         raise ValueError(f"an array of class {getattr(cls, '__name__', None)}")
     return np.ndarray((0,), np.int8)
 
 
 def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
-    """Set shape, dtype and content of an array. Objects in it are strings, numbers and None: it is not for more."""
+    """Set shape, dtype and content of an array. An array of objects may contain strings, numbers and None only."""
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
     _, shape, kind, fortran, content = state
@@ -74,9 +74,9 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
     made.__setstate__((1, shape, kind, bool(fortran), content))  # type: ignore[arg-type]
 
 
-def buffered(given: Any, limits: Limits) -> np.ndarray:
-    """An array as protocol 5 has it."""
-    content, kind, shape, order, *axes = given
+def buffered(arguments: Any, limits: Limits) -> np.ndarray:
+    """Return an array as protocol 5 stores it."""
+    content, kind, shape, order, *axes = arguments
     count = _checked_shape(shape, kind)
     if type(content) not in _BYTES or kind.kind == "O" or len(content) != count * kind.itemsize:
         raise ValueError(f"an array {shape} of {kind} that has something else")
@@ -86,9 +86,9 @@ def buffered(given: Any, limits: Limits) -> np.ndarray:
     return np.ndarray(shape, kind, bytearray(content), order="F" if order == "F" else "C")
 
 
-def number(given: Any, limits: Limits) -> Any:
-    """A number, or another single element."""
-    kind, content = given
+def number(arguments: Any, limits: Limits) -> Any:
+    """Return a numpy scalar."""
+    kind, content = arguments
     if not is_a(kind, np.dtype) or kind.kind == "O" or type(content) is not bytes or len(content) != kind.itemsize:
         raise ValueError("a number that is not a plain one")
     limits.copy(len(content))
@@ -96,7 +96,7 @@ def number(given: Any, limits: Limits) -> Any:
 
 
 def _checked_shape(shape: Any, kind: Any) -> int:
-    """How many elements an array of a shape has."""
+    """Return the number of elements of an array. Raise ValueError if the shape or dtype is not allowed."""
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
     if not is_a(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:

@@ -1,8 +1,9 @@
-"""Parameters, builders and users' objects in files: `dy.save` and `dy.load`.
+"""Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
 
-Two files hold what one call saves: `.data`, in DyNet's text format, and `.meta`, which says what to make of
-it. They change together: the new `.data` stands ready under a name that follows from the new `.meta`, and
-once that has taken the old one's place, readers take this `.data`, whether or not it has got its own name yet.
+One call of `save` writes two files: `.data` has the numbers in DyNet's text format, and `.meta` describes the objects.
+The two change together. First, the new `.data` is written under a temporary name, a hash of the new `.meta`. Then the
+new `.meta` replaces the old one; from now on, readers find the new `.data` by its temporary name. Last, the `.data` is
+renamed.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ from ..types import Collection
 from . import meta, model_files
 from .names import Allow, allowed
 from .replacing import checked_mode, replacing
-from .tensors import Entry, Expected, Reader, Tensor
+from .tensors import Entry, Expected, Reader, StoredTensor
 
 
 def save(basename: Path, objects: Iterable[Any]) -> None:
     """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
 
-    A spec may hold whatever pickle takes, also objects of classes of your own, such as a vocabulary. `load` has to be
-    told of their classes. Those with methods that decide how they are pickled (see `load`) cannot be loaded again; a
-    warning says so.
+    A spec may contain everything that can be pickled, including objects of your own classes, such as a vocabulary.
+    `load` must then be given these classes in `allow`. Objects of classes with their own pickle methods (see `load`)
+    cannot be loaded again; a warning says so.
 
     Args:
-        basename: what the names of the two files begin with.
-        objects: anything iterable. What is neither a parameter nor a builder has `param_collection()`, a
-            property `spec`, and a static method `from_spec(spec, model)` that makes it anew.
+        basename: the names of the two files without their endings.
+        objects: an iterable of parameters, builders and other objects. An other object must have
+            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes it again.
 
     Raises:
-        ArgumentTypeError: an object of another kind, or a spec that cannot be pickled; nothing has been written.
-        ArgumentError: a name that a file cannot hold.
-        OSError: the files cannot be written; the old ones are as they were.
+        ArgumentTypeError: an object is of another kind, or a spec cannot be pickled. Nothing has been written.
+        ArgumentError: a name is not possible in a file.
+        OSError: the files cannot be written. The old files are unchanged.
 
     >>> import tempfile
     >>> W = dy.Model().parameters_from_numpy([1, 2])
@@ -59,36 +60,35 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 
 
 def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
-    """Load what `save` saved, also that of the original DyNet, into a collection.
+    """Load the objects that `save`, or the original DyNet, has saved, and add their parameters to a collection.
 
-    The files import nothing, and all of what they name that is run is `from_spec`: of the library's builders, and of
-    classes in modules that are imported already. Specs may hold Python's and numpy's plain data: numbers,
-    strings, bytes, lists, tuples, sets, dicts (OrderedDict, Counter, defaultdict), deques, ranges, slices, arrays and
-    numbers of numpy's, operations of the library's, the options of argparse and optparse.
+    Loading imports nothing. The only code that it runs by a name in the file is `from_spec`, of the library's builders
+    and of classes in modules that are already imported. Without `allow`, specs may contain the plain data of Python and
+    numpy: numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques,
+    ranges, slices, numpy's arrays and numbers, operations of the library, and the options of argparse and optparse.
 
-    Objects of other classes are made if you allow their classes: by `object.__new__`, then their attributes are set,
-    in their dicts and slots; `__init__` is not run. Named tuples, members of enumerations (but combined flags) and
-    classes derived from Python's containers, strings and numbers may be allowed, too, and functions, which a spec then
-    gets. What cannot be allowed is a class with `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`,
-    `__getnewargs__` or `__getnewargs_ex__` of its own. Of a class that is allowed, `__hash__` and `__eq__` are run if
-    its objects are keys or in sets.
+    `allow` permits objects of other classes. They are made by `object.__new__`; then their attributes and slots are
+    set. `__init__` is not run. You can also allow named tuples, enumerations (except combined flags), classes derived
+    from Python's containers, strings and numbers, and functions, which specs then contain. A class cannot be allowed if
+    it defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or
+    `__getnewargs_ex__`. `__hash__` and `__eq__` of an allowed class are run if its objects are keys or in sets.
 
-    Where a program is not to be changed, `dynet_config.set(allow=["module.Class"])` before `import dynet`, or
-    DYNET_ALLOW=module.Class,module.Other in the environment does the same for all files, with classes of modules
-    that are imported by the time of loading.
+    To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
+    `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
+    when the file is loaded.
 
     Args:
-        basename: as in `save`.
-        params: the collection to add everything to.
-        allow: classes, or names such as "module.Class"; or a dict of classes by their names in the file, such as
-            {"__main__.Vocabulary": Vocabulary}.
+        basename: as for `save`.
+        params: the collection to which all parameters are added.
+        allow: a list of classes or of names such as "module.Class"; or a dict from the name in the file to the class,
+            such as {"__main__.Vocabulary": Vocabulary}.
 
     Returns:
         The objects, in the order in which they were saved.
 
     Raises:
-        FileFormatError: a file is damaged, does not fit the other, or has objects of a class that is not allowed,
-            which the message names; nothing has been added.
+        FileFormatError: a file is damaged, does not fit the other, or contains objects of a class that is not allowed,
+            which the message names. Nothing has been added.
         OSError: a file cannot be read.
 
     A parser whose spec has a vocabulary::
@@ -101,23 +101,23 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
-    """Like `load`, but one object after the other as they are asked for.
+    """Do the same as `load`, but yield one object after the other.
 
     Raises:
-        FileFormatError: as for `load`; what was given out before remains.
+        FileFormatError: as for `load`. The objects yielded before stay in the collection.
     """
     base = _basename(basename, params)
     return _objects(base + ".data", base + ".meta", params, _permitted(allow))
 
 
 def save_components(path: Path, components: Iterable[Any]) -> None:
-    """Save objects to a file of parameters, and what they are to `path.pym`."""
+    """Save objects: their numbers to `path`, and their descriptions to `path.pym`."""
     path = checked_path("save", path)
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
-    """Load the objects of a file of parameters; these themselves, if there is no `path.pym`."""
+    """Load the objects of `path` and `path.pym`. If there is no `path.pym`, load the parameters of `path`."""
     path, permitted = checked_path("load", path), _permitted(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, permitted)
@@ -125,13 +125,13 @@ def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
 
 
 def forget_components(path: Path) -> None:
-    """Remove what says of a file that is written anew what its parameters belonged to."""
+    """Remove `path.pym`, because `path` has been overwritten with parameters only."""
     with suppress(FileNotFoundError):
         os.unlink(os.fsdecode(path) + ".pym")
 
 
 def _basename(basename: Path, params: object) -> str:
-    """What the names of two files begin with, which are to be loaded into a collection."""
+    """Check the arguments of `load`, and return the names of the files without their endings."""
     if not hasattr(params, "_add_loaded"):
         if isinstance(params, str) and not isinstance(basename, str):
             raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")
@@ -174,18 +174,18 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
-    """The classes that a call and the settings allow."""
+    """Return the classes allowed by a call and by the settings, by name."""
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
 def _ready_name(target: str, content: bytes) -> str:
-    """Where the `.data` that belongs to a `.meta` stands until it takes its place."""
+    """Return the temporary name of the `.data` file for a `.meta` file with this content."""
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """The `.data` to read: the one that stands ready, if a save was interrupted and none has followed."""
+    """Return the `.data` file to read: the one with the temporary name if the last save was interrupted."""
     target = os.path.realpath(data)
     ready = _ready_name(target, content)
     try:
@@ -194,7 +194,7 @@ def _data_for(data: str, content: bytes) -> str:
         return ready if os.path.exists(ready) else data
 
 
-def _described(item: Any) -> tuple[meta.Record, list[Tensor]]:
+def _described(item: Any) -> tuple[meta.Record, list[StoredTensor]]:
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
         return meta.Record("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
@@ -231,9 +231,9 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
 
 
 class _Entries:
-    """The entries of a file, taken in order as long as the names agree, else found by name.
+    """The entries of a file. Objects take them in order while the names agree; otherwise they are found by name.
 
-    `single` are the names of those that are objects themselves.
+    `single` has the names of the parameters that are saved as objects themselves, not in a builder.
     """
 
     def __init__(self, reader: Reader, single: set[str]):
@@ -247,11 +247,11 @@ class _Entries:
         return entry
 
     def floats(self, name: str) -> int:
-        """How many numbers the collection of a name can have."""
+        """Return the count of numbers in the entries of a collection."""
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """What follows a builder of the parameters that it has outside of its collection; DyNet's files lack them."""
+        """Return the entries of a builder's parameters outside of its collection. Files of DyNet do not have them."""
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
         if not same or any(entry.name in self.single for entry in following):
@@ -274,7 +274,7 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # the normalisation of a builder, which may not be in the file, is never larger than one and a half times the rest
+    # A builder may add parameters for normalisation that are not in the file, at most 1.5 times the others.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

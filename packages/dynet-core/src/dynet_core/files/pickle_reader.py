@@ -1,7 +1,7 @@
-"""Reads pickles into data: each opcode does one thing to a stack, and none of them calls what the pickle names.
+"""Read pickles without running code: each opcode changes a stack, and none calls what the pickle names.
 
-`OPCODES` has those that make data. Those that need more (persistent objects, the registry of extensions, buffers from
-elsewhere) are refused.
+`OPCODES` has the opcodes that make data. Others are refused: persistent objects, the extension registry, and
+out-of-band buffers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .plain_data import add_items, set_items
 
 
 class PickleReader:
-    """The state of reading one pickle: a stack, the stacks below the marks, and what may be asked for again."""
+    """The state of reading one pickle: the stack, the stacks below the marks, and the memo."""
 
     def __init__(self, names: Names):
         self.names, self.limits = names, names.limits
@@ -26,7 +26,7 @@ class PickleReader:
         self.memo: dict[int, Any] = {}
 
     def read(self, file: BinaryIO) -> Any:
-        """The value of the next pickle in a file."""
+        """Read the next pickle of a file and return its value."""
         for opcode, argument, _ in pickletools.genops(file):
             perform = OPCODES.get(opcode.name)
             if perform is None:
@@ -36,7 +36,7 @@ class PickleReader:
         return value
 
     def top(self, count: int) -> list:
-        """Take so many values from the stack."""
+        """Pop `count` values from the stack."""
         if count > len(self.stack):
             raise ValueError("a stack that is too short")
         values = self.stack[-count:]
@@ -44,7 +44,7 @@ class PickleReader:
         return values
 
     def to_mark(self) -> list:
-        """Take all values above the mark."""
+        """Pop all values above the last mark."""
         values, self.stack = self.stack, self.below.pop()
         return values
 
@@ -93,17 +93,17 @@ def _get(reader: PickleReader, number: int) -> None:
 
 
 def _value(make: Callable[[], Any]) -> Perform:
-    """Push what `make` makes."""
+    """Return an opcode that pushes the result of `make`."""
     return lambda reader, argument: reader.stack.append(make())
 
 
 def _of_top(count: int) -> Perform:
-    """Push a tuple of the last values."""
+    """Return an opcode that replaces the last `count` values by a tuple of them."""
     return lambda reader, argument: reader.stack.append(tuple(reader.top(count)))
 
 
 def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
-    """Push what is made of the values above the mark."""
+    """Return an opcode that replaces the values above the mark by one value made from them."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.to_mark()
@@ -113,7 +113,10 @@ def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
 
 
 def _into_below(put: Callable[[PickleReader, Any, list], None], count: int = 0) -> Perform:
-    """Put the last values, or with 0 those above the mark, into the container below them."""
+    """Return an opcode that moves values into the container below them.
+
+    These are the last `count` values, or all values above the mark if `count` is 0.
+    """
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.top(count) if count else reader.to_mark()
@@ -162,26 +165,26 @@ def _stack_global(reader: PickleReader, argument: None) -> None:
 
 
 def _call(reader: PickleReader, argument: None) -> None:
-    callee, given = reader.top(2)
-    reader.stack.append(reader.names.call(callee, given))
+    callee, arguments = reader.top(2)
+    reader.stack.append(reader.names.call(callee, arguments))
 
 
 def _call_with_names(reader: PickleReader, argument: None) -> None:
-    callee, given, named = reader.top(3)
-    made = reader.names.call(callee, given)
+    callee, arguments, named = reader.top(3)
+    made = reader.names.call(callee, arguments)
     if named and type(made) is not Refused:
         raise ValueError("arguments with names, which plain data do not need")
     reader.stack.append(made)
 
 
 def _call_marked(reader: PickleReader, values: list) -> Any:
-    callee, *given = values
-    return reader.names.call(callee, tuple(given))
+    callee, *arguments = values
+    return reader.names.call(callee, tuple(arguments))
 
 
 def _call_global(reader: PickleReader, names: str) -> None:
-    given = tuple(reader.to_mark())
-    reader.stack.append(reader.names.call(reader.names.find(*names.split(" ", 1)), given))
+    arguments = tuple(reader.to_mark())
+    reader.stack.append(reader.names.call(reader.names.find(*names.split(" ", 1)), arguments))
 
 
 def _build(reader: PickleReader, argument: None) -> None:

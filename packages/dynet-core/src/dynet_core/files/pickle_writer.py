@@ -1,4 +1,4 @@
-"""Writes pickles that the original DyNet reads: whatever pickle can, with our classes and operations as its own."""
+"""Write pickles that the original DyNet can read: this library's classes and operations get DyNet's names."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..errors import ArgumentTypeError
 from .names import is_listable, name_of, ours
 
 PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
-_PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]  # in Python, for its methods to be replaced
+_PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]  # the version in Python, whose methods can be overridden
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """The pickle of a value, and which functions it names for an object to be made by, with the object's class.
+    """Return the pickle of a value, and a dict from the name of each function that makes objects to their class.
 
     Raises:
-        ArgumentTypeError: it holds an object of the library's, such as a parameter.
-        Exception: whatever pickling the objects in it raises.
+        ArgumentTypeError: the value contains an object of the library, such as a parameter.
+        Exception: a method of an object in the value has raised it.
     """
     try:
         return _Pickler.dumps(value)
@@ -48,7 +48,7 @@ class _Pickler(_PythonPickler):
         if module.partition(".")[0] in PACKAGES and ours(known) is obj:
             known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known
             self._save_name("_dynet", known, obj)
-        elif module.startswith("numpy._core."):  # which numpy 1 lacks; both versions know the old name
+        elif module.startswith("numpy._core."):  # not in numpy 1; numpy 2 also accepts the old name
             self._save_name("numpy.core." + module.removeprefix("numpy._core."), known, obj)
         else:
             super().save_global(obj, name)
@@ -56,12 +56,12 @@ class _Pickler(_PythonPickler):
     dispatch[FunctionType] = save_global
 
     def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **named: Any) -> None:
-        """Write an object by what makes it anew."""
+        """Write an object as a call of the function that makes it again."""
         if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.makers[name_of(func)] = type(obj)
-        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)  # as a function: super() would recur in C
+        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)  # not super(), which recurses in C
 
     def _save_name(self, module: str, name: str, obj: Any) -> None:
         self.save(module)
@@ -72,7 +72,7 @@ class _Pickler(_PythonPickler):
 
 @contextmanager
 def _deeper_recursion() -> Iterator[None]:
-    """A block that may recur as deeply as pickle's compiled version, which needs a fifth of the calls."""
+    """Raise the recursion limit in the `with` block, fivefold: pickle's compiled version needs a fifth of the calls."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(5 * before)
     try:

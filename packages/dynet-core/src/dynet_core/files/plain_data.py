@@ -1,6 +1,6 @@
-"""Python's plain data: what pickles make by naming its class, made without a call of what a pickle names.
+"""Make Python's plain data from a pickle, without calling what the pickle names.
 
-`MAKERS` has a function of ours for each class, which also makes objects of the classes that are derived from it.
+`MAKERS` maps each class to a function of this module. The function also makes objects of derived classes.
 """
 
 from __future__ import annotations
@@ -14,16 +14,24 @@ from .limits import Limits, is_a
 Maker = Callable[[type, tuple, Limits], Any]
 
 
-def checked(given: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
-    """The arguments of a call in a pickle, if they are as many as expected, of exactly these types.
+def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
+    """Return the arguments of a call in a pickle, after checking their number and their exact types.
+
+    Args:
+        kinds: the allowed types of each argument.
+        least: the number of arguments that are required.
 
     Raises:
-        ValueError: otherwise.
+        ValueError: the number or a type is not as expected.
     """
-    if type(given) is tuple and least <= len(given) <= len(kinds):
-        if all(type(argument) in types for argument, types in zip(given, kinds)):
-            return given
-    found = ", ".join(type(argument).__name__ for argument in given) if type(given) is tuple else type(given).__name__
+    if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
+        if all(type(argument) in types for argument, types in zip(arguments, kinds)):
+            return arguments
+    found = (
+        ", ".join(type(argument).__name__ for argument in arguments)
+        if type(arguments) is tuple
+        else type(arguments).__name__
+    )
     raise ValueError(f"arguments ({found}) that do not belong to plain data")
 
 
@@ -40,15 +48,15 @@ def add_items(target: set, items: Iterable, limits: Limits) -> None:
         set.add(target, limits.key(item, target))
 
 
-def _object(cls: type, given: tuple, limits: Limits) -> Any:
-    checked(given)
+def _object(cls: type, arguments: tuple, limits: Limits) -> Any:
+    checked(arguments)
     return object.__new__(cls)
 
 
 def _mapping(base: type) -> Maker:
-    def make(cls: type, given: tuple, limits: Limits) -> Any:
+    def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         made = base.__new__(cls)  # type: ignore[reportCallIssue]
-        for content in checked(given, (dict, list)):
+        for content in checked(arguments, (dict, list)):
             limits.copy(len(content))
             set_items(made, content.items() if type(content) is dict else content, limits)
         return made
@@ -56,86 +64,86 @@ def _mapping(base: type) -> Maker:
     return make
 
 
-def _default_dict(cls: type, given: tuple, limits: Limits) -> Any:
-    """`given` is the factory, which the caller has checked, or nothing."""
+def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
+    """`arguments` is empty or has the factory, which the caller has checked."""
     made = defaultdict.__new__(cls)
-    for factory in given:
+    for factory in arguments:
         vars(defaultdict)["default_factory"].__set__(made, factory)
     return made
 
 
-def _list(cls: type, given: tuple, limits: Limits) -> Any:
+def _list(cls: type, arguments: tuple, limits: Limits) -> Any:
     made = list.__new__(cls)
-    for content in checked(given, (list,)):
+    for content in checked(arguments, (list,)):
         limits.copy(len(content))
         list.extend(made, content)
     return made
 
 
-def _deque(cls: type, given: tuple, limits: Limits) -> Any:
-    content, longest = checked(given, (list, tuple), (int, type(None))) + ((), None)[len(given) :]
+def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
+    content, longest = checked(arguments, (list, tuple), (int, type(None))) + ((), None)[len(arguments) :]
     made = deque.__new__(cls)
     limits.copy(len(content))
     deque.__init__(made, content, longest)
     return made
 
 
-def _set(cls: type, given: tuple, limits: Limits) -> Any:
+def _set(cls: type, arguments: tuple, limits: Limits) -> Any:
     made = set.__new__(cls)
-    for content in checked(given, (list, tuple)):
+    for content in checked(arguments, (list, tuple)):
         limits.copy(len(content))
         add_items(made, content, limits)
     return made
 
 
-def _frozenset(cls: type, given: tuple, limits: Limits) -> Any:
-    (content,) = checked(given, (list, tuple)) or ((),)
+def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
+    (content,) = checked(arguments, (list, tuple)) or ((),)
     limits.copy(len(content))
     return frozenset.__new__(cls, [limits.key(item, content) for item in content])
 
 
-def _tuple(cls: type, given: tuple, limits: Limits) -> Any:
-    (content,) = checked(given, (tuple,), least=1)
+def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
+    (content,) = checked(arguments, (tuple,), least=1)
     limits.copy(len(content))
     return tuple.__new__(cls, content)
 
 
 def _same(base: type) -> Maker:
-    """Made from one object of the class `base`."""
+    """Return a maker that takes one object of the class `base`."""
 
-    def make(cls: type, given: tuple, limits: Limits) -> Any:
-        checked(given, (base,), least=1)
+    def make(cls: type, arguments: tuple, limits: Limits) -> Any:
+        checked(arguments, (base,), least=1)
         if base in (str, bytes):
-            limits.copy(len(given[0]))
-        return base.__new__(cls, *given)
+            limits.copy(len(arguments[0]))
+        return base.__new__(cls, *arguments)
 
     return make
 
 
-def _complex(cls: type, given: tuple, limits: Limits) -> Any:
-    return complex.__new__(cls, *checked(given, (float, int), (float, int), least=2))
+def _complex(cls: type, arguments: tuple, limits: Limits) -> Any:
+    return complex.__new__(cls, *checked(arguments, (float, int), (float, int), least=2))
 
 
-def _bytes(cls: type, given: tuple, limits: Limits) -> Any:
-    (content,) = checked(given, (bytes,)) or (b"",)
+def _bytes(cls: type, arguments: tuple, limits: Limits) -> Any:
+    (content,) = checked(arguments, (bytes,)) or (b"",)
     limits.copy(len(content))
     return bytes.__new__(cls, content)
 
 
-def _byte_array(cls: type, given: tuple, limits: Limits) -> Any:
-    """From bytes, or from a string with a character for each byte."""
-    if len(given) == 2:
-        given = (encoded(given, limits),)
+def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
+    """Make a bytearray from bytes, or from a string with a character for each byte."""
+    if len(arguments) == 2:
+        arguments = (encoded(arguments, limits),)
     made = bytearray.__new__(cls)
-    (content,) = checked(given, (bytes,)) or (b"",)
+    (content,) = checked(arguments, (bytes,)) or (b"",)
     limits.copy(len(content))
     bytearray.extend(made, content)
     return made
 
 
-def encoded(given: tuple, limits: Limits) -> bytes:
-    """Bytes, which old pickles have as a string with a character for each."""
-    text, encoding = checked(given, (str,), (str,), least=2)
+def encoded(arguments: tuple, limits: Limits) -> bytes:
+    """Return bytes that an old pickle stores as a string with a character for each byte."""
+    text, encoding = checked(arguments, (str,), (str,), least=2)
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes as {encoding!r:.40}")
     limits.copy(len(text))
@@ -143,9 +151,9 @@ def encoded(given: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Ranges and slices."""
+    """Return a maker of ranges or slices."""
     whole = (int, type(None))
-    return lambda cls, given, limits: base(*checked(given, whole, whole, whole, least=3))
+    return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
 
 
 MAKERS: dict[type, Maker] = {

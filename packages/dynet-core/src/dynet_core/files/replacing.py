@@ -1,4 +1,4 @@
-"""Files that change all at once or not at all."""
+"""Replace files atomically: a reader sees the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import BinaryIO
 def replacing(
     path: str | os.PathLike[str], keep: bool = False, named: str | os.PathLike[str] | None = None
 ) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when the block ends without an error.
+    """Return a context manager that gives a new file, and renames it to `path` if the block ends without an error.
 
-    Whoever reads `path` meanwhile, or after a crash at any moment, finds the old file, whole. What is no
-    regular file (a pipe, a terminal) is written to directly.
+    Readers find the whole old file until then, even after a crash. If `path` is not a regular file (a pipe, a
+    terminal), it is written directly.
 
     Args:
-        path: the file; through a symbolic link, what it leads to.
-        keep: begin with what the file holds.
-        named: what errors call the file, if that is no `path` that a user gave.
+        path: the file. A symbolic link is followed.
+        keep: start with the contents of the old file.
+        named: the name of the file in errors, if it is not `path`.
 
     Raises:
-        OSError: the file cannot be written; the old one is as it was.
+        OSError: the file cannot be written. The old file is unchanged.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -63,11 +63,15 @@ def replacing(
         if isinstance(error, OSError) and error.filename in (temporary, target):
             raise type(error)(error.errno, error.strerror, shown) from None
         raise
-    settle_folder(target)
+    sync_folder(target)
 
 
 def new_file_beside(target: str, mode: int | None = None) -> str:
-    """A new empty file in the folder of `target`, so that it can be renamed to it; with its permissions."""
+    """Create an empty file in the folder of `target`, to be renamed to it, and return its path.
+
+    Args:
+        mode: the mode of `target`, whose permissions the file gets; None for the default.
+    """
     folder, name = os.path.split(target)
     path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
@@ -77,8 +81,8 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
     return path
 
 
-def settle_folder(target: str) -> None:
-    """Have the names in a file's folder outlive a power failure, where the system can."""
+def sync_folder(target: str) -> None:
+    """Write a file's folder to disk, so that a rename survives a power failure, if the system supports it."""
     try:
         folder = os.open(os.path.dirname(target), os.O_RDONLY)
     except OSError:
@@ -89,13 +93,13 @@ def settle_folder(target: str) -> None:
 
 
 def checked_mode(path: str, named: str | bytes) -> int | None:
-    """The mode of a file that is to be replaced; None if there is none.
+    """Return the mode of a file that will be replaced; None if it does not exist.
 
     Args:
-        named: what errors call it.
+        named: the name of the file in errors.
 
     Raises:
-        OSError: it is a directory, or must not be written to.
+        OSError: the file is a directory or not writable.
     """
     try:
         mode = os.stat(path).st_mode

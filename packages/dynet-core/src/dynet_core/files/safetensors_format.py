@@ -1,7 +1,7 @@
-"""safetensors files: binary, many times faster than text, and readable by much other software.
+"""safetensors files: binary, many times faster than text, and readable by other software.
 
-A parameter's array is as `as_array` gives it. The order of parameters, which are lookup parameters, and which are
-frozen is in the file's metadata. Gradients are not kept.
+A parameter's array is stored as `as_array` returns it. The metadata store the order of the parameters, which of them
+are lookup parameters, and which are frozen. Gradients are not stored.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
-from .tensors import Entry, Reader, Tensor
+from .tensors import Entry, Reader, StoredTensor
 
-PIECE = 1 << 16  # numbers
-ORDER = "dynet"  # the metadata's key: [[name, whether it is a lookup parameter], ...]
-FROZEN = "dynet.frozen"  # [name, ...] of parameters that trainers leave alone, if there are some
+PIECE = 1 << 16  # numbers that are written at once
+ORDER = "dynet"  # key of the metadata: [[name, whether it is a lookup parameter], ...]
+FROZEN = "dynet.frozen"  # key of the metadata: [name, ...] of the frozen parameters, if there are any
 
 
 def _library() -> Any:
@@ -32,14 +32,15 @@ def _library() -> Any:
     return safetensors
 
 
-def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
-    """Write a file: how long its head is, a head in JSON, the arrays one after the other straight from memory.
+def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
+    """Write a file: the length of its head, the head in JSON, then the arrays, directly from memory.
 
     Raises:
-        ArgumentError: two tensors of one name.
-        OSError: it cannot be written.
+        ArgumentError: two tensors have the same name.
+        ImportError: the package `safetensors` is not installed. Only reading needs it.
+        OSError: the file cannot be written.
     """
-    _library()  # whoever writes a file will want to read it
+    _library()  # fail now: otherwise the file could not be read again here
     head: dict[str, Any] = {"__metadata__": {}}
     arrays, order, frozen, end = [], [], [], 0
     for tensor in tensors:
@@ -67,7 +68,7 @@ def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
-    """An array row by row, the way files hold it: its own memory if that is so, else copies that fit a cache."""
+    """Yield an array in row-major order: its own memory if it has that order, else copies of cache size."""
     if not array.size:
         return
     array = array.astype("<f4", copy=False)
@@ -143,11 +144,11 @@ class SafetensorsReader(Reader):
             raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter is")
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 
-    def read(self, entry: Entry) -> Tensor:
-        """The numbers of an entry."""
+    def read(self, entry: Entry) -> StoredTensor:
+        """Return the numbers of an entry."""
         try:
             array = self.file.get_tensor(entry.name)
         except self.error as error:
             raise FileFormatError(f"{self.path}: {entry.name} is damaged: {error}") from None
         values = (np.moveaxis(array, 0, -1) if entry.lookup else array).ravel(order="F")
-        return Tensor(entry.lookup, entry.name, entry.dims, values, None, entry.frozen)
+        return StoredTensor(entry.lookup, entry.name, entry.dims, values, None, entry.frozen)

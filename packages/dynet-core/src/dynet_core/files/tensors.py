@@ -1,4 +1,4 @@
-"""What the formats have in common: what a file holds, and how it is found there."""
+"""The classes that all file formats use: stored tensors, entries of a file, and readers that find them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from ..errors import FileFormatError
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """A parameter's numbers, flat and in stored order; `gradient` is None if it is all zero.
+class StoredTensor:
+    """A parameter as files store it.
 
-    Of a lookup parameter the last dimension is the number of rows. `frozen` says that trainers leave it alone.
+    Args:
+        lookup: whether this is a lookup parameter.
+        name: the full name.
+        dims: the dimensions; of a lookup parameter, the last one is the number of rows.
+        values: a flat array, column by column.
+        gradient: the same for the gradient; None if it is zero.
+        frozen: whether trainers do not change it.
     """
 
     lookup: bool
@@ -29,58 +35,61 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a file says of a parameter before its numbers are read, and where in the file these stand."""
+    """The description of a parameter in a file. `position` is the place of its numbers in the file, in bytes.
+
+    `gradient` says whether the file has a gradient. The other fields are as in `StoredTensor`.
+    """
 
     lookup: bool
     name: str
     dims: tuple[int, ...]
     gradient: bool = False
-    at: int = 0
+    position: int = 0
     frozen: bool = False
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return math.prod(self.dims)
 
     def problem(self, dims: tuple[int, ...]) -> str:
-        """How the dimensions differ from these; empty if they do not."""
+        """Return a message if the dimensions are not `dims`, else ""."""
         if self.dims == dims:
             return ""
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
         return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
 
     def check(self, path: str, dims: tuple[int, ...]) -> None:
-        """Raise FileFormatError if the dimensions are not these."""
+        """Raise FileFormatError if the dimensions are not `dims`."""
         if problem := self.problem(dims):
             raise FileFormatError(f"{path}: {problem}")
 
 
 def kind_of(lookup: bool) -> str:
-    """What errors call a parameter, or a lookup parameter."""
+    """Return the name for error messages of a parameter or a lookup parameter."""
     return "lookup parameter" if lookup else "parameter"
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Stored dimensions as users write them: the rows of a lookup parameter come first."""
+    """Return stored dimensions as users write them: for a lookup parameter, the number of rows comes first."""
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
-Expected = Sequence[tuple[bool, tuple[int, ...], str]]  # whether it is a lookup parameter, its dimensions and name
-MOST_NAMED = 20  # problems in one error
+Expected = Sequence[tuple[bool, tuple[int, ...], str]]  # (whether it is a lookup parameter, dimensions, name)
+MOST_NAMED = 20  # the most problems in one error message
 
 EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
-"""Functions that may know why a file does not fit, from the names it has and those expected; "" if they do not."""
+"""Functions that explain why a file does not fit, given the names in it and the expected ones; or return ""."""
 
 
 class Reader:
-    """An open file: first its `entries`, then the numbers of those that are wanted."""
+    """An open file. `entries` are known after opening; `read` returns the numbers of an entry."""
 
     path: str
     entries: list[Entry]
 
-    def read(self, entry: Entry) -> Tensor:
-        """The numbers of an entry."""
+    def read(self, entry: Entry) -> StoredTensor:
+        """Return the numbers of an entry."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -94,7 +103,7 @@ class Reader:
         self.close()
 
     def with_prefix(self, key: str) -> list[Entry]:
-        """The entries of the collection `key`; all of them if that is empty."""
+        """Return the entries of the collection `key`; all entries if it is empty."""
         prefix = key if not key or key.endswith("/") else key + "/"
         return [entry for entry in self.entries if entry.name.startswith(prefix)]
 
@@ -103,10 +112,10 @@ class Reader:
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """The first parameter, or lookup parameter, of a name.
+        """Return the first parameter, or lookup parameter, with a name.
 
         Raises:
-            FileFormatError: there is none.
+            FileFormatError: the file has none.
         """
         entry = self._by_name.get((lookup, name))
         if entry is None:
@@ -114,15 +123,15 @@ class Reader:
         return entry
 
     def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
-        """The error that a file does not fit, with what explains it."""
+        """Return the error for a file that does not fit, with explanations from EXPLAIN."""
         names, wanted = [entry.name for entry in found], list(expected)
         return FileFormatError(". ".join(filter(None, [message, *[explain(names, wanted) for explain in EXPLAIN]])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
-        """The entries of the collection `key`, in the order of what is expected.
+        """Return the entries of the collection `key`, in the order of `expected`.
 
         Raises:
-            FileFormatError: there are more, fewer or other ones.
+            FileFormatError: their number or their dimensions are not as expected.
         """
         entries = self.with_prefix(key)
         parameters = [entry for entry in entries if not entry.lookup]
@@ -145,7 +154,7 @@ class Reader:
 
 
 def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
-    """How the tensors of a file differ from those expected, as far as their names tell."""
+    """Return how the tensors of a file differ from the expected ones, compared by name."""
     there = {(entry.lookup, entry.name): entry for entry in found}
     wanted = {(lookup, name): dims for lookup, dims, name in expected}
     different = [there[key].problem(dims) for key, dims in wanted.items() if key in there]
@@ -163,6 +172,6 @@ def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
 
 
 def _listed(problems: list[str]) -> str:
-    """Problems for an error, the first ones at least."""
+    """Return the first problems as text for an error message."""
     more = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
     return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + more

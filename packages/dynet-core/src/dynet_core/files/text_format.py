@@ -4,8 +4,8 @@
     +1.00000000e+00 ... one line of values, column by column
     ... and one line of the gradient, if the entry says FULL_GRAD
 
-The last dimension of a `#LookupParameter#` is the number of rows. 97 is how many bytes follow the first line, which
-ends with FROZEN if trainers leave the parameter alone; DyNet ignores this word.
+The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes after the first line. The
+first line ends with FROZEN if the parameter is frozen; DyNet ignores this word.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import BinaryIO
 from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from . import numbers
-from .tensors import Entry, Reader, Tensor
+from .tensors import Entry, Reader, StoredTensor
 
 HEAD = re.compile(
     rb"#(?P<kind>Parameter|LookupParameter)# (?P<name>\S+) "
@@ -29,11 +29,11 @@ HEAD = re.compile(
 LONGEST_HEAD = 1 << 16
 
 
-def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
+def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
     """Write entries.
 
     Raises:
-        ArgumentError: a name that the format cannot hold.
+        ArgumentError: a name is not possible in this format.
     """
     for tensor in tensors:
         kind = b"LookupParameter" if tensor.lookup else b"Parameter"
@@ -52,10 +52,10 @@ def write(file: BinaryIO, tensors: Iterable[Tensor]) -> None:
 
 
 def checked_name(name: str) -> str:
-    """A name that an entry can have.
+    """Return a name if an entry can have it.
 
     Raises:
-        ArgumentError: it is empty, or holds white space or '#'.
+        ArgumentError: the name is empty, or contains white space or '#'.
     """
     if re.fullmatch(r"[^\s#]+", name) is None:
         raise ArgumentError(f"save: {name!r} cannot be a name in a file: give a key without spaces and '#'")
@@ -63,17 +63,17 @@ def checked_name(name: str) -> str:
 
 
 def _shown(line: bytes) -> str:
-    """What errors show of a file: 40 characters at most."""
+    """Return the start of a line for an error message, at most 40 characters."""
     shown = repr(line[:40])
     return shown if len(shown) <= 40 else f"{shown[:36]}...'"
 
 
 class TextReader(Reader):
-    """A text file.
+    """An open text file.
 
     Raises:
         FileFormatError: the file is damaged.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -102,7 +102,7 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """What the first line of an entry says, and how many bytes are to follow."""
+        """Return the entry that a first line describes, and the number of bytes that follow."""
         found = HEAD.fullmatch(line)
         if found is None:
             problem = "this is no file of parameters: " if not start else ""
@@ -115,7 +115,7 @@ class TextReader(Reader):
         gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once
         if size != once * (1 + gradient):
             raise self._error(start, f"{count} values do not take {size} bytes")
-        # The shortest number and what separates it from the next take two bytes.
+        # A number and its separator take at least two bytes.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values are announced, and the file ends before")
         try:
@@ -125,24 +125,24 @@ class TextReader(Reader):
         lookup, frozen = found["kind"] == b"LookupParameter", found["frozen"] is not None
         return Entry(lookup, name, dims, gradient, self.file.tell(), frozen), size
 
-    def _error(self, at: int, reason: str) -> FileFormatError:
-        return FileFormatError(f"{self.path}, byte {at}: {reason}")
+    def _error(self, position: int, reason: str) -> FileFormatError:
+        return FileFormatError(f"{self.path}, byte {position}: {reason}")
 
     def _skip(self, entry: Entry, size: int) -> None:
-        """Go on behind an entry's numbers: by their size if that leads to the next entry, else by lines."""
-        end = entry.at + size
+        """Move to the end of an entry's numbers: by the size if that leads to the next entry, else by lines."""
+        end = entry.position + size
         self.file.seek(end - 1)
         if end <= self.size and self.file.read(2) in (b"\n#", b"\n"):
             self.file.seek(end)
             return
-        self.file.seek(entry.at)
+        self.file.seek(entry.position)
         for _ in range(1 + entry.gradient):
             self.file.readline()
 
-    def read(self, entry: Entry) -> Tensor:
-        """The numbers of an entry."""
-        self.file.seek(entry.at)
+    def read(self, entry: Entry) -> StoredTensor:
+        """Return the numbers of an entry."""
+        self.file.seek(entry.position)
         where = f"{self.path}: {entry.name}"
         values = numbers.read(self.file.readline(), entry.count, where)
         gradient = numbers.read(self.file.readline(), entry.count, where) if entry.gradient else None
-        return Tensor(entry.lookup, entry.name, entry.dims, values, gradient, entry.frozen)
+        return StoredTensor(entry.lookup, entry.name, entry.dims, values, gradient, entry.frozen)

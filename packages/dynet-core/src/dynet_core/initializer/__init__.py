@@ -1,7 +1,7 @@
-"""Initial values of parameters: with the same seed, and created in the same order, equal to DyNet 2.1's.
+"""Initial values of parameters. With the same seed and the same order of creation they equal those of DyNet 2.1.
 
-DyNet stores a parameter column by column, a lookup parameter row after row: its lookup dimension, the first
-that users see, is the last one stored. All draws follow that order. A new initializer overrides `draw` alone.
+DyNet stores a parameter column by column, and a lookup parameter row after row: the lookup dimension, which users see
+first, is the last dimension in memory. All draws follow this order. A new initializer overrides only `draw`.
 """
 
 from .base import InitializerError, PyInitializer

@@ -1,4 +1,4 @@
-"""The base of initializers, and checks of what they are given."""
+"""The base class of initializers, and checks of their arguments."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..annotations import Array
 from ..checks import whole
 from ..errors import ArgumentTypeError, DynetError
 
-FLOAT32_LIMIT = 2.0**128 - 2.0**103  # from here on numbers round to infinity in float32
+FLOAT32_LIMIT = 2.0**128 - 2.0**103  # numbers from here on round to infinity in float32
 
 
 class InitializerError(DynetError, ValueError):
-    """An initializer was given a value it cannot use, or does not fit the parameter."""
+    """An initializer has an argument that is not allowed, or does not fit the parameter."""
 
 
 class PyInitializer:
@@ -35,20 +35,19 @@ class PyInitializer:
     """
 
     def draw(self, dim: tuple[int, ...]) -> Array:
-        """One value for each element, flat and in column-major order.
+        """Return one value for each element, as a flat array in column-major order.
 
         Args:
-            dim: the dimensions as stored, so the lookup dimension last.
+            dim: the dimensions as stored: of a lookup parameter, the lookup dimension is last.
         """
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
-        """The initial values as a new float32 array of shape `dim`.
+        """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
 
         Args:
             dim: the parameter's shape as users write it.
-            lookup: whether its first dimension counts the rows of a lookup parameter. The array's memory is
-                in stored order: column-major, for lookups row after row.
+            lookup: whether this is a lookup parameter, whose first dimension counts rows.
 
         Raises:
             InitializerError: the initializer does not fit `dim`.
@@ -93,7 +92,11 @@ def beyond_float32(number: Any) -> bool:
 
 
 def real_array(data: object) -> Array:
-    """A float32 copy of `data`, refused where that would lose more than precision."""
+    """Return a float32 copy of `data`.
+
+    Raises:
+        InitializerError: the data are not real numbers, or too large for float32.
+    """
     try:
         array = np.asarray(data)
     except ValueError:

@@ -25,8 +25,8 @@ class NormalInitializer(PyInitializer):
         var: the variance, 0 or more.
 
     Raises:
-        InitializerError: a negative variance, or values that are not finite.
-        ArgumentTypeError: something is no number.
+        InitializerError: the variance is negative, or an argument is not finite.
+        ArgumentTypeError: an argument is not a number.
 
     >>> from dynet_core.random_stream import reset_random_seed
     >>> reset_random_seed(1)
@@ -47,14 +47,14 @@ class NormalInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class UniformInitializer(PyInitializer):
-    """Values spread evenly over [-scale, scale].
+    """Values distributed uniformly over [-scale, scale].
 
     Args:
-        scale: above 0.
+        scale: the largest magnitude, above 0.
 
     Raises:
-        InitializerError: a scale that is not above 0 or not finite.
-        ArgumentTypeError: something is no number.
+        InitializerError: the scale is not above 0, or not finite.
+        ArgumentTypeError: the scale is not a number.
 
     >>> from dynet_core.random_stream import reset_random_seed
     >>> reset_random_seed(1)
@@ -75,14 +75,14 @@ class UniformInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class ConstInitializer(PyInitializer):
-    """The same value everywhere.
+    """The same value for all elements.
 
     Args:
-        c: the value; infinities are allowed, NaN is not.
+        c: the value. Infinities are allowed, NaN is not.
 
     Raises:
-        InitializerError: NaN, or a number beyond float32.
-        ArgumentTypeError: something is no number.
+        InitializerError: the value is NaN, or too large for float32.
+        ArgumentTypeError: the value is not a number.
 
     >>> ConstInitializer(0.5).values((2, 2))
     array([[0.5, 0.5],
@@ -116,23 +116,22 @@ class IdentityInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class GlorotInitializer(PyInitializer):
-    """Values spread evenly over a range that keeps the variance of signals from layer to layer.
+    """Values distributed uniformly over a range that keeps the variance of signals the same from layer to layer.
 
-    The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions, which for a matrix is
-    gain * sqrt(6 / (d1 + d2)). Exactly four dimensions are taken as a filter:
-    s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
+    The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions. For a matrix this is
+    gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is a filter: s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
 
-    Like DyNet's, this counts a lookup parameter's first dimension too, unless `is_lookup` is set: a (10, 5)
-    lookup gets s = 0.6325, with `is_lookup=True` 0.7746. Dimensions are counted as stored, the lookup
-    dimension last.
+    As in DyNet, the first dimension of a lookup parameter counts, too, unless `is_lookup` is set: a (10, 5)
+    lookup parameter gets s = 0.6325, and 0.7746 with `is_lookup=True`. The dimensions are those as stored, with the
+    lookup dimension last.
 
     Args:
-        is_lookup: whether to leave out the last dimension stored.
-        gain: 0 or more, which depends on the activation function: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
+        is_lookup: whether to leave out the last stored dimension.
+        gain: 0 or more. It depends on the activation function: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
             1 / f'(0) for any smooth f.
 
     Raises:
-        InitializerError: a gain that is negative or not finite, or no dimension is left to count.
+        InitializerError: the gain is negative or not finite, or no dimension is left to count.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     2010.
@@ -158,7 +157,7 @@ class GlorotInitializer(PyInitializer):
             numerator, denominator = 6, (counted[2] + counted[3]) * counted[0] * counted[1]
         else:
             numerator, denominator = 3 * len(counted), sum(counted)
-        # The order of operations decides the last bit.
+        # In this order of operations the last bit is the same as DyNet's.
         scale = float(np.float32(self.gain)) * math.sqrt(numerator) / math.sqrt(denominator)
         return symmetric_uniform(scale, dim)
 
@@ -167,14 +166,14 @@ class GlorotInitializer(PyInitializer):
 class SaxeInitializer(PyInitializer):
     """A random orthonormal matrix, times `scale`.
 
-    The left singular vectors of a matrix whose elements are uniform over [-1, 1]. It reads from the stream
-    what DyNet's reads and equals it to about 1e-5, up to the signs of the columns.
+    These are the left singular vectors of a matrix whose elements are uniform over [-1, 1]. The initializer reads the
+    same random numbers as DyNet's, and equals it to about 1e-5 except for the signs of columns.
 
     Args:
-        scale: 0 or more.
+        scale: the factor, 0 or more.
 
     Raises:
-        InitializerError: a scale that is negative or not finite, or the parameter is not square.
+        InitializerError: the scale is negative or not finite, or the parameter is not a square matrix.
 
     Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
     linear neural networks", 2014.
@@ -193,8 +192,8 @@ class SaxeInitializer(PyInitializer):
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
-        # The decomposition leaves the sign of each pair of vectors open: the right one's largest element
-        # fixes it, so that it does not depend on the library.
+        # The decomposition does not determine the sign of a pair of vectors, so libraries differ. Choose the sign that
+        # makes the largest element of the right vector positive.
         largest = np.argmax(np.abs(right), axis=1)
         signs = np.sign(right[np.arange(side), largest])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
@@ -202,19 +201,18 @@ class SaxeInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class FromFileInitializer(PyInitializer):
-    """Numbers read from a text file, in the order in which they are stored.
+    """Numbers from a text file, in the order in which they are stored.
 
-    The file holds one number per element, separated by white space: column by column, for a lookup parameter
-    row after row. Where DyNet sets the rest to zero because a number is missing or unreadable, this is an
-    error.
+    The file has one number per element, separated by white space: column by column, or row after row for a lookup
+    parameter. A missing or unreadable number is an error, while DyNet sets it and all following ones to zero.
 
     Args:
         fname: the file's path.
 
     Raises:
         OSError: the file cannot be read.
-        InitializerError: another count of numbers than the parameter has, something that is not a number, and numbers
-            beyond float32.
+        InitializerError: the count of numbers is not that of the parameter, or a word is not a number or too large for
+            float32.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -241,7 +239,7 @@ class FromFileInitializer(PyInitializer):
     def _number(self, word: bytes) -> float:
         shown = word[:40].decode("ascii", "replace")
         try:
-            # Python reads 1_000 as a number, other programs do not.
+            # Refuse 1_000: Python reads it as a number, other programs do not.
             number = float(word.replace(b"_", b"?"))
         except ValueError:
             raise error(self, f"{self._path()} holds {shown!r}, which is not a number") from None
@@ -255,14 +253,14 @@ class FromFileInitializer(PyInitializer):
 
 @dataclass(frozen=True, eq=False)
 class NumpyInitializer(PyInitializer):
-    """A copy of an array, for a lookup parameter with one entry of the first dimension per row.
+    """A copy of an array. For a lookup parameter, the first dimension of the array counts the rows.
 
     Args:
-        array: of the parameter's shape: real numbers, or what numpy turns into an array of them.
+        array: real numbers, in an array or in lists, with the parameter's shape.
 
     Raises:
-        InitializerError: `array` is no array of real numbers, float32 cannot hold its values, or
-            its shape is not the parameter's.
+        InitializerError: `array` is not an array of real numbers, its values are too large for float32, or its shape is
+            not that of the parameter.
 
     >>> NumpyInitializer([[1, 2], [3, 4]]).values((2, 2))
     array([[1., 2.],
@@ -279,7 +277,7 @@ class NumpyInitializer(PyInitializer):
         object.__setattr__(self, "array", real_array(self.array))
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
-        """As in the base class; nothing is drawn, the array has the shape that users see."""
+        """Return a copy of the array in the memory order of the parameter; see the base class."""
         dim = checked_dim(self, dim)
         if self.array.shape != dim:
             raise error(self, f"array is {self.array.shape}, the parameter is {dim}")

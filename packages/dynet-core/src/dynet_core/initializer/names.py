@@ -1,4 +1,4 @@
-"""What `init=` means."""
+"""Convert the argument `init=` to an initializer."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def initializer_from(
     mean: Number = 0.0,
     std: Number = 1.0,
 ) -> PyInitializer:
-    """The initializer that a user's `init=` means.
+    """Return the initializer for a user's `init=`.
 
     - None or "glorot": `GlorotInitializer()`
     - an initializer: itself
     - a number: `ConstInitializer`
     - an array, list or tuple: `NumpyInitializer`
-    - "uniform", "saxe": of that `scale`; "normal": of that `mean` and `std`; "identity"
-    - "he": normal with variance 0.5 / n, n the parameter's last dimension, as DyNet 2.1 has it
+    - "uniform" and "saxe", with `scale`; "normal", with `mean` and `std`; "identity"
+    - "he": normal with variance 0.5 / n, where n is the parameter's last dimension, as in DyNet 2.1
 
-    As in DyNet, `scale`, `mean` and `std` are ignored by what does not use them.
+    As in DyNet, initializers ignore those of `scale`, `mean` and `std` that they do not use.
 
     Args:
-        dim, lookup: the parameter's shape as for `PyInitializer.values`.
+        dim, lookup: the parameter's shape, as for `PyInitializer.values`.
 
     Raises:
-        InitializerError: an unknown name and for values an initializer refuses.
-        TypeError: other types.
+        InitializerError: the name is unknown, or the initializer does not allow the values.
+        TypeError: `init` has another type.
 
     Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015, with variance 2 / n.
 

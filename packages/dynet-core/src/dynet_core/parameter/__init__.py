@@ -15,7 +15,7 @@ from .collection import Model, ParameterCollection
 from .dense import Parameters
 from .lookup import LookupParameters
 
-Given = TypeVar("Given", bound=Expression)
+Kind = TypeVar("Kind", bound=Expression)
 
 know_parameters(Parameters, Constant, LookupParameters)
 PARAMETERS.extend((Trained, Constant))
@@ -28,16 +28,16 @@ __all__ = [
 @overload
 def parameter(p: Expression, update: bool = True) -> Expression: ...
 @overload
-def parameter(p: list[Given], update: bool = True) -> list[Expression]: ...
+def parameter(p: list[Kind], update: bool = True) -> list[Expression]: ...
 @overload
 def parameter(p: tuple[Expression, ...], update: bool = True) -> tuple[Expression, ...]: ...
 @overload
 def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Expression, ...]: ...
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
-    """A parameter, or a whole lookup table, as an expression; with update=False, one without a gradient.
+    """Return a parameter or a whole lookup table as an expression. With update=False it gets no gradient.
 
-    Several parameters, `parameter(W, b)`, give a tuple, lists and tuples of them what they are of expressions, as in
-    DyNet 2.1. Other expressions come back as they are.
+    `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1; a list of parameters gives a list, and a tuple
+    gives a tuple. An expression that is not a parameter is returned as it is.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
@@ -45,7 +45,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
     >>> [x.value() for x in dy.parameter([W, W])]
     [[1.0, 2.0], [1.0, 2.0]]
     """
-    if update is True and not more and isinstance(p, Trained):  # what programs of DyNet 1 do for every graph
+    if update is True and not more and isinstance(p, Trained):  # the common case: programs for DyNet 1 do this often
         return p
     if more or isinstance(update, (Expression, list, tuple)):
         return tuple([_expressions(each) for each in (p, update, *more)])
@@ -68,7 +68,7 @@ def const_parameter(p: Trained) -> Expression: ...
 @overload
 def const_parameter(p: Trained, second: Trained, /, *more: Trained) -> list[Expression]: ...
 def const_parameter(p: Trained, *more: Trained) -> Any:
-    """A parameter, or a whole lookup table, as an expression without a gradient; of several, a list.
+    """Return a parameter or a whole lookup table as an expression without a gradient; for several, a list.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.const_parameter(W).value()

@@ -1,4 +1,4 @@
-"""What parameters and lookup parameters have in common."""
+"""The base class of parameters and lookup parameters, and the parameter without a gradient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..dim import checked_dims
 from ..errors import ArgumentError, GradientError, ParameterNameError, ShapeError
 from ..expression import Expression
 from ..files import model_files
-from ..files.tensors import Tensor
+from ..files.tensors import StoredTensor
 from ..memory import HostBlock
 from ..recorder import become, note_pass
 from ..types import Collection
@@ -25,7 +25,14 @@ from .storage import Storage
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Array]:
-    """The dimensions of a parameter, and its values, of which there must be as many."""
+    """Return the dimensions of a parameter and its values, a flat float32 array.
+
+    Args:
+        kind: the class, for errors.
+
+    Raises:
+        ShapeError: `values` is not flat, or has another size than `dims`.
+    """
     dims = checked_dims(kind, dims, least=0)
     if not (isinstance(values, np.ndarray) and values.dtype == np.float32):
         values = real_array(kind, values)
@@ -35,7 +42,7 @@ def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], 
 
 
 class Shape(tuple[int, ...]):
-    """Dimensions: `p.shape` as of any expression, and `p.shape()`, which DyNet's parameters have."""
+    """A tuple of dimensions that can be called: DyNet's parameters have `p.shape()`, expressions have `x.shape`."""
 
     __slots__ = ()
 
@@ -44,7 +51,7 @@ class Shape(tuple[int, ...]):
 
 
 class Constant(Expression):
-    """A parameter that takes part without being trained (update=False)."""
+    """A parameter used with update=False: it has the parameter's values, and no gradient."""
 
     __slots__ = ("_source",)
 
@@ -55,7 +62,7 @@ class Constant(Expression):
 
     @property
     def shape(self) -> Shape:
-        """The dimensions, as the parameter's `shape` gives them."""
+        """The dimensions, as the parameter's `shape` returns them."""
         return self._source.shape
 
     def _stored(self, recalculate: bool) -> Array:
@@ -65,10 +72,10 @@ class Constant(Expression):
         return self._source._address(recalculate)
 
     def _add_to_gradient(self) -> None:
-        """It has none."""
+        """Do nothing: there is no gradient."""
 
     def gradient(self) -> Array:
-        """Refused: there is none."""
+        """Raise GradientError: there is no gradient."""
         raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -76,7 +83,7 @@ class Constant(Expression):
 
 
 class Trained(Expression):
-    """The base of `Parameters` and `LookupParameters`: numbers that training changes, and a name."""
+    """The base class of `Parameters` and `LookupParameters`: values, their gradient, and a name."""
 
     __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
@@ -102,12 +109,12 @@ class Trained(Expression):
         self._updated, self._never_trained, self._constant = True, False, None
 
     def name(self) -> str:
-        """The name within the collection, such as `/encoder/_0`."""
+        """Return the name within the collection, such as `/encoder/_0`."""
         return self._name
 
     @property
     def shape(self) -> Shape:
-        """The dimensions as users write them; `shape()` is the same."""
+        """The dimensions as users write them; `shape()` returns the same."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -115,7 +122,7 @@ class Trained(Expression):
         return f"{kind} {printable(self._name)} {self.shape}" + ", frozen" * (not self._updated)
 
     def expr(self, update: bool = True) -> Expression:
-        """This as an expression; with update=False, one that receives no gradient."""
+        """Return the parameter as an expression. With update=False, it gets no gradient."""
         return self if update else self._fixed()
 
     def _fixed(self) -> Constant:
@@ -142,11 +149,11 @@ class Trained(Expression):
             self._storage.touched[-1] = 1
 
     def _view(self) -> Array:
-        """The values in the shape that users see."""
+        """Return the values as a view, in the shape that users see."""
         raise NotImplementedError
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The numbers. Of several, `numpy.array([p, q])` is an array of numbers, too: they take no part in a graph."""
+        """Return the values. So `numpy.array([p, q])` is an array of numbers, which is not part of any graph."""
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -161,7 +168,7 @@ class Trained(Expression):
         return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
 
     def gradient(self) -> Array:
-        """A copy of the gradient, shaped like `npvalue`."""
+        """Return a copy of the gradient, shaped like `npvalue()`."""
         return self._storage.gradient.array.reshape(self.type.shape, order="F").copy(order="F")
 
     def zero(self) -> None:
@@ -181,7 +188,7 @@ class Trained(Expression):
             gradient *= factor
 
     def clip_inplace(self, left: Number, right: Number) -> None:
-        """Bring all values into [left, right]."""
+        """Clip all values to [left, right]."""
         low, high = checked_number("clip_inplace", left), checked_number("clip_inplace", right)
         if low > high:
             raise ArgumentError(f"clip_inplace: left is {low}, right is {high}")
@@ -189,64 +196,64 @@ class Trained(Expression):
             np.clip(values, low, high, out=values)
 
     def is_updated(self) -> bool:
-        """Whether trainers change this."""
+        """Return whether trainers change this parameter."""
         return self._updated
 
     def set_updated(self, b: bool) -> None:
-        """Say whether trainers change this. While they do not, no gradient is computed for it.
+        """Set whether trainers change this parameter. While they do not, it is frozen: it gets no gradient.
 
-        Files keep it: what is saved frozen, with False, is so when it has been loaded.
+        Files store this: a parameter that is saved frozen is frozen after loading.
         """
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 
     def _is_never_trained(self) -> None:
-        """Say that this is none of the numbers that are learned, such as a mask: freezing or not is not about it."""
+        """Mark a parameter that is never trained, such as a mask. A collection's `set_updated` skips it."""
         self.set_updated(False)
         self._never_trained = True
 
     # Files
 
     def save(self, fname: Path, key: str = "", append: bool = False) -> None:
-        """Write the values, the gradient if there is one, and whether trainers change this, to a file.
+        """Write the values, the gradient unless it is zero, and whether the parameter is frozen, to a file.
 
         Args:
-            fname: the file. It is replaced as a whole, once all has been written.
-            key: the name in the file; its own if empty.
-            append: keep what the file holds, and add to it.
+            fname: the file. It is replaced at once when everything has been written.
+            key: the name in the file; by default the parameter's own name.
+            append: keep the contents of the file and add to them.
 
         Raises:
-            OSError: the file cannot be written; it is as it was.
+            OSError: the file cannot be written. Its old contents remain.
         """
         model_files.save([self._tensor(key)], fname, append)
 
     def populate(self, fname: Path, key: str = "") -> None:
-        """Take values and gradient from a file. If this was saved with `set_updated(False)`, that is set too.
+        """Read values and gradient from a file. A parameter that was saved frozen becomes frozen.
 
         Args:
             fname: the file.
-            key: the name in the file; its own if empty.
+            key: the name in the file; by default the parameter's own name.
 
         Raises:
-            FileFormatError: the file is damaged, holds no such name, or its dimensions are others.
+            FileFormatError: the file is damaged, has no such name, or has it with other dimensions.
         """
         self._take(model_files.load_one(fname, self._lookup, key or self._name, self.type.dims))
 
     write_to_textfile = save
     populate_from_textfile = populate
 
-    def _tensor(self, name: str = "") -> Tensor:
-        """What files hold of this."""
+    def _tensor(self, name: str = "") -> StoredTensor:
+        """Return the parameter as files store it, under `name` if given."""
         storage = self._storage
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
-        return Tensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
+        return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
     def _expected(self) -> tuple[bool, tuple[int, ...], str]:
-        """What a file must hold for this."""
+        """Return what a file must contain for this parameter; see `files.tensors.Expected`."""
         return self._lookup, self.type.dims, self._name
 
-    def _take(self, tensor: Tensor) -> None:
-        """Replace values and gradient; what was frozen when it was saved is so again."""
+    def _take(self, tensor: StoredTensor) -> None:
+        """Replace values and gradient. Freeze the parameter if it was saved frozen."""
         self._storage.values.write(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
@@ -269,7 +276,11 @@ class Trained(Expression):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """A name for something within a collection; DyNet keeps `/` and `_` for itself."""
+    """Return a name given by the user. `/` and `_` are reserved: DyNet uses them to build full names.
+
+    Raises:
+        ParameterNameError: the name is not a string, or contains `/` or `_`.
+    """
     if not isinstance(name, str) or "/" in name or "_" in name:
         raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")
     return name

@@ -19,7 +19,7 @@ from ..dim import checked_dims
 from ..errors import ArgumentError, FileFormatError, OutOfMemoryError
 from ..files import model_files, object_files
 from ..files.names import Allow
-from ..files.tensors import Tensor
+from ..files.tensors import StoredTensor
 from ..hints import Hinted, give_hints
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from ..wording import printable
@@ -29,13 +29,13 @@ from .dense import Parameters
 from .lookup import LookupParameters
 from .other_names import OTHER_NAMES
 
-_loading = threading.local()  # its attribute `floats`, while a file is read, is how many may still be added
+_loading = threading.local()  # `_loading.floats`: the numbers that may still be added while a file is read, or None
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Kind = TypeVar("Kind", bound=Trained)
 Init: TypeAlias = PyInitializer | Numbers | None
-"""What initial values may be given by; a text is the name of an initializer."""
+"""Initial values: an initializer, numbers, the name of an initializer, or None for the default."""
 
 
 def _is_whole(value: object) -> bool:
@@ -45,7 +45,7 @@ def _is_whole(value: object) -> bool:
 
 
 def one_dim_argument(method: Method) -> Method:
-    """Have a method refuse a second size in the place of its initializer: `add_parameters(4, 3)`."""
+    """Decorate a method to raise ArgumentError for a second size instead of an initializer: `add_parameters(4, 3)`."""
 
     @functools.wraps(method)
     def checked(self: Any, dim: Any, *positional: Any, **named: Any) -> Any:
@@ -61,7 +61,7 @@ def one_dim_argument(method: Method) -> Method:
 
 
 class ParameterCollection(Hinted):
-    """Owns parameters, and names them. What trainers train and files hold. `print` shows a table of them.
+    """A collection of parameters, which trainers train and files store. `print` shows them as a table.
 
     >>> m = ParameterCollection()
     >>> W = m.add_parameters((2, 3))
@@ -75,21 +75,21 @@ class ParameterCollection(Hinted):
         self._name = "/"
         self._parameters: list[Parameters] = []
         self._lookups: list[LookupParameters] = []
-        self._names: dict[str, int] = {}  # how many parameters of either kind have asked for a name
+        self._names: dict[str, int] = {}  # requested name -> number of parameters that requested it
         self._collection_names: dict[str, int] = {}
         self._parent = parent
         self._weight_decay = 0.0
         self.set_weight_decay(config.PARAMS.weight_decay if parent is None else parent._weight_decay)
 
     def name(self) -> str:
-        """The name, which begins every name within: `/`, `/encoder/`, ..."""
+        """Return the name, which is the prefix of the names of its parameters: `/`, `/encoder/`, ..."""
         return self._name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {printable(self._name)}: {summary.holdings(self._everything())}>"
 
     def __str__(self) -> str:
-        """A table of all parameters; of more than 60, of the first and the last.
+        """Return a table of all parameters. If there are more than 60, it shows the first and the last 30.
 
         >>> m = ParameterCollection()
         >>> W, E = m.add_parameters((2, 3)), m.add_subcollection("words").add_lookup_parameters((10, 3))
@@ -123,18 +123,18 @@ class ParameterCollection(Hinted):
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
         Args:
-            dim: an int or a tuple; None takes the dimensions of the array `init`. A size may be 0: such a parameter is
-                saved and loaded as others are, and refused as an operand.
-            init: an initializer, an array, a number or a name such as `"glorot"`; Glorot's if None. After a `dim`
-                that is an int, a whole number of 2 or more has to be named, `init=3`: it may be meant as a dimension.
-            name: what its name is to begin with; a number if empty.
+            dim: an int or a tuple. None takes the dimensions of the array `init`. A size may be 0: such a parameter can
+                be saved and loaded, but it cannot be an operand.
+            init: an initializer, an array, a number or a name such as `"glorot"`; Glorot's by default. If `dim` is an
+                int, a whole number of 2 or more must be passed by keyword, `init=3`, as it could be meant as a size.
+            name: the start of its name; by default the name is a number.
             device: "CPU" or the device in use.
-            scale, mean, std: for the initializers `"uniform"`, `"saxe"` and `"normal"`.
+            scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
         if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
         check_device("add_parameters", device)
-        dims = checked_dims("add_parameters", dim, least=0)  # type: ignore[arg-type]  # of None it says what is wrong
+        dims = checked_dims("add_parameters", dim, least=0)  # type: ignore[arg-type]  # raises for None
         name = checked_name("parameter", name)
         initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
         values = self._initial(initializer, dims, lookup=False)
@@ -151,7 +151,7 @@ class ParameterCollection(Hinted):
         mean: Number = 0.0,
         std: Number = 1.0,
     ) -> LookupParameters:
-        """Add a table of dim[0] rows of dimensions dim[1:]; otherwise like `add_parameters`."""
+        """Add a table of dim[0] rows of dimensions dim[1:]. The arguments are as for `add_parameters`."""
         check_device("add_lookup_parameters", device)
         dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
@@ -170,19 +170,19 @@ class ParameterCollection(Hinted):
         return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
-        """A collection whose parameters are also this one's."""
+        """Return a new collection. Its parameters belong to this collection, too."""
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """`name` within this collection, with a number where it is taken; without a name, just a number."""
+        """Return a unique full name: `name`, with a number if it is taken; just a number if `name` is empty."""
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
 
     def _initial(self, initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Array:
-        """The initial values in stored order."""
+        """Return the initial values, flat and column-major; of a lookup table, row after row."""
         left = getattr(_loading, "floats", None)
         if left is not None:
             _loading.floats = left - math.prod(dims)
@@ -196,39 +196,39 @@ class ParameterCollection(Hinted):
             raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
     def _add(self, parameter: Kind) -> Kind:
-        at: ParameterCollection | None = self
-        while at is not None:
-            (at._lookups if parameter._lookup else at._parameters).append(parameter)  # type: ignore[arg-type]
-            at = at._parent
+        owner: ParameterCollection | None = self
+        while owner is not None:
+            (owner._lookups if parameter._lookup else owner._parameters).append(parameter)  # type: ignore[arg-type]
+            owner = owner._parent
         return parameter
 
-    # What there is
+    # Contents and settings
 
     def parameters_list(self) -> list[Parameters]:
-        """All parameters, those of subcollections included, in the order they were added."""
+        """Return all parameters, including those of subcollections, in the order they were added."""
         return list(self._parameters)
 
     def lookup_parameters_list(self) -> list[LookupParameters]:
-        """All lookup parameters, those of subcollections included, in the order they were added."""
+        """Return all lookup parameters, including those of subcollections, in the order they were added."""
         return list(self._lookups)
 
     def _everything(self) -> list[Trained]:
-        """All parameters, then all lookup parameters: their order in files."""
+        """Return all parameters, then all lookup parameters. This is their order in files."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
-        """How many numbers all parameters hold together."""
+        """Return the count of numbers in all parameters."""
         return sum(p._storage.values.floats for p in self._everything())
 
     def get_weight_decay(self) -> float:
-        """The part by which every update of a trainer of this collection shrinks all its parameters."""
+        """Return the weight decay: each update by a trainer multiplies the parameters by one minus this."""
         return self._weight_decay
 
     def set_weight_decay(self, lam: Number) -> None:
-        """Have every update of a trainer of this collection multiply the parameters it may change by 1 - lam.
+        """Set the weight decay: each update by a trainer of this collection multiplies the parameters by 1 - lam.
 
-        Parameters with `set_updated(False)` keep their values. Subcollections made before keep the weight decay they
-        had, which counts where they are trained by themselves.
+        Frozen parameters keep their values. Existing subcollections keep their own weight decay, which is used by
+        trainers of the subcollection.
 
         Args:
             lam: at least 0, less than 1.
@@ -241,9 +241,9 @@ class ParameterCollection(Hinted):
     set_weight_decay_lambda = set_weight_decay
 
     def set_updated(self, b: bool) -> None:
-        """Say of all parameters there are, those of subcollections included, whether trainers change them.
+        """Set whether trainers change the present parameters, including those of subcollections.
 
-        Masks of `SparseLSTMBuilder`, which are never trained, stay as they are.
+        The masks of `SparseLSTMBuilder` are never trained and not affected.
 
         >>> m = ParameterCollection()
         >>> W, E = m.add_parameters(2), m.add_lookup_parameters((3, 2))
@@ -266,16 +266,16 @@ class ParameterCollection(Hinted):
         append: bool = False,
         components: Iterable[Any] | None = None,
     ) -> None:
-        """Write all values, and gradients where there are some, to a file.
+        """Write all values, and all gradients that are not zero, to a file.
 
         Args:
-            fname: the file. It is replaced as a whole, once all has been written.
-            name: what this collection is called in the file; its own name if empty.
-            append: keep what the file holds, and add to it.
-            components: parameters, builders and the like to save instead; `load` gives them back.
+            fname: the file. It is replaced at once when everything has been written.
+            name: the name of this collection in the file; by default its own name.
+            append: keep the contents of the file and add to them.
+            components: parameters, builders and similar objects to save instead; `load` returns them.
 
         Raises:
-            OSError: the file cannot be written; it is as it was.
+            OSError: the file cannot be written. Its old contents remain.
         """
         if not isinstance(name, str):
             name, components = "", name
@@ -286,7 +286,7 @@ class ParameterCollection(Hinted):
             object_files.forget_components(fname)
 
     def write_to_textfile(self, fname: Path, key: str = "", append: bool = False) -> None:
-        """`save`, with DyNet's other name."""
+        """Do the same as `save`, under DyNet's other name."""
         model_files.save(self._tensors(key), fname, append)
 
     def save_all(self, fname: Path) -> None:
@@ -294,16 +294,16 @@ class ParameterCollection(Hinted):
         self.save(fname)
 
     def populate(self, fname: Path, key: str = "") -> None:
-        """Take all values and gradients from a file, which must hold the same parameters in the same order.
+        """Read all values and gradients from a file, which must have the same parameters in the same order.
 
-        What was saved with `set_updated(False)` is so again; what was not stays as it is here.
+        Parameters that were saved frozen become frozen. The others stay frozen or not, as they are.
 
         Args:
             fname: the file.
-            key: what this collection is called in the file; if empty, everything in the file is taken.
+            key: the name of this collection in the file; by default all parameters of the file are read.
 
         Raises:
-            FileFormatError: the file is damaged or does not fit; nothing has changed.
+            FileFormatError: the file is damaged or does not fit. Nothing has changed.
         """
         targets = self._everything()
         expected = [target._expected() for target in targets]
@@ -315,49 +315,49 @@ class ParameterCollection(Hinted):
     load_all = populate
 
     def load(self, fname: Path, *, allow: Allow = ()) -> list[Any]:
-        """Add what `save` wrote to a file, and return it as a list.
+        """Add the contents of a file that `save` wrote, and return them as a list.
 
-        That is the `components` which `save` was given; without any, all parameters and lookup parameters.
+        These are the `components` that were saved, or else all parameters and lookup parameters.
 
         Args:
-            allow: classes of your own that the components' specs may hold objects of, as in `dy.load`.
+            allow: your own classes whose objects the components' specs may contain, as in `dy.load`.
         """
         return object_files.load_components(fname, self, allow)
 
     @staticmethod
     def from_file(fname: Path) -> ParameterCollection:
-        """A collection of all parameters in a file."""
+        """Return a new collection with all parameters of a file."""
         collection = ParameterCollection()
         for tensor in model_files.load_all(fname):
             collection._add_loaded(tensor)
         return collection
 
     def load_param(self, fname: Path, key: str) -> Parameters:
-        """Add the parameter that is called `key` in a file. That remains its name.
+        """Add the parameter named `key` in a file. It keeps this name.
 
         Raises:
-            FileFormatError: the file is damaged or holds no such parameter; nothing has been added.
+            FileFormatError: the file is damaged or has no such parameter. Nothing has been added.
         """
         return self._add_loaded(model_files.load_one(fname, False, key))
 
     def load_lookup_param(self, fname: Path, key: str) -> LookupParameters:
-        """Add the lookup parameter that is called `key` in a file. That remains its name.
+        """Add the lookup parameter named `key` in a file. It keeps this name.
 
         Raises:
-            FileFormatError: the file is damaged or holds no such lookup parameter; nothing has been added.
+            FileFormatError: the file is damaged or has no such lookup parameter. Nothing has been added.
         """
         return self._add_loaded(model_files.load_one(fname, True, key))
 
-    def _tensors(self, key: str = "") -> list[Tensor]:
-        """What files hold of this collection, under its own name or `key`."""
+    def _tensors(self, key: str = "") -> list[StoredTensor]:
+        """Return the parameters as files store them, under the collection's own name or `key`."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key if not key or key.endswith("/") else key + "/"
         cut = len(self._name)
         return [p._tensor(prefix + p._name[cut:] if prefix else "") for p in self._everything()]
 
-    def _add_loaded(self, tensor: Tensor) -> Any:
-        self._unique(self._names, "")  # DyNet counts it as one more without a name
+    def _add_loaded(self, tensor: StoredTensor) -> Any:
+        self._unique(self._names, "")  # DyNet counts a loaded parameter as one without a name
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)
@@ -367,7 +367,7 @@ class ParameterCollection(Hinted):
 
     @contextmanager
     def _all_or_nothing(self, floats: int) -> Iterator[None]:
-        """A block that adds at most so many floats, and none if there is an error."""
+        """Allow the `with` block to add up to `floats` numbers. If it raises, remove what it has added."""
         before = self._state()
         _loading.floats = floats
         try:
@@ -379,17 +379,17 @@ class ParameterCollection(Hinted):
             _loading.floats = None
 
     def _state(self) -> list[tuple[Any, ...]]:
-        state, at = [], self
-        while at is not None:
-            counts = dict(at._names), dict(at._collection_names)
-            state.append((at, len(at._parameters), len(at._lookups), *counts))
-            at = at._parent
+        state, owner = [], self
+        while owner is not None:
+            counts = dict(owner._names), dict(owner._collection_names)
+            state.append((owner, len(owner._parameters), len(owner._lookups), *counts))
+            owner = owner._parent
         return state
 
     def _return_to(self, state: list[tuple[Any, ...]]) -> None:
-        for at, parameters, lookups, names, collection_names in state:
-            del at._parameters[parameters:], at._lookups[lookups:]
-            at._names, at._collection_names = names, collection_names
+        for owner, parameters, lookups, names, collection_names in state:
+            del owner._parameters[parameters:], owner._lookups[lookups:]
+            owner._names, owner._collection_names = names, collection_names
 
 
 give_hints(ParameterCollection, OTHER_NAMES)

@@ -12,10 +12,10 @@ from .storage import Storage
 
 
 class Parameters(Trained):
-    """A tensor that training changes. It is an expression of every graph, and can be an operand itself.
+    """A tensor that is trained. It is an expression, and can be an operand in every graph.
 
-    Made by `ParameterCollection.add_parameters`. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) give
-    the memory itself, not a copy: it changes as the parameter does. On a GPU DLPack does; numpy gets a copy.
+    `ParameterCollection.add_parameters` makes it. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) return the
+    parameter's memory, not a copy, so the array changes with the parameter. On a GPU, numpy gets a copy.
 
     Args:
         dims: the dimensions.
@@ -31,15 +31,15 @@ class Parameters(Trained):
 
     @property
     def shape(self) -> Shape:
-        """The dimensions; `shape()` is the same."""
+        """The dimensions; `shape()` returns the same."""
         return Shape(self.type.dims)
 
     def as_array(self) -> Array:
-        """A copy of the values, of shape dim: changing it leaves the parameter as it is, `set_value` changes that."""
+        """Return a copy of the values, of shape `dim`. Use `set_value` to change the parameter."""
         return self.npvalue()
 
     def grad_as_array(self) -> Array:
-        """A copy of the gradient, of shape dim."""
+        """Return a copy of the gradient, of shape `dim`."""
         return self.gradient()
 
     def set_value(self, arr: Numbers) -> None:
@@ -49,7 +49,7 @@ class Parameters(Trained):
     load_array = set_value
 
     def get_index(self) -> int:
-        """The place among the collection's parameters."""
+        """Return the index of this parameter in `parameters_list()` of its collection."""
         return self.collection.parameters_list().index(self) if self.collection else 0
 
     def _view(self) -> Array:

@@ -13,7 +13,7 @@ from ..checks import checked_array, checked_flag, checked_indices, real_array, w
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
-from ..graph import current, draft
+from ..graph import current, pinned
 from ..record import graph_of
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
@@ -24,14 +24,14 @@ from .storage import Storage
 
 @functools.cache
 def _row_signature(table: Dim) -> Signature:
-    """A row of the table that has this Dim."""
+    """Return the signature of one row of a table."""
     row = Dim.of(table.dims[:-1])
     return alias(row, name="lookup", scale=row.size)
 
 
 @functools.cache
 def _batch_signature(table: Dim, count: int) -> Signature:
-    """So many rows of the table that has this Dim, as batch elements."""
+    """Return the signature of `count` rows of a table, one for each batch element."""
     row = Dim.of(table.dims[:-1])
     return Signature(
         Dim.of(row.dims, count),
@@ -46,12 +46,14 @@ def _batch_signature(table: Dim, count: int) -> Signature:
 
 
 class LookupParameters(Trained):
-    """A table of vectors or tensors, one a row, of which a graph uses a few; `E[i]` is row i, an expression.
+    """A table of rows, which are vectors or tensors. `E[i]` is row i as an expression.
 
-    Made by `ParameterCollection.add_lookup_parameters`. The table itself is an expression too, of dimensions
-    (*dims of a row, rows), as `dim()`, `npvalue()` and `T` have it; where it is used as such, all rows have a gradient.
-    `shape` is (rows, *dims), as `as_array()` has it, and so have `numpy.asarray(E)` and DLPack, which give the memory
-    itself, not a copy.
+    `ParameterCollection.add_lookup_parameters` makes it. Only the rows that a graph uses get gradients. The whole
+    table is an expression, too, of dimensions (*dims of a row, rows), as `dim()`, `npvalue()` and `T` show. If it is
+    an operand, all rows get gradients.
+
+    `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which return the
+    table's memory, not a copy.
 
     Args:
         dims: the dimensions of a row, then the number of rows.
@@ -71,33 +73,37 @@ class LookupParameters(Trained):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        if values.size:  # where there is none, looking up a row finds out
+        if values.size:  # not set for an empty table: looking up a row then raises ShapeError first
             self._operand = -1 - self._storage.row
-        # `lookup` takes this as the operand; whoever wants the whole table asks for `at`
+        # `lookup` reads `_operand`. Ops on the whole table read the property `at`, which has side effects.
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
     @property
-    def at(self) -> int:  # type: ignore[override]  # asked for where the whole table becomes an operand
-        """The operand that means the whole table. Its use is noted in the current graph."""
+    def at(self) -> int:  # type: ignore[override]
+        """The number of the whole table as an operand. Reading it tells the engine of the current graph."""
         storage = self._storage
         row = storage.whole_row(self._updated)
-        current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # a table with rows notes them
+        current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
         return -1 - row
 
     def __len__(self) -> int:
         return self.rows
 
     def lookup(self, index: Index, update: bool = True) -> Expression:
-        """Row `index` as an expression; nothing is copied."""
+        """Return row `index` as an expression. Nothing is copied."""
         if not self._is_trained_by("lookup", update):
             return _fixed_row(self._fixed(), index)
         return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
 
-    _looked_up = lookup  # itself, which is recorded by compiled code below
+    _looked_up = lookup  # the Python function; compiled code replaces `lookup` below
 
     def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
-        """Row `index` of this table, which an operand stands for. The functions record the next one."""
-        graph = draft()
+        """Record row `index` of this table, and teach the recording functions this shape.
+
+        Args:
+            operand: the table itself, or its constant.
+        """
+        graph = pinned()
         if not 0 <= index < self.rows:
             raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
         signature = _row_signature(self.type)
@@ -106,10 +112,10 @@ class LookupParameters(Trained):
         return graph.append(signature, (self._operand if operand is self else operand.at, index))
 
     def batch(self, i: Iterable[Index], update: bool = True) -> Expression:
-        """Several rows as one expression with a batch element each.
+        """Return several rows as one expression, one batch element for each row.
 
         Args:
-            i: the rows.
+            i: the numbers of the rows.
         """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
@@ -118,26 +124,26 @@ class LookupParameters(Trained):
     _looked_up_batch = batch
 
     def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Some rows of this table, which an operand stands for. The functions record the next ones."""
+        """Record rows of this table, and teach the recording functions this shape. `operand` is as in `_row`."""
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
-        return draft().append(signature, [self._operand if operand is self else operand.at, *indices])
+        return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
     def _is_trained_by(self, name: str, update: bool) -> bool:
-        """What a flag says that a user gave to `lookup`. A table of size 0 is refused."""
+        """Return the user's `update` flag, checked. Raise ShapeError if the table has size 0."""
         if not self.type.total:
             graph_of(name, (self,))
         return update is True or checked_flag(name, "update", update)
 
     @property
     def shape(self) -> Shape:
-        """The number of rows, then the dimensions of a row; `shape()` is the same."""
+        """The number of rows, then the dimensions of a row; `shape()` returns the same."""
         return Shape((self.rows, *self._row_dim.dims))
 
     @property
     def _dense_gradient(self) -> bool:
-        """Whether any row may have a gradient: the next update then changes the whole table."""
+        """Whether every row may have a gradient. The next update then changes the whole table."""
         return bool(self._storage.touched[-1])
 
     @_dense_gradient.setter
@@ -150,32 +156,32 @@ class LookupParameters(Trained):
         return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
     def _one(self, name: str, stored: Array, row: Index) -> Array:
-        """One row as a view, to be read or replaced."""
+        """Return a view of one row."""
         return self._table(stored)[checked_indices(name, [row], self.rows, self._name)[0]]
 
     def as_array(self) -> Array:
-        """A copy of all rows, of shape (rows, *dims); `init_row` and `set_value` change the table."""
+        """Return a copy of all rows, of shape (rows, *dims). Use `init_row` or `set_value` to change the table."""
         return self._table(self._storage.values.array).copy()
 
     def grad_as_array(self) -> Array:
-        """A copy of the gradient, of shape (rows, *dims)."""
+        """Return a copy of the gradient, of shape (rows, *dims)."""
         return self._table(self._storage.gradient.array).copy()
 
     def row_as_array(self, row: Index) -> Array:
-        """A copy of one row."""
+        """Return a copy of one row."""
         return self._one("row_as_array", self._storage.values.array, row).copy()
 
     def rows_as_array(self, rows: Iterable[Index]) -> Array:
-        """A copy of some rows, one above the other."""
+        """Return a copy of some rows, of shape (number of rows, *dims)."""
         indices = checked_indices("rows_as_array", rows, self.rows, self._name)
         return self._table(self._storage.values.array)[indices]
 
     def row_grad_as_array(self, row: Index) -> Array:
-        """A copy of the gradient of one row."""
+        """Return a copy of the gradient of one row."""
         return self._one("row_grad_as_array", self._storage.gradient.array, row).copy()
 
     def rows_grad_as_array(self, rows: Iterable[Index]) -> Array:
-        """A copy of the gradients of some rows, one above the other."""
+        """Return a copy of the gradients of some rows, of shape (number of rows, *dims)."""
         indices = checked_indices("rows_grad_as_array", rows, self.rows, self._name)
         return self._table(self._storage.gradient.array)[indices]
 
@@ -183,8 +189,8 @@ class LookupParameters(Trained):
         """Replace one row.
 
         Args:
-            i: which.
-            row: an array of its dimensions, or all its values in a list, column by column.
+            i: the number of the row.
+            row: an array of the row's dimensions, or a flat list of its values, column by column.
         """
         place = checked_indices("init_row", [i], self.rows, self._name)[0]
         values, dims = real_array("init_row", row), self._row_dim.dims
@@ -212,7 +218,7 @@ class LookupParameters(Trained):
     load_array = init_from_array
 
     def get_index(self) -> int:
-        """The place among the collection's lookup parameters."""
+        """Return the index of this table in `lookup_parameters_list()` of its collection."""
         return self.collection.lookup_parameters_list().index(self) if self.collection else 0
 
     def _view(self) -> Array:
@@ -221,23 +227,23 @@ class LookupParameters(Trained):
 
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
-"""The functions that look up one row, and several: those that call these methods add themselves."""
+"""The recording functions for one row and for several. Ops that call `lookup` or `batch` append their own."""
 
 
-def _unusual_row(table: Constant, index: Index) -> Expression:
+def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
     source: Any = table._source
     return source._row(table, whole("lookup", "an index", index), FIXED_ROW_FUNCTIONS)
 
 
-def _unusual_batch(table: Constant, i: Iterable[Index]) -> Expression:
+def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
     source: Any = table._source
     indices = checked_indices("lookup_batch", i, source.rows, source._name)
     return source._rows(table, indices, FIXED_BATCH_FUNCTIONS)
 
 
-FIXED_ROW_FUNCTIONS = [function("index", _unusual_row)]
-FIXED_BATCH_FUNCTIONS = [function("indices", _unusual_batch)]
+FIXED_ROW_FUNCTIONS = [function("index", _fixed_row_slowly)]
+FIXED_BATCH_FUNCTIONS = [function("indices", _fixed_batch_slowly)]
 (_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
-"""The same of tables that are not to be trained, which constants stand for."""
+"""The same for tables used with update=False, whose operand is a `Constant`."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

@@ -1,4 +1,4 @@
-"""What methods of collections are called elsewhere, for the errors of names that do not exist here."""
+"""Names of collection methods in other libraries, for the error message of an unknown attribute."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ OTHER_NAMES = {
     **dict.fromkeys(("forward", "predict"), "functions of expressions: a collection has parameters only"),
     **dict.fromkeys(("fit", "compile"), "a loop: loss.backward(), then trainer.update()"),
 }
-"""What to write instead, by these names."""
+"""What to write instead, by the other library's name."""

@@ -1,4 +1,4 @@
-"""The memory of a parameter, and what the planner knows of it."""
+"""The memory of a parameter, and its rows in the planner's table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..parameter_rows import PARAMETER_ROWS
 
 
 class Identity:
-    """The rows and Dims by which graphs know a parameter."""
+    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter."""
 
     __slots__ = ("dims", "rows")
 
@@ -22,34 +22,34 @@ class Identity:
         self.dims: list[Dim] = dims or []
 
     def row(self, **facts) -> int:
-        """A row for the planner."""
+        """Add a row to PARAMETER_ROWS, with these columns, and return its number."""
         row = PARAMETER_ROWS.add(**facts)
         self.rows.append(row)
         return row
 
     def dim(self, dim: Dim) -> Dim:
-        """A Dim of the parameter's own."""
+        """Return a Dim equal to `dim` that only this parameter has."""
         own = dim.own()
         self.dims.append(own)
         return own
 
 
 class Retired(Identity):
-    """That of a parameter that is gone. It serves another one when this object is gone too."""
+    """The identity of a deleted parameter. When this object is deleted, other parameters may use the rows and Dims."""
 
     __slots__ = ()
 
-    # Finalizers hold what they use: when Python ends, modules may be empty before they run.
+    # The defaults keep references: at the end of Python, modules may be cleared before finalizers run.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)
 
 
 class Storage:
-    """The numbers of a parameter and of its gradient, and the rows by which the planner knows them.
+    """The values and the gradient of a parameter, and its rows in the planner's table.
 
-    A lookup table of `rows` rows notes in `touched` which have a gradient (PARAMETER_TOUCHED in layout). What has no
-    numbers is no table for the planner, and needs no gradient, so that trainers pass it by.
+    For a lookup table of `rows` rows, `touched` lists the rows that have a gradient (PARAMETER_TOUCHED in `layout`).
+    An empty parameter has no `touched` and needs no gradient, so trainers skip it.
     """
 
     __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
@@ -78,13 +78,16 @@ class Storage:
         self._whole: int | None = None
 
     def _lost(self) -> int:
-        """Where gradients go that nobody wants: what runs together computes them all, if any of them is wanted."""
+        """Return the address of scratch memory for an unwanted gradient.
+
+        A batch of nodes computes the gradients of all operands if any of them is wanted.
+        """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
         return self._scratch.address
 
     def fixed_row(self) -> int:
-        """The row for taking part without being trained."""
+        """Return the row in PARAMETER_ROWS for use with update=False."""
         if self._fixed is None:
             self._fixed = self.identity.row(
                 value=self.values.address, gradient=self._lost(), needs=False, name=self.name
@@ -92,7 +95,7 @@ class Storage:
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """The row by which a lookup table takes part as one tensor: its rows are not noted one by one."""
+        """Return the row in PARAMETER_ROWS for a whole lookup table as one tensor, without `touched`."""
         if self._whole is None:
             self._whole = self.identity.row(
                 value=self.values.address, gradient=self._gradient_at(needs), needs=needs, name=self.name
@@ -100,26 +103,26 @@ class Storage:
         return self._whole
 
     def trained_rows(self) -> list[int]:
-        """The rows by which graphs train this; none if it is not trained."""
+        """Return the rows in PARAMETER_ROWS that get a gradient; none if the parameter is frozen."""
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
     def _gradient_at(self, needs: bool) -> int:
         return self.gradient.address if needs else self._lost()
 
     def set_needs(self, needs: bool) -> None:
-        """Say whether the gradient is wanted."""
+        """Set whether the gradient is wanted."""
         for row in (self.row, self._whole):
             if row is not None:
                 wanted = needs and self.values.floats > 0
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
 
     def gradient_or_none(self) -> Array | None:
-        """The gradient, or None if all of it is zero."""
+        """Return the gradient, or None if it is zero."""
         gradient = self.gradient.array
         return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: Array | None) -> None:
-        """Replace the gradient; None is zero."""
+        """Replace the gradient. None means zero."""
         self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:
             return
@@ -131,8 +134,8 @@ class Storage:
             self.touched[1 + self.rows + touched] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
-        # Not all of it is there if memory ran out in __init__. `Retired` is made only now: the collector of garbage
-        # finalizes all that it finds together, whatever a finalizer keeps.
+        # Attributes are missing if memory ran out in __init__. `Retired` is made only here: the garbage collector
+        # finalizes all objects of a cycle together, so an earlier one would be finalized with this object.
         held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])

@@ -1,4 +1,4 @@
-"""What parameters, and those that hold some, say of themselves: one line each, and a table of a collection."""
+"""Summaries of parameters: one line for `repr`, and a table of a collection as text or HTML."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .base import Trained
 BYTES = 4  # of a number
 HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
 RIGHT = (3, 5)  # the columns of numbers
-SHOWN = 60  # of more parameters, so many stand in the table: the first half and the last
+SHOWN = 60  # the most parameters in a table; of more, the first and the last 30
 
 
 def holdings(parameters: Iterable[Trained]) -> str:
-    """What parameters there are, for a line."""
+    """Return the counts of parameters and numbers, as text for one line."""
     everything = list(parameters)
     tables = sum(p._lookup for p in everything)
     frozen = sum(not p.is_updated() for p in everything)
@@ -33,7 +33,7 @@ def _numbers(parameters: Iterable[Trained]) -> int:
 
 
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
-    """The table: a head, a row for each parameter, the totals."""
+    """Return the cells of the table: the head, a row for each parameter, the totals."""
     hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
     rows = [
         (
@@ -56,13 +56,16 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
 
 
 def table(parameters: Sequence[Trained]) -> str:
-    """Parameters, a line each, and one of totals."""
+    """Return the table as text: a line for each parameter, and the totals."""
     rows = _rows(parameters)
     kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
     widths = {place: max(len(row[place]) for row in rows) for place in kept}
 
     def line(row: Sequence[str]) -> str:
-        cells = [row[at].rjust(widths[at]) if at in RIGHT else row[at].ljust(widths[at]) for at in kept]
+        cells = [
+            row[column].rjust(widths[column]) if column in RIGHT else row[column].ljust(widths[column])
+            for column in kept
+        ]
         return "  ".join(cells).rstrip()
 
     lines = [line(row) for row in rows]
@@ -71,10 +74,10 @@ def table(parameters: Sequence[Trained]) -> str:
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """The same table for a notebook."""
+    """Return the table as HTML for a notebook."""
 
     def line(row: Sequence[str], cell: str) -> str:
-        aligned = ["right" if at in RIGHT else "left" for at in range(len(row))]
+        aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]
         cells = [f'<{cell} style="text-align: {side}">{html.escape(x)}</{cell}>' for x, side in zip(row, aligned)]
         return f"<tr>{''.join(cells)}</tr>"
 

@@ -1,21 +1,23 @@
-"""Recording: how a node gets into a thread's graph, and what an expression is.
+"""The recorder: makes the type of expressions, and appends nodes to a thread's graph.
 
-There are two recorders behind one interface: `compiled`, whose functions are machine code made by TVM, and `plain`, in
-Python. `DYNET_RECORDER=python` asks for the plain one, which also serves where this Python is not stored as the
-compiled one has to know. Both have:
+There are two recorders with one interface: `compiled`, machine code made by TVM, and `plain`, in Python. The plain one
+is used if `DYNET_RECORDER=python` is set, or if this Python's objects do not have the memory layout that the compiled
+one relies on. Both have:
 
-- `expression_type(operations)`: makes `Expression`, whose methods are those of a class; attributes `at`, `version` and
-  `type` (its Dim). The version of a parameter is ANY_GRAPH.
-- `Records`: what one thread has recorded; `adopt` makes it that of the thread that calls.
-- `commit(dim, nodes, head, operands, version)` adds a record to it, `sequence` one of a list of nodes, `take` input
-  values, `take_keyed` those of a random node; `handle(at, dim)` gives an expression of a node.
-- `noise`, `set_noise` and `draw`: where the keys of random nodes come from.
-- `function(kind, slow)`: a function that records quickly what it knows, and calls `slow` for the rest, which says what
-  there is to know by `enter`.
-- `with_templates(op, learn)`: has an op recorded as it was before, where its arguments have the same `key`.
-- `operator`, `negative`, `subscript`: what the operators of `Expression` do.
-- `become(x, at, dim)` makes an object a parameter.
-- `next_generation`: graphs ask Python for what passes need before the next one; `note_pass`: there has been a pass.
+- `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
+  attributes `at`, `version` and `type` (its Dim). The version of a parameter is ANY_GRAPH.
+- `Records`: the records of one thread; `Records.adopt` makes them those of the calling thread.
+- `commit(dim, nodes, head, operands, version)`: append a record; `sequence`: append a record of a list of nodes.
+- `take`: append input values; `take_keyed`: append the input values of a random node, with a key.
+- `handle(at, dim)`: return an expression for a node.
+- `noise`, `set_noise` and `draw`: the source of the keys of random nodes.
+- `function(kind, slow)`: return a recording function. It records quickly for the keys in its table, and calls `slow`
+  for others; `slow` adds keys with the method `enter`.
+- `with_templates(op, learn)`: return a function that records `op` from a template if its arguments have a known `key`.
+- `operator`, `negative`, `subscript`: set the operators of `Expression`.
+- `become(x, at, dim)`: make an object a parameter.
+- `next_generation`: tell graphs that signatures or parameters change, so the next pass goes through Python.
+- `note_pass`: count a backward pass.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """The module that records, and which it is and why."""
+    """Return the recorder module, and a description of the choice with its reason."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
@@ -43,7 +45,7 @@ def _choose():
             from . import compiled
 
             return compiled, "compiled"
-        except (CacheError, OSError) as error:  # no place for machine code, or none could be made
+        except (CacheError, OSError) as error:  # machine code could not be made or stored
             lines = str(error).strip().splitlines()
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
     if WANTED == "compiled":
@@ -69,10 +71,10 @@ if TYPE_CHECKING:
 else:
     Records = _recorder.Records
 
-FUNCTION_TYPE: type = type(_recorder.commit)  # of all recording functions
+FUNCTION_TYPE: type = type(_recorder.commit)  # the type of all recording functions
 become = _recorder.become
 commit = _recorder.commit
-describe: _Describe = _recorder.describe  # checkers see the documented function
+describe: _Describe = _recorder.describe  # annotated so that type checkers see the documented function
 draw = _recorder.draw
 expression_type = _recorder.expression_type
 function = _recorder.function

@@ -1,4 +1,4 @@
-"""The recorder made of machine code: an extension type of CPython, and functions that it calls as C functions."""
+"""The compiled recorder: an extension type of CPython, and machine code that CPython calls like C functions."""
 
 from .functions import FunctionType, describe, function, negative, operator, subscript, with_templates
 from .records import (

@@ -1,4 +1,4 @@
-"""What the compiled recorder relies on of this Python: compared with known objects, by their memory."""
+"""Check that objects of this Python have the memory layout that the compiled recorder relies on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dynet_kernels.recorder import words
 
 
 def problem() -> str:
-    """Why the compiled recorder cannot work with this Python; empty if it can."""
+    """Return why the compiled recorder cannot work with this Python; "" if it can."""
     if sys.implementation.name != "cpython":
         return f"this is {sys.implementation.name}, not CPython"
     if sys.maxsize < 1 << 32 or ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little":
@@ -24,7 +24,7 @@ def problem() -> str:
 
 
 def word(address: int, place: int = 0) -> int:
-    """A word of memory."""
+    """Return the 64-bit word number `place` at an address."""
     return ctypes.c_int64.from_address(address + 8 * place).value
 
 
@@ -33,7 +33,7 @@ class _Probe:
 
 
 def _comparisons():
-    """What is compared, by name."""
+    """Yield the name of each assumption, and whether it holds for known objects."""
     probe = _Probe()
     known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
     yield "types", all(word(id(x), words.OBJECT.index("type")) == id(type(x)) for x in known)
@@ -50,5 +50,5 @@ def _comparisons():
     yield "tuples", same and [word(id(listed), len(words.TUPLE) + k) for k in range(5)] == [id(x) for x in items]
     start, stop, step = items[:3]
     part = slice(start, stop, step)
-    found = [word(id(part), words.SLICE.index(name)) for name in ("start", "stop", "step")]
-    yield "slices", found == [id(start), id(stop), id(step)]
+    ends = [word(id(part), words.SLICE.index(name)) for name in ("start", "stop", "step")]
+    yield "slices", ends == [id(start), id(stop), id(step)]

@@ -1,4 +1,4 @@
-"""Recording functions: what they know, and what Python does for them."""
+"""Recording functions: their type, their tables, and the Python functions behind them."""
 
 from __future__ import annotations
 
@@ -45,10 +45,11 @@ KEYS = {
     "array": ARRAY_KEY,
     "template": TEMPLATE_KEY,
 }
-"""How many words the key of a function's table has; of kinds that are not named, one."""
-_documented: dict[int, Callable] = {}  # by the address of a function: the Python function that it stands for
-_entered: dict[int, dict] = {}  # what has been entered
-_sizes: dict[int, int] = {}  # words of the key of its table
+"""The number of words of a key, by the kind of the function. Other kinds have one."""
+# These dicts are keyed by the address of a recording function.
+_documented: dict[int, Callable] = {}  # the Python function that it replaces
+_entered: dict[int, dict] = {}  # the rows of its table
+_sizes: dict[int, int] = {}  # the number of words of its keys
 
 
 def _word(function: Any, name: str) -> c_int64:
@@ -56,7 +57,7 @@ def _word(function: Any, name: str) -> c_int64:
 
 
 def function(kind: str, slow: Callable) -> Any:
-    """A function that records what it knows, and calls `slow` for the rest."""
+    """Return a recording function of a kind. It calls `slow` for operands whose key is not in its table."""
     made = immortal(api.PyType_GenericAlloc(FunctionType, 0))
     key = KEYS.get(kind, 1)
     table = api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
@@ -73,10 +74,17 @@ def function(kind: str, slow: Callable) -> Any:
     return made
 
 
-def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Remember what is recorded for operands of these Dims: the signature's place and the node's Dim."""
-    known, facts = _entered[id(self)], (signature, result, limit)
-    if known.get(key) == facts:
+def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
+    """Add a row to the table of a recording function; its method `enter`.
+
+    Args:
+        key: the Dims or ints that the row is for.
+        signature: the index of the signature in TABLE.
+        result: the Dim of the node.
+        limit: a number for the compiled function, depending on its kind.
+    """
+    rows, row_facts = _entered[id(self)], (signature, result, limit)
+    if rows.get(key) == row_facts:
         return
     numbers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
     size = _sizes[id(self)]
@@ -90,24 +98,23 @@ def enter_row(self, key: Sequence, signature: int, result, limit: int = 0) -> No
         numbers += [0] * (size - len(numbers))
     row = (c_int64 * (size + len(ROW)))(*numbers, signature, id(immortal_dim(result)), limit)
     _enter(id(self), ctypes.addressof(row))
-    known[key] = facts
+    rows[key] = row_facts
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None, learner: Learner | None = None) -> Any:
-    """Give a recording function the name, the documentation and the signature of another one, and its keywords.
-
-    What it does not know goes to `around`, if there is one, with the function that it went to before.
+    """Give a recording function the name, docstring, signature and keyword arguments of a documented function.
 
     Args:
-        learner: looks at calls that it does not know.
+        around: called for unknown keys instead of the slow function, which is its first argument.
+        learner: observes calls with unknown keys.
     """
-    unusual = _documented[id(record)]
-    if isinstance(unusual, FunctionType):  # which takes what the first one does not know
-        slow = describe(unusual, documented, around)
+    fallback = _documented[id(record)]
+    if isinstance(fallback, FunctionType):  # a chain: the second recording function takes the unknown keys
+        slow = describe(fallback, documented, around)
     else:
         if around:
-            unusual = functools.update_wrapper(functools.partial(around, unusual), documented)
-        slow = with_keywords(documented, unusual, record, learner)
+            fallback = functools.update_wrapper(functools.partial(around, fallback), documented)
+        slow = with_keywords(documented, fallback, record, learner)
     _documented[id(record)] = immortal(documented)
     _take_names(record, documented)
     _word(record, "parameters").value = id(immortal(tuple(map(sys.intern, inspect.signature(documented).parameters))))
@@ -116,12 +123,12 @@ def describe(record: Any, documented: Callable, around: Callable | None = None, 
 
 
 def with_templates(op: Callable, learn: Callable) -> Any:
-    """Have an op recorded from templates where else Python would record it.
+    """Return a function that records an op from templates, and calls Python if there is none.
 
     Args:
-        op: a recording function, which then leaves to them what it does not know, or another one.
-        learn: called with a function enter(key, template, Dim of the last node): gives what looks at calls for which
-            there is no template.
+        op: a Python function; or a recording function, which then uses templates for unknown keys.
+        learn: returns the `Learner` that observes calls without a template. Its argument is the function
+            enter(key, template, Dim of the last node), which adds a template.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):
@@ -130,10 +137,10 @@ def with_templates(op: Callable, learn: Callable) -> Any:
 
     def enter(key: bytes, template: Sequence[int], result: Any) -> None:
         integers = immortal(np.array(template, np.int64))
-        enter_row(record, struct.unpack(f"={TEMPLATE_KEY}q", key), integers.ctypes.data, result)
+        remember(record, struct.unpack(f"={TEMPLATE_KEY}q", key), integers.ctypes.data, result)
 
-    unusual = getattr(slow, "record", slow)  # without its keywords: those of `record` do
-    record = describe(function("template", unusual), documented, learner=learn(enter))
+    by_position = getattr(slow, "record", slow)  # without the wrapper for keywords, which `record` has itself
+    record = describe(function("template", by_position), documented, learner=learn(enter))
     if last is None:
         return record
     _word(last, "slow").value = id(record)
@@ -158,30 +165,34 @@ for _name, _attribute in {
     "__wrapped__": property(lambda self: _documented[id(self)]),
     "__reduce__": lambda self: self.__qualname__,
     "__repr__": lambda self: f"<function {self.__qualname__}>",
-    "enter": enter_row,
+    "enter": remember,
 }.items():
     setattr(FunctionType, _name, _attribute)
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
-    """What an operator does: `pair` of two expressions, `right` and `left` of an expression and a number.
+    """Set an operator of `Expression`.
 
-    The rest is `slow(x, other)`, or `reflected(x, other)` where the expression is on the right.
+    Args:
+        pair: the recording function for two expressions.
+        right, left: those for an expression with a number to its right, or to its left.
+        slow: called as `slow(x, other)` for everything else.
+        reflected: called as `reflected(x, other)` instead of `slow` if the expression is on the right.
     """
     expression: Any = ctypes.cast(SHARED["expression"], py_object).value
 
-    def unusual(a, b):
+    def call_slowly(a, b):
         return slow(a, b) if isinstance(a, expression) else reflected(b, a)
 
-    for what, known in (("pair", pair), ("right", right), ("left", left), ("slow", immortal(unusual))):
-        SHARED[f"{name}_{what}"] = id(known)
+    for role, called in (("pair", pair), ("right", right), ("left", left), ("slow", immortal(call_slowly))):
+        SHARED[f"{name}_{role}"] = id(called)
 
 
 def negative(record: Any) -> None:
-    """What `-x` does."""
+    """Set the function that computes `-x`."""
     SHARED["negative"] = id(record)
 
 
 def subscript(item: Any, stretch: Any, slow: Callable) -> None:
-    """What `x[key]` does: `item` for an int, `stretch` for a slice of two ints, `slow` for the rest."""
+    """Set the functions for `x[key]`: `item` for an int, `stretch` for a slice of two ints, `slow` for other keys."""
     SHARED["item"], SHARED["stretch"], SHARED["subscript"] = id(item), id(stretch), id(immortal(slow))

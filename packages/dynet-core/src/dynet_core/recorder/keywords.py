@@ -1,4 +1,4 @@
-"""Keyword arguments for functions that take theirs by place."""
+"""Keyword arguments for functions that take positional arguments only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Learner(Protocol):
-    """Looks at what calls of a function record: `begin` before each, and `end` after it, unless that was None."""
+    """Observes what calls record. `begin` runs before a call; `end` runs after it, unless `begin` returned None."""
 
     def begin(self, arguments: Sequence) -> Any: ...
 
@@ -18,14 +18,13 @@ class Learner(Protocol):
 def with_keywords(
     documented: Callable, record: Callable, in_order: Callable | None = None, learner: Learner | None = None
 ) -> Callable:
-    """A function with the parameters of one that is documented, which calls another by place.
+    """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
-    It does all that stands between a user's call and an op in one call of Python, for the sake of tracebacks.
+    It does all its work in one Python frame, which keeps the user's tracebacks short.
 
     Args:
-        in_order: what is called where arguments by keyword have been put in another order, in which it may know them;
-            `record` if None.
-        learner: looks at calls by place.
+        in_order: called instead of `record` if keyword arguments were out of order; it may record them quickly now.
+        learner: observes calls of `record`.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
@@ -37,19 +36,19 @@ def with_keywords(
 
     def by_place(*arguments, **named) -> Any:
         if named:
-            given, found = list(arguments), 0
+            ordered, used = list(arguments), 0
             for parameter in names[len(arguments) :]:
-                if found == len(named):
+                if used == len(named):
                     break
                 if parameter in named:
-                    given.append(named[parameter])
-                    found += 1
+                    ordered.append(named[parameter])
+                    used += 1
                 else:
-                    given.append(defaults[parameter])
-            if found == len(named) and len(given) >= least and all(x is not inspect.Parameter.empty for x in given):
-                if in_order and tuple(named) != names[len(arguments) : len(given)]:
-                    return in_order(*given)
-                arguments, named = given, {}
+                    ordered.append(defaults[parameter])
+            if used == len(named) and len(ordered) >= least and all(x is not inspect.Parameter.empty for x in ordered):
+                if in_order and tuple(named) != names[len(arguments) : len(ordered)]:
+                    return in_order(*ordered)
+                arguments, named = ordered, {}
         if named or not least <= len(arguments) <= most:
             try:
                 signature.bind(*arguments, **named)

@@ -1,4 +1,4 @@
-"""The recorder in Python: short and simple. It knows no quick ways."""
+"""The recorder in Python: short and simple, without fast paths. See `compiled` for what the methods do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _thread = threading.local()
 
 
 def expression_type(operations: type) -> type:
-    """The class of expressions."""
+    """Make the class of expressions."""
 
     class Expression(operations):
         __slots__ = ("_at", "_type", "_version")
@@ -52,11 +52,11 @@ def become(x, at: int, dim) -> None:
 
 
 def know_parameters(parameters: type, constant: type, lookup: type) -> None:
-    """Say which types parameters have."""
+    """Do nothing: only compiled code needs these types."""
 
 
 class Records:
-    """What a thread has recorded."""
+    """The records of a thread."""
 
     __slots__ = ("_entries", "_flat", "_floats", "computed", "differentiated", "key_places", "version")
 
@@ -64,22 +64,22 @@ class Records:
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Be what the thread that calls records in."""
+        """Make these the records of the calling thread."""
         _thread.records = self
 
     def renew(self) -> None:
-        """Forget what has been recorded, under another version."""
+        """Remove all records and take a new version."""
         self._flat = array.array("q")
         self._floats = array.array("f")
-        # What has been recorded: integers, how many of them there are by then, and how many nodes. One entry is added
-        # at a time, so that a record is whole or absent.
+        # One entry per record: its integers, and the counts of integers and nodes after it. An entry is appended at
+        # once, so a record is whole or absent.
         self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
         self.computed, self.differentiated = (0, 0), (-1, False)
         self.key_places: list[int] = []
         self.version = next(_versions)
 
     def cut(self, nodes: int, length: int, inputs_length: int) -> None:
-        """Forget the newest records, under another version."""
+        """Remove the newest records and take a new version."""
         self.version = next(_versions)
         self._flat = array.array("q")
         self._entries = [entry for entry in self._entries if entry[1] <= length]
@@ -87,90 +87,90 @@ class Records:
         self.key_places = [place for place in self.key_places if place < inputs_length]
 
     def end(self) -> None:
-        """The thread has ended: its expressions are nobody's."""
+        """End the records when their thread ends: its expressions become stale."""
         self.version = next(_versions)
 
     def watch(self) -> None:
-        """Have all records go the slow way, which they do."""
+        """Do nothing: all recording is in Python here."""
 
     def ends(self) -> tuple[int, int, int]:
-        """How many integers, nodes and input values there are at one moment."""
-        while True:  # a signal's handler may record, too
+        """Return the counts of integers, nodes and input values at one moment."""
+        while True:  # again if a signal handler has recorded in between
             entry = self._entries[-1]
             count = len(self._floats)
             if entry is self._entries[-1]:
                 return entry[1], entry[2], count
 
-    def is_unusual(self) -> None:
-        """Say that more has to be done to renew it: there is no quick way here that would forget it."""
+    def mark_unusual(self) -> None:
+        """Do nothing: `renew_cg` is in Python here."""
 
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
-        """Say what passes need: here they ask each time."""
+        """Do nothing: passes are always started from Python here."""
 
     def is_prepared(self, generation: int) -> bool:
-        """Whether they need not ask."""
+        """Return True: there is nothing to prepare."""
         return True
 
-    unprepare = watch_values = is_unusual
+    unprepare = watch_values = mark_unusual
 
     @property
     def nodes(self) -> int:
-        """How many nodes there are."""
+        """The number of nodes."""
         return self._entries[-1][2]
 
     @property
     def length(self) -> int:
-        """How many integers there are."""
+        """The number of integers of the records."""
         return self._entries[-1][1]
 
     @property
     def inputs_length(self) -> int:
-        """How many input values there are."""
+        """The number of input values."""
         return len(self._floats)
 
     def address(self) -> int:
-        """Where the integers are, until the next record."""
+        """Return the address of the integers, valid until the next record."""
         if len(self._flat) != self.length:
             self._flat = array.array("q", itertools.chain.from_iterable([entry[0] for entry in self._entries]))
         return self._flat.buffer_info()[0]
 
     def inputs_address(self) -> int:
-        """Where the input values are, until the next one."""
+        """Return the address of the input values, valid until the next one is added."""
         return self._floats.buffer_info()[0]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """The integers, or some of them."""
+        """Return a copy of the integers from `begin` to `end`."""
         self.address()
         return self._flat[begin:end].tolist()
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """A copy of input values."""
+        """Return a copy of input values."""
         return np.array(self._floats[start : start + count])
 
     def keys(self, begin: int) -> list[int]:
-        """Where among the inputs, from `begin` on, the keys of random nodes stand, the newest first."""
+        """Return the places of the random nodes' keys in the input buffer, from `begin` on, the newest first."""
         return [place for place in reversed(self.key_places) if place >= begin]
 
     def renew_keys(self) -> None:
-        """Draw the keys of random nodes anew."""
+        """Draw new keys for all random nodes."""
         for place in reversed(self.key_places):
             self.write(place, _key())
 
     def write(self, start: int, values: np.ndarray) -> None:
-        """Replace input values by those of a float32 array, column by column."""
+        """Replace the input values from `start` on by a float32 array, column by column."""
         self._floats[start : start + values.size] = array.array("f", values.tobytes(order="F"))
 
     def take(self, values: np.ndarray) -> int:
-        """Keep the values of a float32 array, column by column; where they begin among the inputs."""
+        """Append a float32 array, column by column, to the input buffer. Return where it starts there."""
         start = len(self._floats)
         self._floats = self._floats + array.array("f", values.tobytes(order="F"))
         return start
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int) -> Any:
-    """Add a record of `nodes` nodes; the expression of the last.
+    """Append a record of `nodes` nodes and return the expression of the last one.
 
-    None if the graph is of another version, or an operand is no node of it.
+    Return None if the graph has another version, or an operand is not a node of it.
     """
     records = getattr(_thread, "records", None)
     if records is None or records.version != version:
@@ -190,16 +190,16 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
 
 def handle(at: int, dim) -> Any:
-    """An expression of a node of this thread's graph."""
+    """Return an expression for a node of this thread's graph."""
     node = object.__new__(_expression)
     node._at, node._version, node._type = at, _thread.records.version, dim
     return node
 
 
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
-    """Add a record of a list of nodes of one Dim: the nodes of that record but for the first.
+    """Append a record whose operands are a list of nodes of one Dim. Return its nodes except the first.
 
-    None if the graph is of another version, or what is in the list is no such node.
+    Return None if the graph has another version, or an item of the list is not such a node.
     """
     if any(type(x) is not _expression or x.version != version or x.type is not dim for x in xs):
         return None
@@ -208,7 +208,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 
 def take(numbers: Sequence[float]) -> int:
-    """Keep floats among the inputs; where they begin."""
+    """Append floats to the input buffer. Return where they start there."""
     return _thread.records.take(_floats(numbers))
 
 
@@ -218,10 +218,10 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
-    """Keep a new key and floats among the inputs; where the key is."""
-    records, given = _thread.records, _floats(numbers)
-    place = np.zeros(1, np.float32)  # where the compiled recorder notes the key before
-    start = records.take(np.concatenate([place, _key(), given])) + 1
+    """Append a new key and floats to the input buffer. Return where the key starts there."""
+    records, floats = _thread.records, _floats(numbers)
+    link = np.zeros(1, np.float32)  # the compiled recorder stores the place of the previous key here
+    start = records.take(np.concatenate([link, _key(), floats])) + 1
     records.key_places.append(start)
     return start
 
@@ -235,25 +235,25 @@ def _key() -> np.ndarray:
 
 
 def noise() -> tuple[int, int]:
-    """The seed of the keys of random nodes, and how many have been drawn."""
+    """Return the seed of the keys of random nodes, and the number of keys drawn."""
     seed, drawn = _noise[0], draw()
     set_noise(seed, drawn)
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Go on with the keys of a seed after so many."""
+    """Set the seed of the keys of random nodes, and continue as after `drawn` keys."""
     global _noise
     _noise = seed, itertools.count(drawn)
 
 
 def draw() -> int:
-    """Draw a key that is no node's: its count."""
+    """Draw a key that belongs to no node, and return its number."""
     return next(_noise[1])
 
 
 def function(kind: str, slow: Callable) -> Any:
-    """A function that records."""
+    """Return a recording function: here it only calls `slow`."""
 
     @functools.wraps(slow)
     def record(*arguments, **named):
@@ -264,16 +264,17 @@ def function(kind: str, slow: Callable) -> Any:
 
 
 def _enter(key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """What the compiled recorder would remember."""
+    """Do nothing: only the compiled recorder has tables."""
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
-    """Give a recording function the name, the documentation, the signature and the keywords of another one.
+    """Give a recording function the name, docstring, signature and keyword arguments of a documented function.
 
-    What it does not know goes to `around`, if there is one, with the function that it went to before.
+    Args:
+        around: called instead of the slow function, which is its first argument.
     """
     slow = record
-    while hasattr(slow, "enter"):  # a function that records: few calls below the user's
+    while hasattr(slow, "enter"):  # unwrap recording functions: the user's tracebacks get shorter
         slow = slow.__wrapped__
     described = with_keywords(documented, slow if around is None else functools.partial(around, slow))
     functools.update_wrapper(described, documented)
@@ -282,28 +283,28 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """What the compiled recorder records from templates is recorded by Python here."""
+    """Return the op itself: there are no templates here."""
     return op
 
 
 def key(*arguments) -> None:
-    """The key of a template: nobody asks here."""
+    """Return None: there are no templates here."""
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
-    """What an operator does: `slow(x, other)`, and `reflected(x, other)` where the expression is on the right."""
+    """Set an operator of `Expression`: `slow(x, other)`, or `reflected(x, other)` if the expression is on the right."""
     name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
     setattr(_expression, f"__{name}__", lambda x, other: slow(x, other))
     setattr(_expression, f"__r{name}__", lambda x, other: reflected(x, other))
 
 
 def negative(record: Callable) -> None:
-    """What `-x` does."""
+    """Set the function that computes `-x`."""
     _expression.__neg__ = lambda x: record(x)
 
 
 def subscript(item: Any, stretch: Any, slow: Callable) -> None:
-    """What `x[key]` does."""
+    """Set the function that computes `x[key]`."""
     _expression.__getitem__ = lambda x, key: slow(x, key)
 
 
@@ -311,20 +312,20 @@ _passes = 0
 
 
 def generation() -> int:
-    """A number that would change with the table of signatures and with parameters: nobody asks here."""
+    """Return 0: passes are not prepared here, so nothing depends on the generation."""
     return 0
 
 
 def next_generation() -> None:
-    """Say that something changes."""
+    """Do nothing: nothing depends on the generation here."""
 
 
 def passes() -> int:
-    """How many backward passes of any graph there have been."""
+    """Return the number of backward passes of all graphs so far."""
     return _passes
 
 
 def note_pass() -> None:
-    """Note a backward pass."""
+    """Count a backward pass."""
     global _passes
     _passes += 1

@@ -1,4 +1,4 @@
-"""What a thread has recorded, and how records are added to it."""
+"""The records of a thread, and the functions that append to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import NO_NODE, WATCHED
 
 from .functions import function
-from .shared import SHARED, THREAD_GRAPH, Words, api, native
+from .shared import SHARED, THREAD_GRAPH, NamedWords, api, native
 
 _write_inputs = native("write_inputs", 4)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 4), native("take_inputs", 3)
@@ -24,7 +24,7 @@ _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
 def _refuse_commit(dim, nodes, head, operands, version) -> None:
-    """What `commit` gives where the graph is another by now, or an operand is not fit for a record."""
+    """Return None from `commit`: the graph has another version by now, or an operand is not allowed in a record."""
     return None
 
 
@@ -32,39 +32,39 @@ def _refuse_handle(at, dim) -> None:
     raise IndexError(f"this thread's graph has no node {at}")
 
 
-def _take_unusual(numbers: Sequence[float]) -> int:
+def _take_slowly(numbers: Sequence[float]) -> int:
     return _take_array(api.PyThread_tss_get(THREAD_GRAPH), np.array(numbers, np.float32))
 
 
-def _take_keyed_unusual(numbers: Sequence[float]) -> int:
+def _take_keyed_slowly(numbers: Sequence[float]) -> int:
     return take_keyed(tuple(np.array(numbers, np.float32).tolist()))
 
 
 def _take_array(graph: int, values: np.ndarray) -> int:
-    """Keep the values of a float32 array, column by column, among the inputs of a graph; where they begin."""
+    """Append a float32 array, column by column, to the input buffer of a graph. Return where it starts there."""
     values = np.asfortranarray(values, np.float32)
     return _take_inputs(graph, values.ctypes.data, values.size)
 
 
 def _refuse_sequence(result, head, xs, dim, version) -> None:
-    """What `sequence` gives where it cannot be recorded at once."""
+    """Return None from `sequence`: the nodes cannot be recorded as one record."""
     return None
 
 
 def _no_key(*arguments) -> None:
-    """What `key` gives for arguments that have none."""
+    """Return None from `key`: these arguments have no key."""
     return None
 
 
 key = function("key", _no_key)
 sequence = function("sequence", _refuse_sequence)
-take = function("take", _take_unusual)
-take_keyed = function("take_keyed", _take_keyed_unusual)
+take = function("take", _take_slowly)
+take_keyed = function("take_keyed", _take_keyed_slowly)
 commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 
-_unused: list[Words] = []  # of graphs whose threads have ended
-_nobody = Words(words.GRAPH)
+_free_words: list[NamedWords] = []  # of threads that have ended; for reuse
+_no_words = NamedWords(words.GRAPH)
 
 
 def _from_to(first: str, last: str) -> slice:
@@ -74,11 +74,14 @@ def _from_to(first: str, last: str) -> slice:
 _VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
-_nobody["version"] = _nobody["open"] = NO_NODE
+_no_words["version"] = _no_words["open"] = NO_NODE
 
 
 def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key=THREAD_GRAPH, renew=_renew) -> bool:
-    """Leave a graph's words without a thread; whether that was this one, so that no thread refers to them any more."""
+    """Renew the words of an ended thread's graph. Return whether they were the calling thread's.
+
+    In this case no thread refers to them any more, and they can be reused.
+    """
     renew(address)
     if get(key) != address:
         return False
@@ -86,20 +89,20 @@ def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key
     return True
 
 
-def _release(words: Words, let_go=api.Py_DecRef, Address=c_void_p) -> None:
-    """Let go of the graph that words belong to."""
+def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
+    """Release the reference to the Graph object that the words hold."""
     graph, words["object"] = words["object"], 0
     if graph:
         let_go(Address(graph))
 
 
 class Records:
-    """What a thread has recorded."""
+    """The records of a thread: integers of the records, input values, and counters, all in compiled code's memory."""
 
     __slots__ = ("_view", "_words")
 
     def __init__(self):
-        self._words = _unused.pop() if _unused else Words(words.GRAPH)
+        self._words = _free_words.pop() if _free_words else NamedWords(words.GRAPH)
         self._view = self._words.view
         for place in range(words.MOST_ARGUMENTS):
             self._words[f"argument_{2 * place}"] = INT_ARGUMENT
@@ -107,29 +110,29 @@ class Records:
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Be what the thread that calls records in; `graph` is what `renew_cg` gives then."""
-        ctypes.pythonapi.Py_IncRef(py_object(graph))  # until the thread ends; at the end of Python, for ever
+        """Make these the records of the calling thread. `graph` is the object that `renew_cg` returns."""
+        ctypes.pythonapi.Py_IncRef(py_object(graph))  # released by `end`, but not when Python shuts down
         self._words["object"] = id(graph)
         api.PyThread_tss_set(THREAD_GRAPH, self._words.address)
 
     def renew(self) -> None:
-        """Forget what has been recorded, under another version."""
+        """Remove all records and take a new version."""
         _renew(self._words.address)
 
     def cut(self, nodes: int, length: int, inputs_length: int) -> None:
-        """Forget the newest records, under another version."""
+        """Keep the first `nodes` nodes, `length` integers and `inputs_length` input values. Take a new version."""
         _cut(self._words.address, nodes, length, inputs_length)
 
-    # Finalizers hold what they use: when Python ends, modules may be empty before they run.
+    # The defaults keep references: at the end of Python, modules may be cleared before finalizers run.
     def end(
         self,
         finalizing: Any = sys.is_finalizing,
         ended: Any = _ended,
-        nobody: Any = _nobody,
-        unused: Any = _unused,
+        nobody: Any = _no_words,
+        unused: Any = _free_words,
         release: Any = _release,
     ) -> None:
-        """The thread has ended: its expressions are nobody's, and another thread may have the memory."""
+        """End the records when their thread ends. Its expressions become stale, and the memory can be reused."""
         if not finalizing() and self._words is not nobody:
             mine, self._words, self._view = self._words, nobody, nobody.view
             release(mine)
@@ -137,37 +140,40 @@ class Records:
                 unused.append(mine)
 
     def watch(self) -> None:
-        """Have all records go the slow way."""
+        """Send all recording through Python from now on."""
         self._words["open"] = WATCHED
 
     @property
     def version(self) -> int:
-        """The number of the graph."""
+        """The version of the graph."""
         return self._view[_VERSION]
 
     def ends(self) -> tuple[int, int, int]:
-        """How many integers, nodes and input values there are at one moment: a signal's handler may record, too."""
+        """Return the counts of integers, nodes and input values.
+
+        They are read at once, because a signal handler may record in between.
+        """
         length, nodes, inputs_length = self._words.together(_ENDS)
         return length, nodes, inputs_length
 
     @property
     def nodes(self) -> int:
-        """How many nodes there are."""
+        """The number of nodes."""
         return self._view[_NODES]
 
     @property
     def length(self) -> int:
-        """How many integers there are."""
+        """The number of integers of the records."""
         return self._view[_LENGTH]
 
     @property
     def inputs_length(self) -> int:
-        """How many input values there are."""
+        """The number of input values."""
         return self._view[_INPUTS_LENGTH]
 
     @property
     def computed(self) -> tuple[int, int]:
-        """How many integers of the records have been computed, and how many inputs they had."""
+        """The number of integers of the records that have been computed, and of the input values they use."""
         length, inputs_length = self._words.together(_COMPUTED)
         return length, inputs_length
 
@@ -179,7 +185,7 @@ class Records:
 
     @property
     def differentiated(self) -> tuple[int, bool]:
-        """The node that `backward` started from last, -1 if from none, and whether it gave all nodes gradients."""
+        """The node of the last backward pass, or -1, and whether the pass computed the gradients of all nodes."""
         place, fully = self._words.together(_DIFFERENTIATED)
         return place, bool(fully)
 
@@ -188,77 +194,82 @@ class Records:
         self._words.set_together(_DIFFERENTIATED, *what)
 
     def watch_values(self) -> None:
-        """Say that more has to be done to renew it than to forget the records, and to forget its values."""
+        """Send `renew_cg` and the forgetting of values through Python, because the graph has a watch."""
         self._words["unusual"] = self._words["watched"] = 1
 
-    def is_unusual(self) -> None:
-        """Say that more has to be done to renew it than to forget the records."""
+    def mark_unusual(self) -> None:
+        """Send the next `renew_cg` through Python, because it has more to do than to remove the records."""
         self._words["unusual"] = 1
 
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
-        """Say what passes need, as long as `generation()` is this: passes go the quick way then."""
+        """Let compiled code run passes directly, as long as `generation()` returns `generation`.
+
+        Args:
+            forward, backward: the compiled passes.
+            addresses: the words that the passes need, by name.
+        """
         for name, address in addresses.items():
             self._words[name] = address
         self._words["forward"], self._words["backward"] = forward.__chandle__(), backward.__chandle__()
         self._words["prepared"] = generation
 
     def is_prepared(self, generation: int) -> bool:
-        """Whether `prepare` has been called for that generation."""
+        """Return whether `prepare` has been called for this generation."""
         return self._words["prepared"] == generation
 
     def unprepare(self) -> None:
-        """Have passes go the slow way until `prepare` says what they need."""
+        """Send passes through Python until `prepare` is called."""
         self._words["prepared"] = -1
 
     def address(self) -> int:
-        """Where the integers are, until the next record."""
+        """Return the address of the integers, valid until the next record."""
         return self._words["records"]
 
     def inputs_address(self) -> int:
-        """Where the input values are, until the next one."""
+        """Return the address of the input values, valid until the next one is added."""
         return self._words["inputs"]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """The integers, or some of them."""
+        """Return a copy of the integers from `begin` to `end`."""
         count = (self.length if end is None else end) - begin
         return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """Input values, to be read until the next one comes."""
+        """Return a view of input values, valid until the next one is added."""
         if not count:
             return np.zeros(0, np.float32)
         memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
-        """Where among the inputs, from `begin` on, the keys of random nodes stand, the newest first."""
-        found, key = [], self._words["newest_key"]
+        """Return the places of the random nodes' keys in the input buffer, from `begin` on, the newest first."""
+        places, key = [], self._words["newest_key"]
         while key > begin:
-            found.append(key - 1)
+            places.append(key - 1)
             key = c_int32.from_address(self.inputs_address() + 4 * (key - 2)).value
-        return found
+        return places
 
     def renew_keys(self) -> None:
-        """Draw the keys of random nodes anew."""
+        """Draw new keys for all random nodes."""
         _renew_keys(self._words.address)
 
     def write(self, start: int, values: np.ndarray) -> None:
-        """Replace input values by those of a float32 array, column by column."""
+        """Replace the input values from `start` on by a float32 array, column by column."""
         values = values.ravel(order="F")
         _write_inputs(self._words.address, start, values.ctypes.data, values.size)
 
     def take(self, values: np.ndarray) -> int:
-        """Keep the values of a float32 array, column by column; where they begin among the inputs."""
+        """Append a float32 array, column by column, to the input buffer. Return where it starts there."""
         return _take_array(self._words.address, values)
 
 
 def generation(place: int = words.SHARED.index("generation")) -> int:
-    """A number that changes with the table of signatures and with parameters."""
+    """Return a number that changes whenever the table of signatures or the parameters change."""
     return SHARED.view[place]
 
 
 def next_generation() -> None:
-    """Say that something is going to change, or has changed."""
+    """Note that signatures or parameters are going to change, or have changed."""
     SHARED["generation"] = next(_generations)
 
 
@@ -266,13 +277,13 @@ _generations = itertools.count(1)
 
 
 def noise() -> tuple[int, int]:
-    """The seed of the keys of random nodes, and how many have been drawn."""
+    """Return the seed of the keys of random nodes, and the number of keys drawn."""
     seed, drawn = SHARED.together(_NOISE)
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Go on with the keys of a seed after so many."""
+    """Set the seed of the keys of random nodes, and continue as after `drawn` keys."""
     SHARED.set_together(_NOISE, seed, drawn)
 
 
@@ -280,10 +291,10 @@ _NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
 
 
 def passes(place: int = words.SHARED.index("passes")) -> int:
-    """How many backward passes of any graph there have been."""
+    """Return the number of backward passes of all graphs so far."""
     return SHARED.view[place]
 
 
 def note_pass() -> None:
-    """Note a backward pass."""
+    """Count a backward pass."""
     SHARED["passes"] = SHARED["passes"] + 1

@@ -15,27 +15,27 @@ from dynet_kernels.recorder import compiled, words
 
 
 def whole_setting(name: str, default: int) -> int:
-    """A whole number that an environment variable gives."""
+    """Return the whole number in an environment variable. Raise ImportError if it is not one."""
     text = os.environ.get(name) or str(default)
     if not text.isdecimal():
         raise ImportError(f"{name} is {text!r}: it must be a whole number, or be left unset")
     return int(text)
 
 
-_forever: list = []  # what compiled code or CPython refers to by its address
+_forever: list = []  # objects that compiled code or CPython refers to by address
 MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
-"""How many expressions are kept to be used again; with 0 each is really freed, as tools that check memory want it."""
+"""The most freed expressions that are kept for reuse. With 0 each is freed at once, for tools that check memory."""
 
 
 def immortal(x: Any) -> Any:
-    """Keep an object for the life of the process, also while Python ends."""
+    """Keep an object until the process ends, even while Python shuts down. Return it."""
     _forever.append(x)
     ctypes.pythonapi.Py_IncRef(py_object(x))
     return x
 
 
-class Words:
-    """Named words in memory of their own, which is never freed."""
+class NamedWords:
+    """64-bit words with names, in memory that is never freed and that compiled code shares."""
 
     __slots__ = ("_places", "address", "view")
 
@@ -48,11 +48,11 @@ class Words:
         return self.view[self._places[name]]
 
     def together(self, places: slice) -> list[int]:
-        """Several words at one moment."""
+        """Return several words, read at once: no signal handler runs in between."""
         return self.view[places].tolist()
 
     def set_together(self, places: slice, *values: int) -> None:
-        """Write several words at one moment."""
+        """Write several words at once: no signal handler runs in between."""
         self.view[places] = array.array("q", values)
 
     def __setitem__(self, name: str, value: int) -> None:
@@ -73,18 +73,18 @@ for _name, _result, *_arguments in (
 ):
     getattr(api, _name).restype, getattr(api, _name).argtypes = _result, _arguments
 
-SHARED = Words(words.SHARED)
+SHARED = NamedWords(words.SHARED)
 ADDRESSES = compiled.addresses(SHARED.address)
 
 
 def native(name: str, count: int) -> Callable[..., int]:
-    """A compiled function of so many words. It keeps the GIL, and nothing interrupts it."""
+    """Return a compiled function with `count` arguments, which are words. It keeps the GIL; nothing interrupts it."""
     function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
 
     def call(*numbers: int) -> int:
         try:
             return function(*numbers)
-        except ctypes.ArgumentError:  # numbers are what is given, so memory has run out
+        except ctypes.ArgumentError:  # the arguments are always ints, so only a lack of memory can cause this
             raise MemoryError from None
 
     return call
@@ -112,7 +112,7 @@ _dims: set = set()
 
 
 def immortal_dim(dim):
-    """A Dim, which is never freed: expressions know its address."""
+    """Return a Dim after making it immortal: expressions refer to it by its address."""
     if dim not in _dims:
         _dims.add(immortal(dim))
     return dim

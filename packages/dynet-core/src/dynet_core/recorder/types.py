@@ -1,4 +1,4 @@
-"""The type of expressions, an extension type of CPython that is made at run time."""
+"""Make the type of expressions, an extension type of CPython, at run time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
 
 _become = native("become", 4)
 
-# Numbers of slots and flags, as CPython's headers have them; they never change.
+# Slot numbers and flags from CPython's headers. They are part of its stable ABI.
 TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_TRAVERSE, TP_MEMBERS, TP_FREE = 50, 52, 54, 65, 71, 72, 74
 MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5, 7, 29, 30, 36, 37
 OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
@@ -42,7 +42,14 @@ def make_type(
     flags: int,
     bases: tuple[type, ...],
 ) -> Any:
-    """An extension type whose objects are words with these names; `members` are its attributes, with their words."""
+    """Make an extension type whose objects consist of 64-bit words.
+
+    Args:
+        name: the full name of the type.
+        names: the names of the words.
+        members: the read-only attributes: name -> (word, type code).
+        slots: slot number -> address of a C function.
+    """
     listed = [
         _Member(member.encode(), kind, 8 * names.index(word), READ_ONLY, None)
         for member, (word, kind) in members.items()
@@ -55,7 +62,7 @@ def make_type(
 
 
 def expression_type(operations: type) -> Any:
-    """The type of expressions, with the methods of a class."""
+    """Make the type of expressions, with the methods of the class `operations`."""
     made = make_type(
         "dynet_core.expression.Expression",
         words.EXPRESSION,
@@ -63,7 +70,7 @@ def expression_type(operations: type) -> Any:
         {
             TP_DEALLOC: ADDRESSES["free"],
             TP_NEW: ADDRESSES["new"],
-            # Its own, or it would be one of those that the collector of garbage looks at, as its base is.
+            # Without its own function the type would inherit the base's, and be tracked by the garbage collector.
             TP_TRAVERSE: ADDRESSES["visit_nothing"],
             TP_FREE: ctypes.cast(api.PyObject_Free, c_void_p).value or 0,
             NB_ADD: ADDRESSES["add"],
@@ -83,7 +90,7 @@ def expression_type(operations: type) -> Any:
 
 
 def know_parameters(parameters: type, constant: type, lookup: type) -> None:
-    """Say which types parameters have."""
+    """Tell compiled code the types of parameters."""
     SHARED["parameters"], SHARED["constant"], SHARED["lookup"] = map(id, map(immortal, (parameters, constant, lookup)))
 
 

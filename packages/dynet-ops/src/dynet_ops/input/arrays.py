@@ -18,7 +18,7 @@ from dynet_core.errors import (
     StaleExpressionError,
 )
 from dynet_core.expression import Expression
-from dynet_core.graph import draft, graph_of_node
+from dynet_core.graph import graph_of_node, pinned
 from dynet_core.op import Function, Sample, register
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
@@ -100,7 +100,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
 
 def add_input(array: np.ndarray, dim: Dim) -> Expression:
     """Record an input with the values of an array."""
-    graph = draft()
+    graph = pinned()
     return graph.append(input_signature(dim), (graph.take_array(array),))
 
 

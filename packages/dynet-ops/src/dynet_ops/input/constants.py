@@ -10,7 +10,7 @@ from dynet_core.annotations import Dims, Index, Number, Numbers
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import draft
+from dynet_core.graph import pinned
 from dynet_core.record import append
 from dynet_core.signature import Signature, Step, View
 from dynet_core.signature import constant as number_view
@@ -63,7 +63,7 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
     value = real_array(name, val)
     if value.size != 1:
         raise ShapeError(f"{name}: expected one number, got {value.size}")
-    graph = draft()
+    graph = pinned()
     return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
 
 

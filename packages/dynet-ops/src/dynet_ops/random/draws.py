@@ -14,7 +14,7 @@ from dynet_core.annotations import Dims, Index, Number
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.graph import Draft, draft
+from dynet_core.graph import PinnedGraph, pinned
 from dynet_core.op import Function, Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import take_keyed
@@ -28,7 +28,7 @@ from dynet_kernels.rule import Rule
 from ..with_number import finite
 
 
-def keyed(graph: Draft, *numbers: Number) -> list[int]:
+def keyed(graph: PinnedGraph, *numbers: Number) -> list[int]:
     """Store a new random key and numbers as inputs of the graph, and return their places."""
     start = take_keyed(numbers)
     return [*range(start, start + len(KEY) + len(numbers))]
@@ -51,7 +51,7 @@ def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
 
     def record(dims, batch_size, a: float, b: float) -> Expression:
         whole = Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
-        graph = draft()
+        graph = pinned()
         return append(graph, signature_of(whole), keyed(graph, a, b))
 
     return record

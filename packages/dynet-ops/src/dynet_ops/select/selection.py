@@ -12,7 +12,7 @@ from dynet_core.checks import checked_indices, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import Draft
+from dynet_core.graph import PinnedGraph
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
@@ -175,7 +175,7 @@ def strided_select(
     return select_regularly(graph_of(name, (x,)), x, ranges)
 
 
-def select_regularly(graph: Draft, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
+def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
     """Record the selection of the ranges (start, stop, step) of each dimension and, last, of the batch."""
     dim = x.type.plain
     sizes = (*dim.dims, dim.batch)

@@ -33,7 +33,9 @@ def test_the_program_runs_from_an_empty_file_and_has_learned(tmp_path):
 PACKAGES = sorted((ROOT / "packages").glob("*/README.md"))
 
 
-@pytest.mark.parametrize("readme", [p for p in PACKAGES if "```python" in p.read_text(encoding="utf-8")], ids=_package)
+@pytest.mark.parametrize(
+    "readme", [p for p in PACKAGES if "```python\nimport" in p.read_text(encoding="utf-8")], ids=_package
+)
 def test_programs_of_packages_run(readme, tmp_path):
     programs = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "program.py").write_text("\n".join(programs), encoding="utf-8")

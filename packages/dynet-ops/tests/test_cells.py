@@ -62,16 +62,16 @@ def complement_reference(x, h, W, U, b):
 
 
 def two_products(x, h, W, U, b, V, P, d, R, Q, e):
-    """Two rules before the last one; a product takes the result of one."""
+    """Two rules before the last one; a product takes the result of one. All three read one gate."""
     r = logistic(b + W @ x + U @ h)
     s = tanh(d + V @ x + P @ (r * h))
-    return tanh(e + R @ x + Q @ (s * r)) + s
+    return tanh(e + R @ x + Q @ (s * r)) + s + 0.5 * r
 
 
 def two_products_reference(x, h, W, U, b, V, P, d, R, Q, e):
     r = sigmoid(b + W @ x + U @ h)
     s = np.tanh(d + V @ x + P @ (r * h))
-    return np.tanh(e + R @ x + Q @ (s * r)) + s
+    return np.tanh(e + R @ x + Q @ (s * r)) + s + 0.5 * r
 
 
 def without_products(x, h, W, b):

@@ -203,16 +203,15 @@ class _Plan:
             }
             if not now:
                 raise TypeError(f"{self.name}: the products need each other's results")
-            gates = stored.gates_of(now) - stored.gates_of(known)
             later = defined.keys() - known - now
+            gates = (stored.reads(now) & stored.activations.keys()) - stored.reads(known)
+            shared = stored.reads(now) & stored.reads(later) & {*cell.gates}
             known |= now
             forward = stored.forward(now | gates)
-            backward = stored.backward(now | gates, gates & stored.gates_of(later))
+            backward = stored.backward(now | gates, gates & shared)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            adds = {"d" + name for value in later for name in inputs_of(defined[value])} - {
-                "d" + gate for gate in stored.activations
-            }
-            sets = tuple(name for name in cell.gate_gradients if name not in adds)
+            # Later rules run first backward: they have set the gradients of gates that they share with this rule.
+            sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             steps.append(self._rule(cell, now, forward, backward, sets, first))
         return steps
 

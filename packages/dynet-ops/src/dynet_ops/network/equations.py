@@ -106,11 +106,10 @@ class Stored:
         symbols = {name: self.simplifier.sum(parts) for name, parts in found.items()}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
-    def gates_of(self, names: Iterable[str]) -> set[str]:
-        """Return the gates whose activations occur in the formulas of these values."""
+    def reads(self, names: Iterable[str]) -> set[str]:
+        """Return the names that the equations of some values read: inputs, other values, and gates."""
         symbols = [self.equations[name] for name in names]
-        within = {id(symbol) for symbol in _all_beneath(symbols)}
-        return {gate for gate, symbol in self.activations.items() if id(symbol) in within}
+        return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
 
     def _input(self, name: str) -> Symbol:
         return self.simplifier(Symbol("input", name))

@@ -139,7 +139,11 @@ class Refusals(Hints):
     def __ne__(self, other: object) -> bool:
         return self is not other if isinstance(other, Refusals) else NotImplemented
 
-    __hash__ = object.__hash__
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...
+    else:
+        __hash__ = object.__hash__
 
     # Change
 

@@ -19,7 +19,7 @@ class Signature(Description):
     """A description that has been written to the planner's table, at index `at` of TABLE."""
 
     def __post_init__(self) -> None:
-        self.at = enter(self)
+        self.at: int = enter(self)
         SIGNATURES[self.at] = self
 
     @property

@@ -30,7 +30,8 @@ def test_edges_pass_through_unary_ops(op, size):
         with np.errstate(all="ignore"):
             expected = op.reference(x.astype(np.float64), **op.samples[0].attributes).astype(np.float32)
         atol = PRODUCTS_OF_DENORMALS.get(op.name, float(TINY))
-        np.testing.assert_allclose(actual, expected, rtol=op.tolerance, atol=atol)
+        hint = "an op that divides denormal numbers needs a row in PRODUCTS_OF_DENORMALS"
+        np.testing.assert_allclose(actual, expected, rtol=op.tolerance, atol=atol, err_msg=hint)
         zeros = (expected == 0) & (op.name != "rectify")  # the larger of 0 and -0 is either
         np.testing.assert_array_equal(np.signbit(actual[zeros]), np.signbit(expected[zeros]))
 

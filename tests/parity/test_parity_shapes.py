@@ -13,7 +13,8 @@ LOST = "`transpose` by fewer dimensions than x has"
 MATRICES = "matrices as inputs of networks"
 DIFFERENCES = [
     ("to_device", ".*", "`to_device("),
-    ("inverse", r"inverse \((4,|1, 4|4, 2|2, 4)\)", "`inverse` of a matrix that is not square"),
+    # DyNet reads beyond a matrix that is not square: (4, 1) fails or not by what stands there.
+    ("inverse", r"inverse \((4,|4, 1|1, 4|4, 2|2, 4)\)", "`inverse` of a matrix that is not square"),
     ("logsumexp_dim", r"logsumexp_dim 1 \(4, [12]\)(x2)?", "`logsumexp_dim(x, 1)` of more rows"),
     ("cumsum", r"cumsum 3 \(\d, \d, \d\)x2", "`cumsum` of a batch along the dimension behind the last of three"),
     ("transpose", r"transpose \(1, 1, .*[24]\)(x2)?", LOST),

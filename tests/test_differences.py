@@ -42,8 +42,8 @@ ROWS = {
         "dynet-optim/test_weight_decay: files_hold_what_the_graph_computes_with_and_are_taken_as_they_are"
     ),
     "`update_subset`": "dynet-optim/test_trainer: subset",
-    "`restart()` after `update_epoch`": "dynet-optim/test_trainer: restart",
-    "`AdadeltaTrainer.learning_rate`": "dynet-optim/test_trainer: adadelta_goes_by_its_rate",
+    "`restart()` after `update_epoch`": "dynet-optim/test_rates: restart",
+    "`AdadeltaTrainer.learning_rate`": "dynet-optim/test_rates: adadelta_goes_by_its_rate",
     "gradients of parameters with `set_updated(False)`": (
         "dynet-optim/test_trainer: parameters_not_updated_are_left_alone"
     ),
@@ -113,7 +113,7 @@ ROWS = {
         "dynet-ops/test_table: a_minibatch_is_its_elements"
     ),
     "broadcasting on the left, in any dimension, of any batch": "dynet-ops/test_layouts: broadcasting_in_a_minibatch",
-    "initializers": "dynet-core/test_initializer: initializers_that_do_not_fit",
+    "initializers": "dynet-core/test_initializer_errors: initializers_that_do_not_fit",
     "`FromFileInitializer` of a missing or short file": "dynet-core/test_initializer: missing_files",
     "lookup tables from numpy arrays of more than two dimensions": (
         "tests/parity/test_parity_inputs: a_table_of_matrices_is_not_scrambled"

@@ -123,7 +123,7 @@ def test_no_progress_is_shown_of_what_has_no_name_and_without_a_stream(monkeypat
 def test_a_part_that_cannot_be_built_says_why(how, said, tmp_path, monkeypatch):
     (tmp_path / "broken.py").write_text(
         "import os\n\nclass Broken:\n    key, name = 'broken', 'what is broken'\n"
-        f"    def build(self, path):\n        print('heard'); {how}\n"
+        f"    def build(self, path):\n        print('heard', flush=True); {how}\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))

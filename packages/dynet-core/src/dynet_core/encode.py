@@ -170,7 +170,7 @@ def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) ->
 
 
 def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
-    """Return whether a step writes to the gradient of the node itself."""
+    """Return whether a step writes to the gradient of its own node, not only to those of the operands."""
     kernel = KERNELS[step.kernel]
     if isinstance(kernel, (Alone, ByRows)):
         roles = [role for name, role in zip(kernel.parameters, step.parameters) if name in kernel.written]

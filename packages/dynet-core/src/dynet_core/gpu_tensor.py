@@ -113,7 +113,7 @@ class Tape:
         self._lists: list[np.ndarray] = []
 
     def scratch(self, floats: int) -> GpuBlock:
-        """Return memory that is kept as long as this tape."""
+        """Return new memory for `floats` numbers. It is freed with this tape."""
         self._blocks.append(GpuBlock(self._gpu, floats))
         return self._blocks[-1]
 

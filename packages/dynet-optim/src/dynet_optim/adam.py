@@ -64,7 +64,7 @@ class AdamTrainer(Trainer):
         beta_1: the decay of the average of gradients, in [0, 1).
         beta_2: the decay of the average of squares, in [0, 1).
         eps: added to the divisor, so that it is not zero.
-        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range, or both names of the rate are given.

@@ -53,7 +53,7 @@ class AdagradTrainer(Trainer):
         m: the collection to train.
         e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
         eps: added to the squares, so that the divisor is not zero.
-        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range.
@@ -115,7 +115,7 @@ class AdadeltaTrainer(Trainer):
         m: the collection to train.
         eps: added under both roots, so that the divisor and the first steps are not zero.
         rho: the decay of the averages, in [0, 1).
-        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range.
@@ -164,7 +164,7 @@ class RMSPropTrainer(Trainer):
         e0, learning_rate: the learning rate :math:`\eta` (default 0.001).
         eps: added to the squares, so that the divisor is not zero.
         rho: the decay of the average, in [0, 1).
-        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range.

@@ -47,7 +47,7 @@ class Trainer(Options, Resumable, OtherNames):
         self._begin()
 
     def _begin(self) -> None:
-        """Set the attributes that are not pickled: the tables, and the count of backward passes at the last update."""
+        """Create the attributes that are not pickled: tables, and how many passes came before the last update."""
         self._passes = -1
         self._table = Table(self._collection, self.rule)
         self._shrinking: Table | None = None  # for weight decay; made when first needed

@@ -33,7 +33,7 @@ class SimpleSGDTrainer(Trainer):
     Args:
         m: the collection to train.
         e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
-        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is NaN, infinite or negative, or both names of the rate are given.
@@ -150,7 +150,7 @@ class MomentumSGDTrainer(Trainer):
         e0, learning_rate: the learning rate :math:`\eta`. The default is the 0.01 that DyNet has always used;
             its manual says 0.1.
         mom: the momentum :math:`\mu`.
-        edecay: the decay of the rate by `update_epoch`: rate / (1 + edecay * epochs).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range.

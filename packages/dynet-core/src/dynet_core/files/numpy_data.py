@@ -75,7 +75,7 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
 
 
 def buffered(arguments: Any, limits: Limits) -> np.ndarray:
-    """Return an array as protocol 5 stores it."""
+    """Make an array from the arguments that pickle protocol 5 stores for it: those of numpy's `_frombuffer`."""
     content, kind, shape, order, *axes = arguments
     count = _checked_shape(shape, kind)
     if type(content) not in _BYTES or kind.kind == "O" or len(content) != count * kind.itemsize:

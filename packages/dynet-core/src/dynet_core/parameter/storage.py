@@ -78,9 +78,10 @@ class Storage:
         self._whole: int | None = None
 
     def _lost(self) -> int:
-        """Return the address of scratch memory for an unwanted gradient.
+        """Return the address of memory for a gradient that nobody will read.
 
-        A batch of nodes computes the gradients of all operands if any of them is wanted.
+        A parameter with update=False needs no gradient. But nodes that run together compute the gradients of all
+        operands if any of them needs one, so there must be a place to write it.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)

@@ -90,7 +90,7 @@ def expression_type(operations: type) -> Any:
 
 
 def know_parameters(parameters: type, constant: type, lookup: type) -> None:
-    """Tell compiled code the types of parameters."""
+    """Tell compiled code which Python classes are parameters. They are never freed from then on."""
     SHARED["parameters"], SHARED["constant"], SHARED["lookup"] = map(id, map(immortal, (parameters, constant, lookup)))
 
 

@@ -203,12 +203,14 @@ def columns_per_matrix(matrix: Dim, batch: int) -> int:
 
 @functools.cache
 def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
-    """Return the part of a record that computes b + W x for each pair (b, W), one below the other; b alone without x.
+    """Return the signature of the first part of a record: b + W x for each pair (b, W).
+
+    The results are stacked in one tall vector per batch element. If there is no input x, they are the biases alone.
 
     Args:
         batch: the batch size of the result.
         x: the view of the input; None if there is no input.
-        dims: the Dims of b, W, b, W, ..., which are the first operands of the record.
+        dims: the Dims of b, W, b, W, ..., in this order. These are the first operands of the record.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(matrix.rows for _, _, matrix in pairs)

@@ -80,7 +80,7 @@ KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 
 def _recorder(passes: bool):
-    """Return the recording function; `passes` says whether x gets the gradient of the result."""
+    """Return the function that records an argmax of x. With `passes`, x gets the gradient of the result unchanged."""
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:

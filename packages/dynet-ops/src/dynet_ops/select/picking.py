@@ -24,7 +24,10 @@ from ..operands import checked_dimension, checked_expression, is_list
 
 @functools.cache
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
-    """Return the signature of `length` elements along dimension d, from an index on. With length 0, d disappears."""
+    """Return the signature of an op that picks `length` neighbouring elements along dimension d.
+
+    Each node has the index of the first one. A length of 0 picks one element and removes the dimension.
+    """
     before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
     result = Dim.of(dim.dims[:d] + kept + dim.dims[d + 1 :] or (1,), dim.batch)

@@ -122,10 +122,7 @@ class Trainer(Options, Resumable, OtherNames):
         """Apply the weight decay of one update to all trained parameters, or to the chosen ones."""
         self._shrinking = self._shrinking or Table(self._collection, SHRINK)
         table = self._shrinking.prepared()
-        if chosen is None:
-            table.choose_all()
-        else:
-            table.choose(chosen)
+        table.choose_all() if chosen is None else table.choose(chosen)
         table.run([self._collection._weight_decay], dense=1)
 
     def _scale(self, squared: float, s: Number) -> float:
@@ -160,9 +157,7 @@ class Trainer(Options, Resumable, OtherNames):
         """
         if self._warned:
             return
-        reached = (
-            self._has_trained or not missing_gradients.is_loss_known() or missing_gradients.is_reached(self._collection)
-        )
+        reached = self._has_trained or missing_gradients.is_reached(self._collection)
         if self._passes == passes() or not reached:
             self._warned = True
             warnings.warn(

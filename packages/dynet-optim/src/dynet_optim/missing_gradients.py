@@ -14,7 +14,9 @@ def is_loss_known() -> bool:
 
 
 def is_reached(collection: ParameterCollection) -> bool:
-    """Whether the graph of the last loss uses a trained parameter of the collection."""
+    """Whether the graph of the last loss uses a trained parameter of the collection, or that is not known any more."""
+    if not is_loss_known():
+        return True
     rows = {row for p in collection._everything() for row in p._storage.trained_rows()}
     return not rows.isdisjoint(_rows_of_loss())
 

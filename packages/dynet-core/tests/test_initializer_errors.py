@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
 
 from dynet_core import ArgumentTypeError, DynetError
 from dynet_core.initializer import (
@@ -20,33 +18,6 @@ from dynet_core.initializer import (
     initializer_from,
 )
 from dynet_core.random_stream import InitialStream, reset_random_seed, stream
-
-# A busy machine is no failure.
-steady = settings(deadline=None)
-DIMS = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
-DRAWN = st.sampled_from(
-    [NormalInitializer(1, 4), UniformInitializer(0.5), GlorotInitializer(gain=2), ConstInitializer(3)]
-)
-
-
-def parameter(dim, init=None, **options):
-    return initializer_from(init, dim, **options).values(dim)
-
-
-def lookup(dim, init=None, **options):
-    return initializer_from(init, dim, lookup=True, **options).values(dim, lookup=True)
-
-
-def same(values, expected):
-    assert values.dtype == np.float32
-    np.testing.assert_array_equal(values, np.array(expected, np.float32), strict=True)
-
-
-def stored(values, is_lookup=False):
-    """The values in the order of the memory, which the memory really has."""
-    values = np.moveaxis(values, 0, -1) if is_lookup else values
-    assert values.flags.f_contiguous and values.flags.writeable
-    return values.reshape(-1, order="F")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +93,7 @@ def test_initializers_that_do_not_fit(init, dim, message, is_lookup):
     reset_random_seed(2)
     with pytest.raises(InitializerError, match=message if not is_lookup else None):
         init.values(dim, is_lookup)
-    same(stream().uniform(0, 1, 1), InitialStream(2).uniform(0, 1, 1))
+    np.testing.assert_array_equal(stream().uniform(0, 1, 1), InitialStream(2).uniform(0, 1, 1), strict=True)
 
 
 def test_errors_are_of_the_librarys_kinds():

@@ -1,41 +1,21 @@
 """What every op refuses, whatever it does."""
 
-import math
 import re
 
 import numpy as np
 import pytest
+from op_checks import vector
 
 import dynet_ops as dy
 from dynet_core import (
     ArgumentError,
     ArgumentTypeError,
-    Model,
     StaleExpressionError,
     renew_cg,
 )
 from dynet_core.graph import current
 from dynet_core.op import OPS
 from dynet_ops.testing import record
-
-NAN, INF = math.nan, math.inf
-
-
-def vector(size=3, batch=1):
-    return dy.zeros((size,), batch)
-
-
-def matrix(rows=2, columns=3, batch=1):
-    return dy.zeros((rows, columns), batch)
-
-
-def tensor():
-    return dy.zeros((2, 3, 4))
-
-
-def table():
-    return Model().add_lookup_parameters((5, 2), name="words")
-
 
 of_each_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 OPERATORS = {"add": "+", "subtract": "-", "cdiv": "/", "matmul": "*", "pow": "**"}

@@ -20,11 +20,6 @@ from dynet_optim import (
     registry,
 )
 
-
-def state_of(trainer):
-    return [block.array.copy() for blocks in trainer._table.kept.values() for block in blocks]
-
-
 # rates
 
 

@@ -19,11 +19,6 @@ from dynet_optim import (
     SimpleSGDTrainer,
 )
 
-
-def state_of(trainer):
-    return [block.array.copy() for blocks in trainer._table.kept.values() for block in blocks]
-
-
 # errors
 
 BAD_SETTINGS = [

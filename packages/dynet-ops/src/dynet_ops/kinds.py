@@ -25,7 +25,7 @@ from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
-from .layouts import Rank, broadcast, column_view, leading_run, longest, matched, of_rank, strides_of
+from .layouts import Rank, broadcast, column_view, leading_run, lined_up, longest, matched, strides_of
 from .op_formulas import add_kernels, all_gradients, formula_of, number_parameter, operand_names, result_name, rules_of
 from .with_number import finite, with_number
 
@@ -184,21 +184,6 @@ def _of_number(function: Function, number: str, stated: dict[str, Callable[..., 
         return record(x, finite(name, number, value))
 
     return functools.update_wrapper(with_keywords(function, checked), function)  # type: ignore[return-value]
-
-
-def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Return a numpy function that broadcasts as DyNet does: missing dimensions are trailing sizes of 1.
-
-    Args:
-        rank: returns the number of dimensions of the result; None leaves the result as numpy makes it.
-    """
-
-    def padded(*arrays, **attributes):
-        dims = [Dim.of(array.shape) for array in arrays]
-        result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
-        return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
-
-    return padded
 
 
 def elementwise_signature(

@@ -105,3 +105,18 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
         step *= extent
         run += 1
     return run
+
+
+def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
+    """Return a numpy function that broadcasts as DyNet does: missing dimensions are trailing sizes of 1.
+
+    Args:
+        rank: returns the number of dimensions of the result; None leaves the result as numpy makes it.
+    """
+
+    def padded(*arrays, **attributes):
+        dims = [Dim.of(array.shape) for array in arrays]
+        result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
+        return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
+
+    return padded

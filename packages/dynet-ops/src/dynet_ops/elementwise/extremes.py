@@ -12,8 +12,8 @@ from dynet_core.op import Sample, register
 from dynet_core.record import graph_of
 from dynet_kernels import formula as f
 
-from ..kinds import elementwise, lined_up
-from ..layouts import Rank, broadcast, longest
+from ..kinds import elementwise
+from ..layouts import Rank, broadcast, lined_up, longest
 from ..operands import listed
 
 

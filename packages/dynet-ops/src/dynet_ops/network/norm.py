@@ -19,8 +19,8 @@ from dynet_kernels.rule import Rule
 
 from ..elementwise.arithmetic import add, cmult
 from ..input.constants import ones, zeros
-from ..kinds import by_plain_dims, lined_up, op
-from ..layouts import broadcast, matched
+from ..kinds import by_plain_dims, op
+from ..layouts import broadcast, lined_up, matched
 from ..op_formulas import add_rules
 
 _VIEWS = ("y", "x", "g", "b")

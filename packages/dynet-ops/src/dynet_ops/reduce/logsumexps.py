@@ -18,8 +18,8 @@ from dynet_kernels.rule import Rule
 
 from ..copying import repeat
 from ..elementwise.extremes import SEVERAL, checked_together, folded
-from ..kinds import by_plain_dims, lined_up
-from ..layouts import shortest
+from ..kinds import by_plain_dims
+from ..layouts import lined_up, shortest
 from ..shape.layout import reshape
 
 AT_ONCE = 4  # the largest number of operands of one node

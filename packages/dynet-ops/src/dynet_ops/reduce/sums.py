@@ -16,8 +16,8 @@ from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.rule import Rule
 
 from ..copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
-from ..kinds import by_plain_dims, lined_up, op
-from ..layouts import as_first, broadcast, strides_of
+from ..kinds import by_plain_dims, op
+from ..layouts import as_first, broadcast, lined_up, strides_of
 from ..operands import listed
 
 KERNELS.add("sum", Sum(scaled=False))

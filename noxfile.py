@@ -169,9 +169,11 @@ def fuzz(session):
 
 @nox.session
 def stress(session):
-    """Soundness at length: 20,000 signals, exceptions at every bytecode, 10,000,000 expressions, ended compilers."""
+    """Soundness at length: signals, exceptions at every bytecode, expressions, ended compilers, random examples."""
     session.install("-r", "requirements.txt", *group("test"))
     session.run("pytest", "tests/stress", *session.posargs, env={"DYNET_STRESS": "all"})
+    if not session.posargs:
+        session.run("pytest", "--hypothesis-profile=default", "-m", "hypothesis and not cuda", "--ignore=tests/stress")
 
 
 @nox.session

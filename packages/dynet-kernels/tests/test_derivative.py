@@ -205,6 +205,9 @@ def test_gradients_of_any_formula(formula, x, c):
         (lambda x: f.maximum(f.sqrt(x), 1), [0]),
         (lambda x: 3 * f.where(x > 0, f.sqrt(x) * x, 2 * x), [-1]),
         (lambda x: f.where(x > 1, f.where(x < 2, f.log(x - 1), x), f.log(1 - x)), [0, 3]),
+        (lambda x: f.where(x < 0, f.where(x < 0, 0, f.sqrt(x)), f.sqrt(x)), [-1]),
+        (lambda x: f.where(x < 0, f.where(x < 1, 3, f.sqrt(x)), f.where(x < 5, f.sqrt(x), 1)), [-1, 6]),
+        (lambda x: f.where(x < 2, f.maximum(f.sqrt(x) * 2, 1 - x) + f.minimum(x - 1, f.sqrt(x)), f.sqrt(x)), [0]),
     ],
 )
 def test_a_branch_not_taken_adds_nothing(function, places):
@@ -267,6 +270,7 @@ def test_gradients_of_columns(function, is_number):
         (lambda x, c: (x - c) * (x - c), "c dy x", 3),
         (lambda x, c: f.absolute(c - x), "c dy x", 5),
         (lambda x, c: f.maximum(c - x, 0), "dy y", 3),
+        (lambda x, c: f.maximum(c, x * x), "c dy x", 5),
         (lambda x: f.where(x > 0, f.tanh(x), 0.1 * x), "dy x y", 6),
         (lambda x: f.where(f.equal(1, 1), x, 0), "dy", 0),
         (lambda x: f.where(x < 1, f.exp(f.sin(x)), f.sin(x)), "dy x y", 5),

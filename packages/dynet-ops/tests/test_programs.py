@@ -127,7 +127,7 @@ def assert_close(actual, expected, tolerance):
     assert largest(actual - expected) <= tolerance * max(1.0, largest(expected))
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=150)
 @given(programs())
 def test_values_and_gradients(program):
     renew_cg()
@@ -149,7 +149,7 @@ def test_values_and_gradients(program):
     assert abs(sum(slopes) - expected) <= 1e-4 * max(1.0, *map(abs, slopes))
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(deadline=None, max_examples=50)
 @given(programs(), st.integers(2, 5))
 def test_programs_that_run_together_do_not_meet(program, count):
     alone = []

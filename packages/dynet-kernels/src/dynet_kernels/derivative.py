@@ -50,10 +50,12 @@ GRADIENTS: dict[str, Callable] = {
 
 CHOICES: dict[str, Callable] = {
     "where": lambda y, condition, a, b: (condition, a, b),
-    "minimum": lambda y, a, b: (y < b, a, b),
-    "maximum": lambda y, a, b: (y > b, a, b),
+    "minimum": lambda y, a, b: ((y if _is_read(b) else a) < b, a, b),
+    "maximum": lambda y, a, b: ((y if _is_read(b) else a) > b, a, b),
 }
-"""The functions whose value is one of two: (condition, value where it holds, value elsewhere)."""
+"""The functions whose value is one of two: (condition, value where it holds, value elsewhere).
+
+A value that is computed again may be rounded in another way: it is not compared with the result."""
 
 STEPS = ("floor", "ceil", "round", "uniform", "normal")
 """The functions whose gradient is 0 wherever they have one."""
@@ -94,6 +96,8 @@ class Chain:
 
     def __init__(self, simplifier: Simplifier, wanted: set[str]):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
+        self.left_out: set[int] = set()
+        """The ids of symbols that two branches share, though neither may take them."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
         """The gradients of wanted inputs, and of other symbols where the way down is to end.
@@ -110,7 +114,11 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            for argument, part in self._parts(symbol, gradient, y if symbol is root else None, ends):
+            if id(symbol) in self.left_out and symbol is not root:  # 0 times a derivative of NaN would be NaN
+                parts = self._choice(f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
+            else:
+                parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
+            for argument, part in parts:
                 if self.simplifier.is_number(argument) and not self.simplifier.is_number(symbol):
                     part = f.sum(part)  # a number goes into all elements of a column
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
@@ -141,4 +149,18 @@ class Chain:
         for place, branch in enumerate((one, other)):
             for symbol, gradient in branch:
                 found[id(symbol)][1][place] = gradient
+                if _may_choose_zero(gradient, dy):
+                    self.left_out.add(id(symbol))
         return [(symbol, f.where(condition, *parts)) for symbol, parts in found.values()]
+
+
+def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
+    """Whether a gradient is 0 on one side of a `where` that `dy` does not hold."""
+    above = beneath(dy)
+    chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
+    return any(branch.function == "constant" for one in chosen for branch in one.arguments[1:])
+
+
+def _is_read(symbol: Symbol) -> bool:
+    """Whether a symbol has its value without rounding."""
+    return symbol.function in ("input", "constant")

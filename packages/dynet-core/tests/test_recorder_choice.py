@@ -43,8 +43,8 @@ compiled_only = pytest.mark.skipif(bool(cpython.problem()), reason="the compiled
 @pytest.mark.parametrize("wanted", [None, "", "compiled"])
 def test_the_compiled_recorder_is_chosen(wanted):
     done = chosen(wanted=wanted)
-    said = done.stderr.replace("dynet: compiling kernels for this CPU, once (some seconds) ...\n", "")
-    assert (done.returncode, done.stdout, said) == (0, "compiled\n", "")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("dynet: compiling kernels")]
+    assert (done.returncode, done.stdout, said) == (0, "compiled\n", [])
 
 
 def test_the_plain_recorder_is_chosen_without_a_word_if_it_was_asked_for():

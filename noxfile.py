@@ -100,6 +100,21 @@ def package(session, package):
 
 
 @nox.session
+def coverage(session):
+    """The lines of the packages that the tests execute, child processes included; fewer than 95 % are an error."""
+    requirements = group("test", "examples", "coverage")
+    session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *requirements)
+    # An empty cache, so that kernels are emitted; the quick way to count, where Python has it.
+    session.env["DYNET_CACHE_DIR"] = session.create_tmp()
+    session.env["COVERAGE_CORE"] = "sysmon" if sys.version_info >= (3, 12) else "ctrace"
+    session.run("coverage", "erase")
+    chosen = session.posargs or ["--ignore=tests/parity", "--ignore=tests/stress"]
+    session.run("coverage", "run", "-m", "pytest", *chosen)
+    session.run("coverage", "combine")
+    session.run("coverage", "report", "--skip-covered", "--fail-under=95")
+
+
+@nox.session
 def cuda(session):
     """CUDA kernels without a GPU: compiled by nvcc or nvrtc, run by an emulation and compared with the CPU's."""
     session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *group("test"))

@@ -160,7 +160,7 @@ def values_of(x: dy.Expression) -> float:
     loss.backward(full=True)
     gradient: Array = x.gradient()
     total += sum(numbers) + float(array.sum() + gradient.sum() + arrays[0].sum()) + len(dims[0]) + len(x)
-    total += sum(float(value.sum()) for value in dy.values([x, loss]))
+    total += sum(float(np.asarray(value, np.float32).sum()) for value in dy.values([x, loss]))
     best: dy.Tensor = x.tensor_value().argmax()
     largest, places = x.tensor_value().topk(num=2)
     drawn = dy.log_softmax(x).tensor_value().categorical_sample_log_prob(num=3)

@@ -16,18 +16,13 @@ from ..operands import checked_count
 from .columns import sum_elems
 from .dims import N_SAMPLES, mean_along, share
 
-SMALL = (2, 3, 4)  # orders with a kernel of their own, which multiplies instead of using pow
+SMALL = (2, 3, 4)  # orders with a kernel of their own, which multiplies
 LARGEST_ORDER = 1 << 24  # larger whole numbers are not all float32
-
-
-def _power(x, r: int):
-    """Return x^r, by multiplication."""
-    return x if r == 1 else _power(x, r - 1) * x
 
 
 def _small_moment(order: int) -> Along:
     def moment(x: Expression, share: Number):
-        return f.sum(_power(x, order)) * share
+        return f.sum(x**order) * share
 
     moment.__name__ = f"moment{order}"
     return Along(columnwise(reference=_moment_reference)(moment), parts=sum_elems, constants=share)

@@ -243,6 +243,8 @@ def types(session):
             "mypy",
             "--strict",
             "tests/typing/every_public_name.py",
+            "tests/typing/names_of_ops.py",
+            "tests/typing/names_of_models.py",
             "tests/typing/wrong_uses.py",
             "tests/typing/own_ops.py",
         )

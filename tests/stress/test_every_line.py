@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 VARIANTS = ["lines", "memory-errors", "bytecodes", "garbage"]
 if importlib.util.find_spec("_testcapi"):  # not every Python has it
     VARIANTS.append("no-memory")

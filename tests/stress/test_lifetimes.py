@@ -1,6 +1,5 @@
 """Expressions by the million, whose memory stays flat; expressions and ops that outlive threads, forks and Python."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -201,7 +200,10 @@ def test_an_expression_takes_no_attributes_and_no_other_class():
 # Forks and threads
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+@needs_fork
 def test_a_child_and_its_parent_go_on():
     program = """
 import gc, os
@@ -287,9 +289,8 @@ def test_expressions_are_freed_by_other_threads():
     assert all(found)
 
 
+@needs_fork
 def test_forked_workers_of_multiprocessing(tmp_path):
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("needs fork")
     done = run("""
 import multiprocessing
 import dynet as dy

@@ -14,7 +14,7 @@ PROGRAMS = (
 )  # fmt: skip
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("handler", ["renew_cg", "cg_revert"])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_was_being_recorded_is_right_or_refused(handler, program):

@@ -188,7 +188,6 @@ except ImportError:
     interpreter = interpreters.create(isolated=False)
 print(interpreters.run_string(interpreter, sys.argv[1]))
 """
-subinterpreters = pytest.mark.skipif(sys.implementation.name != "cpython", reason="needs CPython's interpreters")
 
 
 def in_another_interpreter(program: str) -> subprocess.CompletedProcess:
@@ -196,7 +195,6 @@ def in_another_interpreter(program: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
 
-@subinterpreters
 def test_other_interpreters_are_refused_in_words():
     done = in_another_interpreter("import dynet_core")
     assert "dynet works in the main interpreter of a process only" in done.stdout + done.stderr

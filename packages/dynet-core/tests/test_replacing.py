@@ -104,7 +104,7 @@ except PermissionError:
         assert file.read_text() == "old" and os.listdir(name) == ["model"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions and links as POSIX has them")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions and links")
 def test_permissions_and_links_are_kept(tmp_path):
     file, link = tmp_path / "model", tmp_path / "link"
     file.write_text("old")
@@ -116,7 +116,7 @@ def test_permissions_and_links_are_kept(tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
-@pytest.mark.skipif(os.name != "posix", reason="/dev/null")
+@pytest.mark.skipif(os.name != "posix", reason="needs /dev/null")
 def test_what_is_no_file_is_written_to():
     with replacing("/dev/null") as file:
         file.write(b"values")

@@ -287,3 +287,16 @@ def test_equal_parts_are_computed_once():
     sines = [symbol for symbol in beneath(gradient.result).values() if symbol.function == "sin"]
     assert len(sines) == 1
     assert use_counts([gradient.result])[id(sines[0])] > 1
+
+
+def test_powers_are_products_where_that_is_cheaper():
+    def key(function):
+        return Formula.of(function).key
+
+    assert key(lambda x: x**1) == key(lambda x: x)
+    assert key(lambda x: x**3) == key(lambda x: x * x * x)
+    assert key(lambda x: x**5) == key(lambda x: f.power(x, 5))
+    assert key(lambda x: x**0) == key(lambda x: f.power(x, 0))
+    assert key(lambda x: x**0.5) == key(lambda x: f.power(x, 0.5))
+    assert key(lambda x, y: x**y) == key(lambda x, y: f.power(x, y))
+    assert key(lambda x: 2**x) == key(lambda x: f.power(2, x))

@@ -133,6 +133,10 @@ WRONG = [
     (lambda x, h, W, U, b: tanh(b + W @ x + b), "one bias|added to one sum"),
     (lambda x, h, W, U, b: (tanh(b + W @ x), h), "2 values are returned"),
     (lambda x, y, W, U, b: tanh(b + W @ x), "the parameters must be the input, the state h"),
+    (lambda x, h, W, U, b: tanh(b + -W @ x), "^W is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(b + 2 * W @ x), "^W is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(W @ x - b), "^b is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(b + W @ x) * U, "^U is a parameter: .* as in -"),
 ]
 
 

@@ -13,7 +13,9 @@ from dynet_core.op import OPS
 from dynet_kernels import formula as f
 from dynet_kernels.formula import Formula
 from dynet_kernels.kernels import KERNELS
+from dynet_ops.axes import BATCH, DIMENSIONS, Along
 from dynet_ops.kinds import columnwise, elementwise
+from dynet_ops.loss.probability import column_softmax
 from dynet_ops.testing import check_op
 
 
@@ -220,6 +222,36 @@ def test_a_stated_gradient_of_an_op_with_a_number():
         assert x.gradient() == 21
     finally:
         del OPS["own_multiple"]
+
+
+def test_a_reduction_is_stated_once_for_all_axes():
+    @columnwise(reference=lambda x, n: np.abs(x).sum() / n)
+    def mean_size(x: Expression, share: Number):
+        """The mean of magnitudes, for share = 1 / n."""
+        return f.sum(f.absolute(x)) * share
+
+    along = Along(mean_size, parts=dy.sum_elems, constants=lambda n, count: (1 / n,))
+
+    @along.op(DIMENSIONS)
+    def own_mean_dim(x: Expression, d=(0,), b: bool = False) -> Expression:
+        return along.dimensions("own_mean_dim", x, d, b)
+
+    @along.op(BATCH)
+    def own_mean_batches(x: Expression) -> Expression:
+        return along.over_batch("own_mean_batches", x)
+
+    try:
+        check_op(own_mean_dim)
+        check_op(own_mean_batches)
+        assert own_mean_dim(dy.inputTensor([[1, -2], [-3, 4]]), [1]).value() == [1.5, 3.5]
+    finally:
+        del OPS["own_mean_dim"], OPS["own_mean_batches"]
+
+
+@pytest.mark.parametrize("column", [dy.dot_product, column_softmax], ids=["two operands", "a column"])
+def test_what_is_no_reduction_is_not_made_one(column):
+    with pytest.raises(ArgumentError, match=f"^{column.__name__}: no reduction: it must make one number of each"):
+        Along(column)
 
 
 def test_an_op_of_steps_has_no_gradient():

@@ -2,7 +2,9 @@
 
 import doctest
 import gc
+import importlib
 import inspect
+import pkgutil
 import threading
 import weakref
 
@@ -37,11 +39,11 @@ def test_all_names():
     assert all(issubclass(value, Trainer) for value in classes)
 
 
-@pytest.mark.parametrize("module", ["adam", "adaptive", "base", "options", "sgd", "settings", "state"])
+@pytest.mark.parametrize("module", [module.name for module in pkgutil.iter_modules(dynet_optim.__path__)])
 def test_examples(module):
     pytest.importorskip("dynet")
     pytest.importorskip("dynet_ops")
-    assert doctest.testmod(getattr(dynet_optim, module)).failed == 0
+    assert doctest.testmod(importlib.import_module(f"dynet_optim.{module}")).failed == 0
 
 
 # non-finite gradients

@@ -27,6 +27,7 @@ class Box:
 
     @property
     def text(self) -> str:
+        """The label and the dimensions."""
         return f"{self.label} {self.dims}".strip()
 
 

@@ -107,6 +107,7 @@ class GpuBlock:
         pack_into = struct.Struct(f"={self.floats}f").pack_into
 
         def pack(*numbers: float) -> None:
+            """Write the arguments in place of all numbers."""
             packed = np.empty(self.floats, np.float32)
             pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
             self.write(packed)

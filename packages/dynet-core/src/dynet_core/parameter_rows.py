@@ -72,6 +72,7 @@ class Rows:
             return number
 
     def write(self, number: int) -> None:
+        """Copy a row into the buffer that compiled code reads."""
         start = number * at.PARAMETER_ROW
         self.buffer[start : start + at.PARAMETER_ROW] = self.rows[number]
 

@@ -37,6 +37,7 @@ class Line:
     seconds: float = 0.0
 
     def add(self, columns: int, seconds: float) -> None:
+        """Count one call."""
         self.calls += 1
         self.columns += columns
         self.seconds += max(seconds, 0.0)

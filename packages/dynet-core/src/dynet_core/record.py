@@ -78,6 +78,7 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
     known: dict[Dim, Signature] = {}
 
     def record_slowly(x: Expression) -> Expression:
+        """Record a node, and let compiled code record the next one with this Dim."""
         graph = graph_of(name, (x,))
         signature = known.get(x.type)
         if signature is None:
@@ -104,6 +105,7 @@ def two_operands(
     record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
 
     def record_slowly(a: Expression, b: Expression) -> Expression:
+        """Record a node, and let compiled code record the next one with these Dims."""
         if not isinstance(b, Expression):
             return record_number(a, b)
         graph = graph_of(name, (a, b))
@@ -145,6 +147,7 @@ def many_operands(
     known: dict[tuple[Dim, ...], Signature] = {}
 
     def record_slowly(xs: Sequence[Expression]) -> Expression:
+        """Record a node, and let compiled code record the next one with these Dims."""
         operands = as_list(xs)
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])

@@ -52,6 +52,15 @@ class Symbol:
     def __neg__(self):
         return apply("negative", self)
 
+    def __pow__(self, other):
+        """x to the power of a number or symbol. The powers 1 to 4 are products, which cost less."""
+        if isinstance(other, int) and 0 < other <= 4:
+            return self if other == 1 else self ** (other - 1) * self
+        return apply("power", self, other)
+
+    def __rpow__(self, other):
+        return apply("power", other, self)
+
     def __lt__(self, other):
         return apply("less", self, other)
 

@@ -9,22 +9,26 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from dynet_core.annotations import Dims, Index
 from dynet_core.checks import checked_flag, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
+from dynet_core.op import Function, Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.derivative import gradients
-from dynet_kernels.formula import Formula
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Across, Rule
 
 from .copying import copies
+from .kinds import COLUMNWISE
+from .operands import checked_count, checked_dimension, checked_expression
 
 Groups = list[tuple[int, bool]]
 """Neighbouring dimensions merged, innermost first: (number of elements, whether they are reduced)."""
@@ -36,21 +40,6 @@ def add_across(name: str) -> None:
         rule = KERNELS[name + gradient]
         assert isinstance(rule, Rule)
         KERNELS.add(f"{name}.across{gradient}", Across(rule))
-
-
-def add_reduction(name: str, formula: Callable, gradient: Callable | None = None) -> None:
-    """Add the kernels that reduce a column `x` to one number `y`, contiguous and strided.
-
-    Args:
-        formula: y, as a function of x and of constants.
-        gradient: the gradient of x, if not the derivative of the formula.
-    """
-    traced = Formula.of(formula)
-    constants = traced.names[1:]
-    derived = Formula.of(gradient) if gradient else gradients(traced, ["x"], numbers=constants)["x"]
-    for suffix, target, one in (("", "y", traced), (".dx", "dx", derived)):
-        KERNELS.add(name + suffix, Rule(("y", "x", *constants), {target: one}, numbers=("y",), constants=constants))
-    add_across(name)
 
 
 @functools.cache
@@ -158,43 +147,6 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
     return x, groups
 
 
-def reduced(
-    name: str,
-    kernel: str,
-    x: Expression,
-    axes: Sequence[int],
-    numbers: Sequence[float] = (),
-    following: str | None = None,
-) -> Expression:
-    """Record a reduction of x along `axes`.
-
-    Args:
-        kernel: the rule, added by `add_reduction`.
-        axes: the dimensions to reduce; the one after the last is the batch.
-        numbers: the values of the rule's constants.
-        following: a rule without constants that combines the results of `kernel` on parts. None if `kernel` must
-            read all elements at once.
-    """
-    graph, dim = graph_of(name, (x,)), x.type.plain
-    result, groups = without(dim, axes), _groups(dim, axes)
-    if following is None:
-        x, groups = _together(x, groups)
-    start = graph.take(numbers)
-    places = range(start, start + len(numbers))
-    while True:
-        before, size, after = _around_last(groups)
-        last = sum(reduced for _, reduced in groups) == 1
-        dim = result if last else Dim.of((before * after,))
-        signature = column_signature(kernel, dim, before, size, after, constants=len(places), op=name)
-        x = append(graph, signature, [x.at, *places])
-        if last:
-            return x
-        assert following is not None
-        kernel, places = following, range(0)
-        place = max(place for place, (_, reduced) in enumerate(groups) if reduced)
-        groups = [*groups[:place], *groups[place + 1 :]]
-
-
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     """Return the axes that the arguments d and b of an op ask for; raise if they are not dimensions of `dim`."""
     b = checked_flag(name, "b", b)
@@ -212,12 +164,150 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     return (*found, rank) if b else tuple(found)
 
 
-def along_axes(function: Callable) -> Callable:
-    """Turn a numpy function of (x, axes, ...) into the reference of an op with the arguments (x, d, b, ...)."""
+@dataclass(frozen=True)
+class Axes:
+    """Which axes an op reduces.
 
-    def reference(x, d=(0,), b=False, **attributes):
-        axes = (*d, x.ndim - 1) if b else tuple(d)
-        kept = [size for place, size in enumerate(x.shape[:-1]) if place not in axes]
-        return function(x, axes, **attributes).reshape(*(kept or [1]), 1 if b else x.shape[-1])
+    Args:
+        of: returns them, from the number of axes, of which the last is the batch, and the op's arguments d and b.
+        batch: whether the batch may be one of them.
+        samples: calls to test.
+    """
 
-    return reference
+    of: Callable[..., Sequence[int]]
+    batch: bool
+    samples: Sequence[Sample]
+
+
+DIMENSIONS = Axes(
+    lambda rank, d=(0,), b=False: (*d, rank - 1) if b else tuple(d),
+    True,
+    [
+        Sample([((5,), 1)], {"d": [0]}),
+        Sample([((3, 4), 2)], {"d": [1]}),
+        Sample([((17, 3), 1)], {"d": [0, 1]}),
+        Sample([((19, 5), 2)], {"d": [1], "b": True}),
+        Sample([((3, 4), 3)], {"d": [0], "b": True}),
+        Sample([((5, 2, 3), 2)], {"d": [0, 2]}),
+        Sample([((1, 2, 1), 2)], {"d": [2, 0]}),
+        Sample([((2, 3, 2, 3), 2)], {"d": [2, 0], "b": True}),
+        Sample([((4, 3), 5)], {"d": [], "b": True}),
+    ],
+)
+ONE_DIMENSION = Axes(
+    lambda rank, d=0: (d,),
+    False,
+    [
+        Sample([((5,), 1)]),
+        Sample([((3, 4), 2)], {"d": 1}),
+        Sample([((17, 3), 1)]),
+        Sample([((2, 3, 4), 2)], {"d": 1}),
+        Sample([((2, 1, 4), 1)], {"d": 2}),
+        Sample([((19, 5), 2)], {"d": 1}),
+    ],
+)
+ELEMENTS = Axes(
+    lambda rank: range(rank - 1),
+    False,
+    [Sample([((1,), 1)]), Sample([((7,), 3)]), Sample([((17, 3), 1)]), Sample([((5, 2, 3), 2)])],
+)
+BATCH = Axes(
+    lambda rank: (rank - 1,),
+    True,
+    [Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
+)
+
+
+class Along:
+    """A columnwise op that makes one number of each column of x, along other axes than its own.
+
+    Args:
+        column: what `columnwise` returned.
+        parts: the columnwise op that combines results on parts. None if `column` must read all elements at once.
+        constants: returns the constants of the formula of `column`, from n, the number of elements that become one,
+            and the last arguments of `record`. The reference of `column` gets n and these, not the constants.
+    """
+
+    def __init__(
+        self,
+        column: Callable[..., Any],
+        parts: Callable[..., Any] | None = None,
+        constants: Callable[..., Sequence[float]] = lambda n, count: (),
+    ):
+        self.column, self.constants = COLUMNWISE[column.__name__], constants
+        self.parts = COLUMNWISE[parts.__name__] if parts else None
+        if not self.column.reduces:
+            raise ArgumentError(
+                f"{column.__name__}: no reduction: it must make one number of each column of one operand x"
+            )
+        add_across(self.column.kernels)
+
+    def op(self, axes: Axes, samples: Sequence[Sample] = ()) -> Callable[[Function], Function]:
+        """Return a decorator that adds an op with these axes to the table. The function has to record it.
+
+        Args:
+            samples: replace those of `axes`.
+        """
+
+        def reference(x, n=0, **attributes):
+            whole = x if axes.batch else x[..., None]
+            chosen = axes.of(whole.ndim, **{name: attributes.pop(name) for name in ("d", "b") if name in attributes})
+            kept = [axis for axis in range(whole.ndim) if axis not in chosen]
+            columns = whole.transpose(*kept, *chosen).reshape(math.prod(whole.shape[axis] for axis in kept), -1)
+            if self.column.constants:
+                attributes["n"] = n or columns.shape[1]
+            sizes = [whole.shape[axis] for axis in kept if axis < whole.ndim - 1] or [1]
+            values = np.reshape([self.column.reference(column, **attributes) for column in columns], [*sizes, -1])
+            return values if axes.batch else values[..., 0]
+
+        facts = {"reference": reference, "whole_batch": axes.batch, "samples": samples or axes.samples}
+        return lambda function: register(function, **facts)
+
+    def record(self, name: str, x: Expression, axes: Sequence[int], n: int = 0, *others: float) -> Expression:
+        """Record a reduction of x along `axes`, of which the one after the last dimension is the batch.
+
+        Args:
+            name: the name of the op.
+            n: the number of elements that count; 0 means all.
+            others: the last arguments of `constants`.
+        """
+        graph, dim = graph_of(name, (x,)), x.type.plain
+        result, groups = without(dim, axes), _groups(dim, axes)
+        if not self.parts:
+            x, groups = _together(x, groups)
+        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan  # the mean of nothing is NaN
+        constants = self.constants(n or count, count, *others)
+        start = graph.take(constants)
+        places, column = range(start, start + len(constants)), self.column
+        while True:
+            before, size, after = _around_last(groups)
+            last = sum(reduced for _, reduced in groups) == 1
+            dim = result if last else Dim.of((before * after,))
+            signature = column_signature(column.kernels, dim, before, size, after, constants=len(places), op=name)
+            x = append(graph, signature, [x.at, *places])
+            if last:
+                return x
+            assert self.parts
+            column, places = self.parts, range(0)
+            place = max(place for place, (_, reduced) in enumerate(groups) if reduced)
+            groups = [*groups[:place], *groups[place + 1 :]]
+
+    def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
+        """Record a reduction along any dimensions, after checks of d, b and n."""
+        axes = checked_axes(name, d, b, checked_expression(name, x).type)
+        return self.record(name, x, axes, checked_count(name, "n", n, 0), *others)
+
+    def one_dimension(self, name: str, x: Expression, d: Index) -> Expression:
+        """Record a reduction along dimension d, after a check of d."""
+        d = checked_dimension(name, d, checked_expression(name, x).type)
+        dim = x.type.plain
+        signature = column_signature(self.column.kernels, without(dim, [d]), *before_along_after(dim, d))
+        return append(graph_of(name, (x,)), signature, [x.at])
+
+    def elements(self, name: str, x: Expression, *others: float) -> Expression:
+        """Record a reduction of all dimensions but the batch."""
+        return self.record(name, x, range(len(checked_expression(name, x).type.dims)), 0, *others)
+
+    def over_batch(self, name: str, x: Expression, *others: float) -> Expression:
+        """Record a reduction of the batch alone."""
+        return self.record(name, x, [len(checked_expression(name, x).type.dims)], 0, *others)

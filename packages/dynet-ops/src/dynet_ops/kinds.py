@@ -23,10 +23,18 @@ from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
 
-from .layouts import Rank, broadcast, column_view, leading_run, lined_up, longest, matched, strides_of
-from .op_formulas import add_kernels, all_gradients, formula_of, number_parameter, operand_names, result_name, rules_of
+from .layouts import Rank, broadcast, column_layout, column_view, lined_up, longest, matched
+from .op_formulas import (
+    add_kernels,
+    all_gradients,
+    formula_of,
+    number_names,
+    number_parameter,
+    operand_names,
+    result_name,
+    rules_of,
+)
 from .with_number import finite, with_number
 
 ONE = [
@@ -216,45 +224,6 @@ def elementwise_signature(
     )
 
 
-def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
-    """Divide broadcast operands into columns.
-
-    Returns:
-        (function from operand names to the kernel suffix, Dim of the result, column size, number of columns, views);
-        None if a view would need more than two nested loops.
-    """
-    whole = broadcast(name, dims, rank)
-    strides = [strides_of(dim, whole) for dim in dims]
-    extents = (*whole.dims, whole.batch)
-    run = leading_run(whole, strides)
-    size = math.prod(extents[:run])
-    number = None
-    if size == 1 and whole.total > 1:
-        # One operand repeats along the first dimension: it has one number per column.
-        still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
-        number, moving = still[0], 1 - still[0]
-        run = leading_run(whole, [strides[moving]])
-        while run and any(strides[number][k] for k in range(run)):
-            run -= 1
-        size = math.prod(extents[:run])
-    views = [View(SELF, stride=size)]
-    for place, operand_strides in enumerate(strides):
-        view = column_view(place, extents[run:], operand_strides[run:])
-        if view is None:
-            return None
-        views.append(view)
-    columns = math.prod(extents[run:])
-
-    def kernel(operands):
-        return "" if number is None else f".{operands[number]}_number"
-
-    return kernel, whole, size, columns, views
-
-
-def _first_moving(extents: Sequence[int]) -> int:
-    return next(place for place, extent in enumerate(extents) if extent > 1)
-
-
 @dataclass(frozen=True)
 class Operator:
     """A Python operator that records an op. Its errors show the sign; see `two_operands`."""
@@ -308,6 +277,27 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
     return record_repeated
 
 
+@dataclass(frozen=True)
+class Columnwise:
+    """What `axes.Along` needs of a columnwise op.
+
+    Args:
+        kernels: the start of the kernel names.
+        constants: the names of the formula's constants.
+        reduces: whether it makes one number of each column of one operand x, which gets a gradient.
+        reference: the same function in numpy.
+    """
+
+    kernels: str
+    constants: Sequence[str]
+    reduces: bool
+    reference: Callable[..., Any]
+
+
+COLUMNWISE: dict[str, Columnwise] = {}
+"""By the names of the decorated functions."""
+
+
 def columnwise(
     *,
     reference: Callable[..., Any],
@@ -322,7 +312,8 @@ def columnwise(
 
     The body of the decorated function is the formula of the result, as with `elementwise`. The formula may also reduce
     a column (`formula.sum`, `max`, `min`). If it reads its operands only through these, the result is one number per
-    column.
+    column; `axes.Along` makes ops of it that reduce any dimensions. A parameter annotated as a number is a constant.
+    Such a function is returned as it is, because only `Along` can give the constant.
 
     Args:
         reference: the same function in numpy, on one batch element.
@@ -333,17 +324,18 @@ def columnwise(
     """
 
     def decorate(function: Function) -> Function:
-        name, operands = function.__name__, operand_names(function)
-        formula = formula_of(function, operands)
-        number, result = is_number(formula.result), result_name(operands)
-        differentiated = all_gradients(name, operands, formula, gradients or {})
-        views = (result, *operands)
-        numbers = (result,) if number else ()
+        name, operands, constants = function.__name__, operand_names(function), number_names(function)
+        formula = formula_of(function, (*operands, *constants))
+        differentiated = all_gradients(name, operands, formula, gradients or {}, *constants)
+        number = is_number(formula.result, constants)
+        numbers = (result_name(operands),) if number else ()
         check_is_free(function)
-        rules = {"": Rule(views, {result: formula}, numbers=numbers)}
-        for operand, gradient in differentiated.items():
-            rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, numbers=numbers)
+        rules = rules_of((*operands, *constants), formula, differentiated, numbers=numbers, constants=constants)
         kernels = add_kernels(name, rules)
+        reduces = number and (*operands,) == (*differentiated,) == ("x",)
+        COLUMNWISE[name] = Columnwise(kernels, constants, reduces, reference)
+        if constants:
+            return function
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.record import common_batch, described
 from dynet_core.signature import View
+from dynet_kernels.layout import SELF
 
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -105,6 +107,45 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
         step *= extent
         run += 1
     return run
+
+
+def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
+    """Divide broadcast operands into columns.
+
+    Returns:
+        (function from operand names to the kernel suffix, Dim of the result, column size, number of columns, views);
+        None if a view would need more than two nested loops.
+    """
+    whole = broadcast(name, dims, rank)
+    strides = [strides_of(dim, whole) for dim in dims]
+    extents = (*whole.dims, whole.batch)
+    run = leading_run(whole, strides)
+    size = math.prod(extents[:run])
+    number = None
+    if size == 1 and whole.total > 1:
+        # One operand repeats along the first dimension: it has one number per column.
+        still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
+        number, moving = still[0], 1 - still[0]
+        run = leading_run(whole, [strides[moving]])
+        while run and any(strides[number][k] for k in range(run)):
+            run -= 1
+        size = math.prod(extents[:run])
+    views = [View(SELF, stride=size)]
+    for place, operand_strides in enumerate(strides):
+        view = column_view(place, extents[run:], operand_strides[run:])
+        if view is None:
+            return None
+        views.append(view)
+    columns = math.prod(extents[run:])
+
+    def kernel(operands):
+        return "" if number is None else f".{operands[number]}_number"
+
+    return kernel, whole, size, columns, views
+
+
+def _first_moving(extents: Sequence[int]) -> int:
+    return next(place for place, extent in enumerate(extents) if extent > 1)
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:

@@ -34,13 +34,18 @@ def _is_named(annotation, name: str, meaning) -> bool:
     return annotation is meaning or annotation == meaning
 
 
+def number_names(function: Callable) -> tuple[str, ...]:
+    """Return the parameters of an op that are annotated as plain numbers."""
+    parameters = inspect.signature(function).parameters
+    kinds = (("Number", Number), ("float", float))
+    return tuple(name for name, p in parameters.items() if any(_is_named(p.annotation, *kind) for kind in kinds))
+
+
 def number_parameter(function: Callable) -> str:
     """Return the name of the second parameter of an op if it is annotated as a plain number, else ""."""
-    parameters = [*inspect.signature(function).parameters.values()]
-    if len(parameters) != 2 or not _is_expression(parameters[0].annotation):
-        return ""
-    of = parameters[1].annotation
-    return parameters[1].name if _is_named(of, "Number", Number) or _is_named(of, "float", float) else ""
+    operands, numbers = operand_names(function), number_names(function)
+    names = [*inspect.signature(function).parameters]
+    return names[1] if len(operands) == len(numbers) == 1 and names == [*operands, *numbers] else ""
 
 
 def check_gradients(name: str, operands: Sequence[str], gradients: dict[str, Callable]) -> None:
@@ -78,7 +83,7 @@ def all_gradients(
     result = result_name(operands)
     named = {f"the gradient of {operand}": gradient for operand, gradient in stated.items()}
     check_names(name, named, *operands, *numbers, result, "d" + result)
-    found = derived(formula, [operand for operand in operands if operand not in stated], result)
+    found = derived(formula, [operand for operand in operands if operand not in stated], result, numbers)
     found |= {operand: Formula.of(gradient) for operand, gradient in stated.items()}
     return {operand: found[operand] for operand in operands if operand in found}
 

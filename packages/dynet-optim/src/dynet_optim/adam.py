@@ -125,7 +125,10 @@ class AmsgradTrainer(AdamTrainer):
         \theta \leftarrow \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
         \frac{m}{\sqrt{\hat v} + \epsilon}
 
-    with the arguments, m and v of Adam.
+    with the averages m and v of Adam.
+
+    Args:
+        m, alpha, learning_rate, beta_1, beta_2, eps, edecay: as in `AdamTrainer`.
 
     S. Reddi, S. Kale, S. Kumar, On the Convergence of Adam and Beyond, 2018.
 

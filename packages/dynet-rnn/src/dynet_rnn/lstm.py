@@ -253,6 +253,14 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     """The same network as `VanillaLSTMBuilder`, with weight noise.
 
     In DyNet 2.1 its step is one operation. Here this is true of all builders.
+
+    Args:
+        layers, input_dim, hidden_dim, model: as in `VanillaLSTMBuilder`.
+
+    >>> lstm = dy.CompactVanillaLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.set_weightnoise(0.1)
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
     """
 
     _collection = "compact-vanilla-lstm-builder"
@@ -306,6 +314,10 @@ class CoupledLSTMBuilder(Variational):
         ArgumentError: ln_lstm or forget_bias is not the default.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
+
+    >>> lstm = dy.CoupledLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
     """
 
     _cell, _collection = CELLS["coupled_lstm_step"], "lstm-builder"
@@ -352,6 +364,10 @@ class FastLSTMBuilder(Variational):
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015.
+
+    >>> lstm = dy.FastLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
     """
 
     _cell, _collection = CELLS["fast_lstm_step"], "fast-lstm-builder"

@@ -20,6 +20,15 @@ class LSTMBuilder(CoupledLSTMBuilder):
 
     The setting `dynet_config.set(lstm_builder="coupled")` or `"vanilla"` chooses, before `import dynet`; so does
     DYNET_LSTM_BUILDER in the environment. Without a setting it is "coupled", and the first builder made warns.
+
+    Args:
+        layers, input_dim, hidden_dim, model, ln_lstm, forget_bias: as in the class that it names.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     lstm = dy.LSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
     """
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:

@@ -240,6 +240,7 @@ class _Entries:
         self.reader, self.next, self.single = reader, 0, single
 
     def one(self, lookup: bool, name: str) -> Entry:
+        """Return the entry of a parameter that is an object of its own."""
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
             return self.reader.named(lookup, name)
@@ -260,6 +261,7 @@ class _Entries:
         return following
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
+        """Return the entries of a builder, in the order in which it makes its parameters."""
         following = self.reader.entries[self.next : self.next + len(expected)]
         if len(following) == len(expected) and all(
             entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)

@@ -36,6 +36,7 @@ class _Pickler(_PythonPickler):
 
     @classmethod
     def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
+        """Return the pickle, and the classes of objects by the names of the functions that make them again."""
         stream = io.BytesIO()
         pickler = cls(stream, protocol=4)
         pickler.makers = {}

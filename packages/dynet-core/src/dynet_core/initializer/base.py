@@ -64,10 +64,12 @@ class PyInitializer:
 
 
 def error(initializer: PyInitializer, reason: str) -> InitializerError:
+    """Return an error that names the class of the initializer."""
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
 def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ...]:
+    """Return the dimensions as a tuple of ints; raise unless there is one and none is negative."""
     dim = tuple([whole(type(initializer).__name__, "a dimension", size) for size in dim])
     if not dim or min(dim) < 0:
         raise error(initializer, f"dimensions must be 0 or more but the parameter is {dim}")
@@ -75,6 +77,7 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
+    """Raise unless a field is a number that float32 holds, at least `least`, and finite unless `infinite`."""
     value = getattr(initializer, field)
     if not isinstance(value, (Real, np.bool_)):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
@@ -85,6 +88,7 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
 
 
 def beyond_float32(number: Any) -> bool:
+    """Whether a finite number is too large for float32."""
     try:
         return FLOAT32_LIMIT <= abs(float(number)) < math.inf
     except OverflowError:

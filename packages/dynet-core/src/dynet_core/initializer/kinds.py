@@ -286,10 +286,12 @@ class NumpyInitializer(PyInitializer):
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
+    """Draw the values of a parameter from [-scale, scale]."""
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
 def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
+    """Return the number of rows of a square matrix; raise if the parameter is none."""
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]

@@ -21,8 +21,8 @@ from dynet_kernels.formula import Formula
 from dynet_kernels.layout import NOWHERE, SELF
 
 from ..copying import repeat
-from ..kinds import BROADCAST, TWO, column_layout, columnwise
-from ..layouts import broadcast, lined_up, longest, matched
+from ..kinds import BROADCAST, TWO, columnwise
+from ..layouts import broadcast, column_layout, lined_up, longest, matched
 from ..op_formulas import add_rules
 from ..with_number import LARGEST
 

@@ -91,6 +91,14 @@ class _Weight:
 
     __radd__ = __add__
 
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError(
+            f"{self.name} is a parameter: in a cell's equations it stands only in sums b + W @ x + U @ h, "
+            "without sign or factor. Negate or scale a whole sum, as in -(b + W @ x + U @ h)"
+        )
+
+    __neg__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __float__ = _refuse
+
 
 _numbers = itertools.count()
 

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 
-from dynet_core.annotations import Dims, Index
+from dynet_core.annotations import Dims, Index, Number
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
-from dynet_core.record import append, graph_of
+from dynet_core.op import Sample
 from dynet_kernels import formula as f
 
-from ..axes import (
-    add_across,
-    add_reduction,
-    along_axes,
-    before_along_after,
-    checked_axes,
-    column_signature,
-    reduced,
-    without,
-)
-from ..operands import checked_count, checked_dimension, checked_expression
+from ..axes import BATCH, DIMENSIONS, ELEMENTS, ONE_DIMENSION, Along
+from ..kinds import columnwise
 from .columns import sum_elems
 
-SUM = sum_elems.__name__
-add_across(SUM)
-add_reduction("mean", lambda x, share: f.sum(x) * share)
+
+def share(n: float, count: float, *others: float) -> tuple[float]:
+    """Return 1 / n, the constant of means: by what the sum is multiplied."""
+    return (1 / n,)
 
 
-def elements_along(dim, axes: Sequence[int]) -> float:
-    """Return how many elements are reduced to one; NaN for none, so that their mean is NaN."""
-    return math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
+total = Along(sum_elems, parts=sum_elems)
 
 
+@columnwise(reference=lambda x, n: x.sum() / n)
+def mean(x: Expression, share: Number):
+    """The mean, for share = 1 / n."""
+    return f.sum(x) * share
+
+
+mean_along = Along(mean, parts=sum_elems, constants=share)
+
+
+@total.op(DIMENSIONS)
 def sum_dim(x: Expression, d: Dims = (0,), b: bool = False) -> Expression:
     """The sum along any dimensions, y = sum over i of x_i.
 
@@ -48,14 +44,13 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False) -> Expression:
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
     ([4.0, 6.0], [3.0, 7.0], 10.0)
     """
-    axes = checked_axes("sum_dim", d, b, checked_expression("sum_dim", x).type)
-    return reduced("sum_dim", SUM, x, axes, following=SUM)
+    return total.dimensions("sum_dim", x, d, b)
 
 
-def _mean(name: str, x: Expression, axes: Sequence[int], n: int = 0) -> Expression:
-    return reduced(name, "mean", x, axes, [1 / (n or elements_along(x.type, axes))], following=SUM)
+N_SAMPLES = [Sample([((3, 4), 2)], {"d": [0], "n": 5}), Sample([((3, 4), 2)], {"d": [0], "b": True, "n": 9})]
 
 
+@mean_along.op(DIMENSIONS, [*DIMENSIONS.samples, *N_SAMPLES])
 def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The mean along any dimensions, y = (1 / n) sum over i of x_i.
 
@@ -69,68 +64,27 @@ def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Ex
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
     ([2.0, 3.0], [4.0, 6.0])
     """
-    axes = checked_axes("mean_dim", d, b, checked_expression("mean_dim", x).type)
-    return _mean("mean_dim", x, axes, checked_count("mean_dim", "n", n, 0))
+    return mean_along.dimensions("mean_dim", x, d, b, n)
 
 
+@mean_along.op(ELEMENTS)
 def mean_elems(x: Expression) -> Expression:
     """The mean of all elements of each batch element.
 
     >>> mean_elems(inputVector([1, 2, 6])).value()
     3.0
     """
-    return _mean("mean_elems", x, range(len(checked_expression("mean_elems", x).type.dims)))
+    return mean_along.elements("mean_elems", x)
 
 
+@mean_along.op(BATCH)
 def mean_batches(x: Expression) -> Expression:
     """The mean over the batch. The result has batch size 1.
 
     >>> mean_batches(inputTensor([[1, 2, 6]], batched=True)).value()
     3.0
     """
-    return _mean("mean_batches", x, [len(checked_expression("mean_batches", x).type.dims)])
-
-
-AXES_SAMPLES = [
-    Sample([((5,), 1)], {"d": [0]}),
-    Sample([((3, 4), 2)], {"d": [1]}),
-    Sample([((17, 3), 1)], {"d": [0, 1]}),
-    Sample([((19, 5), 2)], {"d": [1], "b": True}),
-    Sample([((3, 4), 3)], {"d": [0], "b": True}),
-    Sample([((5, 2, 3), 2)], {"d": [0, 2]}),
-    Sample([((1, 2, 1), 2)], {"d": [2, 0]}),
-    Sample([((2, 3, 2, 3), 2)], {"d": [2, 0], "b": True}),
-    Sample([((4, 3), 5)], {"d": [], "b": True}),
-]
-sum_dim = register(sum_dim, reference=along_axes(lambda x, axes: x.sum(axes)), whole_batch=True, samples=AXES_SAMPLES)
-mean_dim = register(
-    mean_dim,
-    reference=along_axes(lambda x, axes, n=0: x.sum(axes) / (n or math.prod(x.shape[axis] for axis in axes))),
-    whole_batch=True,
-    samples=[
-        *AXES_SAMPLES,
-        Sample([((3, 4), 2)], {"d": [0], "n": 5}),
-        Sample([((3, 4), 2)], {"d": [0], "b": True, "n": 9}),
-    ],
-)
-ELEMENTS_SAMPLES = [Sample([((1,), 1)]), Sample([((7,), 3)]), Sample([((17, 3), 1)]), Sample([((5, 2, 3), 2)])]
-BATCH_SAMPLES = [Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])]
-mean_elems = register(mean_elems, reference=lambda x: np.atleast_1d(x.mean()), samples=ELEMENTS_SAMPLES)
-mean_batches = register(
-    mean_batches, reference=lambda x: x.mean(-1, keepdims=True), whole_batch=True, samples=BATCH_SAMPLES
-)
-
-
-# ---------------------------------------------------------------------------------------- one dimension at a time
-
-
-def one_along(name: str, kernel: str, x: Expression, d: Index) -> Expression:
-    """Record a reduction of x along dimension d."""
-    d = checked_dimension(name, d, checked_expression(name, x).type)
-    dim = x.type.plain
-    return append(
-        graph_of(name, (x,)), column_signature(kernel, without(dim, [d]), *before_along_after(dim, d)), [x.at]
-    )
+    return mean_along.over_batch("mean_batches", x)
 
 
 def _if_finite(x):
@@ -138,15 +92,21 @@ def _if_finite(x):
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
-def _log_of_exponentials(x):
+@columnwise(
+    # The maximum cancels in the gradient, which is exp(x - y).
+    gradients={"x": lambda x, y, dy: dy * f.exp(x - _if_finite(y))},
+    reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
+)
+def column_logsumexp(x: Expression) -> Expression:
+    """The logarithm of the sum of exponentials of each column: logsumexp_dim with d = 0."""
     peak = _if_finite(f.max(x))
     return peak + f.log(f.sum(f.exp(x - peak)))
 
 
-# The maximum cancels in the gradient, which is exp(x - y).
-add_reduction("logsumexp_dim", _log_of_exponentials, lambda x, y, dy: dy * f.exp(x - _if_finite(y)))
+_logsumexp = Along(column_logsumexp)
 
 
+@_logsumexp.op(ONE_DIMENSION)
 def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
     """The logarithm of a sum of exponentials along dimension d, which disappears: y = log sum over i of exp(x_i).
 
@@ -155,22 +115,7 @@ def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
     >>> logsumexp_dim(inputVector([0, 0])).value()
     0.6931471824645996
     """
-    return one_along("logsumexp_dim", "logsumexp_dim", x, d)
+    return _logsumexp.one_dimension("logsumexp_dim", x, d)
 
-
-def _logsumexp(x, d=0):
-    peak = x.max(d, keepdims=True)
-    return np.atleast_1d((peak + np.log(np.exp(x - peak).sum(d, keepdims=True))).squeeze(d))
-
-
-ONE_AXIS_SAMPLES = [
-    Sample([((5,), 1)]),
-    Sample([((3, 4), 2)], {"d": 1}),
-    Sample([((17, 3), 1)]),
-    Sample([((2, 3, 4), 2)], {"d": 1}),
-    Sample([((2, 1, 4), 1)], {"d": 2}),
-    Sample([((19, 5), 2)], {"d": 1}),
-]
-logsumexp_dim = register(logsumexp_dim, reference=_logsumexp, samples=ONE_AXIS_SAMPLES)
 
 __all__ = ["logsumexp_dim", "mean_batches", "mean_dim", "mean_elems", "sum_dim"]

@@ -16,9 +16,8 @@ from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
-from ..axes import add_across
+from ..axes import ONE_DIMENSION, Along
 from ..kinds import by_plain_dims, columnwise
-from .dims import ONE_AXIS_SAMPLES, one_along
 
 
 def _to_the_first(x, y, dy):
@@ -39,31 +38,28 @@ def column_min(x: Expression) -> Expression:
     return f.min(x)
 
 
-MAX, MIN = column_max.__name__, column_min.__name__
-add_across(MAX)
-add_across(MIN)
+_largest, _smallest = Along(column_max), Along(column_min)
 
 
+@_largest.op(ONE_DIMENSION)
 def max_dim(x: Expression, d: Index = 0) -> Expression:
     """The largest element along dimension d, which disappears. The first of equal ones gets the gradient.
 
     >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
     [3.0, 5.0]
     """
-    return one_along("max_dim", MAX, x, d)
+    return _largest.one_dimension("max_dim", x, d)
 
 
+@_smallest.op(ONE_DIMENSION)
 def min_dim(x: Expression, d: Index = 0) -> Expression:
     """The smallest element along dimension d, which disappears. The first of equal ones gets the gradient.
 
     >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
     [1.0, 2.0]
     """
-    return one_along("min_dim", MIN, x, d)
+    return _smallest.one_dimension("min_dim", x, d)
 
-
-max_dim = register(max_dim, reference=lambda x, d=0: np.atleast_1d(x.max(d)), samples=ONE_AXIS_SAMPLES)
-min_dim = register(min_dim, reference=lambda x, d=0: np.atleast_1d(x.min(d)), samples=ONE_AXIS_SAMPLES)
 
 # ------------------------------------------------------------------------------------------ where the largest is
 

@@ -1,0 +1,207 @@
+"""The part of `every_public_name.py` that uses parameters, initializers, networks and trainers."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+import numpy.typing as npt
+
+import dynet as dy
+
+Array = npt.NDArray[np.float32]
+
+
+def initializers() -> list[dy.PyInitializer]:
+    """Initial values of parameters."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("1 2 3 4")
+        file.flush()
+        from_file = dy.FromFileInitializer(file.name)
+        print(from_file.fname, from_file.values((2, 2)))
+    normal, glorot = dy.NormalInitializer(mean=0, var=0.1), dy.GlorotInitializer(is_lookup=False, gain=0.5)
+    uniform, fixed = dy.UniformInitializer(0.1), dy.ConstInitializer(0.5)
+    print(normal.mean, normal.var, glorot.is_lookup, glorot.gain, uniform.scale, fixed.c, fixed.draw((2, 2)).sum())
+    numpy_initializer = dy.NumpyInitializer([[1, 2], [3, 4]])
+    print(numpy_initializer.array.shape)
+    return [normal, glorot, uniform, fixed, numpy_initializer, dy.IdentityInitializer(), dy.SaxeInitializer(2.0)]
+
+
+class Halves(dy.PyInitializer):
+    """An initializer of a user's own."""
+
+    def draw(self, dim: tuple[int, ...]) -> Array:
+        return np.full(int(np.prod(dim)), 0.5, np.float32)
+
+
+def parameters(folder: str) -> None:
+    """Collections, parameters and tables, and their files."""
+    m: dy.Model = dy.ParameterCollection()
+    for initializer in initializers():
+        m.add_parameters((2, 2), init=initializer)
+    W: dy.Parameters = m.add_parameters((2, 3), init="uniform", scale=0.1)
+    b = m.add_subcollection("bias").add_parameters(2, init=Halves(), name="b")
+    E: dy.LookupParameters = m.add_lookup_parameters((4, 3), init=0.5, name="words", device="CPU")
+    m.parameters_from_numpy(np.eye(2))
+    m.lookup_parameters_from_numpy([[1, 2], [3, 4]])
+    m.set_weight_decay(0.1)
+    m.set_weight_decay_lambda(m.get_weight_decay())
+    print(m.name(), m.parameter_count(), len(m.parameters_list()), len(m.lookup_parameters_list()))
+
+    W.set_value(np.ones((2, 3)))
+    W.load_array([[1, 2, 3], [4, 5, 6]])
+    W.scale(0.5)
+    W.clip_inplace(-1, 1)
+    W.scale_gradient(2)
+    W.set_updated(not W.is_updated())
+    W.set_updated(True)
+    print(W.name(), W.shape(), W.get_index(), W.collection is m, W.as_array() + W.grad_as_array() + np.asarray(W))
+    b.zero()
+
+    E.init_row(0, [1, 2, 3])
+    E.init_from_array(np.ones((4, 3)))
+    E.load_array(E.as_array())
+    E.set_value(E.as_array())
+    print(E.shape(), E.rows, E.get_index(), E.row_as_array(0), E.rows_as_array([0, 1]), E.grad_as_array().sum())
+    print(E.row_grad_as_array(0), E.rows_grad_as_array(range(2)))
+    rows = E[0] + E[np.argmax([0, 1])] + E.lookup(1, update=False) + dy.lookup(E, 2)
+    batch = E.batch([0, 1]) + dy.lookup_batch(E, np.array([2, 3]), update=False)
+    loss = dy.sum_batches(dy.sum_elems(dy.concatenate_to_batch([W * rows + b]))) + dy.sum_batches(dy.sum_elems(batch))
+    fixed: dy.Expression = W.expr(update=False)
+    loss += dy.sum_elems(dy.parameter(W) + dy.const_parameter(W) + fixed)
+    for each in (*dy.parameter(W, b), *dy.parameter([W, b]), *dy.const_parameter(W, b), dy.parameter(E, False)):
+        loss += dy.sum_elems(each)
+    loss.backward()
+
+    one, whole = f"{folder}/parameter", f"{folder}/model"
+    W.save(one, key="/W")
+    E.write_to_textfile(one, key="/E", append=True)
+    W.populate(one, key="/W")
+    E.populate_from_textfile(one, key="/E")
+    print(dy.Model().load_param(one, "/W").shape(), dy.Model().load_lookup_param(one, "/E").rows)
+    m.save_all(whole)
+    m.write_to_textfile(whole, "/all")
+    m.save(whole)
+    m.populate(whole)
+    m.load_all(whole)
+    m.populate_from_textfile(whole)
+    print(dy.ParameterCollection.from_file(whole).parameter_count(), len(dy.Model().load(whole)))
+    dy.save(whole, [W, E])
+    W_again, E_again = dy.load(whole, dy.Model())
+    print(W_again.shape(), E_again.shape(), len(list(dy.load_generator(whole, dy.Model(), allow=[Halves]))))
+
+
+def softmaxes() -> dy.Expression:
+    """Softmax layers."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("animal cat\nanimal dog\nnumber one\n")
+        file.flush()
+        factored = dy.ClassFactoredSoftmaxBuilder(3, file.name, {"cat": 0, "dog": 1, "one": 2}, dy.Model())
+    standard = dy.StandardSoftmaxBuilder(3, 3, dy.Model())
+    builders: list[dy.SoftmaxBuilder] = [standard, factored]
+    x, loss = dy.ones(3), dy.scalarInput(0)
+    for builder in builders:
+        loss += builder.neg_log_softmax(x, 0, update=False) + builder.neg_log_softmax_batch(x, [1])
+        loss += dy.sum_elems(builder.full_log_distribution(x) + builder.full_logits(x))
+        print(builder.whoami(), builder.spec, builder.param_collection().name(), builder.sample(x) < 3)
+    loss += dy.sum_elems(factored.class_logits(x) + factored.class_log_distribution(x))
+    loss += dy.sum_elems(factored.subclass_logits(x, 0) + factored.subclass_log_distribution(x, 0))
+    again = dy.StandardSoftmaxBuilder.from_spec(standard.spec, dy.Model())
+    return loss + again.neg_log_softmax(x, 1)
+
+
+def networks(m: dy.ParameterCollection) -> dy.Expression:
+    """Recurrent networks."""
+    lstm, sparse = dy.VanillaLSTMBuilder(1, 3, 2, m, forget_bias=0.5), dy.SparseLSTMBuilder(1, 3, 2, m)
+    compact, gru = dy.CompactVanillaLSTMBuilder(1, 3, 2, m), dy.GRUBuilder(1, 3, 2, m)
+    builders = [lstm, sparse, compact, gru, dy.SimpleRNNBuilder(1, 3, 2, m), dy.CoupledLSTMBuilder(1, 3, 2, m)]
+    builders += [dy.FastLSTMBuilder(1, 3, 2, m), dy.LSTMBuilder(1, 3, 2, m)]
+    sparse.set_sparsity(0.5)
+    compact.set_weightnoise(0.1)
+    lstm.set_dropouts(0.1, 0.2)
+    xs = [dy.inputVector([1, 2, 3]), dy.inputVector([4, 5, 6])]
+    total = dy.scalarInput(0)
+    for builder in builders:
+        state: dy.RNNState = builder.initial_state()
+        for x in xs:
+            state = state.add_input(x)
+            total += dy.sum_elems(state.output())
+        total += dy.sum_elems(dy.esum(builder.initial_state(update=False).transduce(xs)))
+        total += dy.sum_elems(builder.initial_state().add_inputs(xs)[-1].output())
+        builder.set_dropout(0.5)
+        builder.disable_dropout()
+        print(builder.whoami(), builder.spec, builder.param_collection().name(), state.b() is builder)
+        print(builder.get_parameters()[0][0].shape(), builder.get_parameter_expressions()[0][0].dim())
+    print(lstm.from_spec(lstm.spec, m).spec == lstm.spec)
+    start = lstm.initial_state([dy.zeros(2), dy.zeros(2)])
+    lstm.set_dropout_masks(1)
+    state = gru.initial_state_from_raw_vectors([[0.5, 0.5]]).add_input(xs[0])
+    state = state.set_h([dy.zeros(2)]).set_s([dy.ones(2)])
+    total += dy.sum_elems(start.h()[0] + state.h()[0] + state.s()[0])
+    before = state.prev()
+    assert before is not None
+
+    both = dy.BiRNNBuilder(1, 3, 4, m, dy.VanillaLSTMBuilder)
+    both.set_dropout(0.5)
+    both.disable_dropout()
+    total += dy.sum_elems(dy.esum(both.transduce(xs)))
+    forward, backward = both.add_inputs(xs)[0]
+    total += dy.sum_elems(forward.output() + backward.output())
+    print(both.whoami(), both.spec, both.param_collection() is both.model, len(both.builder_layers))
+    total += dy.sum_elems(dy.BiRNNBuilder.from_spec((1, 3, 4, dy.GRUBuilder, None), m).transduce(xs)[0])
+
+    stacked = dy.StackedRNNState([gru.initial_state()])
+    following = stacked.add_input(xs[0])
+    total += dy.sum_elems(following.output() + following.h()[0][0] + following.s()[0][0])
+    total += dy.sum_elems(stacked.add_inputs(xs)[-1].output() + stacked.transduce(xs)[0])
+    print(following.prev() is stacked, len(following.states))
+    return total
+
+
+def trees(m: dy.ParameterCollection) -> dy.Expression:
+    """Networks over trees."""
+    summing, binary = dy.ChildSumTreeLSTMBuilder(1, 3, 2, m), dy.NaryTreeLSTMBuilder(1, 3, 2, m, children=2)
+    words = [dy.inputVector([1, 2, 3]), dy.inputVector([4, 5, 6])]
+    total = dy.esum(summing.initial_state(update=True).transduce(words, heads=[1, -1]))
+    start: dy.TreeState = binary.initial_state()
+    leaves = [start.add_input(word) for word in words]
+    root = start.add_input(None, leaves)
+    total += root.output() + root.h()[0] + root.s()[0] + start.add_inputs(words, [-1, 0])[0].output()
+    print(len(root.children()), root.b().whoami(), binary.spec, summing.get_parameters()[0][0].shape())
+    print(summing.param_collection().name(), summing.get_parameter_expressions()[0][0].dim())
+    return dy.sum_elems(total + summing.from_spec(summing.spec, m).initial_state().add_input(words[0]).output())
+
+
+def trainers(m: dy.ParameterCollection, folder: str) -> None:
+    """One step of each trainer."""
+    p = m.add_parameters(3)
+    rows = m.add_lookup_parameters((2, 3))
+    found: list[dy.Trainer] = [
+        dy.SimpleSGDTrainer(m, learning_rate=0.1),
+        dy.CyclicalSGDTrainer(m, e0_min=0.01, e0_max=0.1, step_size=10),
+        dy.MomentumSGDTrainer(m, 0.1, mom=0.5),
+        dy.AdagradTrainer(m),
+        dy.AdadeltaTrainer(m, rho=0.9),
+        dy.RMSPropTrainer(m),
+        dy.AdamTrainer(m, alpha=0.001, beta_1=0.8),
+        dy.AmsgradTrainer(m, np.float64(0.01)),
+    ]
+    total = 0.0
+    for trainer in found:
+        dy.renew_cg()
+        loss = dy.squared_norm(p) + dy.squared_norm(rows[0])
+        total += loss.value()
+        loss.backward()
+        trainer.update()
+        loss.backward()
+        trainer.update_subset([0], [0], 0.5)
+        trainer.update_epoch(1.0)
+        trainer.set_learning_rate(0.5 * trainer.learning_rate)
+        trainer.learning_rate /= 2
+        trainer.set_clip_threshold(trainer.get_clip_threshold() + 1)
+        trainer.set_sparse_updates(True)
+        trainer.save(f"{folder}/trainer")
+        trainer.populate(f"{folder}/trainer")
+        trainer.restart(0.1)
+        trainer.status()
+        print(trainer.whoami(), total)

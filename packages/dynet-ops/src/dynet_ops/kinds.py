@@ -123,6 +123,9 @@ def elementwise(
         tolerance_reason: why that is more than the default.
     """
 
+    facts: dict[str, Any] = {"elementwise": True, "limit": limit, "domain": domain}
+    facts |= {"tolerance": tolerance, "tolerance_reason": tolerance_reason}
+
     def decorate(function: Function) -> Function:
         name, operands = function.__name__, operand_names(function)
         if number := number_parameter(function):
@@ -130,11 +133,7 @@ def elementwise(
                 _of_number(function, number, gradients or {}, rank),
                 reference=reference,
                 samples=[Sample(one.shapes, {number: value} if value else {}) for one, value in zip(ONE, NUMBERS)],
-                elementwise=True,
-                limit=limit,
-                domain=domain,
-                tolerance=tolerance,
-                tolerance_reason=tolerance_reason,
+                **facts,
             )
         formula = formula_of(function, operands)
         differentiated = all_gradients(name, operands, formula, gradients or {})
@@ -169,12 +168,8 @@ def elementwise(
             record,
             reference=lined_up(reference, rank),
             samples=ONE if len(operands) == 1 else TWO + BROADCAST,
-            elementwise=True,
-            limit=limit,
-            domain=domain,
             differentiable=bool(differentiated),
-            tolerance=tolerance,
-            tolerance_reason=tolerance_reason,
+            **facts,
         )
 
     return decorate

@@ -35,44 +35,48 @@ def checked_gradient_mode(name: str, mode) -> str:
     return mode
 
 
-def _rounding(name: str, formula: Callable) -> dict[str, Callable[[Expression], Expression]]:
-    """Return the recording functions of a rounding function, by gradient mode."""
-    KERNELS.add(name, Rule(("y", "x"), {"y": formula}))
+def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
+    """Return a decorator that makes an op of a rounding function; `reference` is the same in numpy."""
 
-    def signature_of(passes: bool, dim: Dim) -> Signature:
-        return Signature(
-            dim,
-            operands=1,
-            passes=passes,
-            views=[View(SELF), View(0)],
-            forward=[Step(name, (dim.total,))],
-            backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)] if passes else [],
+    def decorate(function: Function) -> Function:
+        name = function.__name__
+        KERNELS.add(name, Rule(("y", "x"), {"y": formula}))
+
+        def signature_of(passes: bool, dim: Dim) -> Signature:
+            return Signature(
+                dim,
+                operands=1,
+                passes=passes,
+                views=[View(SELF), View(0)],
+                forward=[Step(name, (dim.total,))],
+                backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)] if passes else [],
+            )
+
+        modes = {
+            mode: one_operand(name, by_plain_dims(functools.partial(signature_of, mode == STRAIGHT_THROUGH)))
+            for mode in (ZERO, STRAIGHT_THROUGH)
+        }
+
+        def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
+            return modes[checked_gradient_mode(name, gradient_mode)](x)
+
+        return register(
+            functools.update_wrapper(record, function),  # type: ignore[arg-type]
+            elementwise=True,
+            reference=lambda x, gradient_mode=ZERO: reference(x),
+            differentiated_as=lambda x, gradient_mode=ZERO: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
+            samples=[
+                Sample([((1,), 1)]),
+                Sample([((17,), 1)], {"gradient_mode": STRAIGHT_THROUGH}),
+                Sample([((5, 3), 2)], {"gradient_mode": ZERO}),
+                Sample([((33,), 3)], {"gradient_mode": STRAIGHT_THROUGH}),
+            ],
         )
 
-    return {
-        mode: one_operand(name, by_plain_dims(functools.partial(signature_of, mode == STRAIGHT_THROUGH)))
-        for mode in (ZERO, STRAIGHT_THROUGH)
-    }
+    return decorate
 
 
-def _register(function: Function, reference: Callable) -> Function:
-    return register(
-        function,
-        elementwise=True,
-        reference=lambda x, gradient_mode=ZERO: reference(x),
-        differentiated_as=lambda x, gradient_mode=ZERO: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
-        samples=[
-            Sample([((1,), 1)]),
-            Sample([((17,), 1)], {"gradient_mode": STRAIGHT_THROUGH}),
-            Sample([((5, 3), 2)], {"gradient_mode": ZERO}),
-            Sample([((33,), 3)], {"gradient_mode": STRAIGHT_THROUGH}),
-        ],
-    )
-
-
-_floor = _rounding("floor", lambda x: f.floor(x))
-
-
+@_rounding(lambda x: f.floor(x), np.floor)
 def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """The largest whole number not above each element.
 
@@ -82,12 +86,10 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     >>> floor(inputVector([-1.5, 2.5])).value()
     [-2.0, 2.0]
     """
-    return _floor[checked_gradient_mode("floor", gradient_mode)](x)
+    ...
 
 
-_ceil = _rounding("ceil", lambda x: f.ceil(x))
-
-
+@_rounding(lambda x: f.ceil(x), np.ceil)
 def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """The smallest whole number not below each element.
 
@@ -97,12 +99,10 @@ def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     >>> ceil(inputVector([-1.5, 2.5])).value()
     [-1.0, 3.0]
     """
-    return _ceil[checked_gradient_mode("ceil", gradient_mode)](x)
+    ...
 
 
-_round = _rounding("round", lambda x: f.round(x))
-
-
+@_rounding(lambda x: f.round(x), lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
 def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     """The whole number nearest to each element. Halves are rounded away from zero.
 
@@ -112,11 +112,7 @@ def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     >>> round(inputVector([-1.5, 0.4, 2.5])).value()
     [-2.0, 0.0, 3.0]
     """
-    return _round[checked_gradient_mode("round", gradient_mode)](x)
+    ...
 
-
-floor = _register(floor, np.floor)
-ceil = _register(ceil, np.ceil)
-round = _register(round, lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x))
 
 __all__ = ["ceil", "floor", "round"]

@@ -16,6 +16,7 @@ from dynet_kernels.kernels import KERNELS, Simplex
 from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
+from ..axes import before_along_after, column_signature
 from ..kinds import by_plain_dims, op
 from ..layouts import as_first, column_view, matched
 
@@ -32,15 +33,7 @@ KERNELS.add("sparsemax.dx", Rule(("y", "x"), {"dx": _sparsemax_gradient}))
 
 @by_plain_dims
 def _sparsemax_signature(dim: Dim) -> Signature:
-    rows = dim.rows
-    return Signature(
-        dim,
-        operands=1,
-        columns=dim.columns * dim.batch,
-        views=[View(SELF, stride=rows), View(0, stride=rows)],
-        forward=[Step("sparsemax", (rows,))],
-        backward=[Step("sparsemax.dx", (rows,), gradient_of=0)],
-    )
+    return column_signature("sparsemax", dim, *before_along_after(dim, 0), reduces=False)
 
 
 def _sparsemax_reference(x):

@@ -6,7 +6,6 @@ import numpy as np
 
 from dynet_core.annotations import Index
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import one_operand
@@ -17,6 +16,7 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.rule import Rule
 
 from ..axes import ONE_DIMENSION, Along
+from ..elementwise.rounding import STRAIGHT_THROUGH, ZERO, checked_gradient_mode
 from ..kinds import by_plain_dims, columnwise
 
 
@@ -94,7 +94,7 @@ def _recorder(passes: bool):
     return one_operand("argmax", signature_of)
 
 
-_MODES = {"zero_gradient": _recorder(False), "straight_through_gradient": _recorder(True)}
+_MODES = {ZERO: _recorder(False), STRAIGHT_THROUGH: _recorder(True)}
 
 
 def argmax(x: Expression, gradient_mode: str) -> Expression:
@@ -110,11 +110,7 @@ def argmax(x: Expression, gradient_mode: str) -> Expression:
     >>> argmax(inputVector([1, 3, 2]), "zero_gradient").value()
     [0.0, 1.0, 0.0]
     """
-    if not isinstance(gradient_mode, str):
-        raise ArgumentTypeError(f"argmax: gradient_mode must be a string, not {gradient_mode!r:.40}")
-    if gradient_mode not in _MODES:
-        raise ArgumentError(f"argmax: gradient_mode must be one of {', '.join(_MODES)}, not {gradient_mode!r:.40}")
-    return _MODES[gradient_mode](x)
+    return _MODES[checked_gradient_mode("argmax", gradient_mode)](x)
 
 
 def _one_hot(x, gradient_mode):
@@ -126,10 +122,7 @@ argmax = register(
     argmax,
     reference=_one_hot,
     differentiable=False,
-    samples=[
-        Sample([shape], {"gradient_mode": "zero_gradient"})
-        for shape in [((1,), 1), ((7,), 1), ((5, 3), 2), ((130,), 2)]
-    ],
+    samples=[Sample([shape], {"gradient_mode": ZERO}) for shape in [((1,), 1), ((7,), 1), ((5, 3), 2), ((130,), 2)]],
 )
 
 __all__ = ["argmax", "max_dim", "min_dim"]

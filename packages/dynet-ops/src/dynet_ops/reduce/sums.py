@@ -16,6 +16,7 @@ from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.rule import Rule
 
 from ..copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
+from ..elementwise.extremes import SEVERAL
 from ..kinds import by_plain_dims, op
 from ..layouts import as_first, broadcast, lined_up, strides_of
 from ..operands import listed
@@ -112,16 +113,7 @@ def average(xs: Iterable[Expression]) -> Expression:
     return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
 
 
-_SUM_SAMPLES = [
-    Sample([((3, 2), 1), ((3,), 2)], as_list=True),
-    Sample([((3,), 1)], as_list=True),
-    Sample([((17,), 2), ((17,), 2), ((17,), 2)], as_list=True),
-    Sample([((5, 3), 1), ((5, 3), 4)], as_list=True),
-    Sample([((1,), 1)] * 9, as_list=True),
-    Sample([((4,), 3), ((4,), 1), ((1,), 1)], as_list=True),
-    Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
-    Sample([((5, 1), 2), ((5,), 1)], as_list=True),
-]
+_SUM_SAMPLES = [*SEVERAL, Sample([((5, 1), 2), ((5,), 1)], as_list=True)]
 esum = register(esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
 average = register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 

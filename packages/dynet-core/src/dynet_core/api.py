@@ -113,7 +113,7 @@ class ComputationGraph(Graph):
         """Compute the gradients of an expression that is a single number, like its method `backward`."""
         self._expression("backward", index).backward(full)
 
-    # Looking
+    # Pictures and text
 
     def dump(
         self,

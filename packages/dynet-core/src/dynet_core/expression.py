@@ -224,7 +224,7 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
         try:
             result = documented(self, *arguments)
         except StaleExpressionError as problem:
-            raise StaleExpressionError(str(problem)) from None  # a short traceback: few calls below the user's
+            raise StaleExpressionError(str(problem)) from None  # so that the traceback is short
         if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
             method.enter((self.type,), 0, self.type, number)
             known.add(self.type)

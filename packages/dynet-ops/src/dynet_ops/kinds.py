@@ -339,12 +339,12 @@ def columnwise(
             size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if number else shape
             extents = (inner, batch)
-            at = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
+            operand_views = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
             return Signature(
                 dim,
                 operands=len(dims),
                 columns=inner * batch,
-                views=[View(SELF, stride=1 if number else size), *[view for view in at if view]],
+                views=[View(SELF, stride=1 if number else size), *[view for view in operand_views if view]],
                 forward=[Step(kernels, (size,))],
                 backward=[
                     Step(f"{kernels}.d{operand}", (size,), gradient_of=operands.index(operand))

@@ -28,6 +28,7 @@ def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
 
 
 def drawn(op: Op, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
+    """Draw a valid operand of the op."""
     array = rng.uniform(*op.domain, shape).astype(np.float32)
     return op.prepare(array) if op.prepare else array
 
@@ -48,6 +49,7 @@ def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarra
 
 
 def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
+    """Call the op as the sample says."""
     if sample.as_list:
         return op.record(list(operands), **sample.attributes)
     return op.record(*operands, **sample.attributes)
@@ -96,6 +98,7 @@ def value_of(expression: Expression) -> np.ndarray:
 
 
 def largest(*arrays) -> float:
+    """Return the largest magnitude in all arrays."""
     return max([0.0, *[float(np.abs(array).max(initial=0)) for array in arrays]])
 
 
@@ -143,6 +146,7 @@ def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
 
 
 def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
+    """Draw the factors that make a loss of a result."""
     dims, batch = result.dim()
     return weights_of_shape((*dims, batch), seed)
 
@@ -174,6 +178,7 @@ def _differences(
 
 
 def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
+    """Check one gradient against the expected one."""
     error = largest(actual - expected)
     assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
 
@@ -188,6 +193,7 @@ def kinds_of_operands(count: int) -> list[list[type]]:
 
 
 def one_unlike_the_others(kind, rest, count: int) -> list[list]:
+    """Return the lists of `count` items that are `rest`, but for one that is `kind`."""
     return [[kind if k == place else rest for k in range(count)] for place in range(count)]
 
 

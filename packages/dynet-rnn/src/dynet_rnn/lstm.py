@@ -33,7 +33,7 @@ def _sigmoid(x: Any) -> Any:
 
 
 def _vanilla(forget_bias: float) -> Step:
-    """Return the step in numpy."""
+    """Return a step of the network in numpy, as the reference of tests."""
 
     def step(x, h, c, Wx, Wh, b):
         return _step_from_gates(b + Wx @ x + Wh @ h, c, forget_bias, lambda c: c)
@@ -136,7 +136,7 @@ class VanillaLSTMBuilder(Variational):
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:
-        """Whether the operands of the cell are computed from the parameters, once per graph."""
+        """Whether the cell reads values computed from the parameters, once per graph, not the parameters themselves."""
         return self._forget_bias != 1 and self._norms_in is None
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:

@@ -67,7 +67,7 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:
-        raise FileFormatError(str(error)) from None  # a short traceback: few calls below the user's
+        raise FileFormatError(str(error)) from None  # so that the traceback is short
 
 
 def load_all(path: Path) -> list[StoredTensor]:

@@ -291,7 +291,7 @@ def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
 
 
 def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
-    """Return the number of rows of a square matrix; raise if the parameter is none."""
+    """Return the number of rows of a parameter; raise if it is not a square matrix."""
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]

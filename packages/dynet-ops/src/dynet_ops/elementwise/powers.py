@@ -25,7 +25,7 @@ _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return the recording function of a power by the kernel of `op`, with the shape of the results of pow."""
+    """Return the recording function of a power that runs the kernel of `op` and gives the shape that pow gives."""
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:

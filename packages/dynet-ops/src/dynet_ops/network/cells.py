@@ -311,10 +311,10 @@ def state_operands(previous: Previous | None) -> int:
 def sequence_signature(
     cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, pairs: int, *dims: Dim
 ) -> Signature:
-    """Return the signature of a record of steps of a cell, one for each input x.
+    """Return the signature of a record that applies a cell to a sequence of inputs.
 
-    Each step has a node; their places follow the place of the record. The operands are `pairs` pairs b, W of the
-    projection and the weights, whose Dims are `dims`, then the previous state and the inputs.
+    The record has one node of its own, and then one for each step. Its operands are `pairs` biases and input weights
+    b, W, the recurrent weights, the previous state and the inputs. `dims` are the Dims of the biases and weights.
     """
     inputs, weights = dims[: 2 * pairs], dims[2 * pairs :]
     return Signature(

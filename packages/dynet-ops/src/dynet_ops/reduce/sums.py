@@ -62,7 +62,7 @@ def _sum_of_any(name: str) -> Callable:
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def record_sum(xs: Sequence[Expression]) -> Expression:
-        whole = broadcast(name, [x.type for x in xs], as_first)  # raises here, few calls below the user's
+        whole = broadcast(name, [x.type for x in xs], as_first)  # raises here, so that the traceback is short
         try:
             return record(xs)
         except TooManyLoops:

@@ -101,11 +101,6 @@ class Cell:
         """The names of the previous state in formulas."""
         return tuple(name + PREVIOUS for name in self.state)
 
-    @property
-    def gate_gradients(self) -> tuple[str, ...]:
-        """The names of the gradients of the gates in formulas."""
-        return tuple("d" + gate for gate in self.gates)
-
     def sets_gate_gradients(self, steps: Sequence[str | Product]) -> bool:
         """Whether backward rules set the gradient of every gate, and no rule reads a gate after its gradient is set."""
         known: set[str] = set()

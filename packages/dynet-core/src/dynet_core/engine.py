@@ -23,7 +23,7 @@ from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import Records, generation, note_pass
 
-READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
+READY, NO_CODE = at.READY, at.NO_CODE
 IntArray: TypeAlias = npt.NDArray[np.int64]
 PER_RECORD = {
     "kept": 1,
@@ -349,8 +349,8 @@ class Engine:
         """Add the gradient of node `loss`, which holds `size` numbers, to every parameter it depends on.
 
         Returns:
-            Whether this was done. If not, the caller must compute the graph again and retry: an earlier backward pass
-            has overwritten values, or a parameter that was frozen when the graph was planned is trained again.
+            Whether this was done. If not, the caller must compute the graph again and retry: a parameter that was
+            frozen when the graph was planned is trained again.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False
@@ -359,10 +359,7 @@ class Engine:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
         self.machine.backward(self.context_at, loss, size, 1 if everything else 0)
-        status = self.slots[STATUS]
-        if status == READY:
+        if self.slots[STATUS] == READY:
             return True
-        if status == SPENT:
-            return False
         self._make_room("backward")
         return self.backward(loss, size, everything)

@@ -16,7 +16,7 @@ from .annotations import Array
 from .checks import checked_flag
 from .dim import Dim
 from .encode import TABLE
-from .engine import NODE_ROW, NODE_VALUE, Engine
+from .engine import Engine
 from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import floats_at
@@ -161,7 +161,7 @@ class Graph:
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
-        address = engine.nodes[place * NODE_ROW + NODE_VALUE]
+        address = engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
         number = address - engine.numbers_at
         if 0 <= number < engine.numbers_count:
             return engine.numbers[number]

@@ -170,7 +170,6 @@ def plan_steps(plan, loss, size, everything):
         plan.slots[SLOT["backward_tape_count"]] = plan.slots[SLOT["tape_count"]]
         plan.slots[SLOT["backward_index_top"]] = plan.slots[SLOT["index_top"]]
         plan.slots[SLOT["backward_shared_work"]] = plan.slots[SLOT["shared_work"]]
-        plan.slots[SLOT["backward_spent"]] = plan.slots[SLOT["spent"]]
 
 
 @T.inline
@@ -218,7 +217,6 @@ def plan_pass(context, slots, loss, size, everything):
         plan.slots[SLOT["tape_count"]] = plan.slots[SLOT["backward_tape_count"]]
         plan.slots[SLOT["index_top"]] = plan.slots[SLOT["backward_index_top"]]
         plan.slots[SLOT["shared_work"]] = plan.slots[SLOT["backward_shared_work"]]
-        plan.slots[SLOT["spent"]] = plan.slots[SLOT["backward_spent"]]
         plan.slots[SLOT["status"]] = at.READY
         plan.table[at.SEED_FILL] = node_at(plan, loss, at.NODE_GRADIENT)
         plan.table[at.SEED_FILL + 1] = size
@@ -231,18 +229,7 @@ def plan_backward(context: T.int64, loss: T.int64, size: T.int64, everything: T.
     """Lay out the tape that adds the gradient of `size` numbers at `loss` to every parameter they depend on.
 
     `everything` 1 also computes gradients that no parameter needs, and keeps those of aliases apart. As long as the
-    forward plan is the same, so is this one, unless it has to note rows of lookup tables. A graph that has spent values
-    is not differentiated again: the status says so.
+    forward plan is the same, so is this one, unless it has to note rows of lookup tables.
     """
     slots = T.meta_var(tir.buffer_at(context, "int64"))
-    if slots[SLOT["spent"]] != 0:
-        slots[SLOT["status"]] = at.SPENT
-        slots[SLOT["once"]] = at.NEVER
-        slots[SLOT["backward_plan"]] = -1
-    else:
-        plan_pass(context, slots, loss, size, everything)
-        if slots[SLOT["status"]] == at.READY:
-            slots[SLOT["passes"]] += 1
-            slots[SLOT["once"]] = T.if_then_else(slots[SLOT["passes"]] == 1, slots[SLOT["once"]] + 1, T.int64(at.NEVER))
-        else:
-            slots[SLOT["spent"]] = 0
+    plan_pass(context, slots, loss, size, everything)

@@ -203,9 +203,6 @@ def plan_forward(
     slots = T.meta_var(tir.buffer_at(context, "int64"))
     use_tape(slots, SLOT["forward_index"], SLOT["forward_tape"], SLOT["forward_index_end"], SLOT["forward_tape_end"])
     plan = T.meta_var(open_buffers(context))
-    if begin == 0:
-        plan.slots[SLOT["passes"]] = 0
-        plan.slots[SLOT["spent"]] = 0
     inputs = T.meta_var(tir.buffer_at(inputs_at, "float32"))
     memory = T.meta_var(tir.buffer_at(plan.slots[SLOT["origin"]], "float32"))
     same_records(plan, begin, end, inputs_end - inputs_begin)

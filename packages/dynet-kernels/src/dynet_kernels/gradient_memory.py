@@ -160,13 +160,8 @@ def operands_of_step(plan, order, nodes, operand, visit, number, loss, everythin
 def take_first(plan, order, nodes):
     """Give the first parts of records memory that is not 0, where a record's last part is among the nodes.
 
-    Its other parts run then, too, and each sets its share. As each reads its share of the values before, and nothing
-    else does, this is the memory of these values, as long as programs differentiate each graph once.
+    Its other parts run then, too, and each sets its share.
     """
-    spends: T.let = T.And(
-        T.And(plan.slots[SLOT["once"]] >= at.PROVEN, plan.slots[SLOT["passes"]] == 0),
-        plan.slots[SLOT["never_fresh"]] == 0,
-    )
     for place in T.serial(nodes):
         node: T.let = order[place]
         begin: T.let = node_at(plan, node, at.NODE_BEGIN)
@@ -174,11 +169,7 @@ def take_first(plan, order, nodes):
             node + 1 < plan.slots[SLOT["node_count"]], node_at(plan, node + 1, at.NODE_BEGIN) == begin, False
         )
         if T.Not(T.Or(goes_on, is_live(plan, begin, at.TOUCHED))):
-            if spends:
-                borrow(plan, begin, node_at(plan, begin, at.NODE_VALUE), 0, 0)
-                plan.slots[SLOT["spent"]] = 1
-            else:
-                take_memory(plan, begin, node_at(plan, begin, at.NODE_PART))
+            take_memory(plan, begin, node_at(plan, begin, at.NODE_PART))
 
 
 @T.inline

@@ -65,9 +65,6 @@ SCALARS = (
     "dirty",  # whether LIVE of some nodes is that of an earlier backward plan
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
-    # how many graphs in a row have been differentiated once, and how often this one has been; whether gradients stand
-    # where values of it were, and whether they do after the last backward plan
-    "once", "passes", "spent", "backward_spent",
     "copies",  # by what number a GPU's machine knows the copies of this context's lists of addresses; 0: by none yet
     "wanted", "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
@@ -75,11 +72,9 @@ SLOT = {name: place for place, name in enumerate(dict.fromkeys(RUNNING + BUFFERS
 
 INT_ARGUMENT = 1  # what `self_type` says
 
-# `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated; of a backward pass, SPENT where
-# values that it needs are gone; after running, NO_CODE where the code of an instruction is not there: the one in `row`
-READY, TOO_SMALL, NOT_BELOW, SPENT, NO_CODE = range(5)
-PROVEN = 16  # so many graphs in a row that were differentiated once: the next one may spend its values
-NEVER = -(1 << 62)  # of `once`: some graph was differentiated again
+# `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated; after running, NO_CODE where the
+# code of an instruction is not there: the one in `row`
+READY, TOO_SMALL, NOT_BELOW, NO_CODE = range(4)
 
 # One row of `parameters`. TOUCHED is the address of a lookup table's list of touched rows, or 0:
 # [how many, row numbers..., a mark for each row, whether all are], rows of WIDTH floats.

@@ -44,6 +44,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 
 def plan_anew(gradients: Gradients, size) -> None:
+    """Plan the pass, if there is room for it."""
     plan, context = gradients.plan, gradients.context
     start_tape(context)
     with when(T.Not(depths_are_known(gradients))):

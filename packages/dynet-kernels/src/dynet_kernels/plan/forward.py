@@ -74,6 +74,7 @@ def is_kept(plan: Plan, begin, end, input_count):
 
 
 def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
+    """Plan nodes that are new, if there is room for them."""
     context = plan.context
     start_tape(context)
     context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=yes(begin == 0))
@@ -102,12 +103,10 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
             inputs.take()
             find_depths(plan, earliest, context.node_count, is_computed)
             put_in_order(plan)
-            context.ordered = pick(begin == 0, context.plan, -1)
-            context.ordered_count = context.planned_count
+            context.fill(ordered=pick(begin == 0, context.plan, -1), ordered_count=context.planned_count)
             place_values(plan, inputs.end)
             place_aliases(plan, aliases.value)
-            with each_group(plan, plan.by_depth, context.planned_count, Node.runs_with) as group:
-                add_steps(group, group.signature.forward)
+            add_all_steps(plan)
             with when(begin == 0):
                 keep(plan, inputs, end)
 
@@ -204,6 +203,12 @@ def place_aliases(plan: Plan, count) -> None:
     with each(count) as k:
         node = plan.node(plan.aliases[k])
         node.value = plan.address(node.record.operand(0), "value") + node.alias_offset
+
+
+def add_all_steps(plan: Plan) -> None:
+    """Write the tape, group by group of nodes that share depth and signature."""
+    with each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with) as group:
+        add_steps(group, group.signature.forward)
 
 
 def keep(plan: Plan, inputs: Inputs, end) -> None:

@@ -144,7 +144,7 @@ class Targets:
         return yes(
             all_of(
                 T.Not(target.has(at.HAS_GRADIENT | at.USED_TWICE)),
-                all_of(T.Not(target.is_later_part), target.is_last_part),
+                target.is_whole_record,
                 target.size == self.covers,
                 target.signature.keeps_gradient != 0,
                 self.gradients.has_own(target),

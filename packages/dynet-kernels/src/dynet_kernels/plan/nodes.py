@@ -26,6 +26,8 @@ class Plan:
         self.limits = Sharing(self.sharing)
 
     def __getattr__(self, name: str) -> Words:
+        if name not in at.BUFFERS:
+            raise AttributeError(f"there is no buffer {name!r} among {', '.join(at.BUFFERS)}")
         return self._buffers[name]
 
     def node(self, number) -> Node:
@@ -161,6 +163,11 @@ class Node(Struct):
         first, following = self.first_part, let(self.number + 1)
         exists = following < self.plan.context.node_count
         return pick(exists, lambda: yes(self.plan.node(following).first_part != first), 1) != 0
+
+    @property
+    def is_whole_record(self):
+        """Whether its record has no other parts."""
+        return all_of(T.Not(self.is_later_part), self.is_last_part)
 
     @property
     def part_before(self) -> Node:

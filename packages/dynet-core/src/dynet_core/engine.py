@@ -331,6 +331,23 @@ class Engine:
             self._publish(now)
         return end, inputs_end
 
+    def plan(self, loss: int | None = None, size: int = 0) -> None:
+        """Plan the whole graph, or its backward pass from a node, and run nothing. Only for an engine of its own."""
+        records, slots = self.recorded, self.slots
+        end, _, inputs_end = records.ends()
+        if loss is None:
+            self._prepare(0, end)
+            self.rows = PARAMETER_ROWS.buffer.copy()  # the planner would note the used rows of lookup tables
+            self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
+            slots[CONTEXT.parameters] = self.rows.ctypes.data
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
+            self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
+        else:
+            self.machine.plan_backward(self.context_at, loss, size, 0)
+        if slots[STATUS] != READY:
+            self._make_room("forward" if loss is None else "backward")
+            self.plan(loss, size)
+
     def _publish(self, now: int) -> None:
         """Let the recorder call the compiled passes directly while `generation()` is `now` and no buffer changes."""
         if self.recorded.is_prepared(now):

@@ -235,7 +235,7 @@ def show_plan(loss: Expression | None = None) -> None:
     Raises:
         StaleExpressionError: `loss` belongs to another graph.
 
-    >>> dy.renew_cg()
+    >>> _ = dy.renew_cg()
     >>> x, y = dy.inputVector([1, 2]), dy.inputVector([3, 4])
     >>> z = dy.tanh(x) + dy.tanh(y)
     >>> show_plan()

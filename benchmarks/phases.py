@@ -39,14 +39,14 @@ class Split:
 
     def timed(self, plan: Callable, part: str) -> Callable:
         """What plans and runs a phase, with a clock in between."""
-        from dynet_kernels.layout import READY, SLOT
+        from dynet_kernels.layout import CONTEXT, READY
 
         times, run, reading = self.times, self.machine.run, self.reading
         status_at: dict[int, ctypes.c_int64] = {}
 
         def call(context: int, *arguments) -> None:
             if context not in status_at:
-                status_at[context] = ctypes.c_int64.from_address(context + 8 * SLOT["status"])
+                status_at[context] = ctypes.c_int64.from_address(context + 8 * CONTEXT.status)
             start = clock()
             plan(context, *arguments)
             planned = clock()

@@ -60,7 +60,7 @@ ROWS = {
     "`.safetensors` files": "dynet-core/test_safetensors: all_values_come_back",
     "`Tensor.topk`": "dynet-core/test_tensor: topk_is_a_sorted_part",
     "`value()` of numbers": "dynet-ops/test_graph: shapes_of_values",
-    "a second `backward()` on the same graph": "dynet-rnn/test_spent_values: a_second_pass_computes_values_again",
+    "a second `backward()` on the same graph": "dynet-rnn/test_second_pass: a_second_pass_adds_the_same",
     "`dynet_config.set(...)` of what DyNet knows, before `import dynet`": (
         "dynet/test_dynet_config: a_setting_that_dynet_knows_decides_alone"
     ),

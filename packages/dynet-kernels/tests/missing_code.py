@@ -5,7 +5,7 @@ import numpy as np
 from dynet_kernels import layout as at
 from dynet_kernels import library, sharing
 from dynet_kernels.kernels import SHARD, Fill, Kernels
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 
 
 class Context:
@@ -13,16 +13,16 @@ class Context:
 
     def __init__(self, opcodes, work=0):
         self.memory = np.zeros(len(opcodes), np.float32)
-        self.tape = np.zeros((len(opcodes), at.TAPE_ROW), np.int64)
+        self.tape = np.zeros((len(opcodes), len(at.INSTRUCTION)), np.int64)
         start = self.memory.ctypes.data // 4
         assert not self.memory.ctypes.data % 4
         self.table = np.array([[start + k, 1, 1] for k in range(len(opcodes))], np.int64)
         self.index = np.zeros(4, np.int64)
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
-        self.slots = np.zeros(len(SLOT), np.int64)
-        self.tape[:, at.TAPE_OPCODE] = opcodes
-        self.tape[:, at.TAPE_COUNT] = 1
-        self.tape[:, at.TAPE_PARAMETERS] = 3 * np.arange(len(opcodes))
+        self.slots = np.zeros(len(CONTEXT), np.int64)
+        self.tape[:, at.INSTRUCTION.opcode] = opcodes
+        self.tape[:, at.INSTRUCTION.count] = 1
+        self.tape[:, at.INSTRUCTION.parameters] = 3 * np.arange(len(opcodes))
         values = {
             "table": self.table.ctypes.data,
             "index": self.index.ctypes.data,
@@ -31,15 +31,15 @@ class Context:
             "threads": self.threads.ctypes.data,
             "sharing": sharing.address(),
             "shared_work": work,
-            "self_type": at.INT_ARGUMENT,
-            "self": self.slots.ctypes.data,
+            "address_type": at.INT_ARGUMENT,
+            "address": self.slots.ctypes.data,
         }
         for name, value in values.items():
-            self.slots[SLOT[name]] = value
+            self.slots[CONTEXT[name]] = value
 
     def run(self, machine):
         machine.run(self.slots.ctypes.data)
-        return self.slots[SLOT["status"]], self.slots[SLOT["row"]]
+        return self.slots[CONTEXT.status], self.slots[CONTEXT.row]
 
 
 def check(machine, opcode, threads):

@@ -9,7 +9,7 @@ import dynet_ops as dy
 from dynet_core import Model, renew_cg, reset_random_seed
 from dynet_core.graph import current
 from dynet_core.op import OPS
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 from dynet_ops.testing import Computed, draw, record
 
 ROWS = 6
@@ -50,12 +50,12 @@ def gradients(build, xs, W, only_adding, full):
     nodes = build(inputs, W)
     loss = dy.sum_elems(dy.esum([dy.square(node) for node in nodes[-3:]]))
     loss.forward()
-    engine.slots[SLOT["never_fresh"]] = int(only_adding)
+    engine.slots[CONTEXT.never_fresh] = int(only_adding)
     try:
         spoil_memory()
         loss.backward(full=full)
     finally:
-        engine.slots[SLOT["never_fresh"]] = 0
+        engine.slots[CONTEXT.never_fresh] = 0
     told = [node.gradient() for node in (*inputs, *nodes)] if full else []
     return [W.grad_as_array(), *told]
 
@@ -130,7 +130,7 @@ def instructions_of_backward(build):
     renew_cg()
     loss = build()
     loss.backward(full=True)
-    return current().engine.slots[SLOT["tape_count"]]
+    return current().engine.slots[CONTEXT.tape_count]
 
 
 def test_what_only_a_sum_uses_has_the_gradient_of_the_sum():
@@ -163,7 +163,7 @@ def test_what_a_sum_and_others_use_has_a_gradient_of_its_own(again):
     gradients = {}
     for only_adding in (1, 0):
         current().engine._plan_anew()
-        current().engine.slots[SLOT["never_fresh"]] = only_adding
+        current().engine.slots[CONTEXT.never_fresh] = only_adding
         loss.backward(full=True)
         gradients[only_adding] = [node.gradient() for node in (x, y)]
     np.testing.assert_array_equal(gradients[0], gradients[1])
@@ -183,12 +183,12 @@ def test_the_result_of_any_op_can_have_the_gradient_of_a_sum(op):
             z = y + dy.inputTensor(weights, batched=True)
             loss = dy.sum_batches(dy.sum_elems(dy.sin(z)))
             loss.forward()
-            current().engine.slots[SLOT["never_fresh"]] = only_adding
+            current().engine.slots[CONTEXT.never_fresh] = only_adding
             try:
                 spoil_memory()
                 loss.backward(full=True)
             finally:
-                current().engine.slots[SLOT["never_fresh"]] = 0
+                current().engine.slots[CONTEXT.never_fresh] = 0
             found.append([each.gradient() for each in (y, z)] + [operand.gradient() for operand in operands])
         for given_, expected in zip(*found, strict=True):
             np.testing.assert_array_equal(given_, expected)

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.graph import current
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 
 
 def plan_number():
-    return current().engine.slots[SLOT["plan"]]
+    return current().engine.slots[CONTEXT.plan]
 
 
 def backward_plan():
-    return current().engine.slots[SLOT["backward_plan"]]
+    return current().engine.slots[CONTEXT.backward_plan]
 
 
 @pytest.fixture

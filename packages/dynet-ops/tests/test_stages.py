@@ -8,15 +8,15 @@ from dynet_core import Model, renew_cg
 from dynet_core.graph import current
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 
 
 def columns_of(kernel):
     """How many columns each instruction of a kernel has on the tape that ran last, in their order."""
     engine = current().engine
     opcode = KERNELS.opcode(kernel)
-    tape = engine.buffers["forward_tape"].reshape(-1, at.TAPE_ROW)[: engine.slots[SLOT["tape_count"]]]
-    return tape[tape[:, at.TAPE_OPCODE] == opcode, at.TAPE_COUNT].tolist()
+    tape = engine.buffers["forward_tape"].reshape(-1, len(at.INSTRUCTION))[: engine.slots[CONTEXT.tape_count]]
+    return tape[tape[:, at.INSTRUCTION.opcode] == opcode, at.INSTRUCTION.count].tolist()
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_gradients_of_an_output_layer_are_one_product_too(weights):
     loss.value()
     loss.backward()
     engine = current().engine
-    tape = engine.buffers["backward_tape"].reshape(-1, at.TAPE_ROW)[: engine.slots[SLOT["tape_count"]]]
-    counts = tape[tape[:, at.TAPE_OPCODE] == KERNELS.opcode("product.dx"), at.TAPE_COUNT].tolist()
+    tape = engine.buffers["backward_tape"].reshape(-1, len(at.INSTRUCTION))[: engine.slots[CONTEXT.tape_count]]
+    counts = tape[tape[:, at.INSTRUCTION.opcode] == KERNELS.opcode("product.dx"), at.INSTRUCTION.count].tolist()
     assert counts[0] == 6
 
 

@@ -10,7 +10,7 @@ from dynet_core.op import OPS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS, ByColumns, ByRows, Clear, ColumnGradient, Product
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 from dynet_kernels.updates import UpdateRule
 from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
 
@@ -42,8 +42,8 @@ def assert_same_bits(function, *arguments):
 def ways(direction):
     """How the instructions of the last pass are shared."""
     engine = current().engine
-    count = engine.slots[SLOT["tape_count"]]
-    return engine.buffers[f"{direction}_tape"].reshape(-1, at.TAPE_ROW)[:count, at.TAPE_SHARED].tolist()
+    count = engine.slots[CONTEXT.tape_count]
+    return engine.buffers[f"{direction}_tape"].reshape(-1, len(at.INSTRUCTION))[:count, at.INSTRUCTION.shared].tolist()
 
 
 def several(op, sample):
@@ -87,8 +87,8 @@ def test_products_are_shared_by_rows_and_rules_by_columns():
     rows[:] = 0
     run_by(2, layers, 33, 5)
     assert {at.BY_COLUMNS, at.BY_ROWS} <= set(ways("backward"))
-    address = engine.slots[SLOT["threads"]]
-    assert [row[SLOT["self"]] for row in rows[:3]] == [address, address + 8 * at.THREAD_ROW, 0]
+    address = engine.slots[CONTEXT.threads]
+    assert [row[CONTEXT.address] for row in rows[:3]] == [address, address + 8 * at.THREAD_ROW, 0]
 
 
 def test_kernels_are_told_what_to_share():
@@ -127,9 +127,9 @@ def ways_of(kernel, direction, *arguments):
     run_by(2, products, *arguments)
     engine = current().engine
     opcode = KERNELS.opcode(kernel)
-    tape = engine.buffers[f"{direction}_tape"].reshape(-1, at.TAPE_ROW)
-    count = engine.slots[SLOT["kept_tape" if direction == "forward" else "backward_tape_count"]]
-    return {row[at.TAPE_SHARED] for row in tape[:count] if row[at.TAPE_OPCODE] == opcode}
+    tape = engine.buffers[f"{direction}_tape"].reshape(-1, len(at.INSTRUCTION))
+    count = engine.slots[CONTEXT["kept_tape_count" if direction == "forward" else "backward_tape_count"]]
+    return {row[at.INSTRUCTION.shared] for row in tape[:count] if row[at.INSTRUCTION.opcode] == opcode}
 
 
 def test_more_threads_than_a_kept_plan_has_columns():
@@ -195,9 +195,11 @@ def test_columns_are_shared_only_if_they_add_to_different_operands(again, expect
         return [x.gradient() for x in xs]
 
     assert_same_bits(program)
-    tape = current().engine.buffers["backward_tape"].reshape(-1, at.TAPE_ROW)
-    adding = [row for row in tape[: current().engine.slots[SLOT["backward_tape_count"]]] if row[at.TAPE_COUNT] == 6]
-    found = [row[at.TAPE_SHARED] for row in adding if not row[at.TAPE_FRESH]]
+    tape = current().engine.buffers["backward_tape"].reshape(-1, len(at.INSTRUCTION))
+    adding = [
+        row for row in tape[: current().engine.slots[CONTEXT.backward_tape_count]] if row[at.INSTRUCTION.count] == 6
+    ]
+    found = [row[at.INSTRUCTION.shared] for row in adding if not row[at.INSTRUCTION.fresh]]
     assert expected in found
     assert again or at.ALONE not in found
 
@@ -208,7 +210,7 @@ def test_small_work_is_not_shared():
         current().engine._plan_anew()
         dy.sum_elems(dy.tanh(dy.inputVector([1, 2]))).value()
     assert set(ways("forward")) == {at.ALONE}
-    assert current().engine.slots[SLOT["shared_work"]] == 0
+    assert current().engine.slots[CONTEXT.shared_work] == 0
 
 
 def test_a_kept_plan_is_shared_again():

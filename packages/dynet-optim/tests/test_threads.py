@@ -6,7 +6,7 @@ from trainer_models import Model
 import dynet_optim
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 from dynet_optim import registry
 
 TRAINERS = list(registry.TRAINERS)
@@ -31,7 +31,7 @@ def test_every_trainer(name):
 
 def ways(table):
     """How the instructions of a trainer's last pass are shared."""
-    return set(table.tape[: table.slots[SLOT["tape_count"]], at.TAPE_SHARED])
+    return set(table.tape[: table.slots[CONTEXT.tape_count], at.INSTRUCTION.shared])
 
 
 def test_updates_are_shared_and_norms_of_gradients_are_not():

@@ -16,7 +16,7 @@ from dynet_core import (
 )
 from dynet_core.graph import current
 from dynet_core.nodes import nodes_of
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 
 INPUT, HIDDEN, MOST = 2, 3, 7
 
@@ -194,7 +194,7 @@ def test_nodes_of_one_height_run_together(name):
             leaves = [start.add_input(dy.inputVector([number, 1])) for _ in range(1 + number % 2)]
             start.add_input(dy.inputVector([1, number]), leaves)
         current()._compute()
-        return current().engine.slots[SLOT["tape_count"]]
+        return current().engine.slots[CONTEXT.tape_count]
 
     assert instructions(40) <= instructions(2)
 

@@ -50,6 +50,7 @@ from .initializer import (
 )
 from .mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
+from .plan_text import show_plan
 from .profiling import profile
 from .seeds import reset_random_seed
 from .several import forward, npvalues, values
@@ -67,5 +68,5 @@ __all__ = [
     "SaxeInitializer", "ShapeError", "StaleExpressionError", "Tensor", "UniformInitializer", "UnsignedValue",
     "UnsignedVectorValue", "available_devices", "cg", "cg_checkpoint", "cg_revert", "cg_version", "dump_cg", "forward",
     "get_device_info", "graph", "init", "init_from_params", "load", "load_generator", "npvalues", "print_graphviz",
-    "print_text_graphviz", "profile", "renew_cg", "reset_random_seed", "save", "values",
+    "print_text_graphviz", "profile", "renew_cg", "reset_random_seed", "save", "show_plan", "values",
 ]  # fmt: skip

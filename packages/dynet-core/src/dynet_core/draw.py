@@ -61,7 +61,7 @@ def boxes(
         if node.op.startswith("lookup"):
             label = _lookup_label(label, node, rows.get(found[operands[0]].label))
         places.update(dict.fromkeys(node.places, len(found)))
-        found.append(Box(label, _described(node.dim) if show_dims else "", tuple(operands)))
+        found.append(Box(label, described(node.dim) if show_dims else "", tuple(operands)))
     return found
 
 
@@ -70,7 +70,7 @@ def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
     return f"{label} {', '.join(rows[:5])}{', ...' * (len(rows) > 5)}"
 
 
-def _described(dim: Dim) -> str:
+def described(dim: Dim) -> str:
     return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
 
 

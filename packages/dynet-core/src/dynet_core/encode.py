@@ -28,16 +28,16 @@ def enter(description: Description) -> int:
         [description.forward, description.backward, description.deferred] if description.dim.total else [(), (), ()]
     )
     numbered = [(number, step) for number, group in enumerate(groups) for step in group]
-    steps_at = at.HEAD + at.VIEW_ROW * len(description.views)
-    parts_at = steps_at + at.STEP_ROW * len(numbered)
+    steps_at = len(at.SIGNATURE) + len(at.VIEW) * len(description.views)
+    parts_at = steps_at + len(at.STEP) * len(numbered)
     # The places in `row` that hold indices into the table, relative to the start of the row until `_extend`.
-    addresses = [at.PARTS] if description.parts else []
+    addresses = [at.SIGNATURE.parts] if description.parts else []
     row = [*_head(description, groups, steps_at, parts_at), *_views(description.views)]
     parameters: list[int] = []
     for number, step in numbered:
         if len(step.parameters) != len(KERNELS[step.kernel].parameters):
             raise ValueError(f"{step.kernel} takes {KERNELS[step.kernel].parameters}, got {step.parameters}")
-        addresses.append(len(row) + at.STEP_PARAMETERS)
+        addresses.append(len(row) + at.STEP.parameters)
         row += _step(description, step, parts_at + len(description.parts) + len(parameters), deferred=number == 2)
         parameters += step.parameters
     row += [part.at for part in description.parts]
@@ -51,42 +51,72 @@ def enter(description: Description) -> int:
 
 
 def _head(description: Description, groups: Sequence[Sequence[Step]], steps_at: int, parts_at: int) -> list[int]:
-    bounds = []
-    for group in groups:
-        bounds += [steps_at, len(group), *_lists(group)]
-        steps_at += at.STEP_ROW * len(group)
+    bounds = {}
+    for direction, group in zip(at.DIRECTIONS, groups):
+        lists, first_lists = _lists(group)
+        steps = {"begin": steps_at, "count": len(group), "lists": lists, "first_lists": first_lists}
+        bounds |= {f"{direction}_{name}": value for name, value in steps.items()}
+        steps_at += len(at.STEP) * len(group)
     first, last = description.waits or (0, at.TO_THE_END)
     backward = [*groups[1], *groups[2]]
-    keeps_gradient = not any(_changes_own_gradient(step, description.views) for step in backward)
-    size = description.dim.total if description.size is None else description.size
     columns, columns_each = (0, description.columns) if description.has_each else (description.columns, 0)
-    return [
-        0, 0, description.kind, size, description.size_each, columns, columns_each, description.operands,
-        int(description.variadic), description.attributes, description.constants, description.alias_scale,
-        description.alias_offset, int(description.passes), first, last - first, int(description.waits_each), parts_at,
-        len(description.parts), int(description.repeats), len(description.views), *bounds, int(keeps_gradient),
-        int(description.sets_first),
-    ]  # fmt: skip
+    return at.SIGNATURE.filled(
+        numbering=0,
+        number=0,
+        kind=description.kind,
+        size=description.dim.total if description.size is None else description.size,
+        size_each=description.size_each,
+        columns=columns,
+        columns_each=columns_each,
+        operands=description.operands,
+        variadic=int(description.variadic),
+        attributes=description.attributes,
+        constants=description.constants,
+        alias_scale=description.alias_scale,
+        alias_offset=description.alias_offset,
+        passes=int(description.passes),
+        waits_from=first,
+        waits_count=last - first,
+        waits_each=int(description.waits_each),
+        parts=parts_at,
+        part_count=len(description.parts),
+        last_part_repeats=int(description.repeats),
+        view_count=len(description.views),
+        **bounds,
+        keeps_gradient=int(not any(_changes_own_gradient(step, description.views) for step in backward)),
+        sets_first=int(description.sets_first),
+    )
 
 
 def _views(views: Sequence[View]) -> list[int]:
     row = []
     for view, before in zip(views, [None, *views]):
-        row += [
-            view.source, view.offset, view.stride, view.period, view.outer, view.index, view.index_step, view.scale,
-            int(before is not None and view.follows(before)),
-        ]  # fmt: skip
+        row += at.VIEW.filled(
+            source=view.source,
+            offset=view.offset,
+            stride=view.stride,
+            period=view.period,
+            outer=view.outer,
+            index=view.index,
+            index_step=view.index_step,
+            scale=view.scale,
+            follows=int(before is not None and view.follows(before)),
+        )
     return row
 
 
 def _step(description: Description, step: Step, parameters_at: int, deferred: bool) -> list[int]:
     kernel, views, columns, each = KERNELS[step.kernel], description.views, description.columns, description.has_each
     covered = _covered(kernel, step, views, columns, each)
-    return [
-        KERNELS.opcode(step.kernel), step.gradient_of, parameters_at, covered,
-        _sharing(kernel, step, views, columns, each, deferred), kernel.work(step.parameters),
-        int(covered != 0 and _copies_gradient(kernel, step, views, columns)),
-    ]  # fmt: skip
+    return at.STEP.filled(
+        opcode=KERNELS.opcode(step.kernel),
+        gradient_of=step.gradient_of,
+        parameters=parameters_at,
+        covers=covered,
+        shared=_sharing(kernel, step, views, columns, each, deferred),
+        work=kernel.work(step.parameters),
+        copies=int(covered != 0 and _copies_gradient(kernel, step, views, columns)),
+    )
 
 
 def _extend(row: array.array, addresses: Sequence[int]) -> int:
@@ -180,7 +210,7 @@ def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
 
 
 def _sharing(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
-    """Return how threads may share a step, a value of STEP_SHARED in `layout`.
+    """Return how threads may share a step, one of the ways in `layout`.
 
     Sharing by columns is possible only if no two columns write to the same memory.
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 from dynet_kernels.library import Library
 
 from .device import compiled
@@ -23,18 +23,18 @@ from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import Records, generation, note_pass
 
-READY, SPENT, NO_CODE, NODE_ROW, NODE_VALUE = at.READY, at.SPENT, at.NO_CODE, at.NODE_ROW, at.NODE_VALUE
+READY, NO_CODE = at.READY, at.NO_CODE
 IntArray: TypeAlias = npt.NDArray[np.int64]
 PER_RECORD = {
-    "kept": 1,
-    "nodes": 1,
-    "node": at.NODE_ROW,
+    "records": 1,
+    "kept_records": 1,
+    "nodes": len(at.NODE),
     "aliases": 1,
-    "starts": 1,
+    "planned": 1,
     "numbers": 1,
     "depths": 1,
-    "sorted": 1,
-    "order": 1,
+    "by_signature": 1,
+    "by_depth": 1,
     "counters": 1,
 }
 """Buffers that grow with the records: integers in the buffer per integer of the records."""
@@ -42,7 +42,7 @@ KEPT_FLOATS = 1 << 24  # an arena of up to this size (64 MB) is always kept betw
 FORGETTING = 32  # `used` decays by 1/32 with each graph
 ROOMY = 4  # memory of more than this many times `used` is freed
 FIRST_FLOATS = 1 << 16  # size of the first arena chunk
-ARENA_TOP, STATUS, FRESH = SLOT["arena_top"], SLOT["status"], SLOT["fresh"]
+ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_records
 
 
 _engines: list[weakref.ref[Engine]] = []
@@ -92,11 +92,11 @@ class Engine:
         self.changing = False
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
-        self.context = np.zeros(len(SLOT), np.int64)
+        self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
-        self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
-        self.slots[SLOT["sharing"]] = sharing.address()
+        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
+        self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
         self.table_written = self.parameters_version = self.trained_again = 0
         self.chunks: list[Block] = []
@@ -106,12 +106,12 @@ class Engine:
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
         self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
-        self._grow("before", at.MOST_NUMBERED * at.WORDS)
-        self._grow("stage", at.MOST_NUMBERED)
-        self._grow("begins", at.MOST_NUMBERED + 1)
+        self._grow("predecessors", at.MOST_NUMBERED * at.WORDS)
+        self._grow("stages", at.MOST_NUMBERED)
+        self._grow("stage_begins", at.MOST_NUMBERED + 1)
         for direction in ("forward", "backward"):
             self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
-            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=at.TAPE_ROW)
+            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(at.INSTRUCTION))
         self._plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
@@ -152,16 +152,16 @@ class Engine:
         if old is not None:
             fresh[: len(old)] = old
         self.buffers[name] = fresh
-        self.slots[SLOT[name]] = fresh.ctypes.data
+        self.slots[CONTEXT[name]] = fresh.ctypes.data
         if end:
-            self.slots[SLOT[end]] = size
+            self.slots[CONTEXT[end]] = size
 
     def _grow_records(self, size: int) -> None:
         for name, width in PER_RECORD.items():
             self._grow(name, size, width=width)
         self.room = size
         self._plan_anew()
-        self.nodes = memoryview(self.buffers["node"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+        self.nodes = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def _new_chunk(self, floats: int) -> None:
         self.chunks.append(block(floats))
@@ -183,7 +183,7 @@ class Engine:
         self.numbers = chunk.direct()
         self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
-        self.slots[SLOT["arena_end"]] = chunk.address + chunk.floats
+        self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
         """Return the current end of the arena, for `return_to`: the number of chunks, and floats used in the last."""
@@ -234,7 +234,7 @@ class Engine:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
         for direction in ("forward", "backward"):
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", at.TAPE_ROW)):
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
                 if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
                     del self.buffers[name]
                     self._grow(name, 1 << 12, f"{name}_end", width)
@@ -242,8 +242,8 @@ class Engine:
 
     def _grow_gradients(self, floats: int) -> None:
         self.gradients = block(floats)
-        self.slots[SLOT["gradient_start"]] = self.gradients.address
-        self.slots[SLOT["gradient_end"]] = self.gradients.address + floats
+        self.slots[CONTEXT.gradient_start] = self.gradients.address
+        self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
     def _prepare(self, begin: int, records: int) -> None:
         """Load new kernels, copy new signatures and parameter rows, and make room for `records` integers.
@@ -266,7 +266,7 @@ class Engine:
                 if not begin:
                     self.trained_again = PARAMETER_ROWS.trained_again
                 self.rows = PARAMETER_ROWS.buffer  # a reference: the planner reads this memory by its address
-                self.slots[SLOT["parameters"]] = self.rows.ctypes.data
+                self.slots[CONTEXT.parameters] = self.rows.ctypes.data
                 self._plan_anew()
             room = records + 2
             if room > self.room:
@@ -274,7 +274,7 @@ class Engine:
 
     def _plan_anew(self) -> None:
         """Discard the last plans, because buffers that they refer to have moved or changed."""
-        self.slots[SLOT["kept_end"]] = self.slots[SLOT["backward_plan"]] = -1
+        self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str) -> None:
         """Enlarge the buffers that the planner found too small.
@@ -289,17 +289,17 @@ class Engine:
         if slots[STATUS] == NO_CODE:
             self.shards, self.parameters_version = 0, -1  # so that the next call loads the kernels again
             self._plan_anew()
-            raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[SLOT["row"]] * at.TAPE_ROW]))
+            raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
         with self.change():
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", at.TAPE_ROW)):
-                needed = slots[SLOT[f"needed_{name.removeprefix(direction + '_')}"]]
-                if needed > slots[SLOT[f"{name}_end"]]:
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
+                needed = slots[CONTEXT[f"needed_{name.removeprefix(direction + '_')}"]]
+                if needed > slots[CONTEXT[f"{name}_end"]]:
                     self._grow(name, needed * 3 // 2, f"{name}_end", width)
-            needed = slots[SLOT["needed_floats"]]
+            needed = slots[CONTEXT.needed_floats]
             if direction == "backward":
-                if needed > slots[SLOT["gradient_end"]] - slots[SLOT["gradient_start"]]:
+                if needed > slots[CONTEXT.gradient_end] - slots[CONTEXT.gradient_start]:
                     self._grow_gradients(needed * 5 // 4)
-            elif needed > slots[SLOT["arena_end"]] - slots[SLOT["arena_top"]]:
+            elif needed > slots[CONTEXT.arena_end] - slots[CONTEXT.arena_top]:
                 floats = max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0)
                 if slots[ARENA_TOP] == self.chunks[0].address:
                     self._replace_chunks(floats)
@@ -317,7 +317,7 @@ class Engine:
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self._prepare(begin, end)
         slots = self.slots
-        slots[FRESH] = records.address()
+        slots[NEW_RECORDS] = records.address()
         if not begin:
             slots[ARENA_TOP] = self.numbers_at
         self.machine.forward(self.context_at, begin, end, records.inputs_address(), inputs_begin, inputs_end)
@@ -331,6 +331,23 @@ class Engine:
             self._publish(now)
         return end, inputs_end
 
+    def plan(self, loss: int | None = None, size: int = 0) -> None:
+        """Plan the whole graph, or its backward pass from a node, and run nothing. Only for an engine of its own."""
+        records, slots = self.recorded, self.slots
+        end, _, inputs_end = records.ends()
+        if loss is None:
+            self._prepare(0, end)
+            self.rows = PARAMETER_ROWS.buffer.copy()  # the planner would note the used rows of lookup tables
+            self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
+            slots[CONTEXT.parameters] = self.rows.ctypes.data
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
+            self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
+        else:
+            self.machine.plan_backward(self.context_at, loss, size, 0)
+        if slots[STATUS] != READY:
+            self._make_room("forward" if loss is None else "backward")
+            self.plan(loss, size)
+
     def _publish(self, now: int) -> None:
         """Let the recorder call the compiled passes directly while `generation()` is `now` and no buffer changes."""
         if self.recorded.is_prepared(now):
@@ -340,7 +357,7 @@ class Engine:
             self.machine.forward,
             self.machine.backward,
             context=self.context_at,
-            node_rows=self.buffers["node"].ctypes.data,
+            node_rows=self.buffers["nodes"].ctypes.data,
             values_begin=self.numbers_at,
             most=self.room,
         )
@@ -349,8 +366,8 @@ class Engine:
         """Add the gradient of node `loss`, which holds `size` numbers, to every parameter it depends on.
 
         Returns:
-            Whether this was done. If not, the caller must compute the graph again and retry: an earlier backward pass
-            has overwritten values, or a parameter that was frozen when the graph was planned is trained again.
+            Whether this was done. If not, the caller must compute the graph again and retry: a parameter that was
+            frozen when the graph was planned is trained again.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False
@@ -359,10 +376,7 @@ class Engine:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
         self.machine.backward(self.context_at, loss, size, 1 if everything else 0)
-        status = self.slots[STATUS]
-        if status == READY:
+        if self.slots[STATUS] == READY:
             return True
-        if status == SPENT:
-            return False
         self._make_room("backward")
         return self.backward(loss, size, everything)

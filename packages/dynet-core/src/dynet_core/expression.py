@@ -179,8 +179,8 @@ class Operations(Refusals):
     def backward(self, full: bool = False) -> None:
         """Add the gradient of this number with respect to every parameter to that parameter's gradient.
 
-        A graph can be differentiated again, from this node or from another. A second backward() may first recompute
-        the forward pass, with the parameters as they are now: recurrent networks overwrite their values in the first.
+        A graph can be differentiated again, from this node or from another. A second backward() differentiates the
+        values that the forward pass computed, also if a parameter has changed since.
 
         Args:
             full: also compute the gradients of nodes that depend on no parameter, for `gradient()`. Parameters with

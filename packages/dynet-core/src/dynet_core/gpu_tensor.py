@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS, FallingOrder, LargestInOrder
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 
 from . import device, dlpack
 from .memory import GpuBlock
@@ -135,8 +135,8 @@ class Tape:
         index, table, tape = (
             np.array(numbers, np.int64) for numbers in (np.concatenate(self._lists), self._table, self._rows)
         )
-        context = np.zeros(len(SLOT), np.int64)
+        context = np.zeros(len(CONTEXT), np.int64)
         for name, buffer in (("index", index), ("table", table), ("tape", tape)):
-            context[SLOT[name]] = buffer.ctypes.data
-        context[SLOT["index_top"]], context[SLOT["tape_count"]] = len(index), len(tape) // at.TAPE_ROW
+            context[CONTEXT[name]] = buffer.ctypes.data
+        context[CONTEXT.index_top], context[CONTEXT.tape_count] = len(index), len(tape) // len(at.INSTRUCTION)
         device.machine_of(self._gpu).run(context.ctypes.data)

@@ -16,7 +16,7 @@ from .annotations import Array
 from .checks import checked_flag
 from .dim import Dim
 from .encode import TABLE
-from .engine import NODE_ROW, NODE_VALUE, Engine
+from .engine import Engine
 from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import floats_at
@@ -161,7 +161,7 @@ class Graph:
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
-        address = engine.nodes[place * NODE_ROW + NODE_VALUE]
+        address = engine.nodes[place * len(at.NODE) + at.NODE.value]
         number = address - engine.numbers_at
         if 0 <= number < engine.numbers_count:
             return engine.numbers[number]
@@ -175,7 +175,7 @@ class Graph:
         """Return the address of a node's value, valid until the next node is computed."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
-        return self.engine.nodes[place * at.NODE_ROW + at.NODE_VALUE]
+        return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
     def _differentiate(self, place: int, size: int, everything: bool) -> None:
         """Add the gradient of a node, which holds `size` numbers, to every parameter it depends on.
@@ -204,13 +204,13 @@ class Graph:
                 "gradient: this expression is a part of another one, as which it is differentiated; "
                 "backward(full=True) tells their gradients apart"
             )
-        row = place * at.NODE_ROW
-        if place > differentiated or not self.engine.nodes[row + at.NODE_LIVE] & at.TOUCHED:
+        row = place * len(at.NODE)
+        if place > differentiated or not self.engine.nodes[row + at.NODE.flags] & at.HAS_GRADIENT:
             return np.zeros(count, np.float32)
-        return floats_at(self.engine.nodes[row + at.NODE_GRADIENT], count)
+        return floats_at(self.engine.nodes[row + at.NODE.gradient], count)
 
     def _is_alias(self, place: int) -> bool:
-        return TABLE[self.engine.nodes[place * at.NODE_ROW + at.NODE_PART] + at.KIND] == at.ALIAS
+        return TABLE[self.engine.nodes[place * len(at.NODE) + at.NODE.signature] + at.SIGNATURE.kind] == at.ALIAS
 
     # Inputs
 

@@ -18,11 +18,11 @@ KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
     """Return where the operands of the record at `place` start, where its attributes start, and where it ends."""
     head, first = records[place], place + 1
-    operands = TABLE[head + at.OPERANDS]
-    if TABLE[head + at.VARIADIC]:
+    operands = TABLE[head + at.SIGNATURE.operands]
+    if TABLE[head + at.SIGNATURE.variadic]:
         operands, first = records[first], first + 1
     after = first + operands
-    return first, after, after + TABLE[head + at.ATTRIBUTES]
+    return first, after, after + TABLE[head + at.SIGNATURE.attributes]
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
     while place < end:
         head = records[place]
         first, after, following = bounds_of(records, place)
-        kind, signature = TABLE[head + at.KIND], SIGNATURES[head]
+        kind, signature = TABLE[head + at.SIGNATURE.kind], SIGNATURES[head]
         parts = len(signature.parts)
         if signature.repeats:
-            parts = 1 + records[place + 1] - TABLE[head + at.OPERANDS]
+            parts = 1 + records[place + 1] - TABLE[head + at.SIGNATURE.operands]
         every = range(number, number + max(parts, 1))
         yield Node(
             every,

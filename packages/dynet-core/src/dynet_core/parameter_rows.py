@@ -23,7 +23,7 @@ class Rows:
     def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # for messages
-        self.buffer = np.zeros(64 * at.PARAMETER_ROW, np.int64)
+        self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
         self.lock = threading.RLock()  # reentrant: the garbage collector may run code that takes it again
         self.version = 0
         self.trained_again = 0  # counts how often a frozen parameter was unfrozen: graphs planned before lack gradients
@@ -64,7 +64,7 @@ class Rows:
                 self.rows.append(row)
                 number = len(self.rows) - 1
             self.names[number] = name
-            while (number + 1) * at.PARAMETER_ROW > len(self.buffer):
+            while (number + 1) * len(at.PARAMETER) > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
             self.write(number)
             self.version += 1
@@ -73,8 +73,8 @@ class Rows:
 
     def write(self, number: int) -> None:
         """Copy a row into the buffer that compiled code reads."""
-        start = number * at.PARAMETER_ROW
-        self.buffer[start : start + at.PARAMETER_ROW] = self.rows[number]
+        start = number * len(at.PARAMETER)
+        self.buffer[start : start + len(at.PARAMETER)] = self.rows[number]
 
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
         """Set whether a parameter's gradient is wanted, and the address where it is computed."""
@@ -89,7 +89,7 @@ class Rows:
 
     def needs(self, number: int) -> bool:
         """Return whether a parameter's gradient is wanted."""
-        return bool(self.rows[number][at.PARAMETER_NEEDS])
+        return bool(self.rows[number][at.PARAMETER.needs_gradient])
 
 
 PARAMETER_ROWS = Rows()

@@ -15,7 +15,7 @@ from typing import Any
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import KERNELS
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 from dynet_kernels.library import PHASES
 
 from .device import compiled
@@ -95,7 +95,7 @@ class Profile:
                 plan(context, *arguments)
                 planned = time.perf_counter()
                 self._note(f"{phase}: plan", "phase", start, planned - start)
-                if integers_at(context, len(SLOT))[SLOT["status"]] == at.READY:
+                if integers_at(context, len(CONTEXT))[CONTEXT.status] == at.READY:
                     self._run(context)
                     end = time.perf_counter()
                     self._note(f"{phase}: run", "phase", planned, end - planned)
@@ -104,24 +104,24 @@ class Profile:
         return call
 
     def _run(self, context: int) -> None:
-        slots = integers_at(context, len(SLOT))
+        slots = integers_at(context, len(CONTEXT))
 
         def run(context: int) -> None:
             self._machine.run(context)
             self._machine.synchronize()
 
-        tape_at, count = int(slots[SLOT["tape"]]), int(slots[SLOT["tape_count"]])
-        tape = integers_at(tape_at, count * at.TAPE_ROW).reshape(count, at.TAPE_ROW)
-        slots[SLOT["tape_count"]] = 0
+        tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
+        tape = integers_at(tape_at, count * len(at.INSTRUCTION)).reshape(count, len(at.INSTRUCTION))
+        slots[CONTEXT.tape_count] = 0
         overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # of an empty call
-        slots[SLOT["tape_count"]] = 1
+        slots[CONTEXT.tape_count] = 1
         for number in range(count):
-            slots[SLOT["tape"]] = tape_at + number * at.TAPE_ROW * 8
+            slots[CONTEXT.tape] = tape_at + number * len(at.INSTRUCTION) * 8
             start = time.perf_counter()
             seconds = self._seconds_of(run, context) - overhead
-            opcode, columns = int(tape[number, at.TAPE_OPCODE]), int(tape[number, at.TAPE_COUNT])
+            opcode, columns = int(tape[number, at.INSTRUCTION.opcode]), int(tape[number, at.INSTRUCTION.count])
             self._note(self._name_of(opcode), "kernel", start, seconds, columns)
-        slots[SLOT["tape"]], slots[SLOT["tape_count"]] = tape_at, count
+        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_at, count
 
     @staticmethod
     def _seconds_of(run: Callable, context: int) -> float:

@@ -85,7 +85,7 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
     while place < len(integers):
         head = integers[place]
         first, after, following = bounds_of(integers, place)
-        constants = TABLE[head + at.CONSTANTS]
+        constants = TABLE[head + at.SIGNATURE.constants]
         places += [(LITERAL, number) for number in integers[place:first]]
         for number in integers[first:after]:
             if number >= first_node:

@@ -15,7 +15,9 @@ from tvm.tirx.script import builder as T
 from . import layout as at
 from . import tir
 from .kernels import SHARD, Kernel, registered_name, shard_name
-from .layout import SLOT
+from .plan import planners
+from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when
+from .plan.structs import Context, Instruction, Rows, Sharing, Words
 from .tir import function, int64, let
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
@@ -54,25 +56,26 @@ def run_function(kernels):
     """run(context): a loop over the tape with a switch on the opcode, for a target that is one module."""
 
     def body(context):
-        buffers = Buffers(context)
-        with T.serial(int64(0), buffers.slots[SLOT["tape_count"]]) as number:
-            dispatch(buffers, number, [(opcode, (*pair, ("base", "count"))) for opcode, pair in kernels], {})
+        running = Running(context)
+        with T.serial(int64(0), running.context.tape_count) as number:
+            dispatch(running, number, [(opcode, (*pair, ("base", "count"))) for opcode, pair in kernels], {})
 
     return function("run", ["context"], body)
 
 
-class Buffers:
-    """What running an instruction needs."""
+class Running:
+    """What running an instruction needs: the integers of `layout.RUNNING`, and what their addresses lead to."""
 
-    def __init__(self, context):
-        self.slots = tir.buffer_at(context, "int64")
-        self.tape = tir.buffer_at(self.slots[SLOT["tape"]], "int64")
-        self.table = tir.buffer_at(self.slots[SLOT["table"]], "int64")
-        self.memory = tir.pointer(self.slots[SLOT["origin"]], "float32")
-        self.index = tir.pointer(self.slots[SLOT["index"]], "int64")
+    def __init__(self, address):
+        self.context = context = Context(Words(address))
+        self.tape = tape_of(context)
+        self.table = Words(context.table)
+        self.memory = tir.pointer(context.origin, "float32")
+        self.index = tir.pointer(context.index, "int64")
 
 
-KNOWN = {"base": at.TAPE_BASE, "count": at.TAPE_COUNT, "fresh": at.TAPE_FRESH}
+def tape_of(context: Context) -> Rows:
+    return Rows(Instruction, Words(context.tape))
 
 
 def refuse():
@@ -81,19 +84,18 @@ def refuse():
         pass
 
 
-def dispatch(buffers, number, kernels, shares):
-    """Run row `number` of the tape by one of `kernels`: pairs of opcode and (symbol, kernel, names of its arguments).
+def dispatch(running: Running, number, kernels, shares):
+    """Run instruction `number` by one of `kernels`: pairs of opcode and (symbol, kernel, names of its arguments).
 
     `shares` are the arguments that say what of a shared instruction is to be run.
     """
-    row = let(number * int64(at.TAPE_ROW))
-    opcode = let(buffers.tape[row])
-    parameters = let(buffers.tape[row + int64(at.TAPE_PARAMETERS)])
+    instruction = running.tape[number]
+    opcode, parameters = instruction.opcode, instruction.parameters
 
     def launch(symbol, kernel, names):
-        numbers = [buffers.table[parameters + int64(k)] for k in range(len(kernel.parameters))]
-        told = [shares[name] if name in shares else buffers.tape[row + int64(KNOWN[name])] for name in names]
-        call(symbol, buffers.memory, buffers.index, *told, *numbers)
+        numbers = [running.table[parameters + k] for k in range(len(kernel.parameters))]
+        told = [shares[name] if name in shares else getattr(instruction, name) for name in names]
+        call(symbol, running.memory, running.index, *told, *numbers)
 
     def choose(first, *rest):
         code, known = first
@@ -101,7 +103,7 @@ def dispatch(buffers, number, kernels, shares):
         tir.choose(opcode == int64(code), lambda: launch(*known), otherwise)
 
     def unknown():
-        T.buffer_store(buffers.slots, number, [int64(SLOT["row"])])
+        running.context.row = number
         refuse()
 
     choose(*kernels)
@@ -117,40 +119,20 @@ def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int)
         numbered.append((opcode, (symbol, kernel, names[2 : len(names) - len(kernel.parameters)])))
 
     def body(context):
-        buffers = Buffers(context)
-        number = tir.Counter(buffers.slots[SLOT["row"]])
-        end = let(buffers.slots[SLOT["tape_count"]])
-        shares = {name: let(buffers.slots[SLOT[name]]) for name in at.SHARES}
-        with T.While(belongs(buffers, number.get(), end, shard * SHARD, SHARD)):
-            dispatch(buffers, let(number.get()), numbered, shares)
-            number.set(number.get() + int64(1))
-        T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
+        running = Running(context)
+        number, end = Variable(running.context.row), running.context.tape_count
+        shares = {name: getattr(running.context, name) for name in at.SHARES}
+        with forever():
+            stop_unless(number.value < end)
+            place = let(running.tape[number.value].opcode - shard * SHARD)
+            stop_unless(all_of(place >= 0, place < SHARD))
+            dispatch(running, number.value, numbered, shares)
+            number.value += 1
+        running.context.row = number.value
 
     name = shard_name(shard)
     functions[ir.GlobalVar(name)] = function(name, ["context"], body)
     return ir.IRModule(functions)
-
-
-def belongs(buffers, number, end, first, count):
-    """Whether row `number` is there and its opcode is in first..first + count."""
-    place = buffers.tape[number * int64(at.TAPE_ROW)] - int64(first)
-    inside = T.And(place >= int64(0), place < int64(count))
-    return T.if_then_else(number < end, inside, tirx.const(False, "bool"))
-
-
-def plans() -> dict:
-    """The planners by what they plan. Importing them takes seconds, which shards need not wait for."""
-    from .script import quick_macros
-
-    with quick_macros():
-        from . import backward_planner, forward_planner, update_planner
-
-    return {
-        "forward": forward_planner.plan_forward,
-        "backward": backward_planner.plan_backward,
-        "gradient_norm": update_planner.plan_gradient_norm,
-        "update": update_planner.plan_update,
-    }
 
 
 def planner_module(shards: int) -> ir.IRModule:
@@ -159,42 +141,48 @@ def planner_module(shards: int) -> ir.IRModule:
     `forward` and the others plan and, where there is room, run in one call.
     """
 
-    def run_rows(running):
-        buffers = Buffers(running)
-        slots = buffers.slots
-        with T.While(slots[SLOT["row"]] < slots[SLOT["tape_count"]]):
-            opcode = buffers.tape[slots[SLOT["row"]] * int64(at.TAPE_ROW)]
-            shard = let(T.floordiv(opcode, int64(SHARD)))
-            with tir.when(T.Or(shard < int64(0), shard >= int64(shards))):
-                refuse()
-            for number in range(shards):
-                with tir.when(shard == int64(number)):
-                    T.evaluate(T.call_packed(registered_name(number), running))
-
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),
         ir.GlobalVar("run_together"): function("run_together", ["context"], run_together),
-        ir.GlobalVar("run_rows"): function("run_rows", ["running"], run_rows),
+        ir.GlobalVar("run_rows"): function("run_rows", ["running"], functools.partial(run_rows, shards)),
     }
-    planners = {direction: ir.GlobalVar(f"do_plan_{direction}") for direction in plans()}
-    for direction, plan_function in plans().items():
-        plan = planners[direction]
-        functions[plan] = tir.scalars_on_stack(plan_function)
-        parameters = [p.name for p in plan_function.params]
+    symbols = {}
+    for direction, planner in planners().items():
+        symbol = symbols[direction] = ir.GlobalVar(f"do_plan_{direction}")
+        functions[symbol] = planner
+        parameters = [p.name for p in planner.params]
 
-        def plan_only(*arguments, plan=plan):
-            call(plan, *arguments)
+        def plan_only(*arguments, symbol=symbol):
+            call(symbol, *arguments)
 
-        def plan_and_run(*arguments, plan=plan):
-            call(plan, *arguments)
-            slots = tir.buffer_at(arguments[0], "int64")
-            with tir.when(slots[SLOT["status"]] == int64(at.READY)):
+        def plan_and_run(*arguments, symbol=symbol):
+            call(symbol, *arguments)
+            with if_ready(arguments[0]):
                 run(arguments[0])
 
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
         functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
-    functions[ir.GlobalVar("norm_and_update")] = norm_and_update(planners)
+    functions[ir.GlobalVar("norm_and_update")] = norm_and_update(symbols)
     return ir.IRModule(functions)
+
+
+def run_rows(shards: int, running):
+    """Run instructions by the shards that they belong to, until there is none left."""
+    context = Context(Words(running))
+    tape = tape_of(context)
+    with forever():
+        stop_unless(context.row < context.tape_count)
+        shard = let(T.floordiv(tape[context.row].opcode, int64(SHARD)))
+        with when(any_of(shard < 0, shard >= shards)):
+            refuse()
+        for number in range(shards):
+            with when(shard == number):
+                T.evaluate(T.call_packed(registered_name(number), running))
+
+
+def if_ready(address):
+    """What to do if planning has not failed."""
+    return when(Context(Words(address)).status == at.READY)
 
 
 def norm_and_update(planners):
@@ -205,114 +193,89 @@ def norm_and_update(planners):
     names = ("context", "norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
 
     def body(context, norm, opcode, count, states, numbers, numbers_at, dense, totals):
-        slots, sums = tir.buffer_at(context, "int64"), tir.buffer_at(totals * int64(4), "float64")
-
-        def ready():
-            return tir.when(slots[SLOT["status"]] == int64(at.READY))
+        sums = tir.buffer_at(totals * int64(4), "float64")
 
         def planned(phase, *arguments):
             call(planners[phase], context, *arguments)
-            return ready()
-
-        def update():
-            with planned("update", opcode, count, states, numbers, numbers_at, dense):
-                run(context)
+            return if_ready(context)
 
         T.buffer_store(sums, tirx.const(0.0, "float64"), [int64(0)])
         with planned("gradient_norm", norm, int64(0), count, states, dense, totals):
             run(context)
-            held_back = functools.partial(T.buffer_store, slots, int64(at.NOT_BELOW), [int64(SLOT["status"])])
-            with ready():
-                tir.choose(sums[int64(0)] < sums[int64(1)], update, held_back)
+            with if_ready(context), branch(sums[int64(0)] < sums[int64(1)]) as (below, otherwise):
+                with below, planned("update", opcode, count, states, numbers, numbers_at, dense):
+                    run(context)
+                with otherwise:
+                    Context(Words(context)).status = at.NOT_BELOW
 
     return function("norm_and_update", names, body)
 
 
-def run(context):
+def run(address):
     """Run the tape: on this thread alone, unless there are others and so much that they can share."""
-    slots = tir.buffer_at(context, "int64")
-    sharing = tir.buffer_at(slots[SLOT["sharing"]], "int64")
-    threads = let(sharing[at.SHARING_THREADS])
-    enough = slots[SLOT["shared_work"]] >= sharing[at.SHARING_PASS]
-
-    def alone():
-        T.buffer_store(slots, int64(0), [int64(SLOT["row"])])
-        with failed(call_packed("run_rows", context)):
-            T.buffer_store(slots, int64(at.NO_CODE), [int64(SLOT["status"])])
-
-    def together():
-        with failed(call_packed("run_together", context)):
-            T.buffer_store(slots, int64(at.NO_CODE), [int64(SLOT["status"])])
-
-    tir.choose(T.And(threads > int64(1), enough), together, alone)
+    context = Context(Words(address))
+    sharing = Sharing(Words(context.sharing))
+    shares = all_of(sharing.threads > 1, context.shared_work >= sharing.least_pass)
+    with branch(shares) as (together, alone):
+        with together, failed(call_packed("run_together", address)):
+            context.status = at.NO_CODE
+        with alone:
+            context.row = 0
+            with failed(call_packed("run_rows", address)):
+                context.status = at.NO_CODE
 
 
-def run_together(context):
+def run_together(address):
     """Run the tape on all threads. They go through it side by side, and wait for each other after every stretch.
 
     A stretch is an instruction that they share, or all up to the next such one, which the first thread runs alone.
     Each thread finds the stretches for itself.
     """
-    slots = tir.buffer_at(context, "int64")
-    threads = let(tir.buffer_at(slots[SLOT["sharing"]], "int64")[at.SHARING_THREADS])
+    context = Context(Words(address))
+    threads = Sharing(Words(context.sharing)).threads
     with pragma("parallel_launch_point"):
-        tape = tir.buffer_at(slots[SLOT["tape"]], "int64")
-        count = let(slots[SLOT["tape_count"]])
-
-        def shared_by(row):
-            return tape[row * int64(at.TAPE_ROW) + int64(at.TAPE_SHARED)]
-
-        row = tir.Counter(int64(0))
-        with T.While(row.get() < count):
-            first = let(row.get())
-            way = let(shared_by(first))
-            row.set(first + int64(1))
-
-            def goes_on():
-                inside = T.And(way == int64(at.ALONE), row.get() < count)  # noqa: B023
-                alone = shared_by(row.get()) == int64(at.ALONE)
-                return T.if_then_else(inside, alone, tirx.const(False, "bool"))
-
-            with T.While(goes_on()):
-                row.set(row.get() + int64(1))
+        tape, count, row = tape_of(context), context.tape_count, Variable(0)
+        with forever():
+            stop_unless(row.value < count)
+            first = row.value
+            way = tape[first].shared
+            row.value = first + 1
+            with when(way == at.ALONE), forever():
+                stop_unless(row.value < count)
+                stop_unless(tape[row.value].shared == at.ALONE)
+                row.value += 1
+            end = row.value
             with pragma("parallel_barrier_when_finish"), pragma("parallel_stride_pattern"):
                 with T.parallel(int64(0), threads) as part:
-                    with tir.when(T.Or(way != int64(at.ALONE), part == int64(0))):
-                        run_stretch(slots, tape, first, row.get(), way, part, threads)
+                    with when(any_of(way != at.ALONE, part == 0)):
+                        run_stretch(context, tape[first], first, end, part, threads)
 
 
-def run_stretch(slots, tape, first, end, way, part, threads):
-    """Run rows first..end of the tape, or this part of the first, with slots of this thread's own."""
-    address = let(slots[SLOT["threads"]] + part * int64(8 * at.THREAD_ROW))
-    own, copy = tir.buffer_at(address, "int64"), let(address + int64(8 * at.THREAD_TAPE))
+def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):
+    """Run instructions first..end, or this part of the first, with a context of this thread's own."""
+    address = let(context.threads + part * int64(8 * at.THREAD_ROW))
+    own, words = Context(Words(address)), Words(address)
     begin, stop = (let(T.floordiv(number * int64(at.WHOLE), threads)) for number in (part, part + int64(1)))
-    by_rows, by_columns = way == int64(at.BY_ROWS), way == int64(at.BY_COLUMNS)
-    changed = {
-        "row": first,
-        "tape_count": end,
-        "others": int64(0),
-        "columns_before": int64(0),
-        "rows_before": T.if_then_else(by_rows, begin, int64(0)),
-        "rows_after": T.if_then_else(by_rows, int64(at.WHOLE) - stop, int64(0)),
-        "self": address,
-    }
+    way = instruction.shared
+    by_rows, by_columns = let(way == at.BY_ROWS), let(way == at.BY_COLUMNS)
     for name in at.RUNNING:
-        T.buffer_store(own, changed.get(name, slots[SLOT[name]]), [int64(SLOT[name])])
-    with tir.when(by_columns):
-        row = tir.buffer_at(copy, "int64")
-        fields = [let(tape[first * int64(at.TAPE_ROW) + int64(k)]) for k in range(at.TAPE_ROW)]
-        count = fields[at.TAPE_COUNT]
-        before, mine = let(tir.share_of(count, begin)), let(tir.share_of(count, stop) - tir.share_of(count, begin))
-        fields[at.TAPE_BASE], fields[at.TAPE_COUNT] = fields[at.TAPE_BASE] + before, mine
-        for k, field in enumerate(fields):
-            T.buffer_store(row, field, [int64(k)])
-        changed = {"tape": copy, "row": int64(0), "tape_count": int64(1)}
-        changed |= {"others": count - mine, "columns_before": before}
-        for name, value in changed.items():
-            T.buffer_store(own, value, [int64(SLOT[name])])
+        setattr(own, name, getattr(context, name))
+    own.fill(row=first, tape_count=end, others=0, columns_before=0, address=address)
+    own.rows_before = pick(by_rows, begin, 0)
+    own.rows_after = pick(by_rows, at.WHOLE - stop, 0)
+    with when(by_columns):
+        copy = Instruction(words, at.THREAD_INSTRUCTION)
+        for name in at.INSTRUCTION:
+            setattr(copy, name, getattr(instruction, name))
+        count, base = instruction.count, instruction.base
+        before = let(tir.share_of(count, begin))
+        mine = let(tir.share_of(count, stop) - before)
+        copy.fill(base=base + before, count=mine)
+        own.fill(tape=address + 8 * at.THREAD_INSTRUCTION, row=0, tape_count=1)
+        own.fill(others=count - mine, columns_before=before)
     with failed(call_packed("run_rows", address)):
-        T.buffer_store(slots, T.if_then_else(by_columns, first, own[SLOT["row"]]), [int64(SLOT["row"])])
-        T.buffer_store(slots, int64(at.NO_CODE), [int64(SLOT["status"])])
+        context.row = pick(by_columns, first, lambda: own.row)
+        context.status = at.NO_CODE
 
 
 def pragma(name):
@@ -327,7 +290,7 @@ def call_packed(name, running):
     """
     handle = ir.PointerType(ir.PrimType("int64"))
     self_type, result_type = (
-        T.reinterpret(handle, running + int64(8 * SLOT[slot])) for slot in ("self_type", "result_type")
+        T.reinterpret(handle, running + int64(8 * at.CONTEXT[slot])) for slot in ("address_type", "result_type")
     )
     nothing = T.reinterpret(handle, int64(0))
     call = T.call_extern("int32", f"__tvm_ffi_{name}", nothing, self_type, tirx.const(1, "int32"), result_type)
@@ -336,7 +299,7 @@ def call_packed(name, running):
 
 def failed(result):
     """What to do if a packed function has failed."""
-    return tir.when(result != tirx.const(0, "int32"))
+    return when(result != tirx.const(0, "int32"))
 
 
 def compile_cpu(module: ir.IRModule, target):

@@ -21,7 +21,8 @@ PASS = 100_000_000  # of such work in a pass from which on they begin: to wake t
 MOST = 8  # threads that are used unless somebody asks for more
 TURNS = 10_000  # for which a thread looks for more work before it sleeps
 
-_table, _one = ((ctypes.c_int64 * at.SHARING)(1, INSTRUCTION, PASS) for _ in range(2))
+_initial = at.SHARING.filled(threads=1, least_instruction=INSTRUCTION, least_pass=PASS)
+_table, _one = ((ctypes.c_int64 * len(at.SHARING))(*_initial) for _ in range(2))
 
 
 def address() -> int:
@@ -34,7 +35,7 @@ def address() -> int:
 
 def threads() -> int:
     """How many threads share a pass."""
-    return _table[at.SHARING_THREADS]
+    return _table[at.SHARING.threads]
 
 
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
@@ -98,7 +99,7 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 def _go_on_alone() -> None:
     """A forked child has none of its parent's threads but one."""
-    _table[at.SHARING_THREADS] = 1
+    _table[at.SHARING.threads] = 1
 
 
 use(available())

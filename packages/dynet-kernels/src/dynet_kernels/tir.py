@@ -6,6 +6,7 @@ stand, how many columns it works on and its integer parameters come from one ins
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from tvm import ir, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
-from tvm_ffi import structural_map
 
 from .layout import CACHE_LINE, WHOLE
 
@@ -48,6 +48,11 @@ def function(name, parameters, body, private=False):
             T.func_name(name)
             body(*[T.arg(parameter, T.int64()) for parameter in parameters])
     return builder.get()
+
+
+def emitted(name, body, private=False):
+    """The same, of parameters named as those of the emitter."""
+    return function(name, list(inspect.signature(body).parameters), body, private)
 
 
 def buffer_at(address, dtype):
@@ -278,15 +283,6 @@ def kernel(
                     )
                 )
     return builder.get()
-
-
-def scalars_on_stack(function):
-    """Keep the mutable scalars of a TVMScript function in registers instead of a workspace."""
-
-    def mark(allocation):
-        return tirx.AllocBuffer(allocation.buffer, {"disable_lower_builtin": tirx.const(1)})
-
-    return function.with_body(structural_map(function.body, (tirx.AllocBuffer, mark)))
 
 
 def value_role(view: int) -> int:

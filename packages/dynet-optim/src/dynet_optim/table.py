@@ -19,11 +19,11 @@ from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.kernels import KERNELS
-from dynet_kernels.layout import SLOT
+from dynet_kernels.layout import CONTEXT
 
 from .rule import CLEAR, NORM, Rule
 
-STATUS = SLOT["status"]
+STATUS = CONTEXT.status
 READY = at.READY
 NEARLY_ONE = 1 - 1e-6  # a norm below this part of the threshold is surely not clipped
 
@@ -33,7 +33,7 @@ class Table:
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
         self.collection, self.rule = collection, rule
-        self.states, self.width = rule.states, at.UPDATE_STATES + rule.states
+        self.states, self.width = rule.states, len(at.UPDATE) + rule.states
         for opcode in (NORM, CLEAR.opcode, rule.opcode):
             KERNELS.use(opcode)
         self.numbers = block(rule.numbers)
@@ -42,20 +42,20 @@ class Table:
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
         self.kept: dict[Storage, list[Block]] = {}  # the states of each parameter
-        self.context = np.zeros(len(SLOT), np.int64)
+        self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
-        self.slots[SLOT["self_type"]], self.slots[SLOT["self"]] = at.INT_ARGUMENT, self.context_at
+        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
-        self.slots[SLOT["sharing"]], self.slots[SLOT["threads"]] = sharing.address(), self.threads.ctypes.data
+        self.slots[CONTEXT.sharing], self.slots[CONTEXT.threads] = sharing.address(), self.threads.ctypes.data
         self.sum_block = block(4)  # two float64: the sum, and its limit
         self.sum = self.sum_block.direct().cast("B").cast("d")
         self._grow_index(1 << 10)
 
     def _grow_index(self, size: int) -> None:
         self.index = np.zeros(size, np.int64)
-        self.slots[SLOT["index"]] = self.index.ctypes.data
-        self.slots[SLOT["index_end"]] = size
+        self.slots[CONTEXT.index] = self.index.ctypes.data
+        self.slots[CONTEXT.index_end] = size
 
     def prepared(self) -> Table:
         """Bring the table up to date with the collection, and return it."""
@@ -78,13 +78,13 @@ class Table:
             floats = storage.values.floats
             if storage not in self.kept:
                 self.kept[storage] = [block(floats, zero=True) for _ in range(self.states)]
-            row[at.UPDATE_PARAMETER], row[at.UPDATE_FLOATS] = storage.row, floats
-            row[at.UPDATE_STATES :] = [state.address for state in self.kept[storage]]
+            row[at.UPDATE.parameter], row[at.UPDATE.floats] = storage.row, floats
+            row[len(at.UPDATE) :] = [state.address for state in self.kept[storage]]
         self.choose_all()
-        self.tape = np.zeros((self.count, at.TAPE_ROW), np.int64)
-        self.slots[SLOT["parameters"]] = self.shared.ctypes.data
-        self.slots[SLOT["table"]] = self.rows.ctypes.data
-        self.slots[SLOT["tape"]] = self.tape.ctypes.data
+        self.tape = np.zeros((self.count, len(at.INSTRUCTION)), np.int64)
+        self.slots[CONTEXT.parameters] = self.shared.ctypes.data
+        self.slots[CONTEXT.table] = self.rows.ctypes.data
+        self.slots[CONTEXT.tape] = self.tape.ctypes.data
         self.version = version  # last, because allocation may fail or be interrupted
 
     def states_in_order(self) -> list[list[Block]]:
@@ -93,12 +93,12 @@ class Table:
 
     def choose(self, places: list[int]) -> None:
         """Restrict updates to the parameters at these indices."""
-        self.rows[:, at.UPDATE_CHOSEN] = 0
-        self.rows[places, at.UPDATE_CHOSEN] = 1
+        self.rows[:, at.UPDATE.chosen] = 0
+        self.rows[places, at.UPDATE.chosen] = 1
 
     def choose_all(self) -> None:
         """Update all parameters again."""
-        self.rows[:, at.UPDATE_CHOSEN] = 1
+        self.rows[:, at.UPDATE.chosen] = 1
 
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
         """Return the sum of the squared gradients of the trained parameters from `first` to `last` (excluded)."""
@@ -174,5 +174,5 @@ class Table:
         """
         if self.slots[STATUS] == at.NO_CODE:
             self.version = -1  # makes the next update load the kernels again
-            raise KERNELS.no_code(int(self.tape[self.slots[SLOT["row"]], at.TAPE_OPCODE]))
-        self._grow_index(2 * self.slots[SLOT["needed_index"]])
+            raise KERNELS.no_code(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
+        self._grow_index(2 * self.slots[CONTEXT.needed_index])

@@ -16,10 +16,10 @@ from .. import layout as at
 from .. import machine, tir
 from ..families import tensor_cores
 from ..kernels import SHARD
-from ..layout import SLOT
+from ..plan.flow import Variable, all_of, forever, stop_unless
+from ..plan.structs import Struct, Words
 from ..tir import function, int64, let
 from . import precision
-from .machine import ARGUMENTS, DEVICE_INDEX, FAILURE, FUNCTIONS, POINTERS
 
 # In place of what TVM puts before kernels, so that nvrtc needs no header files.
 PRELUDE = """\
@@ -84,6 +84,10 @@ def extents(function) -> dict[str, object]:
     return {axis: inlined(extent) for axis, extent in found.items()}
 
 
+class Launch(Struct):
+    layout = at.LAUNCH
+
+
 def launch_module(shard: int, pairs, name: str):
     """A host function `name(context, device)` that launches rows of the tape as long as they are of these kernels.
 
@@ -91,37 +95,32 @@ def launch_module(shard: int, pairs, name: str):
     """
 
     def body(context, device):
-        buffers = machine.Buffers(context)
-        slots = tir.buffer_at(device, "int64")
-        number = tir.Counter(buffers.slots[SLOT["row"]])
-        end = let(buffers.slots[SLOT["tape_count"]])
-        going = tir.Counter(int64(1))
-        with T.While(T.And(going.get() != int64(0), machine.belongs(buffers, number.get(), end, shard * SHARD, SHARD))):
-            _dispatch(buffers, slots, let(number.get()), pairs)
-            tir.choose(
-                slots[FAILURE] == int64(0),
-                lambda: number.set(number.get() + int64(1)),
-                lambda: going.set(int64(0)),
-            )
-        T.buffer_store(buffers.slots, number.get(), [int64(SLOT["row"])])
+        running, told = machine.Running(context), Launch(Words(device))
+        number, end = Variable(running.context.row), running.context.tape_count
+        with forever():
+            stop_unless(number.value < end)
+            place = let(running.tape[number.value].opcode - shard * SHARD)
+            stop_unless(all_of(place >= 0, place < SHARD))
+            _dispatch(running, told, number.value, pairs)
+            stop_unless(told.failure == 0)
+            number.value += 1
+        running.context.row = number.value
 
     return ir.IRModule({ir.GlobalVar(name): function(name, ["context", "device"], body)})
 
 
-def _dispatch(buffers, slots, number, pairs):
-    row = let(number * int64(at.TAPE_ROW))
-    opcode = let(buffers.tape[row])
-    table = let(buffers.tape[row + int64(at.TAPE_PARAMETERS)])
-    handle = let(tir.buffer_at(slots[FUNCTIONS], "int64")[opcode])
-    arguments = tir.buffer_at(slots[ARGUMENTS], "int64")
+def _dispatch(running, told: Launch, number, pairs):
+    instruction = running.tape[number]
+    opcode, table = instruction.opcode, instruction.parameters
+    handle = Words(told.functions)[opcode]
+    arguments = Words(told.arguments)
 
     def launch(kernel):
         function = kernel.cuda()
-        base, columns = (let(buffers.tape[row + int64(k)]) for k in (at.TAPE_BASE, at.TAPE_COUNT))
-        parameters = [let(buffers.table[table + int64(k)]) for k in range(len(kernel.parameters))]
-        numbers = [let(buffers.slots[SLOT["origin"]]), let(slots[DEVICE_INDEX]), base, columns, *parameters]
+        parameters = [running.table[table + k] for k in range(len(kernel.parameters))]
+        numbers = [running.context.origin, told.index, instruction.base, instruction.count, *parameters]
         for place, value in enumerate(numbers):
-            T.buffer_store(arguments, value, [int64(place)])
+            arguments[place] = value
         given = dict(zip(function.params, numbers))
         sizes = {
             axis: tvm_ffi.structural_map(extent, (tirx.Var, lambda var: given.get(var, var)))
@@ -137,10 +136,10 @@ def _dispatch(buffers, slots, number, pairs):
                 *[T.Cast("uint32", size) for size in sizes],
                 tirx.const(0, "uint32"),
                 tir.pointer(int64(0), "int64"),
-                tir.pointer(slots[POINTERS], "int64"),
+                tir.pointer(told.pointers, "int64"),
                 tir.pointer(int64(0), "int64"),
             )
-            T.buffer_store(slots, T.Cast("int64", status), [int64(FAILURE)])
+            told.failure = T.Cast("int64", status)
 
     def choose(one, *rest):
         code, (_, kernel) = one

@@ -16,18 +16,25 @@ from pathlib import Path
 from .. import layout as at
 from .. import library, records, tuning
 from ..kernels import SHARD, Kernel, Kernels
-from ..layout import SLOT
 from . import compiler, driver, precision
 
-ORIGIN, ARENA_TOP, STATUS, NEVER_FRESH = (SLOT[name] for name in ("origin", "arena_top", "status", "never_fresh"))
-INDEX, INDEX_TOP, TAPE, TAPE_COUNT, ROW = (SLOT[name] for name in ("index", "index_top", "tape", "tape_count", "row"))
-COPIES, FORWARD_INDEX, BACKWARD_INDEX = (SLOT[name] for name in ("copies", "forward_index", "backward_index"))
-FORWARD_PLAN = (SLOT["plan"],)  # what tells a plan's lists of addresses from all others of the same context
-BACKWARD_PLAN = tuple(SLOT[f"backward_{name}"] for name in ("plan", "loss", "everything", "start"))
+# What tells a plan's lists of addresses from all others of the same context.
+FORWARD_PLAN = ("plan",)
+BACKWARD_PLAN = ("backward_plan", "backward_loss", "backward_everything", "backward_start")
 MOST_COPIES = 16  # of lists of addresses that a GPU keeps: those of a few threads, forwards and backwards
-Context = ctypes.c_int64 * len(SLOT)
 MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
-FUNCTIONS, ARGUMENTS, POINTERS, DEVICE_INDEX, FAILURE, DEVICE_SLOTS = range(6)  # as codegen has them
+
+
+class Context(ctypes.Structure):
+    """The context of a tape."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in at.CONTEXT]
+
+
+class Launch(ctypes.Structure):
+    """What the code that launches kernels is told, and answers."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
 
 
 @functools.cache
@@ -140,9 +147,9 @@ class Machine:
         start = ctypes.addressof(self._arguments)
         self._pointers = (ctypes.c_void_p * arguments)(*range(start, start + 8 * arguments, 8))
         self._functions = (ctypes.c_int64 * SHARD)()
-        self._slots = (ctypes.c_int64 * DEVICE_SLOTS)()
-        self._slots[ARGUMENTS], self._slots[POINTERS] = start, ctypes.addressof(self._pointers)
-        self._slots_at = ctypes.addressof(self._slots)
+        self._launch = Launch()
+        self._launch.arguments, self._launch.pointers = start, ctypes.addressof(self._pointers)
+        self._launch_at = ctypes.addressof(self._launch)
         self._copies: dict[tuple[int, ...], Copy] = {}  # by context and direction; those used last come last
         self._numbers = itertools.count(1)
         self.load_used()
@@ -176,22 +183,22 @@ class Machine:
     def _grow_functions(self, size: int) -> None:
         size = max(size, len(self._functions))
         self._functions = (ctypes.c_int64 * size)(*self._functions)
-        self._slots[FUNCTIONS] = ctypes.addressof(self._functions)
+        self._launch.functions = ctypes.addressof(self._functions)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
         """Plan records, and take in the inputs that came with them."""
-        slots = Context.from_address(context)
-        start, first = slots[ARENA_TOP], inputs + 4 * inputs_begin
-        slots[ORIGIN] = first - 4 * start  # from where the planner moves the inputs to where they are already
+        tape = Context.from_address(context)
+        start, first = tape.arena_top, inputs + 4 * inputs_begin
+        tape.origin = first - 4 * start  # from where the planner moves the inputs to where they are already
         try:
             self._plans["forward"](context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
-            slots[ORIGIN] = 0
-        if slots[STATUS] == at.READY:
+            tape.origin = 0
+        if tape.status == at.READY:
             self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
 
     def plan_backward(self, context: int, *arguments: int) -> None:
-        Context.from_address(context)[NEVER_FRESH] = 1
+        Context.from_address(context).never_fresh = 1
         self._plans["backward"](context, *arguments)
 
     def plan_gradient_norm(self, context: int, *arguments: int) -> None:
@@ -221,60 +228,60 @@ class Machine:
         self.gpu.synchronize()
 
     def _run_if_ready(self, context: int) -> None:
-        if Context.from_address(context)[STATUS] == at.READY:
+        if Context.from_address(context).status == at.READY:
             self.run(context)
 
     def run(self, context: int) -> None:
         """Launch what is on the tape."""
-        slots = Context.from_address(context)
+        tape = Context.from_address(context)
         with self._lock:
-            self._slots[DEVICE_INDEX] = self._uploaded(slots)
-            slots[ROW] = 0
-            while slots[ROW] < slots[TAPE_COUNT]:
-                opcode = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW]).value
+            self._launch.index = self._uploaded(tape)
+            tape.row = 0
+            while tape.row < tape.tape_count:
+                opcode = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row).value
                 launch = self._launchers.get(opcode // SHARD)
                 if launch is None or not self._functions[opcode]:
                     raise self._kernels.no_code(opcode)
-                launch(context, self._slots_at)  # type: ignore[operator]
-                if self._slots[FAILURE]:
-                    self._fail(slots)
+                launch(context, self._launch_at)  # type: ignore[operator]
+                if self._launch.failure:
+                    self._fail(tape)
 
-    def _uploaded(self, slots) -> int:
+    def _uploaded(self, tape: Context) -> int:
         """Where on the GPU the lists of addresses are. A plan that is run again has its lists there already."""
-        owner, plan = self._plan_of(slots)
+        owner, plan = self._plan_of(tape)
         copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
         if plan is None or copy.plan != plan:
-            count = slots[INDEX_TOP]
+            count = tape.index_top
             copy.plan = None
             if count > copy.size:
                 self._give_back(copy)
                 size = max(2 * count, 1 << 10)
                 copy.address, copy.size = self.gpu.allocate(8 * size), size
-            self.gpu.upload_from(copy.address, slots[INDEX], 8 * count)
+            self.gpu.upload_from(copy.address, tape.index, 8 * count)
             copy.plan = plan
         while len(self._copies) > MOST_COPIES:
             self._give_back(self._copies.pop(next(iter(self._copies))))
         return copy.address
 
-    def _plan_of(self, slots) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
         """Whose lists of addresses are to be used, and of which plan: None where nothing tells it from another."""
-        if slots[INDEX] == slots[FORWARD_INDEX]:
+        if tape.index == tape.forward_index:
             plan = FORWARD_PLAN
-        elif slots[INDEX] == slots[BACKWARD_INDEX] and slots[BACKWARD_PLAN[0]] >= 0:
+        elif tape.index == tape.backward_index and tape.backward_plan >= 0:
             plan = BACKWARD_PLAN
         else:
             return (0,), None
-        slots[COPIES] = slots[COPIES] or next(self._numbers)
-        return (slots[COPIES], slots[INDEX] == slots[FORWARD_INDEX]), tuple(slots[slot] for slot in plan)
+        tape.copies = tape.copies or next(self._numbers)
+        return (tape.copies, tape.index == tape.forward_index), tuple(getattr(tape, name) for name in plan)
 
     def _give_back(self, copy: Copy) -> None:
         if copy.size:
             self.gpu.free(copy.address)
         copy.size = 0
 
-    def _fail(self, slots) -> None:
-        row = ctypes.c_int64.from_address(slots[TAPE] + 8 * at.TAPE_ROW * slots[ROW])
-        status, self._slots[FAILURE] = self._slots[FAILURE], 0
+    def _fail(self, tape: Context) -> None:
+        row = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row)
+        status, self._launch.failure = self._launch.failure, 0
         if not self._functions[row.value]:
             raise self._kernels.no_code(row.value)
         name = next(name for opcode, name, _ in self._kernels.numbered() if opcode == row.value)

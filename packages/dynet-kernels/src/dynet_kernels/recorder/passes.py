@@ -6,7 +6,7 @@ from tvm.tirx.script import builder as T
 
 from .. import layout as at
 from .. import tir
-from ..layout import SLOT
+from ..layout import CONTEXT
 from ..tir import Counter, int64, let, when
 from .objects import NULL, both, extern, taking
 from .recording import with_graph
@@ -26,7 +26,7 @@ def call_planner(graph, function, *numbers):
         setattr(graph, f"argument_{2 * place + 1}", number)
     first = graph.address + int64(8 * graph.names.index("argument_0"))
     failed = extern("dynet_call", getattr(graph, function), first, int64(len(values)))
-    ready = words_at(graph.context)[int64(SLOT["status"])] == int64(at.READY)
+    ready = words_at(graph.context)[int64(CONTEXT.status)] == int64(at.READY)
     return T.And(failed == int64(0), ready)
 
 
@@ -40,9 +40,9 @@ def compute(shared_at, graph_at, out):
             T.buffer_store(result, int64(1), [int64(0)])
         with when(T.And(length != graph.done, length + int64(2) < graph.most)):
             context = words_at(graph.context)
-            T.buffer_store(context, graph.records, [int64(SLOT["fresh"])])
+            T.buffer_store(context, graph.records, [int64(CONTEXT.new_records)])
             with when(graph.done == int64(0)):
-                T.buffer_store(context, graph.values_begin, [int64(SLOT["arena_top"])])
+                T.buffer_store(context, graph.values_begin, [int64(CONTEXT.arena_top)])
             numbers = graph.done, length, graph.inputs, graph.inputs_done, inputs_length
             with when(call_planner(graph, "forward", *numbers)):
                 graph.done = length
@@ -53,7 +53,7 @@ def compute(shared_at, graph_at, out):
 
 def value_at(graph, x):
     """Where the numbers of a node are, in floats, once they have been computed."""
-    return let(words_at(graph.node_rows)[x.at * int64(at.NODE_ROW) + int64(at.NODE_VALUE)])
+    return let(words_at(graph.node_rows)[x.at * int64(len(at.NODE)) + int64(at.NODE.value)])
 
 
 def forget_values(shared, graph):

@@ -28,9 +28,9 @@ def set_values(shared, graph, version, function, x_at, values_at, outcome):
         with find(function, let(x.dim)) as row:
             signature, count = let(row.signature), let(row.limit)
             with when(both(is_prepared(shared, graph), graph.watched == int64(0))):
-                node = words_at(graph.node_rows + x.at * int64(8 * at.NODE_ROW))
-                with when(node[int64(at.NODE_PART)] == signature):
-                    start = let(words_at(graph.records)[node[int64(at.NODE_FIRST)]])
+                node = words_at(graph.node_rows + x.at * int64(8 * len(at.NODE)))
+                with when(node[int64(at.NODE.signature)] == signature):
+                    start = let(words_at(graph.records)[node[int64(at.NODE.operands)]])
                     stored = _store(shared, values_at, count, tir.buffer_at(graph.inputs, "float32"), start)
                     with when(stored.get() != int64(0)):
                         with when(start < graph.inputs_done):

@@ -12,7 +12,7 @@ import numpy as np
 from .. import layout as at
 from .. import machine, tuning
 from ..kernels import Kernel, shard_name
-from ..layout import SLOT
+from ..layout import CONTEXT
 from ..target import CpuTarget
 
 ROW_SECONDS = 1e-3  # how long the rows of a tape should take together
@@ -63,8 +63,13 @@ class Workload:
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
         """The kernel's instruction, `rows` times."""
-        row = np.zeros(at.TAPE_ROW, np.int64)
-        row[[at.TAPE_OPCODE, at.TAPE_BASE, at.TAPE_COUNT, at.TAPE_PARAMETERS]] = opcode, 0, self.columns, 0
+        row = np.zeros(len(at.INSTRUCTION), np.int64)
+        row[[at.INSTRUCTION.opcode, at.INSTRUCTION.base, at.INSTRUCTION.count, at.INSTRUCTION.parameters]] = (
+            opcode,
+            0,
+            self.columns,
+            0,
+        )
         return np.tile(row, rows)
 
 
@@ -89,9 +94,9 @@ class Candidate:
     def once(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload so many times; the seconds of this thread."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
-        slots = np.zeros(len(SLOT), np.int64)
-        slots[SLOT["tape"]], slots[SLOT["tape_count"]] = tape.ctypes.data, rows
-        slots[SLOT["table"]], slots[SLOT["index"]] = workload.table.ctypes.data, workload.index.ctypes.data
+        slots = np.zeros(len(CONTEXT), np.int64)
+        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
+        slots[CONTEXT.table], slots[CONTEXT.index] = workload.table.ctypes.data, workload.index.ctypes.data
         address = slots.ctypes.data
         began = time.thread_time_ns()
         self.run(address)

@@ -102,19 +102,11 @@ class Cell:
         return tuple(name + PREVIOUS for name in self.state)
 
     def sets_gate_gradients(self, steps: Sequence[str | Product]) -> bool:
-        """Whether backward rules set the gradient of every gate, and no rule reads a gate after its gradient is set."""
-        known: set[str] = set()
-        for step in reversed(steps):
-            if isinstance(step, Product):
-                if step.x in self.gates:
-                    return False
-            else:
-                rule = KERNELS[step + ".backward"]
-                assert isinstance(rule, Rule)
-                if rule.reads & known:
-                    return False
-                known |= {name.removeprefix("d") for name in rule.sets}
-        return known == {*self.gates}
+        """Whether backward rules set the gradient of every gate, and no product adds to one."""
+        if any(isinstance(step, Product) and step.x in self.gates for step in steps):
+            return False
+        rules = [KERNELS[step + ".backward"] for step in steps if isinstance(step, str)]
+        return {name for rule in rules if isinstance(rule, Rule) for name in rule.sets} == {*self.gate_gradients}
 
 
 def add_rule(

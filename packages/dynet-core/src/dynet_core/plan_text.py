@@ -1,0 +1,250 @@
+"""The plan of a graph as text: which nodes run together, where their values and gradients are, and by which kernels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from dynet_kernels import layout as at
+from dynet_kernels.kernels import KERNELS
+
+from .draw import described
+from .encode import TABLE
+from .engine import Engine
+from .errors import StaleExpressionError
+from .expression import Expression
+from .graph import Graph, current
+from .signature import SIGNATURES, Signature, Step
+
+Rows = npt.NDArray[np.int64]
+MOST_GROUPS = 200  # groups that are shown in each direction
+OPERANDS = {at.ANY_OPERAND: "its operands", at.EACH_OPERAND: "its operands", at.BEFORE_OPERAND: "the part before"}
+
+
+@dataclass
+class Group:
+    """Nodes with one signature and one depth: each step is one instruction for all of them."""
+
+    signature: Signature
+    nodes: list[int]
+    lines: list[str] = field(default_factory=list)
+
+    def head(self, addresses: Rows, start: int) -> str:
+        """Return the op, its shape, the number of nodes, and the place of the first node, in floats from `start`."""
+        name = self.signature.name or self.signature.kernel or "part of a record"
+        count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
+        return f"{name:24} {described(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
+
+
+class Planned:
+    """A plan of the whole graph in buffers of its own. Nothing is computed, and the graph does not change."""
+
+    def __init__(self, graph: Graph):
+        self.engine = Engine(graph.records)
+        self.engine.plan()
+        self.nodes: dict[str, Rows] = {}
+        self._read()
+        self.forward = self._instructions("forward")
+
+    def backward_from(self, loss: int, size: int) -> None:
+        """Plan the backward pass from a node of `size` numbers."""
+        self.engine.plan(loss, size)
+        self._read()
+        self.backward = self._instructions("backward")
+
+    def _read(self) -> None:
+        count = self.engine.slots[at.CONTEXT.node_count]
+        rows = self.engine.buffers["nodes"][: count * len(at.NODE)].reshape(count, len(at.NODE))
+        self.nodes = {name: rows[:, place] for name, place in zip(at.NODE, range(len(at.NODE)))}
+
+    def _instructions(self, direction: str) -> list[Rows]:
+        count = self.engine.slots[at.CONTEXT.tape_count]
+        return list(self.engine.buffers[f"{direction}_tape"][: count * len(at.INSTRUCTION)].reshape(count, -1).copy())
+
+    def groups(self, order: str) -> Iterator[Group]:
+        """Yield the groups of the nodes that have instructions, in the order "by_depth" or "by_signature"."""
+        numbers = self.engine.buffers[order][: self.engine.slots[at.CONTEXT.planned_count]]
+        begins = self.engine.buffers["stage_begins"]
+        depths = self.nodes["depth"] + begins[self.nodes["stage"]]
+
+        def key(number: int) -> tuple[int, int]:
+            return int(self.nodes["signature"][number]), int(depths[number]) if order == "by_depth" else 0
+
+        for (signature, _), members in itertools.groupby(numbers.tolist(), key):
+            yield Group(SIGNATURES[signature], list(members))
+
+
+class Tape:
+    """Instructions that are matched one by one with the steps of groups."""
+
+    def __init__(self, instructions: Sequence[Rows]):
+        self.instructions, self.place = instructions, 0
+
+    def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
+        """Return the next instruction if it is this one, and go on to the one after it."""
+        if self.place == len(self.instructions):
+            return None
+        row = self.instructions[self.place]
+        known = row[at.INSTRUCTION.opcode] == opcode
+        if not known or (parameters is not None and row[at.INSTRUCTION.parameters] != parameters):
+            return None
+        self.place += 1
+        return row
+
+
+def plan_text(loss: Expression | None = None) -> str:
+    """Return what `show_plan` prints."""
+    graph = current()
+    if loss is not None and loss.version != graph.records.version:
+        raise StaleExpressionError("show_plan: the expression belongs to another graph; record it after renew_cg()")
+    if not graph.records.length:
+        return "The graph is empty."
+    planned = Planned(graph)
+    lines = [*_overview(planned), "", "forward", *_forward(planned)]
+    number = len(planned.nodes["value"]) - 1 if loss is None else loss.at
+    signature = SIGNATURES[int(planned.nodes["signature"][number])]
+    if loss is not None or signature.dim.total == 1:
+        planned.backward_from(number, signature.dim.total)
+        lines += ["", f"backward from node {number}", *_backward(planned)]
+    return "\n".join(lines)
+
+
+def _overview(planned: Planned) -> list[str]:
+    kinds = [SIGNATURES[int(number)].kind for number in planned.nodes["signature"]]
+    parts = kinds.count(at.ALIAS) + kinds.count(at.APART)
+    slots = planned.engine.slots
+    floats = slots[at.CONTEXT.arena_top] - planned.engine.numbers_at
+    return [
+        f"{len(kinds)} nodes: {kinds.count(at.INPUT)} inputs, {parts} parts of other nodes' memory, "
+        f"{slots[at.CONTEXT.planned_count]} computed by {len(planned.forward)} instructions; {floats} floats"
+    ]
+
+
+def _forward(planned: Planned) -> list[str]:
+    tape, groups = Tape(planned.forward), []
+    for group in planned.groups("by_depth"):
+        for step, parameters in _steps(group.signature, "forward"):
+            row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
+            if row is not None:
+                group.lines.append(f"{step.kernel}: {_columns(row)}")
+        groups.append(group)
+    return _written(groups, planned.nodes["value"], planned.engine.numbers_at)
+
+
+def _backward(planned: Planned) -> list[str]:
+    tape, groups = Tape(planned.backward), []
+    start = planned.engine.gradients.address
+    before = []
+    while (line := _of_planner(planned, tape)) is not None:
+        before.append("  " + line)
+    for group in reversed(list(planned.groups("by_depth"))):
+        for step, parameters in _steps(group.signature, "backward"):
+            while (line := _of_planner(planned, tape)) is not None:
+                group.lines.append(line)
+            group.lines.append(_gradient_line(planned, group, step, tape, parameters))
+        groups.append(group)
+    lines = before + _written(groups, planned.nodes["gradient"], start)
+    deferred = []
+    for group in planned.groups("by_signature"):
+        for step, parameters in _steps(group.signature, "deferred"):
+            row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
+            if row is not None:
+                target = _target(group, step)
+                group.lines.append(f"{step.kernel}: {_columns(row)}, adds to {target}")
+        if group.lines:
+            deferred.append(group)
+    if deferred:
+        lines += ["", "at the end, for the whole graph", *_written(deferred, planned.nodes["gradient"], start)]
+    return lines
+
+
+def _of_planner(planned: Planned, tape: Tape) -> str | None:
+    """Describe the next instruction if it is one of the planner's own."""
+    if tape.next_is(at.FILL) is not None:
+        return "set the gradient of the loss to 1"
+    row = tape.next_is(at.CLEAR)
+    if row is None:
+        return None
+    begin, size = planned.engine.buffers["backward_index"][row[at.INSTRUCTION.base] :][:2].tolist()
+    return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
+
+
+def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, parameters: int) -> str:
+    row, target = tape.next_is(KERNELS.opcode(step.kernel), parameters), _target(group, step)
+    if row is not None:
+        verb = "sets" if row[at.INSTRUCTION.fresh] else "adds to"
+        return f"{step.kernel}: {_columns(row)}, {verb} {target}"
+    if _is_alias(planned, group, step):
+        return f"{step.kernel}: nothing to do: {target} is in the same memory"
+    return f"{step.kernel}: not needed: {target} is not wanted"
+
+
+def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
+    """Return whether the operand of the first node has its gradient where the node has its own."""
+    number = group.nodes[0]
+    place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
+    operand = int(planned.engine.buffers["records"][place])
+    gradients, flags = planned.nodes["gradient"], planned.nodes["flags"]
+    return operand >= 0 and bool(flags[operand] & at.HAS_GRADIENT) and gradients[operand] == gradients[number]
+
+
+def _columns(instruction: Rows) -> str:
+    count = int(instruction[at.INSTRUCTION.count])
+    return "1 column" if count == 1 else f"{count} columns"
+
+
+def _target(group: Group, step: Step) -> str:
+    if step.gradient_of == at.NO_OPERAND:
+        return "what it needs itself"
+    return f"the gradient of {OPERANDS.get(step.gradient_of, f'operand {step.gradient_of}')}"
+
+
+def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
+    """Yield the steps of one direction, each with the place of its parameters in TABLE."""
+    begin = signature.at + TABLE[signature.at + at.SIGNATURE[f"{direction}_begin"]]
+    for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
+        yield step, TABLE[begin + number * len(at.STEP) + at.STEP.parameters]
+
+
+def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:
+    lines = []
+    for group in groups[:MOST_GROUPS]:
+        lines.append("  " + group.head(addresses, start))
+        lines += [f"      {line}" for line in group.lines]
+    if len(groups) > MOST_GROUPS:
+        lines.append(f"  ... and {len(groups) - MOST_GROUPS} more groups")
+    return lines
+
+
+def show_plan(loss: Expression | None = None) -> None:
+    """Print how the graph is computed: which nodes run together, where they are in memory, and by which kernels.
+
+    Nodes with the same op and shapes that do not wait for each other form a group, and each step of a group is one
+    instruction. Places count floats from the start of all values, or of all gradients. A step of the backward pass
+    sets a gradient, adds to it, or has nothing to do because both gradients are in the same memory.
+
+    This is the plan of computing the whole graph at once. Nothing is computed.
+
+    Args:
+        loss: the expression that the backward pass starts from. By default it is the last node, if that is a number.
+
+    Raises:
+        StaleExpressionError: `loss` belongs to another graph.
+
+    >>> _ = dy.renew_cg()
+    >>> x, y = dy.inputVector([1, 2]), dy.inputVector([3, 4])
+    >>> z = dy.tanh(x) + dy.tanh(y)
+    >>> show_plan()
+    5 nodes: 2 inputs, 0 parts of other nodes' memory, 3 computed by 2 instructions; 64 floats
+    <BLANKLINE>
+    forward
+      tanh                     {2}              2 nodes, from 16
+          tanh: 2 columns
+      add                      {2}              1 node, from 48
+          add: 1 column
+    """
+    print(plan_text(loss))

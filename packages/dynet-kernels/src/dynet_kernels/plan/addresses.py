@@ -1,0 +1,181 @@
+"""Writes the lists of addresses that kernels read: of each view of a group's signature one of values, one of gradients.
+
+The lists of a group are a *block*: each has `count` entries, one for each column of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tvm.tirx.script import builder as T
+
+from .. import layout as at
+from ..tir import int64, let
+from .flow import Variable, all_of, any_of, branch, each, pick, when
+from .grouping import Group
+from .nodes import Node
+from .structs import Steps, View
+
+
+@dataclass
+class Side:
+    """The values of a view or its gradients.
+
+    Args:
+        field: its name in nodes and parameters.
+        bit: its place among the bits of a view's two lists.
+        start: where its list begins, from the view's first list on.
+    """
+
+    field: str
+    bit: int
+    start: object
+
+
+def sides(count, with_gradients: bool) -> list[Side]:
+    found = [Side("value", 1, int64(0))]
+    return [*found, Side("gradient", 2, count)] if with_gradients else found
+
+
+def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None:
+    """Write the lists that the steps read of a group that has `count` columns."""
+    signature, context = group.signature, group.plan.context
+    base, views = context.index_top, signature.view_count
+    one_column = all_of(signature.columns == 1, signature.columns_each == 0)
+    lists, first_lists = steps.lists, steps.first_lists
+    previous = Variable(0)
+    with each(views) as number:
+        view = signature.views[number]
+        block = Lists(group, view, let(base + 2 * number * count), count, sides(count, with_gradients))
+        wanted, first = bits_of_view(lists, number), bits_of_view(first_lists, number)
+        moved = pick(view.follows != 0, lambda: wanted & previous.value, 0)
+        with when(moved != 0):
+            block.write_moved(moved, view.offset - signature.views[number - 1].offset)
+        previous.value = wanted
+        whole = let(wanted & ~moved)
+        with branch(all_of(one_column, block.is_plain)) as (plain, otherwise):
+            with plain:
+                block.write_plain(whole, first)
+            with otherwise, when((whole | first) != 0):
+                block.write_all()
+    context.index_top = base + count * 2 * views
+
+
+def bits_of_view(bits, number):
+    """Which of a view's two lists are among lists that are given as bits."""
+    return let((bits >> T.min(2 * number, int64(at.MOST_LISTS - 2))) & 3)
+
+
+class Lists:
+    """The two lists of a view: of the values, and of the gradients."""
+
+    def __init__(self, group: Group, view: View, start, count, written: Sequence[Side]):
+        self.group, self.view, self.start, self.count, self.sides = group, view, start, count, written
+        self.index = group.plan.index
+        self.source, self.offset = view.source, view.offset
+
+    @property
+    def is_plain(self):
+        """Whether there is only a number to be added to where something of the node stands."""
+        source = self.source
+        known = any_of(source >= at.SELF, source == at.BEFORE, source == at.FIRST)
+        return all_of(known, self.view.index == at.NO_INDEX)
+
+    def write_moved(self, bits, move) -> None:
+        """Write lists of which each address is `move` more than that of the view before."""
+        for side in self.sides:
+            with when((bits & side.bit) != 0), each(self.count) as place:
+                entry = let(self.start + side.start + place)
+                self.index[entry] = self.index[entry - 2 * self.count] + move
+
+    def write_plain(self, whole, first) -> None:
+        """Write lists of one column a node: of the bits `whole` for all nodes, of `first` for the first node."""
+        for side in self.sides:
+            count = pick((whole & side.bit) != 0, self.group.count, lambda: pick((first & side.bit) != 0, 1, 0))  # noqa: B023
+
+            def write(address: Callable, side=side, count=count) -> None:
+                with each(count) as place:
+                    self.index[self.start + side.start + place] = self.offset + address(self.group[place], side.field)
+
+            with branch(self.source >= 0) as (operands, others):
+                with operands:
+                    write(self._of_operand)
+                with others, branch(self.source == at.SELF) as (itself, parts):
+                    with itself:
+                        write(getattr)
+                    with parts, branch(self.source == at.BEFORE) as (before, first_part):
+                        with before:
+                            write(lambda node, field: getattr(node.part_before, field))
+                        with first_part:
+                            write(self._of_first_part)
+
+    def _of_operand(self, node: Node, field: str):
+        return self.group.plan.address(node.record.operand(self.source), field)
+
+    def _of_first_part(self, node: Node, field: str):
+        """Where the node's share of the first part stands."""
+        first = node.first_part
+        share = (node.number - first - 1) * self.view.scale
+        return share + getattr(self.group.plan.node(first), field)
+
+    def write_all(self) -> None:
+        """Write the lists of all columns of all nodes."""
+        begin = Variable(0)
+        with self.group.each_node() as (_, node):
+            with branch(self.source == at.EACH) as (shared, otherwise):
+                with shared:
+                    self._write_each(node, begin.value)
+                with otherwise:
+                    self._write_columns(node, begin.value)
+            begin.value += node.columns
+
+    def _write_each(self, node: Node, begin) -> None:
+        """Write where the columns of the operands that share EACH stand."""
+        view, record = self.view, node.record
+        period, stride = view.period, view.stride
+        first = record.each_start
+        with each(record.each_count) as k:
+            operand = record.operand(first + k)
+            for side in self.sides:
+                start = let(self.offset + self.group.plan.address(operand, side.field))
+                list_at = let(self.start + side.start + begin + k * period)
+                with each(period) as column:
+                    self.index[list_at + column] = start + column * stride
+
+    def _write_columns(self, node: Node, begin) -> None:
+        """Write where the columns of one node stand."""
+        view, columns = self.view, node.columns
+        starts = [self._start_of(node, side.field) for side in self.sides]
+        lists = [let(self.start + side.start + begin) for side in self.sides]
+        period, index, stride = view.period, view.index, view.stride
+        with branch(all_of(period == 0, index < 0)) as (plain, otherwise):
+            with plain:
+                for start, list_at in zip(starts, lists):
+                    with each(columns) as column:
+                        self.index[list_at + column] = start + column * stride
+            with otherwise:
+                outer, index_step, scale, attributes = view.outer, view.index_step, view.scale, node.record.attributes
+                with each(columns) as column:
+                    move = Variable(column * stride)
+                    with when(period != 0):
+                        move.value = T.floormod(column, period) * stride + T.floordiv(column, period) * outer
+                    with when(index >= 0):
+                        move.value += self.group.plan.records[attributes + index + column * index_step] * scale
+                    for start, list_at in zip(starts, lists):
+                        self.index[list_at + column] = start + move.value
+
+    def _start_of(self, node: Node, field: str):
+        """Where the view of one node begins."""
+
+        def of_part():
+            before = lambda: getattr(node.part_before, field)  # noqa: E731
+            return pick(self.source == at.BEFORE, before, lambda: self._of_first_part(node, field))
+
+        def of_node():
+            return pick(self.source == at.SELF, lambda: getattr(node, field), of_part)
+
+        def beside_operands():
+            return pick(self.source == at.NOWHERE, 0, of_node)
+
+        return let(self.offset + pick(self.source >= 0, lambda: self._of_operand(node, field), beside_operands))

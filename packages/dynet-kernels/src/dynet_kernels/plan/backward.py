@@ -1,0 +1,208 @@
+"""Plans the backward pass: the instructions that add up gradients, from the loss backwards."""
+
+from __future__ import annotations
+
+from tvm.tirx.script import builder as T
+
+from .. import layout as at
+from ..tir import let
+from .flow import Variable, all_of, any_of, branch, each, when, yes
+from .gradients import Gradients, make_ready
+from .grouping import Group, each_group, each_group_backwards, put_in_order
+from .nodes import Node, Plan, parameter_row
+from .stages import add_planned, find_depths, note_edges, start_numbering
+from .structs import Context, Parameter, Words
+from .tape import add_fill, add_steps, start_tape, use_tape
+
+KEPT = ("tape_count", "index_top", "shared_work")
+
+
+def plan_backward(context, loss, size, everything) -> None:
+    """Lay out the tape that adds the gradient of `size` numbers at `loss` to every parameter they depend on.
+
+    `everything` 1 also computes gradients that no parameter needs, and keeps those of aliases apart. As long as the
+    forward plan is the same, so is this one, unless it has to note rows of lookup tables.
+    """
+    use_tape(Context(Words(context)), "backward")
+    plan = Plan(context)
+    context = plan.context
+    is_kept = all_of(
+        context.backward_plan == context.plan,
+        context.backward_loss == loss,
+        context.backward_everything == everything,
+        context.backward_start == context.gradient_start,
+    )
+    with branch(is_kept) as (kept, otherwise):
+        with kept:
+            for name in KEPT:
+                setattr(context, name, getattr(context, f"backward_{name}"))
+            context.status = at.READY
+            plan.table[at.SEED_FILL] = plan.node(loss).gradient
+            plan.table[at.SEED_FILL + 1] = size
+        with otherwise:
+            plan_anew(Gradients(plan, loss, everything), size)
+
+
+def plan_anew(gradients: Gradients, size) -> None:
+    """Plan the pass, if there is room for it."""
+    plan, context = gradients.plan, gradients.context
+    start_tape(context)
+    with when(T.Not(depths_are_known(gradients))):
+        find_depths_again(gradients)
+    find_planned(gradients)
+    too_small = any_of(context.needed_index > context.index_end, context.needed_tape > context.tape_end)
+    with branch(too_small) as (stop, go_on):
+        with stop:
+            context.fill(status=at.TOO_SMALL, needed_floats=0)
+        with go_on:
+            note_touched_rows(plan, gradients.loss)
+            put_planned_in_order(plan)
+            add_all_steps(gradients, size)
+            finish(gradients)
+
+
+def depths_are_known(gradients: Gradients):
+    """Whether the forward pass's depths serve: all nodes were planned together; those that compute have steps."""
+    loss = gradients.plan.node(gradients.loss)
+    return all_of(gradients.context.one_numbering != 0, gradients.everything == 0, loss.signature.kind != at.ALIAS)
+
+
+def find_depths_again(gradients: Gradients) -> None:
+    """Find depths of nodes that were planned by turns, or that pass on gradients though they compute nothing."""
+    plan, loss = gradients.plan, gradients.loss
+    start_numbering(plan)
+    with each(loss + 1) as number:
+        note_edges(plan, plan.node(number), 0)
+    find_depths(plan, 0, loss + 1, lambda node: has_steps(gradients, node))
+    plan.context.fill(one_numbering=0, kept_one_numbering=0, ordered=-1)
+
+
+def has_steps(gradients: Gradients, node: Node):
+    """Whether a node passes its gradient on by instructions."""
+    return all_of(node.signature.kind != at.INPUT, gradients.has_own(node))
+
+
+def find_planned(gradients: Gradients) -> None:
+    """Find the nodes through which the loss depends on parameters. Those with steps are planned, the last ones first.
+
+    Also finds how much room their instructions need at most.
+    """
+    plan, context, loss = gradients.plan, gradients.context, gradients.loss
+    with when(context.flags_used != 0), each(context.node_count) as number:
+        node = plan.node(number)
+        node.flags = node.flags & at.NEEDS_GRADIENT
+    context.flags_used = 1
+    start = plan.node(loss)
+    start.flags = (start.flags & at.NEEDS_GRADIENT) | (at.REACHED | at.DIFFERENTIATED)
+    index, rows, count = Variable(0), Variable(1), Variable(0)
+    with each(loss + 1) as back:
+        node = plan.node(let(loss - back))
+        with when(node.has(at.REACHED)):
+            signature = node.signature
+            reach_operands(gradients, node)
+            with when(all_of(node.has(at.DIFFERENTIATED), has_steps(gradients, node))):
+                steps = signature.backward.count
+                index.value += 4 * signature.view_count * node.columns + 2 * steps
+                rows.value += 2 * steps + signature.deferred.count
+                add_planned(plan, count, node, signature.number, node.depth_of_all)
+    context.fill(needed_index=index.value + 2, needed_tape=rows.value + 2, planned_count=count.value)
+
+
+def reach_operands(gradients: Gradients, node: Node) -> None:
+    """Note that the loss depends on the operands of a node. They are differentiated if it is and they need it."""
+    plan = gradients.plan
+    passes = let(yes(node.has(at.DIFFERENTIATED)) * node.signature.passes)
+
+    def reach(operand: Node):
+        flags = operand.flags
+        differentiated = (operand.needs_gradient | gradients.everything) & passes
+        again = yes((flags & at.REACHED) != 0)
+        operand.flags = flags | at.REACHED | differentiated * at.DIFFERENTIATED | again * at.USED_TWICE
+
+    with node.record.awaited() as operand:
+        with when(operand >= 0):
+            reach(plan.node(operand))
+    with when(node.is_later_part):
+        reach(node.part_before)
+
+
+def note_touched_rows(plan: Plan, loss) -> None:
+    """Note the rows of lookup tables that gradients are added to."""
+    touches = Variable(0)
+    with each(loss + 1) as number:
+        node = plan.node(number)
+        with when(node.has(at.DIFFERENTIATED)):
+            operand = node.record.operand(0)
+            is_lookup = all_of(node.signature.operands == 1, operand < 0)
+            with when(is_lookup):
+                parameter = plan.parameter(parameter_row(operand))
+                touched = parameter.touched
+                touches.value |= touched
+                with when(all_of(touched != 0, parameter.needs_gradient != 0)):
+                    touch_rows(node, parameter)
+    plan.context.touches_lookups = touches.value
+
+
+def touch_rows(node: Node, parameter: Parameter) -> None:
+    touched, rows, record = Words(parameter.touched), parameter.rows, node.record
+    with each(node.signature.attributes) as k:
+        row = record.operand(1 + k)
+        mark = let(1 + rows + row)
+        with when(touched[mark] == 0):
+            touched[mark] = 1
+            touched[1 + touched[0]] = row
+            touched[0] += 1
+
+
+def put_planned_in_order(plan: Plan) -> None:
+    """Sort the nodes, unless they are those that the forward pass has sorted."""
+    context = plan.context
+    with when(any_of(context.ordered != context.plan, context.ordered_count != context.planned_count)):
+        put_in_order(plan)
+        context.ordered = -1
+
+
+def add_all_steps(gradients: Gradients, size) -> None:
+    """Write the tape, group by group, from the loss backwards."""
+    plan, context, everything = gradients.plan, gradients.context, gradients.everything
+    context.gradient_top = context.gradient_start
+    loss = plan.node(gradients.loss)
+    with gradients.cleared():
+        gradients.allocate(loss)
+    add_fill(plan, at.SEED_FILL, loss.gradient, size, 1)
+    count = context.planned_count
+    with each_group_backwards(plan, plan.by_depth, count, Node.runs_with) as group:
+        with gradients.cleared(), group.each_node() as (_, node):
+            gradients.place(node.number)
+        with when(group.signature.backward.count != 0):
+            add_backward_steps(gradients, group)
+    # Gradients of shared matrices: all columns of the whole graph at once.
+    with each_group(plan, plan.by_signature, count, has_same_signature) as group:
+        with when(group.signature.deferred.count != 0):
+            add_steps(group, group.signature.deferred, True, everything)
+
+
+def add_backward_steps(gradients: Gradients, group: Group) -> None:
+    ready, steps = make_ready(gradients, group), group.signature.backward
+    add_steps(group, steps, True, gradients.everything, ready.fresh, ready.distinct, left_out=ready.aliased)
+
+
+def has_same_signature(node: Node, other: Node):
+    return node.signature_at == other.signature_at
+
+
+def finish(gradients: Gradients) -> None:
+    """Say whether there was room, and what the plan is for."""
+    context = gradients.context
+    with branch(context.gradient_top > context.gradient_end) as (too_small, otherwise):
+        with too_small:
+            context.fill(status=at.TOO_SMALL, needed_floats=context.gradient_top - context.gradient_start)
+        with otherwise, when(context.touches_lookups == 0):
+            context.fill(
+                backward_plan=context.plan,
+                backward_loss=gradients.loss,
+                backward_everything=gradients.everything,
+                backward_start=context.gradient_start,
+            )
+            for name in KEPT:
+                setattr(context, f"backward_{name}", getattr(context, name))

@@ -1,0 +1,221 @@
+"""Plans the forward pass: where values go, and the instructions that compute them, depth by depth."""
+
+from __future__ import annotations
+
+from .. import layout as at
+from .. import tir
+from ..tir import let
+from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when, yes
+from .grouping import each_group, put_in_order
+from .nodes import Node, Plan, Record, whole_lines
+from .stages import find_depths, note_edges, start_numbering
+from .structs import Context, Words
+from .tape import add_steps, start_tape, use_tape
+
+CHUNK = 64  # integers of records that are compared at once
+KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")
+
+
+def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
+    """Lay out the tape of the records begin..end, and take in the input values that came with them.
+
+    A graph that is the same as the one before, but for the values of its inputs, keeps the tape of that one.
+    """
+    use_tape(Context(Words(context)), "forward")
+    plan = Plan(context)
+    inputs = Inputs(plan, inputs_at, inputs_begin, let(inputs_end - inputs_begin))
+    with branch(is_kept(plan, begin, end, inputs.count)) as (kept, otherwise):
+        with kept:
+            inputs.take()
+            for name in KEPT:
+                setattr(plan.context, name, getattr(plan.context, f"kept_{name}"))
+            plan.context.status = at.READY
+        with otherwise:
+            plan_anew(plan, inputs, begin, end)
+
+
+class Inputs:
+    """Input values that are new: `count` of them, from number `begin` on. They go to the start of the free arena."""
+
+    def __init__(self, plan: Plan, address, begin, count):
+        self.source = tir.buffer_at(address, "float32")
+        self.memory = tir.buffer_at(plan.context.origin, "float32")
+        self.begin, self.count, self.start = begin, count, plan.context.arena_top
+
+    @property
+    def end(self):
+        """Where values may follow."""
+        return let(self.start + whole_lines(self.count))
+
+    def take(self) -> None:
+        with each(self.count) as place:
+            tir.store(self.memory, self.start + place, self.source[self.begin + place])
+
+
+def is_kept(plan: Plan, begin, end, input_count):
+    """Whether these are all records of a graph, and the same as those of the last plan, at the same place."""
+    context, same = plan.context, Variable(0)
+    like_before = all_of(
+        begin == 0,
+        context.kept_end == end,
+        context.kept_inputs == input_count,
+        context.kept_start == context.arena_top,
+    )
+    with when(like_before):
+        place, difference = Variable(0), Variable(0)
+        with forever():
+            stop_unless(all_of(place.value < end, difference.value == 0))
+            start = place.value
+            with each(pick(end - start < CHUNK, end - start, CHUNK)) as k:
+                difference.value |= plan.new_records[start + k] ^ plan.kept_records[start + k]
+            place.value = start + CHUNK
+        same.value = yes(difference.value == 0)
+    return same.value != 0
+
+
+def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
+    """Plan nodes that are new, if there is room for them."""
+    context = plan.context
+    start_tape(context)
+    context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=yes(begin == 0))
+    forget_nodes(plan, begin)
+    with when(begin == 0):
+        context.flags_used = 0
+    with each(end - begin) as place:
+        plan.records[begin + place] = plan.new_records[begin + place]
+    earliest = context.node_count
+    start_numbering(plan)
+    needed, aliases = add_nodes(plan, inputs, begin, end)
+    top = let(inputs.end + needed.floats.value)
+    too_small = any_of(
+        top > context.arena_end, needed.index.value > context.index_end, needed.tape.value > context.tape_end
+    )
+    with branch(too_small) as (stop, go_on):
+        with stop:
+            context.fill(
+                status=at.TOO_SMALL,
+                needed_floats=top - inputs.start,
+                needed_index=needed.index.value,
+                needed_tape=needed.tape.value,
+            )
+        with go_on:
+            context.arena_top = top
+            inputs.take()
+            find_depths(plan, earliest, context.node_count, is_computed)
+            put_in_order(plan)
+            context.fill(ordered=pick(begin == 0, context.plan, -1), ordered_count=context.planned_count)
+            place_values(plan, inputs.end)
+            place_aliases(plan, aliases.value)
+            add_all_steps(plan)
+            with when(begin == 0):
+                keep(plan, inputs, end)
+
+
+def forget_nodes(plan: Plan, begin) -> None:
+    """Forget the nodes of records from `begin` on that were planned before, as after a revert."""
+    count = Variable(pick(begin == 0, 0, plan.context.node_count))
+    with forever():
+        stop_unless(count.value > 0)
+        stop_unless(plan.node(count.value - 1).operands > begin)
+        count.value -= 1
+    plan.context.node_count = count.value
+
+
+class Needed:
+    """How much memory nodes take: floats, entries of lists of addresses, instructions."""
+
+    def __init__(self):
+        self.floats, self.index, self.tape = Variable(0), Variable(0), Variable(0)
+
+
+def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]:
+    """Read the records begin..end into `nodes`; what the nodes need, and how many aliases there are among them."""
+    context, needed, aliases = plan.context, Needed(), Variable(0)
+    earliest = context.node_count
+    number, position = Variable(earliest), Variable(begin)
+    rebase = let(inputs.start - inputs.begin)
+    with forever():
+        stop_unless(position.value < end)
+        whole = plan.signature(plan.records[position.value])
+        record = Record(plan, let(position.value + 1 + whole.variadic), whole)
+        attributes = record.attributes
+        with each(whole.constants) as k:
+            plan.records[attributes + k] += rebase
+        first = number.value
+        with each(record.part_count) as part:
+            node = plan.node(number.value)
+            node.fill(signature=whole.part(part).start, operands=record.start, first_part=first)
+            note_operands(plan, node, earliest)
+            add_node(plan, node, attributes, needed, aliases)
+            number.value += 1
+        position.value = attributes + whole.attributes
+    context.node_count = number.value
+    return needed, aliases
+
+
+def note_operands(plan: Plan, node: Node, earliest) -> None:
+    """Note what a node waits for. It needs a gradient if it passes gradients on and an operand needs one."""
+    needs = Variable(0)
+
+    def visit(operand):
+        needs.value |= plan.needs_gradient(operand)
+
+    with when(node.is_later_part):
+        needs.value = node.part_before.needs_gradient
+    note_edges(plan, node, earliest, visit)
+    node.flags = needs.value * node.signature.passes * at.NEEDS_GRADIENT
+
+
+def add_node(plan: Plan, node: Node, attributes, needed: Needed, aliases: Variable) -> None:
+    """Add up what a node needs; an input has its value already, and an alias gets it later."""
+    signature = node.signature
+    kind = signature.kind
+    with branch(kind == at.COMPUTED) as (computed, others):
+        with computed:
+            needed.floats.value += node.room
+            needed.index.value += 2 * signature.view_count * node.columns
+            needed.tape.value += signature.forward.count
+        with others, branch(kind == at.INPUT) as (input_node, alias):
+            with input_node:
+                node.value = plan.records[attributes]
+            with alias:
+                plan.aliases[aliases.value] = node.number
+                aliases.value += 1
+                with when(kind == at.APART):
+                    plan.context.one_numbering = 0
+
+
+def is_computed(node: Node):
+    return node.signature.kind == at.COMPUTED
+
+
+def place_values(plan: Plan, start) -> None:
+    """Give nodes memory in the order in which they run, so that those that run together stand together."""
+    top = Variable(start)
+    with each(plan.context.planned_count) as k:
+        node = plan.node(plan.by_depth[k])
+        node.value = top.value
+        top.value += node.room
+
+
+def place_aliases(plan: Plan, count) -> None:
+    """Let aliases stand in the memory of their operands."""
+    with each(count) as k:
+        node = plan.node(plan.aliases[k])
+        node.value = plan.address(node.record.operand(0), "value") + node.alias_offset
+
+
+def add_all_steps(plan: Plan) -> None:
+    """Write the tape, group by group of nodes that share depth and signature."""
+    with each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with) as group:
+        add_steps(group, group.signature.forward)
+
+
+def keep(plan: Plan, inputs: Inputs, end) -> None:
+    """Remember this plan for a graph with the same records."""
+    context = plan.context
+    with each(end) as place:
+        plan.kept_records[place] = plan.new_records[place]
+    context.fill(kept_end=end, kept_inputs=inputs.count, kept_start=inputs.start)
+    for name in KEPT:
+        setattr(context, f"kept_{name}", getattr(context, name))

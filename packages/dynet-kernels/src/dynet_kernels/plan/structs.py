@@ -1,0 +1,132 @@
+"""Structures in memory: attributes that emit loads and stores. `layout` lists the integers of each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tvm.tirx.script import builder as T
+
+from .. import layout as at
+from .. import tir
+from ..tir import int64, let
+from .flow import pick
+
+
+class Words:
+    """Integers in memory: `words[place]` loads one as it is at that moment, `words[place] = value` stores one."""
+
+    def __init__(self, address):
+        self.buffer = tir.buffer_at(address, "int64")
+
+    def __getitem__(self, place) -> Any:
+        return let(self.buffer[int64(place)])
+
+    def __setitem__(self, place, value) -> None:
+        T.buffer_store(self.buffer, int64(value), [int64(place)])
+
+
+class Struct:
+    """Integers of `words` from `start` on, each of which is read and set like an attribute."""
+
+    layout: ClassVar[at.Structure]
+    words: Words
+    start: Any
+
+    def __init__(self, words: Words, start: Any = 0):
+        self.words, self.start = words, int64(start)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.layout:
+            known = ", ".join(self.layout)
+            raise AttributeError(f"{type(self).__name__} has no integer {name!r}; it has {known}")
+        return self.words[self.start + self.layout[name]]
+
+    def __setattr__(self, name: str, value) -> None:
+        if name in self.layout:
+            self.words[self.start + self.layout[name]] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def fill(self, **values) -> None:
+        """Set several integers."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+class Context(Struct):
+    layout = at.CONTEXT
+
+
+class Parameter(Struct):
+    layout = at.PARAMETER
+
+
+class Update(Struct):
+    layout = at.UPDATE
+
+
+class View(Struct):
+    layout = at.VIEW
+
+
+class Step(Struct):
+    layout = at.STEP
+
+
+class Instruction(Struct):
+    layout = at.INSTRUCTION
+
+
+class Sharing(Struct):
+    layout = at.SHARING
+
+
+class Rows:
+    """Structures of one kind that stand one after the other."""
+
+    def __init__(self, kind: type[Struct], words: Words, start=0):
+        self.kind, self.words, self.start = kind, words, int64(start)
+
+    def __getitem__(self, number) -> Any:
+        return self.kind(self.words, let(self.start + int64(number) * len(self.kind.layout)))
+
+
+class Steps(Struct):
+    """The steps that a signature lists for one direction."""
+
+    layout = at.STEPS
+
+    def __init__(self, signature: Signature, direction: str):
+        super().__init__(signature.words, let(signature.start + at.SIGNATURE[f"{direction}_begin"]))
+        self.signature = signature
+
+    def __getitem__(self, number) -> Step:
+        return Rows(Step, self.words, let(self.signature.start + self.begin))[number]
+
+
+class Signature(Struct):
+    """What nodes run by: a head, views, steps."""
+
+    layout = at.SIGNATURE
+
+    @property
+    def views(self) -> Rows:
+        return Rows(View, self.words, let(self.start + len(self.layout)))
+
+    @property
+    def forward(self) -> Steps:
+        return Steps(self, "forward")
+
+    @property
+    def backward(self) -> Steps:
+        return Steps(self, "backward")
+
+    @property
+    def deferred(self) -> Steps:
+        return Steps(self, "deferred")
+
+    def part(self, number) -> Signature:
+        """The signature of a record's part. The last one may repeat."""
+        count = self.part_count
+        place = pick(count == 0, self.start, lambda: self.words[self.parts + T.min(number, count - 1)])
+        return Signature(self.words, place)

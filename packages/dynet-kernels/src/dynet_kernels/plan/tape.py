@@ -1,0 +1,169 @@
+"""Writes instructions: those that a signature's steps ask for, and those that the planner itself needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import layout as at
+from ..tir import int64, let
+from .addresses import write_block
+from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when
+from .grouping import Group
+from .nodes import Plan
+from .structs import Context, Instruction, Rows, Step, Steps
+
+COLUMNS_EACH = 16  # of a product, so many that each thread works on some of them: what they are made of is in its cache
+CLEAR_WORK = 100  # picoseconds that it takes to set one number to 0
+
+
+def use_tape(context: Context, direction: str) -> None:
+    """Make the tape and index of one direction those that are planned and run."""
+    for name in ("index", "tape", "index_end", "tape_end"):
+        setattr(context, name, getattr(context, f"{direction}_{name}"))
+
+
+def start_tape(context: Context) -> None:
+    context.fill(index_top=0, tape_count=0, shared_work=0, status=at.READY)
+
+
+def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shared: Any = at.ALONE, work=0) -> None:
+    """Add an instruction to the tape.
+
+    Args:
+        shared: how threads may share it, or a function that finds out.
+        work: picoseconds that it takes.
+    """
+    context = plan.context
+    way = pick(work >= plan.limits.least_instruction, shared, at.ALONE)
+    with when(way != at.ALONE):
+        context.shared_work += work
+    number = context.tape_count
+    instruction = Rows(Instruction, plan.tape)[number]
+    instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=way)
+    context.tape_count = number + 1
+
+
+def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
+    """Set a stretch of memory to a number. The instruction's parameters are put into the table."""
+    for place, value in enumerate((start, size, number)):
+        plan.table[parameters + place] = value
+    add_instruction(plan, at.FILL, 0, 1, parameters)
+
+
+def add_clear(plan: Plan, start, size) -> None:
+    """Set a stretch of memory to 0."""
+    base = plan.context.index_top
+    plan.index[base] = start
+    plan.index[base + 1] = size
+    add_instruction(plan, at.CLEAR, base, 1, shared=at.BY_ROWS, work=let(size * CLEAR_WORK))
+    plan.context.index_top = base + 2
+
+
+class Bits:
+    """For each step of a group, by its number, whether something holds."""
+
+    def __init__(self):
+        self._bits = Variable(0)
+
+    def note(self, number, bit) -> None:
+        self._bits.value |= bit << number
+
+    def __getitem__(self, number):
+        return let((self._bits.value >> number) & 1)
+
+
+class NoBits(Bits):
+    def __init__(self):
+        pass
+
+    def __getitem__(self, number):
+        return int64(0)
+
+
+def add_steps(
+    group: Group,
+    steps: Steps,
+    with_gradients: bool = False,
+    everything=0,
+    fresh: Bits | None = None,
+    distinct: Bits | None = None,
+    left_out: Bits | None = None,
+) -> None:
+    """Write the block of addresses of a group, and the instructions that its signature's steps ask for.
+
+    Args:
+        fresh: of each step, whether what it adds to is uninitialised.
+        distinct: whether no two nodes of the group add to the same.
+        left_out: whether it has nothing to do.
+    """
+    plan = group.plan
+    base = plan.context.index_top
+    columns = group_columns(group)
+    write_block(group, columns, steps, with_gradients)
+    fresh, distinct, left_out = (bits or NoBits() for bits in (fresh, distinct, left_out))
+    with each(steps.count) as number:
+        step = steps[number]
+        with when(all_of(is_wanted(group, step, everything), left_out[number] == 0)):
+            add_instruction(
+                plan,
+                step.opcode,
+                base,
+                columns,
+                step.parameters,
+                fresh[number],
+                lambda: way_to_share(plan, step, distinct[number], columns),  # noqa: B023
+                let(columns * step.work),
+            )
+
+
+def group_columns(group: Group):
+    """How many columns the nodes of a group have together."""
+    signature, count = group.signature, Variable(0)
+    with branch(signature.columns_each == 0) as (equal, different):
+        with equal:
+            count.value = group.count * signature.columns
+        with different, group.each_node() as (_, node):
+            count.value += node.columns
+    return count.value
+
+
+def is_wanted(group: Group, step: Step, everything):
+    """Whether a step has to run: whether any operand that it makes the gradient of needs one.
+
+    With `everything` 1, all nodes need one, but a parameter only if it is trained.
+    """
+    operand = step.gradient_of
+    return pick(operand == at.NO_OPERAND, 1, lambda: _is_needed(group, operand, everything)) != 0
+
+
+def _is_needed(group: Group, operand, everything):
+    plan, found, place = group.plan, Variable(0), Variable(0)
+    with forever():
+        stop_unless(all_of(place.value < group.count, found.value == 0))
+        node = group[place.value]
+        record = node.record
+        with branch(operand >= 0) as (one, others):
+            with one:
+                found.value = plan.needs_gradient(record.operand(operand), everything)
+            with others, branch(operand == at.EACH_OPERAND) as (those_of_each, own):
+                with those_of_each:
+                    first = record.each_start
+                    with each(record.each_count) as k:
+                        found.value |= plan.needs_gradient(record.operand(first + k), everything)
+                with own:
+                    before = operand == at.BEFORE_OPERAND
+                    found.value = everything | pick(
+                        before, lambda: node.part_before.needs_gradient, lambda: node.needs_gradient
+                    )
+        place.value += 1
+    return found.value
+
+
+def way_to_share(plan: Plan, step: Step, distinct, count):
+    """How threads share a step of `count` columns, if it is known whether no two nodes add to the same."""
+    way = step.shared
+    either_way = any_of(way == at.EITHER, all_of(way == at.EITHER_IF_DISTINCT, distinct != 0))
+    many = count >= COLUMNS_EACH * plan.limits.threads
+    either = pick(all_of(either_way, many), at.BY_COLUMNS, at.BY_ROWS)
+    if_distinct = pick(distinct != 0, at.BY_COLUMNS, at.ALONE)
+    return pick(way == at.IF_DISTINCT, if_distinct, pick(way >= at.EITHER, either, way))

@@ -1,0 +1,86 @@
+"""Structures in memory: attributes emit loads and stores, by the names that `layout` lists."""
+
+import numpy as np
+import pytest
+from tvm import ir
+
+from dynet_kernels import layout as at
+from dynet_kernels import machine, tir
+from dynet_kernels.plan.flow import Variable, all_of, branch, each, forever, pick, stop_unless, when
+from dynet_kernels.plan.structs import Rows, Struct, Words
+from dynet_kernels.target import host_cpu
+
+
+class Point(Struct):
+    layout = at.Structure("x", "y", "sum")
+
+
+def compiled(body):
+    function = tir.emitted("run", body)
+    return machine.compile_cpu(ir.IRModule({ir.GlobalVar("run"): function}), host_cpu().tvm_target())["run"]
+
+
+def run(body, integers, *arguments):
+    """What the integers are after the emitted code has seen them."""
+    found = np.array(integers, np.int64)
+    compiled(body)(found.ctypes.data, *arguments)
+    return found.tolist()
+
+
+def test_fields_are_read_and_set():
+    def body(address, count):
+        points = Rows(Point, Words(address))
+        with each(count) as number:
+            point = points[number]
+            point.sum = point.x + point.y
+            point.x += 1
+
+    assert run(body, [1, 2, 0, 3, 4, 0], 2) == [2, 2, 3, 4, 4, 7]
+
+
+def test_what_was_read_stays_as_it_was():
+    def body(address):
+        point = Point(Words(address))
+        before = point.x
+        point.fill(x=7, y=before)
+
+    assert run(body, [1, 2, 0]) == [7, 1, 0]
+
+
+def test_names_that_a_structure_does_not_have():
+    def body(address):
+        return Point(Words(address)).z
+
+    with pytest.raises(AttributeError, match="Point has no integer 'z'; it has x, y, sum"):
+        compiled(body)
+
+
+def test_conditions_and_loops():
+    """The first of some numbers that is even, or else -1; what lies behind the last one is not read."""
+
+    def body(address, count):
+        words, place, found = Words(address), Variable(0), Variable(-1)
+        with forever():
+            stop_unless(place.value < count)
+            number = words[place.value]
+            with branch((number & 1) == 0) as (even, odd):
+                with even:
+                    found.value = pick(number < 0, lambda: -number, number)
+                    place.value = count
+                with odd:
+                    place.value += 1
+        with when(all_of(count > 0, found.value >= 0)):
+            words[0] = found.value
+
+    assert run(body, [3, 5, -8, 6], 4) == [8, 5, -8, 6]
+    assert run(body, [3, 5, 8], 2) == [3, 5, 8]
+
+
+def test_two_integers_of_one_name():
+    with pytest.raises(ValueError, match="two integers have the same name"):
+        at.Structure("x", "x")
+
+
+def test_each_integer_must_be_given():
+    with pytest.raises(ValueError, match="wanted x, y; got x"):
+        at.Structure("x", "y").filled(x=1)

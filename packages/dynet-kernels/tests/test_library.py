@@ -92,6 +92,36 @@ def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
     assert run(LATE, tmp_path) == ("", "")
 
 
+CHANGED = """
+from dynet_kernels import library
+library._sources = lambda: "others"
+"""
+
+
+def test_changed_sources_that_emit_the_same_code_compile_nothing(tmp_path):
+    run(LATE, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.o")}
+    run(CHANGED + LATE, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.o")} == before
+    assert len(list(tmp_path.glob("*.key"))) == 10
+    assert run(CHANGED + LATE, tmp_path) == ("", "")
+
+
+EMIT = """
+from dynet_kernels import library
+from dynet_kernels.kernels import Scan
+print(library.Shard(3, {97: ("scan", Scan(False)), 98: ("other", Scan(BACKWARD))}).emit().key)
+"""
+
+
+def test_emitted_code_has_the_same_key_in_every_process(tmp_path, monkeypatch):
+    keys = []
+    for seed, backward in [("1", "True"), ("2", "True"), ("1", "False")]:
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        keys.append(run(EMIT.replace("BACKWARD", backward), tmp_path)[0])
+    assert keys[0] == keys[1] != keys[2]
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import inspect
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,8 +19,7 @@ from typing import Any, Protocol
 import tvm_ffi
 
 from . import cache, records, sharing, tuning
-from .building import sites
-from .building.builders import Builder, BuildError, Builders
+from .building.builders import Builder, BuildError, Builders, LocalBuilder
 from .kernels import Kernel, Kernels, registered_name, shard_name
 from .target import CpuTarget, host_cpu
 
@@ -43,16 +43,20 @@ class Shard:
 
     @property
     def key(self) -> str:
-        """Text that two shards share exactly if their machine code would be the same."""
+        """Text that two shards share exactly if their machine code would be the same, from the same sources."""
         kernels = [f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items()]
         return "\n".join([self.parameters.key, *kernels])
 
-    def build(self, path: Path) -> None:
+    def emit(self) -> Emitted:
+        """Emit the code. Imports TVM."""
         from . import machine
 
         with tuning.using(self.parameters):
-            module = machine.shard_module(self.number, self.kernels, host_cpu().lanes)
-        write_object(module, path)
+            return Emitted(machine.shard_module(self.number, self.kernels, host_cpu().lanes))
+
+    def build(self, path: Path) -> None:
+        """Write the object file. Imports TVM."""
+        self.emit().build(path)
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,23 @@ class Planner:
     def key(self) -> str:
         return f"planner for {self.places} shards"
 
-    def build(self, path: Path) -> None:
+    def emit(self) -> Emitted:
+        """Emit the code. Imports TVM."""
         from . import machine
 
-        write_object(machine.planner_module(self.places), path)
+        return Emitted(machine.planner_module(self.places))
+
+    def build(self, path: Path) -> None:
+        """Write the object file. Imports TVM."""
+        self.emit().build(path)
 
 
 class Part(Protocol):
-    """What is compiled by itself and kept in the cache."""
+    """What is compiled by itself and kept in the cache.
+
+    A part may also have a method `emit`, which gives the code to be compiled: an object with a `key` and a `build` of
+    its own. Then a part whose sources have changed is not compiled again if its emitted code is the same.
+    """
 
     @property
     def name(self) -> str:
@@ -82,12 +95,36 @@ class Part(Protocol):
 
     @property
     def key(self) -> str:
-        """Text that two parts share exactly if their machine code would be the same."""
+        """Text that two parts share exactly if their machine code would be the same, from the same sources."""
         ...
 
     def build(self, path: Path) -> None:
         """Write the object file. May import TVM."""
         ...
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A module of TIR."""
+
+    module: Any
+
+    @property
+    def key(self) -> str:
+        """Text that two modules share only if their machine code would be the same. Imports TVM.
+
+        The structural hash covers all but the names of variables.
+        """
+        from . import machine
+
+        names = sorted(symbol.name_hint for symbol in self.module.functions)
+        settings = (machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
+        compiler = inspect.getsource(machine.compile_cpu)
+        return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
+
+    def build(self, path: Path) -> None:
+        """Write the object file. Imports TVM."""
+        write_object(self.module, path)
 
 
 def write_object(module, path: Path) -> None:
@@ -158,10 +195,13 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 def key_of(part: Part, target: CpuTarget) -> str:
-    """What machine code depends on: sources, ops, tuned parameters, compiler and CPU."""
+    """What machine code depends on, found without emitting it: sources, ops, tuned parameters, compiler and CPU."""
+    return _key(target, _sources(), part.key)
+
+
+def _key(target: CpuTarget, *facts: str) -> str:
     versions = [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
-    facts = "\n".join([_sources(), part.key, *versions, repr(target)])
-    return hashlib.sha256(facts.encode()).hexdigest()
+    return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 
 
 def modules(
@@ -189,14 +229,20 @@ def modules(
 
     def made(place: int):
         part = parts[place]
-
-        def make(lock: Path) -> bytes:
-            content = build(part, builder, lock) if builder else build_here(part, builders.site)
-            return finish(part, content) if finish else content
-
         # The process comes first: one that is ended while it has the lock, but nobody to compile, leaves it behind.
-        with builders.one() if sys.executable else nullcontext() as builder:
-            return cache.load_or_make(keys[place], make, load=load, stopped=lambda: builders.stopped)
+        with builders.one() as builder:
+
+            def identify(lock: Path) -> str:
+                with failures_of(part):
+                    return _key(target, builder.emit(part, lock))
+
+            def make(lock: Path) -> bytes:
+                content = build(part, builder, lock, is_emitted)
+                return finish(part, content) if finish else content
+
+            is_emitted = hasattr(part, "emit")
+            how = {"load": load, "stopped": lambda: builders.stopped, "identify": identify if is_emitted else None}
+            return cache.load_or_make(keys[place], make, **how)
 
     waiting, done = deque(missing), SimpleQueue()
 
@@ -229,19 +275,21 @@ def modules(
     return found
 
 
-def build(part: Part, builder: Builder, lock: Path | None = None) -> bytes:
-    """What a part's `build` writes, by another process."""
+def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None, is_emitted: bool = False) -> bytes:
+    """The file of a part; `is_emitted`: the builder has emitted its code."""
+    with failures_of(part):
+        if not is_emitted:
+            builder.emit(part, lock)
+        return builder.build(lock)
+
+
+@contextmanager
+def failures_of(part: Part) -> Iterator[None]:
+    """Have errors say what could not be compiled."""
     try:
-        return builder.build(part, lock)
+        yield
     except BuildError as problem:
         raise cache.CacheError(f"compiling {part.name} failed:\n{problem}") from None
-
-
-def build_here(part: Part, site: Path) -> bytes:
-    """The same by this process, where the path of Python is not known."""
-    with sites.folder(site) as folder:
-        part.build(folder / "part.o")
-        return (folder / "part.o").read_bytes()
 
 
 class Progress:

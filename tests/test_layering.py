@@ -118,10 +118,13 @@ def circle_of(modules: dict[str, Path]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("module", MAY_IMPORT.keys() - {"dynet_kernels"})  # whose kernels and emitters are two circles
+LEFT_OUT = {"dynet_kernels.cuda.codegen"}  # it and the machine of a GPU import each other
+
+
+@pytest.mark.parametrize("module", MAY_IMPORT)
 def test_no_module_imports_itself_by_way_of_others(module):
     (root,) = PACKAGES.glob(f"*/src/{module}")
-    modules = modules_of(root)
+    modules = {name: path for name, path in modules_of(root).items() if name not in LEFT_OUT}
     assert module in modules
     assert circle_of(modules) == []
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import dynet_kernels
-from dynet_kernels import cache, library, rule
-from dynet_kernels.kernels import SHARD, Fill, Kernels, NoCodeError
+from dynet_kernels import cache, library
+from dynet_kernels.families.fill import Fill
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
 
 MESSAGE = "dynet: compiling kernels for this CPU, once for this machine (up to a minute) ...\n"
 
@@ -51,7 +53,7 @@ def test_a_name_stands_for_one_kernel():
     kernels = filled(1)
     assert kernels.add("k0", Fill()) == 0
     with pytest.raises(ValueError, match="k0 is defined twice"):
-        kernels.add("k0", rule.Rule(("y",), {"y": lambda: 1.0}))
+        kernels.add("k0", Rule(("y",), {"y": lambda: 1.0}))
 
 
 def run(program, directory):
@@ -67,7 +69,8 @@ def run(program, directory):
 
 LATE = """
 from dynet_kernels import library
-from dynet_kernels.kernels import SHARD, Fill, Kernels, NoCodeError
+from dynet_kernels.families.fill import Fill
+from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
 library.PLACES = 2
 kernels = Kernels()
 kernels.use(kernels.add("fill", Fill()))
@@ -109,7 +112,7 @@ def test_changed_sources_that_emit_the_same_code_compile_nothing(tmp_path):
 
 EMIT = """
 from dynet_kernels import library
-from dynet_kernels.kernels import Scan
+from dynet_kernels.families.scan import Scan
 print(library.Shard(3, {97: ("scan", Scan(False)), 98: ("other", Scan(BACKWARD))}).emit().key)
 """
 

@@ -2,136 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import importlib.metadata
-import inspect
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 import tvm_ffi
 
-from . import cache, records, sharing, tuning
+from . import cache, sharing
 from .building.builders import Builder, BuildError, Builders, LocalBuilder
-from .kernels import Kernel, Kernels, registered_name, shard_name
-from .target import CpuTarget, host_cpu
+from .kernels import Kernels, registered_name, shard_name
+from .parts import Part, Planner, Shard, key_of, key_of_code
+from .parts import write_object as write_object
+from .sources import digest_of as digest_of
+from .target import host_cpu
 
 PHASES = ("forward", "backward", "gradient_norm", "update")  # each also as `plan_...`, which does not run
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 PLACES = 64  # shards for which a planner is compiled
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Kernels that are compiled together, by their opcodes, and the parameters with which they are emitted."""
-
-    number: int
-    kernels: dict[int, tuple[str, Kernel]]
-    parameters: tuning.Cpu = field(default_factory=records.for_host)
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        return ", ".join(name for name, _ in self.kernels.values())
-
-    @property
-    def key(self) -> str:
-        """Text that two shards share exactly if their machine code would be the same, from the same sources."""
-        kernels = [f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items()]
-        return "\n".join([self.parameters.key, *kernels])
-
-    def emit(self) -> Emitted:
-        """Emit the code. Imports TVM."""
-        from . import machine
-
-        with tuning.using(self.parameters):
-            return Emitted(machine.shard_module(self.number, self.kernels, host_cpu().lanes))
-
-    def build(self, path: Path) -> None:
-        """Write the object file. Imports TVM."""
-        self.emit().build(path)
-
-
-@dataclass(frozen=True)
-class Planner:
-    """What plans graphs and calls shards."""
-
-    places: int
-    name = "the planner"
-
-    @property
-    def key(self) -> str:
-        return f"planner for {self.places} shards"
-
-    def emit(self) -> Emitted:
-        """Emit the code. Imports TVM."""
-        from . import machine
-
-        return Emitted(machine.planner_module(self.places))
-
-    def build(self, path: Path) -> None:
-        """Write the object file. Imports TVM."""
-        self.emit().build(path)
-
-
-class Part(Protocol):
-    """What is compiled by itself and kept in the cache.
-
-    A part may also have a method `emit`, which gives the code to be compiled: an object with a `key` and a `build` of
-    its own. Then a part whose sources have changed is not compiled again if its emitted code is the same.
-    """
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Text that two parts share exactly if their machine code would be the same, from the same sources."""
-        ...
-
-    def build(self, path: Path) -> None:
-        """Write the object file. May import TVM."""
-        ...
-
-
-@dataclass(frozen=True)
-class Emitted:
-    """A module of TIR."""
-
-    module: Any
-
-    @property
-    def key(self) -> str:
-        """Text that two modules share only if their machine code would be the same. Imports TVM.
-
-        The structural hash covers all but the names of variables.
-        """
-        from . import machine
-
-        names = sorted(symbol.name_hint for symbol in self.module.functions)
-        settings = (machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
-        compiler = inspect.getsource(machine.compile_cpu)
-        return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
-
-    def build(self, path: Path) -> None:
-        """Write the object file. Imports TVM."""
-        write_object(self.module, path)
-
-
-def write_object(module, path: Path) -> None:
-    """Compile a module for this CPU into an object file. Imports TVM."""
-    from . import machine
-
-    machine.compile_cpu(module, host_cpu().tvm_target()).write_to_file(str(path))
 
 
 class Library:
@@ -178,32 +70,6 @@ class Library:
                 self._places = part.places  # last: an interrupt before leaves the planner to be loaded again
 
 
-@functools.cache
-def _sources() -> str:
-    """A digest of all that emits kernels for CPUs; what is for GPUs or the recorder has a digest of its own."""
-    here = Path(__file__).parent
-    apart = {path for folder in ("building", "cuda", "recorder", "tune") for path in here.glob(f"{folder}/*")}
-    return digest_of(sorted({*here.rglob("*.py")} - apart))
-
-
-def digest_of(paths: Iterable[Path]) -> str:
-    """A digest of what files hold."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def key_of(part: Part, target: CpuTarget) -> str:
-    """What machine code depends on, found without emitting it: sources, ops, tuned parameters, compiler and CPU."""
-    return _key(target, _sources(), part.key)
-
-
-def _key(target: CpuTarget, *facts: str) -> str:
-    versions = [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
-    return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
-
-
 def modules(
     parts: Sequence[Part],
     load: Callable[[bytes], Any] = cache.load_object,
@@ -234,7 +100,7 @@ def modules(
 
             def identify(lock: Path) -> str:
                 with failures_of(part):
-                    return _key(target, builder.emit(part, lock))
+                    return key_of_code(target, builder.emit(part, lock))
 
             def make(lock: Path) -> bytes:
                 content = build(part, builder, lock, is_emitted)

@@ -96,8 +96,8 @@ def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
 
 
 CHANGED = """
-from dynet_kernels import library
-library._sources = lambda: "others"
+from dynet_kernels import parts
+parts.sources_of = lambda part: "others"
 """
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import dynet  # noqa: F401  # adds the kernels of all ops
 from dynet_kernels import tir
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 
 FIRST = 1000  # a parameter that says which list: none that is counted from 0 is so large
 

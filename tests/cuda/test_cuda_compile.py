@@ -13,7 +13,8 @@ import dynet_core.gpu_tensor  # noqa: F401  # with those that only a GPU needs, 
 from dynet_kernels.cuda import codegen, compiler
 from dynet_kernels.cuda.driver import CudaError
 from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source, symbol_of
-from dynet_kernels.kernels import KERNELS, SHARD
+from dynet_kernels.kernels import SHARD
+from dynet_kernels.table import KERNELS
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import numpy as np
 
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.table import KERNELS
 
 COPY, ACCUMULATE = (KERNELS.opcode(name) for name in ("copy", "accumulate"))
 SIZE = 4  # floats of most nodes; each takes a whole cache line

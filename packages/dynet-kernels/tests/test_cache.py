@@ -188,6 +188,73 @@ def test_a_built_module_that_fails_its_check_is_an_error(directory, build):
     assert names(directory) == []
 
 
+# Keys that stand for others
+
+
+@pytest.fixture
+def identified(object_file):
+    """`load_or_make` by two keys; counts how often the second was asked for, and something made."""
+
+    def load(key, known="code"):
+        def identify(lock):
+            assert lock.exists()
+            load.identified += 1
+            return known
+
+        def make(lock):
+            load.made += 1
+            return object_file.read_bytes()
+
+        return cache.load_or_make(key, make, identify=identify)
+
+    load.identified = load.made = 0
+    return load
+
+
+def test_keys_that_turn_out_to_be_the_same_share_a_file(directory, identified):
+    for key in ("a", "b", "a", "b"):
+        assert use(identified(key)) == 41
+    assert (identified.identified, identified.made) == (2, 1)
+    assert names(directory) == ["a.key", "b.key", "code.o"]
+    assert use(cache.load_stored("a")) == use(cache.load_stored("b")) == 41
+
+
+def test_keys_that_turn_out_to_differ_have_a_file_each(directory, identified):
+    identified("a", "one")
+    identified("b", "two")
+    assert identified.made == 2
+    assert names(directory) == ["a.key", "b.key", "one.o", "two.o"]
+
+
+@pytest.mark.parametrize("damage", ["remove", "cut", "give another's"])
+def test_a_damaged_second_key_is_found_again(directory, identified, damage):
+    identified("a")
+    identified("b", "another")
+    path = directory / "a.key"
+    intact = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(intact[:-1] if damage == "cut" else (directory / "b.key").read_bytes())
+    assert use(identified("a")) == 41
+    assert (identified.identified, identified.made) == (3, 2)
+    assert path.read_bytes() == intact
+
+
+def test_what_a_key_stands_for_is_made_again_where_it_is_gone(directory, identified):
+    identified("a")
+    (directory / "code.o").unlink()
+    assert cache.load_stored("a") is None
+    assert use(identified("a")) == 41
+    assert (identified.identified, identified.made) == (2, 2)
+
+
+def test_a_second_key_that_cannot_be_found_leaves_nothing(directory):
+    with pytest.raises(KeyError, match="on purpose"):
+        cache.load_or_make("a", lambda lock: b"", identify=lambda lock: {}["on purpose"])
+    assert names(directory) == []
+
+
 # Damage
 
 
@@ -699,21 +766,25 @@ def test_old_files_are_removed_after_a_build(directory, build):
     directory.mkdir(mode=0o700)
     make(directory, "old.o", 31 * cache.DAY)
     make(directory, "young.o", 29 * cache.DAY)
+    make(directory, "old.key", 31 * cache.DAY)
+    make(directory, "young.key", 29 * cache.DAY)
     make(directory, "killed.lock", 2 * cache.ABANDONED)
     make(directory, "killed.new", 2 * cache.ABANDONED)
     make(directory, "busy.lock", 1)
     make(directory, "busy.new", 1)
     make(directory, "notes.txt", 100 * cache.DAY)
     load_or_build("key", build)
-    assert names(directory) == ["busy.lock", "busy.new", "key.o", "notes.txt", "young.o"]
+    assert names(directory) == ["busy.lock", "busy.new", "key.o", "notes.txt", "young.key", "young.o"]
 
 
 def test_the_last_used_are_kept(directory, build):
     directory.mkdir(mode=0o700)
     for number in range(cache.KEEP + 14):
-        make(directory, f"{number:02}.o", 2 * cache.DAY + number)
+        for suffix in cache.STORED:
+            make(directory, f"{number:02}{suffix}", 2 * cache.DAY + number)
     load_or_build("key", build)
-    assert names(directory) == [f"{number:02}.o" for number in range(cache.KEEP - 1)] + ["key.o"]
+    kept = [f"{number:02}{suffix}" for number in range(cache.KEEP - 1) for suffix in (".key", ".o")]
+    assert names(directory) == [*kept, "key.o"]
 
 
 def test_files_in_use_are_kept_however_many(directory, build):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dynet_kernels import records
-from dynet_kernels.kernels import FallingOrder
+from dynet_kernels.families.selection import FallingOrder
 from dynet_kernels.target import host_cpu
 from dynet_kernels.tune import timing
 

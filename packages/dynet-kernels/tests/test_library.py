@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import dynet_kernels
-from dynet_kernels import cache, library, rule
-from dynet_kernels.kernels import SHARD, Fill, Kernels, NoCodeError
+from dynet_kernels import cache, library
+from dynet_kernels.families.fill import Fill
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
 
 MESSAGE = "dynet: compiling kernels for this CPU, once for this machine (up to a minute) ...\n"
 
@@ -51,7 +53,7 @@ def test_a_name_stands_for_one_kernel():
     kernels = filled(1)
     assert kernels.add("k0", Fill()) == 0
     with pytest.raises(ValueError, match="k0 is defined twice"):
-        kernels.add("k0", rule.Rule(("y",), {"y": lambda: 1.0}))
+        kernels.add("k0", Rule(("y",), {"y": lambda: 1.0}))
 
 
 def run(program, directory):
@@ -67,7 +69,8 @@ def run(program, directory):
 
 LATE = """
 from dynet_kernels import library
-from dynet_kernels.kernels import SHARD, Fill, Kernels, NoCodeError
+from dynet_kernels.families.fill import Fill
+from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
 library.PLACES = 2
 kernels = Kernels()
 kernels.use(kernels.add("fill", Fill()))
@@ -90,6 +93,36 @@ def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
     assert errors == MESSAGE
     assert len(list(tmp_path.glob("*.o"))) == 5  # three shards, and planners for two and for four
     assert run(LATE, tmp_path) == ("", "")
+
+
+CHANGED = """
+from dynet_kernels import parts
+parts.sources_of = lambda part: "others"
+"""
+
+
+def test_changed_sources_that_emit_the_same_code_compile_nothing(tmp_path):
+    run(LATE, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.o")}
+    run(CHANGED + LATE, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.o")} == before
+    assert len(list(tmp_path.glob("*.key"))) == 10
+    assert run(CHANGED + LATE, tmp_path) == ("", "")
+
+
+EMIT = """
+from dynet_kernels import library
+from dynet_kernels.families.scan import Scan
+print(library.Shard(3, {97: ("scan", Scan(False)), 98: ("other", Scan(BACKWARD))}).emit().key)
+"""
+
+
+def test_emitted_code_has_the_same_key_in_every_process(tmp_path, monkeypatch):
+    keys = []
+    for seed, backward in [("1", "True"), ("2", "True"), ("1", "False")]:
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        keys.append(run(EMIT.replace("BACKWARD", backward), tmp_path)[0])
+    assert keys[0] == keys[1] != keys[2]
 
 
 class Terminal(io.StringIO):

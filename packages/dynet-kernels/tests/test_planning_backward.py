@@ -6,7 +6,7 @@ from planning import ACCUMULATE, SIZE, Planned, Table, add, copy, gradient_of, v
 
 from dynet_kernels import layout as at
 from dynet_kernels import library, sharing
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 
 LINE = at.CACHE_LINE
 WHOLE = {"covers": SIZE}

@@ -6,7 +6,7 @@ from planning import ACCUMULATE, COPY, SIZE, Planned, Step, Table, add, copy, gr
 
 from dynet_kernels import layout as at
 from dynet_kernels import library
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 
 LINE = at.CACHE_LINE
 

@@ -6,7 +6,7 @@ from planning import Planned, Table
 
 from dynet_kernels import layout as at
 from dynet_kernels import library
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 
 ROWS, WIDTH, STATES, NUMBERS = 5, 3, 1, 2
 OPCODE = 7

@@ -3,7 +3,7 @@
 import pytest
 
 from dynet_kernels import formula as f
-from dynet_kernels.rule import Rule
+from dynet_kernels.families.rules import Rule
 
 
 def reductions_of(rule: Rule) -> list[tuple]:

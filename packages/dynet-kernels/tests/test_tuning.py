@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import dynet_kernels
-from dynet_kernels import kernels, library, records, tuning
+from dynet_kernels import library, records, tuning
+from dynet_kernels.families.fill import Fill
+from dynet_kernels.families.products import Product
 from dynet_kernels.records import Record
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import __main__ as command
@@ -85,7 +87,7 @@ def test_parameters_are_in_force_where_they_are_chosen_only():
 
 
 def test_parameters_are_part_of_the_key():
-    kernel = {0: ("fill", kernels.Fill())}
+    kernel = {0: ("fill", Fill())}
     shards = [library.Shard(0, kernel, tuning.Cpu(update=tuning.Update(n))) for n in (1, 2, 2)]
     first, second, third = (library.key_of(shard, AVX2) for shard in shards)
     assert first != second == third
@@ -324,9 +326,7 @@ def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_las
             assert results[0] == results[1], workload.label
 
 
-@pytest.mark.parametrize(
-    "kernel", [kernels.Product(), shapes.SOFTMAX, shapes.ADD, shapes.STUDIES["norm"].kernels["norm"]]
-)
+@pytest.mark.parametrize("kernel", [Product(), shapes.SOFTMAX, shapes.ADD, shapes.STUDIES["norm"].kernels["norm"]])
 def test_kernels_for_gpus_take_their_parameters(kernel):
     default = kernel.cuda()
     with tuning.using(tuning.Cuda(threads=64, block=512, tile=16)):
@@ -484,7 +484,7 @@ def test_the_command_refuses_nonsense(given, complaint, capsys):
 ROUND = """
 import numpy as np
 from dynet_kernels import library, records, tuning
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 from dynet_kernels.target import host_cpu
 assert records.for_host() == tuning.defaults(host_cpu().lanes)
 machine = library.Library(KERNELS)

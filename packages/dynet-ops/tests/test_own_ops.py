@@ -12,7 +12,7 @@ from dynet_core.expression import Expression
 from dynet_core.op import OPS
 from dynet_kernels import formula as f
 from dynet_kernels.formula import Formula
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 from dynet_ops.axes import BATCH, DIMENSIONS, Along
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.loss.probability import column_softmax

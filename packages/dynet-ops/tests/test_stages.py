@@ -7,8 +7,8 @@ import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.graph import current
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.table import KERNELS
 
 
 def columns_of(kernel):

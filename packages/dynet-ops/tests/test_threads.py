@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from dynet_kernels.updates import UpdateRule
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
@@ -9,9 +10,11 @@ from dynet_core.graph import current
 from dynet_core.op import OPS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
-from dynet_kernels.kernels import KERNELS, ByColumns, ByRows, Clear, ColumnGradient, Product
+from dynet_kernels.families.fill import Clear
+from dynet_kernels.families.products import ColumnGradient, Product
+from dynet_kernels.kernels import ByColumns, ByRows
 from dynet_kernels.layout import CONTEXT
-from dynet_kernels.updates import UpdateRule
+from dynet_kernels.table import KERNELS
 from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
 
 SAMPLES = [

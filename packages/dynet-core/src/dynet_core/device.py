@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dynet_kernels import library
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 
 from .errors import ArgumentError, ArgumentTypeError, DeviceError
 

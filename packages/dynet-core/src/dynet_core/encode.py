@@ -7,7 +7,8 @@ import threading
 from collections.abc import Sequence
 
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import KERNELS, Alone, ByRows
+from dynet_kernels.kernels import Alone, ByRows
+from dynet_kernels.table import KERNELS
 
 from .description import Description, Step, View
 from .errors import ShapeError

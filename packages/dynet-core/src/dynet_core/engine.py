@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.library import Library
+from dynet_kernels.table import KERNELS
 
 from .device import compiled
 from .encode import TABLE

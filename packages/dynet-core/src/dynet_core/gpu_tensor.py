@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import KERNELS, FallingOrder, LargestInOrder
+from dynet_kernels.families.selection import FallingOrder, LargestInOrder
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.table import KERNELS
 
 from . import device, dlpack
 from .memory import GpuBlock

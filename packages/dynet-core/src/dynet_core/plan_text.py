@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.table import KERNELS
 
 from .draw import described
 from .encode import TABLE

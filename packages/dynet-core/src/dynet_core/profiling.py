@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dynet_kernels import layout as at
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.library import PHASES
+from dynet_kernels.table import KERNELS
 
 from .device import compiled
 from .errors import ArgumentError

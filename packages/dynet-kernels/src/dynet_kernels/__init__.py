@@ -5,8 +5,9 @@ from .interpreter import check_interpreter
 check_interpreter()
 
 from .cache import CacheError
+from .families.rules import Rule
 from .formula import Formula
-from .kernels import KERNELS, Kernels
-from .rule import Rule
+from .kernels import Kernels
+from .table import KERNELS
 
 __all__ = ["KERNELS", "CacheError", "Formula", "Kernels", "Rule"]

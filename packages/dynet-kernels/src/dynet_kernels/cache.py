@@ -2,6 +2,9 @@
 
 A stored file is an object file followed by a SHA-256 digest of its key and contents. What is loaded from it
 runs as this user, so nobody else may be able to write it, and what is read and checked is what is loaded.
+
+A key that is found quickly can stand for another one, which takes longer to find: then the file `KEY.key` holds the
+other key, and a digest in the same way. So one object file serves all keys that turn out to mean the same code.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ try:
 except ImportError:  # Windows: without a lock several processes may compile, which costs only time
     fcntl = None
 
+STORED = (".o", ".key")  # object files; keys that stand for others
+UNFINISHED = (".lock", ".new")
 DAY = 24 * 3600.0
 KEEP = 64  # how many files are kept at least, if they are not too old
 KEEP_DAYS = 30
@@ -49,6 +54,7 @@ _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.g
 
 
 Load = Callable[[bytes], Any]
+Identify = Callable[[Path], str]
 
 
 class CacheError(RuntimeError):
@@ -79,6 +85,7 @@ def load_or_make(
     check: Callable[[Any], bool] | None = None,
     load: Load | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    identify: Identify | None = None,
 ) -> Any:
     """The module stored under `key`, made first if there is none.
 
@@ -88,25 +95,28 @@ def load_or_make(
         check: whether a loaded module is fit for use. A stored one that is not is made again.
         load: makes a module of these contents, if they are not an object file for this CPU.
         stopped: whether to wait no longer for another process that makes the same.
+        identify: finds a second key, for which `key` stands from then on. A module stored under the second key is
+            taken instead of making one. It is told the lock, as `make` is, and called before it.
 
     Raises:
         CacheError: DYNET_CACHE_DIR is not safe, or a module just made is not fit for use, or it was stopped.
     """
-    if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
+    if not _is_key(key):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
+    how = (make, check, load or load_object, stopped, identify)
     try:
-        return _load_or_make_in(cache_directory(), key, make, check, load or load_object, stopped)
+        return _load_or_make_in(cache_directory(), key, *how)
     except _Unwritable as problem:
         directory = _temporary_instead(str(problem))
     try:
-        return _load_or_make_in(directory, key, make, check, load or load_object, stopped)
+        return _load_or_make_in(directory, key, *how)
     except _Unwritable as problem:
         raise CacheError(str(problem)) from None
 
 
 def load_stored(key: str, load: Load | None = None) -> Any:
-    """The module stored under `key`, if there is one."""
-    machine_code = _read(cache_directory() / f"{key}.o", key)
+    """The module stored under `key`, or under the key that it stands for, if there is one."""
+    machine_code = _find(cache_directory(), key)
     return None if machine_code is None else (load or load_object)(machine_code)
 
 
@@ -163,22 +173,25 @@ def load_runtime() -> None:
 def prune(directory: Path, keep: str) -> None:
     """Remove files unused for KEEP_DAYS, all but the KEEP last used, and what killed processes left behind.
 
-    The file of the key `keep` stays, and so do all used within a day: the time of use is noted at most daily,
-    so among those it does not say which is older. No running process needs a file that it has loaded.
+    KEEP object files are kept, and as many keys that stand for others. The file of the key `keep` stays, and so do all
+    used within a day: the time of use is noted at most daily, so among those it does not say which is older. No running
+    process needs a file that it has loaded.
     """
     now = time.time()
-    stored, unfinished = [], []
+    stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
+    old = []
     for path in directory.iterdir():
         with suppress(OSError):
             age = now - path.lstat().st_mtime
-            if path.suffix == ".o" and path.stem != keep:
-                stored.append((age, path))
-            elif path.suffix in (".lock", ".new"):
-                unfinished.append((age, path))
-    stored.sort()
-    young = [pair for pair in stored if pair[0] < KEEP_DAYS * DAY]
-    old = stored[len(young) :] + [pair for pair in young[KEEP - 1 :] if pair[0] > DAY]
-    for _, path in old + [pair for pair in unfinished if pair[0] > ABANDONED]:
+            if path.suffix in STORED and path.stem != keep:
+                stored[path.suffix].append((age, path))
+            elif path.suffix in UNFINISHED and age > ABANDONED:
+                old.append((age, path))
+    for files in stored.values():
+        files.sort()
+        young = [pair for pair in files if pair[0] < KEEP_DAYS * DAY]
+        old += files[len(young) :] + [pair for pair in young[KEEP - 1 :] if pair[0] > DAY]
+    for _, path in old:
         with suppress(OSError):
             path.unlink()
 
@@ -193,7 +206,7 @@ def clear() -> tuple[int, int]:
     for path in directory.iterdir():
         with suppress(OSError):
             status = path.lstat()
-            if path.suffix in (".o", ".lock", ".new") and stat.S_ISREG(status.st_mode):
+            if path.suffix in (*STORED, *UNFINISHED) and stat.S_ISREG(status.st_mode):
                 path.unlink()
                 count, size = count + 1, size + status.st_size
     with suppress(OSError):
@@ -201,36 +214,60 @@ def clear() -> tuple[int, int]:
     return count, size
 
 
-def _load_or_make_in(directory, key, make, check, load, stopped):
-    path = directory / f"{key}.o"
+def _is_key(key: str) -> bool:
+    return re.fullmatch(r"\w[\w.-]*", key, re.ASCII) is not None
 
-    def load_stored():
-        machine_code = _read(path, key)
+
+def _load_or_make_in(directory, key, make, check, load, stopped, identify):
+    def load_stored(key):
+        machine_code = _find(directory, key)
         if machine_code is None:
             return None
         module = load(machine_code)
         return module if check is None or check(module) else None
 
-    module = load_stored()
+    module = load_stored(key)
     if module is not None:
         return module
     lock = directory / f"{key}.lock"
-    with _turn(lock, lambda: _read(path, key) is not None, stopped):
-        module = load_stored()  # another process may have made it meanwhile
-        return _make(path, key, lambda: make(lock), check, load) if module is None else module
+    with _turn(lock, lambda: _find(directory, key) is not None, stopped):
+        module = load_stored(key)  # another process may have made it meanwhile
+        if module is not None:
+            return module
+        if identify is None:
+            return _make(directory, key, make, lock, check, load)
+        known = identify(lock)
+        module = load_stored(known)
+        if module is None:
+            module = _make(directory, known, make, lock, check, load)
+        _keep(directory / f"{key}.key", key, known.encode())
+        return module
 
 
-def _make(path, key, make, check, load):
-    machine_code = make()
+def _make(directory, key, make, lock, check, load):
+    machine_code = make(lock)
     module = load(machine_code)  # before it is kept: what cannot be loaded must not be found again
     if check is not None and not check(module):
         raise CacheError(f"the kernels just compiled ({key}) are not fit for use")
+    _keep(directory / f"{key}.o", key, machine_code)
+    return module
+
+
+def _keep(path: Path, key: str, content: bytes) -> None:
+    """Store a file, if there is room for it."""
     try:
-        _write(path, machine_code + _digest(key, machine_code))
+        _write(path, content + _digest(key, content))
         prune(path.parent, keep=key)
     except OSError as problem:
         _warn(f"dynet: compiled kernels cannot be kept in {path.parent} ({problem.strerror}).")
-    return module
+
+
+def _find(directory: Path, key: str) -> bytes | None:
+    """The object file stored under `key`, or under the key that it stands for; None as `_read` has it."""
+    other = _read(directory / f"{key}.key", key)
+    if other is not None:
+        key = other.decode()
+    return _read(directory / f"{key}.o", key)
 
 
 def building_site() -> Path:
@@ -251,7 +288,7 @@ def building_site() -> Path:
 
 
 def _read(path: Path, key: str) -> bytes | None:
-    """The object file stored at `path`; None if there is none, it is damaged, or others could write it."""
+    """What is stored at `path`; None if there is nothing, it is damaged, or others could write it."""
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
@@ -266,13 +303,13 @@ def _read(path: Path, key: str) -> bytes | None:
             content = file.read()
     except OSError:
         return None
-    machine_code, digest = content[:-_DIGEST_SIZE], content[-_DIGEST_SIZE:]
-    if digest != _digest(key, machine_code):
+    stored, digest = content[:-_DIGEST_SIZE], content[-_DIGEST_SIZE:]
+    if digest != _digest(key, stored):
         return None
     if time.time() - status.st_mtime > DAY:
         with suppress(OSError):
             os.utime(path)  # it is in use: see prune
-    return machine_code
+    return stored
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -289,9 +326,9 @@ def _write(path: Path, content: bytes) -> None:
         raise
 
 
-def _digest(key: str, machine_code: bytes) -> bytes:
+def _digest(key: str, content: bytes) -> bytes:
     digest = hashlib.sha256(f"{len(key)} {key} ".encode())
-    digest.update(machine_code)
+    digest.update(content)
     return digest.digest()
 
 

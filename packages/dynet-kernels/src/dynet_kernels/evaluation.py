@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
-
-from . import exponential, formula, gamma, hyperbolic, random_numbers, trigonometry, vmath
+from . import formula
 from .formula import Symbol, use_counts
+from .functions import exponential, gamma, hyperbolic, random_numbers, trigonometry, vmath
+from .lazy import T, tirx
 from .tir import Accumulator, let, vector_type, wide
 
 FUNCTIONS = {

@@ -2,99 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import importlib.metadata
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 import tvm_ffi
 
-from . import cache, records, sharing, tuning
-from .building import sites
-from .building.builders import Builder, BuildError, Builders
-from .kernels import Kernel, Kernels, registered_name, shard_name
-from .target import CpuTarget, host_cpu
+from . import cache, sharing
+from .building.builders import Builder, BuildError, Builders, LocalBuilder
+from .kernels import Kernels, registered_name, shard_name
+from .parts import Part, Planner, Shard, key_of, key_of_code
+from .parts import write_object as write_object
+from .sources import digest_of as digest_of
+from .target import host_cpu
 
 PHASES = ("forward", "backward", "gradient_norm", "update")  # each also as `plan_...`, which does not run
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 PLACES = 64  # shards for which a planner is compiled
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Kernels that are compiled together, by their opcodes, and the parameters with which they are emitted."""
-
-    number: int
-    kernels: dict[int, tuple[str, Kernel]]
-    parameters: tuning.Cpu = field(default_factory=records.for_host)
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        return ", ".join(name for name, _ in self.kernels.values())
-
-    @property
-    def key(self) -> str:
-        """Text that two shards share exactly if their machine code would be the same."""
-        kernels = [f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items()]
-        return "\n".join([self.parameters.key, *kernels])
-
-    def build(self, path: Path) -> None:
-        from . import machine
-
-        with tuning.using(self.parameters):
-            module = machine.shard_module(self.number, self.kernels, host_cpu().lanes)
-        write_object(module, path)
-
-
-@dataclass(frozen=True)
-class Planner:
-    """What plans graphs and calls shards."""
-
-    places: int
-    name = "the planner"
-
-    @property
-    def key(self) -> str:
-        return f"planner for {self.places} shards"
-
-    def build(self, path: Path) -> None:
-        from . import machine
-
-        write_object(machine.planner_module(self.places), path)
-
-
-class Part(Protocol):
-    """What is compiled by itself and kept in the cache."""
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Text that two parts share exactly if their machine code would be the same."""
-        ...
-
-    def build(self, path: Path) -> None:
-        """Write the object file. May import TVM."""
-        ...
-
-
-def write_object(module, path: Path) -> None:
-    """Compile a module for this CPU into an object file. Imports TVM."""
-    from . import machine
-
-    machine.compile_cpu(module, host_cpu().tvm_target()).write_to_file(str(path))
 
 
 class Library:
@@ -141,29 +70,6 @@ class Library:
                 self._places = part.places  # last: an interrupt before leaves the planner to be loaded again
 
 
-@functools.cache
-def _sources() -> str:
-    """A digest of all that emits kernels for CPUs; what is for GPUs or the recorder has a digest of its own."""
-    here = Path(__file__).parent
-    apart = {path for folder in ("building", "cuda", "recorder", "tune") for path in here.glob(f"{folder}/*")}
-    return digest_of(sorted({*here.rglob("*.py")} - apart))
-
-
-def digest_of(paths: Iterable[Path]) -> str:
-    """A digest of what files hold."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def key_of(part: Part, target: CpuTarget) -> str:
-    """What machine code depends on: sources, ops, tuned parameters, compiler and CPU."""
-    versions = [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
-    facts = "\n".join([_sources(), part.key, *versions, repr(target)])
-    return hashlib.sha256(facts.encode()).hexdigest()
-
-
 def modules(
     parts: Sequence[Part],
     load: Callable[[bytes], Any] = cache.load_object,
@@ -189,14 +95,20 @@ def modules(
 
     def made(place: int):
         part = parts[place]
-
-        def make(lock: Path) -> bytes:
-            content = build(part, builder, lock) if builder else build_here(part, builders.site)
-            return finish(part, content) if finish else content
-
         # The process comes first: one that is ended while it has the lock, but nobody to compile, leaves it behind.
-        with builders.one() if sys.executable else nullcontext() as builder:
-            return cache.load_or_make(keys[place], make, load=load, stopped=lambda: builders.stopped)
+        with builders.one() as builder:
+
+            def identify(lock: Path) -> str:
+                with failures_of(part):
+                    return key_of_code(target, builder.emit(part, lock))
+
+            def make(lock: Path) -> bytes:
+                content = build(part, builder, lock, is_emitted)
+                return finish(part, content) if finish else content
+
+            is_emitted = hasattr(part, "emit")
+            how = {"load": load, "stopped": lambda: builders.stopped, "identify": identify if is_emitted else None}
+            return cache.load_or_make(keys[place], make, **how)
 
     waiting, done = deque(missing), SimpleQueue()
 
@@ -229,19 +141,21 @@ def modules(
     return found
 
 
-def build(part: Part, builder: Builder, lock: Path | None = None) -> bytes:
-    """What a part's `build` writes, by another process."""
+def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None, is_emitted: bool = False) -> bytes:
+    """The file of a part; `is_emitted`: the builder has emitted its code."""
+    with failures_of(part):
+        if not is_emitted:
+            builder.emit(part, lock)
+        return builder.build(lock)
+
+
+@contextmanager
+def failures_of(part: Part) -> Iterator[None]:
+    """Have errors say what could not be compiled."""
     try:
-        return builder.build(part, lock)
+        yield
     except BuildError as problem:
         raise cache.CacheError(f"compiling {part.name} failed:\n{problem}") from None
-
-
-def build_here(part: Part, site: Path) -> bytes:
-    """The same by this process, where the path of Python is not known."""
-    with sites.folder(site) as folder:
-        part.build(folder / "part.o")
-        return (folder / "part.o").read_bytes()
 
 
 class Progress:

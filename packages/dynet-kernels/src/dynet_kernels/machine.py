@@ -15,7 +15,6 @@ from tvm.tirx.script import builder as T
 from . import layout as at
 from . import tir
 from .kernels import SHARD, Kernel, registered_name, shard_name
-from .plan import planners
 from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when
 from .plan.structs import Context, Instruction, Rows, Sharing, Words
 from .tir import function, int64, let
@@ -140,6 +139,7 @@ def planner_module(shards: int) -> ir.IRModule:
 
     `forward` and the others plan and, where there is room, run in one call.
     """
+    from .plan import planners  # not above: shards do not depend on it
 
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),

@@ -1,6 +1,6 @@
 """Records of tuning: JSON files that say which parameters are best on which kind of machine. Needs no TVM.
 
-The directory `records` holds those that come with the package, one file for a kind of machine. What
+The directory `shipped_records` holds those that come with the package, one file for a kind of machine. What
 `python -m dynet_kernels.tune` finds goes to this user's cache directory, and wins on the CPU that it was found on.
 On a machine without a record the nearest one is taken. A file that cannot be read is passed over with a warning: it
 can make kernels slow, not wrong. DYNET_RECORDS=off leaves all records aside; a directory's name stands for its files
@@ -24,7 +24,7 @@ from pathlib import Path
 from . import cache, tuning
 from .target import CpuTarget, host_cpu
 
-SHIPPED = Path(__file__).parent / "records"
+SHIPPED = Path(__file__).parent / "shipped_records"
 TUNED = "tuned.json"  # in the cache directory
 LARGEST = 1 << 20  # bytes of a file of records
 # Kinds of CPU: lanes of float32 in a register, and registers.

@@ -11,11 +11,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tvm import ir, tirx
-from tvm.script.ir_builder import IRBuilder
-from tvm.tirx.script import builder as T
-
 from .layout import CACHE_LINE, WHOLE
+from .lazy import T, ir, ir_builder, tirx
 
 UNBOUNDED = 1 << 40  # the declared extent of raw buffers: keeps their indices 64 bits wide
 ON_STACK = {"disable_lower_builtin": True}  # scratch in registers or on the stack instead of a workspace
@@ -32,7 +29,7 @@ def float32(value):
 def let(value, name="t"):
     """Name a value, so that it is computed once."""
     bound = T.bind(value)
-    IRBuilder.name(name, bound)
+    ir_builder.IRBuilder.name(name, bound)
     return bound
 
 
@@ -43,7 +40,7 @@ def pointer(address, dtype):
 
 def function(name, parameters, body, private=False):
     """A PrimFunc of int64 parameters, from an emitter of its body."""
-    with IRBuilder() as builder:
+    with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True, is_private=private):
             T.func_name(name)
             body(*[T.arg(parameter, T.int64()) for parameter in parameters])
@@ -251,7 +248,7 @@ def kernel(
     One that is `shared` by COLUMNS sees those of its thread as if there were no others; by ROWS, the body asks for the
     stretches of its thread. By EITHER, it does both.
     """
-    with IRBuilder() as builder:
+    with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("kernel")
             memory = T.arg("memory", T.handle("float32"))

@@ -22,9 +22,9 @@ from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Across, Rule
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Across, Rule
+from dynet_kernels.table import KERNELS
 
 from .copying import copies
 from .kinds import COLUMNWISE

@@ -11,9 +11,9 @@ from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from .layouts import of_rank, strides_of
 

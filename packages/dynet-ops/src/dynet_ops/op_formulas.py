@@ -12,9 +12,9 @@ from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients as derived
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Formula, is_number
-from dynet_kernels.kernels import KERNELS
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dynet_kernels.kernels import KERNELS
-from dynet_kernels.updates import GradientNorm, UpdateRule, update_rule
+from dynet_kernels.families.norm import GradientNorm
+from dynet_kernels.families.rules import UpdateRule, update_rule
+from dynet_kernels.table import KERNELS
 
 NORM = KERNELS.add("gradient_norm", GradientNorm())
 

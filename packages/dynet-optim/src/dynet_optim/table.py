@@ -18,8 +18,8 @@ from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.table import KERNELS
 
 from .rule import CLEAR, NORM, Rule
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import sites
-from .worker import receive, send
+from .worker import emit, receive, send
 
 PATIENCE = 0.5  # seconds in which a process should end that is told to
 CHILD = """
@@ -57,16 +57,27 @@ class Builder:
     def _stdin(self) -> Any:
         return self._process.stdin
 
-    def build(self, part: Any, lock: Path | None) -> bytes:
-        """What the part's `build` writes.
+    def emit(self, part: Any, lock: Path | None) -> str:
+        """Emit the code of a part; its key.
 
         Raises:
             BuildError: it fails, or the process ends.
         """
+        return self._ask(pickle.dumps(part), lock)
+
+    def build(self, lock: Path | None) -> bytes:
+        """Build the file of the code just emitted.
+
+        Raises:
+            BuildError: it fails, or the process ends.
+        """
+        return self._ask(b"", lock)
+
+    def _ask(self, asked: bytes, lock: Path | None) -> Any:
         answer = None
         try:
             send(self._stdin, b"" if lock is None else os.fsencode(lock))
-            send(self._stdin, pickle.dumps(part))
+            send(self._stdin, asked)
             answer = receive(self._process.stdout)  # type: ignore[arg-type]
         except BrokenPipeError:
             pass
@@ -76,10 +87,10 @@ class Builder:
             self._said.seek(0)
             said = self._said.read().decode(errors="replace")
             raise BuildError(f"{said}its process ended with status {self._process.returncode}")
-        content = pickle.loads(answer)
-        if isinstance(content, str):
-            raise BuildError(content)
-        return content
+        is_well, found = pickle.loads(answer)
+        if not is_well:
+            raise BuildError(found)
+        return found
 
     def tell_to_end(self) -> None:
         """Have the process end. A thread that waits for it is told so."""
@@ -104,6 +115,25 @@ class Builder:
                 pass
 
 
+class LocalBuilder:
+    """Does the same as a `Builder` in this process, where the path of Python is not known."""
+
+    def __init__(self, site: Path):
+        self._site = site
+        self._emitted: Any = None
+
+    def emit(self, part: Any, lock: Path | None) -> str:
+        """Emit the code of a part; its key."""
+        self._emitted = emit(part)
+        return self._emitted.key
+
+    def build(self, lock: Path | None) -> bytes:
+        """Build the file of the code just emitted."""
+        with sites.folder(self._site) as folder:
+            self._emitted.build(folder / "part.o")
+            return (folder / "part.o").read_bytes()
+
+
 class Builders:
     """As many of them as are needed at a time, until `stop` and `close`."""
 
@@ -115,8 +145,11 @@ class Builders:
         self._lock = threading.Lock()
 
     @contextmanager
-    def one(self) -> Iterator[Builder]:
+    def one(self) -> Iterator[Builder | LocalBuilder]:
         """One that has nothing to do, or another, for the length of a `with` block."""
+        if not sys.executable:
+            yield LocalBuilder(self.site)
+            return
         with self._lock:
             if self.stopped:
                 raise BuildError("it was stopped")

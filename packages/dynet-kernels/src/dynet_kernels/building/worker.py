@@ -1,8 +1,9 @@
 """A process that builds parts, one after the other, and ends when nobody waits for them any more.
 
-It is asked on stdin, by the name of a lock and a pickle, each with its length before it, and answers so on stdout. TVM
-is imported by the first part, and works without Python's lock: so threads can watch meanwhile, and end the process at
-any time.
+It is asked on stdin, by the name of a lock and a pickle, each with its length before it, and answers so on stdout. The
+pickle is a part: its code is emitted, and the answer is the code's key. No pickle means that the code just emitted is
+to be built. TVM is imported by the first part, and works without Python's lock: so threads can watch meanwhile, and end
+the process at any time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from .sites import Site
 
@@ -48,6 +49,7 @@ class Worker:
         self.site = site
         self.lock: Path | None = None  # the file that says that its parent has a part built
         self.work: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.emitted: Any = None
 
     def end(self) -> None:
         """End the process, and leave nothing behind."""
@@ -68,16 +70,24 @@ class Worker:
         signal.sigwait(signals)
         self.end()
 
-    def build(self, asked: bytes) -> bytes:
-        """What a part builds, as a pickle; or text that says why it failed."""
+    def answer(self, asked: bytes) -> bytes:
+        """The pickle of whether all went well, and of the key or the file; or of text that says why it failed."""
         try:
-            part = pickle.loads(asked)
-            path = self.site.folder() / "part.o"
-            part.build(path)
-            answer = path.read_bytes()
+            if asked:
+                self.emitted = emit(pickle.loads(asked))
+                found = self.emitted.key
+            else:
+                path = self.site.folder() / "part.o"
+                self.emitted.build(path)
+                found = path.read_bytes()
+            return pickle.dumps((True, found))
         except Exception:
-            answer = traceback.format_exc()
-        return pickle.dumps(answer)
+            return pickle.dumps((False, traceback.format_exc()))
+
+
+def emit(part: Any) -> Any:
+    """The code of a part, which has a `key` and can `build` a file. A part that has no `emit` is its own code."""
+    return part.emit() if hasattr(part, "emit") else part
 
 
 def main(site: str) -> None:
@@ -94,6 +104,6 @@ def main(site: str) -> None:
         watcher.start()
     try:
         while True:
-            send(answers, worker.build(worker.work.get()))
+            send(answers, worker.answer(worker.work.get()))
     finally:
         worker.end()

@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 
 from .. import layout as at
 from .. import machine, tir
-from ..families import tensor_cores
+from ..families.products import tensor_cores
 from ..kernels import SHARD
 from ..plan.flow import Variable, all_of, forever, stop_unless
 from ..plan.structs import Struct, Words

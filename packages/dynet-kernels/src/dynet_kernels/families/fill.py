@@ -2,53 +2,67 @@
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
 from .. import tir
+from ..kernels import Adds, Alone
+from ..lazy import T
 from ..tir import int64, let, store, vector_loop
 from .threads import share_of, thread_each
 
 
-def cpu(kernel, lanes):
-    def body(instruction):
-        start, size, number = instruction.parameters
-        value = let(tir.wide(T.Cast("float32", number), lanes))
-        vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, start + offset, value, mask))
+@dataclass(frozen=True)
+class Fill(Adds, Alone):
+    """Sets a stretch of memory to one number."""
 
-    return tir.kernel(body, kernel.parameters)
+    parameters = ("start", "size", "number")
+    key = "fill"
+
+    def cpu(self, lanes):
+        def body(instruction):
+            start, size, number = instruction.parameters
+            value = let(tir.wide(T.Cast("float32", number), lanes))
+            vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, start + offset, value, mask))
+
+        return tir.kernel(body, self.parameters)
+
+    def cuda(self):
+        def body(instruction):
+            start, size, number = instruction.parameters
+            with thread_each(instruction, size) as place:
+                store(instruction.memory, start + place, T.Cast("float32", number))
+
+        return tir.kernel(body, self.parameters)
 
 
-def cuda(kernel):
-    def body(instruction):
-        start, size, number = instruction.parameters
-        with thread_each(instruction, size) as place:
-            store(instruction.memory, start + place, T.Cast("float32", number))
+@dataclass(frozen=True)
+class Clear(Adds, Alone):
+    """Sets stretches of memory to 0: one column each, whose addresses are where it begins and how long it is."""
 
-    return tir.kernel(body, kernel.parameters)
+    parameters = ()
+    key = "clear"
 
+    def cpu(self, lanes):
+        def body(instruction):
+            zero = tir.wide(tir.float32(0.0), lanes)
+            with T.serial(int64(0), instruction.count) as number:
+                start, size = (instruction.address(int64(role), number) for role in range(2))
+                first, end = instruction.stretch(size, lanes)
+                at = let(start + first)
+                vector_loop(
+                    let(end - first), lanes, lambda offset, mask: store(instruction.memory, at + offset, zero, mask)
+                )  # noqa: B023
 
-def clear_cpu(kernel, lanes):
-    def body(instruction):
-        zero = tir.wide(tir.float32(0.0), lanes)
-        with T.serial(int64(0), instruction.count) as number:
+        return tir.kernel(body, self.parameters, shared=tir.ROWS)
+
+    def cuda(self):
+        """A block a stretch."""
+
+        def body(instruction):
+            number = instruction.thread("blockIdx.x", instruction.count)
+            lane = instruction.thread("threadIdx.x", 256)
             start, size = (instruction.address(int64(role), number) for role in range(2))
-            first, end = instruction.stretch(size, lanes)
-            at = let(start + first)
-            vector_loop(
-                let(end - first), lanes, lambda offset, mask: store(instruction.memory, at + offset, zero, mask)
-            )  # noqa: B023
+            with share_of(lane, int64(256), size) as place:
+                store(instruction.memory, let(start + place), tir.float32(0.0))
 
-    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
-
-
-def clear_cuda(kernel):
-    """A block a stretch."""
-
-    def body(instruction):
-        number = instruction.thread("blockIdx.x", instruction.count)
-        lane = instruction.thread("threadIdx.x", 256)
-        start, size = (instruction.address(int64(role), number) for role in range(2))
-        with share_of(lane, int64(256), size) as place:
-            store(instruction.memory, let(start + place), tir.float32(0.0))
-
-    return tir.kernel(body, kernel.parameters)
+        return tir.kernel(body, self.parameters)

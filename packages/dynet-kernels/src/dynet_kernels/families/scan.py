@@ -5,11 +5,56 @@ Parameters: the roles of target and source, the size of a column, how many colum
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
 from .. import tir
+from ..kernels import Adds, ByColumns
+from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
+
+
+@dataclass(frozen=True)
+class Scan(Adds, ByColumns):
+    """Running sums of a column; `backward` adds those from the end, their gradient. See families.scan."""
+
+    backward: bool
+    parameters = ("target", "source", "size", "width")
+
+    def targets(self, parameters):
+        target, _, size, width = parameters
+        return ((target, size * width),)
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        def body(instruction):
+            width = instruction.parameters[3]
+
+            def one_by_one(number):
+                with T.serial(int64(0), width) as offset:
+                    _run(self, instruction, number, offset, 1)
+
+            def in_vectors(number):
+                vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, number, offset, lanes, mask))
+
+            with T.serial(int64(0), instruction.count) as number:
+                tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
+
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
+
+    def cuda(self):
+        """A thread a column."""
+
+        def body(instruction):
+            width = instruction.parameters[3]
+            with thread_each(instruction, instruction.count * width) as number:
+                column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
+                _run(self, instruction, column, offset, 1, add=add_atomically)
+
+        return tir.kernel(body, self.parameters)
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
@@ -30,32 +75,3 @@ def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
             add(memory, at, value)
         else:
             store(memory, at, load(memory, at, lanes, mask) + value, mask)
-
-
-def cpu(kernel, lanes):
-    def body(instruction):
-        width = instruction.parameters[3]
-
-        def one_by_one(number):
-            with T.serial(int64(0), width) as offset:
-                _run(kernel, instruction, number, offset, 1)
-
-        def in_vectors(number):
-            vector_loop(width, lanes, lambda offset, mask: _run(kernel, instruction, number, offset, lanes, mask))
-
-        with T.serial(int64(0), instruction.count) as number:
-            tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
-
-    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
-
-
-def cuda(kernel):
-    """A thread a column."""
-
-    def body(instruction):
-        width = instruction.parameters[3]
-        with thread_each(instruction, instruction.count * width) as number:
-            column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
-            _run(kernel, instruction, column, offset, 1, add=add_atomically)
-
-    return tir.kernel(body, kernel.parameters)

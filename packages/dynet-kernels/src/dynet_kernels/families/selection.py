@@ -5,15 +5,173 @@ Places are int32 bits that stand among the float32 values.
 
 from __future__ import annotations
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
-from .. import tir, vmath
+from .. import tir
+from ..functions import vmath
+from ..kernels import NUMBER, Adds, Alone, ByColumns
+from ..lazy import T, tirx
 from ..tir import int64, let, load, store, vector_loop
 from .threads import Sums, add_atomically, share_of, thread_each
 
 THREADS = 128
 LOWEST = -(1 << 31)
+
+
+@dataclass(frozen=True)
+class LargestInOrder(Adds, ByColumns):
+    """The `number` largest numbers of each column in their order, and where they stand; see families.selection."""
+
+    parameters = ("size", "number", "y", "x", "places")
+    key = "largest_in_order"
+
+    def targets(self, parameters):
+        _, number, y, _, places = parameters
+        return (y, number), (places, number)
+
+    def work(self, parameters):
+        size, *_ = parameters
+        return 4 * NUMBER * size
+
+    def cpu(self, lanes):
+        def body(instruction):
+            size, number, y_role, x_role, places_role = instruction.parameters
+            memory = instruction.memory
+            one, none = tir.wide(tir.float32(1.0), lanes), tir.wide(tir.float32(0.0), lanes)
+
+            with T.serial(int64(0), instruction.count) as column:
+                x = instruction.address(x_role, column)
+
+                def count_from(limit, start=x):
+                    total = tir.Accumulator(lanes, none)
+
+                    def step(offset, mask):
+                        key = _key(load(memory, let(start + offset), lanes, mask))
+                        if mask is not None:
+                            key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
+                        reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
+                        total.set(total.get() + reached)
+
+                    vector_loop(size, lanes, step)
+                    return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
+
+                found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+                with T.While(step.get() > int64(0)):
+                    reached = _halve(found, step, count_from, number)
+                    with tir.when(reached == number):
+                        step.set(int64(0))  # found early: no bit can change what is taken
+                threshold = let(T.Cast("int32", found.get()))
+                above = tir.Counter(int64(0))
+                with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
+                    above.set(count_from(let(threshold + tirx.const(1, "int32"))))
+                y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+                _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
+
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
+
+    def cuda(self):
+        """A block a column: its threads count together, and one of them writes."""
+
+        def body(instruction):
+            size, number, y_role, x_role, places_role = instruction.parameters
+            memory = instruction.memory
+            column = instruction.thread("blockIdx.x", instruction.count)
+            lane = instruction.thread("threadIdx.x", THREADS)
+            sums = Sums(lane, THREADS, "int64")
+            x = instruction.address(x_role, column)
+
+            def count_from(limit):
+                total = tir.Counter(int64(0))
+                with share_of(lane, int64(THREADS), size) as place:
+                    key = _key(load(memory, let(x + place), 1))
+                    total.set(total.get() + T.Cast("int64", key >= limit))
+                return sums.of_block(let(total.get()), lambda a, b: a + b)
+
+            found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+            with T.serial(int64(0), int64(32)):
+                _halve(found, step, count_from, number)
+            threshold = let(T.Cast("int32", found.get()))
+            last = tirx.const((1 << 31) - 1, "int32")
+            following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
+            counted = count_from(following)
+            above = let(T.Select(threshold < last, counted, int64(0)))
+            y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+            with tir.when(lane == int64(0)):
+                _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
+
+        return tir.kernel(body, self.parameters)
+
+
+@dataclass(frozen=True)
+class FallingOrder(Adds, ByColumns):
+    """The numbers of each column in falling order, and what is found beside them in the same order."""
+
+    parameters = ("size", "y", "places", "x", "found")
+    key = "falling_order"
+
+    def targets(self, parameters):
+        size, y, places, *_ = parameters
+        return (y, size), (places, size)
+
+    def work(self, parameters):
+        size, *_ = parameters
+        return 4 * NUMBER * size * size
+
+    def cpu(self, lanes):
+        def body(instruction):
+            with T.serial(int64(0), instruction.count) as column:
+                with T.serial(int64(0), instruction.parameters[0]) as number:
+                    _put_by_rank(instruction, column, number)
+
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
+
+    def cuda(self):
+        """A thread a number."""
+
+        def body(instruction):
+            size = instruction.parameters[0]
+            with thread_each(instruction, instruction.count * size) as thread:
+                _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
+
+        return tir.kernel(body, self.parameters)
+
+
+@dataclass(frozen=True)
+class Scatter(Adds, Alone):
+    """target[places[i]] += source[i] for each i < size; the places are integers."""
+
+    parameters = ("size", "target", "source", "places")
+    written = ("target",)
+    key = "scatter"
+
+    def cpu(self, lanes):
+        def body(instruction):
+            size, target_role, source_role, places_role = instruction.parameters
+            memory = instruction.memory
+            with T.serial(int64(0), instruction.count) as column:
+                target, source = instruction.address(target_role, column), instruction.address(source_role, column)
+                places = instruction.address(places_role, column)
+                with T.serial(int64(0), size) as number:
+                    at = let(target + _place(memory, let(places + number)))
+                    store(memory, at, load(memory, at, 1) + load(memory, let(source + number), 1))
+
+        return tir.kernel(body, self.parameters)
+
+    def cuda(self):
+        """A thread a number."""
+
+        def body(instruction):
+            size, target_role, source_role, places_role = instruction.parameters
+            memory = instruction.memory
+            with thread_each(instruction, instruction.count * size) as thread:
+                column, number = let(T.floordiv(thread, size)), let(T.floormod(thread, size))
+                at = let(
+                    instruction.address(target_role, column)
+                    + _place(memory, let(instruction.address(places_role, column) + number))
+                )
+                add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number), 1))
+
+        return tir.kernel(body, self.parameters)
 
 
 def _key(x):
@@ -53,76 +211,6 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
             equals.set(equals.get() - equal)
 
 
-def largest_cpu(kernel, lanes):
-    def body(instruction):
-        size, number, y_role, x_role, places_role = instruction.parameters
-        memory = instruction.memory
-        one, none = tir.wide(tir.float32(1.0), lanes), tir.wide(tir.float32(0.0), lanes)
-
-        with T.serial(int64(0), instruction.count) as column:
-            x = instruction.address(x_role, column)
-
-            def count_from(limit, start=x):
-                total = tir.Accumulator(lanes, none)
-
-                def step(offset, mask):
-                    key = _key(load(memory, let(start + offset), lanes, mask))
-                    if mask is not None:
-                        key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
-                    reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
-                    total.set(total.get() + reached)
-
-                vector_loop(size, lanes, step)
-                return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
-
-            found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
-            with T.While(step.get() > int64(0)):
-                reached = _halve(found, step, count_from, number)
-                with tir.when(reached == number):
-                    step.set(int64(0))  # found early: no bit can change what is taken
-            threshold = let(T.Cast("int32", found.get()))
-            above = tir.Counter(int64(0))
-            with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
-                above.set(count_from(let(threshold + tirx.const(1, "int32"))))
-            y, places = instruction.address(y_role, column), instruction.address(places_role, column)
-            _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
-
-    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
-
-
-def largest_cuda(kernel):
-    """A block a column: its threads count together, and one of them writes."""
-
-    def body(instruction):
-        size, number, y_role, x_role, places_role = instruction.parameters
-        memory = instruction.memory
-        column = instruction.thread("blockIdx.x", instruction.count)
-        lane = instruction.thread("threadIdx.x", THREADS)
-        sums = Sums(lane, THREADS, "int64")
-        x = instruction.address(x_role, column)
-
-        def count_from(limit):
-            total = tir.Counter(int64(0))
-            with share_of(lane, int64(THREADS), size) as place:
-                key = _key(load(memory, let(x + place), 1))
-                total.set(total.get() + T.Cast("int64", key >= limit))
-            return sums.of_block(let(total.get()), lambda a, b: a + b)
-
-        found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
-        with T.serial(int64(0), int64(32)):
-            _halve(found, step, count_from, number)
-        threshold = let(T.Cast("int32", found.get()))
-        last = tirx.const((1 << 31) - 1, "int32")
-        following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
-        counted = count_from(following)
-        above = let(T.Select(threshold < last, counted, int64(0)))
-        y, places = instruction.address(y_role, column), instruction.address(places_role, column)
-        with tir.when(lane == int64(0)):
-            _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
-
-    return tir.kernel(body, kernel.parameters)
-
-
 def _put_by_rank(instruction, column, number):
     """Write one number of a column, and what is found beside it, to the place that it has in falling order."""
     size, *roles = instruction.parameters
@@ -139,56 +227,5 @@ def _put_by_rank(instruction, column, number):
     store(memory, let(places + rank.get()), load(memory, let(found + number), 1))
 
 
-def falling_cpu(kernel):
-    def body(instruction):
-        with T.serial(int64(0), instruction.count) as column:
-            with T.serial(int64(0), instruction.parameters[0]) as number:
-                _put_by_rank(instruction, column, number)
-
-    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
-
-
-def falling_cuda(kernel):
-    """A thread a number."""
-
-    def body(instruction):
-        size = instruction.parameters[0]
-        with thread_each(instruction, instruction.count * size) as thread:
-            _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
-
-    return tir.kernel(body, kernel.parameters)
-
-
 def _place(memory, at):
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, at, 1))))
-
-
-def scatter_cpu(kernel):
-    def body(instruction):
-        size, target_role, source_role, places_role = instruction.parameters
-        memory = instruction.memory
-        with T.serial(int64(0), instruction.count) as column:
-            target, source = instruction.address(target_role, column), instruction.address(source_role, column)
-            places = instruction.address(places_role, column)
-            with T.serial(int64(0), size) as number:
-                at = let(target + _place(memory, let(places + number)))
-                store(memory, at, load(memory, at, 1) + load(memory, let(source + number), 1))
-
-    return tir.kernel(body, kernel.parameters)
-
-
-def scatter_cuda(kernel):
-    """A thread a number."""
-
-    def body(instruction):
-        size, target_role, source_role, places_role = instruction.parameters
-        memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as thread:
-            column, number = let(T.floordiv(thread, size)), let(T.floormod(thread, size))
-            at = let(
-                instruction.address(target_role, column)
-                + _place(memory, let(instruction.address(places_role, column) + number))
-            )
-            add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number), 1))
-
-    return tir.kernel(body, kernel.parameters)

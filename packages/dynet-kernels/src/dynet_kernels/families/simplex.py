@@ -8,14 +8,54 @@ Parameters: (size of a column). Lists: the result, the scores, and for constrain
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
-from .. import tir, vmath
+from .. import tir
+from ..functions import vmath
+from ..kernels import NUMBER, Adds, ByColumns
+from ..lazy import T
 from ..tir import float32, int64, let, load, store, vector_loop
 from .threads import thread_each
 
 THREADS = 64  # of a block on a GPU: few, since each has a whole column to do
 LARGEST = 3.4e38  # above every x - log(u) but those of bounds of 0
+
+
+@dataclass(frozen=True)
+class Simplex(Adds, ByColumns):
+    """Projections onto probabilities: "sparsemax" or "constrained_softmax". See families.simplex."""
+
+    function: str
+    parameters = ("size",)
+
+    def targets(self, parameters):
+        return ((0, parameters[0]),)
+
+    def work(self, parameters):
+        return 10 * NUMBER * parameters[0]
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        views, emit = EMITTERS[self.function]
+
+        def body(instruction):
+            with T.serial(int64(0), instruction.count) as number:
+                emit(_Column(instruction, number, views, lanes))
+
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
+
+    def cuda(self):
+        """A thread a column."""
+        views, emit = EMITTERS[self.function]
+
+        def body(instruction):
+            with thread_each(instruction, instruction.count, THREADS) as number:
+                emit(_Column(instruction, number, views, 1))
+
+        return tir.kernel(body, self.parameters)
 
 
 class _Column:
@@ -155,24 +195,3 @@ def _constrained_softmax(column):
 
 
 EMITTERS = {"sparsemax": (2, _sparsemax), "constrained_softmax": (3, _constrained_softmax)}
-
-
-def cpu(kernel, lanes):
-    views, emit = EMITTERS[kernel.function]
-
-    def body(instruction):
-        with T.serial(int64(0), instruction.count) as number:
-            emit(_Column(instruction, number, views, lanes))
-
-    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
-
-
-def cuda(kernel):
-    """A thread a column."""
-    views, emit = EMITTERS[kernel.function]
-
-    def body(instruction):
-        with thread_each(instruction, instruction.count, THREADS) as number:
-            emit(_Column(instruction, number, views, 1))
-
-    return tir.kernel(body, kernel.parameters)

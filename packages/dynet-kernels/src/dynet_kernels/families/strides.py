@@ -6,9 +6,11 @@ source strides. Each column is one such copy from the column's source to its tar
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
 from .. import tir
+from ..kernels import ByColumns
+from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
@@ -16,102 +18,138 @@ LOOPS = 4
 SHORT = 1024  # floats of a copy while which the lines of the next are asked for
 
 
-def cpu(kernel, lanes):
-    def body(instruction):
-        memory = instruction.memory
-        target_role, source_role, *p = instruction.parameters
-        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+@dataclass(frozen=True)
+class Strides(ByColumns):
+    """Copies (or adds) one layout to another; see families.strides."""
 
-        def put(at, value, mask=None):
-            if kernel.accumulate:
-                tir.add_or_set(instruction, memory, at, value, mask)
-            else:
-                store(memory, at, value, mask)
+    accumulate: bool
+    parameters = (
+        "target",
+        "source",
+        *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(4)),
+    )
 
-        def inner(target, source):
-            def vectors():
-                vector_loop(
-                    extents[0],
-                    lanes,
-                    lambda offset, mask: put(let(target + offset), load(memory, source + offset, lanes, mask), mask),
-                )
+    @property
+    def key(self):
+        return repr(self)
 
-            def scalars():
-                with T.serial(int64(0), extents[0]) as i:
-                    put(let(target + i * targets[0]), load(memory, let(source + i * sources[0]), 1))
+    def covers(self, parameters):
+        """All of a column's target, if the loops go over it without a gap."""
+        target, source, *numbers = parameters
+        size, same = 1, True
+        for extent, stride, other in zip(numbers[:4], numbers[4:8], numbers[8:], strict=True):
+            if extent > 1 and stride != size:
+                return None
+            same = same and (extent == 1 or other == stride)
+            size *= extent
+        return (target, size, source if same else None) if self.accumulate else None
 
-            tir.choose(T.And(targets[0] == int64(1), sources[0] == int64(1)), vectors, scalars)
+    def targets(self, parameters):
+        target, _, *numbers = parameters
+        loops = zip(numbers[:4], numbers[4:8], strict=True)
+        return ((target, 1 + sum((extent - 1) * stride for extent, stride in loops)),)
 
-        def outer(target, source):
-            with T.serial(int64(0), extents[3]) as l:  # noqa: E741
-                with T.serial(int64(0), extents[2]) as k:
-                    with T.serial(int64(0), extents[1]) as j:
-                        inner(
-                            let(target + l * targets[3] + k * targets[2] + j * targets[1]),
-                            let(source + l * sources[3] + k * sources[2] + j * sources[1]),
-                        )
+    def lists(self, parameters):
+        target, source, *_ = parameters
+        return (target, source), ()
 
-        def each(copy):
-            last = instruction.count - int64(1)
-            short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
-            ahead = let(T.Select(short, extents[0], int64(0)))
-            with T.serial(int64(0), instruction.count) as column:
-                if not kernel.accumulate:  # lines come in before they are written, too
-                    later = instruction.address(target_role, let(T.min(column + int64(1), last)))
-                    tir.prefetch(memory, later, ahead)
-                copy(instruction.address(target_role, column), instruction.address(source_role, column))
+    def cpu(self, lanes):
+        def body(instruction):
+            memory = instruction.memory
+            target_role, source_role, *p = instruction.parameters
+            extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
 
-        def into_one():
-            """Add columns of one vector, of which neighbours mostly have the same target: it stays in a register."""
-            size = extents[0]
-            mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-            held = tir.Counter(instruction.address(target_role, int64(0)))
-            total = tir.Accumulator(lanes, load(memory, let(held.get()), lanes, mask))
-            with T.serial(int64(0), instruction.count) as column:
+            def put(at, value, mask=None):
+                if self.accumulate:
+                    tir.add_or_set(instruction, memory, at, value, mask)
+                else:
+                    store(memory, at, value, mask)
+
+            def inner(target, source):
+                def vectors():
+                    vector_loop(
+                        extents[0],
+                        lanes,
+                        lambda offset, mask: put(
+                            let(target + offset), load(memory, source + offset, lanes, mask), mask
+                        ),
+                    )
+
+                def scalars():
+                    with T.serial(int64(0), extents[0]) as i:
+                        put(let(target + i * targets[0]), load(memory, let(source + i * sources[0]), 1))
+
+                tir.choose(T.And(targets[0] == int64(1), sources[0] == int64(1)), vectors, scalars)
+
+            def outer(target, source):
+                with T.serial(int64(0), extents[3]) as l:  # noqa: E741
+                    with T.serial(int64(0), extents[2]) as k:
+                        with T.serial(int64(0), extents[1]) as j:
+                            inner(
+                                let(target + l * targets[3] + k * targets[2] + j * targets[1]),
+                                let(source + l * sources[3] + k * sources[2] + j * sources[1]),
+                            )
+
+            def each(copy):
+                last = instruction.count - int64(1)
+                short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
+                ahead = let(T.Select(short, extents[0], int64(0)))
+                with T.serial(int64(0), instruction.count) as column:
+                    if not self.accumulate:  # lines come in before they are written, too
+                        later = instruction.address(target_role, let(T.min(column + int64(1), last)))
+                        tir.prefetch(memory, later, ahead)
+                    copy(instruction.address(target_role, column), instruction.address(source_role, column))
+
+            def into_one():
+                """Add columns of one vector. Neighbours mostly share their target, which stays in a register."""
+                size = extents[0]
+                mask = tir.first_lanes(size, lanes) if lanes > 1 else None
+                held = tir.Counter(instruction.address(target_role, int64(0)))
+                total = tir.Accumulator(lanes, load(memory, let(held.get()), lanes, mask))
+                with T.serial(int64(0), instruction.count) as column:
+                    target = instruction.address(target_role, column)
+                    with tir.when(target != held.get()):
+                        store(memory, let(held.get()), total.get(), mask)
+                        held.set(target)
+                        total.set(load(memory, target, lanes, mask))
+                    value = load(memory, instruction.address(source_role, column), lanes, mask)
+                    total.set(total.get() + value)
+                store(memory, let(held.get()), total.get(), mask)
+
+            def stretches():
+                if not self.accumulate:
+                    each(inner)
+                    return
+                last = instruction.count - int64(1)
+                same = instruction.address(target_role, int64(0)) == instruction.address(target_role, last)
+                short = T.And(T.And(targets[0] == int64(1), sources[0] == int64(1)), extents[0] <= int64(lanes))
+                adds = T.And(instruction.fresh == int64(0), last > int64(0))
+                tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
+
+            # Most copies are of a stretch; of a short one, three loops of one turn take longer than the copying.
+            tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
+
+        return tir.kernel(body, self.parameters, may_set=True, shared=tir.COLUMNS)
+
+    def cuda(self):
+        def body(instruction):
+            memory = instruction.memory
+            target_role, source_role, *p = instruction.parameters
+            extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+            size = extents[0] * extents[1] * extents[2] * extents[3]
+            with thread_each(instruction, instruction.count * size) as number:
+                column = let(T.floordiv(number, size))
+                rest = let(T.floormod(number, size))
                 target = instruction.address(target_role, column)
-                with tir.when(target != held.get()):
-                    store(memory, let(held.get()), total.get(), mask)
-                    held.set(target)
-                    total.set(load(memory, target, lanes, mask))
-                value = load(memory, instruction.address(source_role, column), lanes, mask)
-                total.set(total.get() + value)
-            store(memory, let(held.get()), total.get(), mask)
+                source = instruction.address(source_role, column)
+                for extent, target_stride, source_stride in zip(extents, targets, sources, strict=True):
+                    step = let(T.floormod(rest, extent))
+                    rest = let(T.floordiv(rest, extent))
+                    target = let(target + step * target_stride)
+                    source = let(source + step * source_stride)
+                if self.accumulate:
+                    add_atomically(memory, target, memory[source])
+                else:
+                    store(memory, target, memory[source])
 
-        def stretches():
-            if not kernel.accumulate:
-                each(inner)
-                return
-            last = instruction.count - int64(1)
-            same = instruction.address(target_role, int64(0)) == instruction.address(target_role, last)
-            short = T.And(T.And(targets[0] == int64(1), sources[0] == int64(1)), extents[0] <= int64(lanes))
-            adds = T.And(instruction.fresh == int64(0), last > int64(0))
-            tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
-
-        # Most copies are of a stretch; of a short one, three loops of one turn take longer than the copying.
-        tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
-
-    return tir.kernel(body, kernel.parameters, may_set=True, shared=tir.COLUMNS)
-
-
-def cuda(kernel):
-    def body(instruction):
-        memory = instruction.memory
-        target_role, source_role, *p = instruction.parameters
-        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
-        size = extents[0] * extents[1] * extents[2] * extents[3]
-        with thread_each(instruction, instruction.count * size) as number:
-            column = let(T.floordiv(number, size))
-            rest = let(T.floormod(number, size))
-            target = instruction.address(target_role, column)
-            source = instruction.address(source_role, column)
-            for extent, target_stride, source_stride in zip(extents, targets, sources, strict=True):
-                step = let(T.floormod(rest, extent))
-                rest = let(T.floordiv(rest, extent))
-                target = let(target + step * target_stride)
-                source = let(source + step * source_stride)
-            if kernel.accumulate:
-                add_atomically(memory, target, memory[source])
-            else:
-                store(memory, target, memory[source])
-
-    return tir.kernel(body, kernel.parameters)
+        return tir.kernel(body, self.parameters)

@@ -5,22 +5,99 @@ Parameters: (size of a column). Lists: y, x and the number.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
 from .. import tir
+from ..kernels import NUMBER, Adds, ByRows
+from ..lazy import T
 from ..tir import int64, let, load, store
-from .panels import row_tiles
+from .products.panels import row_tiles
 from .threads import thread_each
 
-Y, X, NUMBER = 0, 2, 4
+Y, X, FACTOR = 0, 2, 4
 VECTORS = 4  # of a column that are added up at once
 MANY = 16  # columns with one y: more than the CPU sees to by itself
+
+
+@dataclass(frozen=True)
+class Sum(Adds, ByRows):
+    """y = the sum of the x of all neighbouring columns that share y, times a number if `scaled`; see families.sums."""
+
+    scaled: bool
+    parameters = ("size",)
+
+    def work(self, parameters):
+        (size,) = parameters
+        return NUMBER * size
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        def body(instruction):
+            (size,) = instruction.parameters
+            memory = instruction.memory
+            begin, stop = instruction.stretch(size, lanes)
+            column = tir.Counter(int64(0))
+            with T.While(column.get() < instruction.count):
+                first = let(column.get())
+                y = instruction.address(int64(Y), first)
+                end = _end_of_run(instruction, first)
+
+                def some(place, vectors, mask):
+                    zero = tir.wide(tir.float32(0.0), lanes)
+                    totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
+
+                    def add(number, ahead=0):
+                        x = let(instruction.address(int64(X), let(first + number)) + place)
+                        if ahead:
+                            tir.prefetch(memory, x + int64(ahead), int64(ahead))
+                        for v, total in enumerate(totals):
+                            total.set(total.get() + load(memory, x + int64(v * lanes), lanes, mask))
+
+                    def all_columns(ahead=0):
+                        with T.serial(int64(0), let(end - first)) as number:
+                            add(number, ahead)
+
+                    # Of many columns, which lie far apart, what comes next is asked for before the turn of the others.
+                    width = vectors * lanes
+                    far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
+                    tir.choose(far, lambda: all_columns(width), all_columns)
+                    for v, total in enumerate(totals):
+                        value = _scaled(self, instruction, first, total.get(), lanes)
+                        store(memory, y + place + int64(v * lanes), value, mask)
+
+                row_tiles(begin, stop, lanes, VECTORS, some)
+                column.set(end)
+
+        return tir.kernel(body, self.parameters, shared=tir.ROWS)
+
+    def cuda(self):
+        """A thread for each number of y, by the first of the columns that share it."""
+
+        def body(instruction):
+            (size,) = instruction.parameters
+            memory = instruction.memory
+            with thread_each(instruction, instruction.count * size) as number:
+                column = let(T.floordiv(number, size))
+                place = let(T.floormod(number, size))
+                y = instruction.address(int64(Y), column)
+                before = instruction.address(int64(Y), let(T.max(column - int64(1), int64(0))))
+                with tir.when(T.Or(column == int64(0), before != y)):
+                    total = tir.Accumulator(1, tir.float32(0.0))
+                    with T.serial(int64(0), let(_end_of_run(instruction, column) - column)) as step:
+                        x = instruction.address(int64(X), let(column + step))
+                        total.set(total.get() + load(memory, let(x + place), 1))
+                    store(memory, let(y + place), _scaled(self, instruction, column, total.get(), 1))
+
+        return tir.kernel(body, self.parameters)
 
 
 def _scaled(kernel, instruction, first, total, lanes):
     if not kernel.scaled:
         return total
-    return total * tir.wide(load(instruction.memory, instruction.address(int64(NUMBER), first), 1), lanes)
+    return total * tir.wide(load(instruction.memory, instruction.address(int64(FACTOR), first), 1), lanes)
 
 
 def _end_of_run(instruction, first):
@@ -36,64 +113,3 @@ def _end_of_run(instruction, first):
     with T.While(same()):
         end.set(end.get() + int64(1))
     return let(end.get())
-
-
-def cpu(kernel, lanes):
-    def body(instruction):
-        (size,) = instruction.parameters
-        memory = instruction.memory
-        begin, stop = instruction.stretch(size, lanes)
-        column = tir.Counter(int64(0))
-        with T.While(column.get() < instruction.count):
-            first = let(column.get())
-            y = instruction.address(int64(Y), first)
-            end = _end_of_run(instruction, first)
-
-            def some(place, vectors, mask):
-                zero = tir.wide(tir.float32(0.0), lanes)
-                totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
-
-                def add(number, ahead=0):
-                    x = let(instruction.address(int64(X), let(first + number)) + place)
-                    if ahead:
-                        tir.prefetch(memory, x + int64(ahead), int64(ahead))
-                    for v, total in enumerate(totals):
-                        total.set(total.get() + load(memory, x + int64(v * lanes), lanes, mask))
-
-                def all_columns(ahead=0):
-                    with T.serial(int64(0), let(end - first)) as number:
-                        add(number, ahead)
-
-                # Of many columns, which lie far apart, what comes next is asked for before the turn of the others.
-                width = vectors * lanes
-                far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
-                tir.choose(far, lambda: all_columns(width), all_columns)
-                for v, total in enumerate(totals):
-                    value = _scaled(kernel, instruction, first, total.get(), lanes)
-                    store(memory, y + place + int64(v * lanes), value, mask)
-
-            row_tiles(begin, stop, lanes, VECTORS, some)
-            column.set(end)
-
-    return tir.kernel(body, kernel.parameters, shared=tir.ROWS)
-
-
-def cuda(kernel):
-    """A thread for each number of y, by the first of the columns that share it."""
-
-    def body(instruction):
-        (size,) = instruction.parameters
-        memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as number:
-            column = let(T.floordiv(number, size))
-            place = let(T.floormod(number, size))
-            y = instruction.address(int64(Y), column)
-            before = instruction.address(int64(Y), let(T.max(column - int64(1), int64(0))))
-            with tir.when(T.Or(column == int64(0), before != y)):
-                total = tir.Accumulator(1, tir.float32(0.0))
-                with T.serial(int64(0), let(_end_of_run(instruction, column) - column)) as step:
-                    x = instruction.address(int64(X), let(column + step))
-                    total.set(total.get() + load(memory, let(x + place), 1))
-                store(memory, let(y + place), _scaled(kernel, instruction, column, total.get(), 1))
-
-    return tir.kernel(body, kernel.parameters)

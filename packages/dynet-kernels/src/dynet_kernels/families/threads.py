@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
-
 from .. import tir, tuning
+from ..lazy import T, tirx
 from ..tir import int64, let
 
 WARP = 32  # threads that run together and can read each other's registers

@@ -7,9 +7,12 @@ Parameters: the roles of y, a and b, the size of y and a, offset, and step, whic
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
-from .. import tir, vmath
+from .. import tir
+from ..functions import vmath
+from ..kernels import FLOP, Adds, ByColumns
+from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
@@ -17,85 +20,102 @@ OUTPUTS = 8  # vectors of y that are made together
 INPUTS = 4  # elements of a, a vector's length apart, that are read together: they share all vectors of b but three
 
 
-def cpu(kernel, lanes):
-    """Elements of a that are a multiple of the lanes apart meet the same vectors of b, which are loaded once."""
+@dataclass(frozen=True)
+class Toeplitz(Adds, ByColumns):
+    """y[k] += sum over i of a[i] b[offset + k + step i]. See families.toeplitz."""
 
-    def body(instruction):
-        y_role, a_role, b_role, size, offset, step = instruction.parameters
-        memory = instruction.memory
+    parameters = ("y", "a", "b", "size", "offset", "step")
+    key = "toeplitz"
 
-        def tile(y, a, b, block):
-            """OUTPUTS whole vectors of y."""
-            first = let(block * int64(OUTPUTS * lanes))
-            sums = [
-                tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes)) for k in range(OUTPUTS)
-            ]
-            stretch = INPUTS * lanes
-            whole = let(T.floordiv(size, int64(stretch)))
+    def targets(self, parameters):
+        y, _, _, size, *_ = parameters
+        return ((y, size),)
 
-            def together(start, forwards):
-                """a[start], a[start + lanes], ...: one step along b is one vector further or back."""
-                factors = [tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)]
-                low = let(b + first + (start if forwards else int64(0) - start))
-                shift = 0 if forwards else -(INPUTS - 1)
-                vectors = [
-                    load(memory, let(low + int64((shift + m) * lanes)), lanes) for m in range(OUTPUTS + INPUTS - 1)
+    def work(self, parameters):
+        _, _, _, size, *_ = parameters
+        return 2 * FLOP * size * size
+
+    def cpu(self, lanes):
+        """Elements of a that are a multiple of the lanes apart meet the same vectors of b, which are loaded once."""
+
+        def body(instruction):
+            y_role, a_role, b_role, size, offset, step = instruction.parameters
+            memory = instruction.memory
+
+            def tile(y, a, b, block):
+                """OUTPUTS whole vectors of y."""
+                first = let(block * int64(OUTPUTS * lanes))
+                sums = [
+                    tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes))
+                    for k in range(OUTPUTS)
                 ]
-                for q, factor in enumerate(factors):
+                stretch = INPUTS * lanes
+                whole = let(T.floordiv(size, int64(stretch)))
+
+                def together(start, forwards):
+                    """a[start], a[start + lanes], ...: one step along b is one vector further or back."""
+                    factors = [
+                        tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)
+                    ]
+                    low = let(b + first + (start if forwards else int64(0) - start))
+                    shift = 0 if forwards else -(INPUTS - 1)
+                    vectors = [
+                        load(memory, let(low + int64((shift + m) * lanes)), lanes) for m in range(OUTPUTS + INPUTS - 1)
+                    ]
+                    for q, factor in enumerate(factors):
+                        for k, total in enumerate(sums):
+                            total.set(vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.get()))
+
+                def all_together(forwards):
+                    with T.serial(int64(0), whole) as part:
+                        with T.serial(int64(0), int64(lanes)) as residue:
+                            together(let(part * int64(stretch) + residue), forwards)
+
+                tir.choose(step > int64(0), lambda: all_together(True), lambda: all_together(False))
+                with T.serial(let(whole * int64(stretch)), size) as i:
+                    factor = tir.wide(load(memory, let(a + i), 1), lanes)
                     for k, total in enumerate(sums):
-                        total.set(vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.get()))
-
-            def all_together(forwards):
-                with T.serial(int64(0), whole) as part:
-                    with T.serial(int64(0), int64(lanes)) as residue:
-                        together(let(part * int64(stretch) + residue), forwards)
-
-            tir.choose(step > int64(0), lambda: all_together(True), lambda: all_together(False))
-            with T.serial(let(whole * int64(stretch)), size) as i:
-                factor = tir.wide(load(memory, let(a + i), 1), lanes)
+                        vector = load(memory, let(b + first + step * i + int64(k * lanes)), lanes)
+                        total.set(vmath.fma(factor, vector, total.get()))
                 for k, total in enumerate(sums):
-                    vector = load(memory, let(b + first + step * i + int64(k * lanes)), lanes)
-                    total.set(vmath.fma(factor, vector, total.get()))
-            for k, total in enumerate(sums):
-                store(memory, let(y + first + int64(k * lanes)), let(total.get()))
+                    store(memory, let(y + first + int64(k * lanes)), let(total.get()))
 
-        def single(y, a, b, at, mask):
-            """One vector of y."""
-            total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
-            with T.serial(int64(0), size) as i:
-                factor = tir.wide(load(memory, let(a + i), 1), lanes)
-                total.set(vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.get()))
-            store(memory, let(y + at), let(total.get()), mask)
+            def single(y, a, b, at, mask):
+                """One vector of y."""
+                total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
+                with T.serial(int64(0), size) as i:
+                    factor = tir.wide(load(memory, let(a + i), 1), lanes)
+                    total.set(vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.get()))
+                store(memory, let(y + at), let(total.get()), mask)
 
-        with T.serial(int64(0), instruction.count) as number:
-            y, a = instruction.address(y_role, number), instruction.address(a_role, number)
-            b = let(instruction.address(b_role, number) + offset)
-            tiles = let(T.floordiv(size, int64(OUTPUTS * lanes)))
-            with T.serial(int64(0), tiles) as block:
-                tile(y, a, b, block)
-            done = let(tiles * int64(OUTPUTS * lanes))
-            vector_loop(
-                let(size - done),
-                lanes,
-                lambda at, mask: single(y, a, b, let(done + at), mask),  # noqa: B023
-            )
+            with T.serial(int64(0), instruction.count) as number:
+                y, a = instruction.address(y_role, number), instruction.address(a_role, number)
+                b = let(instruction.address(b_role, number) + offset)
+                tiles = let(T.floordiv(size, int64(OUTPUTS * lanes)))
+                with T.serial(int64(0), tiles) as block:
+                    tile(y, a, b, block)
+                done = let(tiles * int64(OUTPUTS * lanes))
+                vector_loop(
+                    let(size - done),
+                    lanes,
+                    lambda at, mask: single(y, a, b, let(done + at), mask),  # noqa: B023
+                )
 
-    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
+    def cuda(self):
+        """A thread an element of y."""
 
-def cuda(kernel):
-    """A thread an element of y."""
+        def body(instruction):
+            y_role, a_role, b_role, size, offset, step = instruction.parameters
+            memory = instruction.memory
+            with thread_each(instruction, instruction.count * size) as number:
+                column, k = let(T.floordiv(number, size)), let(T.floormod(number, size))
+                a = instruction.address(a_role, column)
+                b = let(instruction.address(b_role, column) + offset + k)
+                total = tir.Accumulator(1, tir.float32(0.0))
+                with T.serial(int64(0), size) as i:
+                    total.set(let(total.get()) + load(memory, let(a + i), 1) * load(memory, let(b + step * i), 1))
+                add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.get()))
 
-    def body(instruction):
-        y_role, a_role, b_role, size, offset, step = instruction.parameters
-        memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as number:
-            column, k = let(T.floordiv(number, size)), let(T.floormod(number, size))
-            a = instruction.address(a_role, column)
-            b = let(instruction.address(b_role, column) + offset + k)
-            total = tir.Accumulator(1, tir.float32(0.0))
-            with T.serial(int64(0), size) as i:
-                total.set(let(total.get()) + load(memory, let(a + i), 1) * load(memory, let(b + step * i), 1))
-            add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.get()))
-
-    return tir.kernel(body, kernel.parameters)
+        return tir.kernel(body, self.parameters)

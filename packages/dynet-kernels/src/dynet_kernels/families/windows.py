@@ -7,14 +7,196 @@ number of a window (window_height x window_width x channels).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
-from tvm.tirx.script import builder as T
-
 from .. import tir
-from ..kernels import WINDOW
+from ..kernels import Adds, ByColumns
+from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
+
+# A window that moves over an image of several channels: their sizes, the steps of the window, how far it begins
+# outside, and the number of its places.
+WINDOW = (
+    "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
+    "result_height", "result_width",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Windows(Adds, ByColumns):
+    """Copies what a window sees at each of its places over an image, or (backward) adds it back to the image."""
+
+    backward: bool = False
+    parameters = ("windows", "image", *WINDOW)
+
+    def targets(self, parameters):
+        windows, image, height, width, channels, window_height, window_width, *_, result_height, result_width = (
+            parameters
+        )
+        if self.backward:
+            return ((image, height * width * channels),)
+        return ((windows, result_height * result_width * window_height * window_width * channels),)
+
+    @property
+    def key(self):
+        return repr(self)
+
+    def cpu(self, lanes):
+        def body(instruction):
+            memory = instruction.memory
+            windows_role, image_role, *parameters = instruction.parameters
+            g = _geometry(parameters)
+
+            def zeros(start, size):
+                def step(offset, mask):
+                    store(memory, let(start + offset), tir.wide(tir.float32(0.0), lanes), mask)
+
+                vector_loop(size, lanes, step)
+
+            def run(seen, image, size):
+                """`size` places below one another: neighbours in the matrix, row_step apart in the image."""
+
+                def vectors():
+                    def step(offset, mask):
+                        source, target = (seen, image) if self.backward else (image, seen)
+                        value = load(memory, let(source + offset), lanes, mask)
+                        at = let(target + offset)
+                        store(memory, at, load(memory, at, lanes, mask) + value if self.backward else value, mask)
+
+                    vector_loop(size, lanes, step)
+
+                def scalars():
+                    with T.serial(int64(0), size) as place:
+                        at = let(image + place * g.row_step)
+                        if self.backward:
+                            store(memory, at, load(memory, at, 1) + load(memory, seen + place, 1))
+                        else:
+                            store(memory, seen + place, load(memory, at, 1))
+
+                tir.choose(g.row_step == int64(1), vectors, scalars)
+
+            def one_column(seen, image, row, left, first, end):
+                """All places that are left[0] below the top of the result in one of its columns."""
+
+                def inside():
+                    if not self.backward:
+                        with tir.when(first > int64(0)):
+                            zeros(seen, first)
+                        with tir.when(end < g.result_height):
+                            zeros(let(seen + end), let(g.result_height - end))
+                    start = let(image + left * g.height + row + first * g.row_step)
+                    run(let(seen + first), start, let(end - first))
+
+                def outside():
+                    if not self.backward:
+                        zeros(seen, g.result_height)
+
+                tir.choose(T.And(left >= int64(0), left < g.width), inside, outside)
+
+            with T.serial(int64(0), instruction.count) as column:
+                image = instruction.address(image_role, column)
+                windows = instruction.address(windows_role, column)
+                with T.serial(int64(0), g.channels) as channel:
+                    with T.serial(int64(0), g.window_height) as i:
+                        # rows first..end of the result see the image through row i of the window
+                        row = let(i - g.above)
+                        first = let(
+                            T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
+                        )
+                        below = let(T.floordiv(g.height - int64(1) - row, g.row_step) + int64(1))
+                        end = let(T.max(T.min(below, g.result_height), first))
+                        with T.serial(int64(0), g.window_width) as j:
+                            number = let((channel * g.window_width + j) * g.window_height + i)
+                            with T.serial(int64(0), g.result_width) as place:
+                                one_column(
+                                    let(windows + number * g.places + place * g.result_height),
+                                    let(image + channel * g.plane),
+                                    row,
+                                    let(place * g.column_step + j - g.left),
+                                    first,
+                                    end,
+                                )
+
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
+
+    def cuda(self):
+        """A thread for each number of the matrix."""
+
+        def body(instruction):
+            memory = instruction.memory
+            windows_role, image_role, *parameters = instruction.parameters
+            g = _geometry(parameters)
+            size = let(g.places * g.window_height * g.window_width * g.channels)
+            with thread_each(instruction, instruction.count * size) as thread:
+                column = let(T.floordiv(thread, size))
+                rest = let(T.floormod(thread, size))
+                seen = let(instruction.address(windows_role, column) + rest)
+                i, j, channel, row, place = _unfolded(
+                    rest,
+                    (g.result_height, g.result_width, g.window_height, g.window_width, g.channels),
+                    lambda y, x, i, j, channel: (i, j, channel, y, x),
+                )
+                top = let(row * g.row_step + i - g.above)
+                left = let(place * g.column_step + j - g.left)
+                image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
+
+                def inside():
+                    if self.backward:
+                        add_atomically(memory, image, load(memory, seen, 1))
+                    else:
+                        store(memory, seen, load(memory, image, 1))
+
+                def outside():
+                    if not self.backward:
+                        store(memory, seen, tir.float32(0.0))
+
+                within = T.And(T.And(top >= int64(0), top < g.height), T.And(left >= int64(0), left < g.width))
+                tir.choose(within, inside, outside)
+
+        return tir.kernel(body, self.parameters)
+
+
+@dataclass(frozen=True)
+class LargestInWindow(Adds, ByColumns):
+    """The largest number that a window sees at each of its places over an image, and where it stands."""
+
+    parameters = ("y", "image", "places", *WINDOW)
+    key = "largest_in_window"
+
+    def targets(self, parameters):
+        y, _, places, _, _, channels, *_, result_height, result_width = parameters
+        return tuple((role, result_height * result_width * channels) for role in (y, places))
+
+    def cpu(self, lanes):
+        def body(instruction):
+            y_role, image_role, places_role, *parameters = instruction.parameters
+            g = _geometry(parameters)
+            with T.serial(int64(0), instruction.count) as column:
+                y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+                with T.serial(int64(0), g.channels) as channel:
+                    with T.serial(int64(0), g.result_width) as place:
+                        with T.serial(int64(0), g.result_height) as row:
+                            _largest_at(instruction.memory, g, y, image, places, channel, row, place)
+
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
+
+    def cuda(self):
+        """A thread a window."""
+
+        def body(instruction):
+            y_role, image_role, places_role, *parameters = instruction.parameters
+            g = _geometry(parameters)
+            size = let(g.places * g.channels)
+            with thread_each(instruction, instruction.count * size) as thread:
+                column = let(T.floordiv(thread, size))
+                y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+                extents = (g.result_height, g.result_width, g.channels)
+                row, place, channel = _unfolded(let(T.floormod(thread, size)), extents, lambda *found: found)
+                _largest_at(instruction.memory, g, y, image, places, channel, row, place)
+
+        return tir.kernel(body, self.parameters)
 
 
 def _geometry(parameters):
@@ -22,122 +204,6 @@ def _geometry(parameters):
     g.places = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
     return g
-
-
-def copy_cpu(kernel, lanes):
-    def body(instruction):
-        memory = instruction.memory
-        windows_role, image_role, *parameters = instruction.parameters
-        g = _geometry(parameters)
-
-        def zeros(start, size):
-            def step(offset, mask):
-                store(memory, let(start + offset), tir.wide(tir.float32(0.0), lanes), mask)
-
-            vector_loop(size, lanes, step)
-
-        def run(seen, image, size):
-            """`size` places below one another: neighbours in the matrix, row_step apart in the image."""
-
-            def vectors():
-                def step(offset, mask):
-                    source, target = (seen, image) if kernel.backward else (image, seen)
-                    value = load(memory, let(source + offset), lanes, mask)
-                    at = let(target + offset)
-                    store(memory, at, load(memory, at, lanes, mask) + value if kernel.backward else value, mask)
-
-                vector_loop(size, lanes, step)
-
-            def scalars():
-                with T.serial(int64(0), size) as place:
-                    at = let(image + place * g.row_step)
-                    if kernel.backward:
-                        store(memory, at, load(memory, at, 1) + load(memory, seen + place, 1))
-                    else:
-                        store(memory, seen + place, load(memory, at, 1))
-
-            tir.choose(g.row_step == int64(1), vectors, scalars)
-
-        def one_column(seen, image, row, left, first, end):
-            """All places that are left[0] below the top of the result in one of its columns."""
-
-            def inside():
-                if not kernel.backward:
-                    with tir.when(first > int64(0)):
-                        zeros(seen, first)
-                    with tir.when(end < g.result_height):
-                        zeros(let(seen + end), let(g.result_height - end))
-                start = let(image + left * g.height + row + first * g.row_step)
-                run(let(seen + first), start, let(end - first))
-
-            def outside():
-                if not kernel.backward:
-                    zeros(seen, g.result_height)
-
-            tir.choose(T.And(left >= int64(0), left < g.width), inside, outside)
-
-        with T.serial(int64(0), instruction.count) as column:
-            image = instruction.address(image_role, column)
-            windows = instruction.address(windows_role, column)
-            with T.serial(int64(0), g.channels) as channel:
-                with T.serial(int64(0), g.window_height) as i:
-                    # rows first..end of the result see the image through row i of the window
-                    row = let(i - g.above)
-                    first = let(
-                        T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
-                    )
-                    below = let(T.floordiv(g.height - int64(1) - row, g.row_step) + int64(1))
-                    end = let(T.max(T.min(below, g.result_height), first))
-                    with T.serial(int64(0), g.window_width) as j:
-                        number = let((channel * g.window_width + j) * g.window_height + i)
-                        with T.serial(int64(0), g.result_width) as place:
-                            one_column(
-                                let(windows + number * g.places + place * g.result_height),
-                                let(image + channel * g.plane),
-                                row,
-                                let(place * g.column_step + j - g.left),
-                                first,
-                                end,
-                            )
-
-    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
-
-
-def copy_cuda(kernel):
-    """A thread for each number of the matrix."""
-
-    def body(instruction):
-        memory = instruction.memory
-        windows_role, image_role, *parameters = instruction.parameters
-        g = _geometry(parameters)
-        size = let(g.places * g.window_height * g.window_width * g.channels)
-        with thread_each(instruction, instruction.count * size) as thread:
-            column = let(T.floordiv(thread, size))
-            rest = let(T.floormod(thread, size))
-            seen = let(instruction.address(windows_role, column) + rest)
-            i, j, channel, row, place = _unfolded(
-                rest,
-                (g.result_height, g.result_width, g.window_height, g.window_width, g.channels),
-                lambda y, x, i, j, channel: (i, j, channel, y, x),
-            )
-            top = let(row * g.row_step + i - g.above)
-            left = let(place * g.column_step + j - g.left)
-            image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
-
-            def inside():
-                if kernel.backward:
-                    add_atomically(memory, image, load(memory, seen, 1))
-                else:
-                    store(memory, seen, load(memory, image, 1))
-
-            def outside():
-                if not kernel.backward:
-                    store(memory, seen, tir.float32(0.0))
-
-            within = T.And(T.And(top >= int64(0), top < g.height), T.And(left >= int64(0), left < g.width))
-            tir.choose(within, inside, outside)
-
-    return tir.kernel(body, kernel.parameters)
 
 
 def _unfolded(number, extents, order):
@@ -171,34 +237,3 @@ def _largest_at(memory, g, y, image, places, channel, row, place):
     number = let((channel * g.result_width + place) * g.result_height + row)
     store(memory, let(y + number), best.get())
     store(memory, let(places + number), T.reinterpret("float32", T.Cast("int32", best_at.get())))
-
-
-def largest_cpu(kernel):
-    def body(instruction):
-        y_role, image_role, places_role, *parameters = instruction.parameters
-        g = _geometry(parameters)
-        with T.serial(int64(0), instruction.count) as column:
-            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
-            with T.serial(int64(0), g.channels) as channel:
-                with T.serial(int64(0), g.result_width) as place:
-                    with T.serial(int64(0), g.result_height) as row:
-                        _largest_at(instruction.memory, g, y, image, places, channel, row, place)
-
-    return tir.kernel(body, kernel.parameters, shared=tir.COLUMNS)
-
-
-def largest_cuda(kernel):
-    """A thread a window."""
-
-    def body(instruction):
-        y_role, image_role, places_role, *parameters = instruction.parameters
-        g = _geometry(parameters)
-        size = let(g.places * g.channels)
-        with thread_each(instruction, instruction.count * size) as thread:
-            column = let(T.floordiv(thread, size))
-            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
-            extents = (g.result_height, g.result_width, g.channels)
-            row, place, channel = _unfolded(let(T.floormod(thread, size)), extents, lambda *found: found)
-            _largest_at(instruction.memory, g, y, image, places, channel, row, place)
-
-    return tir.kernel(body, kernel.parameters)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import formula as f
-from .. import kernels as k
-from .. import updates
+from ..families.norm import GradientNorm
+from ..families.products import ColumnGradient, MatrixGradient, Product
+from ..families.rules import Rule, update_rule
 from ..kernels import Kernel
-from ..rule import Rule
 from .timing import Workload
 
 
@@ -150,7 +150,7 @@ def norm(columns: int, size: int) -> Workload:
 
 
 # The shape of a trainer with two states, as Adam is; these stay away from numbers that are slow because tiny.
-UPDATE = updates.update_rule(
+UPDATE = update_rule(
     ("m", "v"),
     ("rate",),
     p=lambda p, g, m, v, rate: p - rate * (0.9 * m + 0.1 * g + 0.01) / (f.sqrt(v) + 1e-8),
@@ -171,14 +171,12 @@ def update(columns: int, size: int) -> Workload:
 
 
 STUDIES = {
-    "product": Study({"product": k.Product()}, lambda: [product(*s) for s in (*SHAPES, *STEPS, SMALL)]),
+    "product": Study({"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *STEPS, SMALL)]),
     "column_gradient": Study(
-        {"product.dx": k.ColumnGradient()}, lambda: [column_gradient(*s) for s in (*SHAPES, *STEPS)]
+        {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in (*SHAPES, *STEPS)]
     ),
-    "matrix_gradient": Study(
-        {"product.dW": k.MatrixGradient()}, lambda: [matrix_gradient(*s) for s in (*SHAPES, *FEW)]
-    ),
+    "matrix_gradient": Study({"product.dW": MatrixGradient()}, lambda: [matrix_gradient(*s) for s in (*SHAPES, *FEW)]),
     "columns": Study(dict(COLUMNS), _columns),
-    "norm": Study({"norm": updates.GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
+    "norm": Study({"norm": GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
     "update": Study({"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
 }

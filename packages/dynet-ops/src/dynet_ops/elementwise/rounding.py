@@ -17,9 +17,9 @@ from dynet_core.op import Function, Sample, register
 from dynet_core.record import one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..kinds import by_plain_dims
 

@@ -9,7 +9,7 @@ from dynet_kernels import formula as f
 
 from ..kinds import elementwise
 
-LIMIT = 2.0**27  # the largest angle: see dynet_kernels.trigonometry
+LIMIT = 2.0**27  # the largest angle: see dynet_kernels.functions.trigonometry
 
 
 @elementwise(reference=np.sin, limit=LIMIT)

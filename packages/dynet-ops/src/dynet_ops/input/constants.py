@@ -14,9 +14,9 @@ from dynet_core.graph import pinned
 from dynet_core.record import append
 from dynet_core.signature import Signature, Step, View
 from dynet_core.signature import constant as number_view
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from .arrays import real_array, register_input
 

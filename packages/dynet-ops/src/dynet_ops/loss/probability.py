@@ -17,9 +17,9 @@ from dynet_core.record import append, graph_of
 from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..axes import add_across, before_along_after, column_signature
 from ..copying import repeat

@@ -12,9 +12,10 @@ from dynet_core.op import Sample
 from dynet_core.record import one_operand, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS, Simplex
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.families.simplex import Simplex
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..axes import before_along_after, column_signature
 from ..kinds import by_plain_dims, op

@@ -10,8 +10,9 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample
 from dynet_core.record import common_batch, described, two_operands
 from dynet_core.signature import Signature, Step, View
-from dynet_kernels.kernels import KERNELS, Toeplitz
+from dynet_kernels.families.toeplitz import Toeplitz
 from dynet_kernels.layout import ANY_OPERAND, SELF
+from dynet_kernels.table import KERNELS
 
 from ..copying import copy_parameters
 from ..kinds import by_plain_dims, op

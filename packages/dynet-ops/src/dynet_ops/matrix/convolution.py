@@ -19,9 +19,10 @@ from dynet_core.op import Sample, register
 from dynet_core.record import append, common_batch, described, graph_of, two_operands
 from dynet_core.signature import Signature, Step, View, alias, copy_step
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS, LargestInWindow, Windows
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.families.windows import LargestInWindow, Windows
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..kinds import by_plain_dims, op
 from ..layouts import column_view, is_matrix, of_rank
@@ -46,7 +47,7 @@ def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, i
 
 @functools.cache
 def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool) -> tuple[int, ...]:
-    """Return the parameters of a window over an image; see dynet_kernels.kernels.WINDOW."""
+    """Return the parameters of a window over an image; see dynet_kernels.families.windows.WINDOW."""
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")

@@ -11,9 +11,10 @@ from dynet_core.op import OPS, Sample, register
 from dynet_core.record import graph_of, one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS, Invert
+from dynet_kernels.families.linalg import Invert
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..copying import collapsed, copy_parameters
 from ..kinds import by_plain_dims, op

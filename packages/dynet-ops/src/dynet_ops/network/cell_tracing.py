@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
-from dynet_kernels.kernels import KERNELS
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from .cells import PREVIOUS, Cell, Product, Weight
 from .equations import Stored, substituted, symbols, with_zeros

@@ -20,10 +20,10 @@ from dynet_core.expression import Expression
 from dynet_core.parameter import copy_step
 from dynet_core.record import common_batch, described, graph_of
 from dynet_core.signature import Signature, Step, View
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Formula
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import ANY_OPERAND, BEFORE, BEFORE_OPERAND, EACH, EACH_OPERAND, FIRST, SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
 

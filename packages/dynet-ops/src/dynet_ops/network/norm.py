@@ -12,10 +12,10 @@ from dynet_core.record import common_batch, described, many_operands, two_operan
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Formula
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..elementwise.arithmetic import add, cmult
 from ..input.constants import ones, zeros

@@ -20,10 +20,10 @@ from dynet_core.op import Sample, register
 from dynet_core.record import common_batch, described, graph_of, many_operands
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Symbol
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import ANY_OPERAND, SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..elementwise.arithmetic import cmult
 from ..loss.distances import checked_real

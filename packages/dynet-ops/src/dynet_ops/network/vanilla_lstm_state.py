@@ -13,10 +13,10 @@ from dynet_core.op import Sample
 from dynet_core.record import common_batch, described, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Symbol
-from dynet_kernels.kernels import KERNELS
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..kinds import by_plain_dims, op
 from .equations import rules, symbols

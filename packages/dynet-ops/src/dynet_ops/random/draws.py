@@ -20,10 +20,10 @@ from dynet_core.record import append, graph_of
 from dynet_core.recorder import take_keyed
 from dynet_core.signature import Signature, Step, View, constant, copy_step
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.recorder.words import KEY
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..with_number import finite
 

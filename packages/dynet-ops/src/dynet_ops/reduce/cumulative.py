@@ -13,8 +13,9 @@ from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
-from dynet_kernels.kernels import KERNELS, Scan
+from dynet_kernels.families.scan import Scan
 from dynet_kernels.layout import SELF
+from dynet_kernels.table import KERNELS
 
 from ..axes import before_along_after
 from ..operands import checked_dimension, checked_expression

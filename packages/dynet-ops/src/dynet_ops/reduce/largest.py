@@ -11,9 +11,9 @@ from dynet_core.op import Sample, register
 from dynet_core.record import one_operand
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..axes import ONE_DIMENSION, Along
 from ..elementwise.rounding import STRAIGHT_THROUGH, ZERO, checked_gradient_mode

@@ -12,9 +12,9 @@ from dynet_core.op import register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
-from dynet_kernels.kernels import KERNELS
+from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import ANY_OPERAND, SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..copying import repeat
 from ..elementwise.extremes import SEVERAL, checked_together, folded

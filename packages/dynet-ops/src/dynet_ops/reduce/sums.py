@@ -11,9 +11,10 @@ from dynet_core.op import Sample, register
 from dynet_core.record import graph_of, many_operands, one_operand
 from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.kernels import KERNELS, Sum
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.families.sums import Sum
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
-from dynet_kernels.rule import Rule
+from dynet_kernels.table import KERNELS
 
 from ..copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
 from ..elementwise.extremes import SEVERAL

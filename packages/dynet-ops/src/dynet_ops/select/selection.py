@@ -16,8 +16,9 @@ from dynet_core.graph import PinnedGraph
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
-from dynet_kernels.kernels import KERNELS, LargestInOrder, Scatter
+from dynet_kernels.families.selection import LargestInOrder, Scatter
 from dynet_kernels.layout import SELF
+from dynet_kernels.table import KERNELS
 
 from ..copying import LOOPS, Loop, collapsed, copy_of, copy_parameters, joined
 from ..layouts import strides_of

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
+from ..lazy import T
 from .vmath import absolute, log, number, polynomial, register, select
 
 HALF_LOG_2_PI = 0.918938533204672742

@@ -6,10 +6,8 @@ coefficients are those of the Cephes library (S. Moshier) here, and minimax fits
 
 from __future__ import annotations
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
-
-from .tir import Accumulator, let, vector_type, wide
+from ..lazy import T, tirx
+from ..tir import Accumulator, let, vector_type, wide
 
 SMALLEST_NORMAL = 1.17549435e-38
 

@@ -5,14 +5,77 @@ Parameters: (size of a column, how many columns lie side by side).
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
+from dataclasses import dataclass
 
-from .. import tir
-from ..evaluation import Evaluation
-from ..rule import Across
-from ..tir import int64, let, load, store, vector_loop
+from ... import tir
+from ...evaluation import Evaluation
+from ...kernels import ByColumns, Lists
+from ...lazy import T
+from ...tir import int64, let, load, store, vector_loop
+from ..threads import add_atomically, thread_each
 from .columns import COMBINE
-from .threads import add_atomically, thread_each
+from .rule import Rule
+
+
+@dataclass(frozen=True)
+class Across(ByColumns):
+    """A rule whose columns lie side by side: `width` of them, neighbours in memory, whose elements are `width` apart.
+
+    This is how a dimension other than the first is reduced, with no transpose. One column of the instruction is all
+    of that; `numbers` are `width` neighbours.
+    """
+
+    rule: Rule
+    parameters = ("size", "width")
+
+    @property
+    def key(self) -> str:
+        """Text that tells this kernel from every other, for the cache of compiled kernels."""
+        return f"across({self.rule.key})"
+
+    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
+        """Nothing: the columns of several instructions may lie between each other."""
+        return None
+
+    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """All that neighbouring columns write: see `kernels.Targets`."""
+        size, width = parameters
+        return tuple((role, of * width) for role, of in self.rule.targets((size,)))
+
+    def lists(self, parameters: tuple[int, ...]) -> Lists:
+        """What formulas read and write: see `kernels.Lists`."""
+        return self.rule.lists(parameters[:1])
+
+    def work(self, parameters: tuple[int, ...]) -> int:
+        """About how many picoseconds neighbouring columns take."""
+        size, width = parameters
+        return self.rule.work((size,)) * width
+
+    def cpu(self, lanes):
+        """One vector of neighbouring columns after the other."""
+
+        def body(instruction):
+            size, width = instruction.parameters
+
+            with T.serial(int64(0), instruction.count) as number:
+                vector_loop(
+                    width,
+                    lanes,
+                    lambda offset, mask: Columns(self.rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
+                )
+
+        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
+
+    def cuda(self):
+        """A thread a column: neighbouring threads read neighbouring numbers."""
+
+        def body(instruction):
+            size, width = instruction.parameters
+            with thread_each(instruction, instruction.count * width) as number:
+                column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
+                Columns(self.rule, instruction, column, offset, 1).run(size, add_atomically)
+
+        return tir.kernel(body, self.parameters)
 
 
 class Columns:
@@ -78,31 +141,3 @@ class Columns:
                 self.write(vectors, row, add)
         if numbers:
             self.write(numbers, int64(0), add)
-
-
-def cpu(rule, lanes):
-    """One vector of neighbouring columns after the other."""
-
-    def body(instruction):
-        size, width = instruction.parameters
-
-        with T.serial(int64(0), instruction.count) as number:
-            vector_loop(
-                width,
-                lanes,
-                lambda offset, mask: Columns(rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
-            )
-
-    return tir.kernel(body, Across.parameters, shared=tir.COLUMNS)
-
-
-def cuda(rule):
-    """A thread a column: neighbouring threads read neighbouring numbers."""
-
-    def body(instruction):
-        size, width = instruction.parameters
-        with thread_each(instruction, instruction.count * width) as number:
-            column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
-            Columns(rule, instruction, column, offset, 1).run(size, add_atomically)
-
-    return tir.kernel(body, Across.parameters)

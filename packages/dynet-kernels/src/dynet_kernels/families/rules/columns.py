@@ -5,19 +5,19 @@ Parameters: (size of a column).
 
 from __future__ import annotations
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
+from ... import tir, tuning
+from ...evaluation import Evaluation
+from ...formula import REDUCTIONS
+from ...functions import vmath
+from ...lazy import T, tirx
+from ...tir import int64, let, load, store, unrolled_loop
+from ..threads import WARP, Sums, add_atomically, settled, share_of, thread_each
 
-from .. import rule as rules
-from .. import tir, tuning, vmath
-from ..evaluation import Evaluation
-from ..tir import int64, let, load, store, unrolled_loop
-from .threads import WARP, Sums, add_atomically, settled, share_of, thread_each
-
+SUM, MAXIMUM, MINIMUM = REDUCTIONS
 COMBINE = {
-    rules.SUM: (lambda a, b: a + b, 0.0),
-    rules.MAXIMUM: (vmath.maximum, float("-inf")),
-    rules.MINIMUM: (vmath.minimum, float("inf")),
+    SUM: (lambda a, b: a + b, 0.0),
+    MAXIMUM: (vmath.maximum, float("-inf")),
+    MINIMUM: (vmath.minimum, float("inf")),
 }
 
 

@@ -6,11 +6,10 @@ threads hold: of a thread 4 g + t, the numbers (g, 2 t), (g, 2 t + 1), (g + 8, 2
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
-from .. import tir
-from ..tir import int64, let
-from .threads import WARP, block_of_products, settled, share_of, wait
+from ... import tir
+from ...lazy import T
+from ...tir import int64, let
+from ..threads import WARP, block_of_products, settled, share_of, wait
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # of what a block works on at once
 DOWN, ACROSS = 2, 2  # products of 16 x 8 that a warp makes

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
-from .tir import let
+from ..lazy import T
+from ..tir import let
 from .vmath import (
     absolute,
     as_type,

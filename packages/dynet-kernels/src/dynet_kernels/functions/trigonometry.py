@@ -6,9 +6,8 @@ float32s are further apart than a whole turn, and the functions answer as for 0.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
-from .tir import let
+from ..lazy import T
+from ..tir import let
 from .vmath import (
     absolute,
     as_type,

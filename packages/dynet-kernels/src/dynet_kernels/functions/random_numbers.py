@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tvm.tirx.script import builder as T
-
-from .tir import let
+from ..lazy import T
+from ..tir import let
 from .trigonometry import cos
 from .vmath import as_type, log, number, register, select, sqrt
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .formula import REDUCTIONS, Formula, Symbol, beneath, inputs_of
-from .kernels import NUMBER, ByColumns, Lists
-from .simplification import Sharing
-
-SUM, MAXIMUM, MINIMUM = REDUCTIONS
+from ...formula import REDUCTIONS, Formula, Symbol, beneath, inputs_of
+from ...kernels import NUMBER, ByColumns, Lists
+from ...simplification import Sharing
+from . import columns
 
 
 @dataclass(frozen=True)
@@ -159,59 +158,8 @@ class Rule(ByColumns):
 
     def cpu(self, lanes: int):
         """The kernel for an LLVM target."""
-        from .families import columns
-
         return columns.cpu(self, lanes)
 
     def cuda(self):
         """The kernel for a CUDA target."""
-        from .families import columns
-
         return columns.cuda(self)
-
-
-@dataclass(frozen=True)
-class Across(ByColumns):
-    """A rule whose columns lie side by side: `width` of them, neighbours in memory, whose elements are `width` apart.
-
-    This is how a dimension other than the first is reduced, with no transpose. One column of the instruction is all
-    of that; `numbers` are `width` neighbours.
-    """
-
-    rule: Rule
-    parameters = ("size", "width")
-
-    @property
-    def key(self) -> str:
-        """Text that tells this kernel from every other, for the cache of compiled kernels."""
-        return f"across({self.rule.key})"
-
-    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """Nothing: the columns of several instructions may lie between each other."""
-        return None
-
-    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """All that neighbouring columns write: see `kernels.Targets`."""
-        size, width = parameters
-        return tuple((role, of * width) for role, of in self.rule.targets((size,)))
-
-    def lists(self, parameters: tuple[int, ...]) -> Lists:
-        """What formulas read and write: see `kernels.Lists`."""
-        return self.rule.lists(parameters[:1])
-
-    def work(self, parameters: tuple[int, ...]) -> int:
-        """About how many picoseconds neighbouring columns take."""
-        size, width = parameters
-        return self.rule.work((size,)) * width
-
-    def cpu(self, lanes: int):
-        """The kernel for an LLVM target."""
-        from .families import across
-
-        return across.cpu(self.rule, lanes)
-
-    def cuda(self):
-        """The kernel for a CUDA target."""
-        from .families import across
-
-        return across.cuda(self.rule)

@@ -6,10 +6,10 @@ copied to where it is contiguous first. How large tiles and panels are stands in
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
-from .. import tir, vmath
-from ..tir import int64, let, load, quotient, remainder, store
+from ... import tir
+from ...functions import vmath
+from ...lazy import T
+from ...tir import int64, let, load, quotient, remainder, store
 
 
 def tiles(first, end, sizes, emit):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
+from ..lazy import T
+from ..tir import let
 from .exponential import halved, log1p
-from .tir import let
 from .vmath import (
     absolute,
     clamp,

@@ -1,0 +1,14 @@
+"""Products of matrices with gathered columns, and their gradients.
+
+Matrices are stored column by column. The kernels share their parameters: (rows, inner, role of the matrix, role
+of the columns of `inner` numbers, role of the columns of `rows` numbers, group). `group` is how many neighbouring
+columns share one matrix; 0 means all of them.
+
+How large tiles, panels and blocks are stands in `tuning.py`.
+"""
+
+from .column_gradient import ColumnGradient
+from .matrix_gradient import MatrixGradient
+from .product import Product
+
+__all__ = ["ColumnGradient", "MatrixGradient", "Product"]

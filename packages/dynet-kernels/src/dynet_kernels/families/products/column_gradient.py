@@ -1,0 +1,150 @@
+"""The gradient of the columns in a product: dx[j] += W' dy[j]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ... import tir, tuning
+from ...functions import vmath
+from ...kernels import AT_HAND, ByRows
+from ...layout import CACHE_LINE
+from ...lazy import T
+from ...tir import int64, let, load, quotient, remainder, store, vector_loop
+from ..threads import add_atomically
+from .panels import Sums, blocks, by_chunks, groups, tiles
+from .shared import tiled_product, with_matrix
+
+ACROSS = 6  # rows for each lane, in the time of which a sum is added up across lanes
+READ_AGAIN, AS_IF = 1 << 17, 96  # floats of a matrix that is read again quickly; rows as if of which others are
+
+
+@dataclass(frozen=True)
+class ColumnGradient(ByRows):
+    """dx[j] += W' dy[j]."""
+
+    parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
+    written = ("dx",)
+    key = "column_gradient"
+
+    def covers(self, parameters):
+        return parameters[3], parameters[1], None
+
+    def lists(self, parameters):
+        *_, matrix, dx, dy, group = parameters
+        return with_matrix(matrix, group, dx, dy)
+
+    def targets_by_columns(self, parameters):
+        rows, inner, _, dx, _, group = parameters
+        return ((dx, inner),) if group == 0 and rows * inner <= AT_HAND else None
+
+    def cpu(self, lanes):
+        def body(instruction):
+            rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
+            memory = instruction.memory
+            begin, stop = instruction.stretch(inner, lanes)
+
+            def tile(w, columns, k, width, first_row, height):
+                dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
+                dx = [instruction.address(dx_role, j) for j in columns]
+                zero = tir.wide(tir.float32(0.0), lanes)
+                sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
+
+                def step(row, mask=None):
+                    at = let(w + first_row + k * rows + row)
+                    matrix = [load(memory, at + int64(c) * rows, lanes, mask) for c in range(width)]
+                    for j in range(len(columns)):
+                        vector = load(memory, dy[j] + row, lanes, mask)
+                        for c in range(width):
+                            sums[j][c].set(vmath.fma(matrix[c], vector, sums[j][c].get()))
+
+                vector_loop(height, lanes, step)
+                adds = T.Or(instruction.fresh == int64(0), first_row > int64(0))
+                for j in range(len(columns)):
+                    at = let(dx[j] + k)
+                    totals = vmath.horizontal_sums([let(total.get()) for total in sums[j]])
+                    for c, total in totals.items():
+                        lane_count = vmath.lanes_of(total)
+                        so_far = load(memory, at + int64(c), lane_count)
+                        nothing = tir.wide(tir.float32(0.0), lane_count)
+                        so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
+                        store(memory, at + int64(c), so_far + total)
+
+            sizes = tuning.cpu(lanes).column_gradient
+            width_for = dict(sizes.tiles)
+
+            def in_place(w, first, end):
+                def some_rows(first_row, height):
+                    def some_columns(start, n):
+                        columns = [let(start + int64(j)) for j in range(n)]
+                        tiles(
+                            begin,
+                            stop,
+                            dict.fromkeys((width_for[n], 1)),
+                            lambda k, width: tile(w, columns, k, width, first_row, height),
+                        )
+
+                    tiles(first, end, list(width_for), some_columns)
+
+                fitting = quotient(int64(sizes.block), T.max(inner, int64(1)))
+                height = let(quotient(T.max(fitting, int64(256)), lanes))
+                blocks(rows, let(height * int64(lanes)), some_rows)
+
+            def with_panels(w, first, end):
+                def fill(panel, row, vectors, mask, k, length):
+                    def column(number):
+                        place = row + number
+                        return w + (T.min(place, inner - int64(1)) if mask is not None else place) * rows + k
+
+                    panel.fill_transposed(memory, length, column, vectors)
+
+                def bring(row, vectors, k, part):
+                    beyond = (
+                        row + int64(vectors * lanes) >= stop
+                    )  # then the panel is one of the next rows of the matrix
+                    next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
+                    at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))
+                    lines = sizes.panel // CACHE_LINE  # of each column
+
+                    def line(number):
+                        column, place = quotient(number, lines), remainder(number, lines)
+                        tir.prefetch_line(memory, at + column * rows + place * int64(CACHE_LINE))
+
+                    return line
+
+                sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
+                start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
+                sums.by_panels(fill, bring, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
+
+            def one_matrix(first, end):
+                w = instruction.shared_address(w_role, first)
+                # In place, each sum is added up across lanes in the end, and a large matrix is read again for every few
+                # columns, which takes as long as if it had few rows. Of a panel, lanes beyond `inner` are lost. As many
+                # threads as there may be, they all do the same.
+                columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
+                filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
+                summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))
+                across, hundred = ACROSS * lanes, int64(100)
+                in_place_costs = hundred * columns * inner * (summed + int64(across))
+                pays = in_place_costs > (hundred * columns + int64(across * sizes.many)) * filled * summed
+                tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
+
+            groups(instruction, group, one_matrix)
+
+        return tir.kernel(body, self.parameters, may_set=True, shared=tir.EITHER)
+
+    def cuda(self):
+        def body(instruction):
+            rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
+            memory = instruction.memory
+            tiled_product(
+                instruction,
+                group,
+                lambda width: (inner, width, rows),
+                left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * rows],
+                right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
+                write=lambda first, i, j, total: add_atomically(
+                    memory, instruction.address(dx_role, first + j) + i, total
+                ),
+            )
+
+        return tir.kernel(body, self.parameters)

@@ -1,0 +1,209 @@
+"""The gradient of a matrix in a product: dW += dy x', the sum over all columns that share it.
+
+It reads what many instructions have written, and most of its time would go by waiting for that: whatever comes next is
+asked for while sums are formed, a line of the cache at a time. The parameters are those of `matmul`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ... import tir, tuning
+from ...functions import vmath
+from ...kernels import Adds, ByRows
+from ...layout import CACHE_LINE
+from ...lazy import T
+from ...tir import int64, let, load, quotient, remainder, store
+from ..threads import add_atomically
+from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
+from .shared import tiled_product, with_matrix
+
+MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
+TOGETHER = 150_000  # floats of a matrix's gradient are worked on together, so that they stay in the second cache
+LARGE = 1 << 18  # floats of a matrix's gradient: so many that it does not
+LONGER = 3  # times as long are panels then: it is read less often
+
+
+@dataclass(frozen=True)
+class MatrixGradient(Adds, ByRows):
+    """dW += sum over j of dy[j] x[j]'."""
+
+    parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
+    written = ("dmatrix",)
+    key = "matrix_gradient"
+
+    def lists(self, parameters):
+        *_, matrix, x, dy, group = parameters
+        return with_matrix(matrix, group, x, dy)
+
+    def cpu(self, lanes):
+        def body(instruction):
+            rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
+            memory = instruction.memory
+            first_row, end_row = instruction.stretch(rows, lanes)
+            sizes = tuning.cpu(lanes).matrix_gradient
+
+            def one_matrix(first, end):
+                by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
+
+            def some_of_matrix(dw, first, end):
+                tir.choose(
+                    end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end)
+                )
+
+            def add(dw, k, width, row, vectors, mask, start, length, panel, bring=None, spread=False):
+                """To some rows of some columns of dW: what `length` columns give, whose dy stand in the panel.
+
+                Where dW is large, its next rows come in meanwhile: all at once, or `spread` over the columns.
+                """
+
+                def at(c, v):
+                    return dw + (k + int64(c)) * rows + row + int64(v * lanes)
+
+                sums = [
+                    [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
+                    for c in range(width)
+                ]
+
+                def step(number):
+                    if bring:
+                        bring(number)
+                    x = let(instruction.address(x_role, start + number) + k)
+                    vector = [panel.vector(number, v) for v in range(vectors)]
+                    for c in range(width):
+                        scalar = let(tir.wide(memory[x + int64(c)], lanes))
+                        for v in range(vectors):
+                            sums[c][v].set(vmath.fma(vector[v], scalar, sums[c][v].get()))
+
+                if spread:
+                    lines, next_rows = int64(width * vectors), let(at(0, vectors))
+                    some = let(T.min(length, lines))
+
+                    def next_line(number):
+                        column, place = remainder(number, width), quotient(number, width)
+                        tir.prefetch_line(memory, next_rows + column * rows + place * int64(lanes))
+
+                    with T.serial(some, lines) as number:
+                        next_line(number)
+                    with T.serial(int64(0), some) as number:
+                        next_line(number)
+                        step(number)
+                    with T.serial(some, length) as number:
+                        step(number)
+                else:
+                    with tir.when(rows * inner > int64(LARGE)):
+                        for c in range(width):
+                            tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
+                    with T.serial(int64(0), length) as number:
+                        step(number)
+                for c in range(width):
+                    for v in range(vectors):
+                        store(memory, at(c, v), sums[c][v].get(), mask)
+
+            def of_few(dw, first, end):
+                width, tall = sizes.few_tile
+                panel = Panel(lanes, tall, sizes.few)
+
+                def some_rows(row, vectors, mask):
+                    panel.fill(
+                        memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask
+                    )
+
+                    def tile(k, width):
+                        add(dw, k, width, row, vectors, mask, first, end - first, panel)
+
+                    tiles(int64(0), inner, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
+
+                row_tiles(first_row, end_row, lanes, tall, some_rows)
+
+            def of_many(dw, first, end):
+                width, tall = sizes.tile
+                taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
+                panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
+                longer = T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1))
+                most = let(tir.Counter(int64(sizes.panel) * longer).get())
+
+                def some_columns(stretch, height, start, length):
+                    """All rows of a stretch. Each tile also prefetches one line of each of the next columns."""
+                    more = tir.Counter(end - start - length).get() > int64(0)
+                    later = let(T.min(start + length, end - length))
+                    lines_of_x, lines_of_dy = (
+                        let(quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) for size in (inner, height)
+                    )
+                    tiles_of_rows = let(quotient(inner, width))
+
+                    def line_of(tile):
+                        """The list of addresses, and what to add to them, of the line that comes in with a tile."""
+                        of_x = tile < lines_of_x
+                        of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
+                        return (
+                            let(T.Select(of_x, x_role, dy_role)),
+                            let(T.Select(of_x, tile * int64(CACHE_LINE), stretch + of_dy)),
+                        )
+
+                    def some_rows(row, vectors, mask):
+                        panel.fill(
+                            memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask
+                        )
+                        tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
+                        # so many sums as do not wait for one another
+                        wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
+                        widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
+
+                        def tile(k, width):
+                            def alone():
+                                add(dw, k, width, row, vectors, mask, start, length, panel)
+
+                            def with_line(spread):
+                                role, place = line_of(let(tiles_before + quotient(k, wide)))
+
+                                def bring(number):
+                                    tir.prefetch_line(memory, instruction.address(role, later + number) + place)
+
+                                add(dw, k, width, row, vectors, mask, start, length, panel, bring, spread)
+
+                            def of_small():
+                                tir.choose(more, lambda: with_line(False), alone)
+
+                            if width == wide:
+                                tir.choose(rows * inner > int64(LARGE), lambda: with_line(True), of_small)
+                            else:
+                                alone()
+
+                        tiles(int64(0), inner, widths, tile)
+
+                    row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
+
+                def some_stretch(offset, height):
+                    stretch = let(first_row + offset)
+                    even_blocks(
+                        end - first,
+                        most,
+                        lambda number, length: some_columns(stretch, height, let(first + number), length),
+                    )
+
+                tile_rows = int64(tall * lanes)
+                tiles_together = quotient(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
+                together = let(tir.Counter(T.max(tiles_together, int64(1)) * tile_rows).get())
+                blocks(end_row - first_row, together, some_stretch)
+
+            groups(instruction, group, one_matrix)
+
+        return tir.kernel(body, self.parameters, shared=tir.ROWS)
+
+    def cuda(self):
+        def body(instruction):
+            rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
+            memory = instruction.memory
+            tiled_product(
+                instruction,
+                group,
+                lambda width: (rows, inner, width),
+                left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
+                right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
+                write=lambda first, i, j, total: add_atomically(
+                    memory, instruction.address(dw_role, first) + i + j * rows, total
+                ),
+            )
+
+        return tir.kernel(body, self.parameters)

@@ -1,0 +1,132 @@
+"""Products of matrices with gathered columns: y[j] = start[j] + W x[j]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ... import tir, tuning
+from ...kernels import AT_HAND, Adds, ByRows
+from ...lazy import T
+from ...tir import int64, let, load, quotient, remainder, store
+from .panels import Sums, blocks, by_chunks, groups, row_tiles
+from .shared import tiled_product, with_matrix
+
+FITS = 12_000  # floats of a matrix that stays in the first cache, columns included
+ENOUGH = 6  # columns of a tile, in whose work it is lost that more of the matrix is asked for
+
+
+@dataclass(frozen=True)
+class Product(Adds, ByRows):
+    """y[j] = start[j] + W x[j]; a start role of -1 starts from zero."""
+
+    parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
+    written = ("y",)
+    key = "product"
+
+    def lists(self, parameters):
+        *_, matrix, x, y, start, group = parameters
+        return with_matrix(matrix, group, x, y, *([start] if start >= 0 else []))
+
+    def targets_by_columns(self, parameters):
+        rows, inner, _, _, y, _, group = parameters
+        return ((y, rows),) if group == 0 and rows * inner <= AT_HAND else None
+
+    def cpu(self, lanes):
+        def body(instruction):
+            rows, inner, w_role, x_role, y_role, start_role, group = instruction.parameters
+            memory = instruction.memory
+            sizes = tuning.cpu(lanes).product
+            vectors_for = dict(sizes.tiles)
+            first_row, end_row = instruction.stretch(rows, lanes)
+            sums = Sums(instruction, lanes, x_role, y_role, first_row, end_row)
+
+            def with_panels(w, first, end):
+                def fill(panel, row, vectors, mask, k, length):
+                    panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
+
+                def bring(row, vectors, k, part):
+                    next_rows = let(w + k * rows + row + (int64(vectors) + part) * int64(lanes))
+                    return lambda number: tir.prefetch_line(memory, next_rows + number * rows)
+
+                sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
+
+            def in_place(w, first, end):
+                def rows_of(row, vectors, mask, start, width):
+                    def vector_of(k, v):
+                        at = let(w + k * rows + row + int64(v * lanes))
+                        if width >= ENOUGH:
+                            tir.prefetch_line(memory, at + int64(vectors * lanes))  # for the next rows
+                        return load(memory, at, lanes, mask)
+
+                    # a tile that is wider than what is left has the last column several times
+                    columns = [start] + [let(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]
+                    sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
+
+                def each_width(start, width):
+                    row_tiles(
+                        first_row,
+                        end_row,
+                        lanes,
+                        vectors_for[width],
+                        lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
+                    )
+
+                # Of the matrix and the columns, the larger is read once, the other for each tile. What the widest tiles
+                # leave over takes one tile more, the narrowest that holds it: the matrix is read once for it.
+                widest, *narrower = [width for width, _ in sizes.tiles]
+                rest = let(remainder(end - first, widest))
+                few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
+                narrow = let(tir.Counter(few).get())  # in a register: TVM would put the formula wherever it is used
+                count = let(end - first - narrow)
+                at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
+
+                def some_columns(start, length):
+                    def all_of_these(row, vectors, mask):
+                        with T.serial(int64(0), quotient(length + int64(widest - 1), widest)) as turn:
+                            rows_of(row, vectors, mask, let(first + start + turn * int64(widest)), widest)
+
+                    row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
+
+                blocks(count, at_once, some_columns)
+                for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
+                    with tir.when(T.And(narrow > int64(narrower_one), narrow <= int64(width))):
+                        each_width(let(first + count), width)
+
+            def one_matrix(first, end):
+                w = instruction.shared_address(w_role, first)
+                many = end - first >= int64(sizes.many)
+                far = T.And(many, rows >= int64(sizes.far))
+                large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
+                # Unaligned vectors straddle two cache lines. Beyond the first cache each costs two reads.
+                again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
+                straddles = T.And(remainder(rows, lanes) != int64(0), again)
+                pays = T.And(inner > int64(0), T.Or(T.Or(far, large), straddles))
+                tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
+
+            groups(instruction, group, one_matrix)
+
+        return tir.kernel(body, self.parameters, shared=tir.EITHER)
+
+    def cuda(self):
+        def body(instruction):
+            rows, inner, w_role, x_role, y_role, start_role, group = instruction.parameters
+            memory = instruction.memory
+
+            def write(i, j, total):
+                at = let(instruction.address(y_role, j) + i)
+                tir.choose(
+                    start_role >= int64(0),
+                    lambda: store(memory, at, total + memory[instruction.address(start_role, j) + i]),
+                    lambda: store(memory, at, total),
+                )
+
+            tiled_product(
+                instruction,
+                group,
+                lambda width: (rows, width, inner),
+                left=lambda first, i, k: memory[instruction.address(w_role, first) + i + k * rows],
+                right=lambda first, k, j: memory[instruction.address(x_role, first + j) + k],
+                write=lambda first, i, j, total: write(i, let(first + j), total),
+            )
+
+        return tir.kernel(body, self.parameters)

@@ -1,0 +1,58 @@
+"""What all products share: the lists that they read, and products by blocks on a GPU."""
+
+from __future__ import annotations
+
+from ... import tir, tuning
+from ...cuda import precision
+from ...functions import vmath
+from ...kernels import Lists
+from ...lazy import T
+from ...tir import int64, let
+from ..threads import block_of_products, wait
+from . import tensor_cores
+
+
+def with_matrix(matrix: int, group: int, *columns: int) -> Lists:
+    """The lists of a product: the matrix has one address for all columns if they are one group."""
+    return (columns, (matrix,)) if group == 0 else ((*columns, matrix), ())
+
+
+def tiled_product(instruction, group, extents, left, right, write):
+    """A product for each matrix, by square blocks through shared memory.
+
+    Args:
+        group, extents: see `threads.block_of_products`. `first` is the first of the columns that share a matrix.
+        left, right: left(first, i, k) and right(first, k, j), the factors.
+        write: write(first, i, j, sum over k of left * right).
+    """
+    if precision.tf32():
+        tensor_cores.product(instruction, group, extents, left, right, write)
+        return
+    tile = tuning.cuda().tile
+    found = block_of_products(instruction, group, extents, tile, tile)
+    (rows, columns, inner), first, first_row, first_column = found
+    row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
+    i, j = let(first_row + row), let(first_column + column)
+    a = T.alloc_buffer((tile, tile), "float32", scope="shared")
+    b = T.alloc_buffer((tile, tile), "float32", scope="shared")
+    zero = tir.float32(0.0)
+    total = tir.Accumulator(1, zero)
+
+    def fill(shared, inside, value):
+        tir.choose(
+            inside,
+            lambda: T.buffer_store(shared, value(), [column, row]),
+            lambda: T.buffer_store(shared, zero, [column, row]),
+        )
+
+    with T.serial(int64(0), T.floordiv(inner + int64(tile - 1), int64(tile))) as step:
+        k_left = let(step * int64(tile) + column)
+        k_right = let(step * int64(tile) + row)
+        fill(a, T.And(i < rows, k_left < inner), lambda: left(first, i, k_left))
+        fill(b, T.And(j < columns, k_right < inner), lambda: right(first, k_right, j))
+        wait()
+        for k in range(tile):
+            total.set(vmath.fma(a[k, row], b[column, k], total.get()))
+        wait()
+    with tir.when(T.And(i < rows, j < columns)):
+        write(first, i, j, total.get())

@@ -1,0 +1,162 @@
+"""The parts of the machine that are compiled each for itself, and the keys under which their code is kept.
+
+Every part has a key that is found without TVM, at every start: it depends on the sources that make the code. Where
+these have changed, the code is emitted, which takes a tenth of the time that compiling takes, and has a key of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import tvm_ffi
+
+from . import records, sources, tuning
+from .kernels import Kernel
+from .target import CpuTarget, host_cpu
+
+MACHINE = os.path.join(sources.HERE, "machine.py")
+
+
+class Part(Protocol):
+    """What is compiled by itself and kept in the cache.
+
+    A part may also have a method `emit`, which gives the code to be compiled: an object with a `key` and a `build` of
+    its own. Then a part whose sources have changed is not compiled again if its emitted code is the same.
+    """
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Text that two parts share exactly if their machine code would be the same, from the same sources."""
+        ...
+
+    def build(self, path: Path) -> None:
+        """Write the object file. May import TVM."""
+        ...
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A module of TIR."""
+
+    module: Any
+
+    @property
+    def key(self) -> str:
+        """Text that two modules share only if their machine code would be the same. Imports TVM.
+
+        The structural hash covers all but the names of variables.
+        """
+        from . import machine
+
+        names = sorted(symbol.name_hint for symbol in self.module.functions)
+        settings = (machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
+        compiler = inspect.getsource(machine.compile_cpu)
+        return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
+
+    def build(self, path: Path) -> None:
+        """Write the object file. Imports TVM."""
+        write_object(self.module, path)
+
+
+def write_object(module, path: Path) -> None:
+    """Compile a module for this CPU into an object file. Imports TVM."""
+    from . import machine
+
+    machine.compile_cpu(module, host_cpu().tvm_target()).write_to_file(str(path))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Kernels that are compiled together, by their opcodes, and the parameters with which they are emitted."""
+
+    number: int
+    kernels: dict[int, tuple[str, Kernel]]
+    parameters: tuning.Cpu = field(default_factory=records.for_host)
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return ", ".join(name for name, _ in self.kernels.values())
+
+    @property
+    def key(self) -> str:
+        """Text that two shards share exactly if their machine code would be the same, from the same sources."""
+        kernels = [f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items()]
+        return "\n".join([self.parameters.key, *kernels])
+
+    def emit(self) -> Emitted:
+        """Emit the code. Imports TVM."""
+        from . import machine
+
+        with tuning.using(self.parameters):
+            return Emitted(machine.shard_module(self.number, self.kernels, host_cpu().lanes))
+
+    def build(self, path: Path) -> None:
+        """Write the object file. Imports TVM."""
+        self.emit().build(path)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """What plans graphs and calls shards."""
+
+    places: int
+    name = "the planner"
+
+    @property
+    def key(self) -> str:
+        return f"planner for {self.places} shards"
+
+    def emit(self) -> Emitted:
+        """Emit the code. Imports TVM."""
+        from . import machine
+
+        return Emitted(machine.planner_module(self.places))
+
+    def build(self, path: Path) -> None:
+        """Write the object file. Imports TVM."""
+        self.emit().build(path)
+
+
+@functools.singledispatch
+def sources_of(part: Any) -> str:
+    """A digest of the sources that make a part's code: those beside its class, those of its kernels, their imports."""
+    return sources.digest(sources.files_beside(type(part)) | _files_of_kernels(getattr(part, "kernels", {})))
+
+
+@sources_of.register
+def _(part: Shard) -> str:
+    return sources.digest({MACHINE, *_files_of_kernels(part.kernels)})
+
+
+@sources_of.register
+def _(part: Planner) -> str:
+    return sources.digest({MACHINE}, nested=True)
+
+
+def _files_of_kernels(kernels: dict[int, tuple[str, Kernel]]) -> set[str]:
+    kinds = {type(kernel) for _, kernel in kernels.values()}
+    return {file for kind in kinds for file in sources.files_of(kind)}
+
+
+def key_of(part: Part, target: CpuTarget) -> str:
+    """What machine code depends on, found without emitting it: sources, ops, tuned parameters, compiler and CPU."""
+    return key_of_code(target, sources_of(part), part.key)
+
+
+def key_of_code(target: CpuTarget, *facts: str) -> str:
+    """A name for a file of code that depends on these facts, the compiler and the CPU."""
+    versions = [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
+    return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()

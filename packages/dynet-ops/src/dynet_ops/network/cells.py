@@ -106,7 +106,9 @@ class Cell:
         if any(isinstance(step, Product) and step.x in self.gates for step in steps):
             return False
         rules = [KERNELS[step + ".backward"] for step in steps if isinstance(step, str)]
-        return {name for rule in rules if isinstance(rule, Rule) for name in rule.sets} == {*self.gate_gradients}
+        return {name for rule in rules if isinstance(rule, Rule) for name in rule.sets} == {
+            "d" + gate for gate in self.gates
+        }
 
 
 def add_rule(

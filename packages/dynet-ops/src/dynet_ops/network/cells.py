@@ -106,7 +106,8 @@ class Cell:
         if any(isinstance(step, Product) and step.x in self.gates for step in steps):
             return False
         rules = [KERNELS[step + ".backward"] for step in steps if isinstance(step, str)]
-        return {name for rule in rules if isinstance(rule, Rule) for name in rule.sets} == {*self.gate_gradients}
+        known = {name for rule in rules if isinstance(rule, Rule) for name in rule.sets}
+        return known == {"d" + gate for gate in self.gates}
 
 
 def add_rule(

@@ -73,6 +73,15 @@ def untuned(session):
 
 
 @nox.session
+def newest(session):
+    """The whole test-suite with the newest TVM that is published, whatever the packages pin."""
+    session.install("-r", "requirements.txt", *group("test", "examples"))
+    session.install("--upgrade", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
+    session.run("python", "-m", "dynet")
+    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs)
+
+
+@nox.session
 def plain(session):
     """The whole test-suite with the recorder in Python, which serves where the compiled one cannot."""
     run_all_tests(session, DYNET_RECORDER="python")
@@ -220,6 +229,14 @@ def wheels(session):
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     session.run("pip", "wheel", "--no-deps", "--wheel-dir=dist", *(f"./packages/{name}" for name in PACKAGES))
     session.run("pytest", "tests/test_packaging.py", *session.posargs)
+
+
+@nox.session
+def docs(session):
+    """Run the code of all pages, train the examples on a few sentences, and build the pages into build/docs."""
+    session.install("-r", "requirements.txt", *group("test", "examples", "docs"))
+    session.run("pytest", "-q", "tests/docs", "examples", *session.posargs)
+    session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", "docs", "build/docs")
 
 
 @nox.session

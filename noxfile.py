@@ -40,8 +40,7 @@ def group(*names):
 def siblings_of(package):
     """The packages of this tree that a package depends on, directly or not."""
     found = set()
-    for requirement in PACKAGES[package]["project"]["dependencies"]:
-        name = requirement.partition("==")[0]
+    for name in PACKAGES[package]["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]:
         if name in PACKAGES:
             found |= {name} | siblings_of(name)
     return found

@@ -6,6 +6,8 @@ from pathlib import Path
 import page_runner
 import pytest
 
+import dynet as dy
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
 ELSEWHERE = {"mistakes.md": "tests/test_mistakes.py runs each row after the first block"}
@@ -32,6 +34,16 @@ def test_each_page_is_in_one_toctree():
     notebooks = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.ipynb")}
     pages = {name.removesuffix(".md") for name in PAGES} - {"index"}
     assert sorted(found) == sorted(pages | notebooks)
+
+
+def test_pages_name_what_is_there():
+    """What stands as `dy.name` exists, but for names that pages call missing."""
+    missing = {"relu", "gelu", "Adam", "sotfmax"}
+    named = {
+        (name, word) for name, path in PAGES.items() for word in re.findall(r"\bdy\.(\w+)", path.read_text("utf-8"))
+    }
+    assert len(named) > 200
+    assert sorted((name, word) for name, word in named if word not in missing and not hasattr(dy, word)) == []
 
 
 def test_pages_say_nothing_of_this_machine():

@@ -1,6 +1,5 @@
 """What the web site of the repository reads is well-formed, and agrees with the project's commands."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -18,9 +17,6 @@ SCHEMAS = {
     "vendor.github-issue-config": [ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"],
     "vendor.citation-file-format": [ROOT / "CITATION.cff"],
 }
-needs_schemas = pytest.mark.skipif(
-    importlib.util.find_spec("check_jsonschema") is None, reason="check-jsonschema is not installed"
-)
 
 
 def check(schema, *files):
@@ -28,7 +24,6 @@ def check(schema, *files):
     return subprocess.run([*command, *map(str, files)], capture_output=True, text=True, timeout=120)
 
 
-@needs_schemas
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_files_follow_their_schemas(schema):
     assert SCHEMAS[schema]
@@ -36,7 +31,6 @@ def test_files_follow_their_schemas(schema):
     assert done.returncode == 0, done.stdout
 
 
-@needs_schemas
 def test_a_wrong_workflow_is_found(tmp_path):
     file = tmp_path / "wrong.yml"
     file.write_text(WORKFLOWS[0].read_text(encoding="utf-8").replace("runs-on:", "run-on:"), encoding="utf-8")

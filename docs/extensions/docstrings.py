@@ -63,6 +63,18 @@ def on_docstring(app: Sphinx, what: str, name: str, subject: object, options: ob
         lines.insert(0, "")  # napoleon takes what stands before a colon in the first line for a type
 
 
+def on_signature(
+    app: Sphinx, what: str, name: str, subject: object, options: object, arguments: str | None, result: str | None
+) -> tuple[str | None, str | None]:
+    """Show the names of types within others, as in `Iterable[Index]`."""
+
+    def plain(text: str | None) -> str | None:
+        return text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text)
+
+    return plain(arguments), plain(result)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", on_docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", on_signature)
     return {"parallel_read_safe": True}

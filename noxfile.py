@@ -40,8 +40,7 @@ def group(*names):
 def siblings_of(package):
     """The packages of this tree that a package depends on, directly or not."""
     found = set()
-    for requirement in PACKAGES[package]["project"]["dependencies"]:
-        name = requirement.partition("==")[0]
+    for name in PACKAGES[package]["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]:
         if name in PACKAGES:
             found |= {name} | siblings_of(name)
     return found
@@ -70,6 +69,15 @@ def tests(session):
 def untuned(session):
     """The whole test-suite with default parameters: records of tuning change speed only."""
     run_all_tests(session, DYNET_RECORDS="off")
+
+
+@nox.session
+def newest(session):
+    """The whole test-suite with the newest TVM that is published, whatever the packages pin."""
+    session.install("-r", "requirements.txt", *group("test", "examples"))
+    session.install("--upgrade", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
+    session.run("python", "-m", "dynet")
+    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs)
 
 
 @nox.session
@@ -220,6 +228,14 @@ def wheels(session):
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     session.run("pip", "wheel", "--no-deps", "--wheel-dir=dist", *(f"./packages/{name}" for name in PACKAGES))
     session.run("pytest", "tests/test_packaging.py", *session.posargs)
+
+
+@nox.session
+def docs(session):
+    """Run the code of all pages, train the examples on a few sentences, and build the pages into build/docs."""
+    session.install("-r", "requirements.txt", *group("test", "examples", "docs"))
+    session.run("pytest", "-q", "tests/docs", "examples", *session.posargs)
+    session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", "docs", "build/docs")
 
 
 @nox.session

@@ -32,7 +32,7 @@ def programs() -> dict[str, list[str]]:
     """The arguments to Python, by name."""
     (readme,) = re.findall(r"```python\n(.*?)```", (NEW / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     found = {"tanh": ["-c", TANH], "README": ["-c", readme]}
-    if importlib.util.find_spec("tqdm"):  # the group `examples` is installed
+    if importlib.util.find_spec("tqdm") and importlib.util.find_spec("conllu"):  # the group `examples` is installed
         found["tagger"] = TAGGER
     return found
 

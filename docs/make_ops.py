@@ -10,7 +10,7 @@ import dynet_ops
 from dynet_core.op import OPS, Op
 
 FILE = Path(__file__).with_name("ops.md")
-HEAD = """# Operations
+HEAD = """# All operations
 
 Every operation with its arguments, by the file that defines it. Shapes, errors, sources and an example of each are in
 `help(dy.tanh)` and the like; the tests run the examples. Any of several expressions may have a batch.

@@ -9,11 +9,12 @@ import pytest
 
 @pytest.fixture
 def treebank():
-    """The test needs the package of sentences that the examples learn from."""
-    try:
-        metadata.distribution("turkish-treebanks")
-    except metadata.PackageNotFoundError:
-        pytest.skip("the package turkish-treebanks is not installed")
+    """The test needs the sentences that the examples learn from, and the package that reads them."""
+    for package in ("turkish-treebanks", "conllu"):
+        try:
+            metadata.distribution(package)
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"the package {package} is not installed")
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
-"""The wheels install into a clean environment, and one version stands everywhere."""
+"""The wheels install into a clean environment; the version stands in one place, and all metadata follow from it."""
 
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ MANIFESTS = {
     path.parent.name: tomllib.loads(path.read_text(encoding="utf-8"))
     for path in sorted(PACKAGES.glob("*/pyproject.toml"))
 }
-VERSION = MANIFESTS["dynet"]["project"]["version"]
+SHARED = runpy.run_path(str(PACKAGES / "build_metadata.py"))
+VERSION = SHARED["version"]()
+OWN = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dynet"]
 EXTRAS = {
     "ops": {"dynet-ops"},
     "rnn": {"dynet-ops", "dynet-rnn"},
@@ -36,14 +40,39 @@ def siblings_in(requirements):
     return [text for text in requirements if re.match(r"dynet\b", text)]
 
 
+def metadata_of(name):
+    """The fields that a build of a package adds to its manifest."""
+    found = {}
+    SHARED["update"](found, MANIFESTS[name]["tool"]["hatch"]["metadata"]["hooks"]["custom"])
+    return found
+
+
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_siblings_are_pinned_to_one_version(name):
-    project = MANIFESTS[name]["project"]
+    project = metadata_of(name)
     assert project["version"] == VERSION
     requirements = siblings_in(project["dependencies"])
     for extra in project.get("optional-dependencies", {}).values():
         requirements += siblings_in(extra)
     assert [text for text in requirements if not text.endswith(f"=={VERSION}")] == []
+    assert sorted(MANIFESTS[name]["project"]["dynamic"]) == sorted(project)
+
+
+def test_the_version_stands_in_one_place():
+    """Besides the changelog and the citation, which tests/test_repository_files.py compares."""
+    places = [ROOT / "pyproject.toml", ROOT / "noxfile.py", *PACKAGES.rglob("*.toml"), *PACKAGES.glob("*/src/**/*.py")]
+    assert [path.name for path in places if VERSION in path.read_text(encoding="utf-8")] == ["__init__.py"]
+
+
+def test_all_packages_build_with_the_same_script():
+    scripts = {path.read_text(encoding="utf-8") for path in PACKAGES.glob("*/hatch_build.py")}
+    assert len(scripts) == 1 and len(list(PACKAGES.glob("*/hatch_build.py"))) == len(MANIFESTS)
+
+
+def test_the_address_stands_in_one_place():
+    wrong = [path for path in ROOT.rglob("*.toml") if ".nox" not in path.parts and path != ROOT / "pyproject.toml"]
+    wrong += [*ROOT.glob("*.md"), *ROOT.glob("*.cff"), *(ROOT / "docs").rglob("*.md")]
+    assert [path for path in wrong if OWN["repository"] in path.read_text(encoding="utf-8")] == []
 
 
 def test_readmes_need_no_pins():
@@ -97,6 +126,11 @@ def test_each_wheel_is_typed_and_holds_only_its_package(wheels, clean_python):
         beside = {"_dynet", "_dynet_names", "_gdynet", "dynet_config"} if name == "dynet" else set()
         assert {f"{one}/py.typed" for one in beside} <= {*names}
         assert {text.partition("/")[0] for text in names} == {module, f"{distribution}-{VERSION}.dist-info"} | beside
+        with zipfile.ZipFile(wheel) as archive:
+            said = archive.read(f"{distribution}-{VERSION}.dist-info/METADATA").decode()
+        assert f"Project-URL: Repository, {OWN['repository']}\n" in said
+        assert f"Author: {OWN['authors']}\n" in said
+        assert all(f"Classifier: {one}\n" in said for one in OWN["classifiers"])
 
 
 @pytest.mark.slow

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from conllu import Sentence
-
 import dynet as dy
+
+Sentence = list[tuple[str, str]]
+"""The words of a sentence, each as (form, tag)."""
 
 WORD_DIM = 64
 CHAR_DIM = 32

@@ -14,21 +14,19 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import conllu
-from conllu import ConlluError, Sentence
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import treebank  # noqa: E402
+
 if TYPE_CHECKING:
-    from model import Tagger
+    from model import Sentence, Tagger
 
     import dynet as dy
-
-TREEBANK = "turkish-treebanks"
-TREEBANK_FILES = ("data/web.conllu", "data/wiki.conllu")
 
 
 class InputError(Exception):
@@ -42,7 +40,7 @@ def main() -> None:
             train(options)
         else:
             print(tag(options.tag, options.model))
-    except (ConlluError, InputError) as error:
+    except (treebank.CorpusError, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
@@ -54,7 +52,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help=f"CoNLL-U files to learn from (default: the treebank of the package {TREEBANK})",
+        help=f"CoNLL-U files to learn from (default: the treebank of the package {treebank.PACKAGE})",
     )
     parser.add_argument("--epochs", type=positive, default=5, help="passes over the data (default: 5)")
     parser.add_argument("--limit", type=positive, metavar="N", help="use N sentences only, chosen by the seed")
@@ -131,22 +129,14 @@ def train(options: argparse.Namespace) -> None:
 
 def read_data(options: argparse.Namespace) -> tuple[list[Sentence], list[Sentence]]:
     """The sentences to learn from and those held out."""
-    sentences = [sentence for file in options.train or treebank() for sentence in conllu.read(file)]
+    trees = [sentence for file in options.train or treebank.files() for sentence in treebank.read_file(file)]
+    sentences = [[(word.form, word.tag) for word in sentence] for sentence in trees]
     random.Random(options.seed).shuffle(sentences)
     sentences = sentences[: options.limit]
     if len(sentences) < 2:
         raise InputError("at least 2 sentences are needed, one to learn from and one to hold out")
     held_out = min(max(1, round(len(sentences) * options.dev_fraction)), len(sentences) - 1)
     return sentences[held_out:], sentences[:held_out]
-
-
-def treebank() -> list[Path]:
-    """The files of the treebank package, found without importing it."""
-    try:
-        package = metadata.distribution(TREEBANK)
-    except metadata.PackageNotFoundError:
-        raise InputError(f"the package {TREEBANK} is not installed; install it or name files by --train") from None
-    return [Path(str(package.locate_file(file))) for file in TREEBANK_FILES]
 
 
 def minibatches(sentences: list[Sentence], size: int, title: str) -> Iterator[list[Sentence]]:

@@ -1,6 +1,7 @@
 """The reader of dependency trees that the examples share."""
 
 import importlib.util
+import io
 from importlib import metadata
 from pathlib import Path
 
@@ -23,10 +24,62 @@ LINES = """\
 
 
 def test_words_heads_and_relations():
-    assert list(treebank.sentences_of(LINES.splitlines(True))) == [
+    pytest.importorskip("conllu")
+    assert list(treebank.sentences_of(io.StringIO(LINES))) == [
         [("vamos", "VERB", -1, "root"), ("nos", "PRON", 0, "obj")],
         [("Mar", "NOUN", -1, "root")],
     ]
+
+
+WORD = "1\tMar\tmar\tNOUN\t_\t_\t0\troot\t_\t_\n"
+
+
+@pytest.fixture
+def written(tmp_path):
+    pytest.importorskip("conllu")
+
+    def write(content):
+        file = tmp_path / "some.conllu"
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize("text", [LINES, LINES + "\n", LINES.replace("\n", "\r\n"), "\ufeff" + LINES, "\n\n" + LINES])
+def test_line_ends_and_marks_make_no_difference(written, text):
+    assert [[word.form for word in sentence] for sentence in treebank.read_file(written(text))] == [
+        ["vamos", "nos"],
+        ["Mar"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ("", "holds no sentence"),
+        ("# only a comment\n\n", "holds no sentence"),
+        ("This is a letter.\n", "sentence 1: .*tabs"),
+        (WORD + "\n" + WORD.replace("\t_\n", "\n"), "sentence 2: expected 10 columns separated by tabs, found 9"),
+        (WORD + "\n" + WORD.replace("1", "one", 1), "sentence 2: .*'one' is not a valid ID"),
+        (WORD.replace("1\tMar", "1\t"), "sentence 1: word 1 has no form or no tag"),
+        (WORD.replace("NOUN", "_"), "sentence 1: word 1 has no form or no tag"),
+        (WORD.replace("\t0\t", "\t7\t"), "sentence 1: word 1 has the head 7, and there are 1 words"),
+        (WORD.encode() + b"\n\xff\xfe\n", "not UTF-8"),
+    ],
+)
+def test_what_is_wrong_and_where(written, content, reason):
+    file = written(content)
+    with pytest.raises(treebank.CorpusError, match=reason) as caught:
+        treebank.read_file(file)
+    assert str(caught.value).startswith(str(file)) and "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(treebank.CorpusError, match="there is no such file"):
+        treebank.read_file(tmp_path / "nowhere.conllu")
+    with pytest.raises(treebank.CorpusError, match="cannot be read"):
+        treebank.read_file(tmp_path)
 
 
 def test_held_out_sentences_are_others():
@@ -39,6 +92,7 @@ def test_held_out_sentences_are_others():
 
 
 def test_every_sentence_of_the_treebank_is_a_tree():
+    pytest.importorskip("conllu")
     try:
         metadata.distribution(treebank.PACKAGE)
     except metadata.PackageNotFoundError:

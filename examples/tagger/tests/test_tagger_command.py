@@ -62,7 +62,7 @@ def test_missing_file(tmp_path):
 def test_not_conllu(tmp_path):
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear all,\nthis is prose.\n", "utf-8")
-    assert_one_sentence(run("--train", letter), letter, "line 1", "expected 10 columns")
+    assert_one_sentence(run("--train", letter), letter, "sentence 1", "tabs")
 
 
 def test_empty_file(tmp_path):

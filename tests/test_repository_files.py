@@ -1,0 +1,74 @@
+"""What the web site of the repository reads is well-formed, and agrees with the project's commands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FORMS = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml"]
+SCHEMAS = {
+    "vendor.github-workflows": WORKFLOWS,
+    "custom.github-workflows-require-timeout": WORKFLOWS,
+    "vendor.github-issue-forms": sorted(FORMS),
+    "vendor.github-issue-config": [ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"],
+    "vendor.citation-file-format": [ROOT / "CITATION.cff"],
+}
+
+
+def check(schema, *files):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, "--default-filetype", "yaml"]
+    return subprocess.run([*command, *map(str, files)], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_files_follow_their_schemas(schema):
+    assert SCHEMAS[schema]
+    done = check(schema, *SCHEMAS[schema])
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_wrong_workflow_is_found(tmp_path):
+    file = tmp_path / "wrong.yml"
+    file.write_text(WORKFLOWS[0].read_text(encoding="utf-8").replace("runs-on:", "run-on:"), encoding="utf-8")
+    assert check("vendor.github-workflows", file).returncode
+
+
+def sessions():
+    """The names of all sessions in noxfile.py."""
+    return re.findall(r"^@nox\.session.*\n(?:@.*\n)*def (\w+)", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.M)
+
+
+def test_workflows_run_sessions_that_are_there():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
+    (listed,) = re.findall(r"session: \[(.*)\]", text)
+    asked = [*listed.split(", "), *re.findall(r"nox -s (\w+)", text)]
+    assert {*asked} <= {*sessions()}
+    assert {"lint", "types", "tests", "parity", "cuda", "docs", "wheels", "newest"} <= {*asked}
+
+
+def test_the_oldest_python_is_tested():
+    text = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"python: \[(.*)\]", text)
+    versions = [version.strip('"') for version in listed.split(", ")]
+    (required,) = {
+        re.search(r'requires-python = ">=(.*)"', path.read_text(encoding="utf-8"))[1]
+        for path in ROOT.glob("packages/*/pyproject.toml")
+    }
+    assert versions == [required, "3.12", "3.13", "3.14"]
+
+
+def test_style_is_checked_at_commits_as_by_nox():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    (group,) = re.findall(r'^lint = \["(ruff[^"]*)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    assert re.findall(r'additional_dependencies: \["(.*)"\]', hooks) == [group, group]
+
+
+def test_one_version_stands_in_the_citation():
+    (cited,) = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)
+    source = (ROOT / "packages" / "dynet" / "src" / "dynet" / "__init__.py").read_text(encoding="utf-8")
+    assert re.findall(r'^__version__ = "(.*)"$', source, re.M) == [cited]
+    assert f"## {cited}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Turns formulas into code: every function of `formula` has its namesake in one of the modules named here."""
+"""Turns formulas into code: each function of `formula` has a namesake in one of the modules of `functions`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The symbols in which ops write their mathematics: traced once, compiled for every target.
 
 A formula is an ordinary Python function of named values. Called once with symbols, it leaves a small tree
-that `vmath` turns into vector code. Nothing here needs TVM, so that defining an op is cheap.
+that `functions` turn into vector code. Nothing here needs TVM, so that defining an op is cheap.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Every kernel by name; its place is its opcode. Ops add rules; the rest stands here. Needs no TVM."""
+"""What all kernels share: what the machine asks of them, how threads share them, and tables of kernels.
+
+The kernels themselves stand in `families`, with their emitters.
+"""
 
 from __future__ import annotations
 
@@ -21,28 +24,34 @@ class Kernel(Protocol):
 
 
 Covered = tuple[int, int, int | None]
-"""A list of addresses, and how many neighbouring numbers a kernel adds to each of its columns, on a CPU: where an
-instruction is fresh, it sets them. A kernel of which `covers` is None adds whatever the instruction says. The third is
-the list whose columns it adds as they are, if it does no more."""
+"""What a kernel adds to, on a CPU: (address list, how many numbers from each address on, source).
+
+The kernel overwrites these numbers where an instruction says that they are uninitialised ("fresh"). A kernel whose
+`covers` is None always adds. `source` is the address list of what is added if the kernel is a plain copy, else None.
+"""
 
 Targets = tuple[tuple[int, int], ...] | None
-"""All that a kernel writes for a column: lists of addresses, and within how many numbers from there on. Where no two
-columns write to the same, threads can share its instructions by columns. None: they share them by rows of the result,
-which is always possible; by columns, if these are many, where a `ByRows` says what it writes for one. `work` is about
-how many picoseconds a column takes on one of them, 0 if they cannot share it.
+"""What a kernel writes for one column: pairs of an address list, and how many numbers from the address on.
+
+Threads share an instruction by columns where no two columns write to the same numbers. None: threads share it by rows
+of the result, which is always possible. A `ByRows` may still be shared by columns, if there are many, where its
+`targets_by_columns` says what one column writes. `work` is about how many picoseconds one thread takes for a column; 0:
+threads cannot share the instruction.
 """
 
 Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
-"""The lists of addresses that a kernel reads: those of all columns, and those of the first column only. Others hold
-nothing. None: any."""
+"""The address lists that a kernel reads: those that it reads for all columns, and those for the first column only.
 
-FLOP = 10  # picoseconds of one in a product
-NUMBER = 250  # picoseconds that it takes to work on one number otherwise
-AT_HAND = 1 << 17  # floats of a matrix that each thread can have in a cache of its own: threads share its columns then
+No other lists are written. None: the kernel may read any list.
+"""
+
+FLOP = 10  # picoseconds of a floating point operation in a product
+NUMBER = 250  # picoseconds for one number in other kernels
+AT_HAND = 1 << 17  # floats of a matrix that fits in the second cache of each core: threads then share its columns
 
 
 class Adds:
-    """A kernel that never sets what it could add to."""
+    """A kernel that never overwrites what it could add to."""
 
     def covers(self, parameters: tuple[int, ...]) -> Covered | None:
         return None
@@ -58,7 +67,7 @@ class AnyList:
 class Alone(AnyList):
     """A kernel whose instructions threads do not share.
 
-    `written` are those of its parameters that say where it writes.
+    `written` names the parameters that hold the address lists it writes to.
     """
 
     written: tuple[str, ...] = ()
@@ -71,9 +80,9 @@ class Alone(AnyList):
 
 
 class ByRows(AnyList):
-    """A kernel whose instructions threads share by rows of the result: of a product, if it does not say otherwise.
+    """A kernel whose instructions threads share by rows of the result. `work` is that of a product.
 
-    `written` are those of its parameters that say where it writes.
+    `written` names the parameters that hold the address lists it writes to.
     """
 
     written: tuple[str, ...] = ()
@@ -86,12 +95,12 @@ class ByRows(AnyList):
         return None
 
     def targets_by_columns(self, parameters: tuple[int, ...]) -> Targets:
-        """What it writes for a column, if threads can share it by columns as well; else None."""
+        """What the kernel writes for a column, if threads can share it by columns as well; else None."""
         return None
 
 
 class ByColumns(AnyList):
-    """A kernel whose instructions threads share by columns, and which takes so long as it has to write much."""
+    """A kernel whose instructions threads share by columns. Its time follows from how much it writes."""
 
     def work(self, parameters: tuple[int, ...]) -> int:
         return NUMBER * sum(size for _, size in self.targets(parameters))
@@ -100,18 +109,18 @@ class ByColumns(AnyList):
         raise NotImplementedError
 
 
-SHARD = 32  # kernels that are compiled as one module; LLVM makes a real switch of them and inlines the small ones
+SHARD = 32  # kernels that are compiled as one module, with a switch on the opcode
 
 
 class NoCodeError(RuntimeError):
-    """An instruction whose machine code is not loaded. What it should have computed is not there."""
+    """The machine met an instruction whose code is not loaded. The result of that instruction is missing."""
 
 
 class Kernels:
     """A table of kernels by name and opcode. They are added at the end and never removed.
 
-    Neighbours form a *shard*, which is compiled when something uses one of its kernels. A shard that is compiled is
-    closed: the next kernel begins another.
+    Kernels with neighbouring opcodes form a *shard*. A shard is compiled when one of its kernels is first used. It is
+    closed then: the next kernel begins another shard.
     """
 
     def __init__(self):
@@ -121,7 +130,7 @@ class Kernels:
         self.used: set[int] = set()  # shards whose kernels something may run
 
     def add(self, name: str, kernel: Kernel) -> int:
-        """Add a kernel, or find the same one under its name; its opcode."""
+        """Add a kernel, unless the same one has been added under this name. Return its opcode."""
         if name in self._kernels:
             if self._kernels[name].key != kernel.key:
                 raise ValueError(f"kernel {name} is defined twice, differently")
@@ -132,7 +141,7 @@ class Kernels:
         return self._next - 1
 
     def use(self, opcode: int) -> int:
-        """Say that a kernel may be run; its opcode."""
+        """Note that a kernel may be run. Return its opcode."""
         self.used.add(opcode // SHARD)
         return opcode
 
@@ -152,7 +161,7 @@ class Kernels:
         }
 
     def no_code(self, opcode: int) -> NoCodeError:
-        """The error that says that the machine has met an instruction without code."""
+        """The error for an instruction whose code is not loaded."""
         name = next((name for name, known in self._opcodes.items() if known == opcode), "unknown")
         return NoCodeError(
             f"the machine code of kernel {name} (opcode {opcode}) is not loaded: this is a defect of the library; "

@@ -188,7 +188,7 @@ class Instruction:
     """What a kernel body sees: memory, its columns and its parameters.
 
     `count` columns are worked on at once; list `role` holds one address, in floats, for each of them, and lists begin
-    `stride` places after one another. `fresh` is 1 if what the kernel adds to is of no meaning yet; a GPU's is always
+    `stride` places after one another. `fresh` is 1 if what the kernel adds to is uninitialised; on a GPU it is always
     0. Where threads of a CPU share columns, as many `others` are others', and of these `columns_before` come first;
     where they share rows, the shares `rows_before` and `rows_after` are others'.
     """
@@ -230,7 +230,7 @@ def share_of(count, share):
 
 
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
-    """Add to what stands in memory, or set it if that is of no meaning yet."""
+    """Add to memory, or overwrite it if it is uninitialised."""
     lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
     fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
     so_far = let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))

@@ -1,1 +1,1 @@
-"""Kernel families: how to loop over columns, matrices and strides, on each kind of target."""
+"""Kernel families. A file has the kernels of one family: what they compute, and their emitters for CPUs and GPUs."""

@@ -1,4 +1,4 @@
-"""Sets stretches of memory to one number. Parameters: (start, size, number), or none where lists say it."""
+"""Sets stretches of memory to one number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .threads import share_of, thread_each
 
 @dataclass(frozen=True)
 class Fill(Adds, Alone):
-    """Sets a stretch of memory to one number."""
+    """Sets `size` floats from the address `start` on to a number."""
 
     parameters = ("start", "size", "number")
     key = "fill"
@@ -37,7 +37,7 @@ class Fill(Adds, Alone):
 
 @dataclass(frozen=True)
 class Clear(Adds, Alone):
-    """Sets stretches of memory to 0: one column each, whose addresses are where it begins and how long it is."""
+    """Sets stretches of memory to 0, one for each column. List 0 holds their beginnings, list 1 their sizes."""
 
     parameters = ()
     key = "clear"
@@ -56,7 +56,7 @@ class Clear(Adds, Alone):
         return tir.kernel(body, self.parameters, shared=tir.ROWS)
 
     def cuda(self):
-        """A block a stretch."""
+        """A block for each stretch."""
 
         def body(instruction):
             number = instruction.thread("blockIdx.x", instruction.count)

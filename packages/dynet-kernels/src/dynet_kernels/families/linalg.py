@@ -1,9 +1,9 @@
 """Inverts matrices in place, by Gauss-Jordan elimination with partial pivoting.
 
-Parameters: the order of the matrices, the roles of the matrix and of 3 * order numbers to work with, and how many
-neighbouring columns belong to one matrix, of which the first says where it stands. Afterwards the first `order`
-numbers of the work are pivots whose product is the determinant. A singular matrix meets a pivot of 0 and becomes
-infinite or NaN.
+Parameters: the order of the matrices, the lists of the matrix and of scratch memory (3 * order numbers), and how many
+neighbouring columns belong to one matrix. The addresses of the first of these columns count. Afterwards the first
+`order` numbers of the scratch memory are the pivots; their product is the determinant. A singular matrix has a pivot of
+0, and its inverse becomes infinite or NaN.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import share_of, wait
 
-COLUMNS = 4  # changed at once on a CPU
+COLUMNS = 4  # of the matrix that are changed at once on a CPU
 THREADS = 128
 
 
 @dataclass(frozen=True)
 class Invert(Adds, Alone):
-    """Replaces a matrix by its inverse; see families.linalg."""
+    """Replaces a matrix by its inverse."""
 
     parameters = ("order", "matrix", "work", "group")
     written = ("matrix", "work")
@@ -35,7 +35,7 @@ class Invert(Adds, Alone):
             memory = instruction.memory
 
             def eliminate(matrix, saved, k, factor):
-                """Subtract from each column what makes row k zero in it, some columns at once."""
+                """Make row k zero in all columns, some columns at once."""
 
                 def columns(first, width):
                     starts = [let(matrix + (first + int64(c)) * order) for c in range(width)]
@@ -93,7 +93,7 @@ class Invert(Adds, Alone):
         return tir.kernel(body, self.parameters)
 
     def cuda(self):
-        """A block a matrix. One thread chooses pivots; all of them wait for one another at the same places."""
+        """A block for each matrix. One thread chooses the pivots."""
 
         def body(instruction):
             order, matrix_role, work_role, group = instruction.parameters
@@ -104,7 +104,7 @@ class Invert(Adds, Alone):
             saved = let(work + order + order)
 
             def each(size, emit):
-                """emit(number) for the numbers below `size` that are this thread's."""
+                """emit(number) for this thread's share of the numbers below `size`."""
                 with share_of(lane, int64(THREADS), size) as number:
                     emit(number)
 
@@ -155,7 +155,7 @@ class Invert(Adds, Alone):
 
 
 def _find_pivot(memory, order, matrix, k):
-    """The row from k on whose number in column k is largest."""
+    """The row, from k on, with the largest magnitude in column k."""
     column = let(matrix + k * order)
     row = tir.Counter(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k), 1)))
@@ -175,7 +175,7 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Keep the row of a pivot, and the pivot itself with the sign that exchanging rows gives it; 0 after a 0."""
+    """Store the row of a pivot, and the pivot: negated if rows are exchanged, 0 if the pivot before it was 0."""
     pivot = load(memory, let(matrix + k * order + row), 1)
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)

@@ -1,6 +1,5 @@
-"""Adds the squares of all columns to one float64 number, which stands at the address in list 1.
+"""The sum of squares of gradients, in float64: no finite gradient overflows, and millions of terms lose no digits.
 
-In float64 no finite gradient overflows, and the sum of sixteen million is as good as that of ten.
 Parameters: (size of a column).
 """
 
@@ -14,7 +13,7 @@ from .threads import Sums, share_of
 
 
 class GradientNorm(Adds, Alone):
-    """Adds up squared gradients; see families.norm."""
+    """Adds the squares of all columns of list 0 to the float64 number at the address in list 1."""
 
     parameters = ("size",)
     key = "gradient_norm"
@@ -22,7 +21,7 @@ class GradientNorm(Adds, Alone):
     def cpu(self, lanes):
         wide = tir.vector_type("float64", lanes)
         stretches, vectors = tuning.cpu(lanes).norm.stretches, tuning.cpu(lanes).norm.vectors
-        chains = stretches * vectors  # independent sums, so that additions need not wait for one another
+        chains = stretches * vectors  # independent sums hide the latency of additions
 
         def body(instruction):
             (size,) = instruction.parameters
@@ -63,7 +62,7 @@ class GradientNorm(Adds, Alone):
         return tir.kernel(body, self.parameters)
 
     def cuda(self):
-        """A block a column."""
+        """A block for each column."""
         threads = tuning.cuda().threads
 
         def body(instruction):

@@ -1,6 +1,6 @@
-"""Running sums along columns that lie side by side, from either end, set in place or added to what is there.
+"""Running sums along columns that lie side by side, from either end.
 
-Parameters: the roles of target and source, the size of a column, how many columns lie side by side.
+Parameters: the lists of targets and sources, the size of a column, how many columns lie side by side.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .threads import add_atomically, thread_each
 
 @dataclass(frozen=True)
 class Scan(Adds, ByColumns):
-    """Running sums of a column; `backward` adds those from the end, their gradient. See families.scan."""
+    """Running sums of a column. `backward` adds the sums from the end, the gradient of running sums, to the target."""
 
     backward: bool
     parameters = ("target", "source", "size", "width")
@@ -46,7 +46,7 @@ class Scan(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread a column."""
+        """A thread for each column."""
 
         def body(instruction):
             width = instruction.parameters[3]
@@ -58,7 +58,7 @@ class Scan(Adds, ByColumns):
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
-    """As many neighbouring columns as there are lanes, from `offset` on."""
+    """Work on as many neighbouring columns as there are lanes, from column `offset` on."""
     target_role, source_role, size, width = instruction.parameters
     memory = instruction.memory
     target = let(instruction.address(target_role, number) + offset)

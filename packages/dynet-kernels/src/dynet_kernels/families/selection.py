@@ -1,6 +1,6 @@
-"""The largest numbers of each column in their order, and gradients that go back to where values came from.
+"""The largest numbers of each column, sorting, and scattered sums.
 
-Places are int32 bits that stand among the float32 values.
+Places are int32 bits, stored as float32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Adds, ByColumns):
-    """The `number` largest numbers of each column in their order, and where they stand; see families.selection."""
+    """The `number` largest numbers of each column, in the order of their places, and these places."""
 
     parameters = ("size", "number", "y", "x", "places")
     key = "largest_in_order"
@@ -59,7 +59,7 @@ class LargestInOrder(Adds, ByColumns):
                 with T.While(step.get() > int64(0)):
                     reached = _halve(found, step, count_from, number)
                     with tir.when(reached == number):
-                        step.set(int64(0))  # found early: no bit can change what is taken
+                        step.set(int64(0))  # found early: further bits change nothing
                 threshold = let(T.Cast("int32", found.get()))
                 above = tir.Counter(int64(0))
                 with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
@@ -70,7 +70,7 @@ class LargestInOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A block a column: its threads count together, and one of them writes."""
+        """A block for each column. Its threads count together; one of them writes."""
 
         def body(instruction):
             size, number, y_role, x_role, places_role = instruction.parameters
@@ -104,7 +104,7 @@ class LargestInOrder(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class FallingOrder(Adds, ByColumns):
-    """The numbers of each column in falling order, and what is found beside them in the same order."""
+    """The numbers of each column from the largest to the smallest, and the entries of `found` in the same order."""
 
     parameters = ("size", "y", "places", "x", "found")
     key = "falling_order"
@@ -126,7 +126,7 @@ class FallingOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread a number."""
+        """A thread for each number."""
 
         def body(instruction):
             size = instruction.parameters[0]
@@ -158,7 +158,7 @@ class Scatter(Adds, Alone):
         return tir.kernel(body, self.parameters)
 
     def cuda(self):
-        """A thread a number."""
+        """A thread for each number."""
 
         def body(instruction):
             size, target_role, source_role, places_role = instruction.parameters
@@ -175,7 +175,7 @@ class Scatter(Adds, Alone):
 
 
 def _key(x):
-    """An int32 for each float32, in the same order; -0 is 0, and NaN, of either sign, lies beyond infinity."""
+    """An int32 for each float32, in the same order. -0 counts as 0, and NaN of either sign as more than infinity."""
     lanes = vmath.lanes_of(x)
     bits = let(T.reinterpret(tir.vector_type("int32", lanes), x))
     sign = T.shift_right(bits, vmath.number(31, bits, "int32"))
@@ -187,7 +187,7 @@ def _key(x):
 
 
 def _halve(found, step, count_from, number):
-    """Add one more bit to the key that `number` numbers reach, if they do; how many reach it."""
+    """Add one more bit to the key, if `number` numbers reach it then. Return how many do."""
     candidate = let(found.get() + step.get())
     reached = count_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= number):
@@ -197,7 +197,7 @@ def _halve(found, step, count_from, number):
 
 
 def _put_in_order(memory, size, number, threshold, spare, y, x, places):
-    """Write what lies above the threshold, and the first `spare` numbers that equal it."""
+    """Write the numbers above the threshold, and the first `spare` numbers equal to it."""
     filled, equals = tir.Counter(int64(0)), tir.Counter(spare)
     with T.serial(int64(0), size) as place:
         value = load(memory, let(x + place), 1)
@@ -212,7 +212,7 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
 
 
 def _put_by_rank(instruction, column, number):
-    """Write one number of a column, and what is found beside it, to the place that it has in falling order."""
+    """Write one number of a column, and its entry of `found`, to its place in the falling order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
     y, places, x, found = (instruction.address(role, column) for role in roles)

@@ -1,7 +1,7 @@
-"""Projections of scores onto probabilities that need a threshold, found by iteration until it stands still.
+"""Projections of scores onto probabilities. Both need a threshold, which is found by iteration.
 
-Both begin with all elements on one side and move some to the other in each round. Rounds end when none moves, so
-they are at most as many as there are elements; a handful is usual.
+All elements begin on one side of the threshold. Each round moves some of them to the other side. The last round moves
+none, so there are at most as many rounds as elements; a handful is usual.
 
 Parameters: (size of a column). Lists: the result, the scores, and for constrained softmax the bounds.
 """
@@ -17,13 +17,13 @@ from ..lazy import T
 from ..tir import float32, int64, let, load, store, vector_loop
 from .threads import thread_each
 
-THREADS = 64  # of a block on a GPU: few, since each has a whole column to do
-LARGEST = 3.4e38  # above every x - log(u) but those of bounds of 0
+THREADS = 64  # in a block of a GPU: few, because each thread works on a whole column
+LARGEST = 3.4e38  # above every x - log(u) with u > 0
 
 
 @dataclass(frozen=True)
 class Simplex(Adds, ByColumns):
-    """Projections onto probabilities: "sparsemax" or "constrained_softmax". See families.simplex."""
+    """A projection onto probabilities: "sparsemax" or "constrained_softmax"."""
 
     function: str
     parameters = ("size",)
@@ -48,7 +48,7 @@ class Simplex(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread a column."""
+        """A thread for each column."""
         views, emit = EMITTERS[self.function]
 
         def body(instruction):
@@ -59,7 +59,7 @@ class Simplex(Adds, ByColumns):
 
 
 class _Column:
-    """One column: passes over it, and numbers that change from round to round."""
+    """One column: loops over its elements, and reductions."""
 
     def __init__(self, instruction, number, views, lanes):
         (self.size,) = instruction.parameters
@@ -73,7 +73,7 @@ class _Column:
         return self.wide(float32(value))
 
     def each(self, view, formula, *reads):
-        """Set every element of a view to a formula of others."""
+        """Set every element of a view to a formula of the same elements of other views."""
 
         def step(offset, mask):
             values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
@@ -82,7 +82,7 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
 
     def reduce(self, combine, identity, formulas, *reads):
-        """Numbers of the column: formulas of views, combined over all elements."""
+        """Combine the values of formulas over all elements: one number for each formula."""
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
@@ -103,7 +103,7 @@ def _sum(a, b):
 
 
 def _rounds(side, move):
-    """Run `move(*side())` as long as the first number of `side` changes: how many elements are on one of the sides."""
+    """Run `move(*side())` until the first number of `side`, how many elements are on one side, no longer changes."""
     going, previous = tir.Counter(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
         count, total = side()
@@ -135,7 +135,7 @@ def _sparsemax(column):
 
     def raise_threshold(count, total):
         level = let((total - float32(1.0)) / count)
-        with tir.when(level > let(threshold.get())):  # rounding must not bring back what has left
+        with tir.when(level > let(threshold.get())):  # rounding must not move elements back
             threshold.set(level)
 
     _rounds(above, raise_threshold)
@@ -144,9 +144,9 @@ def _sparsemax(column):
 
 
 def _constrained_softmax(column):
-    """y = u where x - log(u) is above a threshold, and the rest of the mass, softmax of x, where it is not.
+    """y = u where x - log(u) is above a threshold. The other elements share the rest of the mass as a softmax of x.
 
-    The result's own memory holds x - log(u) in the meantime.
+    The memory of the result holds x - log(u) meanwhile.
     """
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, float32(LARGEST))

@@ -15,12 +15,12 @@ from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
 LOOPS = 4
-SHORT = 1024  # floats of a copy while which the lines of the next are asked for
+SHORT = 1024  # a copy of at most so many floats prefetches the lines of the next one
 
 
 @dataclass(frozen=True)
 class Strides(ByColumns):
-    """Copies (or adds) one layout to another; see families.strides."""
+    """Copies one layout to another, or adds it."""
 
     accumulate: bool
     parameters = (
@@ -34,7 +34,7 @@ class Strides(ByColumns):
         return repr(self)
 
     def covers(self, parameters):
-        """All of a column's target, if the loops go over it without a gap."""
+        """The whole target of a column, if the loops leave no gaps in it."""
         target, source, *numbers = parameters
         size, same = 1, True
         for extent, stride, other in zip(numbers[:4], numbers[4:8], numbers[8:], strict=True):
@@ -95,7 +95,7 @@ class Strides(ByColumns):
                 short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
                 ahead = let(T.Select(short, extents[0], int64(0)))
                 with T.serial(int64(0), instruction.count) as column:
-                    if not self.accumulate:  # lines come in before they are written, too
+                    if not self.accumulate:  # writing needs the lines, too
                         later = instruction.address(target_role, let(T.min(column + int64(1), last)))
                         tir.prefetch(memory, later, ahead)
                     copy(instruction.address(target_role, column), instruction.address(source_role, column))
@@ -126,7 +126,7 @@ class Strides(ByColumns):
                 adds = T.And(instruction.fresh == int64(0), last > int64(0))
                 tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
 
-            # Most copies are of a stretch; of a short one, three loops of one turn take longer than the copying.
+            # Most copies are contiguous. For short ones, three loops of one turn would take longer than the copying.
             tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
 
         return tir.kernel(body, self.parameters, may_set=True, shared=tir.COLUMNS)

@@ -1,6 +1,6 @@
-"""Sums of columns: y is the sum of the columns x of all neighbouring columns that share it, times a number if `scaled`.
+"""Sums of columns: y is the sum of the x of all neighbouring columns that have the same y.
 
-Parameters: (size of a column). Lists: y, x and the number.
+Parameters: (size of a column). Lists: y, x, and a factor.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .products.panels import row_tiles
 from .threads import thread_each
 
 Y, X, FACTOR = 0, 2, 4
-VECTORS = 4  # of a column that are added up at once
-MANY = 16  # columns with one y: more than the CPU sees to by itself
+VECTORS = 4  # of a column that are summed at once
+MANY = 16  # columns with one y, from which on prefetching pays
 
 
 @dataclass(frozen=True)
 class Sum(Adds, ByRows):
-    """y = the sum of the x of all neighbouring columns that share y, times a number if `scaled`; see families.sums."""
+    """y = the sum of the x of all neighbouring columns with this y; if `scaled`, times the factor of the first one."""
 
     scaled: bool
     parameters = ("size",)
@@ -60,7 +60,7 @@ class Sum(Adds, ByRows):
                         with T.serial(int64(0), let(end - first)) as number:
                             add(number, ahead)
 
-                    # Of many columns, which lie far apart, what comes next is asked for before the turn of the others.
+                    # Many columns lie far apart in memory: prefetch the next tile of each.
                     width = vectors * lanes
                     far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
                     tir.choose(far, lambda: all_columns(width), all_columns)
@@ -74,7 +74,7 @@ class Sum(Adds, ByRows):
         return tir.kernel(body, self.parameters, shared=tir.ROWS)
 
     def cuda(self):
-        """A thread for each number of y, by the first of the columns that share it."""
+        """A thread for each number of y. Only the thread of the first column with that y works."""
 
         def body(instruction):
             (size,) = instruction.parameters
@@ -101,7 +101,7 @@ def _scaled(kernel, instruction, first, total, lanes):
 
 
 def _end_of_run(instruction, first):
-    """The column after the last one that shares y with column `first`."""
+    """The number of the first column after `first` with another y."""
     y = instruction.address(int64(Y), first)
     end = tir.Counter(first + int64(1))
 

@@ -1,4 +1,4 @@
-"""How the threads of a GPU share work: a thread for each number, or a block for columns, with sums over its threads."""
+"""How the threads of a GPU share work: a thread for each number, or a block for each column, with sums over threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WARP = 32  # threads that run together and can read each other's registers
 
 @contextmanager
 def thread_each(instruction, count, size=None):
-    """The code of one thread for each number below `count`, in blocks of `size`: its number."""
+    """One thread for each number below `count`, in blocks of `size`. Gives the number of the thread."""
     size = size or tuning.cuda().block
     block = instruction.thread("blockIdx.x", T.floordiv(count + int64(size - 1), int64(size)))
     number = let(block * int64(size) + instruction.thread("threadIdx.x", size))
@@ -22,7 +22,7 @@ def thread_each(instruction, count, size=None):
 
 
 def block_of_products(instruction, group, extents, height, width):
-    """Blocks of `height` x `width` results for each matrix: what this block works on.
+    """Divide products into blocks of `height` x `width` results; find the work of this block.
 
     Args:
         group: how many columns share one matrix; 0 means all of them.
@@ -35,7 +35,7 @@ def block_of_products(instruction, group, extents, height, width):
     rows, columns, inner = extents(sharing)
     down = let(T.floordiv(rows + int64(height - 1), int64(height)))
     across = let(T.floordiv(columns + int64(width - 1), int64(width)))
-    # Blocks stand on one axis: the others end at 65535.
+    # All blocks are on one axis: the other axes have at most 65535.
     block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, sharing))
     first_row = settled(T.truncmod(block, down) * int64(height))
     block = settled(T.truncdiv(block, down))
@@ -46,7 +46,7 @@ def block_of_products(instruction, group, extents, height, width):
 
 @contextmanager
 def share_of(lane, threads, size):
-    """The numbers below `size` that are this thread's, of `threads` that share them, one after the other."""
+    """Loop over this thread's share of the numbers below `size`, which `threads` threads share."""
     place = tir.Counter(lane)
     with T.While(place.get() < size):
         yield let(place.get())
@@ -54,25 +54,26 @@ def share_of(lane, threads, size):
 
 
 def settled(value):
-    """Name an int64 that is worked out once: TVM puts what other names stand for in place of them, wherever they occur.
+    """Compute an int64 once and keep it in a register.
 
-    Selections and divisions in addresses can so become long code, which its simplifier takes minutes for.
+    TVM replaces other names by their values wherever they occur. Selections and divisions in addresses then become long
+    expressions, for which its simplifier takes minutes.
     """
     return let(tir.Counter(value).get())
 
 
 def wait():
-    """Wait for all threads of the block. Not within a condition."""
+    """Wait for all threads of the block. Call it outside of conditions only."""
     T.evaluate(T.tvm_storage_sync("shared"))
 
 
 def add_atomically(memory, at, value):
-    """Several columns may feed one gradient, so threads meet there."""
+    """Add to a number that other threads may be adding to."""
     T.evaluate(T.call_extern("float32", "atomicAdd", T.address_of(memory[at]), value))
 
 
 class Sums:
-    """Combines numbers of one type over the threads of a block, as often as is wanted.
+    """Combines numbers over the threads of a block. Can be used several times.
 
     Args:
         thread: this thread's number in the block.
@@ -86,7 +87,7 @@ class Sums:
         self.shared = T.alloc_buffer((self.warps,), dtype, scope="shared")
 
     def of_warp(self, value, combine):
-        """The numbers of this thread's warp combined, for each of its threads. Not within a condition."""
+        """Combine the numbers of this thread's warp; every thread gets the result. Not within a condition."""
         everybody = tirx.const(0xFFFFFFFF, "uint32")
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
@@ -98,11 +99,11 @@ class Sums:
         return let(total.get())
 
     def of_block(self, value, combine):
-        """The numbers of all threads combined, for each of them. Not within a condition."""
+        """Combine the numbers of all threads; every thread gets the result. Not within a condition."""
         return self.of_warps(int64(0), int64(self.warps), value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """The numbers of `count` warps from `first` on combined, for each thread. Not within a condition."""
+        """Combine the numbers of `count` warps from `first` on, for every thread. Not within a condition."""
         value = self.of_warp(value, combine)
         with tir.when(self.lane == int64(0)):
             T.buffer_store(self.shared, value, [self.warp])
@@ -110,5 +111,5 @@ class Sums:
         total = tir.Accumulator(1, self.shared[first], self.dtype)
         with T.serial(int64(1), count) as number:
             total.set(combine(let(total.get()), let(self.shared[first + number])))
-        wait()  # the next numbers must not come before all have read these
+        wait()  # all threads must have read these before the next are written
         return let(total.get())

@@ -1,8 +1,8 @@
-"""Products with matrices whose diagonals are constant: y[k] += sum over i of a[i] b[offset + k + step i].
+"""Products with Toeplitz matrices, whose diagonals are constant: y[k] += sum over i of a[i] b[offset + k + step i].
 
-Circular convolution and correlation are that, where b stands twice in a row.
+Circular convolution and correlation are such products, with two copies of b side by side.
 
-Parameters: the roles of y, a and b, the size of y and a, offset, and step, which is 1 or -1.
+Parameters: the lists of y, a and b, the size of y and a, offset, and step, which is 1 or -1.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
-OUTPUTS = 8  # vectors of y that are made together
-INPUTS = 4  # elements of a, a vector's length apart, that are read together: they share all vectors of b but three
+OUTPUTS = 8  # vectors of y in a register tile
+INPUTS = 4  # elements of a, one vector apart, in a tile: two neighbours share all vectors of b but one
 
 
 @dataclass(frozen=True)
 class Toeplitz(Adds, ByColumns):
-    """y[k] += sum over i of a[i] b[offset + k + step i]. See families.toeplitz."""
+    """y[k] += sum over i of a[i] b[offset + k + step i]."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
     key = "toeplitz"
@@ -36,14 +36,14 @@ class Toeplitz(Adds, ByColumns):
         return 2 * FLOP * size * size
 
     def cpu(self, lanes):
-        """Elements of a that are a multiple of the lanes apart meet the same vectors of b, which are loaded once."""
+        """Elements of a that are a whole vector apart need the same vectors of b, which are loaded once."""
 
         def body(instruction):
             y_role, a_role, b_role, size, offset, step = instruction.parameters
             memory = instruction.memory
 
             def tile(y, a, b, block):
-                """OUTPUTS whole vectors of y."""
+                """Compute OUTPUTS whole vectors of y."""
                 first = let(block * int64(OUTPUTS * lanes))
                 sums = [
                     tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes))
@@ -53,7 +53,7 @@ class Toeplitz(Adds, ByColumns):
                 whole = let(T.floordiv(size, int64(stretch)))
 
                 def together(start, forwards):
-                    """a[start], a[start + lanes], ...: one step along b is one vector further or back."""
+                    """Use a[start], a[start + lanes], ...: each needs the vectors of b one further, or one back."""
                     factors = [
                         tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)
                     ]
@@ -81,7 +81,7 @@ class Toeplitz(Adds, ByColumns):
                     store(memory, let(y + first + int64(k * lanes)), let(total.get()))
 
             def single(y, a, b, at, mask):
-                """One vector of y."""
+                """Compute one vector of y."""
                 total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
                 with T.serial(int64(0), size) as i:
                     factor = tir.wide(load(memory, let(a + i), 1), lanes)
@@ -104,7 +104,7 @@ class Toeplitz(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread an element of y."""
+        """A thread for each element of y."""
 
         def body(instruction):
             y_role, a_role, b_role, size, offset, step = instruction.parameters

@@ -1,8 +1,8 @@
-"""Windows that move over images: what they see, put side by side for a product, and the largest number in each.
+"""Windows that move over images, for convolution and pooling.
 
-An image is (height, width, channels), column-major; places of the window outside of it see zeros, or nothing.
-Copied windows stand as a matrix of a row for each place (result_height x result_width) and a column for each
-number of a window (window_height x window_width x channels).
+An image is (height, width, channels), column-major. A window that reaches beyond the image reads zeros there; the
+largest number leaves these places out. Copied windows form a matrix with a row for each place of the window
+(result_height x result_width) and a column for each number of it (window_height x window_width x channels).
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
-# A window that moves over an image of several channels: their sizes, the steps of the window, how far it begins
-# outside, and the number of its places.
+# Parameters of a window: the sizes of image and window, its steps, its padding, and the size of the result.
 WINDOW = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
@@ -26,7 +25,7 @@ WINDOW = (
 
 @dataclass(frozen=True)
 class Windows(Adds, ByColumns):
-    """Copies what a window sees at each of its places over an image, or (backward) adds it back to the image."""
+    """Copies the numbers under a window at each of its places; `backward` adds them back to the image."""
 
     backward: bool = False
     parameters = ("windows", "image", *WINDOW)
@@ -56,7 +55,7 @@ class Windows(Adds, ByColumns):
                 vector_loop(size, lanes, step)
 
             def run(seen, image, size):
-                """`size` places below one another: neighbours in the matrix, row_step apart in the image."""
+                """Copy `size` places, one below the other: neighbours in the matrix, row_step apart in the image."""
 
                 def vectors():
                     def step(offset, mask):
@@ -78,7 +77,7 @@ class Windows(Adds, ByColumns):
                 tir.choose(g.row_step == int64(1), vectors, scalars)
 
             def one_column(seen, image, row, left, first, end):
-                """All places that are left[0] below the top of the result in one of its columns."""
+                """Copy for one column of the result, of which rows first..end see the image."""
 
                 def inside():
                     if not self.backward:
@@ -100,7 +99,7 @@ class Windows(Adds, ByColumns):
                 windows = instruction.address(windows_role, column)
                 with T.serial(int64(0), g.channels) as channel:
                     with T.serial(int64(0), g.window_height) as i:
-                        # rows first..end of the result see the image through row i of the window
+                        # in rows first..end of the result, row i of the window is within the image
                         row = let(i - g.above)
                         first = let(
                             T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
@@ -122,7 +121,7 @@ class Windows(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each number of the matrix."""
+        """A thread for each number of the matrix of windows."""
 
         def body(instruction):
             memory = instruction.memory
@@ -160,7 +159,7 @@ class Windows(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class LargestInWindow(Adds, ByColumns):
-    """The largest number that a window sees at each of its places over an image, and where it stands."""
+    """The largest number under a window at each of its places, and where that number is in the image."""
 
     parameters = ("y", "image", "places", *WINDOW)
     key = "largest_in_window"
@@ -183,7 +182,7 @@ class LargestInWindow(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread a window."""
+        """A thread for each window and channel."""
 
         def body(instruction):
             y_role, image_role, places_role, *parameters = instruction.parameters
@@ -216,7 +215,7 @@ def _unfolded(number, extents, order):
 
 
 def _largest_at(memory, g, y, image, places, channel, row, place):
-    """Find the largest number of one window; the first of equals, and NaN before all others."""
+    """Find the largest number of one window: the first one of equals. NaN counts as the largest."""
 
     def within(start, window, extent):
         return let(T.max(int64(0) - start, int64(0))), let(T.min(extent - start, window))

@@ -1,1 +1,1 @@
-"""Elementary functions of expressions, as polynomials of vectors: TVM would call those of the C library, one by one."""
+"""Elementary functions of vectors, as polynomials: TVM would call the C library for each element."""

@@ -1,7 +1,7 @@
 """Elementary functions of float32 expressions of any width: 16 lanes on a CPU, one on a GPU thread.
 
-The ground on which `exponential`, `hyperbolic`, `trigonometry`, `gamma` and `random_numbers` build. Polynomial
-coefficients are those of the Cephes library (S. Moshier) here, and minimax fits in relative error there.
+The other modules of this folder build on this one. The polynomials here have the coefficients of the Cephes library (S.
+Moshier); those of the other modules are minimax fits in relative error.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Products of matrices with gathered columns, and their gradients.
 
-Matrices are stored column by column. The kernels share their parameters: (rows, inner, role of the matrix, role
-of the columns of `inner` numbers, role of the columns of `rows` numbers, group). `group` is how many neighbouring
-columns share one matrix; 0 means all of them.
+Matrices are stored column by column. The kernels share their parameters: (rows, inner, list of the matrix, list of the
+columns of `inner` numbers, list of the columns of `rows` numbers, group). `group` is how many neighbouring columns
+share one matrix; 0: all of them.
 
-How large tiles, panels and blocks are stands in `tuning.py`.
+The sizes of tiles, panels and blocks are in `tuning.py`.
 """
 
 from .column_gradient import ColumnGradient

@@ -14,8 +14,9 @@ from ..threads import add_atomically
 from .panels import Sums, blocks, by_chunks, groups, tiles
 from .shared import tiled_product, with_matrix
 
-ACROSS = 6  # rows for each lane, in the time of which a sum is added up across lanes
-READ_AGAIN, AS_IF = 1 << 17, 96  # floats of a matrix that is read again quickly; rows as if of which others are
+ACROSS = 6  # a horizontal sum takes as long as so many rows for each lane
+READ_AGAIN = 1 << 17  # floats of a matrix that can be read again quickly
+AS_IF = 96  # reading a larger one again takes as long as if it had so few rows
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class ColumnGradient(ByRows):
                 def bring(row, vectors, k, part):
                     beyond = (
                         row + int64(vectors * lanes) >= stop
-                    )  # then the panel is one of the next rows of the matrix
+                    )  # then the next panel begins further down in the matrix
                     next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                     at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))
                     lines = sizes.panel // CACHE_LINE  # of each column

@@ -1,7 +1,7 @@
-"""The gradient of a matrix in a product: dW += dy x', the sum over all columns that share it.
+"""The gradient of the matrix in a product: dW += dy x', the sum over all columns that share the matrix.
 
-It reads what many instructions have written, and most of its time would go by waiting for that: whatever comes next is
-asked for while sums are formed, a line of the cache at a time. The parameters are those of `matmul`.
+The columns were written by many instructions, and are in far caches. So the kernel prefetches the next ones while it
+works, a cache line at a time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import tiled_product, with_matrix
 
-MOST_COLUMNS = 16  # of a matrix's gradient in one tile, where its rows are few
-TOGETHER = 150_000  # floats of a matrix's gradient are worked on together, so that they stay in the second cache
-LARGE = 1 << 18  # floats of a matrix's gradient: so many that it does not
-LONGER = 3  # times as long are panels then: it is read less often
+MOST_COLUMNS = 16  # of dW in one tile, where there are few rows
+TOGETHER = 150_000  # floats of dW that are worked on together: they stay in the second cache
+LARGE = 1 << 18  # floats of dW that do not fit in the second cache
+LONGER = 3  # times as long are panels for a large dW: it is read less often
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class MatrixGradient(Adds, ByRows):
                 )
 
             def add(dw, k, width, row, vectors, mask, start, length, panel, bring=None, spread=False):
-                """To some rows of some columns of dW: what `length` columns give, whose dy stand in the panel.
+                """Add the products of `length` columns, whose dy are in the panel, to a tile of dW.
 
-                Where dW is large, its next rows come in meanwhile: all at once, or `spread` over the columns.
+                If dW is large, prefetch its next rows: all at once, or `spread` over the columns.
                 """
 
                 def at(c, v):
@@ -124,7 +124,7 @@ class MatrixGradient(Adds, ByRows):
                 most = let(tir.Counter(int64(sizes.panel) * longer).get())
 
                 def some_columns(stretch, height, start, length):
-                    """All rows of a stretch. Each tile also prefetches one line of each of the next columns."""
+                    """All rows of a stretch. Each tile prefetches a line of each of the next columns."""
                     more = tir.Counter(end - start - length).get() > int64(0)
                     later = let(T.min(start + length, end - length))
                     lines_of_x, lines_of_dy = (
@@ -133,7 +133,7 @@ class MatrixGradient(Adds, ByRows):
                     tiles_of_rows = let(quotient(inner, width))
 
                     def line_of(tile):
-                        """The list of addresses, and what to add to them, of the line that comes in with a tile."""
+                        """The cache line that a tile prefetches: its address list, and its distance from there."""
                         of_x = tile < lines_of_x
                         of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
                         return (
@@ -146,7 +146,7 @@ class MatrixGradient(Adds, ByRows):
                             memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask
                         )
                         tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
-                        # so many sums as do not wait for one another
+                        # enough independent sums
                         wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                         widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 

@@ -1,7 +1,7 @@
-"""How products go over rows and columns on a CPU: tiles of sums in registers, panels of the matrix, chunks of columns.
+"""How products loop over rows and columns on a CPU: register tiles, panels of the matrix, chunks of columns.
 
-Where a matrix is large, its rows stand far apart in memory; a *panel*, the part that is used again and again, is
-copied to where it is contiguous first. How large tiles and panels are stands in `tuning.py`.
+The columns of a large matrix are far apart in memory. So a *panel*, the part that is used again and again, is first
+copied to contiguous memory. The sizes of tiles and panels are in `tuning.py`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def halves(size):
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
-    """Cover rows first..end with tiles of several vectors, halving; the last is masked: emit(start, vectors, mask).
+    """Cover rows first..end with tiles of `vectors` vectors, then halves of that: emit(start, vectors, mask).
 
-    `taller`: where one vector would be left over, the last tile takes it.
+    Only the last tile has a mask. `taller`: if one vector would be left over, the last tile takes it.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -57,14 +57,14 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """The same with the masked vector as the last of a tile: alone it would take as long as several."""
+    """The same, but the masked vector is the last one of a tile: alone it would take as long as several."""
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * int64(lanes))
     last = int64(0)  # vectors of the masked tile
     if lanes > 1:
         left_over = remainder(whole, vectors) + int64(1)
-        one_left = T.And(left_over == int64(1), whole > int64(0))  # it shares with the tile before
+        one_left = T.And(left_over == int64(1), whole > int64(0))  # the tile before it gives it some of its vectors
         shared = int64(vectors + 1 - (vectors + 1) // 2)
         last = tir.Counter(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
     begin = tir.Counter(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last).get()
@@ -80,7 +80,7 @@ def joined_row_tiles(first, end, lanes, vectors, emit):
 
 
 class Panel:
-    """Scratch memory for `height` rows of some vectors."""
+    """Scratch memory for `height` rows of `vectors` vectors."""
 
     def __init__(self, lanes, vectors, height):
         self.lanes, self.width, self.height = lanes, vectors * lanes, height
@@ -95,7 +95,7 @@ class Panel:
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
 
     def fill_transposed(self, memory, count, source, vectors):
-        """The same where number `k` of each row comes from source(k) + the row's number."""
+        """The same, transposed: number `k` of row `n` comes from source(k) + n."""
         lanes = int64(self.lanes)
         with T.serial(int64(0), int64(vectors)) as v:
             with T.serial(int64(0), quotient(count + lanes - int64(1), self.lanes)) as block:
@@ -107,7 +107,7 @@ class Panel:
                     store(self.buffer, let((number + int64(k)) * int64(self.width) + v * lanes), row)
 
     def vector(self, number, v):
-        """Vector v of a row; what was masked is of no meaning."""
+        """Vector v of a row. Masked lanes are uninitialised."""
         return load(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), self.lanes)
 
 
@@ -120,16 +120,16 @@ def blocks(count, size, emit):
 
 
 def even_blocks(count, size, emit):
-    """The same by blocks that are as long as one another, or nearly."""
+    """The same with blocks of nearly the same length."""
     number = let(quotient(count + size - int64(1), size))
     blocks(count, let(tir.Counter(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
 
 
-CHUNK = 512  # columns that are worked on together, so that what belongs to them stays in the second cache
+CHUNK = 512  # columns that are worked on together: their numbers stay in the second cache
 
 
 def by_chunks(emit, w, first, end):
-    """emit(w, first, end) for so many columns after the others."""
+    """emit(w, first, end) for one chunk of columns after the other."""
     blocks(end - first, CHUNK, lambda start, length: emit(w, let(first + start), let(first + start + length)))
 
 
@@ -145,8 +145,8 @@ def groups(instruction, group, emit):
 class Sums:
     """target[j] = start[j] + M source[j] on a CPU, where M is a matrix or its transpose: the rows first_row..end_row.
 
-    The roles are of lists of addresses; a start role of -1 starts from zero. `shared`: several columns may have one
-    target, which is then the start, if there is one.
+    Roles are numbers of address lists; without a start, its role is -1. `shared`: several columns may have the same
+    target, and what is in it is the start.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -155,14 +155,13 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Some rows of some columns, to which `length` columns of M are added: vector_of(k, v) are their values.
+        """Add `length` columns of M, whose vectors are vector_of(k, v), to a tile of some rows and columns.
 
-        The mask is of the last vector.
-        bring(k) asks for what comes next, a line at a time: the core can wait for a few lines only.
+        The mask is for the last vector of rows. bring(k) prefetches a line: a core has only few of them in flight.
         """
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
-        if self.shared:  # read only at the end
+        if self.shared:  # they are read at the end
             for v in range(vectors):
                 for at in target:
                     tir.prefetch_line(self.memory, at + int64(v * self.lanes))
@@ -186,18 +185,18 @@ class Sums:
         for j in range(len(columns)):
             for v in range(vectors):
                 at, total = target[j] + int64(v * self.lanes), sums[j][v].get()
-                if self.shared:  # what other columns have added is read only now
+                if self.shared:  # other columns may have added to it meanwhile
                     adds = tir.wide(start_role >= int64(0), self.lanes)
                     total = total + T.Select(adds, load(self.memory, at, self.lanes, masks[v]), zero)
                 store(self.memory, at, total, masks[v])
 
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
-        """Columns first..end by a tile of (columns, vectors), from panels of `height` of M's columns.
+        """Columns first..end by a tile of (columns, vectors), from panels of `height` columns of M.
 
-        There are `depth` of these; fill(panel, row, vectors, mask, k, length) fills a panel. The next one comes in
-        meanwhile, a vector of its rows with each of the first tiles: bring(row, vectors, k, part)(number) asks for a
-        line of it. `row_first`: all of a few rows before others, so that they are written once; else all rows from a
-        few columns of M, so that what belongs to these in the source is read once.
+        M has `depth` columns. fill(panel, row, vectors, mask, k, length) fills a panel. Each of the first tiles
+        prefetches one vector of rows of the next panel, by bring(row, vectors, k, part)(number). `row_first`: finish a
+        few rows before the next ones, so that targets are written once; else finish a few columns of M, so that the
+        source is read once.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)
@@ -208,7 +207,7 @@ class Sums:
 
             def some_columns(start, count):
                 columns = [let(start + int64(j)) for j in range(count)]
-                with tir.when(row == self.first_row):  # what comes next, for all rows
+                with tir.when(row == self.first_row):  # prefetch the next columns, for all rows
                     with T.serial(int64(0), int64(count)) as j:
                         column = let(T.min(start + int64(count) + j, end - int64(1)))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)

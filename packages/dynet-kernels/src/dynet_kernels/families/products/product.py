@@ -11,13 +11,13 @@ from ...tir import int64, let, load, quotient, remainder, store
 from .panels import Sums, blocks, by_chunks, groups, row_tiles
 from .shared import tiled_product, with_matrix
 
-FITS = 12_000  # floats of a matrix that stays in the first cache, columns included
-ENOUGH = 6  # columns of a tile, in whose work it is lost that more of the matrix is asked for
+FITS = 12_000  # floats of a matrix that stays in the first cache, with its columns
+ENOUGH = 6  # columns of a tile, from which on a prefetch costs nothing
 
 
 @dataclass(frozen=True)
 class Product(Adds, ByRows):
-    """y[j] = start[j] + W x[j]; a start role of -1 starts from zero."""
+    """y[j] = start[j] + W x[j]; without a start if its list is -1."""
 
     parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
     written = ("y",)
@@ -58,7 +58,7 @@ class Product(Adds, ByRows):
                             tir.prefetch_line(memory, at + int64(vectors * lanes))  # for the next rows
                         return load(memory, at, lanes, mask)
 
-                    # a tile that is wider than what is left has the last column several times
+                    # a tile that is wider than the rest repeats the last column
                     columns = [start] + [let(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]
                     sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
 
@@ -71,12 +71,12 @@ class Product(Adds, ByRows):
                         lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
                     )
 
-                # Of the matrix and the columns, the larger is read once, the other for each tile. What the widest tiles
-                # leave over takes one tile more, the narrowest that holds it: the matrix is read once for it.
+                # The larger of matrix and columns is read once, the other one for each tile. One more tile takes the
+                # columns that the widest tiles leave over: the narrowest one that holds them.
                 widest, *narrower = [width for width, _ in sizes.tiles]
                 rest = let(remainder(end - first, widest))
                 few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
-                narrow = let(tir.Counter(few).get())  # in a register: TVM would put the formula wherever it is used
+                narrow = let(tir.Counter(few).get())  # in a register: TVM would repeat the formula at every use
                 count = let(end - first - narrow)
                 at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 

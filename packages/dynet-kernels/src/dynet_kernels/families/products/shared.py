@@ -13,7 +13,7 @@ from . import tensor_cores
 
 
 def with_matrix(matrix: int, group: int, *columns: int) -> Lists:
-    """The lists of a product: the matrix has one address for all columns if they are one group."""
+    """The lists of a product. If all columns share one matrix, its list has one address."""
     return (columns, (matrix,)) if group == 0 else ((*columns, matrix), ())
 
 

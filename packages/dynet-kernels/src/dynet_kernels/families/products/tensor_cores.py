@@ -1,7 +1,7 @@
-"""Products on a GPU's tensor cores, whose factors are rounded to TF32.
+"""Products on the tensor cores of a GPU, with factors rounded to TF32.
 
-A block of four warps makes 64 x 32 results, each warp 32 x 16 of them by four products of 16 x 8, whose sums its
-threads hold: of a thread 4 g + t, the numbers (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
+A block of four warps computes 64 x 32 results, each warp 32 x 16 of them as four products of 16 x 8. The threads of the
+warp hold the sums: thread 4 g + t has the numbers (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from ...lazy import T
 from ...tir import int64, let
 from ..threads import WARP, block_of_products, settled, share_of, wait
 
-ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # of what a block works on at once
-DOWN, ACROSS = 2, 2  # products of 16 x 8 that a warp makes
-APART = 8  # more floats in a row of shared memory: then four rows of a fragment lie in banks of their own
+ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # of the tile of a block
+DOWN, ACROSS = 2, 2  # products of 16 x 8 of a warp
+APART = 8  # floats of padding in a row of shared memory: no two rows of a fragment are in the same bank
 # Defined ahead of kernels; d += a b for factors of 16 x 8 and 8 x 8, by the 32 threads of a warp together.
 SOURCE = """\
 #ifdef __CUDACC__
@@ -35,7 +35,7 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 
 def product(instruction, group, extents, left, right, write):
-    """What `matmul.tiled_product` makes, of rounded factors."""
+    """The same as `shared.tiled_product`, with rounded factors."""
     found = block_of_products(instruction, group, extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = found
     thread = instruction.thread("threadIdx.x", WARPS * WARP)

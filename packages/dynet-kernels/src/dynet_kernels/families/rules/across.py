@@ -1,4 +1,4 @@
-"""Runs rules on columns that lie side by side: a vector holds one element of each of its neighbouring columns.
+"""Rules for columns that lie side by side: a vector holds one element of each of several columns.
 
 Parameters: (size of a column, how many columns lie side by side).
 """
@@ -19,10 +19,10 @@ from .rule import Rule
 
 @dataclass(frozen=True)
 class Across(ByColumns):
-    """A rule whose columns lie side by side: `width` of them, neighbours in memory, whose elements are `width` apart.
+    """A rule for `width` columns that lie side by side in memory: neighbouring elements of one are `width` apart.
 
-    This is how a dimension other than the first is reduced, with no transpose. One column of the instruction is all
-    of that; `numbers` are `width` neighbours.
+    This reduces a dimension other than the first without a transpose. One column of the instruction stands for all
+    `width` columns; the `numbers` of the rule are `width` neighbouring floats.
     """
 
     rule: Rule
@@ -34,20 +34,20 @@ class Across(ByColumns):
         return f"across({self.rule.key})"
 
     def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """Nothing: the columns of several instructions may lie between each other."""
+        """Nothing: columns of several instructions may be interleaved."""
         return None
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """All that neighbouring columns write: see `kernels.Targets`."""
+        """What the `width` columns write: see `kernels.Targets`."""
         size, width = parameters
         return tuple((role, of * width) for role, of in self.rule.targets((size,)))
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:
-        """What formulas read and write: see `kernels.Lists`."""
+        """The lists that formulas read and write: see `kernels.Lists`."""
         return self.rule.lists(parameters[:1])
 
     def work(self, parameters: tuple[int, ...]) -> int:
-        """About how many picoseconds neighbouring columns take."""
+        """About how many picoseconds the `width` columns take."""
         size, width = parameters
         return self.rule.work((size,)) * width
 
@@ -67,7 +67,7 @@ class Across(ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread a column: neighbouring threads read neighbouring numbers."""
+        """A thread for each column: neighbouring threads read neighbouring numbers."""
 
         def body(instruction):
             size, width = instruction.parameters
@@ -79,7 +79,7 @@ class Across(ByColumns):
 
 
 class Columns:
-    """As many neighbouring columns as there are lanes, from `offset` on; values are loaded when first asked for."""
+    """As many neighbouring columns as there are lanes, from `offset` on. Values are loaded when first needed."""
 
     def __init__(self, rule, instruction, number, offset, lanes, mask=None):
         _, self.width = instruction.parameters
@@ -112,7 +112,7 @@ class Columns:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def write(self, outputs, row, add=None):
-        """Evaluate outputs at one place and put them where they belong."""
+        """Evaluate outputs at one place and store them."""
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
             at = let(self.addresses[name] + row * self.width)

@@ -1,4 +1,4 @@
-"""Runs rules: elementwise work, reductions, softmax and their gradients, column by column.
+"""The code of rules: elementwise functions, reductions, softmax and their gradients, column by column.
 
 Parameters: (size of a column).
 """
@@ -22,7 +22,7 @@ COMBINE = {
 
 
 class Column:
-    """The values one column of one instruction offers to the formulas, loaded when first asked for."""
+    """One column of an instruction. Formulas get its values from here; each is loaded when it is first needed."""
 
     def __init__(self, rule, instruction, column):
         self.rule, self.instruction, self.column = rule, instruction, column
@@ -34,7 +34,7 @@ class Column:
             self.reduced[name] = load(self.memory, self.addresses[name], 1)
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
-        """The values of formulas at one place of the column; `loaded` are those of views that are known there."""
+        """The values of formulas at one place of the column. `loaded` has the values of views that are known there."""
         loaded = {} if loaded is None else loaded
 
         def value_of(name):
@@ -52,12 +52,12 @@ class Column:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def keep(self, reduction, value, offset, mask=None):
-        """Put the term of a reduction where it is to be kept."""
+        """Store a value that a reduction keeps."""
         if reduction.keep:
             store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
-        """Evaluate outputs at some places, and put them where they belong when all are known."""
+        """Evaluate outputs at some places, and store them when all are known."""
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
@@ -78,7 +78,7 @@ def _outputs(rule, numbers: bool):
 
 
 def _weight(formulas):
-    """About how many instructions formulas take, each symbol once."""
+    """About how many instructions formulas take. Each symbol counts once."""
     symbols, stack = {}, [formula.result for formula in formulas]
     while stack:
         symbol = stack.pop()
@@ -89,13 +89,13 @@ def _weight(formulas):
 
 
 def _at_once(formulas, lanes):
-    """How many vectors to work on at once: code that is heavy gains little, and takes long to compile."""
+    """How many vectors to work on at once. For long formulas one: more gains little, and takes long to compile."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
 
 def cpu(rule, lanes):
-    """One column after the other, in vectors."""
+    """One column after the other, in vectors of elements."""
     few = lanes // 4
 
     def body(instruction):
@@ -107,7 +107,7 @@ def cpu(rule, lanes):
 
         def any_size():
             if rule.reductions:
-                # What fits into a vector stays there: to read what was written just before under a mask is slow.
+                # A column that fits into a vector stays in a register: a masked load after a masked store is slow.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
                 tir.choose(
                     size <= int64(lanes),
@@ -117,7 +117,7 @@ def cpu(rule, lanes):
             else:
                 each(_in_vectors, size, lanes)
 
-        if few >= 4:  # columns of a small matrix, whose neighbours a masked vector would reach over
+        if few >= 4:  # columns of a small matrix: masked vectors of neighbours would overlap
             tir.choose(size == int64(few), lambda: each(_in_one_vector, few, None), any_size)
         else:
             any_size()
@@ -176,7 +176,7 @@ def _reduce_vectors(column, reduction, size, lanes):
 
 
 def cuda(rule):
-    """A thread an element; with reductions, a block a column, or a warp where the column is small."""
+    """A thread for each element; with reductions, a block for each column, or a warp if the column is small."""
 
     def body(instruction):
         (size,) = instruction.parameters
@@ -200,7 +200,7 @@ def cuda(rule):
 def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     threads = tuning.cuda().threads
     warps = threads // WARP
-    small = let(size <= int64(threads))  # then each warp has a column of its own
+    small = let(size <= int64(threads))  # then each warp has its own column
     blocks = T.Select(small, T.floordiv(instruction.count + int64(warps - 1), int64(warps)), instruction.count)
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)
@@ -208,7 +208,7 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     number = settled(T.Select(small, block * int64(warps) + sums.warp, block))
     lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
     first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
-    # A warp without a column has an empty one: all threads must come to where they wait for each other.
+    # A warp without a column gets an empty one: all threads must reach the barriers.
     there = let(number < instruction.count)
     size = settled(T.Select(there, size, int64(0)))
     column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))

@@ -1,4 +1,4 @@
-"""Rules: kernels stated as mathematics. The family in `families.columns` knows how to run them. Needs no TVM."""
+"""Rules: kernels stated as formulas. `columns` emits their code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from . import columns
 
 @dataclass(frozen=True)
 class Reduction:
-    """All values of a formula over one column, combined into one number.
+    """Combines the values of a formula over a column into one number.
 
-    With `keep` they are also put into the output of that name, where later formulas find them.
+    `keep` names an output in which the values are stored as well, so that later formulas can read them.
     """
 
     combine: str
@@ -28,12 +28,12 @@ class Reduction:
 
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
-    """The reductions in formulas, in the order in which they must run, and the formulas that read these by name.
+    """Separate formulas into reductions, in the order in which they must run, and formulas that read these by name.
 
-    What a reduction is of, and what the formula of a column reads as well, is kept in that column.
+    The values that a reduction combines are kept in the output if the formula of that output reads them again.
 
     Args:
-        columns: the outputs that may keep something.
+        columns: the outputs that may keep values.
     """
     sharing, reductions, names = Sharing(), {}, {}
 
@@ -66,7 +66,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
-    """Whether a formula reads a part of itself not only by way of reductions."""
+    """Whether a formula reads a part of itself other than through reductions."""
     if root is part:
         return True
     inner = () if root.function in (*REDUCTIONS, "input", "constant") else root.arguments
@@ -76,14 +76,17 @@ def _reads(root: Symbol, part: Symbol) -> bool:
 class Rule(ByColumns):
     """What one instruction does to each of its columns.
 
-    `views` names the values of a column in the order of the address lists; "d" + a view's name is its gradient.
-    `outputs` gives a formula for each target, by name, or is one function that returns all of them; a gradient is
-    added to, unless `sets` names it, anything else is set, unless `accumulate` does. `numbers` are the views that hold
-    one number a column instead of `size`; `constants` are numbers, too, and stay the same where an `Across` runs
-    neighbouring columns together.
+    The sums and extremes in formulas become `reductions`: numbers of the column, by name. They run in order, before the
+    formulas that read them.
 
-    The sums and extremes in formulas become `reductions`, numbers of the column by name, which run in order before
-    the formulas that are left.
+    Args:
+        views: names of the values of a column, in the order of the address lists. The gradient of `x` is `dx`.
+        outputs: a formula for each target, by name, or one function that returns all of them. A gradient is added to,
+            and any other target is overwritten.
+        numbers: views with one number for each column, instead of `size` numbers.
+        accumulate: targets other than gradients that are added to.
+        constants: further views with one number, which stays the same for all columns of an `Across`.
+        sets: gradients that are overwritten.
     """
 
     parameters = ("size",)
@@ -120,7 +123,7 @@ class Rule(ByColumns):
         return repr((self.views, outputs, reductions, *numbers))
 
     def role_of(self, name: str) -> int:
-        """Which address list a name stands for."""
+        """The address list of a view or gradient."""
         if name in self.views:
             return 2 * self.views.index(name)
         return 2 * self.views.index(name.removeprefix("d")) + 1
@@ -132,7 +135,7 @@ class Rule(ByColumns):
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
     def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """The gradient that the rule makes, if it is one: see `kernels.Covered`."""
+        """The gradient that the rule adds to, if it has only that output: see `kernels.Covered`."""
         if len(self.outputs) != 1:
             return None
         ((name, formula),) = self.outputs.items()
@@ -144,11 +147,11 @@ class Rule(ByColumns):
         return self.role_of(name), 1 if name in self.numbers else parameters[0], copied
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """All that a column writes: see `kernels.Targets`."""
+        """What the rule writes for a column: see `kernels.Targets`."""
         return tuple((self.role_of(name), 1 if name in self.numbers else parameters[0]) for name in self.outputs)
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:
-        """What formulas read and write: see `kernels.Lists`."""
+        """The lists that formulas read and write: see `kernels.Lists`."""
         kept = {reduction.keep for reduction in self.reductions.values() if reduction.keep}
         return tuple({self.role_of(name) for name in self.reads | {*self.outputs} | kept}), ()
 

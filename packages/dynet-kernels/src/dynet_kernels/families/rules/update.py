@@ -1,4 +1,4 @@
-"""The update rules of trainers: memory bound, so that each tensor is read and written some cache lines at a time.
+"""The update rules of trainers. They are bandwidth bound: each tensor is read and written some cache lines at a time.
 
 Parameters: (size of a column).
 """
@@ -14,14 +14,14 @@ from ...tir import int64, let, unrolled_loop
 from .columns import Column
 from .rule import Rule
 
-SMALL = 1e-37  # what a state is held to be 0 below: somewhat above the smallest normal float32
+SMALL = 1e-37  # smaller states become 0: just above the smallest normal float32
 
 
 class UpdateRule(Rule):
-    """A rule that only sets tensors, all of one size."""
+    """A rule that overwrites tensors of one size."""
 
     def cpu(self, lanes):
-        """Some vectors of all tensors at a time."""
+        """Work on a few vectors of all tensors at a time. Threads share rows: stretches of all columns together."""
         vectors = tuning.cpu(lanes).update.vectors
 
         def body(instruction):
@@ -29,7 +29,7 @@ class UpdateRule(Rule):
             first, end = instruction.stretch(instruction.count * size, lanes)
 
             def some(number, begin, stop):
-                """Part of a column."""
+                """Update elements begin..stop of a column."""
                 column = Column(self, instruction, number)
 
                 def step(offsets, mask):
@@ -61,8 +61,8 @@ def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: C
 
 
 def without_denormals(x: Symbol) -> Symbol:
-    """x, or 0 where it is so small that many CPUs take a hundred cycles for each operation on it.
+    """x, or 0 where x is so small that many CPUs take a hundred cycles for each operation on it.
 
-    An average of gradients that have become 0 would come to stay there: 0.9 times the smallest number is that number.
+    A running average of zero gradients would stay at such a number: 0.9 times the smallest float32 rounds to itself.
     """
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -65,8 +65,9 @@ def recorded(allowed: tuple[type, ...], record: Callable):
 
 def one_operand(g: Graph) -> Pairs:
     n = next(fresh)
-    x = dy.inputVector(vector(n).tolist())
-    return [(dy.tanh(x), np.tanh(vector(n))), (dy.sum_elems(x), np.zeros(1)), (-x, -vector(n))]
+    values = vector(n) + 2  # whose sum is not 0, or its rounding would count the more, the larger n is
+    x = dy.inputVector(values.tolist())
+    return [(dy.tanh(x), np.tanh(values)), (dy.sum_elems(x), np.atleast_1d(values.sum())), (-x, -values)]
 
 
 def two_operands(g: Graph) -> Pairs:

@@ -41,9 +41,8 @@ add_module_names = False
 python_use_unqualified_type_names = True
 autodoc_typehints_format = "short"
 # The page `reference/index` says what these are.
-autodoc_type_aliases = {
-    name: name for name in ("Array", "Dims", "Index", "Indices", "Key", "Number", "Numbers", "Path")
-}
+TYPES = ("Allow", "Array", "Dims", "Index", "Indices", "Init", "Key", "Number", "Numbers", "Path")
+autodoc_type_aliases = {name: name for name in TYPES}
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

@@ -21,7 +21,7 @@ from . import records, sources, tuning
 from .kernels import Kernel
 from .target import CpuTarget, host_cpu
 
-MACHINE = os.path.join(sources.HERE, "machine.py")
+MACHINE, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "target.py"))
 
 
 class Part(Protocol):
@@ -61,7 +61,7 @@ class Emitted:
         from . import machine
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
-        settings = (machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
+        settings = (str(host_cpu().tvm_target()), machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
         compiler = inspect.getsource(machine.compile_cpu)
         return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
 
@@ -133,17 +133,18 @@ class Planner:
 @functools.singledispatch
 def sources_of(part: Any) -> str:
     """A digest of the sources that make a part's code: those beside its class, those of its kernels, their imports."""
-    return sources.digest(sources.files_beside(type(part)) | _files_of_kernels(getattr(part, "kernels", {})))
+    kernels = _files_of_kernels(getattr(part, "kernels", {}))
+    return sources.digest({TARGET, *sources.files_beside(type(part)), *kernels})
 
 
 @sources_of.register
 def _(part: Shard) -> str:
-    return sources.digest({MACHINE, *_files_of_kernels(part.kernels)})
+    return sources.digest({MACHINE, TARGET, *_files_of_kernels(part.kernels)})
 
 
 @sources_of.register
 def _(part: Planner) -> str:
-    return sources.digest({MACHINE}, nested=True)
+    return sources.digest({MACHINE, TARGET}, nested=True)
 
 
 def _files_of_kernels(kernels: dict[int, tuple[str, Kernel]]) -> set[str]:

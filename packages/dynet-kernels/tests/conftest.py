@@ -1,6 +1,63 @@
-"""Makes the helpers of this folder importable."""
+"""Makes the helpers of this folder importable, and gives fixtures of the cache."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+import pytest  # noqa: E402
+from cached import COMPILE, run  # noqa: E402
+
+from dynet_kernels import cache_directory as places  # noqa: E402
+from dynet_kernels import records  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def object_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("object") / "tiny.o"
+    run(COMPILE, "import sys; build(sys.argv[1])", arguments=[path])
+    return path
+
+
+@pytest.fixture
+def directory(tmp_path, monkeypatch):
+    path = tmp_path / "cache"
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(path))
+    return path
+
+
+@pytest.fixture
+def build(object_file):
+    """A build that copies an object file and counts its calls."""
+
+    def build(path):
+        build.calls += 1
+        path.write_bytes(object_file.read_bytes())
+
+    build.calls = 0
+    return build
+
+
+@pytest.fixture
+def fresh_temporary(tmp_path, monkeypatch):
+    """A temporary directory of its own; forgets which one was used and warned of before."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir(mode=0o700)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.delenv("DYNET_CACHE_DIR", raising=False)
+    for function in (places._temporary_directory, places.warn):
+        function.cache_clear()
+    yield temporary
+    for function in (places._temporary_directory, places.warn):
+        function.cache_clear()
+
+
+@pytest.fixture
+def own_records(tmp_path, monkeypatch):
+    """A user's cache directory without records."""
+    directory = tmp_path / "cache"
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(directory))
+    monkeypatch.delenv("DYNET_RECORDS", raising=False)
+    records._for_cpu.cache_clear()
+    yield directory
+    records._for_cpu.cache_clear()

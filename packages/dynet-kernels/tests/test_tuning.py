@@ -1,25 +1,17 @@
 """Tuned parameters: where records are found, what is refused, and that they change nothing but speed."""
 
-import functools
 import json
-import os
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-import dynet_kernels
 from dynet_kernels import library, records, tuning
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.products import Product
 from dynet_kernels.records import Record
 from dynet_kernels.target import CpuTarget, host_cpu
-from dynet_kernels.tune import __main__ as command
-from dynet_kernels.tune import search, shapes, timing
+from dynet_kernels.tune import shapes, timing
 
 AVX512 = CpuTarget("x86_64-linux", "x86_64-linux native 1", 16)
 AVX2 = CpuTarget("x86_64-linux", "x86_64-linux native 2", 8)
@@ -161,30 +153,19 @@ def test_own_records_win_on_their_cpu_alone():
     assert vectors(other, own[:1]) is None
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """A user's cache directory without records."""
-    directory = tmp_path / "cache"
-    monkeypatch.setenv("DYNET_CACHE_DIR", str(directory))
-    monkeypatch.delenv("DYNET_RECORDS", raising=False)
-    records._for_cpu.cache_clear()
-    yield directory
-    records._for_cpu.cache_clear()
-
-
-def test_a_users_records_win(cache):
+def test_a_users_records_win(own_records):
     for target in (AVX512, AVX2):
         kind = records.kind_of(target)
         shipped = {record.family: record.parameters for record in records.read(records.SHIPPED / f"{kind}.json")}
         assert records.for_cpu(target) == tuning.Cpu(**shipped)
-    assert records.user_file().parent == cache
+    assert records.user_file().parent == own_records
     for vectors in (5, 7):  # each counts from the moment it is written
         records.write(records.user_file(), [update("avx512", vectors, AVX512.identity)])
         assert records.for_cpu(AVX512).update == tuning.Update(vectors)
     assert records.for_cpu(AVX2).update == tuning.Update(**{"vectors": shipped["update"].vectors})
 
 
-def test_records_can_be_left_aside_or_come_from_a_directory(cache, tmp_path, monkeypatch):
+def test_records_can_be_left_aside_or_come_from_a_directory(own_records, tmp_path, monkeypatch):
     records.write(records.user_file(), [update("avx512", 5)])
     monkeypatch.setenv("DYNET_RECORDS", "off")
     for target in (AVX512, AVX2, SSE, NEON):
@@ -223,7 +204,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_file_is_passed_over_with_a_warning(content, cache):
+def test_a_malformed_file_is_passed_over_with_a_warning(content, own_records):
     path = records.user_file()
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError):
@@ -332,177 +313,3 @@ def test_kernels_for_gpus_take_their_parameters(kernel):
     with tuning.using(tuning.Cuda(threads=64, block=512, tile=16)):
         assert str(kernel.cuda()) != str(default)
     assert str(kernel.cuda()) == str(default)
-
-
-# The tuner ------------------------------------------------------------------------------------------------------------
-
-TINY = shapes.Study(shapes.STUDIES["update"].kernels, lambda: [shapes.update(2, 100)])
-
-
-def faster_by_the_number(monkeypatch, numbers, largest=1.0):
-    """Let candidates take as long as a table says, by the vectors that they work on."""
-
-    def ratio(candidate, best, workloads, rounds=7):
-        share = numbers[candidate.parameters.update.vectors] / numbers[best.parameters.update.vectors]
-        return share, 1.0 if rounds < 15 else largest
-
-    monkeypatch.setattr(timing, "ratio", ratio)
-
-
-def test_the_fastest_candidate_is_chosen(monkeypatch):
-    faster_by_the_number(monkeypatch, {1: 1.5, 2: 1.0, 3: 0.8, 4: 0.9})
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
-    said = []
-    best, complete = hunt.run(1000, said.append)
-    assert best.update == tuning.Update(3) and complete
-    assert best == tuning.with_family(tuning.defaults(cpu.lanes), "update", tuning.Update(3))
-    assert (hunt.tried, hunt.refused, hunt.steps(), len(said)) == (3, 0, 3, 3)
-
-
-def test_what_is_slower_for_one_shape_is_not_chosen(monkeypatch):
-    faster_by_the_number(monkeypatch, {1: 0.5, 2: 1.0, 3: 0.5, 4: 0.5}, largest=1.2)
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
-    assert hunt.run(1000) == (tuning.defaults(cpu.lanes), True)
-
-
-def wrong(kernels, parameters, target):
-    """Computes one number wrongly, unless the parameters are the default ones."""
-    candidate = timing.compiled(kernels, parameters, target)
-    if parameters == tuning.defaults(target.lanes):
-        return candidate
-    right = candidate.once
-
-    def once(workload, rows=1):
-        seconds = right(workload, rows)
-        workload.arrays[4][1, 99] += 0.01
-        return seconds
-
-    candidate.once = once
-    return candidate
-
-
-def test_what_computes_wrongly_is_refused_however_fast(monkeypatch):
-    faster_by_the_number(monkeypatch, {1: 0.1, 2: 1.0, 3: 0.1, 4: 0.1})
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY, wrong)
-    assert hunt.run(1000) == (tuning.defaults(cpu.lanes), True)
-    assert (hunt.tried, hunt.refused) == (3, 3)
-
-
-def test_a_kernel_may_write_its_results_only():
-    cpu = host_cpu()
-    candidate = timing.compiled(TINY.kernels, tuning.defaults(cpu.lanes), cpu)
-    (workload,) = TINY.workloads()
-    assert candidate.is_right(workload)
-    del workload.expected[0]
-    assert not candidate.is_right(workload)
-
-
-def test_nothing_is_tuned_if_the_defaults_are_wrong():
-    cpu = host_cpu()
-    start = tuning.with_family(tuning.defaults(cpu.lanes), "update", tuning.Update(4))
-    with pytest.raises(search.WrongResult, match="update: kernels compute something wrong for 2x100"):
-        search.Search("update", cpu, start, TINY, wrong).run(1000)
-
-
-def test_the_search_ends_when_its_time_is_up():
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
-    assert hunt.run(0) == (tuning.defaults(cpu.lanes), False)
-    assert hunt.tried == 0
-
-
-@functools.cache
-def workloads_of(family):
-    return shapes.STUDIES[family].workloads()
-
-
-@pytest.mark.parametrize("kind", ["avx512", "avx2", "neon"])
-@pytest.mark.parametrize("family", tuning.CPU_FAMILIES)
-def test_there_is_something_to_search(family, kind):
-    lanes, registers = records.KINDS[kind]
-    target = CpuTarget("aarch64-linux" if kind == "neon" else "x86_64-linux", "", lanes)
-    hunt = search.Search(family, target, tuning.defaults(lanes))
-    assert hunt.registers == registers
-    first = getattr(hunt.start, family)
-    for axis in search.AXES[family]:
-        variants = list(axis.variants(first, registers))
-        assert variants and first not in variants and len(set(variants)) == len(variants), axis.name
-        assert any(axis.touches(workload) for workload in workloads_of(family)), axis.name
-
-
-@pytest.fixture
-def quick(cache, monkeypatch):
-    """The command, which searches little and leaves this process on all its cores."""
-    monkeypatch.setitem(search.STUDIES, "update", TINY)
-    monkeypatch.setattr(command, "pin", lambda core: None)
-    return cache
-
-
-@pytest.mark.parametrize("bar", [True, False])
-def test_the_command_writes_what_it_finds(bar, quick, monkeypatch, capsys):
-    if bar:
-        pytest.importorskip("tqdm")
-    else:
-        monkeypatch.setitem(sys.modules, "tqdm", None)
-    command.main(["--families", "update", "--seconds", "100", "--dry-run"])
-    assert not records.user_file().exists()
-    command.main(["--families", "update", "--seconds", "100"])
-    (record,) = records.read(records.user_file())
-    assert (record.family, record.cpu, list(record.figure)) == ("update", host_cpu().identity, ["2x100"])
-    assert record.versions["apache-tvm"] and record.date and "not measured" not in record.measured
-    assert records.for_cpu(host_cpu()).update == record.parameters
-    assert f"written to {records.user_file()}" in capsys.readouterr().out
-
-
-def test_the_command_keeps_other_records_in_a_file(quick, tmp_path):
-    path = tmp_path / "some.json"
-    records.write(path, [update("neon", 4), Record("update", records.kind_of(host_cpu()), tuning.Update(8))])
-    command.main(["--families", "update", "--seconds", "100", "--for-kind", "--output", str(path)])
-    first, second = records.read(path)
-    assert first == update("neon", 4)
-    assert second.cpu == "" and second.figure
-
-
-@pytest.mark.parametrize(
-    "given, complaint",
-    [
-        (["--families", "products"], "invalid choice: 'products'"),
-        (["--seconds", "0"], "--seconds must be more than 0"),
-        (["--seconds", "nan"], "--seconds must be more than 0"),
-        (["--output", "missing/some.json"], "missing is not a directory"),
-    ],
-)
-def test_the_command_refuses_nonsense(given, complaint, capsys):
-    with pytest.raises(SystemExit):
-        command.main(given)
-    assert complaint in capsys.readouterr().err
-
-
-ROUND = """
-import numpy as np
-from dynet_kernels import library, records, tuning
-from dynet_kernels.table import KERNELS
-from dynet_kernels.target import host_cpu
-assert records.for_host() == tuning.defaults(host_cpu().lanes)
-machine = library.Library(KERNELS)
-print(sorted(machine._loaded))
-"""
-
-
-def test_the_machine_runs_without_records(tmp_path):
-    search_path = os.pathsep.join([str(Path(dynet_kernels.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": search_path, "DYNET_CACHE_DIR": str(tmp_path), "DYNET_RECORDS": "off"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", ROUND], env=environment, capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "[0]\n"
-
-
-def test_workloads_begin_where_a_cache_line_does():
-    for workload in TINY.workloads():
-        assert all(array.ctypes.data % 64 == 0 for array in workload.arrays)
-        assert np.shape(workload.index) == (len(workload.arrays) * workload.columns,)

@@ -9,7 +9,6 @@ other key, and a digest in the same way. So one object file serves all keys that
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
 import hashlib
@@ -23,17 +22,16 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import tvm_ffi
 import tvm_ffi_orcjit
 
 from .building import sites
+from .cache_directory import CacheError, cache_directory, danger, temporary_instead, warn
 
 try:
     import fcntl
@@ -55,10 +53,6 @@ _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.g
 
 Load = Callable[[bytes], Any]
 Identify = Callable[[Path], str]
-
-
-class CacheError(RuntimeError):
-    """The cache directory is not safe to load code from, or compiled kernels are not fit for use."""
 
 
 class _Unwritable(Exception):
@@ -107,7 +101,7 @@ def load_or_make(
     try:
         return _load_or_make_in(cache_directory(), key, *how)
     except _Unwritable as problem:
-        directory = _temporary_instead(str(problem))
+        directory = temporary_instead(str(problem))
     try:
         return _load_or_make_in(directory, key, *how)
     except _Unwritable as problem:
@@ -118,28 +112,6 @@ def load_stored(key: str, load: Load | None = None) -> Any:
     """The module stored under `key`, or under the key that it stands for, if there is one."""
     machine_code = _find(cache_directory(), key)
     return None if machine_code is None else (load or load_object)(machine_code)
-
-
-def cache_directory() -> Path:
-    """The directory of stored kernels: DYNET_CACHE_DIR, or `dynet` in this user's cache directory.
-
-    Where that cannot be made, or the default is not safe, it is a private temporary one, with one warning.
-
-    Raises:
-        CacheError: others own DYNET_CACHE_DIR or can write to it.
-    """
-    chosen = os.environ.get("DYNET_CACHE_DIR")
-    directory = Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("dynet", appauthor=False)))
-    try:
-        if not chosen and not directory.is_absolute():  # "~" stays as it is for a user without a home
-            raise CacheError("this user has no home directory")
-        return _private_directory(directory)
-    except CacheError as problem:
-        if chosen:
-            raise CacheError(f"DYNET_CACHE_DIR cannot be used: {problem}") from None
-        return _temporary_instead(str(problem))
-    except OSError as problem:
-        return _temporary_instead(f"{directory} cannot be made ({problem.strerror})")
 
 
 def load_object(machine_code: bytes) -> tvm_ffi.Module:
@@ -259,7 +231,7 @@ def _keep(path: Path, key: str, content: bytes) -> None:
         _write(path, content + _digest(key, content))
         prune(path.parent, keep=key)
     except OSError as problem:
-        _warn(f"dynet: compiled kernels cannot be kept in {path.parent} ({problem.strerror}).")
+        warn(f"dynet: compiled kernels cannot be kept in {path.parent} ({problem.strerror}).")
 
 
 def _find(directory: Path, key: str) -> bytes | None:
@@ -298,7 +270,7 @@ def _read(path: Path, key: str) -> bytes | None:
         with open(descriptor, "rb") as file:
             # Asked of the open file, the answer holds whatever becomes of the directories above it.
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or _danger(status):
+            if not stat.S_ISREG(status.st_mode) or danger(status):
                 return None
             content = file.read()
     except OSError:
@@ -366,70 +338,3 @@ def _try_lock(descriptor: int) -> bool:
         except OSError:
             pass
     return True
-
-
-def _private_directory(directory: Path) -> Path:
-    """Make `directory` if need be, and resolve it. CacheError if others own it or can write to it."""
-    directory = Path(os.path.realpath(directory))
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
-        # sudo may keep HOME, and a directory of root's in there would shut its owner out from then on.
-        raise CacheError(f"{missing[-1].parent} belongs to another user than root")
-    for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
-    if not directory.is_dir():
-        raise CacheError(f"{directory} is not a directory")
-    danger = _danger(directory.stat())
-    if danger:
-        raise CacheError(f"{directory} {danger}, and code stored there would run as this user")
-    for path in directory.parents:
-        # Groups do not count here: many a home's group has one member, and every file's owner is checked when
-        # it is read. The sticky bit keeps others from renaming what is not theirs.
-        mode = path.stat().st_mode
-        if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
-    return directory
-
-
-def _danger(status: os.stat_result) -> str:
-    """Why others may have put something into this file or directory; empty if they cannot have."""
-    if os.name != "posix":
-        return ""  # Windows keeps a user's folders private, and its mode bits say nothing
-    if status.st_uid != os.geteuid():
-        return f"belongs to another user (uid {status.st_uid})"
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"can be written to by others (mode {stat.S_IMODE(status.st_mode):04o})"
-    return ""
-
-
-def _temporary_instead(reason: str) -> Path:
-    directory = _temporary_directory()
-    _warn(
-        f"dynet: compiled kernels are kept in {directory}, since {reason}. "
-        "The environment variable DYNET_CACHE_DIR can name another directory."
-    )
-    return directory
-
-
-@functools.cache
-def _temporary_directory() -> Path:
-    """A private directory that this user's next process finds again; if not safe, one for this process."""
-    user = os.geteuid() if os.name == "posix" else "user"
-    directory = Path(os.path.realpath(tempfile.gettempdir())) / f"dynet-{user}"
-    with suppress(CacheError, OSError):
-        if _private_directory(directory) == directory:  # not a link that somebody put there
-            return directory
-    directory = Path(tempfile.mkdtemp(prefix="dynet-"))
-    atexit.register(_remove, directory, os.getpid())
-    return directory
-
-
-def _remove(directory: Path, owner: int) -> None:
-    if os.getpid() == owner:  # not in a child, whose parent goes on using it
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@functools.cache
-def _warn(message: str) -> None:
-    """Warn once."""
-    warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -18,7 +18,7 @@ HERE = dirname(__file__)
 # No `^` before it: an expression that begins with plain text is looked for quickly.
 IMPORT = re.compile(rf"from (\.+|{__package__}\.?)([\w.]*) import (\([^)]*\)|[^\n(]*)")
 # These keep compiled code, and do not change it.
-KEEPERS = frozenset(join(HERE, name) for name in ("cache.py", "library.py", "parts.py"))
+KEEPERS = frozenset(join(HERE, name) for name in ("cache.py", "cache_directory.py", "library.py", "parts.py"))
 
 
 def digest_of(paths: Iterable[Path]) -> str:

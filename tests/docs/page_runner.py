@@ -65,10 +65,10 @@ def program(parts: list[Block]) -> str:
 
 def pattern(said: str) -> str:
     """Return the pattern of what a page says: `...` is anything, numbers with a point are groups to be compared."""
-    parts = re.split(rf"(\.\.\.|{NUMBER})", said)
-    kinds = {"...": ".*"}
+    parts = re.split(rf"(\s*\.\.\.\s*|{NUMBER})", said)
     return "".join(
-        re.escape(part) if place % 2 == 0 else kinds.get(part, f"({NUMBER})") for place, part in enumerate(parts)
+        re.escape(part) if place % 2 == 0 else ".*" if "..." in part else f"({NUMBER})"
+        for place, part in enumerate(parts)
     )
 
 

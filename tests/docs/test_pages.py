@@ -72,6 +72,11 @@ class TestTheRunner:
         with pytest.raises(AssertionError):
             page_runner.check(page + "\n", tmp_path)
 
+    def test_what_is_left_out_may_be_nothing(self):
+        assert page_runner.agrees("a\n...\nb 1.0\n...", "a\nb 1.01")
+        assert page_runner.agrees("a 1.0\n...\nb 2\n...", "a  3.5\nc\nb 7", loosely=True)
+        assert not page_runner.agrees("a 1.0\n...\nb 2\n...", "a  3.5\nc", loosely=True)
+
     def test_blocks_share_names_and_files_can_be_used(self, tmp_path):
         page = (
             "```python\n# mine.py\nx = 3\n```\n"

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+import pickle
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from dynet_core import noise
-from dynet_core.annotations import Number
+from dynet_core import noise, random_stream
+from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_flag, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
+from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels.kernels import KERNELS
 from dynet_kernels.updates import UpdateRule
 
 from ..base import Trainer
 from ..rule import Rule
+from ..settings import FINITE, checked, plain_number
 from ..state import Path
 from ..table import Table
 from . import checkpoint
 from .gradients import Gradients
-from .meeting import EXAMPLES, TOUCHED, digest, digests_of, meeting
+from .meeting import EXAMPLES, TOUCHED, Facts, digest, digests_of, meeting
 
 Example = TypeVar("Example")
+Result = TypeVar("Result")
 SCALE = Rule(
     KERNELS.add(
         "update.scale", UpdateRule(("p", "g", "factor"), {"g": lambda g, factor: g * factor}, numbers=("factor",))
@@ -34,6 +39,8 @@ SCALE = Rule(
     numbers=1,
 )
 """Multiplies all gradients by a number."""
+COUNT = itertools.count()
+MOST_EXAMPLES = 1 << 40
 
 
 class DataParallel:
@@ -51,8 +58,9 @@ class DataParallel:
     numbers for dropout, all from the seed of rank 0. An exception in one rank ends all of them. A program that is not
     started by MPI has one rank, and `update` is the trainer's.
 
-    All ranks must call `update`, `total`, `save` and `populate` in the same order. A rank without examples calls
-    `update` without `backward`. All other members are the trainer's: set options in the same way on all ranks.
+    All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
+    calls `update` without `backward`. Other members are the trainer's: set options in the same way on all ranks.
+    There is no `update_subset`.
 
     Args:
         trainer: the trainer, which works on the whole collection.
@@ -88,18 +96,18 @@ class DataParallel:
         """The number of this process."""
         self.size: int = self._comm.size if self._comm else 1
         """The number of processes."""
+        self._updates = 0
         if self._comm:
-            self._updates = 0
-            self._version, self._model = -1, 0
+            self._number = next(COUNT)
+            self._version = -1  # that of PARAMETER_ROWS for which the next ones are right
+            self._model: Facts = ()
+            self._digest = self._shapes = self._spread_shapes = 0
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
-            self._meet("start")
-            self._spread()
-            self._gradients = Gradients(trainer._table, self._comm)
-            seed, drawn, forks = self._comm.bcast(noise.state())
-            if self.rank:
-                told = hashlib.blake2b(f"{seed} {self.rank}".encode(), digest_size=4).digest()
-                seed = int.from_bytes(told, "little")
-            noise.set_state(seed, drawn, forks)
+            with self._meeting.exchange():
+                self._meet("start")
+                self._spread()
+                self._spread_randomness()
+                self._gradients = Gradients(trainer._table, self._comm)
 
     def __getattr__(self, name: str) -> Any:
         """Return a member of the trainer."""
@@ -119,20 +127,39 @@ class DataParallel:
     def __repr__(self) -> str:
         return f"<DataParallel: rank {self.rank} of {self.size}; {self.trainer!r}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise ArgumentTypeError("DataParallel cannot be copied or pickled; its .trainer can")
+
     def share(self, examples: Sequence[Example]) -> Sequence[Example]:
         """Return this rank's part of a minibatch: neighbours, in order, at most one more than any other rank has.
 
         All ranks must give the same minibatch: shuffle with the same seed.
+
+        >>> import dynet as dy
+        >>> trainer = dy.DataParallel(dy.AdamTrainer(dy.ParameterCollection()))
+        >>> trainer.share("abc")
+        'abc'
         """
         count = len(examples)
         return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
 
     def total(self, number: Number) -> float:
-        """Return the sum of a number over all ranks, such as a loss to print. It is the same on all ranks."""
+        """Return the sum of a number over all ranks, such as a loss to print. It is the same on all ranks.
+
+        Raises:
+            ParallelError: the ranks do not do the same.
+        """
+        own = plain_number("DataParallel.total: number", number)
         if not self._comm:
-            return float(number)
-        self._meet("total")
-        return math.fsum(self._comm.allgather(float(number)))
+            return own
+        with self._meeting.exchange():
+            self._meet("total")
+            everyone = np.empty(self.size)
+            self._comm.Allgather(np.array([own]), everyone)
+        try:
+            return math.fsum(everyone)
+        except (OverflowError, ValueError):  # infinities
+            return float(everyone.sum())
 
     def update(self, s: Number = 1.0, examples: int | None = None) -> None:
         """Sum the gradients of all ranks, and change the parameters by them.
@@ -145,123 +172,209 @@ class DataParallel:
             ParallelError: the ranks do not agree; the message says how. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
+        factor = checked("DataParallel.update: s", s, FINITE)
         count = self._checked_examples(examples)
-        if not self._comm:
-            return self.trainer.update(s) if s != 1.0 else self.trainer.update()
+        trainer = self.trainer
+        if self._comm:
+            with self._meeting.exchange():
+                self._add_up(factor, count)
+        trainer.update() if factor == 1.0 else trainer.update(factor)
+        self._updates += 1
+        if self._every and self._updates % self._every == 0:
+            self.compare()
+
+    def _add_up(self, s: float, count: int) -> None:
+        """Replace the gradients by the sums over all ranks, whose gradients are means of `count` examples."""
         trainer = self.trainer
         version = trainer._table.prepared().version
         if self._gradients.version != version:
             self._gradients = Gradients(trainer._table, self._comm)
         rows = self._gradients.touched()
-        before = self._model
-        headers = self._meet("update", s, examples=count, touched=len(rows))
-        if before != self._model:
+        headers = self._meet("update", s, count, len(rows))
+        if self._shapes != self._spread_shapes:
             self._spread()  # parameters were added, which each rank has initialised for itself
         if self._scaling:
             everyone = int(headers[:, EXAMPLES].sum())
             if not everyone:
-                raise ArgumentError("DataParallel.update: no rank has examples")
+                raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
             self._scaling.prepared().run([count / everyone], trainer._dense)
         self._gradients.add_up(rows, headers[:, TOUCHED].copy())
-        trainer.update(s) if s != 1.0 else trainer.update()
-        self._updates += 1
-        if self._every and self._updates % self._every == 0:
-            self.compare()
 
     def _checked_examples(self, examples: int | None) -> int:
-        if not self._average:
-            return 0
         if examples is None:
-            raise ArgumentError("DataParallel.update: with average=True it needs the number of this rank's examples")
+            if self._average:
+                raise ArgumentError(
+                    "DataParallel.update: with average=True it needs the number of this rank's examples: "
+                    "update(examples=...)"
+                )
+            return 0
         count = whole("DataParallel.update", "examples", examples)
-        if not 0 <= count < 1 << 40:
-            raise ArgumentError(f"DataParallel.update: examples is {examples}")
-        return count
+        if not 0 <= count < MOST_EXAMPLES:
+            raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
+        return count if self._average else 0
+
+    def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = 1) -> None:
+        """Raise an ArgumentError: `set_updated(False)` excludes parameters, on all ranks alike."""
+        raise ArgumentError("DataParallel.update_subset: use set_updated(False) of the other parameters, and update()")
 
     def compare(self) -> None:
-        """Check that all ranks have the same parameters.
+        """Check that all ranks have the same parameters, to the last bit.
 
         Raises:
             ParallelError: they have not; the message names the first that differs.
         """
         if not self._comm:
             return
-        self._meet("compare")
-        everything = self.trainer._collection._everything()
-        own = digests_of([p._storage.values.array for p in everything])
-        of_first = self._comm.bcast(own)
-        differs = self._comm.allgather(int(np.argmax(own != of_first)) if (own != of_first).any() else -1)
-        for rank, place in enumerate(differs):
-            if place >= 0:
-                raise ParallelError(
-                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of "
-                    f"{everything[place].name()} than rank 0"
-                )
+        everything = self._collection._everything()
+        with self._meeting.exchange():
+            self._meet("compare")
+            own = digests_of([p._storage.values.array for p in everything])
+            of_first = self._comm.bcast(own)
+            differs = self._comm.allgather(int(np.argmax(own != of_first)) if (own != of_first).any() else -1)
+            for rank, place in enumerate(differs):
+                if place >= 0:
+                    raise ParallelError(
+                        f"DataParallel: after {self._updates} updates, rank {rank} has other values of "
+                        f"{everything[place].name()} than rank 0. Values may be set on all ranks alike only; "
+                        "and processors of different kinds round differently"
+                    )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
         """Write a checkpoint: parameters, the state of the trainer, and the place in the data. Rank 0 writes it.
 
         Args:
-            fname: the file to write or replace; it is replaced at once when all is written.
+            fname: the file to write or replace; it is replaced at once when all is written. Its format is safetensors
+                if it ends in `.safetensors`, else text.
             position: names and whole numbers, such as {"epoch": 3, "minibatch": 120}.
 
         Raises:
+            ArgumentError: a position is not a whole number; raised on all ranks.
             OSError: the file cannot be written; raised on all ranks. An existing file has not changed.
+
+        >>> import dynet as dy, tempfile
+        >>> m = dy.ParameterCollection()
+        >>> w = m.add_parameters(2, init=1.0)
+        >>> trainer = dy.DataParallel(dy.AdamTrainer(m))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer.save(folder + "/checkpoint", {"minibatch": 120})
+        ...     trainer.populate(folder + "/checkpoint")
+        {'minibatch': 120}
         """
-        self._by_first("save", lambda: checkpoint.write(fname, self._collection, self.trainer, position or {}))
+        self._by_first(
+            "save",
+            lambda noises: checkpoint.write(fname, self._collection, self.trainer, position or {}, noises),
+        )
 
     def populate(self, fname: Path) -> dict[str, int]:
         """Load a checkpoint of `save` into the model and the trainer of all ranks, and return its position.
 
+        Training then gives the same numbers as without the interruption. With another number of ranks than before,
+        only the dropout differs. Rank 0 reads the file.
+
         Raises:
-            FileFormatError: the file is damaged or belongs to another model; nothing has changed.
-            OSError: rank 0 cannot read the file.
+            FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
+            OSError: rank 0 cannot read the file. Raised on all ranks.
         """
-        position = self._by_first("populate", lambda: checkpoint.read(fname, self._collection, self.trainer))
+        position, noises = self._by_first(
+            "populate", lambda noises: checkpoint.read(fname, self._collection, self.trainer)
+        )
         if self._comm:
-            self._spread()
+            with self._meeting.exchange():
+                self._spread()
+        if len(noises) == self.size:
+            noise.set_state(*noises[self.rank])
+        elif self.rank:
+            self._use_own_seed(*noises[0])
         return position
 
     @property
-    def _collection(self) -> Any:
+    def _collection(self) -> ParameterCollection:
         return self.trainer._collection
 
-    def _by_first(self, action: str, work: Any) -> Any:
-        """Have rank 0 do something; its result or its exception is that of all ranks."""
+    def _by_first(self, action: str, work: Callable[[list[tuple[int, int, int]]], Result]) -> Result:
+        """Have rank 0 do something; its result or its exception is that of all ranks.
+
+        `work` gets the states of the random generators of all ranks.
+        """
         if not self._comm:
-            return work()
-        self._meet(action)
-        result = problem = None
-        if self.rank == 0:
-            try:
-                result = work()
-            except Exception as raised:
-                problem = raised
-        result, problem = self._comm.bcast((result, problem))
-        if problem is not None:
-            raise problem
+            return work([noise.state()])
+        with self._meeting.exchange():
+            self._meet(action)
+            noises = self._comm.gather(noise.state())
+            result: Any = None
+            problem: Exception | None = None
+            if self.rank == 0:
+                try:
+                    result = work(noises)
+                except Exception as raised:
+                    problem = raised
+            result, told = self._comm.bcast((result, problem and _sendable(problem)))
+        if problem or told:
+            raise problem or told
         return result
 
-    def _meet(self, action: str, s: Number = 1.0, examples: int = 0, touched: int = 0) -> Any:
+    def _meet(self, action: str, s: float = 1.0, examples: int = 0, touched: int = 0) -> Any:
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
             self._version = PARAMETER_ROWS.version
-            trained = [(p.name(), p.type.dims, p._lookup, p._updated) for p in self._collection._everything()]
-            self._model = digest(type(trainer).__name__, self._average, self._every, trained)
-        decay, dense = self._collection._weight_decay, trainer._dense
-        options = digest(trainer._rate, trainer._threshold, dense, decay, float(s))
-        return self._meeting.meet(action, self._updates, self._model, options, examples, touched)
+            shapes: Facts = [(f"lookup {p.name()}" if p._lookup else p.name(), p.type.dims) for p in self._everything()]
+            self._model = [
+                ("the number of DataParallels before this", self._number),
+                ("the trainer", type(trainer).__name__),
+                ("average", self._average),
+                ("compare_every", self._every),
+                *shapes,
+                *((f"whether {p.name()} is updated", p._updated) for p in self._everything()),
+            ]
+            self._shapes, self._digest = digest(shapes), digest(self._model)
+        settings = [(name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float]
+        options: Facts = [
+            ("s", s),
+            ("the weight decay", self._collection._weight_decay),
+            ("sparse updates", not trainer._dense),
+            *settings,
+        ]
+        return self._meeting.meet(action, self._updates, self._model, options, examples, touched, self._digest)
+
+    def _everything(self) -> list[Any]:
+        return self._collection._everything()
 
     def _spread(self) -> None:
         """Give all ranks the parameters of rank 0, and the state of its trainer."""
         trainer, comm = self.trainer, self._comm
         table = trainer._table.prepared()
-        blocks = [p._storage.values for p in self._collection._everything()]
+        blocks = [p._storage.values for p in self._everything()]
         blocks += [block for states in table.states_in_order() for block in states]
         packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
         comm.Bcast(packed)
-        begin = 0
-        for block in blocks:
-            block.write(packed[begin : begin + block.floats])
-            begin += block.floats
+        if self.rank:
+            begin = 0
+            for block in blocks:
+                block.write(packed[begin : begin + block.floats])
+                begin += block.floats
         vars(trainer).update(comm.bcast(trainer._in_files()))
+        self._spread_shapes = self._shapes
+
+    def _spread_randomness(self) -> None:
+        """Give all ranks the stream of initial values of rank 0, for parameters made later, and seeds for dropout."""
+        if self._meeting.has_seeds:
+            return
+        self._meeting.has_seeds = True
+        stream, state = self._comm.bcast((random_stream.stream(), noise.state()))
+        if self.rank:
+            random_stream.continue_with(stream)
+            self._use_own_seed(*state)
+
+    def _use_own_seed(self, seed: int, drawn: int, forks: int) -> None:
+        """Draw this rank's numbers for dropout, given the state of rank 0."""
+        told = hashlib.blake2b(f"{seed} {self.rank}".encode(), digest_size=4).digest()
+        noise.set_state(int.from_bytes(told, "little"), drawn, forks)
+
+
+def _sendable(problem: Exception) -> Exception:
+    """Return an exception that other processes can raise, too."""
+    try:
+        pickle.loads(pickle.dumps(problem))
+    except Exception:
+        return ParallelError(f"DataParallel: rank 0 has raised {type(problem).__name__}: {problem}")
+    return problem

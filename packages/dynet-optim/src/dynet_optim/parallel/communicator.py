@@ -8,6 +8,7 @@ import functools
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -21,6 +22,9 @@ PROCESS = "DYNET_MPI_PROCESS"
 """Environment variable by which processes that a rank starts know that they are none."""
 PATIENCE = "DYNET_MPI_SECONDS"
 """Environment variable: how long a process waits until all others connect."""
+
+PAUSE = 0.5
+"""Seconds in which launchers read what a process has printed: they may drop it when the process aborts."""
 
 
 def world() -> Any:
@@ -105,6 +109,7 @@ def end_all(reason: str) -> None:
             if stream is sys.stderr:
                 print(f"dynet: {rank} ends all ranks, because of {reason}", file=stream)
             stream.flush()
+    time.sleep(PAUSE)
     if connected:
         MPI.COMM_WORLD.Abort(1)
     # MPICH's mpiexec ends the others at once if a process is killed, but not if it exits before it has connected.

@@ -18,7 +18,9 @@ PATIENCE = 300
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    lacks = [name for name, there in (("mpi4py", importlib.util.find_spec("mpi4py")), ("mpiexec", mpiexec())) if not there]
+    lacks = [
+        name for name, there in (("mpi4py", importlib.util.find_spec("mpi4py")), ("mpiexec", mpiexec())) if not there
+    ]
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.mpi)
@@ -43,7 +45,7 @@ def run():
     """Start a script of this folder in so many ranks, and wait for it; a signal may be sent to mpiexec meanwhile."""
 
     def start(ranks, script, *arguments, interrupt=None, **environment):
-        command = [sys.executable, str(HERE / script), *map(str, arguments)]
+        command = [sys.executable, "-W", "error", str(HERE / script), *map(str, arguments)]
         if ranks > 1:
             command = [mpiexec(), "-n", str(ranks), *command]
         process = subprocess.Popen(

@@ -1,7 +1,5 @@
 """Ranks that disagree or fail together, and checkpoints of several ranks."""
 
-import os
-
 import pytest
 
 

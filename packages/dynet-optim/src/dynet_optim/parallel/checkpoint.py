@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from dynet_core.parameter import ParameterCollection
 from .. import state
 from ..base import Trainer
 
-PARAMETERS, POSITION, RANKS = "/parameters", "/position", "/ranks"
+PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position"
 MOST = 2**53  # whole numbers up to this are exact
 Noise = tuple[int, int, int]
 """The state of a random generator for dropout: the seed, and the numbers of keys drawn and processes forked."""
@@ -38,7 +39,8 @@ def write(
     places = [_numbers(f"{POSITION}/{name}", [number]) for name, number in _checked(position).items()]
     ranks = _numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)])
     own = state.as_tensors(type(trainer).__name__, trainer._in_files(), trainer._table.prepared())
-    model_files.save([*parameters, ranks, *places, *own], fname)
+    everything = [*parameters, ranks, *places, *own]
+    model_files.save([_numbers(DIGEST, _digest(everything)), *everything], fname)
 
 
 def _checked(position: Mapping[str, int]) -> dict[str, int]:
@@ -56,29 +58,27 @@ def _numbers(name: str, numbers: Sequence[int]) -> StoredTensor:
     return StoredTensor(False, name, (len(values),), values, None)
 
 
-def read(
-    fname: state.Path, collection: ParameterCollection, trainer: Trainer
-) -> tuple[dict[str, int], list[Noise]]:
+def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
     """Load a checkpoint into a model and its trainer. If it does not fit, nothing changes.
 
     Returns:
         The position, and the states of the random generators of all ranks.
     """
-    wanted = collection._tensors()
     stored = model_files.load_all(fname)
-    parameters, rest = stored[: len(wanted)], stored[len(wanted) :]
-    if [_key(t) for t in parameters] != [(t.lookup, PARAMETERS + t.name, t.dims) for t in wanted] or not (
-        rest and rest[0].name == RANKS
-    ):
-        raise FileFormatError(f"{fname}: the checkpoint has other parameters than the model, or is none")
-    counts = _read(fname, rest.pop(0))
+    if not stored or stored[0].name != DIGEST:
+        raise FileFormatError(f"{fname} is no checkpoint of DataParallel")
+    if _read(stored[0]) != _digest(stored[1:]):
+        raise FileFormatError(f"{fname}: the checkpoint is damaged")
+    wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in collection._tensors()]
+    parameters, rest = stored[1 : 1 + len(wanted)], stored[1 + len(wanted) :]
+    if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
+        raise FileFormatError(f"{fname}: the checkpoint has other parameters than the model")
+    counts = _read(rest.pop(0))
     noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
-    if not noises or len(counts) % 4 or min(counts) < 0 or max(counts[0::4] + counts[1::4]) > 0xFFFF:
-        raise FileFormatError(f"{fname}: {RANKS} is damaged")
     places: dict[str, int] = {}
     while rest and rest[0].name.startswith(f"{POSITION}/"):
         place = rest.pop(0)
-        (places[place.name.removeprefix(f"{POSITION}/")],) = _read(fname, place, 1)
+        (places[place.name.removeprefix(f"{POSITION}/")],) = _read(place)
     numbers = state.load(rest, fname, type(trainer).__name__, trainer._in_files(), trainer._table.prepared())
     for parameter, t in zip(collection._everything(), parameters):
         parameter._storage.values.write(t.values)
@@ -86,15 +86,17 @@ def read(
     return places, noises
 
 
-def _read(fname: state.Path, tensor: StoredTensor, count: int | None = None) -> list[int]:
-    """Return the numbers of `_numbers`; raise unless they are whole, and `count` of them."""
-    values = tensor.values
-    if tensor.dims == (3 * (len(values) // 3 if count is None else count),) and np.isfinite(values).all():
-        numbers = values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
-        if all(n == int(n) and abs(n) <= MOST for n in numbers):
-            return list(map(int, numbers))
-    raise FileFormatError(f"{fname}: {tensor.name} is damaged")
+def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
+    """Return numbers that say whether tensors are as they were written."""
+    found = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        found.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())
+        found.update(np.ascontiguousarray(tensor.values, np.float32).data)
+    return np.frombuffer(found.digest(), "<u2").tolist()
 
 
-def _key(tensor: StoredTensor) -> tuple[bool, str, tuple[int, ...]]:
-    return tensor.lookup, tensor.name, tensor.dims
+def _read(tensor: StoredTensor) -> list[int]:
+    """Return the numbers of `_numbers`."""
+    if len(tensor.values) % 3 or not np.isfinite(tensor.values).all():
+        return []
+    return list(map(int, tensor.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import importlib
 import os
 import signal
 import sys
@@ -36,7 +37,7 @@ def world() -> Any:
     started = number_started(os.environ)
     try:
         with _impatience(started):
-            from mpi4py import MPI
+            MPI = mpi()
     except (ImportError, RuntimeError) as problem:  # mpi4py raises RuntimeError if it finds no MPI
         if started > 1:
             reason = str(problem).split("\n")[0]
@@ -53,6 +54,11 @@ def world() -> Any:
             "and the launcher belongs to another MPI. Start the program by the mpiexec of that one"
         )
     return comm.Dup() if comm.size > 1 else None
+
+
+def mpi() -> Any:
+    """Return the module that speaks to MPI. The first import connects this process with the others."""
+    return importlib.import_module("mpi4py.MPI")
 
 
 def number_started(environment: Mapping[str, str]) -> int:
@@ -101,17 +107,17 @@ def end_all_on_exceptions() -> None:
 
 def end_all(reason: str) -> None:
     """End the processes of all ranks."""
-    MPI: Any = getattr(sys.modules.get("mpi4py"), "MPI", None)
-    connected = MPI is not None and MPI.Is_initialized() and not MPI.Is_finalized()
-    rank = f"rank {MPI.COMM_WORLD.rank}" if connected else f"process {os.getpid()}"
+    MPI: Any = sys.modules.get("mpi4py.MPI")
+    comm = MPI.COMM_WORLD if MPI and MPI.Is_initialized() and not MPI.Is_finalized() else None
+    rank = f"rank {comm.rank}" if comm else f"process {os.getpid()}"
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             if stream is sys.stderr:
                 print(f"dynet: {rank} ends all ranks, because of {reason}", file=stream)
             stream.flush()
     time.sleep(PAUSE)
-    if connected:
-        MPI.COMM_WORLD.Abort(1)
+    if comm:
+        comm.Abort(1)
     # MPICH's mpiexec ends the others at once if a process is killed, but not if it exits before it has connected.
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -159,7 +159,7 @@ class DataParallel:
         try:
             return math.fsum(everyone)
         except (OverflowError, ValueError):  # infinities
-            return float(everyone.sum())
+            return sum(everyone.tolist())
 
     def update(self, s: Number = 1.0, examples: int | None = None) -> None:
         """Sum the gradients of all ranks, and change the parameters by them.
@@ -283,8 +283,9 @@ class DataParallel:
                 self._spread()
         if len(noises) == self.size:
             noise.set_state(*noises[self.rank])
-        elif self.rank:
-            self._use_own_seed(*noises[0])
+        else:
+            seed, drawn, forks = noises[0]
+            noise.set_state(self._own_seed(seed), drawn, forks)
         return position
 
     @property
@@ -330,6 +331,8 @@ class DataParallel:
         settings = [(name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float]
         options: Facts = [
             ("s", s),
+            ("the learning rate", trainer._rate),
+            ("the clipping threshold", trainer._threshold),
             ("the weight decay", self._collection._weight_decay),
             ("sparse updates", not trainer._dense),
             *settings,
@@ -357,18 +360,17 @@ class DataParallel:
 
     def _spread_randomness(self) -> None:
         """Give all ranks the stream of initial values of rank 0, for parameters made later, and seeds for dropout."""
-        if self._meeting.has_seeds:
-            return
-        self._meeting.has_seeds = True
-        stream, state = self._comm.bcast((random_stream.stream(), noise.state()))
+        stream, (seed, drawn, forks) = self._comm.bcast((random_stream.stream(), noise.state()))
         if self.rank:
             random_stream.continue_with(stream)
-            self._use_own_seed(*state)
+            if noise.state()[0] != self._own_seed(seed):  # else another DataParallel has set it, and it is in use
+                noise.set_state(self._own_seed(seed), drawn, forks)
 
-    def _use_own_seed(self, seed: int, drawn: int, forks: int) -> None:
-        """Draw this rank's numbers for dropout, given the state of rank 0."""
-        told = hashlib.blake2b(f"{seed} {self.rank}".encode(), digest_size=4).digest()
-        noise.set_state(int.from_bytes(told, "little"), drawn, forks)
+    def _own_seed(self, seed: int) -> int:
+        """Return this rank's seed for dropout, given that of rank 0."""
+        if self.rank == 0:
+            return seed
+        return int.from_bytes(hashlib.blake2b(f"{seed} {self.rank}".encode(), digest_size=4).digest(), "little")
 
 
 def _sendable(problem: Exception) -> Exception:

@@ -12,6 +12,7 @@ from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
 from ..table import Table
+from .communicator import mpi
 
 Rows = npt.NDArray[np.int64]
 
@@ -24,9 +25,7 @@ class Gradients:
     """
 
     def __init__(self, table: Table, comm: Any):
-        from mpi4py import MPI
-
-        self.comm, self.in_place = comm, MPI.IN_PLACE
+        self.comm, self.in_place = comm, mpi().IN_PLACE
         self.version = table.version
         trained = [p._storage for p in (*table.parameters, *table.lookups) if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]

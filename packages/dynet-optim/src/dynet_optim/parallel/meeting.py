@@ -35,8 +35,6 @@ class Meeting:
         self.updates = 0
         self.over = ""
         """Why the ranks cannot meet any more: one has ended."""
-        self.has_seeds = False
-        """Whether each rank has got a seed of its own for dropout."""
         self.process = os.getpid()
         atexit.register(self._end)
 
@@ -100,8 +98,8 @@ class Meeting:
         if len(ended):
             self.over = (
                 f"{who} has done {_updates(own[UPDATES])} and goes on, but rank {ended[0]} has ended after "
-                f"{headers[ended[0], UPDATES]}. All ranks must call update equally often; one without examples calls it "
-                "without backward"
+                f"{headers[ended[0], UPDATES]}. All ranks must call update equally often; one without examples "
+                "calls it without backward"
             )
             raise ParallelError(self.over)
         for other, header in enumerate(headers):
@@ -155,5 +153,5 @@ def digest(*facts: object) -> int:
 
 def digests_of(arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.int64]:
     """Return a number for the contents of each array."""
-    digests = [hashlib.blake2b(np.ascontiguousarray(array), digest_size=8).digest() for array in arrays]
+    digests = [hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=8).digest() for array in arrays]
     return np.frombuffer(b"".join(digests), np.int64)

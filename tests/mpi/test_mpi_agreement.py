@@ -7,4 +7,4 @@ import pytest
 def test_scenes(run, tmp_path, ranks):
     done = run(ranks, "scenes.py", tmp_path)
     assert done.code == 0, done.err
-    assert done.out.count(" scenes\n") == ranks
+    assert done.out.count(" scenes") == ranks

@@ -388,6 +388,14 @@ def trainers(m: dy.ParameterCollection, folder: str) -> None:
         trainer.restart(0.1)
         trainer.status()
         print(trainer.whoami(), total)
+    parallel = dy.DataParallel(found[0], average=True, compare_every=100)
+    for x in parallel.share([p]):
+        dy.squared_norm(x).backward()
+    parallel.update(0.5, examples=1)
+    parallel.learning_rate = parallel.trainer.learning_rate
+    parallel.compare()
+    parallel.save(f"{folder}/checkpoint", {"epoch": 1})
+    print(parallel.rank, parallel.size, parallel.populate(f"{folder}/checkpoint")["epoch"], parallel.total(1))
 
 
 def settings() -> None:
@@ -444,7 +452,7 @@ def errors() -> list[str]:
     kinds: list[type[dy.DynetError]] = [
         dy.ArgumentError, dy.ArgumentTypeError, dy.DeviceError, dy.FileFormatError, dy.GradientError,
         dy.InitializerError, dy.MissingFileError, dy.NotFiniteError, dy.OutOfMemoryError, dy.OutOfRangeError,
-        dy.ParameterNameError, dy.ShapeError, dy.StaleExpressionError,
+        dy.ParallelError, dy.ParameterNameError, dy.ShapeError, dy.StaleExpressionError,
     ]  # fmt: skip
     try:
         print(dy.inputVector([1, 2]) + dy.inputVector([1, 2, 3]))

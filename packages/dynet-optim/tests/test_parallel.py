@@ -13,7 +13,7 @@ import pytest
 from trainer_models import Model
 
 from dynet_core import noise
-from dynet_core.errors import ArgumentError, ArgumentTypeError, FileFormatError, ParallelError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, FileFormatError, ParallelError
 from dynet_optim import AdamTrainer, DataParallel, MomentumSGDTrainer, SimpleSGDTrainer
 from dynet_optim.parallel import communicator, meeting
 from dynet_optim.parallel.meeting import Meeting, difference, digest
@@ -57,6 +57,14 @@ def test_other_members_are_the_trainers():
     for copied in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(ArgumentTypeError, match="cannot be copied"):
             copied(parallel)
+
+
+def test_warnings_are_about_the_users_line():
+    parallel = DataParallel(SimpleSGDTrainer(Model().collection))
+    parallel.update()
+    with pytest.warns(DynetWarning, match="no backward") as caught:
+        parallel.update()
+    assert caught[0].filename == __file__
 
 
 def test_one_process_has_all():

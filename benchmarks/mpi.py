@@ -127,27 +127,46 @@ def work(task: str, steps: int) -> None:
         print(json.dumps({name: numbers[5:] for name, numbers in found.items()}))
 
 
+class NoMessages:
+    """Stands for a communicator, so that what packing takes can be measured alone."""
+
+    def Allreduce(self, own, everyone):
+        pass
+
+    def Allgatherv(self, own, everyone):
+        everyone[0][:] = own
+
+
 def touch(task: str) -> dict[str, Any]:
-    """Return the bytes of the dense gradients, and which rows each of many minibatches uses; alone."""
+    """Return the bytes of the dense gradients, which rows each of many minibatches uses, and what packing takes.
+
+    It runs alone. Packing is CPU time for each byte, so that other programs do not count.
+    """
     import dynet as dy
     from dynet_optim.parallel import gradients
 
     seen: list[tuple[int, dict[int, int]]] = []
     found: list[list[int]] = []
+    packing: list[float] = []
+    gradients.mpi = lambda: types.SimpleNamespace(IN_PLACE=None)
 
     class Looking:
         """A trainer that only looks at the gradients."""
 
         def __init__(self, parameters):
-            self.trainer = dy.SimpleSGDTrainer(parameters, 0)
+            self.trainer, self.looked = dy.SimpleSGDTrainer(parameters, 0), None
 
         def update(self):
             table = self.trainer._table.prepared()
-            looked = gradients.Gradients(table, None)
+            looked = self.looked = self.looked or gradients.Gradients(table, NoMessages())
             if not seen:
                 widths = {int(f): s.gradient.floats // s.rows for f, (s, _) in zip(looked.firsts, looked.tables)}
                 seen.append((4 * sum(s.gradient.floats for s in looked.dense), widths))
-            found.append(looked.touched().tolist())
+            rows = looked.touched()
+            found.append(rows.tolist())
+            began = time.process_time()
+            looked.add_up(rows, np.array([len(rows)]))
+            packing.append((time.process_time() - began) / looked.sent)
             table.clear(0)
 
     library = types.SimpleNamespace(**{**vars(dy), "AdamTrainer": Looking})
@@ -157,11 +176,16 @@ def touch(task: str) -> dict[str, Any]:
     for _ in range(STREAM):
         train()
     (dense, widths), rows = seen[0], found
-    return {"dense": dense, "width": max(widths.values(), default=0), "rows": rows}
+    return {
+        "dense": dense,
+        "width": max(widths.values(), default=0),
+        "rows": rows,
+        "packing": statistics.median(packing),
+    }
 
 
 def latency_and_bandwidth() -> None:
-    """Print, as JSON, the latency and bandwidth that Allreduces of two sizes show, and the cost of copies."""
+    """Print, as JSON, the latency and bandwidth that Allreduces of two sizes show."""
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
@@ -176,17 +200,10 @@ def latency_and_bandwidth() -> None:
         return statistics.median(spent)
 
     small, large = seconds(2), seconds(1 << 18)
-    one, other = np.ones(1 << 18, np.float32), np.empty(1 << 18, np.float32)
-    copies = []
-    for _ in range(60):
-        began = time.perf_counter()
-        other[:] = one
-        copies.append(time.perf_counter() - began)
     if comm.rank == 0:
         rounds = math.ceil(math.log2(comm.size))
         bandwidth = 2 * (comm.size - 1) / comm.size * 4 * (1 << 18) / (large - small)
-        copy = statistics.median(copies) / (4 << 18)
-        print(json.dumps({"latency": small / rounds, "bandwidth": bandwidth, "copy": copy}))
+        print(json.dumps({"latency": small / rounds, "bandwidth": bandwidth}))
 
 
 # What is printed.
@@ -243,11 +260,8 @@ def report(tasks: Sequence[str], ranks: Sequence[int], steps: int) -> None:
     for count in ranks:
         if count > 1:
             found = started(count, "network")
-            here[count] = Network("here", found["latency"], found["bandwidth"]), found["copy"]
-            print(
-                f"{count} ranks here: {1e6 * found['latency']:.1f} us a message, {found['bandwidth'] / 1e9:.2f} GB/s, "
-                f"copies {1e-9 / found['copy']:.1f} GB/s"
-            )
+            here[count] = Network("here", found["latency"], found["bandwidth"])
+            print(f"{count} ranks here: {1e6 * found['latency']:.1f} us a message, {found['bandwidth'] / 1e9:.2f} GB/s")
     print("\nMedians, and in brackets the least, of one step. To wait is to wait for ranks that take longer.\n")
     row("task", "ranks", "kB sent", "step, ms", "waiting, ms", "summing, ms", "forecast of it, ms")
     row(*["---"] * 7)
@@ -263,14 +277,12 @@ def report(tasks: Sequence[str], ranks: Sequence[int], steps: int) -> None:
                 continue
             summing = statistics.median(found["summing"])
             waiting = statistics.median(a - b for a, b in zip(found["exchange"], found["summing"]))
-            network, copy = here[count]
-            expected = forecast(network, count, used, 4 * copy)
+            expected = forecast(here[count], count, used)
             row(
                 task, count, f"{statistics.median(found['bytes']) / 1e3:.0f}",
                 f"{1e3 * step:.2f} ({1e3 * min(found['step']):.2f})", f"{1e3 * waiting:.2f}",
                 f"{1e3 * summing:.2f} ({1e3 * min(found['summing']):.2f})", f"{1e3 * expected:.2f}",
             )  # fmt: skip
-    copy = here[max(here)][1] if here else 1e-10
     print("\nOn paper: a step that takes as long as alone, and then the exchange. Efficiency is the share of work.\n")
     row("task", "network", *(f"{count} nodes: kB, exchange in ms, efficiency" for count in NODES))
     row(*["---"] * (2 + len(NODES)))
@@ -279,15 +291,15 @@ def report(tasks: Sequence[str], ranks: Sequence[int], steps: int) -> None:
             cells = []
             for count in NODES:
                 size = uses[task]["dense"] + 4 * uses[task]["width"] * together(uses[task]["rows"], count)[0]
-                seconds = forecast(network, count, uses[task], 4 * copy)
+                seconds = forecast(network, count, uses[task])
                 cells.append(f"{size / 1e3:.0f}, {1e3 * seconds:.2f}, {alone[task] / (alone[task] + seconds):.2f}")
             row(task, network.name, *cells)
 
 
-def forecast(network: Network, ranks: int, used: dict[str, Any], packing: float) -> float:
+def forecast(network: Network, ranks: int, used: dict[str, Any]) -> float:
     """The seconds of one exchange of a task whose use of rows is known."""
     rows, indices = together(used["rows"], ranks)
-    return exchange_seconds(network, ranks, used["dense"], 4 * used["width"] * rows, 8 * indices, packing)
+    return exchange_seconds(network, ranks, used["dense"], 4 * used["width"] * rows, 8 * indices, used["packing"])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 PATIENCE = 300
 """Seconds after which a program that should have ended counts as one that hangs; the machine may be busy."""
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import cases
+from mpi_cases import cases
 
 EVERY = 5
 """Four ranks on two cores take long: every fifth case is enough. All trainers and options are among them."""
@@ -17,7 +17,7 @@ def parameters(run, tmp_path_factory):
         key = ranks, every, again
         if key not in known:
             file = folder / f"{ranks}-{every}-{again}.npz"
-            done = run(ranks, "cases.py", file, every)
+            done = run(ranks, "mpi_cases.py", file, every)
             assert done.code == 0, done.err
             known[key] = dict(np.load(file))
         return known[key]

@@ -6,13 +6,13 @@ import hashlib
 import itertools
 import math
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from dynet_core import noise, random_stream
-from dynet_core.annotations import Index, Number
+from dynet_core.annotations import Number
 from dynet_core.checks import checked_flag, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
 from dynet_core.parameter import ParameterCollection
@@ -75,8 +75,7 @@ class DataParallel:
     >>> w = m.add_parameters(2, init=1.0)
     >>> trainer = dy.DataParallel(dy.SimpleSGDTrainer(m, 0.25))
     >>> for x in trainer.share([[1, 2], [3, 4]]):  # this rank's part of the minibatch
-    ...     (dy.dot_product(w, dy.inputVector(x))).backward()
-    ...     dy.renew_cg()
+    ...     dy.dot_product(w, dy.inputVector(x)).backward()
     >>> trainer.update()
     >>> trainer.rank, trainer.size
     (0, 1)
@@ -111,6 +110,10 @@ class DataParallel:
 
     def __getattr__(self, name: str) -> Any:
         """Return a member of the trainer."""
+        if name == "update_subset":
+            raise AttributeError(
+                "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
+            )
         if name.startswith("_") or name == "trainer":
             raise AttributeError(f"DataParallel has no attribute {name!r}")
         return getattr(self.trainer, name)
@@ -212,10 +215,6 @@ class DataParallel:
         if not 0 <= count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         return count if self._average else 0
-
-    def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = 1) -> None:
-        """Raise an ArgumentError: `set_updated(False)` excludes parameters, on all ranks alike."""
-        raise ArgumentError("DataParallel.update_subset: use set_updated(False) of the other parameters, and update()")
 
     def compare(self) -> None:
         """Check that all ranks have the same parameters, to the last bit.

@@ -1,6 +1,6 @@
 """Trains a small model by each trainer, as one rank of several or alone, and writes all parameters to a file:
 
-    mpiexec -n 4 python cases.py parameters.npz 5
+    mpiexec -n 4 python mpi_cases.py parameters.npz 5
 
 The number makes it leave out all but every fifth case. Alone, it also writes which elements ever had a gradient that
 rounding may change much.

@@ -30,6 +30,7 @@ RECORDING = (
     "tests/test_other_threads.py",
     "tests/test_graph_modes.py",
 )  # tests of how operations are recorded, which goes by CPython's own objects
+MPI = ("tests/mpi", "examples", "benchmarks/tests/test_benchmarks_mpi.py")  # where tests are that need several ranks
 
 
 def group(*names):
@@ -88,7 +89,7 @@ def plain(session):
 
 def run_all_tests(session, **environment):
     session.install("-r", "requirements.txt", *group("test", "examples"))
-    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs, env=environment)
+    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda and not mpi", *session.posargs, env=environment)
 
 
 @nox.session(python=PYTHONS, download_python="never")
@@ -104,7 +105,7 @@ def package(session, package):
     """One package's tests, with only the siblings it depends on: nox -s "package(dynet-rnn)"."""
     editable = [f"-epackages/{name}" for name in [*sorted(siblings_of(package)), package]]
     session.install(*editable, *group("test"))
-    session.run("pytest", "-m", "not cuda", f"packages/{package}/tests", *session.posargs)
+    session.run("pytest", "-m", "not cuda and not mpi", f"packages/{package}/tests", *session.posargs)
 
 
 @nox.session
@@ -138,6 +139,13 @@ def cuda(session):
             session.error(f"there is {tool} on this machine, but nothing was {count}")
     if shutil.which("g++") and not session.posargs and counts["compared"] < 0.99 * counts["samples"]:
         session.error("fewer than 99 % of the samples were compared")
+
+
+@nox.session
+def mpi(session):
+    """Programs of two to four ranks, which MPICH starts: they train as one process does, and none hangs."""
+    session.install("-r", "requirements.txt", *group("test", "examples", "mpi"))
+    session.run("pytest", "-m", "mpi", *(session.posargs or MPI))
 
 
 @nox.session
@@ -196,7 +204,13 @@ def stress(session):
     session.install("-r", "requirements.txt", *group("test"))
     session.run("pytest", "tests/stress", *session.posargs, env={"DYNET_STRESS": "all"})
     if not session.posargs:
-        session.run("pytest", "--hypothesis-profile=default", "-m", "hypothesis and not cuda", "--ignore=tests/stress")
+        session.run(
+            "pytest",
+            "--hypothesis-profile=default",
+            "-m",
+            "hypothesis and not cuda and not mpi",
+            "--ignore=tests/stress",
+        )
 
 
 @nox.session

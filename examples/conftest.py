@@ -1,8 +1,11 @@
 """What the tests of the examples share."""
 
+import importlib.util
+import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,23 @@ def output_of(request):
 
     def run(*arguments):
         command = [sys.executable, str(request.path.parents[1] / "train.py"), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def ranks_of(request):
+    """Runs the example in several processes, with `--mpi`; the lines it prints."""
+    mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+    if not (mpiexec and importlib.util.find_spec("mpi4py")):
+        pytest.skip("there is no mpi4py or no mpiexec")
+
+    def run(ranks, *arguments):
+        script = str(request.path.parents[1] / "train.py")
+        command = [mpiexec, "-n", str(ranks), sys.executable, script, "--mpi", *map(str, arguments)]
         result = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
         assert result.returncode == 0, result.stderr
         return result.stdout.splitlines()

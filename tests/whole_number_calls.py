@@ -82,6 +82,16 @@ def updated(parameters, lookups) -> list:
     return [p.as_array().tolist() for p in (*W, *E)]
 
 
+def parallel(**options) -> dy.DataParallel:
+    return dy.DataParallel(dy.SimpleSGDTrainer(dy.Model()), **options)
+
+
+def position(number) -> dict[str, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        parallel().save(f"{folder}/checkpoint", {"epoch": number})
+        return parallel().populate(f"{folder}/checkpoint")
+
+
 def sampled(dim, num):
     dy.reset_random_seed(1)
     return tensor().categorical_sample_log_prob(dim, num)
@@ -319,5 +329,8 @@ BUILDERS = [
     ],
     Call("Trainer.update_subset", "updated_params", [1], lambda n: updated(n, [])),
     Call("Trainer.update_subset", "updated_lookups", [1, 0], lambda n: updated([], n)),
+    Call("DataParallel.__init__", "compare_every", 2, lambda n: parallel(compare_every=n)._every),
+    Call("DataParallel.update", "examples", 2, lambda n: parallel(average=True).update(examples=n)),
+    Call("DataParallel.save", "position", 2, lambda n: position(n)),
 ]
 CALLS = [*OPS, *INPUTS, *PARAMETERS, *BUILDERS]

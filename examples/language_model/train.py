@@ -2,6 +2,10 @@
 
     python train.py --epochs 5
 
+Several processes share the work by MPI:
+
+    mpiexec -n 4 python train.py --mpi
+
 After each epoch the perplexity of the held-out sentences is printed, the last line compares it with that of a unigram
 model: how often each word comes is all that one knows.
 """
@@ -62,10 +66,9 @@ class LanguageModel:
         return dy.esum(losses)
 
 
-def perplexity(model: LanguageModel, sentences: list[list[int]], minibatch: int) -> float:
-    """e to the power of the mean loss of a word."""
-    total = sum(model.loss(sentences[k : k + minibatch]).value() for k in range(0, len(sentences), minibatch))
-    return math.exp(total / sum(map(len, sentences)))
+def loss_of(model: LanguageModel, sentences: Sequence[list[int]], minibatch: int) -> float:
+    """The summed loss of all words."""
+    return sum(model.loss(sentences[k : k + minibatch]).value() for k in range(0, len(sentences), minibatch))
 
 
 def unigram_perplexity(training: list[list[int]], held_out: list[list[int]], words: int) -> float:
@@ -82,26 +85,38 @@ def main() -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="use N sentences only, chosen by the seed")
     parser.add_argument("--minibatch", type=int, default=8, help="sentences a graph (default: 8)")
     parser.add_argument("--seed", type=int, default=1, help="of parameters and order (default: 1)")
+    parser.add_argument("--mpi", action="store_true", help="share each minibatch among the processes that MPI starts")
     options, _ = parser.parse_known_args()  # `import dynet` has read what begins with --dynet
 
     training, held_out = treebank.split(treebank.read(), options.limit, options.seed)
     vocabulary = Vocabulary(training)
     seen, unseen = [[vocabulary.numbers(sentence) for sentence in part] for part in (training, held_out)]
-    print(f"{len(seen)} sentences to learn from, {len(unseen)} held out, {len(vocabulary)} words")
-
     dy.reset_random_seed(options.seed)
     model = LanguageModel(len(vocabulary))
     trainer = dy.AdamTrainer(model.parameters, 0.002)
+    share, total, rank = list, float, 0
+    if options.mpi:
+        trainer = dy.DataParallel(trainer)
+        share, total, rank = trainer.share, trainer.total, trainer.rank
+    if rank == 0:
+        print(f"{len(seen)} sentences to learn from, {len(unseen)} held out, {len(vocabulary)} words")
     order = random.Random(options.seed)
     found = math.inf
     for epoch in range(1, options.epochs + 1):
         order.shuffle(seen)
         for start in range(0, len(seen), options.minibatch):
-            model.loss(seen[start : start + options.minibatch], DROPOUT).backward()
-            trainer.update()
-        found = perplexity(model, unseen, options.minibatch)
-        print(f"epoch {epoch}: held-out perplexity {found:.1f}", flush=True)
-    print(f"unigram perplexity {unigram_perplexity(seen, unseen, len(vocabulary)):.1f}, LSTM perplexity {found:.1f}")
+            own = share(seen[start : start + options.minibatch])
+            if own:
+                model.loss(own, DROPOUT).backward()
+            trainer.update()  # also in a process that has no sentence
+        # e to the power of the mean loss of a word
+        found = math.exp(total(loss_of(model, share(unseen), options.minibatch)) / sum(map(len, unseen)))
+        if rank == 0:
+            print(f"epoch {epoch}: held-out perplexity {found:.1f}", flush=True)
+    if rank == 0:
+        print(
+            f"unigram perplexity {unigram_perplexity(seen, unseen, len(vocabulary)):.1f}, LSTM perplexity {found:.1f}"
+        )
 
 
 if __name__ == "__main__":

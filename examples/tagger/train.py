@@ -3,7 +3,10 @@
     python train.py --epochs 3 --save tagger.model
     python train.py --model tagger.model --tag "Burun kemiğimde eğrilik yok."
 
-Without files it learns from the Turkish Web Treebank of the package turkish-treebanks.
+Without files it learns from the Turkish Web Treebank of the package turkish-treebanks. Several processes share the work
+by MPI:
+
+    mpiexec -n 4 python train.py --mpi
 """
 
 from __future__ import annotations
@@ -60,6 +63,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=positive, default=1, help="of parameters and order (default: 1)")
     parser.add_argument("--dev-fraction", type=fraction, default=0.1, help="share of sentences held out (default: 0.1)")
     parser.add_argument("--save", type=Path, metavar="PATH", help="write the model here, its vocabulary to PATH.json")
+    parser.add_argument("--mpi", action="store_true", help="share each minibatch among the processes that MPI starts")
     parser.add_argument("--tag", metavar="SENTENCE", help="tag this sentence with the model of --model; no training")
     parser.add_argument("--model", type=Path, metavar="PATH", help="a model that --save wrote")
     options = parser.parse_args(arguments)
@@ -110,21 +114,30 @@ def train(options: argparse.Namespace) -> None:
     dy.reset_random_seed(options.seed)
     tagger = Tagger(Vocabulary.of(training))
     trainer = dy.AdamTrainer(tagger.parameters)
+    share, total, rank = list, float, 0
+    if options.mpi:
+        trainer = dy.DataParallel(trainer)
+        share, total, rank = trainer.share, trainer.total, trainer.rank
     order = random.Random(options.seed)
     accuracy = 0.0
-    print(f"{len(training)} sentences to learn from, {len(dev)} held out")
+    if rank == 0:
+        print(f"{len(training)} sentences to learn from, {len(dev)} held out")
     for epoch in range(1, options.epochs + 1):
         order.shuffle(training)
         start = time.perf_counter()
-        loss = train_epoch(tagger, trainer, minibatches(training, options.minibatch, f"epoch {epoch}"))
+        batches = minibatches(training, options.minibatch, f"epoch {epoch}", rank == 0)
+        loss = total(train_epoch(tagger, trainer, map(share, batches)))
         words = sum(map(len, training))
         speed = words / (time.perf_counter() - start)
-        accuracy = measure(tagger, minibatches(dev, options.minibatch, "dev"))
+        right = total(measure(tagger, minibatches(share(dev), options.minibatch, "dev", rank == 0)))
+        accuracy = right / sum(map(len, dev))
         figures = f"loss {loss / words:.4f}, {speed:,.0f} words/s, dev accuracy {accuracy:.4f}"
-        print(f"epoch {epoch}: {figures}", flush=True)
-    if options.save:
-        save(tagger, options.save)
-    print(f"dev accuracy {accuracy:.4f}")
+        if rank == 0:
+            print(f"epoch {epoch}: {figures}", flush=True)
+    if rank == 0:
+        if options.save:
+            save(tagger, options.save)
+        print(f"dev accuracy {accuracy:.4f}")
 
 
 def read_data(options: argparse.Namespace) -> tuple[list[Sentence], list[Sentence]]:
@@ -139,34 +152,37 @@ def read_data(options: argparse.Namespace) -> tuple[list[Sentence], list[Sentenc
     return sentences[held_out:], sentences[:held_out]
 
 
-def minibatches(sentences: list[Sentence], size: int, title: str) -> Iterator[list[Sentence]]:
-    with tqdm(total=len(sentences), desc=title, unit=" sentences", leave=False, file=sys.stderr) as bar:
+def minibatches(sentences: Sequence[Sentence], size: int, title: str, shown: bool) -> Iterator[Sequence[Sentence]]:
+    """Parts of the sentences, with a progress bar if that is to be shown."""
+    with tqdm(
+        total=len(sentences), desc=title, unit=" sentences", leave=False, file=sys.stderr, disable=not shown
+    ) as bar:
         for start in range(0, len(sentences), size):
             minibatch = sentences[start : start + size]
             yield minibatch
             bar.update(len(minibatch))
 
 
-def train_epoch(tagger: Tagger, trainer: dy.Trainer, batches: Iterator[list[Sentence]]) -> float:
-    """One pass of updates; the summed loss."""
+def train_epoch(tagger: Tagger, trainer: dy.Trainer | dy.DataParallel, batches: Iterator[Sequence[Sentence]]) -> float:
+    """One pass of updates; the summed loss. A process whose part of a minibatch is empty updates all the same."""
     total = 0.0
     for sentences in batches:
-        loss = tagger.loss(sentences)
-        total += loss.value()
-        loss.backward()
+        if sentences:
+            loss = tagger.loss(sentences)
+            total += loss.value()
+            loss.backward()
         trainer.update()
     return total
 
 
-def measure(tagger: Tagger, batches: Iterator[list[Sentence]]) -> float:
-    """The share of words whose best tag is the right one."""
-    right = total = 0
+def measure(tagger: Tagger, batches: Iterator[Sequence[Sentence]]) -> int:
+    """The number of words whose best tag is the right one."""
+    right = 0
     for sentences in batches:
         guesses = tagger.tag([[word for word, _ in sentence] for sentence in sentences])
         for sentence, guessed in zip(sentences, guesses):
             right += sum(wanted == guess for (_, wanted), guess in zip(sentence, guessed))
-            total += len(sentence)
-    return right / total
+    return right
 
 
 def save(tagger: Tagger, file: Path) -> None:

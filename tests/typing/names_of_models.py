@@ -205,3 +205,11 @@ def trainers(m: dy.ParameterCollection, folder: str) -> None:
         trainer.restart(0.1)
         trainer.status()
         print(trainer.whoami(), total)
+    parallel = dy.DataParallel(found[0], average=True, compare_every=100)
+    for x in parallel.share([p]):
+        dy.squared_norm(x).backward()
+    parallel.update(0.5, examples=1)
+    parallel.learning_rate = parallel.trainer.learning_rate
+    parallel.compare()
+    parallel.save(f"{folder}/checkpoint", {"epoch": 1})
+    print(parallel.rank, parallel.size, parallel.populate(f"{folder}/checkpoint")["epoch"], parallel.total(1))

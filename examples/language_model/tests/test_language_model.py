@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 
 def test_it_learns(treebank, output_of):
     first, *epochs, last = output_of("--limit", "500", "--epochs", "3")
@@ -16,3 +18,14 @@ def test_it_learns(treebank, output_of):
 def test_the_same_seed_gives_the_same_run(treebank, output_of):
     runs = [output_of("--limit", "60", "--epochs", "1", "--seed", seed) for seed in ("3", "3", "4")]
     assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.mpi
+def test_several_processes_learn(treebank, output_of, ranks_of):
+    """Their dropout differs from that of one process, but not from run to run."""
+    options = ["--limit", "100", "--epochs", "2"]
+    alone, together = output_of(*options), ranks_of(2, *options)
+    assert together == ranks_of(2, *options)
+    first, second = (float(lines[-1].split()[-1]) for lines in (alone, together))
+    assert first != second
+    assert abs(first - second) < 0.1 * first

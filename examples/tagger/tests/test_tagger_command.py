@@ -115,3 +115,21 @@ def test_wrong_options(arguments):
     result = run(*arguments)
     assert result.returncode == 2
     assert "train.py: error:" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.mpi
+def test_several_processes_train_as_one(corpus, ranks_of, tmp_path):
+    """With 3 of them, some have no sentence of the last minibatch."""
+
+    def figures(lines):
+        return [re.sub(r", [\d,]+ words/s", "", line) for line in lines if "saved" not in line]
+
+    options = ["--train", corpus, "--epochs", 2, "--minibatch", 4, "--save", tmp_path / "model"]
+    alone = run(*options)
+    assert figures(ranks_of(3, *options)) == figures(alone.stdout.splitlines())
+    assert (tmp_path / "model").exists()
+
+
+def test_one_process_with_mpi_trains_as_without(corpus):
+    with_it, without = (run("--train", corpus, "--epochs", 1, *more) for more in (["--mpi"], []))
+    assert accuracy(with_it) == accuracy(without)

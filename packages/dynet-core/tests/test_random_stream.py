@@ -1,6 +1,7 @@
 """The stream of initial values. DyNet 2.1 (dyNET38) printed the literal numbers, under the same seeds."""
 
 import doctest
+import pickle
 import platform
 import threading
 import zlib
@@ -23,6 +24,16 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-1
 def same(values, expected):
     assert values.dtype == np.float32
     np.testing.assert_array_equal(values, np.array(expected, np.float32))
+
+
+def test_a_pickled_stream_continues_where_it_is():
+    reset_random_seed(3)
+    stream().normal(0, 1, 7)  # leaves words that are drawn, but not read
+    copied = pickle.loads(pickle.dumps(stream()))
+    expected = stream().uniform(0, 1, 5)
+    reset_random_seed(4)
+    random_stream.continue_with(copied)
+    same(stream().uniform(0, 1, 5), expected)
 
 
 def test_examples():

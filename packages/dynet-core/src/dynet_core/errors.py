@@ -58,5 +58,9 @@ class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
     """A file of parameters does not exist."""
 
 
+class ParallelError(DynetError, RuntimeError):
+    """The processes of a parallel program do not agree, or cannot find each other."""
+
+
 class DynetWarning(RuntimeWarning):
     """A warning about a likely mistake, with the way out. The program continues."""

@@ -11,13 +11,14 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .annotations import Array, Number
 from .checks import whole
 
-__all__ = ["InitialStream", "reset_random_seed", "stream"]
+__all__ = ["InitialStream", "continue_with", "reset_random_seed", "stream"]
 
 # Drawing block by block keeps the intermediate arrays in the cache.
 BLOCK = 1 << 16
@@ -53,6 +54,17 @@ class InitialStream:
             raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
         self._engine = np.random.RandomState(self.seed)
         self._unread = np.empty(0, np.uint32)
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
+        """Return the seed and the place in the sequence, so that a copy continues where this stream is."""
+        with self._lock:
+            return self.seed, self._engine.get_state(legacy=False), self._unread
+
+    def __setstate__(self, state: tuple[int, dict[str, Any], np.ndarray]) -> None:
+        self.seed, place, self._unread = state
+        self._engine = np.random.RandomState()
+        self._engine.set_state(place)
         self._lock = threading.Lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Array:
@@ -157,6 +169,12 @@ def reset_random_seed(seed: int) -> None:
     """
     global _current
     _current = InitialStream(whole("reset_random_seed", "the seed", seed))
+
+
+def continue_with(other: InitialStream) -> None:
+    """Make a stream, such as that of another process, the current one."""
+    global _current
+    _current = other
 
 
 def stream() -> InitialStream:

@@ -160,11 +160,12 @@ class Trainer(Options, Resumable, OtherNames):
         reached = self._has_trained or missing_gradients.is_reached(self._collection)
         if self._passes == passes() or not reached:
             self._warned = True
+            in_parallel = sys._getframe(3).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
                 f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
                 f"that is trained: there are no gradients{missing_gradients.others(self._collection)}",
                 DynetWarning,
-                stacklevel=4,
+                stacklevel=4 + in_parallel,
             )
 
     def _apply(self, scale: float) -> None:

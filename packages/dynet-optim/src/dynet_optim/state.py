@@ -95,16 +95,28 @@ class Resumable:
 
 def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> None:
     """Write the numbers of a trainer and the states in its table. `name` is the class of the trainer."""
+    model_files.save(as_tensors(name, numbers, table), fname)
+
+
+def as_tensors(name: str, numbers: Mapping[str, float], table: Table) -> list[StoredTensor]:
+    """Return what `write` writes. The first tensor has the numbers."""
     seed, drawn, forks = noise.state()
-    values = _as_three([*map(float, numbers.values()), seed >> 16, seed & 0xFFFF, drawn, forks])
+    values = as_three([*map(float, numbers.values()), seed >> 16, seed & 0xFFFF, drawn, forks])
     own = StoredTensor(False, f"/{name}", (len(values),), values, None)
-    model_files.save([own, *(tensor for tensor, _ in _states(table))], fname)
+    return [own, *(tensor for tensor, _ in _states(table))]
 
 
 def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> dict[str, float]:
     """Read a file of `write`: load the states into the table, and return the numbers, with the types of `numbers`."""
+    return load(model_files.load_all(fname), fname, name, numbers, table)
+
+
+def load(
+    stored: Sequence[StoredTensor], fname: Path, name: str, numbers: Mapping[str, float], table: Table
+) -> dict[str, float]:
+    """Load tensors of `as_tensors` into the table, and return the numbers. `fname` is for errors."""
     states = _states(table)
-    tensors = {tensor.name: tensor for tensor in model_files.load_all(fname)}
+    tensors = {tensor.name: tensor for tensor in stored}
     own = tensors.pop(f"/{name}", None)
     expected = {state.name: (state.lookup, state.dims) for state, _ in states}
     if own is None or {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
@@ -131,7 +143,7 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
     ]
 
 
-def _as_three(numbers: Sequence[float]) -> np.ndarray:
+def as_three(numbers: Sequence[float]) -> np.ndarray:
     """Return three float32 for each number, which add up to it."""
     parts = []
     for number in numbers:

@@ -1,0 +1,126 @@
+"""The processes of a parallel program: found by MPI, or this one alone."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import functools
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from dynet_core.errors import ParallelError
+
+STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+"""Environment variables in which launchers say how many processes they have started."""
+PROCESS = "DYNET_MPI_PROCESS"
+"""Environment variable by which processes that a rank starts know that they are none."""
+PATIENCE = "DYNET_MPI_SECONDS"
+"""Environment variable: how long a process waits until all others connect."""
+
+PAUSE = 0.5
+"""Seconds in which launchers read what a process has printed: they may drop it when the process aborts."""
+
+
+def world() -> Any:
+    """Return a communicator of all processes; None if this process is alone.
+
+    Raises:
+        ParallelError: a launcher has started several processes, but they cannot find each other.
+    """
+    started = number_started(os.environ)
+    try:
+        with _impatience(started):
+            MPI = mpi()
+    except (ImportError, RuntimeError) as problem:  # mpi4py raises RuntimeError if it finds no MPI
+        if started > 1:
+            reason = str(problem).split("\n")[0]
+            raise ParallelError(
+                f"DataParallel: {started} processes were started, but mpi4py cannot be used ({reason}); "
+                'pip install "dynet-optim[mpi]" brings it'
+            ) from None
+        return None
+    comm = MPI.COMM_WORLD
+    if comm.size == 1 and started > 1:
+        library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
+        raise ParallelError(
+            f"DataParallel: {started} processes were started, but each finds itself alone: mpi4py uses {library}, "
+            "and the launcher belongs to another MPI. Start the program by the mpiexec of that one"
+        )
+    return comm.Dup() if comm.size > 1 else None
+
+
+def mpi() -> Any:
+    """Return the module that speaks to MPI. The first import connects this process with the others."""
+    return importlib.import_module("mpi4py.MPI")
+
+
+def number_started(environment: Mapping[str, str]) -> int:
+    """Return how many processes a launcher has started; 1 if there is none."""
+    found = [environment.get(name, "") for name in STARTED]
+    return max((int(text) for text in found if text.isdecimal()), default=1)
+
+
+@contextlib.contextmanager
+def _impatience(started: int) -> Iterator[None]:
+    """End this process if the others have not connected after a while.
+
+    MPI waits for them without end, and MPICH's mpiexec does not say that one has ended before it connected. Python
+    code cannot run while MPI waits, but what `faulthandler` does can.
+    """
+    seconds = os.environ.get(PATIENCE, "600")
+    if started > 1 and "mpi4py.MPI" not in sys.modules and seconds.isdecimal() and int(seconds):
+        with contextlib.suppress(Exception):  # stderr may be no file
+            faulthandler.dump_traceback_later(int(seconds), exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@functools.cache
+def end_all_on_exceptions() -> None:
+    """Make an exception that nothing catches end the processes of all ranks, after its traceback is printed.
+
+    Otherwise the others would wait for this one forever.
+    """
+    earlier, process = sys.excepthook, os.getpid()
+
+    def hook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+        if os.getpid() != process:
+            return earlier(kind, problem, trace)
+        try:
+            earlier(kind, problem, trace)
+        except BaseException:
+            traceback.print_exception(kind, problem, trace)
+        finally:
+            end_all("this exception")
+
+    sys.excepthook = hook
+
+
+def end_all(reason: str) -> None:
+    """End the processes of all ranks."""
+    MPI: Any = sys.modules.get("mpi4py.MPI")
+    comm = MPI.COMM_WORLD if MPI and MPI.Is_initialized() and not MPI.Is_finalized() else None
+    rank = f"rank {comm.rank}" if comm else f"process {os.getpid()}"
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            if stream is sys.stderr:
+                print(f"dynet: {rank} ends all ranks, because of {reason}", file=stream)
+            stream.flush()
+    time.sleep(PAUSE)
+    if comm:
+        comm.Abort(1)
+    # MPICH's mpiexec ends the others at once if a process is killed, but not if it exits before it has connected.
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if number_started(os.environ) > 1 and os.environ.setdefault(PROCESS, str(os.getpid())) == str(os.getpid()):
+    end_all_on_exceptions()

@@ -1,0 +1,381 @@
+"""`DataParallel`: a trainer whose gradients are those of all processes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+
+from dynet_core import noise, random_stream
+from dynet_core.annotations import Number
+from dynet_core.checks import checked_flag, whole
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
+from dynet_core.parameter import ParameterCollection
+from dynet_core.parameter_rows import PARAMETER_ROWS
+from dynet_kernels.kernels import KERNELS
+from dynet_kernels.updates import UpdateRule
+
+from ..base import Trainer
+from ..rule import Rule
+from ..settings import FINITE, checked, plain_number
+from ..state import Path
+from ..table import Table
+from . import checkpoint
+from .gradients import Gradients
+from .meeting import EXAMPLES, TOUCHED, Facts, digest, digests_of, meeting
+
+Example = TypeVar("Example")
+Result = TypeVar("Result")
+SCALE = Rule(
+    KERNELS.add(
+        "update.scale", UpdateRule(("p", "g", "factor"), {"g": lambda g, factor: g * factor}, numbers=("factor",))
+    ),
+    states=0,
+    numbers=1,
+)
+"""Multiplies all gradients by a number."""
+COUNT = itertools.count()
+MOST_EXAMPLES = 1 << 40
+
+
+class DataParallel:
+    r"""A trainer for programs that run as several processes, which MPI starts: `mpiexec -n 4 python train.py`.
+
+    Each process, a *rank*, has the whole model and its own share of the examples. `update` replaces the gradient of
+    each parameter by the sum over all ranks, and then updates as the trainer alone does:
+
+    .. math:: g = \sum_r g_r \qquad\text{or, with average,}\qquad g = \sum_r \frac{n_r}{\sum_q n_q}\, g_r
+
+    So n ranks with 1/n of each minibatch train as one process with the whole minibatch, up to rounding. The norm for
+    clipping is that of the sum. Results are the same in each run with the same number of ranks.
+
+    At the start, all ranks get the parameters and the state of the trainer that rank 0 has. Each rank draws other
+    numbers for dropout, all from the seed of rank 0. An exception in one rank ends all of them. A program that is not
+    started by MPI has one rank, and `update` is the trainer's.
+
+    All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
+    calls `update` without `backward`. Other members are the trainer's: set options in the same way on all ranks.
+    There is no `update_subset`.
+
+    Args:
+        trainer: the trainer, which works on the whole collection.
+        average: weight the gradients of the ranks by their numbers of examples, for losses that are means.
+        compare_every: compare the parameters of all ranks after so many updates; 0 means never.
+
+    Raises:
+        ParallelError: the ranks do not have the same model, or several processes cannot find each other.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(2, init=1.0)
+    >>> trainer = dy.DataParallel(dy.SimpleSGDTrainer(m, 0.25))
+    >>> for x in trainer.share([[1, 2], [3, 4]]):  # this rank's part of the minibatch
+    ...     dy.dot_product(w, dy.inputVector(x)).backward()
+    >>> trainer.update()
+    >>> trainer.rank, trainer.size
+    (0, 1)
+    """
+
+    def __init__(self, trainer: Trainer, *, average: bool = False, compare_every: int = 0):
+        if not isinstance(trainer, Trainer):
+            raise ArgumentTypeError(f"DataParallel: expected a trainer, got {type(trainer).__name__}")
+        self.trainer = trainer
+        self._average = checked_flag("DataParallel", "average", average)
+        self._every = whole("DataParallel", "compare_every", compare_every)
+        if self._every < 0:
+            raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
+        self._meeting: Any = meeting()
+        self._comm: Any = self._meeting and self._meeting.comm
+        self.rank: int = self._comm.rank if self._comm else 0
+        """The number of this process."""
+        self.size: int = self._comm.size if self._comm else 1
+        """The number of processes."""
+        self._updates = 0
+        if self._comm:
+            self._number = next(COUNT)
+            self._version = -1  # that of PARAMETER_ROWS for which the next ones are right
+            self._model: Facts = ()
+            self._digest = self._shapes = self._spread_shapes = 0
+            self._scaling = Table(trainer._collection, SCALE) if self._average else None
+            with self._meeting.exchange():
+                self._meet("start")
+                self._spread()
+                self._spread_randomness()
+                self._gradients = Gradients(trainer._table, self._comm)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a member of the trainer."""
+        if name == "update_subset":
+            raise AttributeError(
+                "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
+            )
+        if name.startswith("_") or name == "trainer":
+            raise AttributeError(f"DataParallel has no attribute {name!r}")
+        return getattr(self.trainer, name)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the trainer."""
+        return self.trainer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Number) -> None:
+        self.trainer.learning_rate = value
+
+    def __repr__(self) -> str:
+        return f"<DataParallel: rank {self.rank} of {self.size}; {self.trainer!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise ArgumentTypeError("DataParallel cannot be copied or pickled; its .trainer can")
+
+    def share(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """Return this rank's part of a minibatch: neighbours, in order, at most one more than any other rank has.
+
+        All ranks must give the same minibatch: shuffle with the same seed.
+
+        >>> import dynet as dy
+        >>> trainer = dy.DataParallel(dy.AdamTrainer(dy.ParameterCollection()))
+        >>> trainer.share("abc")
+        'abc'
+        """
+        count = len(examples)
+        return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
+
+    def total(self, number: Number) -> float:
+        """Return the sum of a number over all ranks, such as a loss to print. It is the same on all ranks.
+
+        Raises:
+            ParallelError: the ranks do not do the same.
+        """
+        own = plain_number("DataParallel.total: number", number)
+        if not self._comm:
+            return own
+        with self._meeting.exchange():
+            self._meet("total")
+            everyone = np.empty(self.size)
+            self._comm.Allgather(np.array([own]), everyone)
+        try:
+            return math.fsum(everyone)
+        except (OverflowError, ValueError):  # infinities
+            return sum(everyone.tolist())
+
+    def update(self, s: Number = 1.0, examples: int | None = None) -> None:
+        """Sum the gradients of all ranks, and change the parameters by them.
+
+        Args:
+            s: the factor of the gradients.
+            examples: with `average`, the number of examples that this rank's gradients are a mean of.
+
+        Raises:
+            ParallelError: the ranks do not agree; the message says how. Nothing has changed.
+            GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
+        """
+        factor = checked("DataParallel.update: s", s, FINITE)
+        count = self._checked_examples(examples)
+        trainer = self.trainer
+        if self._comm:
+            with self._meeting.exchange():
+                self._add_up(factor, count)
+        trainer.update() if factor == 1.0 else trainer.update(factor)
+        self._updates += 1
+        if self._every and self._updates % self._every == 0:
+            self.compare()
+
+    def _add_up(self, s: float, count: int) -> None:
+        """Replace the gradients by the sums over all ranks, whose gradients are means of `count` examples."""
+        trainer = self.trainer
+        version = trainer._table.prepared().version
+        if self._gradients.version != version:
+            self._gradients = Gradients(trainer._table, self._comm)
+        rows = self._gradients.touched()
+        headers = self._meet("update", s, count, len(rows))
+        if self._shapes != self._spread_shapes:
+            self._spread()  # parameters were added, which each rank has initialised for itself
+        if self._scaling:
+            everyone = int(headers[:, EXAMPLES].sum())
+            if not everyone:
+                raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
+            self._scaling.prepared().run([count / everyone], trainer._dense)
+        self._gradients.add_up(rows, headers[:, TOUCHED].copy())
+
+    def _checked_examples(self, examples: int | None) -> int:
+        if examples is None:
+            if self._average:
+                raise ArgumentError(
+                    "DataParallel.update: with average=True it needs the number of this rank's examples: "
+                    "update(examples=...)"
+                )
+            return 0
+        count = whole("DataParallel.update", "examples", examples)
+        if not 0 <= count < MOST_EXAMPLES:
+            raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
+        return count if self._average else 0
+
+    def compare(self) -> None:
+        """Check that all ranks have the same parameters, to the last bit.
+
+        Raises:
+            ParallelError: they have not; the message names the first that differs.
+        """
+        if not self._comm:
+            return
+        everything = self._collection._everything()
+        with self._meeting.exchange():
+            self._meet("compare")
+            own = digests_of([p._storage.values.array for p in everything])
+            of_first = self._comm.bcast(own)
+            differs = self._comm.allgather(int(np.argmax(own != of_first)) if (own != of_first).any() else -1)
+            for rank, place in enumerate(differs):
+                if place >= 0:
+                    raise ParallelError(
+                        f"DataParallel: after {self._updates} updates, rank {rank} has other values of "
+                        f"{everything[place].name()} than rank 0. Values may be set on all ranks alike only; "
+                        "and processors of different kinds round differently"
+                    )
+
+    def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
+        """Write a checkpoint: parameters, the state of the trainer, and the place in the data. Rank 0 writes it.
+
+        Args:
+            fname: the file to write or replace; it is replaced at once when all is written. Its format is safetensors
+                if it ends in `.safetensors`, else text.
+            position: names and whole numbers, such as {"epoch": 3, "minibatch": 120}.
+
+        Raises:
+            ArgumentError: a position is not a whole number; raised on all ranks.
+            OSError: the file cannot be written; raised on all ranks. An existing file has not changed.
+
+        >>> import dynet as dy, tempfile
+        >>> m = dy.ParameterCollection()
+        >>> w = m.add_parameters(2, init=1.0)
+        >>> trainer = dy.DataParallel(dy.AdamTrainer(m))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer.save(folder + "/checkpoint", {"minibatch": 120})
+        ...     trainer.populate(folder + "/checkpoint")
+        {'minibatch': 120}
+        """
+        self._by_first(
+            "save",
+            lambda noises: checkpoint.write(fname, self._collection, self.trainer, position or {}, noises),
+        )
+
+    def populate(self, fname: Path) -> dict[str, int]:
+        """Load a checkpoint of `save` into the model and the trainer of all ranks, and return its position.
+
+        Training then gives the same numbers as without the interruption. With another number of ranks than before,
+        only the dropout differs. Rank 0 reads the file.
+
+        Raises:
+            FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
+            OSError: rank 0 cannot read the file. Raised on all ranks.
+        """
+        position, noises = self._by_first(
+            "populate", lambda noises: checkpoint.read(fname, self._collection, self.trainer)
+        )
+        if self._comm:
+            with self._meeting.exchange():
+                self._spread()
+        if len(noises) == self.size:
+            noise.set_state(*noises[self.rank])
+        else:
+            seed, drawn, forks = noises[0]
+            noise.set_state(self._own_seed(seed), drawn, forks)
+        return position
+
+    @property
+    def _collection(self) -> ParameterCollection:
+        return self.trainer._collection
+
+    def _by_first(self, action: str, work: Callable[[list[tuple[int, int, int]]], Result]) -> Result:
+        """Have rank 0 do something; its result or its exception is that of all ranks.
+
+        `work` gets the states of the random generators of all ranks.
+        """
+        if not self._comm:
+            return work([noise.state()])
+        with self._meeting.exchange():
+            self._meet(action)
+            noises = self._comm.gather(noise.state())
+            result: Any = None
+            problem: Exception | None = None
+            if self.rank == 0:
+                try:
+                    result = work(noises)
+                except Exception as raised:
+                    problem = raised
+            result, told = self._comm.bcast((result, problem and _sendable(problem)))
+        if problem or told:
+            raise problem or told
+        return result
+
+    def _meet(self, action: str, s: float = 1.0, examples: int = 0, touched: int = 0) -> Any:
+        trainer = self.trainer
+        if self._version != PARAMETER_ROWS.version:
+            self._version = PARAMETER_ROWS.version
+            shapes: Facts = [(f"lookup {p.name()}" if p._lookup else p.name(), p.type.dims) for p in self._everything()]
+            self._model = [
+                ("the number of DataParallels before this", self._number),
+                ("the trainer", type(trainer).__name__),
+                ("average", self._average),
+                ("compare_every", self._every),
+                *shapes,
+                *((f"whether {p.name()} is updated", p._updated) for p in self._everything()),
+            ]
+            self._shapes, self._digest = digest(shapes), digest(self._model)
+        settings = [(name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float]
+        options: Facts = [
+            ("s", s),
+            ("the learning rate", trainer._rate),
+            ("the clipping threshold", trainer._threshold),
+            ("the weight decay", self._collection._weight_decay),
+            ("sparse updates", not trainer._dense),
+            *settings,
+        ]
+        return self._meeting.meet(action, self._updates, self._model, options, examples, touched, self._digest)
+
+    def _everything(self) -> list[Any]:
+        return self._collection._everything()
+
+    def _spread(self) -> None:
+        """Give all ranks the parameters of rank 0, and the state of its trainer."""
+        trainer, comm = self.trainer, self._comm
+        table = trainer._table.prepared()
+        blocks = [p._storage.values for p in self._everything()]
+        blocks += [block for states in table.states_in_order() for block in states]
+        packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
+        comm.Bcast(packed)
+        if self.rank:
+            begin = 0
+            for block in blocks:
+                block.write(packed[begin : begin + block.floats])
+                begin += block.floats
+        vars(trainer).update(comm.bcast(trainer._in_files()))
+        self._spread_shapes = self._shapes
+
+    def _spread_randomness(self) -> None:
+        """Give all ranks the stream of initial values of rank 0, for parameters made later, and seeds for dropout."""
+        stream, (seed, drawn, forks) = self._comm.bcast((random_stream.stream(), noise.state()))
+        if self.rank:
+            random_stream.continue_with(stream)
+            if noise.state()[0] != self._own_seed(seed):  # else another DataParallel has set it, and it is in use
+                noise.set_state(self._own_seed(seed), drawn, forks)
+
+    def _own_seed(self, seed: int) -> int:
+        """Return this rank's seed for dropout, given that of rank 0."""
+        if self.rank == 0:
+            return seed
+        return int.from_bytes(hashlib.blake2b(f"{seed} {self.rank}".encode(), digest_size=4).digest(), "little")
+
+
+def _sendable(problem: Exception) -> Exception:
+    """Return an exception that other processes can raise, too."""
+    try:
+        pickle.loads(pickle.dumps(problem))
+    except Exception:
+        return ParallelError(f"DataParallel: rank 0 has raised {type(problem).__name__}: {problem}")
+    return problem

@@ -1,0 +1,111 @@
+"""Sums the gradients of all ranks, in one buffer: dense ones as they are, of lookup tables the rows that were used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynet_core.parameter.storage import Storage
+from dynet_core.parameter_rows import PARAMETER_ROWS
+
+from ..table import Table
+from .communicator import mpi
+
+Rows = npt.NDArray[np.int64]
+
+
+class Gradients:
+    """The gradients of the trained parameters of a table.
+
+    A row of a lookup table has a number among the rows of all tables. Each table has one number more, which says that
+    all of its rows are used.
+    """
+
+    def __init__(self, table: Table, comm: Any):
+        self.comm, self.in_place = comm, mpi().IN_PLACE
+        self.version = table.version
+        trained = [p._storage for p in (*table.parameters, *table.lookups) if PARAMETER_ROWS.needs(p._storage.row)]
+        self.dense = [storage for storage in trained if storage.touched is None]
+        self.tables = [(storage, storage.touched) for storage in trained if storage.touched is not None]
+        self.firsts = np.cumsum([0, *(storage.rows + 1 for storage, _ in self.tables)])
+        self.buffer = np.empty(sum(storage.gradient.floats for storage in self.dense), np.float32)
+        self.sent = 0
+        """Bytes that this rank gave to the last exchange."""
+
+    def touched(self) -> Rows:
+        """Return the numbers of the rows that this rank has gradients for."""
+        found = [np.empty(0, np.int64)]
+        for first, (storage, touched) in zip(self.firsts, self.tables):
+            if touched[-1]:
+                found.append(np.array([first + storage.rows]))
+            else:
+                found.append(touched[1 : 1 + touched[0]] + first)
+        return np.concatenate(found)
+
+    def add_up(self, own: Rows, counts: Rows) -> None:
+        """Replace the gradients by the sums over all ranks.
+
+        Args:
+            own: what `touched` returned.
+            counts: how many rows each rank has.
+        """
+        used = list(self._used_by_all(own, counts))
+        floats = sum(storage.gradient.floats for storage in self.dense)
+        floats += sum(storage.gradient.floats // storage.rows * len(rows) for storage, rows in used)
+        if len(self.buffer) < floats:
+            self.buffer = np.empty(floats * 5 // 4, np.float32)
+        buffer = self.buffer[:floats]
+        for storage, part in self._parts(self.dense, buffer):
+            part[:] = storage.gradient.array
+        begin = floats - sum(storage.gradient.floats // storage.rows * len(rows) for storage, rows in used)
+        end = begin
+        for storage, rows in used:
+            part, end = _block(buffer, end, storage, rows)
+            part[:] = storage.gradient.array.reshape(storage.rows, -1)[rows]
+        self.comm.Allreduce(self.in_place, buffer)
+        self.sent = buffer.nbytes + own.nbytes
+        for storage, part in self._parts(self.dense, buffer):
+            storage.gradient.write(part)
+        end = begin
+        for storage, rows in used:
+            part, end = _block(buffer, end, storage, rows)
+            with storage.gradient.edit() as gradient:
+                gradient.reshape(storage.rows, -1)[rows] = part
+
+    @staticmethod
+    def _parts(storages: list[Storage], buffer: Any) -> Iterator[tuple[Storage, Any]]:
+        begin = 0
+        for storage in storages:
+            end = begin + storage.gradient.floats
+            yield storage, buffer[begin:end]
+            begin = end
+
+    def _used_by_all(self, own: Rows, counts: Rows) -> Iterator[tuple[Storage, Rows]]:
+        """Note in each table the rows that any rank has used, and yield them."""
+        if not counts.any():
+            return
+        together = np.empty(counts.sum(), np.int64)
+        self.comm.Allgatherv(own, [together, counts])
+        together = np.unique(together)
+        for (storage, touched), first, end in zip(self.tables, self.firsts, self.firsts[1:]):
+            begin, stop = np.searchsorted(together, [first, end])
+            rows = together[begin:stop] - first
+            if not len(rows):
+                continue
+            if rows[-1] == storage.rows:
+                touched[-1] = 1
+                rows = np.arange(storage.rows)
+            touched[0] = len(rows)
+            touched[1 : 1 + len(rows)] = rows
+            touched[1 + storage.rows + rows] = 1
+            yield storage, rows
+
+
+def _block(buffer: Any, begin: int, storage: Storage, rows: Rows) -> tuple[Any, int]:
+    """Return the part of the buffer for some rows of a table, and where it ends."""
+    width = storage.gradient.floats // storage.rows
+    end = begin + width * len(rows)
+    return buffer[begin:end].reshape(len(rows), width), end

@@ -17,8 +17,8 @@ from dynet_core.checks import checked_flag, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
 from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter_rows import PARAMETER_ROWS
-from dynet_kernels.kernels import KERNELS
-from dynet_kernels.updates import UpdateRule
+from dynet_kernels.families.rules import UpdateRule
+from dynet_kernels.table import KERNELS
 
 from ..base import Trainer
 from ..rule import Rule

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dynet_kernels.updates import UpdateRule
+from dynet_kernels.families.rules import UpdateRule
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg

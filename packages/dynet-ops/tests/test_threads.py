@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from dynet_kernels.families.rules import UpdateRule
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
@@ -12,6 +11,7 @@ from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.families.fill import Clear
 from dynet_kernels.families.products import ColumnGradient, Product
+from dynet_kernels.families.rules import UpdateRule
 from dynet_kernels.kernels import ByColumns, ByRows
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.table import KERNELS

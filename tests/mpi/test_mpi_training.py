@@ -50,7 +50,7 @@ def test_every_trainer_and_option_is_among_the_cases_of_four_ranks():
 
 
 def test_options_change_all_parameters(parameters):
-    """If they did not, the comparison would show nothing of them. (Some trainers do the same without sparse updates.)"""
+    """If they did not, the comparison would show nothing. (Some trainers do the same without sparse updates.)"""
     alone = parameters(1)
     for name in {name.split("/")[0] for name in alone}:
         for option in {"clipped", "decay", "average"} & set(name.split()):

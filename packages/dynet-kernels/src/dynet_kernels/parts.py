@@ -159,5 +159,9 @@ def key_of(part: Part, target: CpuTarget) -> str:
 
 def key_of_code(target: CpuTarget, *facts: str) -> str:
     """A name for a file of code that depends on these facts, the compiler and the CPU."""
-    versions = [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
-    return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*facts, *_versions(), repr(target)]).encode()).hexdigest()
+
+
+@functools.cache
+def _versions() -> list[str]:
+    return [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]

@@ -311,19 +311,6 @@ def test_a_record_of_parts_is_several_nodes(planner):
     assert {graph.node(last - k, "first_part") for k in range(4)} == {last - 3}
 
 
-def test_a_view_that_follows_another_is_moved_from_it(planner):
-    table = Table()
-    x = table.input(LINE)
-    signature = table.add(
-        [view(at.SELF), view(0, offset=3), view(0, offset=8, follows=1)],
-        forward=[copy(value_of(0), value_of(1)), add(value_of(0), value_of(2))],
-    )
-    graph = Planned(table, planner)
-    nodes = [graph.record(signature, graph.input(x, *range(LINE))) for _ in range(2)]
-    graph.forward(run=True)
-    assert [graph.value(node) for node in nodes] == [[11, 13, 15, 17]] * 2
-
-
 def test_only_lists_that_steps_read_are_written(planner):
     table = Table()
     parameter = Step(value_of(0), value_of(1), SIZE, COPY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 
 from dynet_kernels import layout as at
 from dynet_kernels.layout import COMPUTED
@@ -36,10 +36,6 @@ class View:
     index: int = at.NO_INDEX
     index_step: int = 0
     scale: int = 0
-
-    def follows(self, other: View) -> bool:
-        """Return whether the two views differ at most in their offset."""
-        return replace(self, offset=other.offset) == other
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,6 @@ class Description:
         repeats: the last part occurs once for each operand that shares EACH.
         waits: a part runs after the part before it, and after the record's operands from waits[0] up to waits[1].
         waits_each: a part also runs after the operands that share EACH.
-        sets_first: the backward steps of a part overwrite their share of the first part's gradient; each part has its
-            own share.
     """
 
     dim: Dim
@@ -97,7 +91,6 @@ class Description:
     each: bool | None = None
     waits: tuple[int, int] | None = None
     waits_each: bool = False
-    sets_first: bool = False
     parts: Sequence[Description] = ()
     repeats: bool = False
     alias_scale: int = 0

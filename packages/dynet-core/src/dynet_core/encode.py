@@ -85,13 +85,12 @@ def _head(description: Description, groups: Sequence[Sequence[Step]], steps_at: 
         view_count=len(description.views),
         **bounds,
         keeps_gradient=int(not any(_changes_own_gradient(step, description.views) for step in backward)),
-        sets_first=int(description.sets_first),
     )
 
 
 def _views(views: Sequence[View]) -> list[int]:
     row = []
-    for view, before in zip(views, [None, *views]):
+    for view in views:
         row += at.VIEW.filled(
             source=view.source,
             offset=view.offset,
@@ -101,7 +100,6 @@ def _views(views: Sequence[View]) -> list[int]:
             index=view.index,
             index_step=view.index_step,
             scale=view.scale,
-            follows=int(before is not None and view.follows(before)),
         )
     return row
 

@@ -167,7 +167,6 @@ SIGNATURE = Structure(
     "view_count",
     *(f"{direction}_{name}" for direction in DIRECTIONS for name in STEPS),
     "keeps_gradient",  # no step changes the node's own gradient, so it may be an alias of another node's
-    "sets_first",  # each part with this signature sets all of its share of the gradient of the record's first part
 )  # fmt: skip
 COMPUTED, ALIAS, INPUT, APART = range(4)  # `kind`; APART is an alias whose gradient is always its own
 TO_THE_END = -1  # `waits_count`: all operands from `waits_from` on
@@ -176,7 +175,6 @@ TO_THE_END = -1  # `waits_count`: all operands from `waits_from` on
 # the attribute has the number index + c * index_step.
 VIEW = Structure(
     "source", "offset", "stride", "period", "outer", "index", "index_step", "scale",
-    "follows",  # whether all but the offset is as in the view before this one
 )  # fmt: skip
 # `source`, beside numbers of operands: the node itself, address 0, variadic operand number c // period, the part before
 # this one, and the record's first part, where `scale` counts the parts between.

@@ -44,20 +44,14 @@ def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None
     base, views = context.index_top, signature.view_count
     one_column = all_of(signature.columns == 1, signature.columns_each == 0)
     lists, first_lists = steps.lists, steps.first_lists
-    previous = Variable(0)
     with each(views) as number:
         view = signature.views[number]
         block = Lists(group, view, let(base + 2 * number * count), count, sides(count, with_gradients))
         wanted, first = bits_of_view(lists, number), bits_of_view(first_lists, number)
-        moved = pick(view.follows != 0, lambda: wanted & previous.value, 0)
-        with when(moved != 0):
-            block.write_moved(moved, view.offset - signature.views[number - 1].offset)
-        previous.value = wanted
-        whole = let(wanted & ~moved)
         with branch(all_of(one_column, block.is_plain)) as (plain, otherwise):
             with plain:
-                block.write_plain(whole, first)
-            with otherwise, when((whole | first) != 0):
+                block.write_plain(wanted, first)
+            with otherwise, when((wanted | first) != 0):
                 block.write_all()
     context.index_top = base + count * 2 * views
 
@@ -81,13 +75,6 @@ class Lists:
         source = self.source
         known = any_of(source >= at.SELF, source == at.BEFORE, source == at.FIRST)
         return all_of(known, self.view.index == at.NO_INDEX)
-
-    def write_moved(self, bits, move) -> None:
-        """Write lists of which each address is `move` more than that of the view before."""
-        for side in self.sides:
-            with when((bits & side.bit) != 0), each(self.count) as place:
-                entry = let(self.start + side.start + place)
-                self.index[entry] = self.index[entry - 2 * self.count] + move
 
     def write_plain(self, whole, first) -> None:
         """Write lists of one column a node: of the bits `whole` for all nodes, of `first` for the first node."""

@@ -197,20 +197,8 @@ class Targets:
 
     def allocate_cleared(self) -> None:
         """See that all targets have memory, which is 0 where it is new."""
-        with when(self.group.signature.sets_first != 0):
-            self._allocate_first_parts()
         with self.gradients.cleared(), branch(self.operand >= 0) as (one, others):
             with one, self.each_target() as (_, operand):
                 self.gradients.place(operand)
             with others, self.group.each_node() as (_, node):
                 self.gradients.place_operands(node)
-
-    def _allocate_first_parts(self) -> None:
-        """Give first parts of records memory that is not 0, where a record's last part is in the group.
-
-        Its other parts run then, too, and each sets its share.
-        """
-        with self.group.each_node() as (_, node):
-            first = self.plan.node(node.first_part)
-            with when(all_of(node.is_last_part, T.Not(first.has(at.HAS_GRADIENT)))):
-                self.gradients.allocate(first)

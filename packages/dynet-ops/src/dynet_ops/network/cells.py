@@ -101,15 +101,6 @@ class Cell:
         """The names of the previous state in formulas."""
         return tuple(name + PREVIOUS for name in self.state)
 
-    def sets_gate_gradients(self, steps: Sequence[str | Product]) -> bool:
-        """Whether backward rules set the gradient of every gate, and no product adds to one."""
-        if any(isinstance(step, Product) and step.x in self.gates for step in steps):
-            return False
-        rules = [KERNELS[step + ".backward"] for step in steps if isinstance(step, str)]
-        return {name for rule in rules if isinstance(rule, Rule) for name in rule.sets} == {
-            "d" + gate for gate in self.gates
-        }
-
 
 def add_rule(
     kernel: str,
@@ -284,7 +275,6 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
         dims,
         steps,
         size=len(cell.state + cell.scratch) * hidden * batch,
-        sets_first=cell.sets_gate_gradients(steps),
         waits=(2 * pairs, state + state_operands(previous)),
     )
 

@@ -293,13 +293,6 @@ def test_gradients_that_parts_set(planner, last):
     assert [graph.parameter_gradient(row)[0] for row in range(4)] == [1, 1, 1, float(last)]
 
 
-def row_stretch(graph, number):
-    """The stretch of memory that the clearing instruction of this number sets to 0."""
-    rows = graph.buffers["backward_tape"].reshape(-1, len(at.INSTRUCTION))[: graph["tape_count"]]
-    base = rows[rows[:, at.INSTRUCTION.opcode] == at.CLEAR][number, at.INSTRUCTION.base]
-    return graph.buffers["backward_index"][base : base + 2].tolist()
-
-
 @pytest.mark.parametrize("known", [{}, WHOLE, ALIASED])
 @pytest.mark.parametrize("seed", range(8))
 def test_random_graphs(planner, known, seed):

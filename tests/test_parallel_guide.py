@@ -73,5 +73,5 @@ def test_the_job_of_kubernetes_starts_the_program(folder):
 
 
 def test_no_code_is_left_out():
-    assert {language for language, _ in BLOCKS} == {"python", "bash", "yaml"}
+    assert {language for language, _ in BLOCKS} == {"python", "text", "bash", "yaml"}
     assert len(SHELL) == 3

@@ -86,6 +86,15 @@ def parallel(**options) -> dy.DataParallel:
     return dy.DataParallel(dy.SimpleSGDTrainer(dy.Model()), **options)
 
 
+def updated(examples) -> list[float]:
+    model = dy.Model()
+    w = model.add_parameters(2, init=1.0)
+    dy.renew_cg()
+    dy.squared_norm(w).backward()
+    dy.DataParallel(dy.SimpleSGDTrainer(model), average=True).update(examples=examples)
+    return w.as_array().tolist()
+
+
 def position(number) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         parallel().save(f"{folder}/checkpoint", {"epoch": number})
@@ -330,7 +339,7 @@ BUILDERS = [
     Call("Trainer.update_subset", "updated_params", [1], lambda n: updated(n, [])),
     Call("Trainer.update_subset", "updated_lookups", [1, 0], lambda n: updated([], n)),
     Call("DataParallel.__init__", "compare_every", 2, lambda n: parallel(compare_every=n)._every),
-    Call("DataParallel.update", "examples", 2, lambda n: parallel(average=True).update(examples=n)),
+    Call("DataParallel.update", "examples", 2, updated),
     Call("DataParallel.save", "position", 2, lambda n: position(n)),
 ]
 CALLS = [*OPS, *INPUTS, *PARAMETERS, *BUILDERS]

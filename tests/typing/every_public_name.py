@@ -47,6 +47,7 @@ def graphs() -> None:
     graph.print_graphviz()
     dy.dump_cg(show_gradients=False)
     dy.print_graphviz(expression_names={x: "x"})
+    dy.show_plan()
     dy.print_text_graphviz()
     print(total, dy.cg_version() == dy.cg().version(), graph.renew())
     with dy.graph() as inner:

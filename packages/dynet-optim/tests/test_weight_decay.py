@@ -8,7 +8,7 @@ import dynet_optim
 from dynet_core import ArgumentError, ArgumentTypeError, GradientError, ParameterCollection, config
 from dynet_optim import SimpleSGDTrainer
 
-TRAINERS = [name for name in dynet_optim.__all__ if name != "Trainer"]
+TRAINERS = [name for name in dynet_optim.__all__ if name not in ("Trainer", "DataParallel")]
 DECAY = 0.1
 
 

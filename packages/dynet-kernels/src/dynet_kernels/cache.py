@@ -41,7 +41,7 @@ except ImportError:  # Windows: without a lock several processes may compile, wh
 STORED = (".o", ".key")  # object files; keys that stand for others
 UNFINISHED = (".lock", ".new")
 DAY = 24 * 3600.0
-KEEP = 64  # how many files are kept at least, if they are not too old
+KEEP = 64  # so many files, those used last, are kept for KEEP_DAYS; the others only for a day
 KEEP_DAYS = 30
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
@@ -62,7 +62,7 @@ class _Unwritable(Exception):
 def load_or_build(
     key: str, build: Callable[[Path], None], check: Callable[[Any], bool] | None = None, load: Load | None = None
 ) -> Any:
-    """`load_or_make` of what `build` writes to the path that it is given."""
+    """The same as `load_or_make`, but `build` writes an object file to the path that it is given."""
 
     def make(_) -> bytes:
         with sites.folder(building_site()) as folder:
@@ -235,7 +235,7 @@ def _keep(path: Path, key: str, content: bytes) -> None:
 
 
 def _find(directory: Path, key: str) -> bytes | None:
-    """The object file stored under `key`, or under the key that it stands for; None as `_read` has it."""
+    """The object file stored under `key`, or under the key that it stands for; None if `_read` finds none."""
     other = _read(directory / f"{key}.key", key)
     if other is not None:
         key = other.decode()
@@ -243,9 +243,10 @@ def _find(directory: Path, key: str) -> bytes | None:
 
 
 def building_site() -> Path:
-    """A directory with room for an object file, where a full home does no harm; what was left there is removed.
+    """A directory in which to build object files: the one for temporary files if it has room, else the cache's.
 
-    LLVM ends the whole process when a write fails, so that it has to be asked before.
+    LLVM ends the whole process if a write fails, so the free space is checked first. Folders that dead processes left
+    in these directories are removed.
     """
     cache = cache_directory()
     sites.prune(cache)

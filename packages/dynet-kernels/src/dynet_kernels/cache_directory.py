@@ -1,4 +1,4 @@
-"""The directory of the cache: a private one, or code that is loaded from it could be somebody else's."""
+"""The cache directory. It is private, because code that is loaded from it runs as this user."""
 
 from __future__ import annotations
 

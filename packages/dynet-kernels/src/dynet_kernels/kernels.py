@@ -80,7 +80,7 @@ class Alone(AnyList):
 
 
 class ByRows(AnyList):
-    """A kernel whose instructions threads share by rows of the result. `work` is that of a product.
+    """A kernel whose instructions threads share by rows of the result. `work` is the work of a product.
 
     `written` names the parameters that hold the address lists it writes to.
     """

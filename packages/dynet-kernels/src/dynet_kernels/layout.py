@@ -55,15 +55,16 @@ class Structure:
 
 
 SHARES = ("others", "columns_before", "rows_before", "rows_after")
-# What running instructions of a tape takes. It comes first in the context, so that each thread can have its own.
+# What is needed to run instructions of a tape. It comes first in the context, so that each thread can have its own.
 RUNNING = (
     "table", "index", "tape",
     "origin",  # always 0: addresses count floats from there
     "row", "tape_count",  # where the tape is being run, and where it ends
-    # of an instruction that threads share: how many columns are others', and how many of those come before this
-    # thread's; or what shares of its rows stand before and after this thread's, in parts of WHOLE
+    # For an instruction that threads share by columns: how many columns the other threads have, and how many of these
+    # come before this thread's columns. If they share it by rows: which shares of the rows come before and after this
+    # thread's rows, in units of 1 / WHOLE.
     *SHARES,
-    "address_type", "address", "result_type", "result",  # where all this stands, in the form in which functions take it
+    "address_type", "address", "result_type", "result",  # argument (the address of RUNNING) and result of a packed call
 )  # fmt: skip
 WHOLE = 1 << 16
 INT_ARGUMENT = 1  # what `address_type` says
@@ -83,7 +84,7 @@ BUFFERS = (
     # Of signatures by their number: a bit for each that goes before it; and its stage (`plan/stages.py`).
     "predecessors", "stages",
     "stage_begins",  # of each stage: the depth of its first nodes
-    "index", "tape",  # what the kernels read: those of the direction that is run
+    "index", "tape",  # what the kernels read: the index and tape of the direction that is run
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # SHARING, for the whole process
     "threads",  # for each thread that shares this context's work: RUNNING and an instruction
@@ -96,8 +97,9 @@ SCALARS = (
     "shared_work",  # of the instructions on the tape that threads share, in picoseconds
     "index_top", "index_end", "tape_end",
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
-    # The last plan from a graph's beginning: number of record integers (-1: none), floats of inputs, where the arena
-    # began and ended, and what that plan set the integers of these names without `kept_` to.
+    # The last plan that began with a graph's first record: the number of its record integers (-1: no such plan), the
+    # number of its input floats, and `arena_top` before it. Then the values that it gave to the integers of the same
+    # names without `kept_`.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
     "kept_shared_work", "kept_node_count", "kept_one_numbering",
     "plan",  # a number that changes with every forward plan, and so whenever its lists of addresses do
@@ -106,14 +108,14 @@ SCALARS = (
     "one_numbering",  # whether the depths of all nodes of the graph were found together
     "numbering", "numbered",  # a number that changes with every numbering, and how many signatures it found
     "planned_count",  # how many nodes `planned` are
-    "ordered", "ordered_count",  # of which forward plan the ordered nodes are, if of all its nodes; and how many
+    "ordered", "ordered_count",  # the forward plan whose order of all nodes still stands (-1: none), and how many
     "touches_lookups",  # not 0 if the backward pass notes rows of lookup tables
-    "flags_used",  # whether flags of some nodes are those of an earlier backward plan
-    # The last backward plan: of which forward plan (-1: none), from which loss, what for and where, and what it set the
-    # integers of these names without `backward_` to.
+    "flags_used",  # whether some nodes still have flags of an earlier backward plan
+    # The last backward plan: the number of its forward plan (-1: no such plan), its loss, its `everything`, and its
+    # `gradient_start`. Then the values that it gave to the integers of the same names without `backward_`.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
-    "copies",  # by what number a GPU's machine knows the copies of this context's lists of addresses; 0: by none yet
+    "copies",  # the number under which a GPU's machine keeps copies of this context's lists of addresses; 0: none yet
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
@@ -155,7 +157,7 @@ MOST_LISTS, ALL_LISTS = 62, -1
 DIRECTIONS = ("forward", "backward", "deferred")
 # The head of a signature.
 SIGNATURE = Structure(
-    "numbering", "number",  # its number in the numbering that is named
+    "numbering", "number",  # the last numbering that included this signature, and the number that it got there
     "kind",
     "size", "size_each",  # floats of a node; and for each operand that shares EACH
     "columns", "columns_each",
@@ -207,7 +209,7 @@ INSTRUCTION = Structure(
 # How threads share work: how many there are, the least work of an instruction that they share, and of a pass.
 SHARING = Structure("threads", "least_instruction", "least_pass")
 MOST_THREADS = 64
-THREAD_ROW, THREAD_INSTRUCTION = 32, 16  # integers for a thread, and where among them the instruction stands
+THREAD_ROW, THREAD_INSTRUCTION = 32, 16  # integers for each thread, and the place of its instruction among them
 
 # What a GPU's machine tells the code that launches kernels: the addresses of the kernels' handles, of arguments and of
 # pointers to these, and of the lists of addresses on the GPU; and what that code answers, 0 or the driver's error.

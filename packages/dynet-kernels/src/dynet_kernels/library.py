@@ -78,7 +78,7 @@ def modules(
 ) -> list:
     """The machine code of parts; what has to be compiled is compiled side by side.
 
-    An exception, such as that of Ctrl-C, ends all processes that compile.
+    An exception, such as KeyboardInterrupt, ends all processes that compile.
 
     Args:
         load: what makes a module of a file.

@@ -33,7 +33,7 @@ class Part(Protocol):
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Its name in error messages."""
         ...
 
     @property
@@ -79,7 +79,10 @@ def write_object(module, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Shard:
-    """Kernels that are compiled together, by their opcodes, and the parameters with which they are emitted."""
+    """Kernels that are compiled together, and the tuning parameters that they are emitted with.
+
+    `kernels` has the name and the kernel of each opcode.
+    """
 
     number: int
     kernels: dict[int, tuple[str, Kernel]]
@@ -87,7 +90,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Its name in error messages."""
         return ", ".join(name for name, _ in self.kernels.values())
 
     @property

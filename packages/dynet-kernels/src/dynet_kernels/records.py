@@ -187,7 +187,11 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
 
 
 def _distance(kind: str, target: CpuTarget | str) -> tuple[float, ...]:
-    """How far a record's kind is from a machine: registers count before lanes."""
+    """How far a record's kind is from a machine's.
+
+    For CPUs, the number of registers decides; if it is as near, the number of lanes. For GPUs, the capability does; of
+    two that are as near, the lower one counts as nearer.
+    """
     if isinstance(target, str):
         mine, other = int(target.removeprefix("sm_")), int(kind.removeprefix("sm_"))
         return (abs(mine - other), other)

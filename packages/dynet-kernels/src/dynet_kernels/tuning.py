@@ -221,12 +221,15 @@ _chosen_cuda: ContextVar[Cuda | None] = ContextVar("chosen_cuda", default=None)
 
 
 def registers(lanes: int) -> int:
-    """How many vectors of so many floats a CPU's registers hold, at least."""
+    """How many vector registers, at least, a CPU has whose vectors hold `lanes` floats."""
     return 32 if lanes == 16 else 16
 
 
 def defaults(lanes: int) -> Cpu:
-    """What is taken where there is no record: with 32 registers 24 sums fit, with 16 registers 12."""
+    """The parameters for a CPU without a record.
+
+    A tile has at most 24 sums on a CPU with 32 vector registers, and at most 12 on a CPU with 16.
+    """
     if registers(lanes) == 16:
         return Cpu()
     return Cpu(

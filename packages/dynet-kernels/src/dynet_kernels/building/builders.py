@@ -18,7 +18,7 @@ from typing import Any
 from . import sites
 from .worker import emit, receive, send
 
-PATIENCE = 0.5  # seconds in which a process should end that is told to
+PATIENCE = 0.5  # seconds to wait for a process to end by itself, after it was told to
 CHILD = """
 import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
@@ -97,7 +97,7 @@ class Builder:
         self._process.terminate()
 
     def end(self) -> bool:
-        """Wait until the process has ended, which was told to. Whether it did by itself, and left nothing."""
+        """Wait until the process has ended after `tell_to_end`. Whether it did so by itself, and so left nothing."""
         try:
             self._process.wait(PATIENCE)
             return True

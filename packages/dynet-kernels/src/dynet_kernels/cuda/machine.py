@@ -32,14 +32,14 @@ class Context(ctypes.Structure):
 
 
 class Launch(ctypes.Structure):
-    """What the code that launches kernels is told, and answers."""
+    """The arguments of the code that launches kernels, and its answer."""
 
     _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
 
 
 @functools.cache
 def _sources() -> str:
-    """A digest of what is only for GPUs; `library` has that of the rest."""
+    """A digest of the sources that are only for GPUs. `library` has a digest of the other sources."""
     return library.digest_of(sorted(Path(__file__).parent.glob("*.py")))
 
 
@@ -66,7 +66,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Its name in error messages."""
         return library.Shard(self.number, self.kernels).name
 
     @property
@@ -91,7 +91,7 @@ class Launcher:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Its name in error messages."""
         return library.Shard(self.number, self.kernels).name
 
     @property

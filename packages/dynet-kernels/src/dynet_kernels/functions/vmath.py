@@ -109,9 +109,10 @@ def maximum(x, y):
 
 
 def _both(one, other):
-    """One answer from two that differ only where an operand is NaN: then one of them is, and so is the union of bits.
+    """One answer from two, which differ only where an operand is NaN. It is NaN where one of the two is NaN.
 
-    Nested selections would do, but keep TVM's simplifier busy for minutes.
+    The answer is the bitwise or of the two: NaN stays NaN if more bits are set. Nested selections would give the same,
+    but TVM's simplifier takes minutes for them.
     """
     union = T.bitwise_or(T.reinterpret(as_type("int32", one), one), T.reinterpret(as_type("int32", other), other))
     return let(T.reinterpret(as_type("float32", one), union))

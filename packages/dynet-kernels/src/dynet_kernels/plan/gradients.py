@@ -32,7 +32,7 @@ class Gradients:
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
 
     def has_own(self, node: Node):
-        """Whether a node's gradient is not a part of its operand's, as that of an alias is."""
+        """Whether a node has a gradient of its own. Otherwise its gradient is a part of its operand's gradient."""
         return any_of(node.signature.kind != at.ALIAS, node.number == self.loss, self.everything != 0)
 
     def allocate(self, node: Node) -> None:

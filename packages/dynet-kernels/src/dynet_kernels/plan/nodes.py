@@ -108,7 +108,7 @@ class Record:
 
     @property
     def part_count(self):
-        """How many nodes the record is, if the signature is that of the whole record."""
+        """How many nodes the record has. The signature must be of the whole record, not of a part."""
         whole = self.signature
         known = whole.part_count
         return pick(
@@ -186,7 +186,7 @@ class Node(Struct):
 
     @property
     def room(self):
-        """The same in whole cache lines."""
+        """How many floats of memory it takes: `size`, rounded up to whole cache lines."""
         return whole_lines(self.size)
 
     @property
@@ -227,5 +227,5 @@ class Node(Struct):
 
 
 def whole_lines(floats):
-    """A number of floats, in whole cache lines."""
+    """Round a number of floats up to whole cache lines."""
     return let((floats + (at.CACHE_LINE - 1)) & -at.CACHE_LINE)

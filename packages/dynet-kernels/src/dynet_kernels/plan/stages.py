@@ -40,7 +40,7 @@ def number_signature(plan: Plan, signature: Signature) -> None:
 
 
 def goes_before(plan: Plan, earlier, later) -> None:
-    """Note that nodes of one signature, by number, are operands of nodes of another."""
+    """Note that nodes of signature number `later` wait for nodes of signature number `earlier`."""
     with when(T.max(earlier, later) < at.MOST_NUMBERED):
         word = let(later * at.WORDS + (earlier >> 6))
         bit = int64(1) << (earlier & 63)

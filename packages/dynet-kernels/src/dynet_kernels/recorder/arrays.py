@@ -77,7 +77,7 @@ def opened(shared, object_at):
 
 @with_graph
 def record_array(shared, graph, version, function, array_at, outcome):
-    """A record of an input of an array; the key is how many dimensions it has, and their sizes."""
+    """Record an input whose values are an array. The key is the number of dimensions and their sizes."""
     with opened(shared, array_at) as array:
         sizes = [array.size(int64(place)) for place in range(words.MOST_DIMS)]
         value = Counter(mixed(int64(0), array.dims))

@@ -85,7 +85,7 @@ def take_numbers(shared, numbers_at, outcome, before):
 
 
 def put_key(shared, graph, start):
-    """Write a new key among the inputs of a graph, and where the one before is."""
+    """Write a new key among the inputs of a graph, and before it the place of the previous key."""
     raw = tir.buffer_at(graph.inputs, "int32")
     T.buffer_store(raw, T.Cast("int32", graph.newest_key), [start - int64(1)])
     graph.newest_key = start + int64(1)
@@ -99,7 +99,7 @@ def draw_key(shared, raw, start):
 
 
 def key_before(graph, key):
-    """Where the key before one stands; each is said as `newest_key` says it."""
+    """The place of the key before `key`. Both are the place among the inputs plus 1, as in `newest_key`."""
     return let(T.Cast("int64", tir.buffer_at(graph.inputs, "int32")[key - int64(2)]))
 
 
@@ -115,7 +115,7 @@ def renew_keys(shared_at, graph_at, out):
 
 
 def draw(shared_at, out):
-    """Draw a key that is no node's: its count."""
+    """Draw a key that belongs to no node, and return its count."""
     shared = Shared(shared_at)
     T.buffer_store(words_at(out), shared.drawn, [int64(0)])
     shared.drawn = shared.drawn + int64(1)
@@ -131,7 +131,7 @@ def write_inputs(shared_at, graph_at, start, floats_at, count, out):
 
 
 def keep_or_give_back(shared, new, start, count, row, fine):
-    """Make a record of an input whose numbers stand in their place, unless one of them could not be stored."""
+    """Finish the record of an input whose numbers are stored. Give it up if one could not be stored."""
     with when(fine.get() != int64(0)):
         new.graph.inputs_length = start + count
         new.finish(row.result, [row.signature, start])
@@ -141,7 +141,7 @@ def keep_or_give_back(shared, new, start, count, row, fine):
 
 @with_graph
 def record_scalar(shared, graph, version, function, number_at, outcome):
-    """A record of an input of one number."""
+    """Record an input whose value is one number."""
     with when(is_number(shared, number_at)):
         with find(function, int64(1)) as row, Recording(shared, outcome, graph, 2, inputs=1) as new:
             (start, inputs), fine = begin_input(new), Counter(int64(1))
@@ -151,7 +151,7 @@ def record_scalar(shared, graph, version, function, number_at, outcome):
 
 @with_graph
 def record_vector(shared, graph, version, function, list_at, outcome):
-    """A record of an input of a list of numbers; the key is how many they are."""
+    """Record an input whose values are a list of numbers. The key is the length of the list."""
     with when(Object(list_at).type == shared.list):
         size, items, fine = let(List(list_at).size), words_at(List(list_at).items), Counter(int64(1))
         with T.serial(int64(0), size) as place:

@@ -12,7 +12,7 @@ from .objects import NULL, extern, taking
 from .recording import thread_graph
 from .structures import Graph, Shared, words_at
 
-LINK = 64  # bytes before a buffer, of which the first word links those that have been outgrown
+LINK = 64  # bytes before a buffer; their first word is the address of the buffer outgrown before
 
 
 def outgrow(graph, buffer_at):

@@ -15,12 +15,12 @@ NULL = 0
 
 
 def extern(name, *arguments):
-    """Call a function of CPython, or another of these, that gives a word."""
+    """Call a C function that returns a word: one of CPython's, or one that is compiled with this one."""
     return let(T.call_extern("int64", name, *map(int64, arguments)))
 
 
 def extern_int(name, *arguments):
-    """Call a function that gives a C int, or nothing."""
+    """Call a C function that returns an int, or nothing."""
     return let(T.call_extern("int32", name, *map(int64, arguments)))
 
 
@@ -55,13 +55,13 @@ def is_int(shared, object_at):
 
 
 def is_index(shared, object_at):
-    """Whether an object is an int, or one of numpy's."""
+    """Whether an object is an int, or an int64 or int32 of numpy."""
     kind = Object(object_at).type
     return either(kind == shared.int, kind == shared.int64, kind == shared.int32)
 
 
 def is_number(shared, object_at):
-    """Whether an object is a number, one of numpy's included."""
+    """Whether an object is a float or an int, of Python or, with 64 or 32 bits, of numpy."""
     kind = Object(object_at).type
     return either(*[kind == getattr(shared, name) for name in ("float", "int", "float64", "float32", "int64", "int32")])
 
@@ -83,7 +83,7 @@ def items_of(shared, sequence_at):
 
 
 class Int:
-    """The value of an int, or of one of numpy's, and whether it is one that 63 bits hold."""
+    """The value of an int or of a numpy integer. `fits` is 1 if the value fits into an int64, else 0."""
 
     def __init__(self, object_at, shared=None):
         value = Counter(int64(0))
@@ -103,7 +103,7 @@ class Int:
 
 
 class Outcome:
-    """Whether the quick way has done it, and what it gives: an object, or NULL with an exception."""
+    """Whether the fast path has done the operation, and its result: an object, or NULL with an exception."""
 
     def __init__(self, out):
         self.out, self.done = words_at(out), Counter(int64(0))
@@ -114,7 +114,7 @@ class Outcome:
         self.done.set(int64(1))
 
     def give_known(self, object_at):
-        """Give an object that is somebody else's too."""
+        """Return an object that has other owners, too."""
         T.evaluate(T.call_extern("int32", "Py_IncRef", object_at))
         self.give(object_at)
 
@@ -160,9 +160,10 @@ CALLED = ("function", "arguments", "count", "keywords")
 
 
 def taking(*counts):
-    """Make a C function of its quick way, emit(shared, function, call, outcome), for so many arguments, or any number.
+    """Make a C function from the emitter of its fast path: emit(shared, function, call, outcome).
 
-    The Python function does what the quick way does not.
+    The fast path is for calls with one of these numbers of arguments; if none is given, for calls with any number. The
+    Python function does what the fast path does not.
     """
 
     def decorate(emit):

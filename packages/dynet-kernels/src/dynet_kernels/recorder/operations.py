@@ -1,4 +1,4 @@
-"""What recording an operation does: the quick ways only. Whatever is unusual goes to a Python function."""
+"""The fast paths that record operations. Python functions handle all unusual cases."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def record_two(shared, graph, version, function, a_at, b_at, outcome):
 
 @with_graph
 def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1.0):
-    """A record of an expression and a number, which stands among the inputs."""
+    """Record an expression and a number. The number is stored as an input."""
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, version))
     with when(known):
@@ -63,14 +63,14 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
 
 
 def index_in(row, index, from_end):
-    """Whether an index is one of a row; with `from_end`, what is negative counts from the end."""
+    """Whether an index is valid for a row. With `from_end`, negative ones count from the end."""
     return T.And(index >= (-row.limit if from_end else int64(0)), index < row.limit)
 
 
 def record_index(of_lookup=False, from_end=False):
     @with_graph
     def emit(shared, graph, version, function, x_at, index_at, outcome):
-        """A record of an expression, or of a table of parameters, and an index that its row limits."""
+        """Record an expression, or a lookup table, and an index. The index must be below the row's `limit`."""
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
         with when(both(fine, is_index(shared, index_at), fits(x, version))):
@@ -89,9 +89,9 @@ def record_index(of_lookup=False, from_end=False):
 def record_indices(of_lookup=False):
     @with_graph
     def emit(shared, graph, version, function, x_at, list_at, outcome):
-        """A record of an expression, or of a table of parameters, and a list of indices that its row limits.
+        """Record an expression, or a lookup table, and a list of indices.
 
-        The key is the Dim, and how many indices there are.
+        The key is the Dim and the number of indices. The indices must be below the row's `limit`.
         """
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
@@ -120,7 +120,11 @@ def record_indices(of_lookup=False):
 
 @with_graph
 def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome, shorter=False):
-    """A record of an expression and two ends, of whose distance the signature is; the row limits the second."""
+    """Record the stretch start..stop of an expression.
+
+    The key is the Dim and the length of the stretch. `stop` is at most the row's `limit`. With `shorter`, the length
+    must be less than it.
+    """
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
     with when(known):
@@ -140,7 +144,7 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
 
 @with_graph
 def record_list(shared, graph, version, function, list_at, outcome):
-    """A record of the expressions of a list. Its key is how many they are, and their Dims."""
+    """Record a list of expressions. The key is the number of expressions and their Dims."""
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
         same_dims, fine = Counter(int64(1)), Counter(int64(1))
@@ -173,7 +177,7 @@ def record_list(shared, graph, version, function, list_at, outcome):
                         known.set(int64(0))
 
             with Found(function, words.LIST_KEY, first, same, let(value.get())) as row:
-                variadic = let(row.limit)  # 1: how many operands there are stands in the record
+                variadic = let(row.limit)  # 1 if the record contains the number of operands
                 with Recording(shared, outcome, graph, size + variadic + int64(1)) as new:
                     new.write(1, size)
                     with T.serial(int64(0), size) as place:

@@ -21,7 +21,10 @@ def thread_graph(shared):
 
 
 def with_graph(emit: Callable) -> Callable:
-    """Emit something where this thread has a graph that goes the quick way: emit(graph, its version)."""
+    """Emit code that runs only if this thread has a graph, and the fast paths may record in it.
+
+    `emit` gets the graph and its version after the shared words.
+    """
 
     def emitted(shared, *arguments):
         graph_at = thread_graph(shared)

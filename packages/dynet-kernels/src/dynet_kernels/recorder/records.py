@@ -68,7 +68,7 @@ def commit(shared, function, call, outcome):
                         new.write(begin + place, number.get())
                 with when(fine.get() != int64(0)):
                     new.finish(dim)
-                with when(fine.get() == int64(0)):  # an int of more than 63 bits: nothing has been recorded
+                with when(fine.get() == int64(0)):  # an int does not fit into an int64: nothing has been recorded
                     give_back(shared, new.node)
 
 

@@ -21,7 +21,7 @@ from .tables import find
 def set_values(shared, graph, version, function, x_at, values_at, outcome):
     """set(x, values): a number, a list of numbers or an array for an input of a graph that has been planned.
 
-    The table has the signatures of inputs, by their Dims, and as limits how many numbers these are.
+    The function's table has the signatures of inputs, by their Dims. A row's `limit` is how many numbers the input has.
     """
     x = Expression(x_at)
     with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
@@ -39,7 +39,7 @@ def set_values(shared, graph, version, function, x_at, values_at, outcome):
 
 
 def _store(shared, values_at, count, inputs, start):
-    """Store so many numbers, all or none; whether they have been."""
+    """Store `count` numbers, all or none. The counter that it returns is 1 if they are stored, else 0."""
     stored = Counter(int64(0))
     with when(count == int64(1)):
         stored.set(_is_float(shared, values_at).get())

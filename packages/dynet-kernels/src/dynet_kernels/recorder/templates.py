@@ -74,7 +74,7 @@ class Key:
                 T.buffer_store(self.nodes, x.at, [self.expressions.get()])
                 self.expressions.set(self.expressions.get() + int64(1))
         with when(is_index(shared, item)):
-            with when(kind != shared.int):  # an op may refuse one of numpy's
+            with when(kind != shared.int):  # an op may refuse numpy's integers
                 self._add(kind + int64(CONSTANT))
             number = Int(item, shared)
             inside = T.And(number.value < int64(LARGEST), number.value > int64(-LARGEST))
@@ -109,7 +109,7 @@ class Key:
 @taking()
 @with_graph
 def template(shared, graph, version, function, call, outcome):
-    """Record what the template says that there is under the arguments' key."""
+    """Record an operation from the template under the arguments' key, if there is one."""
     key = Key(shared, version, call)
     with when(key.fine.get() != int64(0)):
         with key.found(function) as row:

@@ -41,7 +41,7 @@ def visit_nothing(shared_at, object_at, visit, given, out):
 
 
 def become(shared_at, x_at, at, version, dim, out):
-    """Have an object be what these say: a parameter, whose version is that of any graph."""
+    """Set the fields of an expression, to make it a parameter. `version` is ANY_GRAPH."""
     x = Expression(x_at)
     x.at, x.version, x.dim = at, version, dim
     T.buffer_store(words_at(out), int64(0), [int64(0)])

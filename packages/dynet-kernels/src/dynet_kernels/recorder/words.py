@@ -17,19 +17,21 @@ BUFFER = ("begin", "object", "length", "item", "dims_and_flag", "format", "shape
 EXPRESSION = (*OBJECT, "at", "version", "dim")
 ANY_GRAPH = 0  # the version of parameters
 NO_NODE = -1  # the version of what is neither a node nor a parameter
-WATCHED = -2  # `open` of a graph whose records do not go the quick way
+WATCHED = -2  # `open` of a graph in which the fast paths do not record
 
 # A recording function. `slow` is the Python function that does what is unusual. A table of `mask` + 1 rows, of which
 # `used` are taken, holds the signatures known so far; a row is `key` words, and then the words of ROW. `parameters` is
 # a tuple of names; `weak` refers to weak references.
 FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname", "weak")
-ROW = ("signature", "result", "limit")  # of the node: where its signature stands, its Dim, and what an index is below
+# `signature` is the place of the node's signature in the table, or the address of a template. `result` is the address
+# of the node's Dim. `limit` is a number that depends on the function, such as the bound of indices.
+ROW = ("signature", "result", "limit")
 
 MOST_ARGUMENTS = 6
 
 # What a thread has recorded. `open` is `version`, or WATCHED. `records` are `length` integers, `inputs` are
 # `inputs_length` floats; there is room for `room` and `inputs_room`. Memory that they have outgrown is freed when the
-# graph is renewed: a pass may be reading it while a finalizer records. The first word of each is the one before.
+# graph is renewed: a pass may be reading it while a finalizer records. These buffers form a chain (`memory.py`).
 GRAPH = (
     "open", "version",
     "length", "nodes", "inputs_length",  # read together
@@ -40,8 +42,9 @@ GRAPH = (
     "differentiated", "differentiated_fully",  # the node that `backward` started from last, -1: none; written together
     "object",  # the address of the Python object
     "unusual", "watched",  # whether more has to be done to renew it; and to forget its values
-    # What passes need, of use while `prepared` is the shared `generation`: addresses of the planner's context, of the
-    # nodes' rows and of where values begin, for how many integers there is room, and two functions.
+    # What passes need, which is valid while `prepared` equals the shared `generation`: the addresses of the planner's
+    # context and of its rows of nodes, where values begin, how many integers of records it has room for, and its two
+    # functions.
     "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",
     *(f"argument_{place}" for place in range(2 * MOST_ARGUMENTS)),  # of the call: pairs of a type and a value
 )  # fmt: skip
@@ -66,14 +69,14 @@ SHARED = (
     *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),
 )  # fmt: skip
 
-# What an operation has recorded before, to be recorded again: its integers, each with the kind of place that it says,
-# then the bits of its inputs, one in a word, and then which of these begin keys.
+# What an operation has recorded, so that it can be recorded again. These counts are followed by the record's integers,
+# each after its kind, by the bits of its inputs, one input in a word, and by the numbers of the inputs that begin keys.
 TEMPLATE = ("length", "nodes", "inputs", "keys")
 LITERAL, OPERAND, NODE, INPUT = range(4)  # itself; an operand, a new node or a new input by its number among these
 TEMPLATE_KEY = 14  # words of a key
 
-# A key of a random node: integers in the place of floats, before the first of which stands where the key before is, as
-# `newest_key` says it.
+# A key of a random node: integers that are stored in the place of floats. The integer before them is the place of the
+# previous key, in the form of `newest_key`.
 KEY = ("seed", "count")
 
 MOST_DIMS = 4  # of an array that is read without Python

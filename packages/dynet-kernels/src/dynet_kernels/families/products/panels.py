@@ -143,10 +143,10 @@ def groups(instruction, group, emit):
 
 
 class Sums:
-    """target[j] = start[j] + M source[j] on a CPU, where M is a matrix or its transpose: the rows first_row..end_row.
+    """Computes target[j] = start[j] + M source[j] on a CPU, for the rows first_row..end_row of the target.
 
-    Roles are numbers of address lists; without a start, its role is -1. `shared`: several columns may have the same
-    target, and what is in it is the start.
+    M is a matrix or its transpose. A role is the number of an address list. The role of the start is -1 if there is no
+    start. If `shared`, several columns may have the same target, and the products are added to what it holds.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):

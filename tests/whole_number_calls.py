@@ -86,7 +86,7 @@ def parallel(**options) -> dy.DataParallel:
     return dy.DataParallel(dy.SimpleSGDTrainer(dy.Model()), **options)
 
 
-def updated(examples) -> list[float]:
+def updated_in_parallel(examples) -> list[float]:
     model = dy.Model()
     w = model.add_parameters(2, init=1.0)
     dy.renew_cg()
@@ -339,7 +339,7 @@ BUILDERS = [
     Call("Trainer.update_subset", "updated_params", [1], lambda n: updated(n, [])),
     Call("Trainer.update_subset", "updated_lookups", [1, 0], lambda n: updated([], n)),
     Call("DataParallel.__init__", "compare_every", 2, lambda n: parallel(compare_every=n)._every),
-    Call("DataParallel.update", "examples", 2, updated),
+    Call("DataParallel.update", "examples", 2, updated_in_parallel),
     Call("DataParallel.save", "position", 2, lambda n: position(n)),
 ]
 CALLS = [*OPS, *INPUTS, *PARAMETERS, *BUILDERS]

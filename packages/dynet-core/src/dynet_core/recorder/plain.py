@@ -7,6 +7,7 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -252,15 +253,12 @@ def draw() -> int:
     return next(_noise[1])
 
 
-def function(kind: str, slow: Callable) -> Any:
-    """Return a recording function: here it only calls `slow`."""
-
-    @functools.wraps(slow)
-    def record(*arguments, **named):
-        return slow(*arguments, **named)
-
-    record.enter = _enter  # type: ignore[attr-defined]
-    return record
+def function(kind: str, slow: Any) -> Any:
+    """Return a recording function: here a copy of `slow`, because a call of it would make tracebacks longer."""
+    record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
+    record.__kwdefaults__ = slow.__kwdefaults__
+    record.enter = _enter
+    return functools.update_wrapper(record, slow)
 
 
 def _enter(key: Sequence, signature: int, result, limit: int = 0) -> None:

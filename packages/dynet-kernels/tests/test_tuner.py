@@ -16,17 +16,6 @@ from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import __main__ as command
 from dynet_kernels.tune import search, shapes, timing
 
-AVX512 = CpuTarget("x86_64-linux", "x86_64-linux native 1", 16)
-AVX2 = CpuTarget("x86_64-linux", "x86_64-linux native 2", 8)
-SSE = CpuTarget("x86_64-linux", "x86_64-linux native 3", 4)
-NEON = CpuTarget("aarch64-darwin", "aarch64-darwin native 4", 4)
-UPDATE = {"family": "update", "target": "avx2", "parameters": {"vectors": 3}}
-
-
-def update(kind, vectors, cpu=""):
-    return Record("update", kind, tuning.Update(vectors), cpu)
-
-
 TINY = shapes.Study(shapes.STUDIES["update"].kernels, lambda: [shapes.update(2, 100)])
 
 
@@ -149,11 +138,11 @@ def test_the_command_writes_what_it_finds(bar, quick, monkeypatch, capsys):
 
 
 def test_the_command_keeps_other_records_in_a_file(quick, tmp_path):
-    path = tmp_path / "some.json"
-    records.write(path, [update("neon", 4), Record("update", records.kind_of(host_cpu()), tuning.Update(8))])
+    path, neon = tmp_path / "some.json", Record("update", "neon", tuning.Update(4), "")
+    records.write(path, [neon, Record("update", records.kind_of(host_cpu()), tuning.Update(8))])
     command.main(["--families", "update", "--seconds", "100", "--for-kind", "--output", str(path)])
     first, second = records.read(path)
-    assert first == update("neon", 4)
+    assert first == neon
     assert second.cpu == "" and second.figure
 
 

@@ -71,6 +71,7 @@ def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
 
 
 def described(dim: Dim) -> str:
+    """Return a Dim as pictures show it, such as `{3,4} X2`."""
     return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
 
 

@@ -59,7 +59,7 @@ class Planned:
     def _read(self) -> None:
         count = self.engine.slots[at.CONTEXT.node_count]
         rows = self.engine.buffers["nodes"][: count * len(at.NODE)].reshape(count, len(at.NODE))
-        self.nodes = {name: rows[:, place] for name, place in zip(at.NODE, range(len(at.NODE)))}
+        self.nodes = {name: rows[:, place] for place, name in enumerate(at.NODE)}
 
     def _instructions(self, direction: str) -> list[Rows]:
         count = self.engine.slots[at.CONTEXT.tape_count]

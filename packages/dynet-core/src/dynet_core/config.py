@@ -94,7 +94,7 @@ class DynetParams:
         self.lstm_builder: str = os.environ.get(
             "DYNET_LSTM_BUILDER", ""
         )  # the class of LSTMBuilder: coupled or vanilla
-        self.allow: dict[str, Any] = _allowed_by_environment()  # classes whose objects files may contain, by name
+        self.allow: dict[str, Any] = _allowed_by_environment()  # by name, the classes that `load` accepts
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
         """Read settings from the command line. `sys.argv` is not changed."""

@@ -51,29 +51,32 @@ class Step:
 class Description:
     """The nodes of one signature: their shape, their views of memory, and the steps that compute them.
 
+    A step runs once for all columns, and a view says where each column starts. A view refers to an operand by its
+    number, or by EACH to all operands after the first `operands`, one after the other.
+
     Args:
         dim: the shape of the value.
         name: the name of the op, for messages.
-        operands: the number of operands; of a variadic record, the number of leading operands with a role of their
-            own.
-        variadic: the record says how many operands it has. Those after the first `operands` share the source EACH.
+        operands: the number of operands; of a variadic record, the number of those that views refer to one by one.
+        variadic: the number of operands differs between records, and each record says its own.
         attributes: the number of attributes.
         constants: how many of the attributes, the first ones, are places in the input buffer.
         kind: COMPUTED, ALIAS, APART or INPUT, as in `layout`.
         size: the floats that a node takes; by default the size of `dim`.
         size_each: the floats that a variadic node takes in addition for each operand that shares EACH.
-        columns: the number of columns; with `each`, the number per operand that shares EACH.
+        columns: the number of columns that steps run on; with `each`, the number for each operand that shares EACH.
         each: whether there are columns for each operand that shares EACH; by default as `variadic` says.
         views: the memory that steps refer to, by roles. Role 2 * k is the value of view k, role 2 * k + 1 its gradient.
         forward, backward: the steps of each pass.
         deferred: steps of the backward pass that run at its end, for all nodes together.
-        passes: whether the backward pass reaches the operands.
+        passes: whether the operands can get a gradient from the node.
         alias_scale, alias_offset: the start of an alias within its operand; see `signature.alias`.
 
     A record with `parts`, which are descriptions already in the table, is several nodes, one for each part:
 
         repeats: the last part occurs once for each operand that shares EACH.
-        waits: a part runs after the part before it, and after the record's operands from waits[0] up to waits[1].
+        waits: (start, end): a part runs after the record's operands start to end - 1, and after the part before it.
+            None means all operands.
         waits_each: a part also runs after the operands that share EACH.
     """
 

@@ -337,7 +337,8 @@ class Engine:
         end, _, inputs_end = records.ends()
         if loss is None:
             self._prepare(0, end)
-            self.rows = PARAMETER_ROWS.buffer.copy()  # the planner would note the used rows of lookup tables
+            # A copy without the lists of touched rows: the planner would mark rows as used, though nothing runs.
+            self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at

@@ -76,7 +76,7 @@ class Graph:
         return self.records.version
 
     def version(self) -> int:
-        """Return the version of the graph."""
+        """Return a number that changes when nodes are removed, by `renew_cg` or `cg_revert`."""
         return self.records.version
 
     def node(self, number: int, dim: Dim) -> Expression:

@@ -102,11 +102,11 @@ class Form:
         self.sequences: dict[Dim, tuple[Any, ...]] = {}
 
     def steps(self, x: Dim) -> tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], Form]:
-        """Return the records of a step for an input with this Dim. Raise ShapeError if the input does not fit.
+        """Return how to record a step for an input with this Dim. Raise ShapeError if the input does not fit.
 
         Returns:
-            (start of the record of the first layer, (layer, start of its record) for each other layer, form of the next
-            state).
+            (head of the first layer, (layer, head) for each layer above it, form of the next state). A head is the
+            first integers of a record: signature, number of operands, parameters. State and input follow.
         """
         found = self.known.get(x)
         if found is None:

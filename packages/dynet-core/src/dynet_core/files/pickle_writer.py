@@ -62,7 +62,8 @@ class _Pickler(_PythonPickler):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.makers[name_of(func)] = type(obj)
-        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)  # not super(), which recurses in C
+        # Not super(): a call through it takes C stack, which deep objects would use up.
+        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)
 
     def _save_name(self, module: str, name: str, obj: Any) -> None:
         self.save(module)

@@ -109,7 +109,7 @@ def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _same(base: type) -> Maker:
-    """Return a maker that takes one object of the class `base`."""
+    """Return a maker for subclasses of `base`. Its argument is a `base`, whose value the new object gets."""
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         checked(arguments, (base,), least=1)

@@ -114,7 +114,7 @@ class Trained(Expression):
 
     @property
     def shape(self) -> Shape:
-        """The dimensions as users write them; `shape()` returns the same."""
+        """The dimensions; of a lookup parameter, the number of rows first. `p.shape()` returns the same."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

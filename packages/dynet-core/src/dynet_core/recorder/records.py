@@ -283,7 +283,7 @@ def noise() -> tuple[int, int]:
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed of the keys of random nodes, and continue as after `drawn` keys."""
+    """Set the seed and the counter that the keys of random nodes are made of. `drawn` keys count as drawn before."""
     SHARED.set_together(_NOISE, seed, drawn)
 
 

@@ -182,7 +182,11 @@ class _Plan:
         return any(name in inputs_of(symbol) for symbol in self.defined.values())
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
-        """Return the steps of the cell, or of the start of a sequence, where the previous state is 0."""
+        """Return the instructions of one time step in their order: products, and names of rules that are added.
+
+        Args:
+            first: leave out what depends on the previous state, which is 0 at the start of a sequence.
+        """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
         defined = {name: found for name, x in self.defined.items() if (found := with_zeros(x, zeros)) is not None}
         products = [

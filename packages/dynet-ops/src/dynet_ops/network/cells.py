@@ -292,8 +292,13 @@ def sequence_signature(
 ) -> Signature:
     """Return the signature of a record that applies a cell to a sequence of inputs.
 
-    The record has one node of its own, and then one for each step. Its operands are `pairs` biases and input weights
-    b, W, the recurrent weights, the previous state and the inputs. `dims` are the Dims of the biases and weights.
+    The first node is the projection of all inputs; then there is a node for each time step. The operands are, in this
+    order, `pairs` pairs (b, W) of the projection, the recurrent weights, the previous state, and the inputs.
+
+    Args:
+        previous: where the state before the first step is.
+        x: the Dim of each input.
+        dims: the Dims of the pairs and of the recurrent weights.
     """
     inputs, weights = dims[: 2 * pairs], dims[2 * pairs :]
     return Signature(

@@ -87,7 +87,7 @@ def functions():
     yield cache, "linker"
     yield library, "modules"
     yield library, "key_of"
-    yield tvm_ffi, "register_global_func"
+    yield library, "stored"
     yield library.Library, "load_used"
 
 def in_children():

@@ -13,7 +13,6 @@ import dynet_core.gpu_tensor  # noqa: F401  # with those that only a GPU needs, 
 from dynet_kernels.cuda import codegen, compiler
 from dynet_kernels.cuda.driver import CudaError
 from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source, symbol_of
-from dynet_kernels.kernels import SHARD
 from dynet_kernels.table import KERNELS
 
 
@@ -23,16 +22,15 @@ def sources(tmp_path_factory):
     from dynet_kernels import library
     from dynet_kernels.building.builders import Builders
 
-    shards = [KERNELS.shard(number) for number in range(KERNELS.numbered()[-1][0] // SHARD + 1)]
     builders = Builders(tmp_path_factory.mktemp("sources"))
 
     def build(number):
         with builders.one() as builder:
-            return library.build(Source(number, shards[number], "sm_90", "nvcc"), builder).decode()
+            return library.build(Source(KERNELS.shard(number), "sm_90", "nvcc"), builder).decode()
 
     try:
         with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(build, [number for number, shard in enumerate(shards) if shard]))
+            return list(pool.map(build, KERNELS.shards()))
     finally:
         builders.stop()
         builders.close()
@@ -90,13 +88,12 @@ def test_nvrtc_compiles_every_kernel_without_header_files(sources, counts):
 def test_products_for_tensor_cores_compile(name, tmp_path):
     if not (compiler.find_nvcc() if name == "nvcc" else compiler.find_nvrtc()):
         pytest.skip(f"there is no {name} on this machine")
-    shard = next(opcode for opcode, known, _ in KERNELS.numbered() if known == "product") // SHARD
-    Source(shard, KERNELS.shard(shard), "sm_90", name, tf32=True).build(tmp_path / "source.cu")
-    source = (tmp_path / "source.cu").read_text()
-    for kernel in ("product", "product_dx", "product_dW"):
-        body = source[source.index(f"kernel_{kernel}(") :]
-        assert "multiply_tf32(" in body
-    assert getattr(compiler, f"_{name}")(source, "sm_90")[:4] == b"\x7fELF"
+    for kernel in ("product", "product.dx", "product.dW"):
+        shard = {0: (kernel, KERNELS[kernel])}
+        Source(shard, "sm_90", name, tf32=True).build(tmp_path / "source.cu")
+        source = (tmp_path / "source.cu").read_text()
+        assert "multiply_tf32(" in source[source.index(f"{symbol_of(kernel)}(") :]
+        assert getattr(compiler, f"_{name}")(source, "sm_90")[:4] == b"\x7fELF"
 
 
 @pytest.mark.parametrize("name", ["nvcc", "nvrtc"])

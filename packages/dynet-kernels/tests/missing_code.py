@@ -32,6 +32,7 @@ class Context:
             "threads": self.threads.ctypes.data,
             "sharing": sharing.address(),
             "shared_work": work,
+            "code": library.code_address(),
             "address_type": at.INT_ARGUMENT,
             "address": self.slots.ctypes.data,
         }
@@ -59,7 +60,7 @@ def main():
     context = Context([0, 0, 0])
     assert context.run(machine) == (at.READY, 3)
     assert context.memory.tolist() == [1, 1, 1]
-    last = library.PLACES * SHARD
+    last = at.MOST_SHARDS * SHARD
     for opcode in (1, SHARD - 1, SHARD, 7 * SHARD + 3, last - 1, last, 1 << 40, -1):
         for threads in (1, 2):
             check(machine, opcode, threads)

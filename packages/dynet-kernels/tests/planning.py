@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
+from dynet_kernels import library, sharing
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.table import KERNELS
 
@@ -169,6 +169,7 @@ class Planned:
             self.buffers[name] = np.zeros(size, np.int64)
             self[name] = self.buffers[name].ctypes.data
         self["parameters"], self["sharing"] = self.parameters.ctypes.data, sharing.address()
+        self["code"] = library.code_address()
         self["address_type"], self["address"] = at.INT_ARGUMENT, self.slots.ctypes.data
         for direction in ("forward", "backward"):
             self[f"{direction}_index_end"] = self[f"{direction}_tape_end"] = room

@@ -282,19 +282,19 @@ def test_the_last_used_are_kept(directory, build):
     directory.mkdir(mode=0o700)
     for number in range(cache.KEEP + 14):
         for suffix in cache.STORED:
-            make(directory, f"{number:02}{suffix}", 2 * cache.DAY + number)
+            make(directory, f"{number:03}{suffix}", 2 * cache.DAY + number)
     load_or_build("key", build)
-    kept = [f"{number:02}{suffix}" for number in range(cache.KEEP - 1) for suffix in (".key", ".o")]
+    kept = [f"{number:03}{suffix}" for number in range(cache.KEEP - 1) for suffix in (".key", ".o")]
     assert names(directory) == [*kept, "key.o"]
 
 
 def test_files_in_use_are_kept_however_many(directory, build):
     directory.mkdir(mode=0o700)
     for number in range(cache.KEEP + 9):
-        make(directory, f"{number:02}.o", 3600)
+        make(directory, f"{number:03}.o", 3600)
     make(directory, "unused.o", 2 * cache.DAY)
     load_or_build("key", build)
-    assert names(directory) == [f"{number:02}.o" for number in range(cache.KEEP + 9)] + ["key.o"]
+    assert names(directory) == [f"{number:03}.o" for number in range(cache.KEEP + 9)] + ["key.o"]
 
 
 def test_use_is_noted_once_a_day(directory, build):

@@ -17,43 +17,62 @@ from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
 MESSAGE = "dynet: compiling kernels for this CPU, once for this machine (up to a minute) ...\n"
 
 
-def filled(count):
+def filled(*names):
     kernels = Kernels()
-    for number in range(count):
-        kernels.add(f"k{number}", Fill())
+    for name in names:
+        kernels.add(name, Fill())
     return kernels
 
 
-def test_neighbours_share_a_shard():
-    kernels = filled(SHARD + 2)
+def test_kernels_whose_names_begin_alike_share_a_shard():
+    kernels = filled("a", "b", "a.dx", "b.dx", "a.dy.first")
+    assert [list(kernels.shard(number).values()) for number in kernels.shards()] == [
+        [("a", Fill()), ("a.dx", Fill()), ("a.dy.first", Fill())],
+        [("b", Fill()), ("b.dx", Fill())],
+    ]
+    assert kernels.opcode("a.dx") == 1
+    assert kernels.opcode("b.dx") == SHARD + 1
+
+
+def test_a_full_shard_is_followed_by_another():
+    kernels = filled(*(f"a.{number}" for number in range(SHARD)), "b", "a.last", "a.more")
     assert list(kernels.shard(0)) == list(range(SHARD))
-    assert list(kernels.shard(1).values()) == [(f"k{SHARD}", Fill()), (f"k{SHARD + 1}", Fill())]
+    assert list(kernels.shard(2).values()) == [("a.last", Fill()), ("a.more", Fill())]
 
 
 def test_a_shard_is_used_when_an_opcode_is_asked_for():
-    kernels = filled(SHARD + 2)
+    kernels = filled("a", "b")
     assert kernels.used == set()
-    assert kernels.opcode(f"k{SHARD}") == SHARD
+    assert kernels.opcode("b") == SHARD
     assert kernels.used == {1}
     assert kernels.use(3) == 3
     assert kernels.used == {0, 1}
 
 
 def test_nothing_is_added_to_a_closed_shard():
-    kernels = filled(2)
+    kernels = filled("a", "b")
     kernels.close(0)
     kernels.close(0)
-    assert kernels.add("late", Fill()) == SHARD
-    kernels.close(0)  # it is no longer the last
-    assert kernels.add("later", Fill()) == SHARD + 1
-    assert [opcode for opcode, _, _ in kernels.numbered()] == [0, 1, SHARD, SHARD + 1]
+    assert kernels.add("a.late", Fill()) == 2 * SHARD
+    kernels.close(0)
+    assert kernels.add("a.later", Fill()) == 2 * SHARD + 1
+    assert [opcode for opcode, _, _ in kernels.numbered()] == [0, SHARD, 2 * SHARD, 2 * SHARD + 1]
+
+
+def test_there_are_as_many_shards_as_have_room_in_the_table(monkeypatch):
+    monkeypatch.setattr("dynet_kernels.kernels.MOST_SHARDS", 2)
+    kernels = filled("a", "b", "b.dx")
+    with pytest.raises(ValueError, match="kernel c is one too many: 2 groups"):
+        kernels.add("c", Fill())
+    assert "c" not in kernels
+    assert len(kernels) == 3
 
 
 def test_a_name_stands_for_one_kernel():
-    kernels = filled(1)
-    assert kernels.add("k0", Fill()) == 0
-    with pytest.raises(ValueError, match="k0 is defined twice"):
-        kernels.add("k0", Rule(("y",), {"y": lambda: 1.0}))
+    kernels = filled("k")
+    assert kernels.add("k", Fill()) == 0
+    with pytest.raises(ValueError, match="k is defined twice"):
+        kernels.add("k", Rule(("y",), {"y": lambda: 1.0}))
 
 
 def run(program, directory):
@@ -70,28 +89,29 @@ def run(program, directory):
 LATE = """
 from dynet_kernels import library
 from dynet_kernels.families.fill import Fill
-from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
-library.PLACES = 2
+from dynet_kernels.families.scan import Scan
+from dynet_kernels.kernels import Kernels
 kernels = Kernels()
 kernels.use(kernels.add("fill", Fill()))
 machine = library.Library(kernels)
 first = machine.run
 kernels.add("unused", Fill())
+kernels.add("other", Scan(True))
 machine.load_used()
-assert machine.run is first and machine._loaded == {0}
-kernels.opcode("unused")
+assert machine._loaded.keys() == {0}
+kernels.opcode("other")
 machine.load_used()
-assert machine.run is first and machine._loaded == {0, 1}
-kernels.use(kernels.add("more", Fill()))
+assert machine._loaded.keys() == {0, 2}
+kernels.use(kernels.add("other.more", Fill()))
 machine.load_used()
-assert machine.run is not first and machine._loaded == {0, 1, 2}
+assert machine.run is first and machine._loaded.keys() == {0, 2, 3}
 """
 
 
 def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
     _, errors = run(LATE, tmp_path)
     assert errors == MESSAGE
-    assert len(list(tmp_path.glob("*.o"))) == 5  # three shards, and planners for two and for four
+    assert len(list(tmp_path.glob("*.o"))) == 4  # three shards and the planner
     assert run(LATE, tmp_path) == ("", "")
 
 
@@ -106,14 +126,14 @@ def test_changed_sources_that_emit_the_same_code_compile_nothing(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.o")}
     run(CHANGED + LATE, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.o")} == before
-    assert len(list(tmp_path.glob("*.key"))) == 10
+    assert len(list(tmp_path.glob("*.key"))) == 8
     assert run(CHANGED + LATE, tmp_path) == ("", "")
 
 
 EMIT = """
 from dynet_kernels import library
 from dynet_kernels.families.scan import Scan
-print(library.Shard(3, {97: ("scan", Scan(False)), 98: ("other", Scan(BACKWARD))}).emit().key)
+print(library.Shard({0: ("scan", Scan(False)), 1: ("scan.back", Scan(BACKWARD))}).emit().key)
 """
 
 
@@ -173,7 +193,7 @@ def test_instructions_without_code_are_refused(tmp_path):
 
 
 def test_the_error_names_the_kernel():
-    error = filled(1).no_code(0)
+    error = filled("k0").no_code(0)
     assert isinstance(error, NoCodeError)
     assert "kernel k0 (opcode 0)" in str(error)
-    assert "kernel unknown (opcode 99)" in str(filled(1).no_code(99))
+    assert "kernel unknown (opcode 99)" in str(filled("k0").no_code(99))

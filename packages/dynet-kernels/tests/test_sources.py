@@ -83,10 +83,9 @@ PROGRAM = """
 from dynet_kernels import library
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.scan import Scan
-from dynet_kernels.kernels import SHARD, Kernels
+from dynet_kernels.kernels import Kernels
 kernels = Kernels()
 kernels.use(kernels.add("fill", Fill()))
-kernels.close(0)
 kernels.use(kernels.add("scan", Scan(False)))
 library.Library(kernels)
 """

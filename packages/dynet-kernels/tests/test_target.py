@@ -85,7 +85,7 @@ def test_a_kind_this_cpu_cannot_run_is_refused():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="DYNET_CPU is 'sse': use one of avx512, avx2, generic"):
+    with pytest.raises(ValueError, match="DYNET_CPU is 'sse': use one of native, avx512, avx2, generic"):
         choose("sse", "x86_64-linux", "model", AVX2)
 
 

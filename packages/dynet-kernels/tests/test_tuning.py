@@ -80,10 +80,10 @@ def test_parameters_are_in_force_where_they_are_chosen_only():
 
 def test_parameters_are_part_of_the_key():
     kernel = {0: ("fill", Fill())}
-    shards = [library.Shard(0, kernel, tuning.Cpu(update=tuning.Update(n))) for n in (1, 2, 2)]
-    first, second, third = (library.key_of(shard, AVX2) for shard in shards)
+    shards = [library.Shard(kernel, AVX2, tuning.Cpu(update=tuning.Update(n))) for n in (1, 2, 2)]
+    first, second, third = (library.key_of(shard) for shard in shards)
     assert first != second == third
-    assert library.Shard(0, kernel).parameters == records.for_host()
+    assert library.Shard(kernel).parameters == records.for_host()
 
 
 # Records --------------------------------------------------------------------------------------------------------------

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
+from dynet_kernels import library, sharing
 from dynet_kernels.layout import CONTEXT
-from dynet_kernels.library import Library
 from dynet_kernels.table import KERNELS
 
 from .device import compiled
@@ -96,6 +95,7 @@ class Engine:
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
+        self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
         self.table_written = self.parameters_version = self.trained_again = 0
@@ -326,7 +326,7 @@ class Engine:
             return self.forward(begin, inputs_begin)
         if self.large:
             records.mark_unusual()
-        quick = isinstance(self.machine, Library) and not self.machine.is_watched
+        quick = isinstance(self.machine, library.Library) and not self.machine.is_watched
         if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
             self._publish(now)
         return end, inputs_end

@@ -41,7 +41,7 @@ except ImportError:  # Windows: without a lock several processes may compile, wh
 STORED = (".o", ".key")  # object files; keys that stand for others
 UNFINISHED = (".lock", ".new")
 DAY = 24 * 3600.0
-KEEP = 64  # so many files, those used last, are kept for KEEP_DAYS; the others only for a day
+KEEP = 512  # so many files, those used last, are kept for KEEP_DAYS; the others only for a day
 KEEP_DAYS = 30
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
@@ -110,8 +110,13 @@ def load_or_make(
 
 def load_stored(key: str, load: Load | None = None) -> Any:
     """The module stored under `key`, or under the key that it stands for, if there is one."""
-    machine_code = _find(cache_directory(), key)
+    machine_code = stored(key)
     return None if machine_code is None else (load or load_object)(machine_code)
+
+
+def stored(key: str) -> bytes | None:
+    """The object file stored under `key`, or under the key that it stands for, if there is one."""
+    return _find(cache_directory(), key)
 
 
 def load_object(machine_code: bytes) -> tvm_ffi.Module:
@@ -228,7 +233,7 @@ def _make(directory, key, make, lock, check, load):
 def _keep(path: Path, key: str, content: bytes) -> None:
     """Store a file, if there is room for it."""
     try:
-        _write(path, content + _digest(key, content))
+        _write(path, sealed(key, content))
         prune(path.parent, keep=key)
     except OSError as problem:
         warn(f"dynet: compiled kernels cannot be kept in {path.parent} ({problem.strerror}).")
@@ -276,10 +281,8 @@ def _read(path: Path, key: str) -> bytes | None:
             content = file.read()
     except OSError:
         return None
-    stored, digest = content[:-_DIGEST_SIZE], content[-_DIGEST_SIZE:]
-    if digest != _digest(key, stored):
-        return None
-    if time.time() - status.st_mtime > DAY:
+    stored = unsealed(key, content)
+    if stored is not None and time.time() - status.st_mtime > DAY:
         with suppress(OSError):
             os.utime(path)  # it is in use: see prune
     return stored
@@ -297,6 +300,17 @@ def _write(path: Path, content: bytes) -> None:
     except BaseException:
         os.unlink(unfinished)
         raise
+
+
+def sealed(key: str, content: bytes) -> bytes:
+    """What a file holds in which `content` is stored under `key`."""
+    return content + _digest(key, content)
+
+
+def unsealed(key: str, stored: bytes) -> bytes | None:
+    """The content of a file that is stored under `key`; None if it is damaged, or belongs to another key."""
+    content = stored[:-_DIGEST_SIZE]
+    return content if stored[-_DIGEST_SIZE:] == _digest(key, content) else None
 
 
 def _digest(key: str, content: bytes) -> bytes:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from .layout import MOST_SHARDS
+
 
 class Kernel(Protocol):
     """What the machine needs of a kernel."""
@@ -109,7 +111,8 @@ class ByColumns(AnyList):
         raise NotImplementedError
 
 
-SHARD = 32  # kernels that are compiled as one module, with a switch on the opcode
+SHARD = 16  # the most kernels that are compiled as one module, with a switch on the opcode
+RUN_SHARD = "run_shard"  # the name of the function with that switch
 
 
 class NoCodeError(RuntimeError):
@@ -119,14 +122,16 @@ class NoCodeError(RuntimeError):
 class Kernels:
     """A table of kernels by name and opcode. They are added at the end and never removed.
 
-    Kernels with neighbouring opcodes form a *shard*. A shard is compiled when one of its kernels is first used. It is
-    closed then: the next kernel begins another shard.
+    Kernels whose names begin alike (`tanh`, `tanh.dx`) form a *shard*: a module that is compiled by itself when one of
+    its kernels is first used. The shard is closed then: a later kernel with such a name begins another shard. So the
+    code of a shard does not depend on which other kernels there are.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
-        self._next = 0
+        self._shards: list[list[str]] = []  # the names of the kernels of each
+        self._open: dict[str, int] = {}  # the shard that takes the next kernel, by the first part of the kernel's name
         self.used: set[int] = set()  # shards whose kernels something may run
 
     def add(self, name: str, kernel: Kernel) -> int:
@@ -135,10 +140,17 @@ class Kernels:
             if self._kernels[name].key != kernel.key:
                 raise ValueError(f"kernel {name} is defined twice, differently")
             return self._opcodes[name]
+        group = name.partition(".")[0]
+        shard = self._open.get(group)
+        if shard is None or len(self._shards[shard]) == SHARD:
+            if len(self._shards) == MOST_SHARDS:
+                raise ValueError(f"kernel {name} is one too many: {MOST_SHARDS} groups of kernels are there")
+            shard = self._open[group] = len(self._shards)
+            self._shards.append([])
         self._kernels[name] = kernel
-        self._opcodes[name] = self._next
-        self._next += 1
-        return self._next - 1
+        self._opcodes[name] = shard * SHARD + len(self._shards[shard])
+        self._shards[shard].append(name)
+        return self._opcodes[name]
 
     def use(self, opcode: int) -> int:
         """Note that a kernel may be run. Return its opcode."""
@@ -146,19 +158,20 @@ class Kernels:
         return opcode
 
     def opcode(self, name: str) -> int:
-        """The opcode of a kernel that may be run."""
+        """Return the opcode of a kernel that may be run."""
         return self.use(self._opcodes[name])
 
     def close(self, shard: int) -> None:
         """Add no more kernels to a shard."""
-        if self._next // SHARD == shard:
-            self._next = (shard + 1) * SHARD
+        self._open = {group: number for group, number in self._open.items() if number != shard}
 
     def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """The names and kernels of a shard by their opcodes."""
-        return {
-            opcode: (name, self._kernels[name]) for name, opcode in self._opcodes.items() if opcode // SHARD == number
-        }
+        """Return the names and kernels of a shard by their places in it."""
+        return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
+
+    def shards(self) -> range:
+        """Return the numbers of all shards."""
+        return range(len(self._shards))
 
     def no_code(self, opcode: int) -> NoCodeError:
         """The error for an instruction whose code is not loaded."""
@@ -183,13 +196,3 @@ class Kernels:
     def numbered(self) -> list[tuple[int, str, Kernel]]:
         """Opcode, name and kernel of each."""
         return [(self._opcodes[name], name, kernel) for name, kernel in self._kernels.items()]
-
-
-def shard_name(shard: int) -> str:
-    """The name of a shard's function, in its module."""
-    return f"run_shard_{shard}"
-
-
-def registered_name(shard: int) -> str:
-    """The name under which the planner's module finds a shard's function."""
-    return f"dynet.{shard_name(shard)}"

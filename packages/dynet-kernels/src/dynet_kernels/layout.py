@@ -64,9 +64,11 @@ RUNNING = (
     # come before this thread's columns. If they share it by rows: which shares of the rows come before and after this
     # thread's rows, in units of 1 / WHOLE.
     *SHARES,
+    "code",  # where the handle of each shard's function is, 0 if it is not loaded
     "address_type", "address", "result_type", "result",  # argument (the address of RUNNING) and result of a packed call
 )  # fmt: skip
 WHOLE = 1 << 16
+MOST_SHARDS = 1 << 16  # that `code` has room for
 INT_ARGUMENT = 1  # what `address_type` says
 
 # Buffers of int64 whose addresses stand in the context, then single integers.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 import threading
 from collections import deque
@@ -11,19 +13,23 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import tvm_ffi
-
-from . import cache, sharing
+from . import cache, layout, records, sharing, shipped_code
 from .building.builders import Builder, BuildError, Builders, LocalBuilder
-from .kernels import Kernels, registered_name, shard_name
-from .parts import Part, Planner, Shard, key_of, key_of_code
+from .kernels import RUN_SHARD, Kernels
+from .parts import Part, Planner, Shard, key_of, key_of_code, target_of
 from .parts import write_object as write_object
 from .sources import digest_of as digest_of
-from .target import host_cpu
+from .target import CpuTarget, general_kinds, host_cpu
 
 PHASES = ("forward", "backward", "gradient_norm", "update")  # each also as `plan_...`, which does not run
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
-PLACES = 64  # shards for which a planner is compiled
+
+_code = (ctypes.c_int64 * layout.MOST_SHARDS)()
+
+
+def code_address() -> int:
+    """Return where contexts find the handles of the shards' functions."""
+    return ctypes.addressof(_code)
 
 
 class Library:
@@ -44,8 +50,8 @@ class Library:
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
-        self._loaded: set[int] = set()
-        self._places = 0
+        self._loaded: dict[int, Any] = {}  # the functions whose handles are in `_code`
+        self._has_planner = False
         self.load_used()
 
     def synchronize(self) -> None:
@@ -53,21 +59,20 @@ class Library:
 
     def load_used(self) -> None:
         """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
-        numbers = sorted(self._kernels.used - self._loaded)
+        numbers = sorted(self._kernels.used - self._loaded.keys())
         for number in numbers:
             self._kernels.close(number)
-        parts: list[Shard | Planner] = [Shard(number, self._kernels.shard(number)) for number in numbers]
-        if numbers and numbers[-1] >= self._places:
-            parts.insert(0, Planner(-(-(numbers[-1] + 1) // PLACES) * PLACES))  # it takes longest
-        for part, module in zip(parts, modules(parts)):
-            if isinstance(part, Shard):
-                run = module.get_function(shard_name(part.number))
-                tvm_ffi.register_global_func(registered_name(part.number), run, override=True)
-                self._loaded.add(part.number)
-            else:
-                for name in FUNCTIONS:
-                    setattr(self, name, module.get_function(name))
-                self._places = part.places  # last: an interrupt before leaves the planner to be loaded again
+        planners = [] if self._has_planner else [Planner()]
+        shards = [Shard(self._kernels.shard(number)) for number in numbers]
+        loaded = modules([*planners, *shards])  # the planner takes longest, so it is the first to be compiled
+        for number, module in zip(numbers, loaded[len(planners) :]):
+            run = module.get_function(RUN_SHARD)
+            self._loaded[number] = run
+            _code[number] = run.__chandle__()
+        for module in loaded[: len(planners)]:
+            for name in FUNCTIONS:
+                setattr(self, name, module.get_function(name))
+            self._has_planner = True
 
 
 def modules(
@@ -85,9 +90,8 @@ def modules(
         finish: makes a file of what a part builds; None: it is one.
         kind: what it is for, in the message that something is compiled; None: no message.
     """
-    target = host_cpu()
-    keys = [key_of(part, target) for part in parts]
-    found = [cache.load_stored(key, load) for key in keys]
+    keys = [key_of(part) for part in parts]
+    found = [stored(part, load) for part in parts]
     missing = [place for place, module in enumerate(found) if module is None]
     if not missing:
         return found
@@ -100,7 +104,7 @@ def modules(
 
             def identify(lock: Path) -> str:
                 with failures_of(part):
-                    return key_of_code(target, builder.emit(part, lock))
+                    return key_of_code(target_of(part), builder.emit(part, lock))
 
             def make(lock: Path) -> bytes:
                 content = build(part, builder, lock, is_emitted)
@@ -139,6 +143,33 @@ def modules(
                 thread.join()
         builders.close()
     return found
+
+
+def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
+    """Load the machine code of a part from the cache, or what the package brings; None if neither has it.
+
+    Code for exactly this CPU is preferred, then code for the best of the general kinds that this CPU can run.
+    """
+    module = cache.load_stored(key_of(part), load)
+    if module is not None or not hasattr(part, "for_target"):
+        return module
+    for target in general_targets():
+        general = part.for_target(target)
+        code = cache.stored(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
+        if code is not None:
+            return load(code)
+    return None
+
+
+def general_targets() -> list[CpuTarget]:
+    """The general kinds of CPU whose code is run here if there is none for exactly this CPU, the best one first.
+
+    There is none if DYNET_CPU names a kind, or kernels have been tuned for this CPU.
+    """
+    host = host_cpu()
+    if os.environ.get("DYNET_CPU") == "native" or (host.kind == "native" and records.are_tuned_for(host)):
+        return []
+    return general_kinds() if host.kind == "native" else [host]
 
 
 def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None, is_emitted: bool = False) -> bytes:

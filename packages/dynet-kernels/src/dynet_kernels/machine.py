@@ -1,7 +1,7 @@
 """The tape machine: one compiled function that runs a list of instructions, for each kind of target.
 
-On a CPU it consists of the planner and of shards, which are compiled apart. A shard is called by a name under which it
-must have been registered with the runtime.
+On a CPU it consists of the planner and of shards, which are compiled apart. A shard's function is called by its handle,
+which `library` puts into a table when it has loaded the shard.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 
 from . import layout as at
 from . import tir
-from .kernels import SHARD, Kernel, registered_name, shard_name
+from .kernels import RUN_SHARD, SHARD, Kernel
 from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when
 from .plan.structs import Context, Instruction, Rows, Sharing, Words
 from .tir import function, int64, let
@@ -42,6 +42,9 @@ NEEDLESS_ON_CPU = [
 LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
+POINTER = ir.PointerType(ir.PrimType("int64"))
+
+
 def call(symbol, *arguments):
     T.evaluate(ir.Call(symbol, list(arguments), ret_ty=ir.TupleType([])))
 
@@ -57,7 +60,8 @@ def run_function(kernels):
     def body(context):
         running = Running(context)
         with T.serial(int64(0), running.context.tape_count) as number:
-            dispatch(running, number, [(opcode, (*pair, ("base", "count"))) for opcode, pair in kernels], {})
+            code = running.tape[number].opcode
+            dispatch(running, number, code, [(opcode, (*pair, ("base", "count"))) for opcode, pair in kernels], {})
 
     return function("run", ["context"], body)
 
@@ -83,13 +87,13 @@ def refuse():
         pass
 
 
-def dispatch(running: Running, number, kernels, shares):
-    """Run instruction `number` by one of `kernels`: pairs of opcode and (symbol, kernel, names of its arguments).
+def dispatch(running: Running, number, code, kernels, shares):
+    """Run instruction `number` by one of `kernels`: pairs of a code and (symbol, kernel, names of its arguments).
 
     `shares` are the arguments that say what of a shared instruction is to be run.
     """
     instruction = running.tape[number]
-    opcode, parameters = instruction.opcode, instruction.parameters
+    parameters = instruction.parameters
 
     def launch(symbol, kernel, names):
         numbers = [running.table[parameters + k] for k in range(len(kernel.parameters))]
@@ -97,9 +101,9 @@ def dispatch(running: Running, number, kernels, shares):
         call(symbol, running.memory, running.index, *told, *numbers)
 
     def choose(first, *rest):
-        code, known = first
+        wanted, known = first
         otherwise = functools.partial(choose, *rest) if rest else unknown
-        tir.choose(opcode == int64(code), lambda: launch(*known), otherwise)
+        tir.choose(code == int64(wanted), lambda: launch(*known), otherwise)
 
     def unknown():
         running.context.row = number
@@ -108,34 +112,37 @@ def dispatch(running: Running, number, kernels, shares):
     choose(*kernels)
 
 
-def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
-    """The kernels of one shard, and a function that runs rows of the tape for as long as they belong to it."""
+def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
+    """The kernels of one shard, and a function that runs rows of the tape for as long as they belong to it.
+
+    The first row does. The code does not depend on the shard's number, so it stays the same if that changes.
+    """
     functions, numbered = {}, []
-    for opcode, (name, kernel) in kernels.items():
+    for place, (name, kernel) in kernels.items():
         symbol, emitted = symbol_of(name), kernel.cpu(lanes)
         functions[symbol] = emitted
         names = [parameter.name for parameter in emitted.params]
-        numbered.append((opcode, (symbol, kernel, names[2 : len(names) - len(kernel.parameters)])))
+        numbered.append((place, (symbol, kernel, names[2 : len(names) - len(kernel.parameters)])))
 
     def body(context):
         running = Running(context)
         number, end = Variable(running.context.row), running.context.tape_count
         shares = {name: getattr(running.context, name) for name in at.SHARES}
+        shard = let(T.floordiv(running.tape[number.value].opcode, int64(SHARD)))
         with forever():
             stop_unless(number.value < end)
-            place = let(running.tape[number.value].opcode - shard * SHARD)
+            place = let(running.tape[number.value].opcode - shard * int64(SHARD))
             stop_unless(all_of(place >= 0, place < SHARD))
-            dispatch(running, number.value, numbered, shares)
+            dispatch(running, number.value, place, numbered, shares)
             number.value += 1
         running.context.row = number.value
 
-    name = shard_name(shard)
-    functions[ir.GlobalVar(name)] = function(name, ["context"], body)
+    functions[ir.GlobalVar(RUN_SHARD)] = function(RUN_SHARD, ["context"], body)
     return ir.IRModule(functions)
 
 
-def planner_module(shards: int) -> ir.IRModule:
-    """The planners and `run` for so many shards, which need not be there before they are called.
+def planner_module() -> ir.IRModule:
+    """The planners, and `run`, which calls shards.
 
     `forward` and the others plan and, where there is room, run in one call.
     """
@@ -144,7 +151,7 @@ def planner_module(shards: int) -> ir.IRModule:
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),
         ir.GlobalVar("run_together"): function("run_together", ["context"], run_together),
-        ir.GlobalVar("run_rows"): function("run_rows", ["running"], functools.partial(run_rows, shards)),
+        ir.GlobalVar("run_rows"): function("run_rows", ["running"], run_rows),
     }
     symbols = {}
     for direction, planner in planners().items():
@@ -166,18 +173,20 @@ def planner_module(shards: int) -> ir.IRModule:
     return ir.IRModule(functions)
 
 
-def run_rows(shards: int, running):
+def run_rows(running):
     """Run instructions by the shards that they belong to, until there is none left."""
     context = Context(Words(running))
-    tape = tape_of(context)
+    tape, code = tape_of(context), Words(context.code)
     with forever():
         stop_unless(context.row < context.tape_count)
         shard = let(T.floordiv(tape[context.row].opcode, int64(SHARD)))
-        with when(any_of(shard < 0, shard >= shards)):
+        with when(any_of(shard < 0, shard >= at.MOST_SHARDS)):
             refuse()
-        for number in range(shards):
-            with when(shard == number):
-                T.evaluate(T.call_packed(registered_name(number), running))
+        handle = code[shard]
+        with when(handle == 0):
+            refuse()
+        with failed(call_handle(handle, running)):
+            refuse()
 
 
 def if_ready(address):
@@ -284,17 +293,23 @@ def pragma(name):
 
 
 def call_packed(name, running):
-    """Call a function that may fail, as a packed one; its one argument, where `running` slots are, stands in these.
+    """Call a function of this module that may fail. Its one argument is an address, where `running` slots are.
 
-    Gives back what the function returns: not 0 if it has failed.
+    Return what the function returns: not 0 if it has failed.
     """
-    handle = ir.PointerType(ir.PrimType("int64"))
-    self_type, result_type = (
-        T.reinterpret(handle, running + int64(8 * at.CONTEXT[slot])) for slot in ("address_type", "result_type")
+    return _called(f"__tvm_ffi_{name}", T.reinterpret(POINTER, int64(0)), running)
+
+
+def call_handle(handle, running):
+    """Call a function by its handle, as `call_packed` does one by its name."""
+    return _called("TVMFFIFunctionCall", handle, running)
+
+
+def _called(symbol, first, running):
+    argument, result = (
+        T.reinterpret(POINTER, running + int64(8 * at.CONTEXT[slot])) for slot in ("address_type", "result_type")
     )
-    nothing = T.reinterpret(handle, int64(0))
-    call = T.call_extern("int32", f"__tvm_ffi_{name}", nothing, self_type, tirx.const(1, "int32"), result_type)
-    return let(call, "result")
+    return let(T.call_extern("int32", symbol, first, argument, tirx.const(1, "int32"), result), "result")
 
 
 def failed(result):

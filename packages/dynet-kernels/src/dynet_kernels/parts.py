@@ -27,6 +27,8 @@ MACHINE, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "
 class Part(Protocol):
     """What is compiled by itself and kept in the cache.
 
+    A part for a CPU has its `target`, and `for_target` returns the same part for another CPU. A part without both is
+    for this CPU.
     A part may also have a method `emit`, which gives the code to be compiled: an object with a `key` and a `build` of
     its own. Then a part whose sources have changed is not compiled again if its emitted code is the same.
     """
@@ -48,9 +50,10 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Emitted:
-    """A module of TIR."""
+    """A module of TIR, and what it is compiled for."""
 
     module: Any
+    target: CpuTarget
 
     @property
     def key(self) -> str:
@@ -61,32 +64,36 @@ class Emitted:
         from . import machine
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
-        settings = (str(host_cpu().tvm_target()), machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
+        settings = (str(self.target.tvm_target()), machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
         compiler = inspect.getsource(machine.compile_cpu)
         return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
 
     def build(self, path: Path) -> None:
         """Write the object file. Imports TVM."""
-        write_object(self.module, path)
+        write_object(self.module, self.target, path)
 
 
-def write_object(module, path: Path) -> None:
-    """Compile a module for this CPU into an object file. Imports TVM."""
+def write_object(module, target: CpuTarget, path: Path) -> None:
+    """Compile a module into an object file. Imports TVM."""
     from . import machine
 
-    machine.compile_cpu(module, host_cpu().tvm_target()).write_to_file(str(path))
+    machine.compile_cpu(module, target.tvm_target()).write_to_file(str(path))
 
 
 @dataclass(frozen=True)
 class Shard:
     """Kernels that are compiled together, and the tuning parameters that they are emitted with.
 
-    `kernels` has the name and the kernel of each opcode.
+    `kernels` has the name and the kernel of each place. By default the parameters are those recorded for the target.
     """
 
-    number: int
     kernels: dict[int, tuple[str, Kernel]]
-    parameters: tuning.Cpu = field(default_factory=records.for_host)
+    target: CpuTarget = field(default_factory=host_cpu)
+    parameters: tuning.Cpu = None  # type: ignore[assignment]  # set below
+
+    def __post_init__(self):
+        if self.parameters is None:
+            object.__setattr__(self, "parameters", records.for_cpu(self.target))
 
     @property
     def name(self) -> str:
@@ -96,15 +103,19 @@ class Shard:
     @property
     def key(self) -> str:
         """Text that two shards share exactly if their machine code would be the same, from the same sources."""
-        kernels = [f"{opcode} {name}: {kernel.key}" for opcode, (name, kernel) in self.kernels.items()]
+        kernels = [f"{place} {name}: {kernel.key}" for place, (name, kernel) in self.kernels.items()]
         return "\n".join([self.parameters.key, *kernels])
+
+    def for_target(self, target: CpuTarget) -> Shard:
+        """The same for another CPU."""
+        return Shard(self.kernels, target)
 
     def emit(self) -> Emitted:
         """Emit the code. Imports TVM."""
         from . import machine
 
         with tuning.using(self.parameters):
-            return Emitted(machine.shard_module(self.number, self.kernels, host_cpu().lanes))
+            return Emitted(machine.shard_module(self.kernels, self.target.lanes), self.target)
 
     def build(self, path: Path) -> None:
         """Write the object file. Imports TVM."""
@@ -115,18 +126,19 @@ class Shard:
 class Planner:
     """What plans graphs and calls shards."""
 
-    places: int
+    target: CpuTarget = field(default_factory=host_cpu)
     name = "the planner"
+    key = "planner"
 
-    @property
-    def key(self) -> str:
-        return f"planner for {self.places} shards"
+    def for_target(self, target: CpuTarget) -> Planner:
+        """The same for another CPU."""
+        return Planner(target)
 
     def emit(self) -> Emitted:
         """Emit the code. Imports TVM."""
         from . import machine
 
-        return Emitted(machine.planner_module(self.places))
+        return Emitted(machine.planner_module(), self.target)
 
     def build(self, path: Path) -> None:
         """Write the object file. Imports TVM."""
@@ -155,14 +167,24 @@ def _files_of_kernels(kernels: dict[int, tuple[str, Kernel]]) -> set[str]:
     return {file for kind in kinds for file in sources.files_of(kind)}
 
 
-def key_of(part: Part, target: CpuTarget) -> str:
-    """What machine code depends on, found without emitting it: sources, ops, tuned parameters, compiler and CPU."""
-    return key_of_code(target, sources_of(part), part.key)
+def key_of(part: Part, with_versions: bool = True) -> str:
+    """What machine code depends on, found without emitting it: sources, ops, tuned parameters, compiler and CPU.
+
+    Args:
+        with_versions: whether it depends on the versions of the compiler; code that comes with the package does not.
+    """
+    return key_of_code(target_of(part), sources_of(part), part.key, with_versions=with_versions)
 
 
-def key_of_code(target: CpuTarget, *facts: str) -> str:
+def target_of(part: Part) -> CpuTarget:
+    """The CPU that a part is compiled for."""
+    return getattr(part, "target", None) or host_cpu()
+
+
+def key_of_code(target: CpuTarget, *facts: str, with_versions: bool = True) -> str:
     """A name for a file of code that depends on these facts, the compiler and the CPU."""
-    return hashlib.sha256("\n".join([*facts, *_versions(), repr(target)]).encode()).hexdigest()
+    versions = _versions() if with_versions else []
+    return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 
 
 @functools.cache

@@ -231,6 +231,12 @@ def _for_cuda(capability: str, setting: str) -> tuning.Cuda:
     return record.parameters if record else tuning.Cuda()  # type: ignore[return-value]
 
 
+def are_tuned_for(target: CpuTarget) -> bool:
+    """Return whether there are records that were found on exactly this CPU."""
+    lists = known(os.environ.get("DYNET_RECORDS", ""))
+    return any(record.cpu == target.identity for records in lists for record in records)
+
+
 def for_host() -> tuning.Cpu:
     """The parameters for this machine's CPU."""
     return for_cpu(host_cpu())

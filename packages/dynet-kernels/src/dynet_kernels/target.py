@@ -25,6 +25,11 @@ _KINDS = {
     "generic": ("x86-64", 4, frozenset()),
 }
 
+NATIVE = "native"  # exactly this CPU
+
+# What LLVM calls the machines that code can be compiled for on another machine.
+_TRIPLES = {"x86_64-linux": "x86_64-unknown-linux-gnu", "aarch64-linux": "aarch64-unknown-linux-gnu"}
+
 # An option of LLVM: no kernel becomes part of the function that calls it. As one function of 150 kB, with all others of
 # its shard, a kernel ran at half its speed whenever another one had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
@@ -50,25 +55,27 @@ class CpuTarget:
         machine: architecture and system, such as `x86_64-linux`.
         identity: everything that decides which code runs here; part of the cache key.
         lanes: float32 numbers in one vector register.
-        kind: `native`, or what DYNET_CPU asked for.
+        kind: `native`, or the general kind that it stands for.
     """
 
     machine: str
     identity: str
     lanes: int
-    kind: str = "native"
+    kind: str = NATIVE
 
     def tvm_target(self) -> tvm.target.Target:
         """The TVM target to compile with. Imports TVM."""
         import tvm
 
+        other = {} if self.machine == read_cpu()[0] else {"mtriple": _TRIPLES[self.machine]}
+
         def named(mcpu: str) -> tvm.target.Target:
-            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED]})
+            return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **other})
 
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)
         if not self.machine.startswith("x86_64"):
             return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
-        if self.kind != "native":
+        if self.kind != NATIVE:
             return named(baseline)
         # LLVM goes by the model. A virtual machine may hide what the model has; a new model has no name yet.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
@@ -79,28 +86,52 @@ class CpuTarget:
 
 @functools.cache
 def host_cpu() -> CpuTarget:
-    """This machine's CPU, or the lesser kind that the environment variable DYNET_CPU asks for.
+    """This machine's CPU, or the general kind that the environment variable DYNET_CPU asks for.
 
     Raises:
-        ValueError: DYNET_CPU is not one of `avx512`, `avx2`, `generic`, or this CPU cannot run it.
+        ValueError: DYNET_CPU is not `native` or one of `avx512`, `avx2`, `generic`, or this CPU cannot run it.
     """
     return choose(os.environ.get("DYNET_CPU", ""), *read_cpu())
 
 
 def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
-    """The target for a CPU of this description, restricted to `kind` unless that is empty."""
-    if not kind:
+    """The target for a CPU of this description, restricted to `kind` unless that is empty or `native`."""
+    if kind in ("", NATIVE):
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
         described = "\n".join([model, *sorted(features)])
         digest = hashlib.sha256(described.encode()).hexdigest()[:16]
         return CpuTarget(machine, f"{machine} native {digest}", lanes)
     if kind not in _KINDS:
-        raise ValueError(f"DYNET_CPU is {kind!r}: use one of {', '.join(_KINDS)}, or leave it unset.")
-    _, lanes, needed = _KINDS[kind]
-    missing = sorted(needed - features)
+        raise ValueError(f"DYNET_CPU is {kind!r}: use one of {', '.join([NATIVE, *_KINDS])}, or leave it unset.")
+    missing = sorted(_KINDS[kind][2] - features)
     if missing:
         raise ValueError(f"DYNET_CPU is {kind!r}, but this CPU ({machine}) lacks {', '.join(missing)}.")
-    return CpuTarget(machine, f"{machine} {kind}", lanes, kind)
+    return general(kind, machine)
+
+
+def general(kind: str, machine: str) -> CpuTarget:
+    """The target for all CPUs of a kind."""
+    return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
+
+
+def general_kinds() -> list[CpuTarget]:
+    """The general kinds that this CPU is one of and whose code may come with the package, the best one first."""
+    machine, _, features = read_cpu()
+    return [target for target, needed in _shipped(machine) if needed <= features]
+
+
+def _shipped(machine: str) -> list[tuple[CpuTarget, frozenset[str]]]:
+    kinds = ["avx512", "avx2"] if machine.startswith("x86_64") else ["generic"]
+    return [(general(kind, machine), _KINDS[kind][2]) for kind in kinds]
+
+
+# What code can be compiled for on another machine, by the name that LLVM or the system has for it.
+NAMED = {
+    "x86-64-v4": general("avx512", "x86_64-linux"),
+    "x86-64-v3": general("avx2", "x86_64-linux"),
+    "x86-64": general("generic", "x86_64-linux"),
+    "aarch64": general("generic", "aarch64-linux"),
+}
 
 
 def read_cpu() -> tuple[str, str, frozenset[str]]:

@@ -17,7 +17,7 @@ from dynet_core.parameter import LookupParameters, ParameterCollection, Paramete
 from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
+from dynet_kernels import library, sharing
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.table import KERNELS
 
@@ -47,6 +47,7 @@ class Table:
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
         self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
+        self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing], self.slots[CONTEXT.threads] = sharing.address(), self.threads.ctypes.data
         self.sum_block = block(4)  # two float64: the sum, and its limit
         self.sum = self.sum_block.direct().cast("B").cast("d")

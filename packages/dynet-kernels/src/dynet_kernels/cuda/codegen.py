@@ -47,12 +47,12 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 
 def pairs(kernels) -> list:
-    """Opcode and (symbol, kernel) of a shard's kernels."""
-    return [(opcode, (machine.symbol_of(name), kernel)) for opcode, (name, kernel) in kernels.items()]
+    """Place and (symbol, kernel) of a shard's kernels."""
+    return [(place, (machine.symbol_of(name), kernel)) for place, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
-    """The CUDA C of kernels, pairs of opcode and (symbol, kernel)."""
+    """The CUDA C of kernels, pairs of a place and (symbol, kernel)."""
     device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
     functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in pairs}
     # A host function that calls them all: TVM leaves out what nobody calls.
@@ -88,20 +88,22 @@ class Launch(Struct):
     layout = at.LAUNCH
 
 
-def launch_module(shard: int, pairs, name: str):
+def launch_module(pairs, name: str):
     """A host function `name(context, device)` that launches rows of the tape as long as they are of these kernels.
 
-    It goes on from slot `row`, which it moves on, and stops where the driver refuses a launch.
+    It goes on from slot `row`, whose kernel is one of these, moves the slot on, and stops where the driver refuses a
+    launch.
     """
 
     def body(context, device):
         running, told = machine.Running(context), Launch(Words(device))
         number, end = Variable(running.context.row), running.context.tape_count
+        shard = let(T.floordiv(running.tape[number.value].opcode, int64(SHARD)))
         with forever():
             stop_unless(number.value < end)
-            place = let(running.tape[number.value].opcode - shard * SHARD)
+            place = let(running.tape[number.value].opcode - shard * int64(SHARD))
             stop_unless(all_of(place >= 0, place < SHARD))
-            _dispatch(running, told, number.value, pairs)
+            _dispatch(running, told, number.value, place, pairs)
             stop_unless(told.failure == 0)
             number.value += 1
         running.context.row = number.value
@@ -109,7 +111,7 @@ def launch_module(shard: int, pairs, name: str):
     return ir.IRModule({ir.GlobalVar(name): function(name, ["context", "device"], body)})
 
 
-def _dispatch(running, told: Launch, number, pairs):
+def _dispatch(running, told: Launch, number, place, pairs):
     instruction = running.tape[number]
     opcode, table = instruction.opcode, instruction.parameters
     handle = Words(told.functions)[opcode]
@@ -142,9 +144,9 @@ def _dispatch(running, told: Launch, number, pairs):
             told.failure = T.Cast("int64", status)
 
     def choose(one, *rest):
-        code, (_, kernel) = one
+        wanted, (_, kernel) = one
         if rest:
-            tir.choose(opcode == int64(code), lambda: launch(kernel), lambda: choose(*rest))
+            tir.choose(place == int64(wanted), lambda: launch(kernel), lambda: choose(*rest))
         else:
             launch(kernel)
 

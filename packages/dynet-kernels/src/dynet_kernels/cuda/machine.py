@@ -16,12 +16,14 @@ from pathlib import Path
 from .. import layout as at
 from .. import library, records, tuning
 from ..kernels import SHARD, Kernel, Kernels
+from ..target import host_cpu
 from . import compiler, driver, precision
 
 # What tells a plan's lists of addresses from all others of the same context.
 FORWARD_PLAN = ("plan",)
 BACKWARD_PLAN = ("backward_plan", "backward_loss", "backward_everything", "backward_start")
 MOST_COPIES = 16  # of lists of addresses that a GPU keeps: those of a few threads, forwards and backwards
+LAUNCH_SHARD = "launch_shard"  # the name of a launcher's function
 MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
 
 
@@ -50,7 +52,7 @@ def symbol_of(name: str) -> str:
 
 def _key_of(part: Source | Launcher) -> str:
     """What the CUDA C of a shard and its grids depend on."""
-    tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.number, part.kernels)
+    tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.kernels)
     return f"{tuned}, tf32={part.tf32}\n{_sources()}\n{shard.key}"
 
 
@@ -58,7 +60,6 @@ def _key_of(part: Source | Launcher) -> str:
 class Source:
     """The CUDA C of a shard."""
 
-    number: int
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
     compiler: str
@@ -67,7 +68,7 @@ class Source:
     @property
     def name(self) -> str:
         """Its name in error messages."""
-        return library.Shard(self.number, self.kernels).name
+        return library.Shard(self.kernels).name
 
     @property
     def key(self) -> str:
@@ -84,7 +85,6 @@ class Source:
 class Launcher:
     """The function of the host that launches a shard's kernels."""
 
-    number: int
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
     tf32: bool = False
@@ -92,7 +92,7 @@ class Launcher:
     @property
     def name(self) -> str:
         """Its name in error messages."""
-        return library.Shard(self.number, self.kernels).name
+        return library.Shard(self.kernels).name
 
     @property
     def key(self) -> str:
@@ -102,8 +102,8 @@ class Launcher:
         from . import codegen
 
         with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
-            module = codegen.launch_module(self.number, codegen.pairs(self.kernels), launcher_name(self.number))
-        library.write_object(module, path)
+            module = codegen.launch_module(codegen.pairs(self.kernels), LAUNCH_SHARD)
+        library.write_object(module, host_cpu(), path)
 
 
 @dataclass
@@ -113,10 +113,6 @@ class Copy:
     address: int = 0
     size: int = 0
     plan: tuple[int, ...] | None = None
-
-
-def launcher_name(shard: int) -> str:
-    return f"launch_shard_{shard}"
 
 
 def cubin(source: Source, code: bytes) -> bytes:
@@ -140,7 +136,7 @@ class Machine:
         self._kernels = kernels
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
-        (planner,) = library.modules([library.Planner(library.PLACES)])
+        (planner,) = library.modules([library.Planner()])
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         arguments = 4 + MOST_PARAMETERS
         self._arguments = (ctypes.c_int64 * arguments)()
@@ -163,22 +159,17 @@ class Machine:
             for number in numbers:
                 self._kernels.close(number)
             shards = [self._kernels.shard(number) for number in numbers]
-            sources = [
-                Source(number, shard, self.gpu.arch, compiler.name(), self.tf32)
-                for number, shard in zip(numbers, shards)
-            ]
+            sources = [Source(shard, self.gpu.arch, compiler.name(), self.tf32) for shard in shards]
             loaded = library.modules(sources, self.gpu.load, cubin, "GPU")  # type: ignore[arg-type]
-            launchers = library.modules(
-                [Launcher(*pair, self.gpu.arch, self.tf32) for pair in zip(numbers, shards)], kind=None
-            )
+            launchers = library.modules([Launcher(shard, self.gpu.arch, self.tf32) for shard in shards], kind=None)
             self._grow_functions((numbers[-1] + 1) * SHARD)
-            for shard, module in zip(shards, loaded):
-                for opcode, (name, kernel) in shard.items():
+            for number, shard, module in zip(numbers, shards, loaded):
+                for place, (name, kernel) in shard.items():
                     if len(kernel.parameters) > MOST_PARAMETERS:
                         raise ValueError(f"kernel {name} has more than {MOST_PARAMETERS} parameters")
-                    self._functions[opcode] = module.function(symbol_of(name))
+                    self._functions[number * SHARD + place] = module.function(symbol_of(name))
             for number, module in zip(numbers, launchers):
-                self._launchers[number] = module.get_function(launcher_name(number))
+                self._launchers[number] = module.get_function(LAUNCH_SHARD)
 
     def _grow_functions(self, size: int) -> None:
         size = max(size, len(self._functions))

@@ -6,13 +6,13 @@ import functools
 import itertools
 import struct
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from .. import cache, library
-from ..target import host_cpu
+from ..target import CpuTarget, host_cpu
 
 HEAD = struct.Struct("<QQQ")  # how long the names are, and two object files, that follow each other
 
@@ -21,6 +21,7 @@ HEAD = struct.Struct("<QQQ")  # how long the names are, and two object files, th
 class Recorder:
     """The functions that record."""
 
+    target: CpuTarget = field(default_factory=host_cpu)
     name = "the recorder"
 
     @property
@@ -28,13 +29,17 @@ class Recorder:
         """Text that changes with the machine code."""
         return f"recorder {_sources()}"
 
+    def for_target(self, target: CpuTarget) -> Recorder:
+        """The same for another CPU."""
+        return Recorder(target)
+
     def build(self, path: Path) -> None:
         """Write the object files. Imports TVM."""
         from .extension import write_objects
         from .functions import FUNCTIONS
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            parts = [" ".join(FUNCTIONS).encode(), *write_objects(FUNCTIONS, Path(folder), host_cpu().tvm_target())]
+            parts = [" ".join(FUNCTIONS).encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
         path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
 
 

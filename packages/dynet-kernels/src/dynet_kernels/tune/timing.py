@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import layout as at
 from .. import machine, tuning
-from ..kernels import Kernel, shard_name
+from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..target import CpuTarget
 
@@ -122,8 +122,8 @@ def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarg
     """Compile kernels with these parameters, in this process."""
     opcodes = {name: number for number, name in enumerate(kernels)}
     with tuning.using(parameters):
-        module = machine.shard_module(0, {opcodes[name]: (name, k) for name, k in kernels.items()}, target.lanes)
-    return Candidate(parameters, machine.compile_cpu(module, target.tvm_target())[shard_name(0)], opcodes)
+        module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, target.lanes)
+    return Candidate(parameters, machine.compile_cpu(module, target.tvm_target())[RUN_SHARD], opcodes)
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:

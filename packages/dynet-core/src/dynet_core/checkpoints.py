@@ -19,7 +19,7 @@ def watch_of(graph: Graph) -> Watch:
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
-    """Set what an empty graph is to do from now on.
+    """Turn on immediate computation, checks of values, or both, for a graph that is still empty.
 
     Args:
         immediate: compute each node as soon as it is recorded.

@@ -128,5 +128,5 @@ class Description:
 
     @property
     def has_each(self) -> bool:
-        """Return whether steps run on columns of each EACH operand, those after the first `operands`."""
+        """Return whether steps compute columns for each operand after the first `operands`. Their number varies."""
         return self.variadic if self.each is None else self.each

@@ -164,7 +164,10 @@ def _has_changed() -> None:
 
 
 def has_driver() -> bool:
-    """Return whether this machine has a GPU driver, without starting it: after that, the process could not fork."""
+    """Return whether this machine has a GPU driver.
+
+    The driver is not initialized, because a process that has initialized it cannot fork any more.
+    """
     from dynet_kernels.cuda import driver
 
     try:

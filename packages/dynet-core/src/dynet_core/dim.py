@@ -75,7 +75,7 @@ class Dim:
         return known
 
     def own(self) -> Dim:
-        """Return a Dim of the same sizes for one parameter, which nothing else uses.
+        """Return a Dim of the same sizes that only one parameter uses.
 
         Dims of deleted parameters are returned again, the oldest first. A program that makes equal models one after
         the other then also reuses what is stored by Dim, such as signatures (how to compute a kind of node).

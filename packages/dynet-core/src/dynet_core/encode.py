@@ -260,7 +260,7 @@ def _sharing_by_columns(
         if not _columns_disjoint(view, size, columns, for_each):
             return at.ALONE
         if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
-            continue  # nodes of a batch write to different memory: each to its own, or to other parts of its own record
+            continue  # each node of a batch writes to its own memory, or to memory of other parts of its own record
         operand = at.EACH_OPERAND if view.source == at.EACH else view.source
         if operand != step.gradient_of or deferred:
             return at.ALONE

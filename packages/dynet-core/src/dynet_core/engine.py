@@ -190,7 +190,7 @@ class Engine:
             raise
 
     def _use(self, chunk: Block) -> None:
-        """Store the values of the nodes that are computed next in a chunk (a block of memory)."""
+        """Make a chunk (a block of memory) the place where the values of the next nodes are stored."""
         self.numbers = chunk.direct()
         self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
@@ -230,8 +230,8 @@ class Engine:
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
 
-        Memory that only the very last graph did not need is kept: the next graph may be larger again, as minibatches
-        of long and short sentences alternate, and getting memory from the system takes 50 to 1000 us per MB.
+        Memory that the last graph did not need, but other recent graphs did, is kept: minibatches of long and short
+        sentences alternate, and it takes 50 to 1000 us per MB to get memory from the system again.
         """
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
@@ -376,9 +376,10 @@ class Engine:
             self.plan(loss, size)
 
     def _publish(self, now: int) -> None:
-        """Let later passes run in this engine's buffers without Python, by calls from compiled code.
+        """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
 
-        This holds until a buffer is replaced, or signatures or parameters change: `generation()` is not `now` then.
+        It may do so until a buffer is replaced, or until signatures or parameters change, so that `generation()` is no
+        longer `now`.
         """
         if self.recorded.is_prepared(now):
             return

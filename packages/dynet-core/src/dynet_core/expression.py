@@ -1,4 +1,4 @@
-"""Expressions: references to the nodes of a computation graph, and parameters. Their values and gradients."""
+"""Expressions: references to nodes of a computation graph, and parameters. Methods return values and gradients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ module and so cannot be imported here."""
 
 
 class Operations(Refusals):
-    """The methods of expressions. The recorder (`recorder`) makes the type `Expression` as a subclass of this.
+    """The methods of expressions. The package `recorder` makes the type `Expression` as a subclass of this class.
 
     `dynet_ops` adds the operators, such as `+`. An expression has three attributes, all read-only:
 

@@ -146,7 +146,7 @@ class Graph:
     def _replace_engine(self) -> None:
         """Take a new engine and forget all values, because an interrupt may have left buffers half replaced."""
         if self.watch is not None:
-            self.watch.forget_arenas()  # first, in case an interrupt stops this function halfway
+            self.watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         self.engine = self.engine.successor()
 
@@ -160,7 +160,7 @@ class Graph:
     def forget_values(self) -> None:
         """Forget all values, so that they are computed again from the same inputs and with the same random numbers."""
         if self.watch is not None:
-            self.watch.forget_arenas()  # first, in case an interrupt stops this function halfway
+            self.watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         if not self.engine.changing:
             self.engine.restart()

@@ -20,7 +20,7 @@ KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 
 def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
-    """Find the parts of the record that starts at index `place` of the integers `records`.
+    """Find the operands and the attributes in the record that starts at index `place` of the integers `records`.
 
     Returns:
         Three indices: where its operands start, where its attributes start, and where the next record starts.
@@ -92,7 +92,7 @@ def node_at(recorded: Records, place: int) -> Node | None:
 
 
 class InputIndex:
-    """Says for each input node of a graph where its values start in the graph's buffer of input values.
+    """An index of a graph's input nodes: it says where the values of each start in the graph's buffer of input values.
 
     Args:
         version: the version of the graph that this belongs to.

@@ -86,7 +86,7 @@ class Profile:
         Profile._running = None
 
     def _set_watched(self, watched: bool) -> None:
-        """Set whether the passes of all graphs are called from Python, and so use the functions that time them."""
+        """Make the passes of all graphs start from Python, which calls the functions that time them; or undo this."""
         self._machine.is_watched = watched
         next_generation()
 

@@ -57,7 +57,7 @@ class InitialStream:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
-        """Return the seed and the place in the sequence, so that a copy continues where this stream is."""
+        """Return the seed and the position in the sequence, so that a copy continues where this stream is."""
         with self._lock:
             return self.seed, self._engine.get_state(legacy=False), self._unread
 
@@ -163,7 +163,7 @@ class InitialStream:
 
 
 def reset_random_seed(seed: int) -> None:
-    """Make a new stream with a seed the current one. `--dynet-seed` does this for seeds from 1 on.
+    """Start a new stream with this seed, and make it the current one. `--dynet-seed` does this for seeds from 1 on.
 
     Here 0 is a seed like any other, as in DyNet. On the command line, 0 means a random seed.
 

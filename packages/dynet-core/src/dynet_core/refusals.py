@@ -1,4 +1,4 @@
-"""Methods of expressions that raise errors, because Python or numpy would use the expression as a number or an array.
+"""Methods that keep Python and numpy from using an expression as a number or an array: they raise errors.
 
 An expression is a node of a graph. It has no value before it is computed, and it cannot be changed in place. Each error
 says what to write instead.
@@ -45,9 +45,9 @@ NO_OPERATORS = {
 
 
 class Hints(Hinted):
-    """A base of expressions for attributes that arrays have in other libraries and expressions do not.
+    """A base class of expressions for hints: attributes that arrays have in other libraries and expressions do not.
 
-    `dynet_ops` adds the attributes. Reading one raises an AttributeError that says what to use instead.
+    `dynet_ops` adds the hints. Reading one raises an AttributeError that says what to use instead.
     """
 
     __slots__ = ()

@@ -65,7 +65,9 @@ class _Learner:
         return key, graph, _state(graph)
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
-        """Compare what a call has recorded with what the last call with the same key has. If equal, use it from now on.
+        """Compare what a call has recorded with what the last call with the same key recorded, after the op has run.
+
+        If both are equal, give it to compiled code as a template.
 
         Args:
             begun: what `begin` has returned.
@@ -127,7 +129,8 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    # Set the keys of random nodes to zero. Compiled code writes a new key there, and before it the place of the last.
+    # Set the keys of random nodes to zero. When compiled code records the nodes again, it writes a new key there, and
+    # in front of it the position of the key before that one.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     head = len(integers), nodes - first_node, len(bits), len(keys)

@@ -44,8 +44,8 @@ class PastVersions:
 
     def __init__(self):
         self._versions: set[int] = set()
-        # Two ascending lists: versions, and how many nodes of each still exist. Consecutive versions of which equally
-        # many nodes exist share an entry, which has the last of these versions.
+        # Two parallel lists in ascending order: versions, and how many of their nodes still exist. Consecutive versions
+        # with the same count share an entry, which has the last of them.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
@@ -59,7 +59,7 @@ class PastVersions:
         return counts[bisect_left(lasts, version)]
 
     def cut(self, version: int, nodes: int) -> None:
-        """Note that the graph, which has the version `version` until now, keeps only its first `nodes` nodes."""
+        """Note that `cg_revert` removes all but the first `nodes` nodes of the graph, whose version was `version`."""
         lasts, counts = self._rows
         kept = bisect_left(counts, nodes)
         self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
@@ -87,7 +87,7 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Forget how much memory values took at checkpoints, and which were checked: all values will be discarded."""
+        """Forget the memory marks of checkpoints, and which values were checked: all values are to be discarded."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0

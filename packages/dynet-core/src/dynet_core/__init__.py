@@ -1,4 +1,4 @@
-"""Graph, expressions, execution, parameters and initializers."""
+"""The core of the library: computation graphs, expressions and their values, parameters, initializers and files."""
 
 from contextlib import suppress
 
@@ -57,8 +57,10 @@ from .seeds import reset_random_seed
 from .several import forward, npvalues, values
 from .tensor import Tensor
 
-with suppress(ImportError):  # raised again where something is computed
-    cache.linker()  # a part of the library like its modules, though it comes with another package
+# Load the linker of compiled code when the library is imported, like the library's own modules. If that fails, the
+# library can still be imported: the same error is raised again when something is computed.
+with suppress(ImportError):
+    cache.linker()
 
 __all__ = [
     "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError", "DeviceInfo",

@@ -1,4 +1,4 @@
-"""Type aliases for annotations of arguments and results."""
+"""Type aliases that annotate the arguments and results of public functions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Numbers: TypeAlias = npt.ArrayLike
 """Real numbers: an array, a list, or nested lists."""
 Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
 Index: TypeAlias = SupportsIndex
-"""A whole number of Python or numpy."""
+"""A whole number, as an int or a numpy integer."""
 Indices: TypeAlias = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 Dims: TypeAlias = SupportsIndex | Indices
 Key: TypeAlias = SupportsIndex | slice | tuple[SupportsIndex | slice, ...]
-"""The key in `x[key]`."""
+"""The key in `x[key]`: whole numbers and slices, one for each dimension."""
 Path: TypeAlias = str | os.PathLike[str]

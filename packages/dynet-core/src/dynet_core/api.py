@@ -1,4 +1,8 @@
-"""The public functions for graphs, and the class of `dy.cg()`: new graphs, checkpoints, pictures."""
+"""The public functions and methods for computation graphs: begin a new graph, set checkpoints, print and draw a graph.
+
+A graph holds the nodes (results of operations) that a thread has recorded since its last `renew_cg`. An expression is
+a reference to a node.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +23,19 @@ from .parameter.base import Trained
 
 
 class ComputationGraph(Graph):
-    """The graph of a thread, with the public methods; the base class has the library's own.
+    """The computation graph of a thread, as `dy.cg()` returns it. The base class has the library's internal methods.
 
-    An `index` is the number of an expression in the graph. `repr` shows it: 2 for `expression 2/1: (3,)`.
+    An argument `index` is the number of an expression in the graph. The expression's `repr` shows it: the number of
+    `expression 2/1: (3,)` is 2.
     """
 
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        """Return the public names."""
+        """Return the names of the public methods only, for `dir` and for completion in editors."""
         return [*dir(object), *(name for name in ComputationGraph.__dict__ if not name.startswith("_"))]
 
-    if TYPE_CHECKING:  # added by dynet_ops
+    if TYPE_CHECKING:  # methods that dynet_ops adds at run time
 
         def inputMatrixLiteral(self, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression: ...
         def inputSparseTensor(
@@ -44,28 +49,28 @@ class ComputationGraph(Graph):
         ) -> Expression: ...
 
     def version(self) -> int:
-        """Return the version of the graph, a number that no other graph has."""
+        """Return the version of the graph, a number that no other graph has. It changes when nodes are removed."""
         return self.records.version
 
     def renew(
         self, immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None
     ) -> ComputationGraph:
-        """Begin a new graph, like `renew_cg`."""
+        """Begin a new graph and return it. The arguments are as for the function `renew_cg`."""
         return renew_cg(immediate_compute, check_validity, autobatching)
 
     def parameters(self, params: Trained) -> Expression:
-        """Return a parameter as an expression, like `parameter`."""
+        """Return a parameter as an expression, like the function `dy.parameter`."""
         return parameter(params)
 
     def checkpoint(self) -> None:
-        """Set a checkpoint, like `cg_checkpoint`."""
+        """Set a checkpoint, which `revert` returns to, like the function `cg_checkpoint`."""
         checkpoints.checkpoint(self)
 
     def revert(self) -> None:
-        """Return to the last checkpoint, like `cg_revert`."""
+        """Remove the last checkpoint and all expressions recorded after it, like the function `cg_revert`."""
         checkpoints.revert(self)
 
-    # Computing, by the number of an expression
+    # Methods that compute the expression with a given number
 
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
@@ -76,7 +81,7 @@ class ComputationGraph(Graph):
         return self.node(place, node.dim)
 
     def forward(self, index: int) -> None:
-        """Compute the whole graph again, with new noise.
+        """Compute the whole graph again, with new random numbers for dropout and noise.
 
         >>> x = dy.inputVector([1, 2])
         >>> g = dy.cg()
@@ -90,30 +95,30 @@ class ComputationGraph(Graph):
         self._expression("forward", index).forward(recalculate=True)
 
     def inc_forward(self, index: int) -> None:
-        """Compute the nodes that have not been computed yet."""
+        """Compute all expressions of the graph that have not been computed yet."""
         self._expression("inc_forward", index).forward()
 
     def forward_scalar(self, index: int) -> float:
-        """Compute the whole graph again, and return the value of an expression that is a single number."""
+        """Compute the whole graph again, and return the value of expression `index`, which must be a single number."""
         return self._expression("forward_scalar", index).scalar_value(recalculate=True)
 
     def inc_forward_scalar(self, index: int) -> float:
-        """Return the value of an expression that is a single number."""
+        """Return the value of expression `index`, which must be a single number. Compute it if it is new."""
         return self._expression("inc_forward_scalar", index).scalar_value()
 
     def forward_vec(self, index: int) -> list[float]:
-        """Compute the whole graph again, and return the value of an expression as a flat list, column by column."""
+        """Compute the whole graph again; return the value of expression `index` as a flat list, column by column."""
         return self._expression("forward_vec", index).vec_value(recalculate=True)
 
     def inc_forward_vec(self, index: int) -> list[float]:
-        """Return the value of an expression as a flat list, column by column."""
+        """Return the value of expression `index` as a flat list, column by column. Compute it if it is new."""
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Compute the gradients of an expression that is a single number, like its method `backward`."""
+        """Compute the gradients of expression `index`, which must be a single number; see `Expression.backward`."""
         self._expression("backward", index).backward(full)
 
-    # Pictures and text
+    # Methods that print or draw the graph
 
     def dump(
         self,
@@ -122,11 +127,11 @@ class ComputationGraph(Graph):
         show_gradients: bool = True,
         nan_check_only: bool = False,
     ) -> None:
-        """Print the nodes of the graph, like `dump_cg`."""
+        """Print the value and the gradient of each expression. The arguments are as for the function `dump_cg`."""
         dump(self, filename, show_values, show_gradients, nan_check_only)
 
     def print_graphviz(self) -> None:
-        """Print the graph in the language of Graphviz."""
+        """Print the graph as source text for Graphviz, a program that draws graphs."""
         print(draw.dot(self))
 
     def _repr_svg_(self) -> str:
@@ -146,12 +151,13 @@ def _public(graph: Graph) -> ComputationGraph:
 def renew_cg(
     immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None
 ) -> ComputationGraph:
-    """Begin a new graph; all expressions of the old one become stale.
+    """Begin a new graph and return it. Using an expression of the old graph then raises StaleExpressionError.
 
     Args:
-        immediate_compute: compute every node when it is recorded, so that errors are raised there. Slow.
-        check_validity: raise NotFiniteError, which names the node, if a value is infinite or NaN.
-        autobatching: accepted, and changes nothing: batching is always on.
+        immediate_compute: compute every node as soon as it is recorded, so that an error is raised by the line that
+            causes it. This is slow.
+        check_validity: raise NotFiniteError if a computed value is infinite or NaN. The message names the node.
+        autobatching: accepted for compatibility, and ignored: batching is always on.
     """
     if immediate_compute is not False:
         immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
@@ -168,7 +174,7 @@ renew_cg = recorder.describe(recorder.function("renew_quickly", renew_cg), renew
 
 @contextmanager
 def graph() -> Iterator[ComputationGraph]:
-    """Return a context manager that begins a new graph, and another one at the end of the `with` block.
+    """Return a context manager that begins a new graph on entry, and another one at the end of the `with` block.
 
     >>> with graph():
     ...     pass
@@ -185,12 +191,14 @@ def cg() -> ComputationGraph:
 
 
 def cg_version() -> int:
-    """Return the version of this thread's current graph."""
+    """Return the version of this thread's current graph, a number that `renew_cg` and `cg_revert` change."""
     return current()._version
 
 
 def cg_checkpoint() -> None:
-    """Set a checkpoint, for `cg_revert`. Nodes recorded so far are computed first. Checkpoints can be nested.
+    """Set a checkpoint: `cg_revert` removes what is recorded after it. Checkpoints can be nested.
+
+    Nodes recorded so far are computed first.
 
     >>> dy.renew_cg()._version > 0
     True
@@ -208,7 +216,7 @@ def cg_checkpoint() -> None:
 def cg_revert() -> None:
     """Return to the last checkpoint: remove it and all nodes recorded after it, and free their memory.
 
-    Expressions of these nodes become stale.
+    Using an expression of these nodes then raises StaleExpressionError.
 
     Raises:
         ArgumentError: there is no checkpoint.
@@ -217,7 +225,7 @@ def cg_revert() -> None:
 
 
 def print_text_graphviz() -> None:
-    """Print the current graph in the language of Graphviz."""
+    """Print the current graph as source text for Graphviz, a program that draws graphs."""
     print(draw.dot(current()))
 
 
@@ -228,13 +236,13 @@ def print_graphviz(
     lookup_names: Mapping[LookupParameters, Sequence[str]] | None = None,
     collapse_birnns: bool = False,
 ) -> None:
-    """Print the current graph in the language of Graphviz, with the arguments of DyNet's `dynet_viz`.
+    """Print the current graph as source text for Graphviz. The arguments are those of DyNet's module `dynet_viz`.
 
     Args:
-        compact: leave out the dimensions.
-        show_dims: show the dimensions.
-        expression_names: a dict from expression to name.
-        lookup_names: a dict from lookup parameter to a list with the name of each row.
-        collapse_birnns: accepted, and changes nothing: a network is one node anyway.
+        compact: leave out the dimensions, even if `show_dims` is True.
+        show_dims: show the dimensions of each node.
+        expression_names: a dict from expression to the name to show for it.
+        lookup_names: a dict from lookup parameter to a list with the name to show for each row.
+        collapse_birnns: accepted for compatibility, and ignored: a recurrent network is drawn as one node anyway.
     """
     print(draw.dot(current(), show_dims and not compact, expression_names, lookup_names))

@@ -1,4 +1,7 @@
-"""Checkpoints of a graph, immediate computation, and checks for infinite values."""
+"""Checkpoints of a graph, and the settings that compute nodes when they are recorded and check values for infinities.
+
+A graph that uses any of these has a `Watch`, an object with their state.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from .watch import Checkpoint, Watch
 
 
 def watch_of(graph: Graph) -> Watch:
-    """Return the watch of a graph. Create it if there is none."""
+    """Return the `Watch` of a graph: the state of its checkpoints and checks. Create it if there is none."""
     if graph.watch is None:
         graph.records.watch_values()
         graph.watch = Watch()
@@ -16,14 +19,19 @@ def watch_of(graph: Graph) -> Watch:
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
-    """Compute the nodes of a still empty graph as they are recorded, check their values, or both."""
+    """Turn on immediate computation, checks of values, or both, for a graph that is still empty.
+
+    Args:
+        immediate: compute each node as soon as it is recorded.
+        check: check all values for infinities and NaN.
+    """
     graph.records.watch_values()
     graph.watch = Watch(immediate, check)
     graph.records.watch()
 
 
 def checkpoint(graph: Graph) -> None:
-    """Set a checkpoint at the current end of the graph. Nodes recorded so far are computed first."""
+    """Set a checkpoint at the current end of the graph, after computing all nodes recorded so far."""
     graph._compute()
     watch = watch_of(graph)
     length, nodes, inputs_length = graph.records.ends()
@@ -31,7 +39,7 @@ def checkpoint(graph: Graph) -> None:
 
 
 def revert(graph: Graph) -> None:
-    """Remove the last checkpoint and all nodes recorded after it. Their expressions become stale.
+    """Remove the last checkpoint and all nodes recorded after it. Using their expressions is an error from then on.
 
     Raises:
         ArgumentError: there is no checkpoint.

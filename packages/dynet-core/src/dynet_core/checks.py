@@ -1,6 +1,6 @@
-"""Checks of the user's arguments: whole numbers, indices, numbers, flags, paths and arrays.
+"""Checks of arguments that users pass: whole numbers, indices, numbers, flags, paths and arrays.
 
-In all functions, `name` is the function that the user called, for error messages.
+In all functions, `name` is the name of the public function that the user called. Error messages begin with it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from .refusals import Refusals
 
 
 def whole(name: str, what: str, value) -> int:
-    """Return a user's whole number as an int. The whole library accepts the same kinds of numbers:
+    """Convert a whole number that a user passed to an int.
 
-    ints; floats without a fraction, because `8 / 2` is a float; booleans, True as 1 and False as 0; the same types of
-    numpy, and its arrays without dimensions.
+    Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
+    `8 / 2` is a float; booleans (True is 1, False is 0); numpy numbers of these types, and numpy arrays with 0
+    dimensions that hold one.
 
     Args:
-        what: the argument, for error messages.
+        name: the public function that was called, for error messages.
+        what: what the number is, for error messages, such as "an index".
+        value: what the user passed.
 
     Raises:
         ArgumentTypeError: the value is not a number.
@@ -33,7 +36,8 @@ def whole(name: str, what: str, value) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        number = value[()] if isinstance(value, np.ndarray) and not value.ndim else value  # a numpy number
+        # An array with 0 dimensions is converted to the numpy number that it holds.
+        number = value[()] if isinstance(value, np.ndarray) and not value.ndim else value
     if not isinstance(number, (float, np.floating, np.bool_)):
         raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
     if not float(number).is_integer():
@@ -42,12 +46,12 @@ def whole(name: str, what: str, value) -> int:
 
 
 def checked_index(name: str, index) -> int:
-    """Return a user's index as an int."""
+    """Convert an index that a user passed to an int. Raise the errors of `whole` if it is not a whole number."""
     return whole(name, "an index", index)
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of Python ints in 0..size, the common case."""
+    """Return whether `values` is a nonempty list or tuple of Python ints from 0 to `size` - 1, the common case."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -57,13 +61,18 @@ def _are_plain(values, size: int) -> bool:
 
 
 def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
-    """Return a user's indices as a list, maybe the user's own list. All are in 0..size, `size` excluded.
+    """Check that the indices that a user passed are from 0 to `size` - 1, and return them as a list of ints.
+
+    The list may be the user's own, so the caller must not change it.
 
     Args:
-        of: the object with this size, for error messages: its name, or the Dim of an operand x.
+        name: the public function that was called, for error messages.
+        indices: what the user passed.
+        size: the number of elements that the indices can select from.
+        of: the object that has these elements, for error messages: its name, or the shape of an operand x.
 
     Raises:
-        ArgumentTypeError: this is not a sequence of ints.
+        ArgumentTypeError: `indices` is not a sequence of ints.
         ArgumentError: there are no indices, or one is not whole.
         OutOfRangeError: an index is out of range.
     """
@@ -88,7 +97,7 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
 
 
 def checked_path(name: str, path) -> str:
-    """Return a user's path as a str. Raise ArgumentTypeError if it is not a path."""
+    """Convert a path that a user passed to a str. Raise ArgumentTypeError if it is not a str, bytes or path object."""
     try:
         return os.fsdecode(path)
     except TypeError:
@@ -98,10 +107,12 @@ def checked_path(name: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value) -> bool:
-    """Return a user's flag as a bool. Raise ArgumentTypeError unless it is True, False, 1 or 0.
+    """Convert a flag that a user passed to a bool. Raise ArgumentTypeError unless it is True, False, 1 or 0.
 
     Args:
-        what: the argument, for error messages.
+        name: the public function that was called, for error messages.
+        what: the name of the argument, for error messages.
+        value: what the user passed.
     """
     if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}")
@@ -109,7 +120,7 @@ def checked_flag(name: str, what: str, value) -> bool:
 
 
 def checked_number(name: str, value) -> float:
-    """Return a user's finite number as a float.
+    """Convert a number that a user passed to a float, and check that it is finite.
 
     Raises:
         ArgumentTypeError: the value is not a number.
@@ -127,7 +138,7 @@ def checked_number(name: str, value) -> float:
 
 
 def real_array(name: str, values) -> np.ndarray:
-    """Return a user's numbers as a float32 array. Raise ArgumentTypeError if they are not real numbers."""
+    """Convert numbers that a user passed to a float32 array. Raise ArgumentTypeError if they are not real numbers."""
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
@@ -139,7 +150,9 @@ def real_array(name: str, values) -> np.ndarray:
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
-    """Return a user's array for a parameter of shape `dims`. A number is accepted if the parameter is a single number.
+    """Convert values that a user passed for a parameter of shape `dims` to a float32 array of this shape.
+
+    A single number is accepted in any shape, such as 2.5 for a parameter of shape (1,).
 
     Raises:
         ArgumentTypeError: the values are not real numbers.

@@ -1,4 +1,7 @@
-"""The settings of the process, from the command line or from the program."""
+"""The settings of the library, such as the random seed and the device. They hold for the whole process.
+
+They come from the command line (`--dynet-seed 1`), or from the program, by `dynet_config` or `DynetParams`.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ def _decay(text: str) -> float:
 
 
 def _memory(text: str) -> int:
-    """Check a number of megabytes, or several for forward, backward, parameters and scratch. Return their sum."""
+    """Parse a number of megabytes, or several separated by commas, and return their sum.
+
+    DyNet takes four numbers: for forward passes, backward passes, parameters and scratch memory.
+    """
     return sum(_whole(part) for part in text.split(","))
 
 
@@ -66,11 +72,12 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "viz": ("viz", None, ""),
     "shared-parameters": ("shared_parameters", None, ""),
 }
-"""Flag after `--dynet-` -> (attribute, function that reads the value or None if there is none, the allowed values)."""
+"""The flags of the command line: the part after `--dynet-` -> (attribute of DynetParams, function that parses the value
+or None if the flag has no value, description of the allowed values for error messages)."""
 
 
 class DynetParams:
-    """The settings of the process. Change them before `init`.
+    """The settings of the library for this process. Change them before `init`, which applies them.
 
     >>> params = DynetParams()
     >>> params.set_random_seed(42)
@@ -91,13 +98,17 @@ class DynetParams:
         self.shared_parameters: bool = False
         self.gpu_ids: str = ""
         self.devices: str = ""
-        self.lstm_builder: str = os.environ.get(
-            "DYNET_LSTM_BUILDER", ""
-        )  # the class of LSTMBuilder: coupled or vanilla
-        self.allow: dict[str, Any] = _allowed_by_environment()  # by name, the classes that `load` accepts
+        # The class that `LSTMBuilder` makes: "coupled" or "vanilla", or "" if the user has not chosen.
+        self.lstm_builder: str = os.environ.get("DYNET_LSTM_BUILDER", "")
+        # The user's classes that files may contain objects of, by their names in files. `load` refuses others.
+        self.allow: dict[str, Any] = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
-        """Read settings from the command line. `sys.argv` is not changed."""
+        """Read settings from the command line, without changing `sys.argv`.
+
+        Args:
+            shared_parameters: if not None, replaces the setting of this name.
+        """
         self.read(sys.argv[1:])
         if shared_parameters is not None:
             self.shared_parameters = bool(shared_parameters)
@@ -131,7 +142,7 @@ class DynetParams:
                 raise ArgumentError(f"--dynet-{flag} takes {expected}, got {text!r}") from None
 
     def init(self) -> None:
-        """Apply the settings.
+        """Apply the settings to this process: choose the device, the number of threads and the random seed.
 
         Raises:
             DeviceError: the requested GPU cannot be used; the message names what is missing.
@@ -143,15 +154,15 @@ class DynetParams:
             device.choose(number)
             if self.tf32:
                 device.allow_tf32()
-        if self.threads:  # 0 means the default, one thread for each core of this process
+        if self.threads:  # 0 keeps the default: one thread for each core of this process, but at most 8
             sharing.use(self.threads)
-        if self.random_seed:  # 0 means a random seed
+        if self.random_seed:  # 0 keeps the seed that was drawn at random when the library was imported
             reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
             profile_program()
 
     def _wanted_gpu(self) -> int | None:
-        """Return the number of the requested GPU, or None.
+        """Return the number of the GPU that the settings ask for, or None for the CPU.
 
         Raises:
             ArgumentError: a setting is malformed, or asks for several GPUs.
@@ -172,14 +183,22 @@ class DynetParams:
         return numbers[0] if numbers else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change settings, by the names of their attributes. If one is not allowed, none is changed."""
+        """Change several settings. If one value is not allowed, raise an error and change none of them.
+
+        Args:
+            settings: a dict from the attribute of each setting to its new value.
+        """
         fresh = copy.copy(self)
         for name, value in settings.items():
             getattr(fresh, f"set_{name}", functools.partial(setattr, fresh, name))(value)
         vars(self).update(vars(fresh))
 
     def set_mem(self, mem: int | str) -> None:
-        """Accepted, and changes nothing: memory grows with the graph. A str is as for `--dynet-mem`, like "512"."""
+        """Store a number of megabytes. It has no effect, because memory grows with the graph.
+
+        Args:
+            mem: an int, or a str as for `--dynet-mem`, such as "512" or "128,128,128,128".
+        """
         if not isinstance(mem, str):
             self.mem = _checked("set_mem", mem, int)
             return
@@ -189,13 +208,13 @@ class DynetParams:
             raise ArgumentError(f"set_mem: expected {FLAGS['mem'][2]}, got {mem!r:.40}") from None
 
     def set_random_seed(self, random_seed: int) -> None:
-        """Set the seed of initial values, dropout and noise."""
+        """Set the seed of initial values, dropout and noise. With 0, a seed is drawn at random."""
         self.random_seed = _checked("set_random_seed", random_seed, int)
 
     def set_threads(self, threads: int) -> None:
-        """Set the number of threads that share the work of large graphs on the CPU. 0 means one for each core.
+        """Set the number of threads that share the work of large graphs on the CPU.
 
-        The results are the same for any number.
+        0 means the default: one for each core, but at most 8. The results are the same for any number.
         """
         count = _checked("set_threads", threads, int)
         if count > MOST_THREADS:
@@ -203,11 +222,11 @@ class DynetParams:
         self.threads = count
 
     def set_requested_gpus(self, requested_gpus: int) -> None:
-        """Set the number of GPUs: 0 for the CPU, or 1. A process uses at most one GPU."""
+        """Set the number of GPUs to use: 0 for none, or 1. A process can use at most one GPU."""
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
 
     def set_gpu_mask(self, gpu_mask: Sequence[int]) -> None:
-        """Set the GPUs to use, by a list of 1 (use) or 0 for each GPU in order. An empty list means none."""
+        """Set which GPU to use, by a list with 1 (use it) or 0 for each GPU in order. An empty list means no GPU."""
         try:
             wanted = [number for number, flag in enumerate(gpu_mask) if checked_flag("set_gpu_mask", "a flag", flag)]
         except TypeError:
@@ -215,44 +234,44 @@ class DynetParams:
         self.gpu_ids = ",".join(map(str, wanted))
 
     def set_tf32(self, tf32: bool) -> None:
-        """Set whether matrix products on a GPU may round their factors to TF32, for tensor cores."""
+        """Set whether matrix products on a GPU may use tensor cores, which round the inputs to TF32 (19 bits)."""
         self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
-        """Set whether forked processes share the parameters they train."""
+        """Set whether parameters are in memory that forked processes share, so that all of them train one model."""
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: Number) -> None:
-        """Set the weight decay: each update multiplies the parameters that are trained by one minus this."""
+        """Set the weight decay of new models: each update multiplies the trained parameters by `1 - weight_decay`."""
         decay = _checked("set_weight_decay", weight_decay, float)
         if decay >= 1:
             raise ArgumentError(f"set_weight_decay: expected a number less than 1, got {decay}")
         self.weight_decay = decay
 
     def set_autobatch(self, autobatch: bool) -> None:
-        """Accepted, and changes nothing: batching is always on."""
+        """Store a flag. It has no effect, because automatic batching is always on."""
         self.autobatch = _checked("set_autobatch", autobatch, int)
 
     def set_profiling(self, profiling: int) -> None:
-        """Set whether the program is profiled, as by `--dynet-profiling`; 0 means no. See `profile`."""
+        """Set whether `init` starts to profile the program (see `profile`). 0 means no, other numbers yes."""
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
-        """Set the classes whose objects files may contain, in addition to those in DYNET_ALLOW. See `load`."""
+        """Set which of the user's classes `load` may make objects of, in addition to those in DYNET_ALLOW."""
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_cpu_mode(self) -> None:
-        """Use the CPU. This undoes all settings of GPUs."""
+        """Use the CPU: reset all settings that ask for a GPU."""
         self.gpu, self.requested_gpus, self.devices, self.gpu_ids = False, 0, "", ""
 
     def from_config(self, conf: Any) -> None:
-        """Read settings from a dict like that of `dynet_config.get()`, or from the attributes of an object.
+        """Read settings from a dict such as `dynet_config.get()` returns, or from the attributes of an object.
 
-        Its keys are `mem`, `seed`, `autobatch`, `profiling`, `weight_decay`, `shared_params`, `requested_gpus` and,
-        optionally, `gpu_mask`.
+        The keys or attributes are `mem`, `seed`, `autobatch`, `profiling`, `weight_decay`, `shared_params`,
+        `requested_gpus` and, optionally, `gpu_mask`.
 
         Raises:
-            ArgumentError: a setting is missing or not allowed. Nothing has changed.
+            ArgumentError: a setting is missing, or its value is not allowed. No setting has been changed.
         """
         settings = conf
         if not isinstance(conf, Mapping):
@@ -270,7 +289,7 @@ CONFIG = {
     "weight_decay": "weight_decay", "shared_params": "shared_parameters", "requested_gpus": "requested_gpus",
     "gpu_mask": "gpu_mask",
 }  # fmt: skip
-"""The names of settings in `from_config` -> the attributes of DynetParams."""
+"""The name of each setting in `from_config` -> the attribute of DynetParams."""
 
 
 def _allowed_by_environment() -> dict[str, Any]:
@@ -296,13 +315,17 @@ def _checked(name: str, value: Any, kind: type[T]) -> T:
 
 
 PARAMS = DynetParams()
-"""The settings in force."""
+"""The settings of this process."""
 in_force = False
-"""Whether `init` has applied them. Later changes have no effect."""
+"""Whether `init` has applied the settings. Changing them later has no effect."""
 
 
 def init(shared_parameters: bool | None = None) -> None:
-    """Read settings from the command line and apply them, as `import dynet` does."""
+    """Read settings from the command line and apply them. `import dynet` does this.
+
+    Args:
+        shared_parameters: if not None, replaces the setting of this name; see `DynetParams`.
+    """
     global in_force
     PARAMS.from_args(shared_parameters)
     PARAMS.init()
@@ -310,7 +333,7 @@ def init(shared_parameters: bool | None = None) -> None:
 
 
 def init_from_params(params: DynetParams) -> None:
-    """Apply settings, like `params.init()`."""
+    """Make `params` the settings of this process, and apply them."""
     global PARAMS, in_force
     PARAMS = params
     params.init()

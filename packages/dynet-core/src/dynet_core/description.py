@@ -1,4 +1,15 @@
-"""Descriptions: what the planner knows about the nodes of one signature."""
+"""Descriptions: what the planner has to know about a kind of node, in order to compute it and its gradients.
+
+The planner is compiled code that orders the nodes of a graph, puts them into batches and assigns memory. Its terms:
+
+- A *record* is one call of an op, stored in the graph as integers: the index of its signature, its operands and its
+  attributes (further integers). Most records are one node; a record with *parts* is one node for each part.
+- A *signature* is a description in the planner's table. Nodes with the same signature can be computed in one batch.
+- A *column* is the unit of work: a kernel computes a number of columns, such as the batch elements of a value.
+- A *step* is one kernel call. A *view* says where in memory each column starts that a step reads or writes.
+- In a record with a variable number of operands (a *variadic* one), the constant EACH stands for all operands after
+  the first `Description.operands`, which have views of their own.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +24,22 @@ from .dim import Dim
 
 @dataclass(frozen=True)
 class View:
-    """The address that a step reads or writes in each column c. All fields but the indices count floats.
+    """Where a kernel reads or writes in memory: one address for each column that it computes.
 
-    The address is `base + offset + (c % period) * stride + (c // period) * outer`, or `base + offset + c * stride` if
-    period is 0. `base` depends on `source`:
+    The address of column c is `base + offset + (c % period) * stride + (c // period) * outer`, or
+    `base + offset + c * stride` if `period` is 0. All fields count floats, except `source`, `period` and the indices.
+    `base` depends on `source`:
 
-    - an operand's number: the start of this operand;
-    - SELF: the start of the node itself;
-    - EACH: the start of each operand after the first `operands`, one after the other, in a variadic record;
+    - the number of an operand: where this operand starts;
+    - SELF: where the node itself starts;
+    - EACH: where each operand after the first `Description.operands` starts; each of them has `period` columns;
     - NOWHERE: 0;
-    - BEFORE, in a record of parts: the start of the previous part;
-    - FIRST, in a record of parts: the start of the first part, plus `scale` for each part between.
+    - BEFORE, in a record of several parts: where the previous part starts;
+    - FIRST, in a record of several parts: where the first part starts, plus `scale` for each part between it and this
+      one.
 
-    With `index`, the term `scale * attribute[index + c * index_step]` is added.
+    If `index` is given, `scale * attribute[index + c * index_step]` is added, where `attribute` are the integers that
+    the node's record holds after its operands.
     """
 
     source: int
@@ -40,7 +54,13 @@ class View:
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction of a signature: a kernel, its parameters, and the operand whose gradient it computes, if any."""
+    """A kernel call that computes a part of a node's value or of its operands' gradients, for all columns.
+
+    Args:
+        kernel: the name of the kernel.
+        parameters: the integers that the kernel needs, such as sizes and the roles of views (see `Description`).
+        gradient_of: the number of the operand whose gradient the step adds to, or NO_OPERAND.
+    """
 
     kernel: str
     parameters: tuple[int, ...]
@@ -49,35 +69,36 @@ class Step:
 
 @dataclass(eq=False, slots=True)
 class Description:
-    """The nodes of one signature: their shape, their views of memory, and the steps that compute them.
+    """What the planner has to know about a kind of node: its shape, the memory it uses and the steps that compute it.
 
-    A step runs once for all columns, and a view says where each column starts. A view refers to an operand by its
-    number, or by EACH to all operands after the first `operands`, one after the other.
+    A step is a kernel call that handles all columns (vectors) of the nodes in a batch. A view says where each column
+    starts in memory. It refers to an operand by its number, or by EACH to all operands after the first `operands`.
 
     Args:
         dim: the shape of the value.
         name: the name of the op, for messages.
-        operands: the number of operands; of a variadic record, the number of those that views refer to one by one.
-        variadic: the number of operands differs between records, and each record says its own.
-        attributes: the number of attributes.
-        constants: how many of the attributes, the first ones, are places in the input buffer.
-        kind: COMPUTED, ALIAS, APART or INPUT, as in `layout`.
-        size: the floats that a node takes; by default the size of `dim`.
-        size_each: the floats that a variadic node takes in addition for each operand that shares EACH.
-        columns: the number of columns that steps run on; with `each`, the number for each operand that shares EACH.
-        each: whether there are columns for each operand that shares EACH; by default as `variadic` says.
-        views: the memory that steps refer to, by roles. Role 2 * k is the value of view k, role 2 * k + 1 its gradient.
+        operands: the number of operands; if `variadic`, the number of leading operands with views of their own.
+        variadic: whether the number of operands differs from record to record, so that each record stores it.
+        attributes: the number of attributes, which are integers that a record stores after its operands.
+        constants: how many attributes, counted from the first one, are positions in the graph's buffer of input values.
+        kind: COMPUTED; ALIAS if the value is a part of the operand's memory; APART, an alias that has its own gradient;
+            or INPUT.
+        size: the number of floats that the node takes in memory; by default the size of `dim`.
+        size_each: the number of floats that the node takes in addition for each EACH operand.
+        columns: the number of columns that steps run on; with `each`, their number for each EACH operand.
+        each: whether steps run on columns of each EACH operand; None means the same as `variadic`.
+        views: the memory that steps use. Steps name it by roles: 2 * k is the value of view k, 2 * k + 1 its gradient.
         forward, backward: the steps of each pass.
-        deferred: steps of the backward pass that run at its end, for all nodes together.
+        deferred: steps of the backward pass that run at its end, once for all nodes of the graph.
         passes: whether the operands can get a gradient from the node.
-        alias_scale, alias_offset: the start of an alias within its operand; see `signature.alias`.
-
-    A record with `parts`, which are descriptions already in the table, is several nodes, one for each part:
-
-        repeats: the last part occurs once for each operand that shares EACH.
-        waits: (start, end): a part runs after the record's operands start to end - 1, and after the part before it.
-            None means all operands.
-        waits_each: a part also runs after the operands that share EACH.
+        alias_scale, alias_offset: where the value of an ALIAS starts within its operand; see `signature.alias`.
+        parts: if not empty, a record is several nodes with these descriptions, which are already in the table.
+        repeats: the record has a node for its first part and one for each EACH operand. The last part is used for all
+            nodes after those of the other parts.
+        waits: for a part, a pair (start, end): it runs after the record's operands number start to end - 1, and after
+            the part before it. None means after all operands.
+        waits_each: for a part, whether it also runs after the EACH operands.
+        at: the index of the first integer in the planner's table; -1 if it has not been entered.
     """
 
     dim: Dim
@@ -107,5 +128,5 @@ class Description:
 
     @property
     def has_each(self) -> bool:
-        """Return whether there are columns for each operand that shares EACH."""
+        """Return whether steps compute columns for each operand after the first `operands`. Their number varies."""
         return self.variadic if self.each is None else self.each

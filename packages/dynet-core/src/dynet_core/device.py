@@ -1,4 +1,4 @@
-"""The device of the process: the CPU or one GPU. It holds all numbers and computes them."""
+"""The device of the process: the CPU or one GPU. It stores all values and parameters, and computes with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
     from dynet_kernels.cuda.machine import Machine
 
-_lock = threading.RLock()  # reentrant: the garbage collector may run code that takes it again
+_lock = threading.RLock()  # reentrant: while it is held, the garbage collector may run a finalizer that takes it
 _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
@@ -26,15 +26,17 @@ _changed: list[Callable[[], None]] = []
 
 
 def refuse_while(reason: Callable[[], str]) -> None:
-    """Register a function that `choose` calls first. If it returns a reason, `choose` raises an error with it.
+    """Register a function that can forbid a change of the device. `choose` calls it before it uses a GPU.
 
-    An example of a reason is "parameters had been made"; "" means that there is none.
+    Args:
+        reason: returns why the device cannot change any more, such as "parameters had been made", or "" if it can.
+            With a reason, `choose` raises an error that contains it.
     """
     _in_use.append(reason)
 
 
 def on_change(forget: Callable[[], None]) -> None:
-    """Register a function that is called in this thread after the device has changed."""
+    """Register a function that is called after the device has changed, in the thread that changed it."""
     _changed.append(forget)
 
 
@@ -44,14 +46,18 @@ def gpu() -> Gpu | None:
 
 
 def name() -> str:
-    """Return the name of the device in use, as for `--dynet-devices`."""
+    """Return the name of the device in use, "CPU" or a name such as "GPU:0"."""
     return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
 
 
 def check_device(caller: str, device: str) -> None:
-    """Check the device that a user named for one object. Allowed are "CPU", "" and the device in use.
+    """Check the argument `device` of a public function. Allowed are "CPU", "" and the device in use.
 
-    A process computes everything on one device. "CPU" is allowed with a GPU in use, as results are the same.
+    A process computes everything on one device. "CPU" is accepted even if this is a GPU: results are the same.
+
+    Args:
+        caller: the name of the public function, for error messages.
+        device: what the user passed.
 
     Raises:
         ArgumentTypeError: the name is not a string.
@@ -66,12 +72,12 @@ def check_device(caller: str, device: str) -> None:
 
 
 def compiled() -> library.Library | Machine:
-    """Return the compiled code for the device in use, with all kernels used so far."""
+    """Return the compiled code for the device in use, after loading all kernels that ops have needed so far."""
     return machine_of(_gpu)
 
 
 def machine_of(gpu: Gpu | None) -> library.Library | Machine:
-    """Return the compiled code for a GPU, or for the CPU (None), with all kernels used so far."""
+    """Return the compiled code for a GPU, or for the CPU (None), after loading all kernels needed so far."""
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
         if key in _machines:
@@ -86,7 +92,7 @@ def machine_of(gpu: Gpu | None) -> library.Library | Machine:
 
 
 def _open(number: int) -> Gpu:
-    """Return a GPU, after checking that kernels can be compiled and run.
+    """Return the object for GPU `number`, after checking that kernels can be compiled for it and run on it.
 
     Raises:
         DeviceError: the GPU, its driver or the compiler is missing.
@@ -104,7 +110,7 @@ def _open(number: int) -> Gpu:
 
 
 def choose(number: int) -> None:
-    """Use a GPU from now on. This must come before any parameter: parameters cannot move.
+    """Use GPU `number` from now on. Call this before any parameter is made, because parameters cannot be moved.
 
     Raises:
         DeviceError: the GPU, its driver or the compiler is missing.
@@ -120,10 +126,10 @@ def choose(number: int) -> None:
 
 
 def allow_tf32(allowed: bool = True) -> None:
-    """Set whether matrix products on the GPU may round their factors to TF32.
+    """Set whether matrix products on the GPU may round their inputs to TF32, a faster float format of 19 bits.
 
     Raises:
-        DeviceError: the GPU in use has no TF32.
+        DeviceError: the GPU in use is too old for TF32.
     """
     global _tf32
     if allowed and _gpu is not None:
@@ -137,9 +143,9 @@ def allow_tf32(allowed: bool = True) -> None:
 
 @contextmanager
 def use(number: int | None, tf32: bool = False) -> Iterator[None]:
-    """Return a context manager that uses a GPU or the CPU (None), with a graph of its own.
+    """Return a context manager that uses GPU `number`, or the CPU if it is None, with a new graph.
 
-    For tests and measurements. Parameters made outside the `with` block must not be used inside.
+    This is for tests and measurements. Parameters made outside the `with` block must not be used inside.
     """
     global _gpu, _tf32
     before = _gpu, _tf32
@@ -158,7 +164,10 @@ def _has_changed() -> None:
 
 
 def has_driver() -> bool:
-    """Return whether this machine has a GPU driver. The driver is not started: processes could not fork afterwards."""
+    """Return whether this machine has a GPU driver.
+
+    The driver is not initialized, because a process that has initialized it cannot fork any more.
+    """
     from dynet_kernels.cuda import driver
 
     try:
@@ -169,10 +178,10 @@ def has_driver() -> bool:
 
 
 class DeviceInfo:
-    """The result of `get_device_info`.
+    """The name, kind and number of a device, as `get_device_info` returns them.
 
     Args:
-        name: the name, as for `--dynet-devices`.
+        name: the name, "CPU" or a name such as "GPU:0".
         id: the kind of device: 0 for a CPU, 1 for a GPU.
         dtype: the number of the device, stored as the attribute `type`: -1 for the CPU, n for GPU:n.
     """

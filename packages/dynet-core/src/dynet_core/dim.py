@@ -1,4 +1,7 @@
-"""Dims: the dimensions and batch size of an expression, interned so that recording compares them by identity."""
+"""`Dim`: the shape of an expression, which is the sizes of its dimensions and its batch size.
+
+Equal shapes share one `Dim` object, so that shapes can be compared by identity when operations are recorded.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +20,28 @@ from .errors import ArgumentError, ShapeError
 from .refusals import Refusals
 
 MAX_DIMS = 7
-MAX_TOTAL = 1 << 40  # numbers in one expression
-_lock = threading.RLock()  # reentrant: the garbage collector may run code that takes it again
+MAX_TOTAL = 1 << 40  # the most numbers that one expression may hold
+_lock = threading.RLock()  # reentrant: while it is held, the garbage collector may run a finalizer that takes it
 GIVEN_BACK: deque[Dim] = deque()
-"""Dims made by `own` that no parameter and no graph uses any more. Finalizers add them here without taking the lock,
-because they may run while it is held."""
+"""Dims made by `own` that no parameter and no graph uses any more, so that `own` can return them again. Finalizers add
+them here without taking the lock, because they may run while it is held."""
 _free: dict[Dim, list[tuple[int, Dim]]] = {}
 _owned: dict[Dim, int] = {}
 
 
 class Dim:
-    """The sizes of the dimensions and of the batch. Values are stored column-major.
+    """The shape of an expression: the sizes of its dimensions, and its batch size. Values are stored column-major.
 
-    `Dim.of` returns the same object for equal sizes. Each parameter has a Dim of its own, so that nodes with different
-    parameters have different signatures; its `plain` is the interned Dim of the same sizes.
+    `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a separate Dim, made by
+    `own`. Nodes are put into one batch if their operands have the same Dims, and this keeps nodes with different
+    parameters apart.
 
     Args:
         dims: the sizes of the dimensions.
         batch: the batch size.
-        size: the numbers of one batch element.
-        total: the numbers of all batch elements.
+        plain: for the Dim of a parameter, the shared Dim of the same sizes. For others, the Dim itself.
+        size: how many numbers one batch element has.
+        total: how many numbers all batch elements have together.
     """
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
@@ -55,7 +60,7 @@ class Dim:
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
-        """Return the interned Dim of these sizes.
+        """Return the Dim of these sizes. Every call with the same sizes returns the same object.
 
         Raises:
             ShapeError: there are too many dimensions or numbers.
@@ -70,9 +75,10 @@ class Dim:
         return known
 
     def own(self) -> Dim:
-        """Return a Dim of the same sizes that nothing else uses. One that was given back is reused, the oldest first.
+        """Return a Dim of the same sizes that only one parameter uses.
 
-        So a program that makes equal models one after the other uses the same signatures again.
+        Dims of deleted parameters are returned again, the oldest first. A program that makes equal models one after
+        the other then also reuses what is stored by Dim, such as signatures (how to compute a kind of node).
         """
         with _lock:
             while GIVEN_BACK:
@@ -87,7 +93,7 @@ class Dim:
 
     @property
     def rows(self) -> int:
-        """The size of the first dimension."""
+        """The size of the first dimension; 1 if there are no dimensions."""
         return self.dims[0] if self.dims else 1
 
     @property
@@ -108,11 +114,12 @@ class Dim:
 
 
 def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
-    """Return the user's sizes as a tuple of ints, each at least `least`.
+    """Check dimensions that a user passed, and return them as a tuple of ints, each at least `least`.
 
     Args:
-        name: the function, for errors.
-        dims: an int or a sequence of ints.
+        name: the public function that was called, for error messages.
+        dims: what the user passed: an int or a sequence of ints.
+        least: the smallest size that is allowed.
 
     Raises:
         ArgumentTypeError: a size is not an int.
@@ -139,12 +146,12 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def extent(sizes: Sequence[int]) -> int:
-    """Return the product of the sizes that are not 0. It is limited even if another size is 0."""
+    """Return the product of all sizes except zeros. `checked_dims` limits it even for shapes without any numbers."""
     return math.prod([size or 1 for size in sizes])
 
 
 def checked_batch(name: str, batch_size: Index) -> int:
-    """Return the user's batch size as an int. Raise ArgumentError if it is not in 1..MAX_TOTAL."""
+    """Check a batch size that a user passed, and return it as an int. Raise ArgumentError unless in 1..MAX_TOTAL."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")

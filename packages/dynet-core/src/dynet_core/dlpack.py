@@ -1,4 +1,7 @@
-"""DLPack capsules of GPU memory, which torch, CuPy and other libraries read without a copy."""
+"""Share GPU memory with torch, CuPy and other libraries without a copy, by DLPack.
+
+DLPack is a C structure that describes a tensor in memory. A capsule is a Python object that holds a pointer to one.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ import itertools
 
 from .memory import GpuBlock
 
-CUDA = 2  # kDLCUDA
-INTEGER, FLOAT = 0, 2  # kDLInt, kDLFloat
+CUDA = 2  # the device type kDLCUDA of DLPack
+INTEGER, FLOAT = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
 NAME = b"dltensor"
 
 
 class _Tensor(ctypes.Structure):
-    """DLTensor of DLPack's header."""
+    """The C structure DLTensor of DLPack: the address, device, element type, shape and strides of a tensor."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
@@ -30,12 +33,12 @@ class _Tensor(ctypes.Structure):
 
 
 class _Managed(ctypes.Structure):
-    """DLManagedTensor of DLPack's header."""
+    """The C structure DLManagedTensor of DLPack: a DLTensor and a function that releases its memory."""
 
     _fields_ = [("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
-_kept: dict[int, tuple] = {}  # the memory of each capsule, until the library that took it calls `_delete`
+_kept: dict[int, tuple] = {}  # the objects that own each capsule's memory, until the library using it calls `_delete`
 _numbers = itertools.count(1)
 
 
@@ -46,9 +49,9 @@ def _delete(managed) -> None:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _delete_unused(capsule) -> None:
-    """Release the memory of a capsule that no library has taken: it still has its first name.
+    """Release the memory of a capsule that is being destroyed, unless a library has taken it and thereby renamed it.
 
-    The capsule is passed as an address, because it is being destroyed: a new reference would destroy it again.
+    The capsule is passed as an address: a reference to an object that is being destroyed would destroy it again.
     """
     if _is_valid(capsule, NAME):
         _delete(ctypes.cast(_pointer(capsule, NAME), ctypes.POINTER(_Managed)))
@@ -63,14 +66,15 @@ _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
-    """Return a capsule of a whole block. It keeps the block alive.
+    """Return a DLPack capsule for a whole block of GPU memory. The capsule keeps the block alive.
 
     Args:
-        shape: the shape of the tensor.
+        block: the memory.
+        shape: the shape of the tensor that it holds.
         strides: the strides, counted in elements.
         int64: whether the elements are int64 instead of float32.
     """
-    block.gpu.synchronize()  # the library that takes it uses other streams
+    block.gpu.synchronize()  # wait for pending work: the library that reads the memory uses other CUDA streams
     count = len(shape)
     numbers = ctypes.c_int64 * count
     both = numbers(*shape), numbers(*strides)

@@ -1,4 +1,4 @@
-"""Pictures of a graph: in the languages of Graphviz and Mermaid, and as SVG."""
+"""Draw a graph: as source text for the programs Graphviz and Mermaid, or as an SVG image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .nodes import Node, nodes_of
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import ANY_GRAPH
 
-LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: the height of a box, the width of a letter, the gap between boxes
+LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: height of a box, width of a letter, gap between columns of boxes
 
 
 @dataclass(frozen=True)
 class Box:
-    """The box of a node or a parameter. `operands` are indices in the list of boxes."""
+    """A box in the picture of a graph: a node or a parameter. `operands` are its operands' indices among the boxes."""
 
     label: str
     dims: str
@@ -27,7 +27,7 @@ class Box:
 
     @property
     def text(self) -> str:
-        """The label and the dimensions."""
+        """The text inside the box: the label, followed by the dimensions."""
         return f"{self.label} {self.dims}".strip()
 
 
@@ -37,12 +37,13 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return the boxes of a graph, each after its operands. A parameter comes before its first use.
+    """Return a box for each node and each parameter of a graph. Each box comes after those of its operands.
 
     Args:
-        show_dims: show the dimensions.
-        expression_names: a dict from expression to name.
-        lookup_names: a dict from lookup parameter to a list with the name of each row.
+        graph: the graph to draw.
+        show_dims: whether the boxes of nodes show their dimensions.
+        expression_names: a dict from expression to the name to show for it.
+        lookup_names: a dict from lookup parameter to a list with the name to show for each row.
     """
     names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
@@ -71,7 +72,7 @@ def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
 
 
 def described(dim: Dim) -> str:
-    """Return a Dim as pictures show it, such as `{3,4} X2`."""
+    """Return a shape as text for a picture, such as `{3,4} X2` for dimensions (3, 4) and batch size 2."""
     return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
 
 
@@ -81,7 +82,7 @@ def dot(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> str:
-    """Return a graph in the language of Graphviz; the arguments are as for `boxes`."""
+    """Return a graph as source text for Graphviz. The arguments are as for `boxes`."""
     lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
     for number, box in enumerate(boxes(graph, show_dims, expression_names, lookup_names)):
         label = box.text.replace("\\", "\\\\").replace('"', '\\"')
@@ -92,7 +93,7 @@ def dot(
 
 
 def mermaid(graph: Graph) -> str:
-    """Return a graph in the language of Mermaid."""
+    """Return a graph as source text for Mermaid."""
     lines = ["flowchart LR"]
     for number, box in enumerate(boxes(graph)):
         left, right = ("([", "])") if box.is_parameter else ("[", "]")
@@ -102,7 +103,7 @@ def mermaid(graph: Graph) -> str:
 
 
 def svg(graph: Graph) -> str:
-    """Return a graph as SVG. Operands are to the left of the nodes that use them."""
+    """Return a graph as an SVG image. Operands are drawn to the left of the nodes that use them."""
     drawn = boxes(graph)
     columns: list[list[int]] = []
     depths: list[int] = []
@@ -111,7 +112,7 @@ def svg(graph: Graph) -> str:
         depths.append(depth)
         columns += [[] for _ in range(depth + 1 - len(columns))]
         columns[depth].append(number)
-    corners: dict[int, tuple[int, int, int]] = {}  # left, top, width
+    corners: dict[int, tuple[int, int, int]] = {}  # number of a box -> its left edge, top edge and width in pixels
     x = GAP // 2
     for column in columns:
         width = max(LETTER * len(drawn[number].text) for number in column) + 2 * LETTER

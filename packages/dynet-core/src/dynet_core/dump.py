@@ -21,8 +21,9 @@ def dump_cg(
 
     Args:
         filename: the file to write to; by default stdout.
-        show_values, show_gradients: whether to print values, and gradients.
-        nan_check_only: print "valid" if all numbers are finite, or else "invalid", instead of the numbers.
+        show_values: whether to print values.
+        show_gradients: whether to print gradients.
+        nan_check_only: print only whether all numbers of a value or gradient are finite: "valid" or "invalid".
 
     Raises:
         OSError: the file cannot be written.
@@ -41,7 +42,7 @@ def dump_cg(
 
 
 def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
-    """Print the expressions of a graph; the arguments are as for `dump_cg`."""
+    """Print the value and the gradient of every expression of a graph. The other arguments are as for `dump_cg`."""
     flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
     text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
     if filename:

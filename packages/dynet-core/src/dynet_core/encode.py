@@ -1,4 +1,10 @@
-"""Encode descriptions of nodes as integers in the table that the planner reads. `layout` defines its rows."""
+"""Write descriptions of nodes as integers into TABLE, the list that the planner reads.
+
+The planner is compiled code that decides how the nodes of a graph are computed. A description (`description.py`, where
+its terms are explained) tells it about one kind of node: by *steps*, which are kernel calls, and by *views*, which say
+where in memory the kernels read and write for each *column*, the unit of work. A step names a view by a number, its
+*role*: 2 * k is the value of view k, 2 * k + 1 its gradient. `dynet_kernels.layout` defines the order of the integers.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +20,13 @@ from .description import Description, Step, View
 from .errors import ShapeError
 from .recorder import next_generation
 
-TABLE: list[int] = [0] * at.TABLE_HEAD  # all descriptions, one after the other
+TABLE: list[int] = [0] * at.TABLE_HEAD  # the integers of all descriptions, one after the other
 _lock = threading.RLock()
-MOST_CHECKED = 1 << 12  # columns of a step that are checked one by one
+MOST_CHECKED = 1 << 12  # the most columns of a view whose addresses are checked one by one
 
 
 def enter(description: Description) -> int:
-    """Append a description to the table and return its index there.
+    """Append a description to TABLE and return the index of its first integer.
 
     Raises:
         ShapeError: a size or stride does not fit into 64 bits.
@@ -31,7 +37,8 @@ def enter(description: Description) -> int:
     numbered = [(number, step) for number, group in enumerate(groups) for step in group]
     steps_at = len(at.SIGNATURE) + len(at.VIEW) * len(description.views)
     parts_at = steps_at + len(at.STEP) * len(numbered)
-    # The places in `row` that hold indices into the table, relative to the start of the row until `_extend`.
+    # The positions in `row` of integers that are indices into TABLE. They count from the start of the row; `_extend`
+    # changes them to count from the start of TABLE.
     addresses = [at.SIGNATURE.parts] if description.parts else []
     row = [*_head(description, groups, steps_at, parts_at), *_views(description.views)]
     parameters: list[int] = []
@@ -44,7 +51,7 @@ def enter(description: Description) -> int:
     row += [part.at for part in description.parts]
     try:
         packed = array.array("q", row + parameters)
-    except OverflowError:  # found here: it must not reach the table, which all threads share
+    except OverflowError:  # detected before the numbers get into TABLE, which all threads share
         raise ShapeError(
             f"{description.name or 'op'}: sizes or strides are too large for {description.dim!r}"
         ) from None
@@ -119,12 +126,14 @@ def _step(description: Description, step: Step, parameters_at: int, deferred: bo
 
 
 def _extend(row: array.array, addresses: Sequence[int]) -> int:
-    """Append a row to the table and return its index there.
+    """Append the integers of a description to TABLE and return the index of the first one.
+
+    A signal handler or a finalizer may append another row after the length was read. The loop then tries again.
 
     Args:
-        addresses: the places in the row that hold indices relative to its start; they are made absolute.
-
-    A signal handler or a finalizer may append another row between the two steps. The loop then tries again.
+        row: the integers.
+        addresses: the positions in `row` of integers that are indices relative to the start of the row. They are
+            changed to indices into TABLE.
     """
     relative = [row[place] for place in addresses]
     with _lock:
@@ -139,7 +148,12 @@ def _extend(row: array.array, addresses: Sequence[int]) -> int:
 
 
 def _lists(steps: Sequence[Step]) -> tuple[int, int]:
-    """Return which address lists steps read, as bits by role: those read in all columns, those in the first only."""
+    """Return which lists of addresses the steps read, as two sets of bits.
+
+    The planner writes a list of addresses for each role (the value or the gradient of a view). Bit r of the first
+    result says that a step reads the list of role r for all columns; bit r of the second result, that steps read it
+    for the first column only.
+    """
     all_columns = first_column = 0
     for step in steps:
         roles = KERNELS[step.kernel].lists(step.parameters)
@@ -153,12 +167,17 @@ def _lists(steps: Sequence[Step]) -> tuple[int, int]:
 
 
 def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool) -> int:
-    """Return how many floats of an operand's gradient a step writes, if it writes each exactly once from the first on.
+    """Return how many floats of an operand's gradient a step writes; 0 if it leaves gaps or writes a float twice.
 
-    0 if it leaves gaps or writes some twice: then the gradient must be cleared before.
+    If the result is not 0, the step writes this many floats from the start of the gradient on, each exactly once, and
+    so can overwrite uninitialised memory. Otherwise the gradient must be set to zero before.
 
     Args:
-        for_each: the columns repeat for each operand that shares EACH, so another operand is met several times.
+        kernel: the kernel of the step.
+        views: the views of the description.
+        columns: its number of columns.
+        for_each: whether these columns are repeated for each of a variable number of operands. The step then writes
+            to the gradient of any other operand several times.
     """
     covers = kernel.covers(step.parameters)
     if covers is None:
@@ -175,7 +194,7 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
 
 
 def _start(view: View, column: int) -> int:
-    """Return the offset of a column of a view, in floats from the start of the operand that it belongs to."""
+    """Return where a column of a view starts, in floats from the start of the operand that the view refers to."""
     if view.source == at.EACH:
         return column % view.period * view.stride
     if not view.period:
@@ -184,9 +203,9 @@ def _start(view: View, column: int) -> int:
 
 
 def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
-    """Return whether a step only copies the node's gradient to each operand's gradient, number by number.
+    """Return whether a step only copies the node's gradient to the gradient of its operand, number by number.
 
-    The operands' gradients can then be aliases of the node's. The step must cover its target; see `_covered`.
+    The planner can then let both gradients share memory. Call this only if `_covered` is not 0 for the step.
     """
     target, _, source = kernel.covers(step.parameters)
     if source is None or _changes_own_gradient(step, views):
@@ -209,12 +228,16 @@ def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
 
 
 def _sharing(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool, deferred: bool) -> int:
-    """Return how threads may share a step, one of the ways in `layout`.
+    """Return how threads may share the work of a step: ALONE (not at all), BY_COLUMNS or another constant of `layout`.
 
-    Sharing by columns is possible only if no two columns write to the same memory.
+    Threads can take different columns only if no two columns write to the same memory.
 
     Args:
-        deferred: the step runs for all nodes together, including the parts of one record.
+        kernel: the kernel of the step.
+        views: the views of the description.
+        columns: its number of columns.
+        for_each: whether these columns are repeated for each of a variable number of operands.
+        deferred: whether the step runs at the end of the backward pass, for all nodes of the graph together.
     """
     targets = kernel.targets(step.parameters)
     if targets is not None:
@@ -237,7 +260,7 @@ def _sharing_by_columns(
         if not _columns_disjoint(view, size, columns, for_each):
             return at.ALONE
         if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
-            continue  # each node writes to its own memory
+            continue  # each node of a batch writes to its own memory, or to memory of other parts of its own record
         operand = at.EACH_OPERAND if view.source == at.EACH else view.source
         if operand != step.gradient_of or deferred:
             return at.ALONE
@@ -246,10 +269,10 @@ def _sharing_by_columns(
 
 
 def _columns_disjoint(view: View, size: int, columns: int, for_each: bool) -> bool:
-    """Return whether the columns of a view do not overlap within one node, if each is `size` floats long."""
+    """Return whether no two columns of a view overlap within one node. Each column is `size` floats long."""
     if view.source == at.NOWHERE or view.index_step:
         return False
-    if for_each and view.source != at.EACH:  # the number of columns is not known here
+    if for_each and view.source != at.EACH:  # the number of columns differs between nodes, so it is not known here
         inner = not view.period or view.stride * (view.period - 1) + size <= view.outer
         return view.stride >= size and inner
     count, period = (view.period, 0) if view.source == at.EACH else (columns, view.period)

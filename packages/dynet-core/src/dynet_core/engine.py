@@ -1,4 +1,14 @@
-"""The engine of a thread: its buffers, and the calls of compiled code that plan and run graphs in them."""
+"""The engine of a thread: the buffers for its graph, and the calls of compiled code that plan and run it there.
+
+Terms of this module:
+
+- *Records* are the integers that store the graph: for each call of an op its signature, operands and attributes. A
+  signature (an entry in TABLE) says how to compute a kind of node.
+- To *plan* is to turn records into a *tape*, a list of kernel calls. To run is to execute the tape.
+- The *arena* is the memory for the values of nodes, a list of blocks called *chunks*.
+- The *context* is an array of integers through which Python and compiled code share addresses of buffers, counters
+  and the result of a call. CONTEXT in `layout` names the integers; `Engine.slots` is a view of them.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +46,11 @@ PER_RECORD = {
     "by_depth": 1,
     "counters": 1,
 }
-"""Buffers that grow with the records: integers in the buffer per integer of the records."""
-KEPT_FLOATS = 1 << 24  # an arena of up to this size (64 MB) is always kept between graphs
-FORGETTING = 32  # `used` decays by 1/32 with each graph
-ROOMY = 4  # memory of more than this many times `used` is freed
-FIRST_FLOATS = 1 << 16  # size of the first arena chunk
+"""The buffers that grow with the records: name -> integers in the buffer per integer of the records."""
+KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
+FORGETTING = 32  # `Engine.used`, which says how much memory recent graphs needed, decays by 1/32 with each graph
+ROOMY = 4  # memory is freed if it is more than this many times `Engine.used`
+FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
 ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_records
 
 
@@ -48,7 +58,7 @@ _engines: list[weakref.ref[Engine]] = []
 
 
 def keep_for_graphs(memory, engines=_engines) -> None:
-    """Keep the memory of a deleted parameter until every current graph has been renewed."""
+    """Keep the memory of a deleted parameter until every graph that may still use it has been renewed."""
     for reference in tuple(engines):
         engine = reference()
         if engine is not None and engine.recorded.length:
@@ -60,13 +70,13 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class Engine:
     """Plans and runs the graph of one thread.
 
-    Values live in the arena, a list of `chunks`; gradients live in one block.
+    The values of nodes are in the arena, a list of blocks of memory (`chunks`). Gradients are in one other block.
     """
 
     changing: bool  # buffers are being replaced; still True later if an interrupt left them half replaced
-    large: bool  # call `tidy` before the next graph
-    used: int  # floats that recent graphs needed: a maximum that decays
-    room: int  # integers of records that the buffers of PER_RECORD are made for
+    large: bool  # whether `tidy` must be called, to free memory, before the next graph
+    used: int  # the floats that recent graphs needed for values: the largest number, which decays with each graph
+    room: int  # the number of integers of records that the buffers of PER_RECORD have room for
     shards: int
     table_written: int
     parameters_version: int
@@ -84,7 +94,8 @@ class Engine:
     def __init__(self, recorded: Records):
         self.recorded = recorded
         self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
-        # Lookup tables that are operands as a whole: their `touched` array, and their row in PARAMETER_ROWS.
+        # The lookup tables that the graph uses as one tensor: the array that lists which rows have a gradient, and the
+        # number of the table's row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
@@ -117,9 +128,9 @@ class Engine:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Mark the engine as `changing` while buffers are replaced. After an exception the mark stays.
+        """Return a context manager that marks the engine as `changing` while its `with` block replaces buffers.
 
-        The graph then takes another engine.
+        If an exception ends the block, the mark stays, and the graph will take a new engine.
         """
         self.recorded.mark_unusual()
         self.recorded.unprepare()
@@ -128,21 +139,21 @@ class Engine:
         self.changing = False
 
     def successor(self) -> Engine:
-        """Return a new engine, with new buffers, for the same graph."""
+        """Return a new engine, with new buffers, that takes the place of this one for the same graph."""
         new = Engine(self.recorded)
         new.kept, new.whole, new.large = self.kept, self.whole, True
         return new
 
     def use_whole(self, touched: IntArray, row: int) -> None:
-        """Note that the graph uses a whole lookup table as an operand: `backward` marks all its rows as touched.
+        """Note that the graph uses a whole lookup table as one tensor, so that all its rows get a gradient.
 
         Args:
-            touched: the table's array of touched rows.
-            row: the table's row in PARAMETER_ROWS.
+            touched: the array that lists which rows of the table have a gradient. `backward` marks all of them there.
+            row: the number of the table's row in PARAMETER_ROWS.
         """
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
-            self.large = True  # so that `tidy` clears `whole`
+            self.large = True  # the next `renew_cg` then calls `tidy`, which clears `whole`
             self.recorded.mark_unusual()
             self.recorded.unprepare()
 
@@ -169,7 +180,7 @@ class Engine:
         self._use(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
-        """Replace the arena by one empty chunk. The old chunks are freed first, so the two never coexist."""
+        """Replace the memory for values by one empty block. The old blocks are freed first, to need less memory."""
         self._use(block(0))
         self.chunks.clear()
         try:
@@ -179,18 +190,21 @@ class Engine:
             raise
 
     def _use(self, chunk: Block) -> None:
-        """Let the next values go into a chunk."""
+        """Make a chunk (a block of memory) the place where the values of the next nodes are stored."""
         self.numbers = chunk.direct()
         self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
-        """Return the current end of the arena, for `return_to`: the number of chunks, and floats used in the last."""
+        """Return how much memory values take now: the number of chunks (blocks), and the floats used in the last one.
+
+        `return_to` takes this mark and frees what has been added since.
+        """
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
     def return_to(self, mark: tuple[int, int]) -> None:
-        """Free the part of the arena that was taken since a mark."""
+        """Free the memory for values that was taken since `arena_mark` returned `mark`."""
         count, used = mark
         if len(self.chunks) > count:
             with self.change():
@@ -199,14 +213,14 @@ class Engine:
         self.slots[ARENA_TOP] = self.numbers_at + used
 
     def restart(self) -> None:
-        """Forget all values, so that the same graph is computed again from the start of the arena."""
+        """Prepare for computing the whole graph again. Its values will overwrite the present ones in memory."""
         if self.large:
             with self.change():
                 self._fit_memory()
         self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
-        """Release what only the last graph needed. Called after `renew_cg` if the engine is `large`."""
+        """Free memory and references that only the last graph needed. `renew_cg` calls this if `large` is set."""
         with self.change():
             self._fit_memory()
             self.kept.clear()
@@ -216,8 +230,8 @@ class Engine:
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
 
-        Not at once: new memory from the system costs 50 to 1000 us a MB, and minibatches of long and short sentences
-        alternate.
+        Memory that the last graph did not need, but other recent graphs did, is kept: minibatches of long and short
+        sentences alternate, and it takes 50 to 1000 us per MB to get memory from the system again.
         """
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
@@ -246,15 +260,16 @@ class Engine:
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
     def _prepare(self, begin: int, records: int) -> None:
-        """Load new kernels, copy new signatures and parameter rows, and make room for `records` integers.
+        """Make the engine ready to plan: load new kernels, take over new signatures and parameters, enlarge buffers.
 
         Args:
-            begin: the first integer that will be planned; 0 at the start of a graph.
+            begin: the first integer of the records that will be planned; 0 at the start of a graph.
+            records: the number of integers of records that buffers must have room for.
         """
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
             self.machine = compiled()
-            self.shards = shards  # last: if `compiled` fails or is interrupted, the next call tries again
+            self.shards = shards  # set last, so that the next call tries again if `compiled` fails or is interrupted
         with self.change():
             if self.table_written != end:
                 if end > len(self.buffers["table"]):
@@ -265,7 +280,7 @@ class Engine:
                 self.parameters_version = PARAMETER_ROWS.version
                 if not begin:
                     self.trained_again = PARAMETER_ROWS.trained_again
-                self.rows = PARAMETER_ROWS.buffer  # a reference: the planner reads this memory by its address
+                self.rows = PARAMETER_ROWS.buffer  # keeps the array alive: the planner reads it by its address
                 self.slots[CONTEXT.parameters] = self.rows.ctypes.data
                 self._plan_anew()
             room = records + 2
@@ -273,11 +288,11 @@ class Engine:
                 self._grow_records(2 * room)
 
     def _plan_anew(self) -> None:
-        """Discard the last plans, because buffers that they refer to have moved or changed."""
+        """Discard the last plans, so that the next passes do not use them: buffers that they refer to have changed."""
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str) -> None:
-        """Enlarge the buffers that the planner found too small.
+        """Enlarge the buffers that were too small for a pass, so that the caller can run it again.
 
         Args:
             direction: the pass that stopped, "forward" or "backward".
@@ -287,7 +302,7 @@ class Engine:
         """
         slots = self.slots
         if slots[STATUS] == NO_CODE:
-            self.shards, self.parameters_version = 0, -1  # so that the next call loads the kernels again
+            self.shards, self.parameters_version = 0, -1  # makes the next pass load the kernels again
             self._plan_anew()
             raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
         with self.change():
@@ -307,10 +322,15 @@ class Engine:
                     self._new_chunk(floats)
 
     def forward(self, begin: int, inputs_begin: int) -> tuple[int, int]:
-        """Plan and run the records from integer `begin` on. Input values from `inputs_begin` on are new.
+        """Plan and run the new records: those from integer number `begin` on.
+
+        Args:
+            begin: the first integer of the records that have not been computed yet.
+            inputs_begin: the first input value of these records.
 
         Returns:
-            The number of record integers and the number of input values covered so far.
+            How many integers of records and how many input values have been computed now: the arguments for the next
+            call.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -332,12 +352,18 @@ class Engine:
         return end, inputs_end
 
     def plan(self, loss: int | None = None, size: int = 0) -> None:
-        """Plan the whole graph, or its backward pass from a node, and run nothing. Only for an engine of its own."""
+        """Plan the whole graph, or its backward pass, and run nothing. Use an engine made only for this purpose.
+
+        Args:
+            loss: the number of the node where the backward pass starts; None to plan the forward pass.
+            size: how many numbers the value of this node has.
+        """
         records, slots = self.recorded, self.slots
         end, _, inputs_end = records.ends()
         if loss is None:
             self._prepare(0, end)
-            # A copy without the lists of touched rows: the planner would mark rows as used, though nothing runs.
+            # The planner notes in each lookup table's list which rows are used. Nothing runs here, so give it a copy
+            # of the parameters without these lists.
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
@@ -350,7 +376,11 @@ class Engine:
             self.plan(loss, size)
 
     def _publish(self, now: int) -> None:
-        """Let the recorder call the compiled passes directly while `generation()` is `now` and no buffer changes."""
+        """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
+
+        It may do so until a buffer is replaced, or until signatures or parameters change, so that `generation()` is no
+        longer `now`.
+        """
         if self.recorded.is_prepared(now):
             return
         self.recorded.prepare(
@@ -364,11 +394,13 @@ class Engine:
         )
 
     def backward(self, loss: int, size: int, everything: bool) -> bool:
-        """Add the gradient of node `loss`, which holds `size` numbers, to every parameter it depends on.
+        """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
+
+        With `everything`, also compute the gradients of nodes that depend on no parameter.
 
         Returns:
-            Whether this was done. If not, the caller must compute the graph again and retry: a parameter that was
-            frozen when the graph was planned is trained again.
+            True if this was done. False if a parameter is trained now that was frozen when the graph was planned: the
+            caller must compute the graph again and retry.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

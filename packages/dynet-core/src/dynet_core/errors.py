@@ -1,6 +1,7 @@
-"""The exceptions, one type for each kind of error. Messages name the op, its operands and the values.
+"""The exceptions of the library, one type for each kind of error.
 
-Each type also derives from the built-in exceptions that DyNet 2.1 raises instead, so that programs for DyNet catch it.
+Each type also derives from the built-in exceptions that DyNet 2.1 raises in the same case, so that programs written
+for DyNet catch it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ class DynetError(Exception):
 
 
 class ShapeError(DynetError, ValueError):
-    """The operands' dimensions or batch sizes do not fit the op."""
+    """The dimensions or batch sizes of operands do not fit together, or do not fit the operation."""
 
 
 class ArgumentError(DynetError, ValueError):
@@ -27,11 +28,11 @@ class ParameterNameError(ArgumentError, RuntimeError):
 
 
 class OutOfRangeError(DynetError, IndexError, ValueError, OverflowError):
-    """An index is outside its dimension, table or batch."""
+    """An index is outside the dimension, lookup table or batch that it selects from."""
 
 
 class DeviceError(DynetError, RuntimeError):
-    """A device cannot be used: something is missing, which the message names, or another device is in use."""
+    """A device cannot be used, because another one is in use or something is missing. The message says which."""
 
 
 class OutOfMemoryError(DynetError, MemoryError):
@@ -39,7 +40,7 @@ class OutOfMemoryError(DynetError, MemoryError):
 
 
 class StaleExpressionError(DynetError, RuntimeError, ValueError):
-    """An expression belongs to a graph that has been replaced, or to another thread's graph."""
+    """An expression cannot be used: `renew_cg` or `cg_revert` has removed its node, or it is another thread's."""
 
 
 class GradientError(DynetError, RuntimeError):
@@ -51,16 +52,16 @@ class NotFiniteError(DynetError, RuntimeError):
 
 
 class FileFormatError(DynetError, ValueError, RuntimeError):
-    """A file is damaged or does not fit. Nothing has been read from it."""
+    """A file is damaged, or does not fit the model that reads it. The model has not been changed."""
 
 
 class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
-    """A file of parameters does not exist."""
+    """A file that parameters were to be read from does not exist."""
 
 
 class ParallelError(DynetError, RuntimeError):
-    """The processes of a parallel program do not agree, or cannot find each other."""
+    """The processes of a parallel training cannot connect, or do not agree with each other."""
 
 
 class DynetWarning(RuntimeWarning):
-    """A warning about a likely mistake, with the way out. The program continues."""
+    """A warning about a likely mistake. The message says what to do instead, and the program continues."""

@@ -1,4 +1,4 @@
-"""Expressions: the nodes of a graph, and parameters."""
+"""Expressions: references to nodes of a computation graph, and parameters. Methods return values and gradients."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from .tensor import Tensor
 from .types import NodeGraph
 
 GRAPH_OF_NODE: list[Callable[[Operations], NodeGraph]] = []
-"""Holds the function that returns the graph of a node. `graph` appends it: this module cannot import `graph`."""
+"""Holds one function, which returns the graph of a node. The module `graph` appends it here, because it imports this
+module and so cannot be imported here."""
 
 
 class Operations(Refusals):
-    """The methods of expressions. The recorder makes the type `Expression` from this class.
+    """The methods of expressions. The package `recorder` makes the type `Expression` as a subclass of this class.
 
-    `dynet_ops` adds the operators. Three attributes, all read-only:
+    `dynet_ops` adds the operators, such as `+`. An expression has three attributes, all read-only:
 
-    - `at`: the number of the node in its graph; -1 minus its row for a parameter.
-    - `version`: the version of the graph; ANY_GRAPH for a parameter.
-    - `type`: the Dim.
+    - `at`: the number of the node in its graph; for a parameter, -1 minus its row in PARAMETER_ROWS.
+    - `version`: the version of the graph that the node belongs to; ANY_GRAPH for a parameter.
+    - `type`: the shape, a `Dim`.
     """
 
     __slots__ = ()
@@ -39,7 +40,7 @@ class Operations(Refusals):
         version: int
         type: Dim
 
-        # Added by dynet_ops.
+        # dynet_ops adds these methods at run time. They are declared here for type checkers.
 
         def __add__(self, other: Expression | Number) -> Expression: ...
         def __radd__(self, other: Expression | Number) -> Expression: ...
@@ -91,33 +92,36 @@ class Operations(Refusals):
         return self.type.rows
 
     def _graph(self) -> NodeGraph:
-        """Return the graph of this node.
+        """Return the graph that this node belongs to.
 
         Raises:
-            StaleExpressionError: the graph is gone, or belongs to another thread.
+            StaleExpressionError: the graph no longer has this node, or belongs to another thread.
         """
         return GRAPH_OF_NODE[0](self)
 
     def _stored(self, recalculate: bool) -> Array:
-        """Return the value as a flat view, column-major."""
+        """Return the value as a flat array, column-major. On the CPU it is a view of the memory, not a copy."""
         if recalculate is not False:
             self._graph()._compute(recalculate)
         return floats_at(self._address(), self.type.total)
 
     def _address(self, recalculate: bool = False) -> int:
-        """Return the address of the value."""
+        """Return where the value is in memory, as an address that counts floats. Compute the value if it is new."""
         graph = self._graph()
         if recalculate is not False:
             graph._compute(recalculate)
         return graph.address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
-        """Compute the graph up to here. With `recalculate`, compute all of it again with the inputs' new values."""
+        """Compute this expression and all others of the graph that are new.
+
+        With `recalculate`, compute the whole graph again, with the inputs' present values and new random numbers.
+        """
         if self.version != ANY_GRAPH:
             self._graph()._compute(recalculate)
 
     def npvalue(self, recalculate: bool = False) -> Array:
-        """Return the value as an array of shape `dim`. A batch larger than 1 is the last axis.
+        """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
@@ -127,7 +131,7 @@ class Operations(Refusals):
         return self._stored(recalculate).reshape(self.type.shape, order="F").copy(order="F")
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
-        """Return the value as a `Tensor`, which has `argmax` and `categorical_sample`. On a GPU it stays there.
+        """Return a copy of the value as a `Tensor`, which has methods such as `argmax`. On a GPU, it stays there.
 
         >>> import dynet as dy
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
@@ -156,11 +160,11 @@ class Operations(Refusals):
         return self._stored(recalculate).tolist()
 
     def value(self, recalculate: bool = False) -> Any:
-        """Return the value in the form that DyNet chooses by its shape.
+        """Return the value as a float, a list or an array, depending on the shape, as DyNet does.
 
-        This is a float for one number, a flat list for a vector or a batch of vectors, and an array for anything
-        larger. Type checkers cannot know which, so the annotation is Any; `scalar_value`, `vec_value` and `npvalue`
-        each have one type.
+        A single number is a float, a vector or a batch of vectors is a flat list, anything else is an array. Type
+        checkers cannot know which, so the annotation is Any. `scalar_value`, `vec_value` and `npvalue` always return
+        the same type.
         """
         dim = self.type
         if len(dim.dims) > 1:
@@ -169,18 +173,18 @@ class Operations(Refusals):
         return values[0] if dim.total == 1 else values
 
     def gradient(self) -> Array:
-        """Return the gradient that `backward` computed for this node, shaped like `npvalue()`.
+        """Return the gradient that `backward` computed for this node, as an array shaped like `npvalue()`.
 
-        A node that depends on no parameter has one only after `backward(full=True)`.
+        A node that depends on no parameter gets a gradient only by `backward(full=True)`.
         """
         stored = self._graph().gradients(self.at, self.type.total)
         return stored.reshape(self.type.shape, order="F").copy(order="F")
 
     def backward(self, full: bool = False) -> None:
-        """Add the gradient of this number with respect to every parameter to that parameter's gradient.
+        """Compute the gradient of this number with respect to every parameter, and add it to the parameter's gradient.
 
-        A graph can be differentiated again, from this node or from another. A second backward() differentiates the
-        values that the forward pass computed, also if a parameter has changed since.
+        `backward` can be called several times on one graph, on this expression or on others. Later calls use the
+        values that the forward pass has computed, even if a parameter has changed since.
 
         Args:
             full: also compute the gradients of nodes that depend on no parameter, for `gradient()`. Parameters with
@@ -201,7 +205,10 @@ class Operations(Refusals):
             self._graph()._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
 
     def _refuse_stale(self) -> None:
-        """Raise StaleExpressionError if the graph is gone. Callers prefer this to the error they are about to raise."""
+        """Raise StaleExpressionError if the graph no longer has this node.
+
+        Callers do this before they raise another error, because this one tells the user more.
+        """
         if self.version != ANY_GRAPH:
             self._graph()
 
@@ -210,11 +217,13 @@ class Operations(Refusals):
 
 
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
-    """Replace a method by a compiled version, which calls the Python method for Dims that it does not know.
+    """Replace a method of `Operations` by a compiled function, which calls the Python method for new shapes.
 
     Args:
-        kind: the kind of the recording function.
-        numbers: the number that the compiled version stores for a Dim; 0 leaves this Dim to Python.
+        kind: the name of the compiled function; see `recorder.function`.
+        name: the name of the method.
+        numbers: maps a Dim to the number that the compiled function needs for this shape, such as the count of numbers
+            to return. 0 means that only the Python method handles this shape.
     """
     documented = getattr(Operations, name)
 
@@ -224,7 +233,7 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
         try:
             result = documented(self, *arguments)
         except StaleExpressionError as problem:
-            raise StaleExpressionError(str(problem)) from None  # so that the traceback is short
+            raise StaleExpressionError(str(problem)) from None  # a new exception makes the user's traceback shorter
         if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
             method.enter((self.type,), 0, self.type, number)
             known.add(self.type)
@@ -244,7 +253,7 @@ _quick("differentiate", "backward", lambda dim: int(dim.total == 1))
 if TYPE_CHECKING:
 
     class Expression(Operations):
-        """A node of the current graph, or a parameter, as an operand of further nodes."""
+        """A node of the current graph, or a parameter. It can be an operand of operations."""
 
         __slots__ = ()
 else:

@@ -1,4 +1,4 @@
-"""Values that no longer belong to a graph and are on a GPU."""
+"""`GpuTensor`: a copy of an expression's value in the memory of a GPU, which finds its largest elements there."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .tensor import Tensor
 
 KERNELS.add("largest_in_order", LargestInOrder())
 KERNELS.add("falling_order", FallingOrder())
-Layout = list[tuple[int, int, int]]  # loops (extent, stride in the target, stride in the source), innermost first
+Layout = list[tuple[int, int, int]]  # nested loops of a copy: (count, target stride, source stride), innermost first
 
 
 class GpuTensor(Tensor):
     """A tensor on a GPU. Reading it as an array copies it to the host; DLPack returns its memory, not a copy.
 
     Args:
-        block: the values column by column, the batch last: float32, or int64 that take two floats each.
-        shape: the shape of the values.
-        dims: the number of axes that are dimensions.
+        block: the memory with the values, column-major, the batch last: float32, or int64 that take two floats each.
+        shape: the shape of the values; a batch larger than 1 is the last axis.
+        dims: the number of axes that are dimensions, without the batch.
         integers: whether the values are int64.
     """
 
@@ -47,7 +47,7 @@ class GpuTensor(Tensor):
         """Return the largest values along a dimension and their indices; see `Tensor.topk`."""
         dim, num = self._checked_topk(dim, num)
         if self._integers:
-            host = Tensor(self._values(), self._dims)  # there are no kernels for integers
+            host = Tensor(self._values(), self._dims)  # the kernels do not handle integers, so numpy does it
             values, places = host.topk(dim, num)
             return self._like(values._values()), self._like(places._values())
         size = self._shape[dim]
@@ -68,7 +68,8 @@ class GpuTensor(Tensor):
             tape.add("falling_order", (num, 0, 1, 2, 3), lists)
             found = ordered
         values = GpuBlock(self._block.gpu, columns * num)
-        indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)  # int64: the upper half of each is 0
+        # The indices are int64. The kernels write the lower 32 bits of each; the upper half stays 0.
+        indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         tape.copy(values, found[0], back)
         tape.copy(indices, found[1], [(extent, 2 * target, source) for extent, target, source in back])
@@ -104,7 +105,7 @@ class GpuTensor(Tensor):
 
 
 class Tape:
-    """A list of instructions for the GPU, written here and not by the planner. They run one after the other."""
+    """A list of kernel calls for the GPU. Methods append calls, and `run` executes them one after the other."""
 
     def __init__(self, gpu):
         self._gpu = gpu
@@ -114,25 +115,31 @@ class Tape:
         self._lists: list[np.ndarray] = []
 
     def scratch(self, floats: int) -> GpuBlock:
-        """Return new memory for `floats` numbers. It is freed with this tape."""
+        """Allocate GPU memory for `floats` numbers and return it. It is freed together with this tape."""
         self._blocks.append(GpuBlock(self._gpu, floats))
         return self._blocks[-1]
 
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
-        """Append a kernel call. Each list has the addresses of one of the kernel's roles, one for each column."""
+        """Append a kernel call.
+
+        Args:
+            kernel: the name of the kernel.
+            parameters: its integers: sizes, and the positions in `lists` of the lists that it reads or writes by.
+            lists: lists of addresses, each with one address for every column (vector) that the kernel computes.
+        """
         base = sum(len(each) for each in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
-        """Append a copy from one block to another, in up to four loops."""
+        """Append a copy from one block to another, in up to four nested loops."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
-        """Run all instructions."""
+        """Execute all kernel calls on the GPU, in the order in which they were appended."""
         index, table, tape = (
             np.array(numbers, np.int64) for numbers in (np.concatenate(self._lists), self._table, self._rows)
         )

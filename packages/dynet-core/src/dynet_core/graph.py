@@ -1,4 +1,10 @@
-"""The computation graph of a thread: its records, and the values and gradients computed from them."""
+"""The computation graph of a thread: its records, and the values and gradients computed from them.
+
+A *record* is a call of an op as the graph stores it: integers for its signature (how to compute it), its operands and
+its attributes. It adds one node, sometimes several. Nodes are numbered in the order of recording. Each graph has a
+*version*, a number that changes when nodes are removed. Expressions, which refer to a node by its number, also hold the
+version; one whose version is no longer valid is *stale*, and using it is an error.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +36,7 @@ OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
     "record and read there what belongs together, and exchange numbers, as .value() and .npvalue() give them"
 )
-thread = threading.local()  # `thread.graph` is the thread's graph; `current` creates it
+thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, False)
 
 
@@ -38,7 +44,8 @@ class Graph:
     """The nodes that this thread has recorded since its last `renew_cg`.
 
     `renew_cg` empties the graph and gives it a new version. Code that stores node numbers must check the version
-    before it uses them. `watch` is set if the graph has checkpoints, checks its values or computes nodes at once.
+    before it uses them. `watch` is not None if the graph has checkpoints, checks its values, or computes nodes as soon
+    as they are recorded.
     """
 
     __slots__ = (
@@ -53,7 +60,7 @@ class Graph:
     _kind: ClassVar[type[Graph]]
     """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
 
-    ended: int | None  # the version when the thread ended; None while the thread lives
+    ended: int | None  # the graph's version when its thread ended; None while the thread is running
     engine: Engine
     records: recorder.Records
     input_index: InputIndex
@@ -76,21 +83,23 @@ class Graph:
         return self.records.version
 
     def version(self) -> int:
-        """Return a number that changes when nodes are removed, by `renew_cg` or `cg_revert`."""
+        """Return the version: a number that changes when `renew_cg` or `cg_revert` removes nodes."""
         return self.records.version
 
     def node(self, number: int, dim: Dim) -> Expression:
-        """Return an expression for a recorded node."""
+        """Return an expression for the node with this number, whose shape is `dim`."""
         return recorder.handle(number, dim)
 
     def node_count(self) -> int:
         """Return the number of recorded nodes."""
         return self.records.nodes
 
-    # Versions and threads
+    # Methods that check versions and threads
 
     def as_of(self, version: int, places: Sequence[int] = ()) -> PinnedGraph:
-        """Return this graph, pinned, for code that stored node numbers (`places`) when the graph had `version`.
+        """Return a PinnedGraph, for code that stored node numbers (`places`) when the graph's version was `version`.
+
+        A PinnedGraph appends nodes to the graph as long as its present version does not change.
 
         Raises:
             StaleExpressionError: `renew_cg` or `cg_revert` has removed these nodes, or the graph is another thread's.
@@ -105,21 +114,21 @@ class Graph:
         return pinned_graph
 
     def holds(self, x: Operations) -> bool:
-        """Return whether an expression is a node of this graph or a parameter."""
+        """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
         version = x.version
         if version in (self.records.version, ANY_GRAPH):
             return True
         return self.watch is not None and x.at < self.watch.past_versions.count(version)
 
     def check_thread(self) -> None:
-        """Raise StaleExpressionError if this is another thread's graph: its buffers have no lock."""
+        """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
         if current() is not self:
             raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
 
-    # Computing
+    # Methods that compute values and gradients
 
     def _compute(self, recalculate: bool = False) -> None:
-        """Compute every node recorded since the last call. With `recalculate`, compute all nodes again."""
+        """Compute the nodes that have not been computed yet. With `recalculate`, compute all nodes again."""
         self.check_thread()
         if recalculate is not False and checked_flag("value", "recalculate", recalculate):
             self.invalidate()
@@ -127,37 +136,37 @@ class Graph:
             self._compute_new()
 
     def _compute_new(self) -> None:
-        """Compute every node recorded since the last call."""
-        if self.engine.changing:  # an interrupt came while buffers were being replaced
+        """Compute the nodes that have not been computed yet."""
+        if self.engine.changing:  # an interrupt came while buffers were being replaced, so they cannot be used
             self._replace_engine()
         self.records.computed = self.engine.forward(*self.records.computed)
         if self.watch is not None and self.watch.check:
             self.watch.check_values(self.records, self.values)
 
     def _replace_engine(self) -> None:
-        """Take a new engine, because the buffers of this one may be half replaced, and forget all values."""
+        """Take a new engine and forget all values, because an interrupt may have left buffers half replaced."""
         if self.watch is not None:
-            self.watch.forget_arenas()  # first, in case an interrupt stops this function halfway
+            self.watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         self.engine = self.engine.successor()
 
     def invalidate(self) -> None:
-        """Forget all values because inputs have changed, and give random nodes new keys."""
+        """Forget all values, so that they are computed again with changed inputs and new random numbers."""
         self.check_thread()
         self.forget_values()
         self.records.differentiated = UNDIFFERENTIATED
         self.records.renew_keys()
 
     def forget_values(self) -> None:
-        """Forget all values, so that they are computed again from the same inputs and with the same noise."""
+        """Forget all values, so that they are computed again from the same inputs and with the same random numbers."""
         if self.watch is not None:
-            self.watch.forget_arenas()  # first, in case an interrupt stops this function halfway
+            self.watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         if not self.engine.changing:
             self.engine.restart()
 
     def number(self, place: int) -> float:
-        """Return the first number of a node's value."""
+        """Return the first number of the value of node `place`. Compute the value if it is new."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
@@ -165,22 +174,28 @@ class Graph:
         number = address - engine.numbers_at
         if 0 <= number < engine.numbers_count:
             return engine.numbers[number]
-        return float(floats_at(address, 1)[0])  # in another chunk of the arena, or on a GPU
+        return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
 
     def values(self, place: int, count: int) -> Array:
-        """Return a view of the first `count` numbers of a node's value, valid until the next node is computed."""
+        """Return the first `count` numbers of the value of node `place`. Compute the value if it is new.
+
+        On the CPU the result is a view of the memory, valid until the next node is computed.
+        """
         return floats_at(self.address(place), count)
 
     def address(self, place: int) -> int:
-        """Return the address of a node's value, valid until the next node is computed."""
+        """Return the address of the value of node `place`, in floats. It is valid until the next node is computed."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
     def _differentiate(self, place: int, size: int, everything: bool) -> None:
-        """Add the gradient of a node, which holds `size` numbers, to every parameter it depends on.
+        """Run the backward pass from a node: add its gradient to every parameter that it depends on.
 
-        With `everything`, also compute the gradients of nodes that depend on no parameter.
+        Args:
+            place: the number of the node.
+            size: how many numbers its value has.
+            everything: also compute the gradients of nodes that depend on no parameter.
         """
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
@@ -191,10 +206,13 @@ class Graph:
         self.records.differentiated = place, everything
 
     def gradients(self, place: int, count: int) -> Array:
-        """Return the `count` numbers of a node's gradient.
+        """Return the gradient of node `place`, which has `count` numbers.
+
+        It is zero if the backward pass did not reach the node.
 
         Raises:
-            GradientError: there has been no backward pass, or it did not compute this gradient separately.
+            GradientError: there has been no backward pass, or the node is a part of another node and only the gradient
+                of the whole was computed.
         """
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
@@ -212,10 +230,10 @@ class Graph:
     def _is_alias(self, place: int) -> bool:
         return TABLE[self.engine.nodes[place * len(at.NODE) + at.NODE.signature] + at.SIGNATURE.kind] == at.ALIAS
 
-    # Inputs
+    # Methods for input values
 
     def replace_input(self, place: int, values: Array) -> None:
-        """Replace the values of an input node by a float32 array. Values computed before become invalid."""
+        """Replace the values of input node `place` by a float32 array. The graph is then computed again when needed."""
         start = self.start_of(place)
         assert start is not None
         if start < self.records.computed[1]:
@@ -223,9 +241,9 @@ class Graph:
         self.records.write(start, values)
 
     def start_of(self, place: int) -> int | None:
-        """Return where the values of an input node start in the input buffer; None for another node.
+        """Return where the values of input node `place` start in the input buffer. Return None for other nodes.
 
-        The index is built on demand, not while recording: few programs need it.
+        The index from nodes to positions is built here and not while recording, because few programs need it.
         """
         index, version = self.input_index, self.records.version
         if index.version != version:
@@ -240,10 +258,10 @@ class Graph:
 
 
 class PinnedGraph:
-    """A graph at its current version, to which Python code appends records.
+    """A graph together with its present version, for Python code that appends records (calls of ops) to it.
 
-    While a record is prepared, methods of the user's objects and signal handlers may run, and call `renew_cg`.
-    Appending then raises StaleExpressionError instead of adding to the new graph.
+    While Python prepares a record, methods of the user's objects and signal handlers may run and call `renew_cg`.
+    Appending then raises StaleExpressionError, instead of adding the record to the new graph.
     """
 
     __slots__ = ("graph", "version")
@@ -255,17 +273,22 @@ class PinnedGraph:
         self.graph, self.version = graph, graph.records.version
 
     def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
-        """Append a record to the graph and return the expression of its last node.
+        """Append a record (a call of an op) to the graph and return an expression for its last node.
 
         Args:
-            integers: the operands, then the attributes. The caller has checked the operands.
+            signature: says how the nodes are computed.
+            integers: the operands as numbers, then the attributes. The caller has checked the operands.
         """
         return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
 
     def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Append a record of `nodes` nodes; return the expression of the last one, whose shape is `dim`.
+        """Append a record (a call of an op) that adds several nodes, and return an expression for the last one.
 
-        The record holds the integers of `head`, then `integers`. The caller has checked the operands.
+        Args:
+            dim: the shape of the last node.
+            nodes: the number of nodes.
+            head: the first integers of the record, which begin with the index of its signature.
+            integers: the others: operands, then attributes. The caller has checked the operands.
         """
         node = commit(dim, nodes, head, integers, self.version)
         if node is None:
@@ -279,23 +302,30 @@ class PinnedGraph:
         return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
 
     def node(self, number: int, dim: Dim) -> Expression:
-        """Return an expression for a recorded node."""
+        """Return an expression for the node with this number, whose shape is `dim`.
+
+        Raises:
+            StaleExpressionError: the graph's version has changed.
+        """
         node = recorder.handle(number, dim)
         if node.version != self.version:
             raise StaleExpressionError(self._gone())
         return node
 
     def take(self, values: Sequence[float]) -> int:
-        """Copy numbers to the input buffer and return where they start there."""
+        """Append numbers to the graph's buffer of input values, and return their position there."""
         return take(tuple(values))
 
     def take_array(self, values: Array) -> int:
-        """Copy a float32 array to the input buffer, column by column, and return where it starts there."""
+        """Append a float32 array, column-major, to the graph's buffer of input values. Return its position there."""
         return self.graph.records.take(values)
 
 
 class Owner:
-    """Marks the thread's graph as ended when the thread ends: only the thread's local storage refers to this."""
+    """Marks a thread's graph as ended when the thread ends.
+
+    Only the thread's local storage refers to this object, so Python deletes it, and calls `__del__`, at that moment.
+    """
 
     __slots__ = ("end", "graph")
 
@@ -307,11 +337,11 @@ class Owner:
         self.end()
 
 
-_graphs: list[weakref.ref[Graph]] = []  # of all threads
+_graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
 def refuse(x: Operations) -> NoReturn:
-    """Raise the error for an expression that is not a node of this thread's graph."""
+    """Raise StaleExpressionError with the reason why this thread's graph has no node for an expression."""
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))
@@ -335,7 +365,7 @@ def is_gone(version: int) -> str:
 
 
 def graph_of_node(x: Operations) -> Graph:
-    """Return the graph of a node. Raise StaleExpressionError if it is gone or belongs to another thread."""
+    """Return the graph of a node. Raise StaleExpressionError if the node was removed or is another thread's."""
     graph = current()
     if not graph.holds(x):
         refuse(x)
@@ -346,7 +376,7 @@ GRAPH_OF_NODE.append(graph_of_node)
 
 
 def current() -> Graph:
-    """Return the graph of this thread. The first call creates it."""
+    """Return the graph of the calling thread. The first call creates it."""
     try:
         return thread.graph
     except AttributeError:
@@ -359,12 +389,12 @@ def current() -> Graph:
 
 
 def pinned() -> PinnedGraph:
-    """Return this thread's graph, pinned at its current version."""
+    """Return a PinnedGraph of this thread's graph, to which records are appended while its version stays the same."""
     return PinnedGraph(current())
 
 
 def renew() -> Graph:
-    """Begin a new graph. Expressions of the old one become stale.
+    """Begin a new graph in this thread and return it. Using expressions of the old graph then is an error.
 
     An interrupt at any line leaves a usable graph: the old one before `records.renew()`, the new one after it.
     """
@@ -388,7 +418,7 @@ def renew() -> Graph:
 
 
 def _forget() -> None:
-    """Drop this thread's graph when the device changes. The next graph has its buffers on the new device."""
+    """Drop this thread's graph when the device changes, so that the next graph has its buffers on the new device."""
     if hasattr(thread, "graph"):
         renew()
         del thread.graph

@@ -1,7 +1,7 @@
-"""Hints for attributes that other libraries have: `trainer.step()` raises an error that says what to use.
+"""Hints for attributes that users know from other libraries: `trainer.step()` raises an error that says what to use.
 
-Hints are descriptors, which do not slow down existing attributes. A `__getattr__` would add 80 ns to each access.
-Python itself makes suggestions for misspelt attributes.
+A hint is a descriptor in a class, which does not slow down the attributes that exist. A method `__getattr__` would add
+80 ns to each access. Misspelt names need no hints, because Python itself suggests the right name for them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import Any, NoReturn
 
 
 class Hint:
-    """An attribute that raises an AttributeError with a hint. Objects and subclasses may define the attribute."""
+    """A descriptor for an attribute that does not exist. Reading it raises an AttributeError that says what to use.
+
+    Objects and subclasses may still define an attribute of this name.
+    """
 
     def __init__(self, name: str, use: str):
         self.name, self.use = name, use
         self.__doc__ = f"No attribute: use {use}."
 
     def use_for(self, owner: type) -> str:
-        """Return what to use instead, for an object of the class `owner`."""
+        """Return the text that says what to use instead, for objects of the class `owner`."""
         return self.use
 
     def __get__(self, x: Any, owner: type) -> NoReturn:
@@ -28,14 +31,14 @@ class Hint:
 
 
 class FirmHint(Hint):
-    """A hint for an attribute that cannot be assigned either."""
+    """A hint for an attribute that cannot be assigned either: both reading and assigning raise the error."""
 
     def __set__(self, x: Any, value: object) -> NoReturn:
         self.__get__(x, type(x))
 
 
 class Hinted:
-    """The base of classes with hints."""
+    """The base of classes that have hints. It leaves them out of `dir` and of completion in editors."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats, not bytes.
+"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats: they are addresses in bytes divided by 4.
 
 The rest of the library uses memory only through `block`, `floats_at` and the members of a block: `address` and
 `floats`, `array` and `direct` to read it, `write`, `packer` and `edit` to change it.
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 
 class HostBlock:
-    """Host memory for `floats` numbers, aligned to a cache line.
+    """A block of host memory for float32 numbers, aligned to a cache line.
 
     Args:
+        floats: how many numbers it holds.
         zero: fill the memory with zeros.
         shared: share the memory with processes forked later.
     """
@@ -54,15 +55,15 @@ class HostBlock:
         self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
-        """Return the part of the numbers that Python can read without a copy: here all."""
+        """Return a view of the numbers that Python can read without a copy: here all of them."""
         return self._direct
 
     def write(self, values: Numbers) -> None:
-        """Replace all numbers by an array or by one number."""
+        """Set all numbers of the block to the values of an array, or to one number."""
         self.array[:] = values
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that replaces all numbers by its arguments."""
+        """Return a function that sets the numbers of the block to its arguments, one for each number."""
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
@@ -72,7 +73,7 @@ class HostBlock:
 
 
 class GpuBlock:
-    """Memory for `floats` numbers on a GPU. `address` is an address of the GPU."""
+    """A block of memory for `floats` numbers on a GPU. Its `address` is in GPU memory, which Python cannot read."""
 
     __slots__ = ("address", "floats", "gpu")
 
@@ -99,15 +100,15 @@ class GpuBlock:
         return memoryview(b"")
 
     def write(self, values: Numbers) -> None:
-        """Replace all numbers by an array or by one number."""
+        """Set all numbers of the block to the values of an array, or to one number."""
         self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that replaces all numbers by its arguments."""
+        """Return a function that sets the numbers of the block to its arguments, one for each number."""
         pack_into = struct.Struct(f"={self.floats}f").pack_into
 
         def pack(*numbers: float) -> None:
-            """Write the arguments in place of all numbers."""
+            """Set the numbers of the block to the arguments, one for each number."""
             packed = np.empty(self.floats, np.float32)
             pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
             self.write(packed)
@@ -116,7 +117,7 @@ class GpuBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Array]:
-        """Return a context manager that gives a copy of the numbers to change, and writes it back at the end."""
+        """Return a context manager that gives a copy of the numbers to change, and copies it to the GPU at the end."""
         copy = self.array.copy()
         yield copy
         self.write(copy)
@@ -130,7 +131,7 @@ Block = HostBlock | GpuBlock
 
 
 def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
-    """Return memory on the device in use; the arguments are as for `HostBlock`.
+    """Allocate a block of memory on the device in use, and return it. The arguments are as for `HostBlock`.
 
     Raises:
         OutOfMemoryError: there is not enough memory.
@@ -145,14 +146,14 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
 
 
 def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
-    """Return a new block with a copy of the `count` floats at an address of a GPU."""
+    """Copy `count` floats from an address in a GPU's memory to a new block on this GPU, and return the block."""
     copied = GpuBlock(gpu, count)
     gpu.copy(4 * copied.address, 4 * address, 4 * count)
     return copied
 
 
 def floats_at(address: int, count: int) -> Array:
-    """Return the `count` floats at an address as an array: a view on the host, a copy of a GPU's memory."""
+    """Return the `count` floats at an address as an array: a view of host memory, or a copy of GPU memory."""
     gpu = device.gpu()
     if gpu is None:
         return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
@@ -162,5 +163,5 @@ def floats_at(address: int, count: int) -> Array:
 
 
 def integers_at(address: int, count: int) -> npt.NDArray[np.int64]:
-    """Return a view of the `count` int64 at an address on the host. This address counts bytes."""
+    """Return a view of the `count` int64 numbers at an address in host memory. This address counts bytes."""
     return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

@@ -1,4 +1,4 @@
-"""Mutable numbers and lists of numbers, like DyNet's Python wrappers of C++ numbers."""
+"""Mutable numbers and lists of numbers, as DyNet has them. They are objects with the methods `get` and `set`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _list(who: str, values: Iterable[Any], checked: Callable[[str, Any], T]) -> 
 
 
 class FloatValue:
-    """A number.
+    """A float that can be changed by `set`.
 
     >>> x = FloatValue(2.5)
     >>> x.set(3)
@@ -54,12 +54,12 @@ class FloatValue:
         self._value = _float("FloatValue", val)
 
     def get(self) -> float:
-        """The number."""
+        """Return the number."""
         return self._value
 
 
 class UnsignedValue:
-    """A whole number from 0 to 2^32 - 1.
+    """A whole number from 0 to 2^32 - 1 that can be changed by `set`.
 
     >>> UnsignedValue(2).get()
     2
@@ -73,12 +73,12 @@ class UnsignedValue:
         self._value = _unsigned("UnsignedValue", val)
 
     def get(self) -> int:
-        """The number."""
+        """Return the number."""
         return self._value
 
 
 class FloatVectorValue:
-    """A list of numbers.
+    """A list of floats that can be changed by `set`.
 
     >>> x = FloatVectorValue([1, 2])
     >>> x.get(), x.size()
@@ -89,20 +89,20 @@ class FloatVectorValue:
         self.set(vals)
 
     def set(self, newval: Iterable[float]) -> None:
-        """Change the numbers; there may be another count of them."""
+        """Replace the list. The new list may have another length."""
         self._values = _list("FloatVectorValue", newval, _float)
 
     def get(self) -> list[float]:
-        """The numbers."""
+        """Return a copy of the list."""
         return list(self._values)
 
     def size(self) -> int:
-        """How many there are."""
+        """Return the length of the list."""
         return len(self._values)
 
 
 class UnsignedVectorValue:
-    """A list of whole numbers from 0 to 2^32 - 1.
+    """A list of whole numbers from 0 to 2^32 - 1 that can be changed by `set`.
 
     >>> UnsignedVectorValue([1, 2]).get()
     [1, 2]
@@ -112,13 +112,13 @@ class UnsignedVectorValue:
         self.set(vals)
 
     def set(self, newval: Iterable[int]) -> None:
-        """Change the numbers; there may be another count of them."""
+        """Replace the list. The new list may have another length."""
         self._values = _list("UnsignedVectorValue", newval, _unsigned)
 
     def get(self) -> list[int]:
-        """The numbers."""
+        """Return a copy of the list."""
         return list(self._values)
 
     def size(self) -> int:
-        """How many there are."""
+        """Return the length of the list."""
         return len(self._values)

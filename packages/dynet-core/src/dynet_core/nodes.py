@@ -1,4 +1,8 @@
-"""Decode the records of a graph into nodes, for code that checks, prints or draws it."""
+"""Decode the records of a graph into `Node` objects, for code that checks, prints or draws the graph.
+
+A record is a call of an op as the graph stores it: the integers of its signature, its operands and its attributes. The
+signature is an index in TABLE, where the planner finds how to compute the op.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,11 @@ KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 
 def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
-    """Return where the operands of the record at `place` start, where its attributes start, and where it ends."""
+    """Find the operands and the attributes in the record that starts at index `place` of the integers `records`.
+
+    Returns:
+        Three indices: where its operands start, where its attributes start, and where the next record starts.
+    """
     head, first = records[place], place + 1
     operands = TABLE[head + at.SIGNATURE.operands]
     if TABLE[head + at.SIGNATURE.variadic]:
@@ -27,16 +35,16 @@ def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Node:
-    """A decoded record. Most records are one node; some, such as a run of a recurrent network, are several.
+    """A decoded record (a call of an op). Most are one node; some, such as a run of a recurrent network, are several.
 
     Args:
-        all: the numbers of its nodes.
-        places: the numbers of those nodes that have expressions.
+        all: the numbers of all its nodes.
+        places: the numbers of those nodes that the op returned as expressions.
         op: the name of the op.
-        dim: the shape of each node.
-        operands: node numbers, or -1 minus the row of a parameter.
-        attributes: the record's other integers.
-        is_input: whether the values come from the program.
+        dim: the shape of these nodes.
+        operands: for each operand, the number of its node, or -1 minus the row of a parameter in PARAMETER_ROWS.
+        attributes: the other integers of the record, such as positions of input values.
+        is_input: whether the user's program gives the value, so that nothing is computed.
     """
 
     all: range
@@ -49,11 +57,12 @@ class Node:
 
 
 def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
-    """Yield a Node for each record.
+    """Yield a Node for each record of a graph.
 
     Args:
-        begin, end: the first integer of the records to decode, and the end; by default all records.
-        number: the number of the first node at `begin`.
+        recorded: the records.
+        begin, end: decode only the records from integer number `begin` up to integer number `end`; by default all.
+        number: the number of the first node of the record at `begin`.
     """
     records = recorded.integers()
     place, end = begin, len(records) if end is None else end
@@ -78,14 +87,18 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 
 
 def node_at(recorded: Records, place: int) -> Node | None:
-    """Return the Node that contains the node number `place`, or None."""
+    """Return the Node that node number `place` belongs to, or None if no expression can have this number."""
     return next((node for node in nodes_of(recorded) if place in node.places), None)
 
 
 class InputIndex:
-    """Maps the number of each input node to the start of its values in the graph's input buffer.
+    """An index of a graph's input nodes: it says where the values of each start in the graph's buffer of input values.
 
-    It covers the first `nodes` nodes, whose records are the first `records` integers.
+    Args:
+        version: the version of the graph that this belongs to.
+        records: how many integers of the graph's records have been searched for inputs so far.
+        nodes: how many nodes these are.
+        starts: the number of each input node -> the start of its values.
     """
 
     __slots__ = ("nodes", "records", "starts", "version")

@@ -1,4 +1,8 @@
-"""Keys for the counter-based random generator of dropout and noise. A key is a seed and a count."""
+"""The keys from which dropout and noise draw random numbers.
+
+Their random generator has no state: each number is computed from a key and the position of the number. A key consists
+of the seed and of how many keys have been drawn before.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,16 @@ import struct
 
 from . import recorder
 
-_forks = 0  # processes forked since `reset`; each gets a seed of its own
+_forks = 0  # how many child processes have been forked since `reset`; it makes the seed of each child different
 
 
 def reset(seed: int) -> None:
-    """Start the sequence of keys of a seed."""
+    """Set the seed, and start its sequence of keys from the beginning."""
     set_state(seed, 0, 0)
 
 
 def state() -> tuple[int, int, int]:
-    """Return the seed, and the numbers of keys drawn and processes forked since it was set."""
+    """Return the seed, how many keys have been drawn since it was set, and how many processes have been forked."""
     return *recorder.noise(), _forks
 
 
@@ -29,7 +33,7 @@ def set_state(seed: int, drawn: int, forks: int) -> None:
 
 
 def next_key() -> bytes:
-    """Draw a key that belongs to no node, as 8 bytes."""
+    """Draw the next key and return it as 8 bytes, for random numbers that no node of a graph computes."""
     count, (seed, _) = recorder.draw(), recorder.noise()
     return struct.pack("<II", seed, count & 0xFFFFFFFF)
 

@@ -1,4 +1,4 @@
-"""The table of operations, from which tests and documentation are generated."""
+"""OPS, the table of all operations, with facts about each from which tests and documentation are generated."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .errors import ArgumentError
 from .templates import with_templates
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Shape = tuple[tuple[int, ...], int]  # dims and batch size
+Shape = tuple[tuple[int, ...], int]  # (dimensions, batch size)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One call of an op, for tests.
+    """The arguments of an op for one test.
 
     Args:
-        shapes: the dims and batch size of each operand.
+        shapes: the dimensions and the batch size of each operand.
         attributes: the other arguments, by name.
-        as_list: the op takes its operands as one list.
+        as_list: whether the op takes its operands as one list.
     """
 
     shapes: Sequence[Shape]
@@ -31,23 +31,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Op:
-    """An entry of the table of operations.
+    """The facts about an operation that tests and documentation use.
 
     Args:
-        name: the name of the function.
-        record: the function that records the op.
+        name: the name of the function that users call.
+        record: this function. It appends a node to the graph.
         reference: computes the op in float64 numpy, from arrays of one batch element each.
-        samples: calls to test.
+        samples: the calls to test.
         domain: the range from which tests draw the operands' values.
-        whole_batch: `reference` takes whole batches; the last axis is the batch.
+        whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
         differentiated_as: the function whose gradient the op has, if this is deliberately not `reference`.
-        tolerance: the largest error of a value, relative to the largest magnitude.
-        tolerance_reason: why this is larger than the default.
-        random: the op draws random numbers.
-        prepare: turns drawn values into a valid operand, if not all values of `domain` are valid.
-        elementwise: each element of the result depends on one element of each operand.
-        limit: finite operands of a larger magnitude are not compared with `reference`.
+        tolerance: the largest error of a value that tests accept, relative to the largest magnitude.
+        tolerance_reason: why `tolerance` is larger than the default.
+        random: whether the op draws random numbers.
+        prepare: turns values that a test has drawn into a valid operand, if not all values of `domain` are valid.
+        elementwise: whether each element of the result depends on one element of each operand only.
+        limit: tests do not compare results with `reference` if an operand has a larger finite magnitude.
     """
 
     name: str
@@ -70,10 +70,10 @@ OPS: dict[str, Op] = {}
 
 
 def check_is_free(function: Callable) -> None:
-    """Check that no other op has the name of a function.
+    """Check that a function can become an op: no other op has its name.
 
-    The same function may be defined again, as when a notebook cell is run twice: it has the same module and qualified
-    name. Nodes recorded with the old definition stay as they are.
+    A function with the same module and qualified name as the old op may replace it, as when a notebook cell is run
+    twice. Nodes recorded with the old definition stay as they are.
 
     Raises:
         ArgumentError: another op has this name.
@@ -86,10 +86,12 @@ def check_is_free(function: Callable) -> None:
 
 
 def register(function: Function, *, repeats: bool = True, **facts: Any) -> Function:
-    """Add an op to the table under its function's name, and return the function that records it from now on.
+    """Add an op to OPS under its function's name, and return the function that users are to call.
 
     Args:
-        repeats: calls with the same arguments recur and record the same nodes, so templates pay; see `templates`.
+        function: records the op: it appends nodes to the graph.
+        repeats: whether programs often repeat calls that append the same nodes. The returned function then learns what
+            to append, and does it without calling `function`; see `templates`.
         facts: the other fields of `Op`.
     """
     name = function.__name__

@@ -1,4 +1,4 @@
-"""The planner's table of parameters."""
+"""PARAMETER_ROWS, the table in which compiled code finds the values and gradients of all parameters."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from .recorder import next_generation
 
 
 class Rows:
-    """The table of parameters, one row each, which all threads share. `layout` defines the columns.
+    """The table of parameters, which all threads share. PARAMETER in `layout` names the columns.
 
-    A parameter is the operand `-1 - row`. `version` counts the changes of the table.
+    Each parameter has a row, and some have more rows for other uses, such as one without a gradient. In the integers
+    that store a graph, the operand `-1 - row` is the parameter in this row. `version` counts the changes of the table.
     """
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
-        self.names: dict[int, str] = {}  # for messages
+        self.names: dict[int, str] = {}  # row -> name of the parameter, for messages
         self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
-        self.lock = threading.RLock()  # reentrant: the garbage collector may run code that takes it again
+        self.lock = threading.RLock()  # reentrant: while it is held, the garbage collector may run code that takes it
         self.version = 0
-        self.trained_again = 0  # counts how often a frozen parameter was unfrozen: graphs planned before lack gradients
-        # Rows that no parameter and no graph uses any more. Finalizers add them here without taking the lock, because
-        # they may run while it is held.
+        # Counts how often a frozen parameter has become trained. Graphs planned before do not compute its gradient.
+        self.trained_again = 0
+        # Rows that no parameter and no graph uses any more, so that `add` can use them again. Finalizers add them here
+        # without taking the lock, because they may run while it is held.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -43,14 +45,16 @@ class Rows:
         width: int = 0,
         rows: int = 0,
     ) -> int:
-        """Add a row and return its number.
+        """Add a row to the table and return its number.
 
         Args:
-            value, gradient: the addresses of the numbers.
-            needs: whether the gradient is wanted.
-            name: the name for messages.
-            touched: the address of the list of touched rows of a lookup table, or 0.
-            width, rows: the size of a row of a lookup table in floats, and the number of rows.
+            value: the address of the parameter's values.
+            gradient: the address of its gradient.
+            needs: whether backward passes are to compute the gradient.
+            name: the name of the parameter, for messages.
+            touched: for a lookup table, the address of the list of its rows that have a gradient; otherwise 0.
+            width: for a lookup table, the number of floats in one of its rows.
+            rows: for a lookup table, the number of its rows.
         """
         next_generation()
         with self.lock:
@@ -72,12 +76,12 @@ class Rows:
             return number
 
     def write(self, number: int) -> None:
-        """Copy a row into the buffer that compiled code reads."""
+        """Copy row `number` into the buffer that compiled code reads."""
         start = number * len(at.PARAMETER)
         self.buffer[start : start + len(at.PARAMETER)] = self.rows[number]
 
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
-        """Set whether a parameter's gradient is wanted, and the address where it is computed."""
+        """Set whether backward passes compute the gradient of the parameter in a row, and at which address."""
         with self.lock:
             next_generation()
             value, _, _, *rest = self.rows[number]
@@ -88,7 +92,7 @@ class Rows:
             next_generation()
 
     def needs(self, number: int) -> bool:
-        """Return whether a parameter's gradient is wanted."""
+        """Return whether backward passes are to compute the gradient of the parameter in row `number`."""
         return bool(self.rows[number][at.PARAMETER.needs_gradient])
 
 

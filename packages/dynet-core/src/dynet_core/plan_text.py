@@ -1,4 +1,9 @@
-"""The plan of a graph as text: which nodes run together, where their values and gradients are, and by which kernels."""
+"""`show_plan`: print which nodes of a graph are computed together, by which kernels, and where they are in memory.
+
+A plan is made by compiled code, the planner. It puts nodes into groups that are computed together, and writes a *tape*,
+a list of instructions (kernel calls). The signature of a node, which says how to compute it, lists *steps*: the kernel
+calls that it asks for. Here each step of a group is matched with an instruction of the tape.
+"""
 
 from __future__ import annotations
 
@@ -21,27 +26,35 @@ from .graph import Graph, current
 from .signature import SIGNATURES, Signature, Step
 
 Rows = npt.NDArray[np.int64]
-MOST_GROUPS = 200  # groups that are shown in each direction
+MOST_GROUPS = 200  # the most groups that are printed for each pass
 OPERANDS = {at.ANY_OPERAND: "its operands", at.EACH_OPERAND: "its operands", at.BEFORE_OPERAND: "the part before"}
 
 
 @dataclass
 class Group:
-    """Nodes with one signature and one depth: each step is one instruction for all of them."""
+    """Nodes that are computed together: each kernel call that they need is made once for all of them.
+
+    They have the same signature, which says how to compute them. `lines` describe the kernel calls.
+    """
 
     signature: Signature
     nodes: list[int]
     lines: list[str] = field(default_factory=list)
 
     def head(self, addresses: Rows, start: int) -> str:
-        """Return the op, its shape, the number of nodes, and the place of the first node, in floats from `start`."""
+        """Return a line of text: the op, its shape, the number of nodes, and where in memory the first node is.
+
+        Args:
+            addresses: the address of each node's value or gradient.
+            start: the address from which the text counts floats.
+        """
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"{name:24} {described(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
 
 
 class Planned:
-    """A plan of the whole graph in buffers of its own. Nothing is computed, and the graph does not change."""
+    """A plan of the whole graph, made only to print it. Nothing is computed, and the graph does not change."""
 
     def __init__(self, graph: Graph):
         self.engine = Engine(graph.records)
@@ -51,7 +64,7 @@ class Planned:
         self.forward = self._instructions("forward")
 
     def backward_from(self, loss: int, size: int) -> None:
-        """Plan the backward pass from a node of `size` numbers."""
+        """Plan the backward pass from node number `loss`, whose value has `size` numbers."""
         self.engine.plan(loss, size)
         self._read()
         self.backward = self._instructions("backward")
@@ -66,7 +79,12 @@ class Planned:
         return list(self.engine.buffers[f"{direction}_tape"][: count * len(at.INSTRUCTION)].reshape(count, -1).copy())
 
     def groups(self, order: str) -> Iterator[Group]:
-        """Yield the groups of the nodes that have instructions, in the order "by_depth" or "by_signature"."""
+        """Yield the groups of nodes that the plan computes together.
+
+        Args:
+            order: "by_depth" for the order in which they are computed, "by_signature" for groups of all nodes with the
+                same signature.
+        """
         numbers = self.engine.buffers[order][: self.engine.slots[at.CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
         depths = self.nodes["depth"] + begins[self.nodes["stage"]]
@@ -79,13 +97,18 @@ class Planned:
 
 
 class Tape:
-    """Instructions that are matched one by one with the steps of groups."""
+    """A list of instructions (kernel calls), read one after the other to match them with what the groups ask for."""
 
     def __init__(self, instructions: Sequence[Rows]):
         self.instructions, self.place = instructions, 0
 
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
-        """Return the next instruction if it is this one, and go on to the one after it."""
+        """Return the next instruction and move on, if it has this opcode and these parameters. Otherwise return None.
+
+        Args:
+            opcode: the number of the kernel.
+            parameters: the index in TABLE of its parameters; None accepts any.
+        """
         if self.place == len(self.instructions):
             return None
         row = self.instructions[self.place]
@@ -97,7 +120,7 @@ class Tape:
 
 
 def plan_text(loss: Expression | None = None) -> str:
-    """Return what `show_plan` prints."""
+    """Return the text that `show_plan` prints."""
     graph = current()
     if loss is not None and loss.version != graph.records.version:
         raise StaleExpressionError("show_plan: the expression belongs to another graph; record it after renew_cg()")
@@ -163,7 +186,10 @@ def _backward(planned: Planned) -> list[str]:
 
 
 def _of_planner(planned: Planned, tape: Tape) -> str | None:
-    """Describe the next instruction if it is one of the planner's own."""
+    """Describe the next instruction if the planner itself has added it: to set the loss's gradient or clear memory.
+
+    Return None if the instruction computes a step of a node.
+    """
     if tape.next_is(at.FILL) is not None:
         return "set the gradient of the loss to 1"
     row = tape.next_is(at.CLEAR)
@@ -184,7 +210,7 @@ def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, param
 
 
 def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
-    """Return whether the operand of the first node has its gradient where the node has its own."""
+    """Return whether the first node of a group has its gradient in the same memory as the operand of a step."""
     number = group.nodes[0]
     place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
     operand = int(planned.engine.buffers["records"][place])
@@ -204,7 +230,10 @@ def _target(group: Group, step: Step) -> str:
 
 
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
-    """Yield the steps of one direction, each with the place of its parameters in TABLE."""
+    """Yield the kernel calls that a signature lists for a pass, each with the index of its parameters in TABLE.
+
+    `direction` is "forward", "backward", or "deferred" for the end of the backward pass.
+    """
     begin = signature.at + TABLE[signature.at + at.SIGNATURE[f"{direction}_begin"]]
     for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
         yield step, TABLE[begin + number * len(at.STEP) + at.STEP.parameters]
@@ -221,16 +250,17 @@ def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:
 
 
 def show_plan(loss: Expression | None = None) -> None:
-    """Print how the graph is computed: which nodes run together, where they are in memory, and by which kernels.
+    """Print how the graph is computed: which nodes together, by which kernels, and where they are in memory.
 
-    Nodes with the same op and shapes that do not wait for each other form a group, and each step of a group is one
-    instruction. Places count floats from the start of all values, or of all gradients. A step of the backward pass
-    sets a gradient, adds to it, or has nothing to do because both gradients are in the same memory.
+    Nodes with the same op and shapes that do not wait for each other form a group. Under each group are the kernel
+    calls that compute it. Positions count floats from the start of the memory for values, or for gradients. A kernel
+    of the backward pass sets a gradient, adds to it, or has nothing to do because two gradients are in the same memory.
 
-    This is the plan of computing the whole graph at once. Nothing is computed.
+    The printed plan computes the whole graph at once. `show_plan` itself computes nothing.
 
     Args:
-        loss: the expression that the backward pass starts from. By default it is the last node, if that is a number.
+        loss: the expression that the backward pass starts from. By default it is the last node, if its value is a
+            single number.
 
     Raises:
         StaleExpressionError: `loss` belongs to another graph.

@@ -1,4 +1,8 @@
-"""The profiler: times every instruction, and sums the times by kernel and by phase, as a table and as a trace."""
+"""The profiler: it times every kernel call, and shows the times as a table and as a trace (a list of timed events).
+
+The table has the sums for each kernel and for each phase. Phases are the planning and the running of forward passes,
+backward passes and updates.
+"""
 
 from __future__ import annotations
 
@@ -23,31 +27,31 @@ from .errors import ArgumentError
 from .memory import integers_at
 from .recorder import next_generation
 
-LONGEST_TRACE = 200_000  # events
+LONGEST_TRACE = 200_000  # the most events that a trace has
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # empty calls that measure the overhead; the first ones have cold caches
+CALLS = 5  # how many empty calls measure the overhead of a call; several, because the first ones have cold caches
 
 
 @dataclass
 class Line:
-    """The calls, columns and seconds of one kernel or phase."""
+    """A line of the table: how often a kernel or phase ran, for how many columns (vectors), and for how long."""
 
     calls: int = 0
     columns: int = 0
     seconds: float = 0.0
 
     def add(self, columns: int, seconds: float) -> None:
-        """Count one call."""
+        """Add one call to the sums."""
         self.calls += 1
         self.columns += columns
         self.seconds += max(seconds, 0.0)
 
 
 class Profile:
-    """A context manager that times kernels and phases.
+    """A context manager that times the kernels and phases that run in its `with` block.
 
     `kernels` and `phases` are dicts from name to a line with `calls`, `columns` and `seconds`. `print` shows a table.
-    A profiled program runs slower, and in one thread at a time.
+    A profiled program is slower, and only one thread computes at a time.
     """
 
     _running: Profile | None = None
@@ -82,12 +86,17 @@ class Profile:
         Profile._running = None
 
     def _set_watched(self, watched: bool) -> None:
-        """Send the passes of all graphs through Python, where this profile has replaced the machine's functions."""
+        """Make the passes of all graphs start from Python, which calls the functions that time them; or undo this."""
         self._machine.is_watched = watched
         next_generation()
 
     def _timed(self, phase: str, plan: Callable) -> Callable:
-        """Return a function that plans one phase and runs it, one instruction at a time."""
+        """Return a function that plans a pass and runs it one kernel call at a time, and times both.
+
+        Args:
+            phase: the name of the pass, such as "forward".
+            plan: the compiled function that plans it.
+        """
 
         def call(context: int, *arguments) -> None:
             with self._lock:
@@ -113,7 +122,7 @@ class Profile:
         tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
         tape = integers_at(tape_at, count * len(at.INSTRUCTION)).reshape(count, len(at.INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
-        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # of an empty call
+        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # the time of a call that runs nothing
         slots[CONTEXT.tape_count] = 1
         for number in range(count):
             slots[CONTEXT.tape] = tape_at + number * len(at.INSTRUCTION) * 8
@@ -153,7 +162,10 @@ class Profile:
         return "\n".join(lines)
 
     def save(self, fname: str | os.PathLike[str]) -> None:
-        """Write the trace as JSON, for Chrome (`chrome://tracing`) or Perfetto. It has the first 200,000 events."""
+        """Write the trace as JSON for the viewers of Chrome (`chrome://tracing`) and Perfetto.
+
+        It has at most 200,000 events, the first ones.
+        """
         Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
 
 
@@ -163,11 +175,11 @@ def _row(name: str, line: Line, whole: float) -> str:
 
 
 def profile() -> Profile:
-    """Return a context manager that times the kernels and phases of its `with` block.
+    """Return a context manager that times the kernels and phases that run in its `with` block.
 
     The phases are planning and running, each for forward passes, backward passes and updates. The rest of the time is
-    Python, including recording. `--dynet-profiling 1` on the command line profiles the whole program. At its end, the
-    table is printed to stderr, and the trace is written to `dynet-trace.json`.
+    spent in Python, which includes the recording of graphs. `--dynet-profiling 1` on the command line profiles the
+    whole program: at its end, the table is printed to stderr, and the trace is written to `dynet-trace.json`.
 
     >>> with profile() as times:
     ...     _ = dy.tanh(dy.inputVector([1, 2])).value()
@@ -182,7 +194,7 @@ def profile() -> Profile:
 
 
 def profile_program() -> None:
-    """Profile the rest of the program."""
+    """Profile the rest of the program. At its end, print the table to stderr and write the trace to a file."""
     if Profile._running is None:
         running = Profile().__enter__()
         atexit.register(_report, running, os.getpid())

@@ -1,7 +1,7 @@
-"""The random numbers for initial values: bit for bit the same as those of DyNet 2.1.
+"""The random numbers for the initial values of parameters: bit for bit the same as those of DyNet 2.1.
 
 DyNet draws from one 32-bit Mersenne twister through the distributions of the GNU C++ library, compiled with
-fused multiply-adds. This module does the same steps on whole arrays.
+fused multiply-adds. This module does the same computation on whole arrays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .checks import whole
 
 __all__ = ["InitialStream", "continue_with", "reset_random_seed", "stream"]
 
-# Drawing block by block keeps the intermediate arrays in the cache.
+# Numbers are drawn in blocks of this many, so that the intermediate arrays fit in the CPU's cache.
 BLOCK = 1 << 16
 
 LARGEST_SEED = 2**32 - 1
@@ -57,7 +57,7 @@ class InitialStream:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
-        """Return the seed and the place in the sequence, so that a copy continues where this stream is."""
+        """Return the seed and the position in the sequence, so that a copy continues where this stream is."""
         with self._lock:
             return self.seed, self._engine.get_state(legacy=False), self._unread
 
@@ -68,7 +68,7 @@ class InitialStream:
         self._lock = threading.Lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Array:
-        """Return `count` numbers distributed uniformly over [low, high]. Each takes one word of the generator.
+        """Return `count` numbers distributed uniformly over [low, high]. Each uses up one 32-bit word of the generator.
 
         Raises:
             ValueError: high < low, or a bound or their difference is not a finite float32.
@@ -88,10 +88,11 @@ class InitialStream:
         return values
 
     def normal(self, mean: Number, std: Number, count: int) -> Array:
-        """Return `count` normally distributed numbers: mean + std * z, with z from random points in the unit circle.
+        """Return `count` normally distributed numbers: mean + std * z, with z computed from random points in a circle.
 
-        A point (x, y) of the square [-1, 1]^2 with r = x^2 + y^2 in (0, 1] gives z = y m, then z = x m,
-        m = sqrt(-2 log(r) / r). For an odd count the last x m is dropped: nothing is kept for the next draw.
+        A random point (x, y) of the square [-1, 1]^2 is used if r = x^2 + y^2 is in (0, 1]. With
+        m = sqrt(-2 log(r) / r), it gives two numbers: z = y * m, then z = x * m. If `count` is odd, the last x * m is
+        dropped, not kept for the next draw.
 
         Raises:
             ValueError: std < 0, or mean or std is not a finite float32.
@@ -114,7 +115,9 @@ class InitialStream:
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
-        """Return `count` numbers that are 1 with the given probability, else 0. Each takes two words.
+        """Return `count` numbers that are 1 with the given probability, else 0.
+
+        Each uses up two 32-bit words of the generator.
 
         Raises:
             ValueError: the probability is not in [0, 1].
@@ -129,13 +132,16 @@ class InitialStream:
             for start in range(0, count, BLOCK):
                 part = values[start : start + BLOCK]
                 words = self._words(2 * part.size).astype(np.float64).reshape(-1, 2)
-                # DyNet holds the probability in float32 and compares in float64.
+                # Round the probability to float32 but compare in float64, as DyNet does.
                 part[:] = (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < float(np.float32(probability))
         return values
 
     def _normal_pairs(self, wanted: int) -> np.ndarray:
-        """Return up to `wanted` pairs (y m, x m). Words after the last returned pair stay unread."""
-        # About pi / 4 of the points fall into the circle.
+        """Return up to `wanted` pairs of normally distributed numbers, made as `normal` describes.
+
+        Words of the generator after those of the last pair are kept for the next draw.
+        """
+        # A share of pi / 4 of the points falls into the circle, so draw 4 / pi times as many, and some more.
         tries = min(BLOCK, int(wanted * 1.28) + 8)
         words = self._words(2 * tries)
         points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
@@ -157,11 +163,11 @@ class InitialStream:
 
 
 def reset_random_seed(seed: int) -> None:
-    """Restart the current stream with a seed, as `--dynet-seed` does for seeds from 1 on.
+    """Start a new stream with this seed, and make it the current one. `--dynet-seed` does this for seeds from 1 on.
 
     Here 0 is a seed like any other, as in DyNet. On the command line, 0 means a random seed.
 
-    Arguments and errors are as for `InitialStream`.
+    The seed and the errors are as for `InitialStream`.
 
     >>> reset_random_seed(42)
     >>> stream().uniform(-1, 1, 1)
@@ -172,13 +178,15 @@ def reset_random_seed(seed: int) -> None:
 
 
 def continue_with(other: InitialStream) -> None:
-    """Make a stream, such as that of another process, the current one."""
+    """Make `other` the current stream, for example a copy of another process's stream."""
     global _current
     _current = other
 
 
 def stream() -> InitialStream:
-    """Return the current stream. Its seed comes from the operating system until `reset_random_seed` is called.
+    """Return the current stream, from which initial values are drawn.
+
+    Its seed comes from the operating system until `reset_random_seed` is called.
 
     >>> reset_random_seed(7)
     >>> stream().seed
@@ -191,7 +199,7 @@ _current = InitialStream()
 
 
 def _float32(name: str, value: Number) -> np.float32:
-    """Return `value` as a float32. Raise a ValueError that names it if it is not finite."""
+    """Return `value` as a float32. If that is not finite, raise a ValueError in which it is called `name`."""
     with np.errstate(over="ignore"):
         rounded = np.float32(value)
     if not np.isfinite(rounded):
@@ -200,15 +208,15 @@ def _float32(name: str, value: Number) -> np.float32:
 
 
 def _fractions(words: np.ndarray) -> np.ndarray:
-    """Return words as float32 in [0, 1). Those that would round up to 1 become the largest number below 1."""
+    """Convert 32-bit words to float32 numbers in [0, 1). What would round up to 1 becomes the largest float32 below."""
     return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
 
 
 def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
-    The product of two float32 is exact in float64, but the sum may be rounded. This matters only if the sum is the
-    midpoint of two float32. The sum is then moved towards the part that the addition lost.
+    The product of two float32 is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
+    the midpoint of two float32. Then the sum is moved to the next float64 in the direction of the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
@@ -224,8 +232,9 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
 def _log(x: np.ndarray) -> np.ndarray:
     """Return the natural logarithm of float32 numbers in (0, 1], rounded like the C library's logf.
 
-    logf sometimes misses the nearest float32. A test of all arguments showed that glibc's does so only within 0.05
-    units in the last place of the midpoint of two float32 (0.3 for x near 1). Only these arguments need a call of it.
+    logf sometimes does not return the nearest float32. A test of all arguments showed that glibc's logf does so only if
+    the exact result is within 0.05 units in the last place of the midpoint of two float32 (0.3 for x near 1). Only for
+    such arguments is logf called.
     """
     exact = np.log(x.astype(np.float64))
     nearest = exact.astype(np.float32)

@@ -1,8 +1,11 @@
-"""Make the recording functions of ops, which append a record to the graph.
+"""Make the recording functions of ops: those that users call, such as `dy.tanh`, and that append a node to the graph.
 
-The compiled part of a recording function handles operands whose shapes it has seen (see `recorder`). For new shapes,
-watched graphs and wrong operands it calls `record_slowly`, a Python function made here. All checks come before the one
-call that appends the record, so an error never leaves half a node.
+A *record* is how the graph stores the call of an op: integers for its signature, its operands and its attributes. The
+*signature* says how the node is computed. It depends on the shapes of the operands, which are `Dim` objects.
+
+A recording function is compiled code with a table of the shapes it has seen (see `recorder`). For new shapes, for wrong
+operands, and for graphs that compute nodes as soon as they are recorded, it calls `record_slowly`, a Python function
+made here. All checks come before the one call that appends the record, so an error never leaves half a node.
 """
 
 from __future__ import annotations
@@ -23,11 +26,11 @@ from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
 PARAMETERS: list[type] = []
-"""The types of parameters; `parameter` adds them. Other subclasses of `Expression` cannot be operands."""
+"""The types of parameters, which the package `parameter` adds. Other subclasses of `Expression` cannot be operands."""
 
 
 def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
-    """Check the operands of op `name`, and return this thread's graph, pinned.
+    """Check the operands of the op `name`, and return this thread's graph as a PinnedGraph, to append the record to.
 
     Raises:
         ArgumentTypeError: an operand is not an expression.
@@ -56,29 +59,39 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
 
 
 def made_of(value: Any) -> str:
-    """Return a hint for an error message: which function makes an expression from `value`. "" if none does."""
+    """Return a hint for an error message, which says how to make an expression from `value`; "" if there is no way."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one of an array"
     return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""
 
 
 def _named(name: str, signature: Signature) -> Signature:
-    """Set the op name of a signature that has none, and return the signature."""
+    """Set the name of a signature to the op's name if it has none yet, and return the signature."""
     signature.name = signature.name or name
     return signature
 
 
 def append(graph: PinnedGraph, signature: Signature, integers: Sequence[int]) -> Expression:
-    """Append a record with a signature to a graph, and return the expression of its last node."""
+    """Append the record of an op to a graph, and return an expression for its last node.
+
+    Args:
+        signature: says how the op is computed.
+        integers: the numbers of the operands, then the attributes.
+    """
     return graph.append(signature, integers)
 
 
 def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], Expression]:
-    """Return the recording function of an op with one operand; `signature_of` maps its Dim to a signature."""
+    """Return the recording function of an op with one operand.
+
+    Args:
+        name: the name of the op.
+        signature_of: maps the operand's Dim (shape) to a signature, which says how the op is computed.
+    """
     known: dict[Dim, Signature] = {}
 
     def record_slowly(x: Expression) -> Expression:
-        """Record a node, and let compiled code record the next one with this Dim."""
+        """Record a node in Python. If its operand has a new shape, let compiled code record the next such node."""
         graph = graph_of(name, (x,))
         signature = known.get(x.type)
         if signature is None:
@@ -97,15 +110,17 @@ def two_operands(
     """Return the recording function of an op with two operands.
 
     Args:
-        signature_of: maps the operands' Dims to a signature.
-        otherwise: called first for new shapes. It records them itself, or returns None to use `signature_of`.
+        name: the name of the op.
+        signature_of: maps the operands' Dims (shapes) to a signature, which says how the op is computed.
+        otherwise: called first if the operands have new shapes. It records the op and returns the expression, or
+            returns None if `signature_of` is to be used.
         with_number: called if the second operand is not an expression, as in `x + 1`.
     """
     known: dict[tuple[Dim, Dim], Signature] = {}
     record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
 
     def record_slowly(a: Expression, b: Expression) -> Expression:
-        """Record a node, and let compiled code record the next one with these Dims."""
+        """Record a node in Python. If its operands have new shapes, let compiled code record the next such node."""
         if not isinstance(b, Expression):
             return record_number(a, b)
         graph = graph_of(name, (a, b))
@@ -124,7 +139,7 @@ def two_operands(
 
 
 def _refuse(name: str, *operands) -> Expression:
-    """Raise the error that names the operand which is not an expression."""
+    """Raise ArgumentTypeError, with a message that shows the operand which is not an expression."""
     graph_of(name, operands)
     raise AssertionError(name)
 
@@ -139,15 +154,17 @@ def many_operands(
     """Return the recording function of an op that takes its operands as a list.
 
     Args:
-        signature_of: maps the operands' Dims to a signature.
-        as_list: makes a list or tuple from the user's argument.
-        otherwise: called first for new shapes. It records them itself, or returns None to use `signature_of`.
-        variadic: the record starts with the number of its operands.
+        name: the name of the op.
+        signature_of: maps the operands' Dims (shapes) to a signature, which says how the op is computed.
+        as_list: makes a list or tuple of expressions from the user's argument.
+        otherwise: called first if the operands have new shapes. It records the op and returns the expression, or
+            returns None if `signature_of` is to be used.
+        variadic: whether the record stores the number of its operands, because the signature does not fix it.
     """
     known: dict[tuple[Dim, ...], Signature] = {}
 
     def record_slowly(xs: Sequence[Expression]) -> Expression:
-        """Record a node, and let compiled code record the next one with these Dims."""
+        """Record a node in Python. If its operands have new shapes, let compiled code record the next such node."""
         operands = as_list(xs)
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
@@ -166,7 +183,7 @@ def many_operands(
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
-    """Return the batch size of a result. Operands must have the same batch size, or 1.
+    """Return the batch size of an op's result. Each operand must have this batch size or 1.
 
     Raises:
         ShapeError: batch sizes larger than 1 differ.
@@ -178,5 +195,5 @@ def common_batch(name: str, dims: Sequence[Dim]) -> int:
 
 
 def described(dims: Sequence[Dim]) -> str:
-    """Return the shapes as text for an error message."""
+    """Return the shapes of operands as text for an error message, with commas between them."""
     return ", ".join(map(repr, dims))

@@ -1,6 +1,7 @@
-"""Methods that raise errors: an expression cannot be used as a number or an array, or be changed in place.
+"""Methods that keep Python and numpy from using an expression as a number or an array: they raise errors.
 
-Each error says what to write instead.
+An expression is a node of a graph. It has no value before it is computed, and it cannot be changed in place. Each error
+says what to write instead.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
     np.negative: (operator.neg, ""),
     np.absolute: (operator.abs, ""),
 }
-"""numpy's functions for operators: the operator, and the method of an expression that is its right operand."""
-OPERATIONS: dict[str, str] = {}  # the name of a numpy function -> the operation; dynet_ops fills it
-NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # numpy's most frequent numbers
+"""numpy's function for an operator -> (the operator, the method that computes it if the expression is on the right)."""
+OPERATIONS: dict[str, str] = {}  # name of a numpy function -> operation for expressions; dynet_ops adds the entries
+NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 ROUNDINGS = {"__round__": "round", "__floor__": "floor", "__ceil__": "ceil"}
 NO_OPERATORS = {
@@ -40,30 +41,31 @@ NO_OPERATORS = {
     "or": ("|", ""),
     "xor": ("^", ""),
 }
-"""Operators that expressions do not have: their symbols, and what to use instead."""
+"""Operators that expressions do not have: method name without underscores -> (symbol, what to use instead)."""
 
 
 class Hints(Hinted):
-    """Attributes that arrays have in other libraries. Each raises an AttributeError that says what to use.
+    """A base class of expressions for hints: attributes that arrays have in other libraries and expressions do not.
 
-    `dynet_ops` adds them.
+    `dynet_ops` adds the hints. Reading one raises an AttributeError that says what to use instead.
     """
 
     __slots__ = ()
 
 
 class Refusals(Hints):
-    """The methods through which Python and numpy would treat an expression as a number or an array."""
+    """The methods that Python and numpy call to use an object as a number or an array. Most raise an error here."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
 
         @property
-        def type(self) -> Any: ...  # a Dim, but `dim` imports this module
+        def type(self) -> Any: ...  # a Dim; the annotation cannot say so, because `dim` imports this module
 
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
-    _change = "operations make another one, such as dy.concatenate of parts"  # the hint instead of a change in place
+    # The end of the error message for a change in place: what to do instead.
+    _change = "operations make another one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
         warnings.warn(
@@ -73,10 +75,10 @@ class Refusals(Hints):
         )
         return True
 
-    # Numbers
+    # Methods that use an object as a number
 
     def _number(self) -> str:
-        """Return the method that returns this expression's numbers."""
+        """Return the call that gets this expression's value, such as ".npvalue()", as text for an error message."""
         if self.type.total > 1:
             return ".npvalue()"
         return ".value()" if len(self.type.dims) <= 1 else ".scalar_value()"
@@ -131,7 +133,7 @@ class Refusals(Hints):
     def __ge__(self, other: object) -> bool:
         self._refuse_comparison(other)
 
-    # An expression equals only itself. These methods are faster than the lookup of those of `object`.
+    # An expression equals only itself. Methods defined here are found faster than those inherited from `object`.
 
     def __eq__(self, other: object) -> bool:
         return self is other if isinstance(other, Refusals) else NotImplemented
@@ -145,7 +147,7 @@ class Refusals(Hints):
     else:
         __hash__ = object.__hash__
 
-    # Change
+    # Methods that change or copy an object
 
     def __setitem__(self, key: object, value: object) -> None:
         raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
@@ -156,7 +158,7 @@ class Refusals(Hints):
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
 
-    # numpy
+    # Methods that numpy calls
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
         """Handle numpy's arithmetic, as in `numpy.float32(2) * e`, and elementwise functions, as in `numpy.log(e)`."""
@@ -183,7 +185,10 @@ class Refusals(Hints):
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
-        """Handle numpy's other functions, which would treat an expression as one object: `argmax` would return 0."""
+        """Handle numpy's other functions: raise an error for an expression, but pass the values of a parameter.
+
+        Without this method, numpy would treat an expression as a single object: `numpy.argmax` would return 0.
+        """
         if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
             raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue()"))
         arguments = [np.asarray(x) if isinstance(x, Refusals) else x for x in arguments]
@@ -192,12 +197,13 @@ class Refusals(Hints):
         except (TypeError, ValueError):
             if self._gives_numbers:
                 raise
-        raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))  # of those in a list
+        # Only an expression inside a list or tuple gets here: the check above does not look there.
+        raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """The expression itself in an array of objects, so that numpy never takes its numbers without the gradient.
+        """Return the expression itself as an array of one object, so that numpy never uses numbers without a gradient.
 
-        `numpy.array([e1, e2])` holds the expressions and `numpy.sum([e1, e2])` adds them up as a graph does.
+        `numpy.array([e1, e2])` then holds the expressions, and `numpy.sum([e1, e2])` records their sum in the graph.
         """
         if dtype is not None and np.dtype(dtype) != object:
             raise ArgumentTypeError(
@@ -215,7 +221,12 @@ def _refuse_index(self: Refusals) -> NoReturn:
 
 
 def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
-    """A method that refuses an operator."""
+    """Return a method that raises the error for an operator that expressions do not have.
+
+    Args:
+        sign: the operator's symbol.
+        use: what to use instead, or "".
+    """
 
     def refuse(self: Refusals, *others: Any) -> NoReturn:
         self._refuse(sign, use)
@@ -223,7 +234,7 @@ def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
     return refuse
 
 
-# Not defined in the class, where type checkers would see these operators.
+# These methods are set here and not defined in the class, so that type checkers report a use of these operators.
 for _name, (_sign, _use) in NO_OPERATORS.items():
     setattr(Refusals, f"__{_name}__", _refusing(_sign, _use))
     setattr(Refusals, f"__r{_name}__", _refusing(_sign, _use))

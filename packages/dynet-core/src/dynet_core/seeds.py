@@ -1,4 +1,4 @@
-"""The seed of all random numbers."""
+"""`reset_random_seed`, which sets the seed of all random numbers of the library."""
 
 from __future__ import annotations
 

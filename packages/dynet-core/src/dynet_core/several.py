@@ -1,4 +1,4 @@
-"""Functions of several expressions: they compute the new nodes of the graph in one pass, then read the values."""
+"""Functions that compute several expressions in one pass over the graph, and return their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
 
     Args:
         exps: a list of expressions.
-        recalculate: compute the whole graph again, with the inputs' new values.
+        recalculate: compute the whole graph again, with the inputs' present values and new random numbers.
 
     >>> x = dy.inputVector([1, 2])
     >>> forward([x, dy.square(x)])
@@ -51,7 +51,7 @@ def npvalues(exps: Iterable[Expression], recalculate: bool = False) -> list[Arra
 
 
 def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
-    """Check and compute expressions, and return them as a list."""
+    """Check that `exps` are expressions, compute them, and return them as a list. `name` is for error messages."""
     if isinstance(exps, Expression):
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
     try:

@@ -1,4 +1,7 @@
-"""Signatures. Nodes with the same signature can run in one batch."""
+"""Signatures: each says how one kind of node is computed. Nodes with the same signature can be computed in one batch.
+
+A signature has *steps*, which are kernel calls, and *views*, which say where in memory the kernels read and write.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from .description import Description, Step, View
 from .dim import Dim
 from .encode import enter
 
-SIGNATURES: dict[int, Signature] = {}  # by their index in TABLE
+SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
 
 
 @dataclass(eq=False, slots=True)
 class Signature(Description):
-    """A description that has been written to the planner's table, at index `at` of TABLE."""
+    """A `Description` that has been written to TABLE, the list of integers that the planner reads, at index `at`."""
 
     def __post_init__(self) -> None:
         self.at: int = enter(self)
@@ -24,32 +27,50 @@ class Signature(Description):
 
     @property
     def kernel(self) -> str:
-        """The name of the kernel that makes the value; "" if nothing is computed."""
+        """The name of the kernel that computes the node's value; "" if no kernel does, as for an input."""
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int]) -> int:
-        """Return how many nodes a record has, given its operands and attributes."""
+        """Return how many nodes a record (a call of the op) adds to the graph.
+
+        Args:
+            integers: what the record holds after its signature: the operands (after their number, if it differs from
+                record to record), then the attributes.
+        """
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[0] - self.operands
 
 
 def constant(attribute: int) -> View:
-    """Return the view of a constant in the input buffer, whose place is the node's attribute number `attribute`."""
+    """Return the view of a constant in the graph's buffer of input values.
+
+    Args:
+        attribute: the number of the node's attribute that holds the constant's position there. Attributes are the
+            integers that a node has besides its operands.
+    """
     return View(at.NOWHERE, index=attribute, scale=1)
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
-    """Return a step that copies (or adds) `size` adjacent numbers of each column from role `source` to `target`."""
+    """Return a step that copies `size` adjacent numbers of each column to other memory, or adds them there.
+
+    Args:
+        kernel: "copy", or "accumulate" to add.
+        target, source: roles, which name memory: 2 * k is the value of view number k, 2 * k + 1 is its gradient.
+        gradient_of: the number of the operand whose gradient the target is, if it is one.
+    """
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
 def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0) -> Signature:
     """Return the signature of a node whose value is a part of its operand's memory. Nothing is computed or copied.
 
-    The part starts `offset` floats after the start of the operand's value. With `scale`, the node has one attribute,
-    and the part starts `scale` times this attribute later. The gradient is a part of the operand's gradient, too,
-    except after `backward(full=True)`: then the node has its own, which is added to the operand's.
+    The part starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
+    attribute (an integer stored with it), and the part starts `scale` times this attribute later.
+
+    The node's gradient is the same part of the operand's gradient. In `backward(full=True)`, the node has separate
+    memory for its gradient, which is then added to the operand's.
     """
     return Signature(
         dim,
@@ -65,9 +86,13 @@ def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0
 
 
 def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
-    """Return the signature of a node that shares its operand's value but has its own gradient.
+    """Return the signature of a node that has the same value as its operand, in the same memory, but its own gradient.
 
-    The steps `backward` compute the operand's gradient from it. Without steps, the operand gets none.
+    Args:
+        dim: the shape.
+        backward: the steps (kernel calls) that compute the operand's gradient from the node's. Without any, the operand
+            gets no gradient from this node.
+        constants: how many constants from the graph's input buffer the steps use.
     """
     return Signature(
         dim,

@@ -1,8 +1,10 @@
-"""Templates: copies of what an op written in Python has recorded, from which the recorder records it again.
+"""Templates: what an op written in Python has recorded in the graph, kept so that compiled code can record it again.
 
-The nodes that such an op records depend on its operands' Dims and on its other arguments (numbers, flags, lists).
-These are the key of the call. If two calls with the same key record the same nodes and do nothing else, the records
-become a template. Compiled code records later calls with this key, from the fourth call on.
+A *record* is how the graph stores the call of an op: integers for its signature (how to compute it), its operands and
+its attributes. An op such as `softmax(x, 1)` is a Python function that makes one record or several. They depend on the
+shapes of its operands and on its other arguments (numbers, flags, lists), which together are the *key* of the call. If
+two calls with the same key make the same records and do nothing else, these become a template. From the fourth call
+on, compiled code makes the records for calls with this key, and Python does not run.
 """
 
 from __future__ import annotations
@@ -20,26 +22,37 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
 
-MOST = 1 << 12  # keys of one op; Python records calls with further keys
-MOST_INPUTS = 64  # input values of a template
-MOST_CALLS = 8  # calls of one key without a template, after which no template is looked for
+MOST = 1 << 12  # the most keys of one op that are observed; calls with other keys are always recorded in Python
+MOST_INPUTS = 64  # the most input values that a template may have
+MOST_CALLS = 8  # after this many calls with one key that have not led to a template, no more are observed
 
 
 def with_templates(op: Callable) -> Any:
-    """Return a function that records an op from templates, and calls `op` if there is none."""
+    """Return a function that does what `op` does, but repeats what earlier calls have recorded where that is possible.
+
+    It calls `op` if it has no template for the arguments.
+    """
     return recorder.with_templates(op, _Learner)
 
 
 class _Learner:
-    """Learns the templates of an op from calls that Python records."""
+    """Observes the calls of an op that run in Python, and makes templates from what they record.
+
+    Args:
+        enter: gives compiled code a template; its arguments are the key, the template and the result's shape.
+    """
 
     def __init__(self, enter: Callable):
         self._enter = enter
-        # by key: the number of calls, and the records of the last one
+        # key -> (number of calls so far, what the last one has recorded, in the form of a template)
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
     def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
-        """Return the state before a call, for `end`; None if nothing is to be learned from this call."""
+        """Prepare to observe a call of the op, before it runs.
+
+        Returns:
+            What `end` needs after the call; None if the call need not be observed.
+        """
         key, seen = recorder.key(*arguments), self._seen
         if key is None or (key not in seen and len(seen) == MOST):
             return None
@@ -52,7 +65,15 @@ class _Learner:
         return key, graph, _state(graph)
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
-        """Compare what a call has recorded with the call before; enter a template if both are the same."""
+        """Compare what a call has recorded with what the last call with the same key recorded, after the op has run.
+
+        If both are equal, give it to compiled code as a template.
+
+        Args:
+            begun: what `begin` has returned.
+            arguments: the arguments of the call.
+            result: the expression that the op has returned.
+        """
         key, graph, state = begun
         calls, before = self._seen[key]
         template = _template(graph, state, arguments, result)
@@ -63,16 +84,20 @@ class _Learner:
 
 
 def _state(graph: Graph) -> tuple:
-    """Return the facts that an op with a template must not change, and the ends of the graph."""
+    """Return the state that an op must leave as it is if it is to have a template, and the lengths of the graph.
+
+    The lengths are the numbers of integers, nodes and input values. They show later what the op has recorded.
+    """
     engine, records = graph.engine, graph.records
     same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
     return same, records.ends()
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
-    """Return the records since a state as a template.
+    """Return what has been recorded since `state` as a template: integers from which compiled code records it again.
 
-    None if they depend on more than the arguments: other nodes, inputs from before, or changes of the graph's state.
+    Return None if it depends on more than the arguments, because it uses other nodes or earlier input values, or if the
+    op has done more than to record nodes.
     """
     (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
     if now != same or end == begin or type(result) is not Expression or result.at != nodes - 1:
@@ -104,7 +129,9 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    for key in keys:  # zeros: the recorder draws a new key, and writes a link to the previous one before it
+    # Set the keys of random nodes to zero. When compiled code records the nodes again, it writes a new key there, and
+    # in front of it the position of the key before that one.
+    for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     head = len(integers), nodes - first_node, len(bits), len(keys)
     return [*head, *[word for pair in places for word in pair], *bits, *keys]

@@ -1,4 +1,4 @@
-"""Values that no longer belong to a graph."""
+"""`Tensor`: a copy of an expression's value, which does not depend on the graph any more."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Tensor:
     `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) return its memory, not a copy. On a GPU, numpy gets a copy.
 
     Args:
-        array: the values, of shape `dim`; a batch larger than 1 is the last axis.
-        dims: the number of axes that are dimensions, without the batch.
+        array: the values, in the shape of the expression; a batch larger than 1 is the last axis.
+        dims: how many axes of the array are dimensions. The batch is not counted.
 
     >>> t = dy.inputTensor([[1, 5, 2], [7, 0, 3]]).tensor_value()
     >>> t.argmax(dim=1).as_numpy()
@@ -36,7 +36,7 @@ class Tensor:
         self._array, self._dims = array, dims
 
     def as_numpy(self) -> npt.NDArray[Any]:
-        """Return a copy as an array."""
+        """Return a copy of the values as a numpy array."""
         return self._array.copy(order="K")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
@@ -44,7 +44,7 @@ class Tensor:
 
         Args:
             dim: the dimension.
-            num: the number of indices, those of the largest values first.
+            num: how many indices to return. The index of the largest value comes first.
 
         Returns:
             The indices, a tensor whose dimension `dim` has size `num`.
@@ -61,7 +61,7 @@ class Tensor:
 
         Args:
             dim: the dimension.
-            num: the number of values.
+            num: how many values to return.
 
         Returns:
             The values and the indices, two tensors whose dimension `dim` has size `num`.
@@ -80,13 +80,13 @@ class Tensor:
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Draw random indices along a dimension; the values are the logarithms of their probabilities.
+        """Draw random indices along a dimension. The tensor's values are the logarithms of the indices' probabilities.
 
-        The random numbers depend on the same seed as those of dropout.
+        The seed is the same as for dropout; see `reset_random_seed`.
 
         Args:
             dim: the dimension.
-            num: the number of independent draws.
+            num: how many indices to draw, independently of each other.
 
         Returns:
             The indices, a tensor whose dimension `dim` has size `num`.
@@ -100,7 +100,7 @@ class Tensor:
         if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
-        # The Gumbel-max trick: the index of the largest logarithm plus Gumbel noise is a sample.
+        # The Gumbel-max trick: add Gumbel noise to the logarithms. The index of the largest sum is a random draw.
         shape = (*logs.shape[:-2], num, logs.shape[-1])
         return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
 
@@ -109,7 +109,7 @@ class Tensor:
         return self._array
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        """Return a tensor with these values, the same number of dimensions and the same device."""
+        """Return a tensor with the values of `array`, on the same device and with as many dimensions as this one."""
         return Tensor(array, self._dims)
 
     def _axes(self) -> tuple[int, ...]:

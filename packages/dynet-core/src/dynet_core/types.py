@@ -1,4 +1,7 @@
-"""Protocols: the methods that a module calls on objects of modules above it."""
+"""Protocols for type checkers: the methods that modules call on objects whose classes they cannot import.
+
+They cannot because the modules that define these classes import them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NodeGraph(Protocol):
-    """The methods of a graph that expressions call. A `place` is the number of a node."""
+    """The methods of a computation graph that expressions call. An argument `place` is the number of a node."""
 
     def _compute(self, recalculate: bool = False) -> None: ...
     def _differentiate(self, place: int, size: int, everything: bool) -> None: ...
@@ -22,7 +25,7 @@ class NodeGraph(Protocol):
 
 
 class Collection(Protocol):
-    """The methods of a parameter collection that parameters and files call."""
+    """The methods of a parameter collection that parameters, and functions that read and write files, call."""
 
     def name(self) -> str: ...
     def parameters_list(self) -> Sequence[object]: ...

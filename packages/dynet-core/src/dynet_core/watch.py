@@ -1,4 +1,7 @@
-"""The state of a graph that has checkpoints, checks its values or computes nodes at once."""
+"""`Watch`: the state of a graph that has checkpoints, checks its values, or computes nodes when they are recorded.
+
+The *records* of a graph are the integers that store its nodes.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,13 @@ from .recorder import Records
 
 @dataclass
 class Checkpoint:
-    """The size of a graph at a checkpoint: record integers, nodes and input values.
+    """The size of a graph when a checkpoint was set, for `cg_revert`.
 
-    `arena` is the mark for `Engine.return_to`, or None if the arena has been emptied since.
+    Args:
+        records: the number of integers in its records.
+        nodes: the number of its nodes.
+        inputs: the number of its input values.
+        arena: how much memory its values took, for `Engine.return_to`; None if this memory has been reused since.
     """
 
     records: int
@@ -29,28 +36,30 @@ class Checkpoint:
 
 
 class PastVersions:
-    """The versions that a graph had before each `cg_revert`, and how many of their nodes still exist.
+    """The versions that a graph had before each `cg_revert`, and for each how many of its nodes still exist.
 
-    Nodes of past versions that precede the checkpoint stay valid.
+    A graph gets a new version when nodes are removed. Nodes that were recorded before the checkpoint keep the version
+    they have, and stay valid.
     """
 
     def __init__(self):
         self._versions: set[int] = set()
-        # Consecutive versions with the same count share an entry: the last version of each, and the counts, ascending.
+        # Two parallel lists in ascending order: versions, and how many of their nodes still exist. Consecutive versions
+        # with the same count share an entry, which has the last of them.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
         return version in self._versions
 
     def count(self, version: int) -> int:
-        """Return how many of a version's nodes still exist."""
+        """Return how many of the nodes that the graph had at a version still exist; 0 for an unknown version."""
         if version not in self._versions:
             return 0
         lasts, counts = self._rows
         return counts[bisect_left(lasts, version)]
 
     def cut(self, version: int, nodes: int) -> None:
-        """Note that the graph, now at `version`, is cut to its first `nodes` nodes."""
+        """Note that `cg_revert` removes all but the first `nodes` nodes of the graph, whose version was `version`."""
         lasts, counts = self._rows
         kept = bisect_left(counts, nodes)
         self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
@@ -59,15 +68,15 @@ class PastVersions:
 
 @dataclass
 class Watch:
-    """What a graph does besides recording and running.
+    """The state of a graph's checkpoints and of its checks of values.
 
     Args:
-        immediate: compute each node when it is recorded.
-        check: check all values for infinities and NaN.
-        checkpoints: the open checkpoints, the newest last.
-        past_versions: the versions before each `cg_revert`.
-        checked: the number of nodes whose values have been checked.
-        checked_records: the number of record integers of these nodes.
+        immediate: whether each node is computed as soon as it is recorded.
+        check: whether all values are checked for infinities and NaN.
+        checkpoints: the checkpoints that `cg_revert` can return to, the newest last.
+        past_versions: the versions that the graph had before each `cg_revert`.
+        checked: how many nodes have been checked so far.
+        checked_records: how many integers the records of these nodes have.
     """
 
     immediate: bool = False
@@ -78,15 +87,16 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Forget the arena marks and the checks, because all values are about to be discarded."""
+        """Forget the memory marks of checkpoints, and which values were checked: all values are to be discarded."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
 
     def check_values(self, recorded: Records, values_of: Callable[[int, int], Array]) -> None:
-        """Check the values that have been computed since the last call.
+        """Check the values that have been computed since the last call for infinities and NaN.
 
         Args:
+            recorded: the records of the graph.
             values_of: returns the value of a node, given its number and the count of its elements.
 
         Raises:

@@ -1,12 +1,12 @@
-"""Words and names for messages and `repr`."""
+"""Functions that make the text of counts and names, for messages and `repr`."""
 
 from __future__ import annotations
 
-LONGEST = 80  # the most characters of a name
+LONGEST = 80  # the most characters of a name that `printable` returns
 
 
 def counted(count: int, what: str) -> str:
-    """Return a count with its noun, in the plural unless the count is 1."""
+    """Return a count and its noun, such as "1 node" or "2,000 nodes"."""
     return f"{count:,} {what}" + "s" * (count != 1)
 
 

@@ -1,4 +1,4 @@
-"""Parameters, lookup parameters, and the collections that own them."""
+"""Parameters, lookup parameters (tables of rows), and the collections that own them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ def parameter(p: tuple[Expression, ...], update: bool = True) -> tuple[Expressio
 @overload
 def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Expression, ...]: ...
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
-    """Return a parameter or a whole lookup table as an expression. With update=False it gets no gradient.
+    """Return a parameter or a whole lookup table as an expression; with update=False, as one that gets no gradient.
 
-    `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1; a list of parameters gives a list, and a tuple
-    gives a tuple. An expression that is not a parameter is returned as it is.
+    Parameters are expressions already, so only update=False needs this function; DyNet 1 needed it always.
+    `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. For a list of parameters it returns a list, for a
+    tuple a tuple. An expression that is not a parameter is returned as it is.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
@@ -45,7 +46,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
     >>> [x.value() for x in dy.parameter([W, W])]
     [[1.0, 2.0], [1.0, 2.0]]
     """
-    if update is True and not more and isinstance(p, Trained):  # the common case: programs for DyNet 1 do this often
+    if update is True and not more and isinstance(p, Trained):  # test this first: it is the usual call
         return p
     if more or isinstance(update, (Expression, list, tuple)):
         return tuple([_expressions(each) for each in (p, update, *more)])
@@ -68,7 +69,7 @@ def const_parameter(p: Trained) -> Expression: ...
 @overload
 def const_parameter(p: Trained, second: Trained, /, *more: Trained) -> list[Expression]: ...
 def const_parameter(p: Trained, *more: Trained) -> Any:
-    """Return a parameter or a whole lookup table as an expression without a gradient; for several, a list.
+    """Return a parameter or a whole lookup table as an expression that gets no gradient; for several, return a list.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.const_parameter(W).value()

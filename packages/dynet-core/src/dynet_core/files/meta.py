@@ -1,10 +1,12 @@
-"""Write and read the `.meta` file of `dy.save`, which describes the saved objects. It is a pickle for each object:
+"""Write and read the `.meta` file of `dy.save`, which describes the saved objects.
+
+It has one pickle for each object, whose value is one of these:
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of its collection)
 
 A spec is the value from which the class makes the object again, by `from_spec`. It can be anything that can be pickled.
-As in DyNet's files, the library's classes have names in module `_dynet`. Reading a file imports nothing and calls
-nothing that the file names; see `pickle_reader` and `names`.
+The library's classes have the names that DyNet's files give them, in module `_dynet`. Reading a file imports nothing
+and calls nothing that the file names; see `pickle_reader` and `names`.
 """
 
 from __future__ import annotations

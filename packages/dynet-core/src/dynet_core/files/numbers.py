@@ -89,9 +89,9 @@ def _written_block(values: np.ndarray) -> bytes:
 
 
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
-    """Return the exponent of each magnitude in decimal notation, such as 2 for 123 = 1.23e2; 0 for zero."""
+    """Return the exponent that each magnitude has in scientific notation, such as 2 for 123 = 1.23e2; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    # 0.301... is log10(2). An exponent found so is right or 1 too small.
+    # 0.301... is log10(2). This gives the right exponent or one that is 1 too small, which the next line corrects.
     exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
     exponents += magnitudes >= _power(exponents + 1)
     exponents[magnitudes == 0] = 0

@@ -185,7 +185,7 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
-    """Return all classes that may be loaded, by name: those in `allow`, and those that dynet_config allows."""
+    """Return all classes that may be loaded, by name: those in `allow`, and those that `dynet_config` has allowed."""
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
@@ -303,8 +303,8 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # Limit how many numbers `from_spec` may add: the spec of a forged file could ask for very many. The limit is above
-    # what the file has, because files of DyNet lack the layer normalisation: at most 1.5 times as many numbers again.
+    # Limit how many numbers `from_spec` may add: the spec of a forged file could ask for very many. Allow 2.5 times as
+    # many as the file has: files of DyNet lack the parameters of layer normalisation, at most 1.5 times the others.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

@@ -41,7 +41,7 @@ class _Pickler(_PythonPickler):
 
     @classmethod
     def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
-        """Return the pickle, and a dict from the functions that make its objects again to the objects' classes."""
+        """Return the pickle of a value, and a dict from the names of functions to the classes of objects they make."""
         stream = io.BytesIO()
         pickler = cls(stream, protocol=4)
         pickler.makers = {}

@@ -110,7 +110,10 @@ def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _same(base: type) -> Maker:
-    """Return a maker for `base` (str, int or float) and derived classes. Its argument is the value, as a `base`."""
+    """Return a maker for `base` (str, int or float) and derived classes.
+
+    The maker's argument is an object of class `base`, whose value the new object gets.
+    """
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         checked(arguments, (base,), least=1)

@@ -18,8 +18,8 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     """Return a context manager that gives a new file to write, and renames it to `path` if the block raises no error.
 
-    Until then, readers find the whole old file, even after a crash. If `path` is not a regular file (but a pipe or a
-    terminal), it is written directly.
+    Until then, readers find the whole old file, even after a crash. If `path` is something else than a regular file,
+    such as a pipe or a terminal, it is written directly.
 
     Args:
         path: the file. A symbolic link is followed.

@@ -18,7 +18,7 @@ from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-PIECE = 1 << 16  # how many numbers of an array are put into row-major order at once, to be written
+PIECE = 1 << 16  # about how many numbers to copy at once, where an array must be put into row-major order
 ORDER = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
 FROZEN = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
@@ -71,7 +71,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the numbers of an array in row-major order, as little-endian float32, in one or more arrays.
 
-    An array that is in this order is yielded as it is. Of others, copies are yielded that fit into a CPU cache.
+    An array in this order is yielded as it is. Other arrays are copied in pieces that fit into a CPU cache.
     """
     if not array.size:
         return
@@ -149,7 +149,7 @@ class SafetensorsReader(Reader):
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 
     def read(self, entry: Entry) -> StoredTensor:
-        """Read and return the parameter that `entry` describes. Its gradient is None, because files have none."""
+        """Read and return the parameter that `entry` describes. Its gradient is None: this format stores none."""
         try:
             array = self.file.get_tensor(entry.name)
         except self.error as error:

@@ -123,7 +123,7 @@ class Reader:
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first entry with a name: of a lookup parameter if `lookup`, else of another parameter.
+        """Return the first entry with a name: a lookup parameter's if `lookup` is set, else another parameter's.
 
         Raises:
             FileFormatError: the file has no such entry.

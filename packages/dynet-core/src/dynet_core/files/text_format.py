@@ -135,7 +135,7 @@ class TextReader(Reader):
     def _skip(self, entry: Entry, size: int) -> None:
         """Move to the end of an entry's numbers.
 
-        It is `size` bytes after their begin if another entry or the end of the file follows there. If not, the size in
+        It is `size` bytes after their start if another entry or the end of the file follows there. If not, the size in
         the file is wrong, and the end is found by reading lines.
         """
         end = entry.position + size

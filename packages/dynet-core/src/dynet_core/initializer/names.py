@@ -54,7 +54,7 @@ def initializer_from(
         InitializerError: the name is unknown, or the initializer does not allow the values.
         TypeError: `init` has another type.
 
-    Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015. Its variance is 2 / n.
+    Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015. There, the variance is 2 / n.
 
     >>> initializer_from(None, (3, 4))
     GlorotInitializer(is_lookup=False, gain=1.0)

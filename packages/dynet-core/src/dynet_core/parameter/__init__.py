@@ -36,9 +36,9 @@ def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Exp
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
     """Return a parameter or a whole lookup table as an expression; with update=False, as one that gets no gradient.
 
-    Parameters are expressions already, so only update=False needs this function; DyNet 1 needed it always.
-    `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. For a list of parameters it returns a list, for a
-    tuple a tuple. An expression that is not a parameter is returned as it is.
+    Parameters are expressions already, so this function is needed only for update=False. (In DyNet 1 it was always
+    needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. For a list of parameters it returns a
+    list, for a tuple a tuple. An expression that is not a parameter is returned as it is.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()

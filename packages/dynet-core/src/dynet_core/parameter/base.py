@@ -253,7 +253,7 @@ class Trained(Expression):
         return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: StoredTensor) -> None:
-        """Replace the values and the gradient by those read from a file. If it says so, freeze the parameter."""
+        """Replace the values and the gradient by those read from a file. Freeze the parameter if the file says so."""
         self._storage.values.write(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:

@@ -48,7 +48,8 @@ def _is_whole(value: object) -> bool:
 def one_dim_argument(method: Method) -> Method:
     """Decorate a method whose first argument is all dimensions and whose second is the initial value.
 
-    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. It raises ArgumentError.
+    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. Such calls raise
+    ArgumentError.
     """
 
     @functools.wraps(method)
@@ -231,7 +232,7 @@ class ParameterCollection(Hinted):
         return list(self._lookups)
 
     def _everything(self) -> list[Trained]:
-        """Return all parameters in their order in files: first those that are no lookup parameters, then these."""
+        """Return all parameters in the order that files have: lookup parameters come after the others."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
@@ -378,7 +379,7 @@ class ParameterCollection(Hinted):
         return [p._tensor(prefix + p._name[cut:] if prefix else "") for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
-        self._unique(self._names, "")  # as in DyNet, use up a number: parameters without a name are numbered
+        self._unique(self._names, "")  # as in DyNet, a loaded parameter uses up one of the numbers for names
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)

@@ -1,4 +1,4 @@
-"""The class of parameters that are vectors, matrices or other tensors; `lookup` has the one for tables of rows."""
+"""The class of parameters that are vectors, matrices or other tensors. Module `lookup` has the class of tables."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ class LookupParameters(Trained):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # The number of the table in the records of its rows. Ops on the whole table read the property `at` instead,
-        # which has side effects. A table of size 0 has no `_operand`: looking up a row raises ShapeError first.
+        # `_operand` is the number of the table in records that look up rows. Ops on the whole table read the property
+        # `at` instead, which has side effects. A table of size 0 has no `_operand`: its methods raise ShapeError first.
         if values.size:
             self._operand = -1 - self._storage.row
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))

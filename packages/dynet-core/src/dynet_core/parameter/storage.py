@@ -115,7 +115,7 @@ class Storage:
         return self._whole
 
     def trained_rows(self) -> list[int]:
-        """Return which of its rows in PARAMETER_ROWS get a gradient, by number; none if the parameter is frozen."""
+        """Return the numbers of this parameter's rows in PARAMETER_ROWS that get a gradient; [] if it is frozen."""
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
     def _gradient_at(self, needs: bool) -> int:

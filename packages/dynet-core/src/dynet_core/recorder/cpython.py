@@ -1,4 +1,7 @@
-"""Check that this Python stores objects in memory as the compiled recorder expects, which reads them by address."""
+"""Check that this Python stores objects in memory as the compiled recorder expects.
+
+The recorder reads some fields of objects, such as the items of a list, directly from memory.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Make recording functions, which append a record to the graph and return an expression.
 
-A recording function is compiled code with a table. A row of the table has a key (the Dims of the operands, or other
-words, depending on the kind of function) and says what to record for operands with this key. For unknown keys the
-recording function calls its slow function, which is in Python, and usually adds a row by the method `enter`.
+A recording function is compiled code with a table. A row of the table has a key (the Dims, that is shapes, of the
+operands, or other words, depending on the kind of function) and says what to record for operands with this key. For
+unknown keys the recording function calls its slow function, which is in Python. The slow function records the node, and
+usually adds a row to the table by the method `enter`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ KEYS = {
 }
 """How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
 # The keys of these dicts are the addresses of recording functions.
-_documented: dict[int, Callable] = {}  # the Python function that has its name, docstring and parameters
+_documented: dict[int, Callable] = {}  # the Python function from which it has its name, docstring and parameters
 _entered: dict[int, dict] = {}  # what has been entered into its table: key -> (signature, result, limit)
 _sizes: dict[int, int] = {}  # how many words its keys have
 
@@ -88,9 +89,9 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
     """Add a row to the table of the recording function `self`. This is the method `enter` of recording functions.
 
     Args:
-        key: the Dims or ints to which the row applies.
-        signature: the index of the signature in TABLE, or the address of a template.
-        result: the Dim of the expression that is returned.
+        key: the operands' Dims (shapes), or ints, to which the row applies.
+        signature: the index in TABLE of the signature (what to compute), or the address of a template.
+        result: the Dim of the expression that the recording function returns.
         limit: a number whose meaning depends on the kind of function, such as the bound of an index.
     """
     rows, row_facts = _entered[id(self)], (signature, result, limit)

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 class Learner(Protocol):
     """Observes what the calls of an op record in the graph.
 
-    `begin` is called before the op. If it does not return None, `end` is called after the op with what it returned.
+    `begin` is called before the op. If its result is not None, `end` is called after the op, with this result as
+    `begun`.
     """
 
     def begin(self, arguments: Sequence) -> Any: ...

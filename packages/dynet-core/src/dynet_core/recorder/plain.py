@@ -97,7 +97,7 @@ class Records:
         self.key_places = [place for place in self.key_places if place < inputs_length]
 
     def end(self) -> None:
-        """Change the version because the thread of this graph has ended. Its expressions become stale."""
+        """Change the version because the graph's thread has ended. Its expressions cannot be used any more."""
         self.version = next(_versions)
 
     def watch(self) -> None:
@@ -181,7 +181,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     """Append a record to this thread's graph and return the expression of its last node.
 
     Args:
-        dim: the Dim of this node.
+        dim: the Dim (shape) of this node.
         nodes: how many nodes the record has.
         head: the integers with which the record begins.
         operands: ints, which are appended as they are, and expressions, whose operand numbers are appended.
@@ -208,7 +208,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
 
 def handle(at: int, dim) -> Any:
-    """Return an expression for node number `at` of this thread's graph, which has the Dim `dim`."""
+    """Return an expression for node number `at` of this thread's graph. `dim` is the Dim (shape) of the node."""
     node = object.__new__(_expression)
     node._at, node._version, node._type = at, _thread.records.version, dim
     return node
@@ -218,7 +218,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
     """Append a record with one node, and one more for each of its operands, which are a list of nodes.
 
     Args:
-        result: the Dim of the record's nodes.
+        result: the Dim (shape) of the record's nodes.
         head: the integers with which the record begins.
         xs: the operands.
         dim: the Dim that each operand should have.
@@ -247,7 +247,7 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new key of a random node, and then numbers, to the input buffer. Return where the key starts there."""
     records, floats = _thread.records, _floats(numbers)
-    link = np.zeros(1, np.float32)  # here the compiled recorder has the place of the previous key; unused in this one
+    link = np.zeros(1, np.float32)  # where the compiled recorder stores the place of the previous key; not used here
     start = records.take(np.concatenate([link, _key(), floats])) + 1
     records.key_places.append(start)
     return start
@@ -311,12 +311,12 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op itself, because this recorder has no templates, copies of what earlier calls have recorded."""
+    """Return the op itself. Only the compiled recorder has templates, copies of what earlier calls have recorded."""
     return op
 
 
 def key(*arguments) -> None:
-    """Return None: no arguments have a key of a template, because this recorder has no templates."""
+    """Return None. The compiled recorder returns the key under which it may have a template for these arguments."""
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:

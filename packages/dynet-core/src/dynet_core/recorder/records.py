@@ -153,7 +153,7 @@ class Records:
         unused: Any = _free_words,
         release: Any = _release,
     ) -> None:
-        """Remove all records because their thread has ended. Its expressions become stale."""
+        """Remove all records because their thread has ended. Its expressions cannot be used any more."""
         if not finalizing() and self._words is not nobody:
             mine, self._words, self._view = self._words, nobody, nobody.view
             release(mine)
@@ -166,7 +166,7 @@ class Records:
 
     @property
     def version(self) -> int:
-        """The version of the graph."""
+        """The version of the graph, a number that changes when nodes are removed."""
         return self._view[_VERSION]
 
     def ends(self) -> tuple[int, int, int]:
@@ -218,7 +218,10 @@ class Records:
         self._words.set_together(_DIFFERENTIATED, *what)
 
     def watch_values(self) -> None:
-        """Let Python functions do the next `renew_cg` and discard values: the graph has a `Watch` to be told of it."""
+        """Let Python functions do the next `renew_cg` and discard computed values: they update the graph's `Watch`.
+
+        A graph has one if it has checkpoints, checks its values for infinities and NaN, or computes nodes at once.
+        """
         self._words["unusual"] = self._words["watched"] = 1
 
     def mark_unusual(self) -> None:
@@ -293,7 +296,7 @@ def generation(place: int = words.SHARED.index("generation")) -> int:
 
 
 def next_generation() -> None:
-    """Change the number that `generation` returns, because signatures or parameters are going to change or have."""
+    """Change the number that `generation` returns, because signatures or parameters have changed or will change."""
     SHARED["generation"] = next(_generations)
 
 

@@ -123,7 +123,7 @@ _dims: set = set()
 
 
 def immortal_dim(dim):
-    """Keep a Dim alive until the process ends, because expressions have only its address. Return it."""
+    """Keep a Dim (a shape) alive until the process ends, because expressions have only its address. Return it."""
     if dim not in _dims:
         _dims.add(immortal(dim))
     return dim

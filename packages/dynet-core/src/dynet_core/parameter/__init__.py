@@ -1,4 +1,7 @@
-"""Parameters, lookup parameters (tables of rows), and the collections that own them."""
+"""Parameters, lookup parameters, and the collections that own them.
+
+A lookup parameter is a table of rows.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def parameter(p: tuple[Expression, ...], update: bool = True) -> tuple[Expressio
 @overload
 def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Expression, ...]: ...
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
-    """Return a parameter or a whole lookup table as an expression; with update=False, as one that gets no gradient.
+    """Return a parameter or a whole lookup table as an expression. With update=False it gets no gradient.
 
     Parameters are expressions already, so this function is needed only for update=False. (In DyNet 1 it was always
     needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. For a list of parameters it returns a
@@ -69,7 +72,7 @@ def const_parameter(p: Trained) -> Expression: ...
 @overload
 def const_parameter(p: Trained, second: Trained, /, *more: Trained) -> list[Expression]: ...
 def const_parameter(p: Trained, *more: Trained) -> Any:
-    """Return a parameter or a whole lookup table as an expression that gets no gradient; for several, return a list.
+    """Return a parameter or a whole lookup table as an expression without a gradient; for several, a list.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.const_parameter(W).value()

@@ -1,1 +1,1 @@
-"""Models in files: DyNet's text format, its `.data` and `.meta` pairs, and safetensors."""
+"""Save models to files and load them: DyNet's text format, its pairs of `.data` and `.meta` files, and safetensors."""

@@ -1,4 +1,7 @@
-"""Make objects of classes that the user allows, without running code of these classes."""
+"""Make objects of users' classes from a pickle, without running code of these classes.
+
+The caller has checked that the user allows the class, by the argument `allow` of `dy.load`.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,17 @@ from .plain_data import MAKERS
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
-"""Methods that control pickling or creation. Objects of a class that defines one cannot be made without running it."""
+"""Methods that control how objects are pickled, created or deleted. If a class defines one of them, its objects cannot
+be made or deleted without running code of the class, so they are refused."""
 
 
 def static(cls: type, name: str) -> tuple[type | None, Any]:
-    """Return the class in the MRO that defines an attribute, and the raw attribute; (None, None) if there is none."""
+    """Look up an attribute of a class without running code, such as a descriptor or a metaclass's method.
+
+    Returns:
+        The class that defines it (`cls` or a base class), and the attribute as stored there; (None, None) if there is
+        none.
+    """
     for base in _bases(cls):
         if name in type.__getattribute__(base, "__dict__"):
             return base, type.__getattribute__(base, "__dict__")[name]
@@ -24,7 +33,7 @@ def static(cls: type, name: str) -> tuple[type | None, Any]:
 
 
 def reason_against(cls: type) -> str:
-    """Return why objects of a class cannot be made without running its code; "" if they can."""
+    """Return text that says why objects of a class cannot be made without running its code; "" if they can."""
     if issubclass(cls, enum.Enum):
         return ""
     for name in OF_THEIR_OWN:
@@ -35,11 +44,12 @@ def reason_against(cls: type) -> str:
 
 
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
-    """Return a new object of a class, or the member of an enumeration with a value.
+    """Make an object of a class and return it. For an enumeration, return the existing member instead.
 
     Args:
         cls: a class for which `reason_against` returns "".
-        arguments: the arguments of the call in the pickle.
+        arguments: the arguments that the pickle passes to the class; for an enumeration, the value of the member.
+        limits: counts the cost.
     """
     if issubclass(cls, enum.Enum):
         return _member(cls, arguments)
@@ -49,15 +59,21 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
 
 
 def base_of(cls: type) -> type:
-    """Return the built-in class, one of MAKERS, from which a class derives."""
+    """Return the built-in class from which a class derives: the first class in its MRO that MAKERS can make."""
     return next(base for base in _bases(cls) if base in MAKERS)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
-    """Set the attributes and slots of an object.
+    """Set the attributes and slots of an object to the state that a pickle has for it.
 
     Args:
-        state: a dict of attributes; or a pair of such a dict (or None) and a dict of slots.
+        target: an object that `made` has returned.
+        state: a dict from names of attributes to values. For a class with `__slots__`, a pair: such a dict or None,
+            and a dict from names of slots to values.
+        limits: counts the cost.
+
+    Raises:
+        ValueError: the state has another form, or the class has no such slots.
     """
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
@@ -78,12 +94,12 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
 
 
 def is_member(made: Any) -> bool:
-    """Return whether an object is a member of an enumeration, so it existed before."""
+    """Return whether an object is a member of an enumeration: it existed before loading, so it gets no state."""
     return is_a(made, enum.Enum)
 
 
 def is_named_tuple(cls: type) -> bool:
-    """Return whether a class was made by namedtuple or NamedTuple, or derives from such a class."""
+    """Return whether a class was made by `namedtuple` or `NamedTuple`, or derives from a class made so."""
     return any(_is_generated(base) for base in _bases(cls))
 
 

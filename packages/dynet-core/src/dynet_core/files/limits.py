@@ -1,4 +1,7 @@
-"""Limits on the time and memory of reading a file, in proportion to its size."""
+"""Limits on the time and memory that reading a pickle takes, in proportion to its size.
+
+Without them, a small file made by an attacker could keep the reader busy without end, or fill the memory.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,22 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
-ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types that contain nothing
-DEEPEST, DEEPEST_KEY = 2000, 500  # levels of nesting; the pickle module's own limit is about 1000
-MOST_ALIKE = 1000  # keys with the same hash in a container: a lookup may compare with all of them
-_OWN_HASH = 2**61 - 1  # ints from here on have the same hashes as smaller ones
+ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
+DEEPEST, DEEPEST_KEY = 2000, 500  # the most levels of nesting in a value and in a key; pickle itself allows about 1000
+MOST_ALIKE = 1000  # the most keys of one container with the same hash: finding a key may compare it with all of these
+_OWN_HASH = 2**61 - 1  # smaller ints are their own hashes; larger ones can be chosen to have equal hashes
 
 
 def is_a(value: Any, *kinds: type) -> bool:
-    """Return whether the class of a value derives from one of `kinds`, without running code of the value.
+    """Return whether the class of a value derives from one of `kinds`, without running code of this class.
 
-    `isinstance` would read `value.__class__`.
+    `isinstance` may run such code: it reads `value.__class__`, which a class can define as a property.
     """
     return issubclass(type(value), kinds)
 
 
 class Limits:
-    """Limits for one value that is read from `size` bytes.
+    """Counts the work of making the values in a file of `size` bytes, and raises ValueError if it gets too much.
 
     A pickle needs only two bytes to refer to an earlier object again. Sharing the object is cheap. Copying it, hashing
     it, or visiting it by every path, as `repr` does, may be expensive.
@@ -30,24 +33,29 @@ class Limits:
     def __init__(self, size: int):
         self._copies = 10_000 + 3 * size
         self._steps = 200_000 + 10 * size
-        # Both are keyed by id; the first item of the value keeps the object alive.
-        self._states: dict[int, tuple[Any, Any]] = {}  # objects of users' classes, and their states
-        self._hashes: dict[int, tuple[Any, Counter]] = {}  # containers, and the counts of their keys' hashes
+        # The keys of both dicts are ids of objects. The values begin with the object itself, which keeps it alive, so
+        # no other object gets the same id.
+        self._states: dict[int, tuple[Any, Any]] = {}  # an object of a user's class, and its state (its attributes)
+        self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
 
     def copy(self, count: int) -> None:
-        """Count copied items or bytes. Raise ValueError if there are too many."""
+        """Count `count` copied items or bytes. Raise ValueError if too many have been copied."""
         self._copies -= count
         if self._copies < 0:
             raise ValueError("it copies the same data again and again")
 
     def state(self, made: Any, state: Any) -> None:
-        """Note the state of an object."""
+        """Remember the state (the attributes) that a pickle sets for an object: computing its hash may read them."""
         self._states[id(made)] = made, state
 
     def key(self, value: Any, container: Any) -> Any:
-        """Return a value that becomes a key of a container, after checking the cost of its hash.
+        """Check the cost of hashing a value that will become a key of a container, and return the value.
 
-        Tuples and long ints compute their hash each time.
+        Tuples and long ints do not store their hash, so the work is done again each time.
+
+        Args:
+            value: the key of a dict, or the element of a set.
+            container: the dict or set.
 
         Raises:
             ValueError: the value is nested too deeply, or too many keys have the same hash.
@@ -73,7 +81,9 @@ class Limits:
     def ways(self, value: Any, without: type) -> None:
         """Raise ValueError if there are too many paths through a value, or if it contains an object of class `without`.
 
-        Paths end at objects of users' classes, whose states are checked separately. Then forget all notes.
+        A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
+        so a container that is shared counts once for each path to it. Paths end at objects that are no containers; the
+        attributes of users' objects, noted by `state`, are checked in the same way. At the end, forget all notes.
         """
         for root in (value, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
@@ -102,7 +112,7 @@ class Limits:
 
 
 def _held(value: Any) -> Iterator:
-    """Return an iterator over the items of a container; of other values, an empty one."""
+    """Return an iterator over the items of a container (of a dict, keys and values); an empty one for other values."""
     if is_a(value, dict):
         return (part for pair in dict.items(value) for part in pair)
     bases = (list, tuple, set, frozenset, deque)

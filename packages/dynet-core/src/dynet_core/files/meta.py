@@ -1,8 +1,12 @@
-"""The `.meta` file of `dy.save`: a pickle for each object, in which classes are named as in module `_dynet`.
+"""Write and read the `.meta` file of `dy.save`, which describes the saved objects.
+
+It has one pickle for each object, whose value is one of these:
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of its collection)
 
-A spec is any value that can be pickled. Reading runs no code and imports nothing; see `pickle_reader` and `names`.
+A spec is the value from which the class makes the object again, by `from_spec`. It can be anything that can be pickled.
+The library's classes have the names that DyNet's files give them, in module `_dynet`. Reading a file imports nothing
+and calls nothing that the file names; see `pickle_reader` and `names`.
 """
 
 from __future__ import annotations
@@ -21,7 +25,13 @@ from .pickle_writer import dumps
 
 @dataclass(frozen=True)
 class Record:
-    """The description of one object. `kind` is "Parameters", "LookupParameters" or a class."""
+    """The description of one saved object.
+
+    Args:
+        kind: "Parameters", "LookupParameters", or the class of any other object.
+        name: the name of the parameter; for other objects, the name of the collection of their parameters.
+        spec: the value from which `kind.from_spec` makes the object again; None for a parameter.
+    """
 
     kind: str | type
     name: str
@@ -29,10 +39,10 @@ class Record:
 
 
 def write(file: BinaryIO, record: Record) -> str:
-    """Write a record.
+    """Write the description of one object to an open `.meta` file.
 
     Returns:
-        Why the record cannot be read again, even if all its classes are allowed; "" if it can.
+        "" if `read` will accept the description when all its classes are allowed; else a message that says why not.
 
     Raises:
         ArgumentTypeError: the spec cannot be pickled.
@@ -42,7 +52,7 @@ def write(file: BinaryIO, record: Record) -> str:
         return ""
     try:
         content, makers = dumps((record.kind, record.spec, record.name))
-    except Exception as error:  # any exception: methods of the user's objects run here
+    except Exception as error:  # pickling calls methods of the user's objects, which may raise anything
         raise ArgumentTypeError(f"save: the spec of {record.kind.__name__} cannot be pickled: {error}") from error
     file.write(content)
     names = Names({}, Limits(len(content)), everything=True)
@@ -55,10 +65,13 @@ def write(file: BinaryIO, record: Record) -> str:
 
 
 def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
-    """Return all records of a file.
+    """Read all descriptions of a `.meta` file and return them.
 
     Args:
-        allow: the user's classes, by their names in the file; None for those to be found in imported modules.
+        content: the bytes of the file.
+        path: its name, for error messages.
+        allow: the classes that the user allows, by their names in the file. If a value is None, the class is looked up
+            by this name in the modules that are already imported.
 
     Raises:
         FileFormatError: the file is damaged, or names a class that is not allowed.
@@ -68,14 +81,14 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
         names = Names(allow, limits)
         try:
             records.append(_record(_value(stream, names)))
-        except Exception as error:  # a damaged pickle may lead to any exception
+        except Exception as error:  # reading a damaged pickle may raise any exception
             damaged = "" if names.refused else "it is damaged, or more than plain data: "
             raise FileFormatError(f"{path}: object {len(records)}: {damaged}{_problem(error, names)}") from None
     return records
 
 
 def _value(stream: BinaryIO, names: Names) -> Any:
-    """Read the next value of a file."""
+    """Read the next pickle of a file and return its value. Raise ValueError if it needs a class that is refused."""
     try:
         found = PickleReader(names).read(stream)
         names.limits.ways(found, without=Function)
@@ -88,7 +101,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
 
 
 def _problem(error: Exception, names: Names) -> str:
-    """Return what was refused; if nothing was, the error's message."""
+    """Return text for an error message: which names `names` has refused; if none, the message of `error`."""
     if names.refused:
         return explanation(names.refused)
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"

@@ -1,6 +1,6 @@
 """Write parameters to files and read them.
 
-If the name of a file ends in `.safetensors`, it has that format. Otherwise it has DyNet's text format.
+Files whose names end in `.safetensors` have the safetensors format, all others have DyNet's text format.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Path = str | os.PathLike[str]
 
 
 def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> None:
-    """Write tensors to a file. It is replaced at once when everything has been written.
+    """Write parameters to a file. An old file is replaced in one step, after everything has been written.
 
     Args:
-        append: keep the contents of the file and add to them.
+        append: keep the parameters that are already in the file, and add these.
 
     Raises:
-        ArgumentError: a name is not possible in this format.
+        ArgumentError: the file's format cannot store the name of a parameter.
         OSError: the file cannot be written. Its old contents remain.
     """
     path = checked_path("save", path)
@@ -37,7 +37,7 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
 
 
 def write(file: BinaryIO, path: Path, tensors: Sequence[StoredTensor]) -> None:
-    """Write tensors to an open file, in the format for the name `path`."""
+    """Write parameters to an open file. The ending of the name `path` determines the format."""
     if _is_safetensors(path):
         safetensors_format.write(file, tensors)
     else:
@@ -49,11 +49,11 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
-    """Open a file for reading.
+    """Open a file of parameters for reading.
 
     Args:
-        named: the name that determines the format, if it is not `path`.
-        name: the calling function, for errors.
+        named: the name whose ending determines the format, if it is not `path`: a temporary file has another ending.
+        name: the name of the calling function, for error messages.
 
     Raises:
         FileFormatError: the file is damaged.
@@ -67,17 +67,22 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:
-        raise FileFormatError(str(error)) from None  # so that the traceback is short
+        raise FileFormatError(str(error)) from None  # a new error, so that the traceback does not show the reader
 
 
 def load_all(path: Path) -> list[StoredTensor]:
-    """Return all parameters of a file."""
+    """Read all parameters of a file and return them."""
     with opened(path) as reader:
         return [reader.read(entry) for entry in reader.entries]
 
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
-    """Return the parameter, or lookup parameter, with a name. If `dims` are given, it must have these dimensions."""
+    """Read one parameter, or with `lookup` one lookup parameter, by its name. Return it.
+
+    Raises:
+        FileFormatError: the file is damaged or has none of this name; or it has other dimensions than `dims`, if these
+            are given.
+    """
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
         if dims is not None:
@@ -86,10 +91,14 @@ def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None =
 
 
 def load_matching(path: Path, key: str, expected: Expected) -> list[StoredTensor]:
-    """Return the tensors of the collection `key`, matched by their order; those of the whole file if `key` is empty.
+    """Read the parameters of a collection and return them in the order of `expected`.
+
+    Args:
+        key: the name of the collection in the file; "" reads the whole file.
+        expected: the parameters of the model. They are matched with those in the file by order, not by name.
 
     Raises:
-        FileFormatError: the file is damaged, or its tensors are not as expected.
+        FileFormatError: the file is damaged, or its parameters have other dimensions than the expected ones.
     """
     with opened(path, name="populate") as reader:
         return [reader.read(entry) for entry in reader.matching(key, expected)]

@@ -1,7 +1,9 @@
-"""Look up the names in a `.meta` file: plain data, the library's builders and operations, and users' classes.
+"""Find what the names in a `.meta` file refer to, and refuse those that the user does not allow.
 
-Names are looked up in tables and in modules that are already imported. Nothing is imported, and nothing found by a name
-is called: `plain_data`, `numpy_data` and `instances` make the objects that a pickle makes by calls.
+A pickle names classes and functions, which are called to make objects. A `.meta` file may name plain data types of
+Python and numpy, builders and operations of this library, and classes that the user allows. They are looked up in
+tables and in modules that are already imported. Nothing is imported, and nothing found by a name is called:
+`plain_data`, `numpy_data` and `instances` make the objects instead.
 """
 
 from __future__ import annotations
@@ -22,19 +24,25 @@ from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
 from .plain_data import MAKERS
 
-OURS = ("dynet", "_dynet", "dynet_rnn")  # modules that have the builders, if they are imported
-THEIRS = ("_dynet", "_gdynet", "dynet")  # the names of their module in files
+OURS = ("dynet", "_dynet", "dynet_rnn")  # this library's modules that define builders; some may not be imported
+THEIRS = ("_dynet", "_gdynet", "dynet")  # the modules that files name for builders and operations, as in DyNet
 OPS = "dynet_ops"
-NAMESPACES = ("argparse.Namespace", "optparse.Values")  # classes that only have attributes
+NAMESPACES = ("argparse.Namespace", "optparse.Values")  # always allowed: their objects only hold attributes
 NOT_ALLOWED = "is not allowed"
 
 Allow = Mapping[str, Any] | Iterable[Any]
-"""The user's argument `allow`: classes and functions, or their names; or a dict of them by their names in files."""
+"""The user's argument `allow`: a list of classes and functions, or of their names; or a dict from the names that they
+have in files to the classes and functions."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function that pickles call. `make` does its work; `complete` sets the state that may follow."""
+    """Does the work of a function that pickles call, such as numpy's `_reconstruct`.
+
+    Args:
+        make: returns the object that a call with these arguments makes.
+        complete: sets the state that a pickle may have for this object; None if there is no state.
+    """
 
     make: Callable[[Any, Limits], Any]
     complete: Callable[[Any, Any, Limits], None] | None = None
@@ -42,12 +50,16 @@ class Function:
 
 @dataclass(frozen=True)
 class Refused:
-    """Replaces an object that is refused, and all objects that would be made with it."""
+    """A placeholder for a class that is refused, and for all objects that a pickle makes by calling it.
+
+    With it, reading can go on to the end, so that one error message lists all classes that are refused.
+    """
 
     name: str
 
 
-_REBUILD = Function(lambda arguments, limits: None)  # makes objects in pickles before protocol 2
+# Pickles of protocols 0 and 1 make objects by one function. `Names.call` leaves such calls to `Names._rebuilt`.
+_REBUILD = Function(lambda arguments, limits: None)
 _DTYPE = Function(numpy_data.dtype, numpy_data.set_dtype)
 _NUMPY = {
     "multiarray._reconstruct": Function(numpy_data.array, numpy_data.set_array),
@@ -63,32 +75,33 @@ PLAIN: dict[str, Any] = {
     "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(plain_data.encoded),
     "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
 }  # fmt: skip
-"""What is always allowed, by its name in files."""
+"""The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
 
 _PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, type)}
 
 
 class Names:
-    """Looks up the names in one pickle, and makes objects of the classes they mean.
+    """Looks up the names in one pickle, and makes the objects that the pickle makes by calling them.
 
     Args:
-        allow: the user's classes and functions, by their names in the file; None for those to be found in imported
-            modules.
-        limits: the limits of the pickle.
-        everything: whether all classes of imported modules are allowed.
+        allow: the classes and functions that the user allows, by their names in the file. If a value is None, the name
+            is looked up in the modules that are already imported.
+        limits: counts the cost of making objects.
+        everything: whether all classes and functions of imported modules are allowed.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, everything: bool = False):
-        self.refused: dict[str, str] = {}  # the names that are refused, and why
+        self.refused: dict[str, str] = {}  # name -> why it is refused
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
         self._everything = everything
-        self._listed: dict[int, Any] = {}  # allowed objects that the file has named, by id
-        self._incomplete: dict[int, tuple[Any, Callable]] = {}  # objects whose state may follow, and its setter, by id
+        self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
+        # By `id`: an object for which the pickle may still set a state, and the function that sets it.
+        self._incomplete: dict[int, tuple[Any, Callable]] = {}
         self._fragile: list[Any] = []
 
     def find(self, module: str, name: str) -> Any:
-        """Return the object for a name, or a Refused."""
+        """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed."""
         full = f"{module}.{name}"
         if full in PLAIN:
             return PLAIN[full]
@@ -109,7 +122,10 @@ class Names:
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
-        """Return the object that a pickle would make by calling `callee`."""
+        """Return the object that a pickle makes by calling `callee` with a tuple of arguments.
+
+        `callee` is what `find` has returned. It is not called: functions of this package make the object.
+        """
         if type(callee) is Refused:
             return callee
         if type(arguments) is not tuple:
@@ -129,7 +145,7 @@ class Names:
         return self._refuse(name_of(callee), "would be called")
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the state of an object that `call` has made."""
+        """Set the state (attributes or contents) that a pickle has for an object made by `call`."""
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -137,7 +153,7 @@ class Names:
         self._incomplete.pop(id(target))[1](target, state, self.limits)
 
     def abandon(self) -> None:
-        """Empty the objects made so far: Python crashes when it frees deeply nested defaultdicts or deques."""
+        """Empty all defaultdicts and deques made before an error. Python crashes when it frees deeply nested ones."""
         for made in self._fragile:
             (dict if is_a(made, dict) else deque).clear(made)
 
@@ -160,7 +176,13 @@ class Names:
         return made
 
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
-        """Make an object as in pickles before protocol 2, from its class, its built-in base class and its content."""
+        """Make an object that a pickle of protocol 0 or 1 describes.
+
+        Args:
+            cls: the class of the object.
+            base: the built-in class that it derives from, such as `list`.
+            content: what the object contains, as a `base`; None if `base` is `object`.
+        """
         if type(cls) is Refused:
             return cls
         if not is_a(cls, type) or base is not instances.base_of(cls):
@@ -180,10 +202,12 @@ class Names:
 
 
 def allowed(allow: Allow) -> dict[str, Any]:
-    """Return the user's argument `allow` as a dict from names in files to classes; None if only the name was given.
+    """Return the user's argument `allow` as a dict from names in files to classes and functions.
+
+    The value is None where the user gave only a name.
 
     Raises:
-        ArgumentTypeError: this is not a list of classes and names, or a dict of classes by name.
+        ArgumentTypeError: `allow` is neither a list of classes, functions and names nor a dict of these by name.
     """
     if isinstance(allow, Mapping):
         listed = list(allow.items())
@@ -199,7 +223,11 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 
 def explanation(refused: Mapping[str, str]) -> str:
-    """Return a message: what was refused, why, and how to allow it if that is possible."""
+    """Return text for an error message: which names were refused, why, and how to allow them, where this is possible.
+
+    Args:
+        refused: for each name, why it is refused.
+    """
     others = [f"{_shown(name)} {reason}" for name, reason in refused.items() if reason != NOT_ALLOWED]
     names = [_shown(name) for name, reason in refused.items() if reason == NOT_ALLOWED]
     if names:
@@ -215,29 +243,32 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return a builder or an operation of the library by its name, or None."""
+    """Return the builder or operation that the library's imported modules have under a name; None if there is none."""
     modules = [sys.modules[module] for module in (*OURS, OPS) if module in sys.modules]
     return next((vars(module)[name] for module in modules if name in vars(module)), None)
 
 
 def is_op(found: Any) -> bool:
-    """Return whether an object is an operation of the library: a function that only records expressions."""
+    """Return whether an object is an operation of the library, such as `tanh`. Specs may contain operations."""
     ops = sys.modules.get(OPS)
     return callable(found) and any(vars(ops)[name] is found for name in getattr(ops, "__all__", ()))
 
 
 def is_listable(found: Any) -> bool:
-    """Return whether `allow` may contain an object: a class or a function."""
+    """Return whether an object is a class or a function, which the user's argument `allow` may contain."""
     return is_a(found, type, types.FunctionType, types.BuiltinFunctionType, FUNCTION_TYPE)
 
 
 def is_builder(found: Any) -> bool:
-    """Return whether an object is a class with `from_spec`."""
+    """Return whether an object is a class with a method `from_spec`, by which `dy.load` makes its objects."""
     return is_a(found, type) and instances.static(found, "from_spec")[0] is not None
 
 
 def _imported(module: str, name: str) -> Any:
-    """Return an attribute of an imported module, or None. No code of the module is run."""
+    """Return the object that a module has under a name, which may contain dots. No code of the module is run.
+
+    Return None if the module is not imported or has no such name.
+    """
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         if not is_a(found, types.ModuleType, type):
@@ -248,7 +279,7 @@ def _imported(module: str, name: str) -> Any:
 
 
 def _why_not(found: Any) -> str:
-    """Return why the object found for a name is refused."""
+    """Return text that says why the object found for a name in a file is refused."""
     if found is None:
         return "is in no module that is imported"
     if is_a(found, type):
@@ -257,7 +288,7 @@ def _why_not(found: Any) -> str:
 
 
 def name_of(found: Any) -> Any:
-    """Return the full name of a class or function; other objects as they are."""
+    """Return the full name of a class or function, such as 'module.Class'. Return any other object unchanged."""
     return f"{found.__module__}.{found.__qualname__}" if is_listable(found) else found
 
 

@@ -1,6 +1,7 @@
-"""Write and read numbers in DyNet's format, `"%+.8e "`: sixteen characters, with the nine digits that a float32 needs.
+"""Write and read the numbers in DyNet's text files. Their format is `"%+.8e "`, as in `+1.23456789e-01 `.
 
-Both directions work on arrays of characters, a block at a time. This is many times faster than one number at a time.
+So each number takes sixteen characters, and has the nine digits that a float32 needs. Reading and writing compute with
+whole arrays of characters, which is many times faster than one number at a time.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import numpy as np
 
 from ..errors import FileFormatError
 
-WIDTH = 16  # "+1.23456789e-01 "
-BLOCK = 1 << 14  # numbers of a block, which fits a cache with its intermediate arrays
-MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # of a float32 as a decimal
+WIDTH = 16  # characters of a number with the space after it: "+1.23456789e-01 "
+BLOCK = 1 << 14  # numbers that are converted together; the intermediate arrays fit into a CPU cache
+MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of float32 numbers
 POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])
 LARGEST = float(np.finfo(np.float32).max)
 LAST_WORD = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
-"""A number that is surely complete. Another number at the end of the file could be cut off."""
+"""Matches a number that is surely complete. If a file ends in a number of another form, it may have been cut off."""
 
 
 def _power(exponents: np.ndarray) -> np.ndarray:
@@ -26,7 +27,10 @@ def _power(exponents: np.ndarray) -> np.ndarray:
 
 
 def _digits(count: int, width: int) -> np.ndarray:
-    """Return the numbers below `count` as texts of `width` digits, each packed into an unsigned integer."""
+    """Return an array with the decimal digits of the numbers from 0 to count - 1.
+
+    Each element is an unsigned integer of `width` bytes, whose bytes are the number's digits in ASCII.
+    """
     text = b"".join(b"%0*d" % (width, number) for number in range(count))
     return np.frombuffer(text, f"u{width}")
 
@@ -44,7 +48,10 @@ CELL = np.dtype(
 
 
 def written(values: np.ndarray) -> Iterator[bytes]:
-    """Yield the text of a flat float32 array, block by block. Infinities and NaN are padded to the same width."""
+    """Yield the text of a flat float32 array, BLOCK numbers at a time. Each number has sixteen characters.
+
+    Infinities and NaN are padded with spaces.
+    """
     for start in range(0, len(values), BLOCK):
         yield _written_block(values[start : start + BLOCK])
 
@@ -72,8 +79,8 @@ def _written_block(values: np.ndarray) -> bytes:
     cells["exponent"] = TWO_DIGITS[np.abs(exponents)]
     cells["space"] = ord(" ")
 
-    # Near the midpoint of two decimals, the rounding error of `scaled` could select the wrong one. Python's own
-    # formatting decides there.
+    # `scaled` has a rounding error. Where it is near the midpoint of two whole numbers, it may have been rounded to the
+    # wrong one, so Python formats these numbers. It also formats infinities and NaN.
     unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
     for place in np.flatnonzero(unsure | ~finite):
@@ -82,22 +89,24 @@ def _written_block(values: np.ndarray) -> bytes:
 
 
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
-    """Return the decimal exponent of each magnitude; 0 for zero."""
+    """Return the exponent that each magnitude has in scientific notation, such as 2 for 123 = 1.23e2; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)  # correct, or one too small
+    # 0.301... is log10(2). This gives the right exponent or one that is 1 too small, which the next line corrects.
+    exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
     exponents += magnitudes >= _power(exponents + 1)
     exponents[magnitudes == 0] = 0
     return exponents
 
 
 def read(line: bytes, count: int, where: str) -> np.ndarray:
-    """Return the `count` numbers of a line as a float32 array.
+    """Parse a line of `count` numbers and return them as a float32 array.
 
     Args:
-        where: the place in the file, for errors.
+        where: the file and the parameter's name, for error messages.
 
     Raises:
-        FileFormatError: the count is wrong, or a word is not a number or too large for float32.
+        FileFormatError: the line has more or fewer numbers or ends in the middle of one, or a word is not a number or
+            too large for float32.
     """
     line, ended = line.rstrip(b"\r\n"), line.endswith(b"\n")
     if len(line) == count * WIDTH:
@@ -113,8 +122,11 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
 
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
-    """Put the numbers of a block of cells into `values`. Return False if a cell is not as `written` makes it."""
-    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # 10 or more for other characters
+    """Parse up to BLOCK numbers, each in a cell of sixteen characters, and put them into `values`.
+
+    Return False if a cell does not have exactly the form that `written` gives it, or its number may be too large.
+    """
+    digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
     regular = (
         (negative | (cells["sign"] == ord("+")))
@@ -150,12 +162,12 @@ def _read_words(words: list[bytes], count: int, where: str) -> np.ndarray:
 
 def _read_word(word: bytes, where: str) -> float:
     try:
-        number = float(word.replace(b"_", b"?"))  # Python accepts 1_000; refuse it
+        number = float(word.replace(b"_", b"?"))  # refuse 1_000, which Python would accept
     except ValueError:
         shown = word[:40].decode("ascii", "replace")
         raise FileFormatError(f"{where}: {shown!r} is not a number") from None
     if LARGEST < abs(number) < np.inf:
-        if abs(number) > LARGEST * (1 + 1e-8):  # nine digits may round the largest up a little
+        if abs(number) > LARGEST * (1 + 1e-8):  # the largest float32, rounded to nine digits, may be larger
             raise FileFormatError(f"{where}: {number} is more than float32 can hold")
         number = float(np.copysign(LARGEST, number))
     return number

@@ -1,6 +1,8 @@
 """Make numpy's arrays, numbers and dtypes from a pickle, without calling what the pickle names.
 
-As in pickles, `dtype` and `array` make an object, and `set_dtype` and `set_array` complete it.
+A pickle first calls a function that makes an object, and then may set the object's state. So `dtype` and `array` make
+objects, and `set_dtype` and `set_array` set their states. `arguments` are those of the call in the pickle; `limits`
+counts the cost. All functions raise ValueError for arguments and states that plain data do not have.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from .plain_data import checked
 _TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
 _UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
 _WHOLE, _BYTES = (int, bool), (bytes, bytearray)
-_MOST = 2**32  # the largest product of an array's dimensions, not counting those of 0
+_MOST = 2**32  # the largest product of an array's dimensions, where a dimension of 0 counts as 1
 
 
 def dtype(arguments: Any, limits: Limits) -> np.dtype:
-    """Return a new dtype in this machine's byte order, a copy that can be changed."""
+    """Return a new dtype in this machine's byte order. It is a copy of numpy's, so that `set_dtype` can change it."""
     text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
     if not _TEXT.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
@@ -29,7 +31,7 @@ def dtype(arguments: Any, limits: Limits) -> np.dtype:
 
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
-    """Set the byte order of a dtype, and the unit of a time dtype."""
+    """Set the byte order of a dtype, and the unit of a dtype of dates or times, to the state that a pickle has."""
     order, unit = (state[1], state[8:]) if type(state) is tuple and len(state) in (8, 9) else (None, ())
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
@@ -41,7 +43,7 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
 
 
 def _unit(state: Any = None) -> str:
-    """Return the unit of a time dtype as text: [25s]."""
+    """Return the unit of a dtype of dates or times as numpy writes it, such as "[25s]"; "" if it has no unit."""
     _, (unit, number, per, _) = checked(state, (dict, type(None)), (tuple,), least=2)
     if unit == b"generic":
         return ""
@@ -51,7 +53,7 @@ def _unit(state: Any = None) -> str:
 
 
 def array(arguments: Any, limits: Limits) -> np.ndarray:
-    """Return an empty array, for `set_array`."""
+    """Return a new array without elements. `set_array` gives it its shape, dtype and content."""
     cls = arguments[0] if arguments else None
     if cls is not np.ndarray:
         raise ValueError(f"an array of class {getattr(cls, '__name__', None)}")
@@ -59,7 +61,10 @@ def array(arguments: Any, limits: Limits) -> np.ndarray:
 
 
 def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
-    """Set shape, dtype and content of an array. An array of objects may contain strings, numbers and None only."""
+    """Set the shape, dtype and content of an array to the state that a pickle has.
+
+    An array of objects may contain only numbers, strings, bytes and None.
+    """
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
     _, shape, kind, fortran, content = state
@@ -75,7 +80,7 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
 
 
 def buffered(arguments: Any, limits: Limits) -> np.ndarray:
-    """Make an array from the arguments that pickle protocol 5 stores for it: those of numpy's `_frombuffer`."""
+    """Make an array as numpy's function `_frombuffer` does, which pickles of protocol 5 call."""
     content, kind, shape, order, *axes = arguments
     count = _checked_shape(shape, kind)
     if type(content) not in _BYTES or kind.kind == "O" or len(content) != count * kind.itemsize:
@@ -87,7 +92,7 @@ def buffered(arguments: Any, limits: Limits) -> np.ndarray:
 
 
 def number(arguments: Any, limits: Limits) -> Any:
-    """Return a numpy scalar."""
+    """Return a numpy scalar, made from its dtype and its bytes."""
     kind, content = arguments
     if not is_a(kind, np.dtype) or kind.kind == "O" or type(content) is not bytes or len(content) != kind.itemsize:
         raise ValueError("a number that is not a plain one")
@@ -96,7 +101,11 @@ def number(arguments: Any, limits: Limits) -> Any:
 
 
 def _checked_shape(shape: Any, kind: Any) -> int:
-    """Return the number of elements of an array. Raise ValueError if the shape or dtype is not allowed."""
+    """Check the shape and the dtype (`kind`) of an array, and return its number of elements.
+
+    Raises:
+        ValueError: the shape or the dtype is not allowed.
+    """
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
     if not is_a(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:

@@ -1,9 +1,12 @@
 """Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
 
 One call of `save` writes two files: `.data` has the numbers in DyNet's text format, and `.meta` describes the objects.
-The two change together. First, the new `.data` is written under a temporary name, a hash of the new `.meta`. Then the
-new `.meta` replaces the old one; from now on, readers find the new `.data` by its temporary name. Last, the `.data` is
-renamed.
+A builder is described by its class, its `spec`, and the name of its parameter collection; the class makes the builder
+again by `from_spec(spec, collection)`.
+
+Even if saving is interrupted, readers find two files that belong together. First, the new `.data` is written under a
+temporary name that contains a hash of the new `.meta`. Then the new `.meta` replaces the old one. From now on, readers
+compute the hash and find the new `.data` by its temporary name. Last, the new `.data` is renamed and replaces the old.
 """
 
 from __future__ import annotations
@@ -31,18 +34,20 @@ from .tensors import Entry, Expected, Reader, StoredTensor
 def save(basename: Path, objects: Iterable[Any]) -> None:
     """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
 
-    A spec may contain everything that can be pickled, including objects of your own classes, such as a vocabulary.
-    `load` must then be given these classes in `allow`. Objects of classes with their own pickle methods (see `load`)
-    cannot be loaded again; a warning says so.
+    An object that is not a parameter has a spec, from which its class makes it again. A spec may contain everything
+    that can be pickled, including objects of your own classes, such as a vocabulary. Pass these classes to `load` in
+    its argument `allow`. Objects of classes that have their own pickle methods (see `load`) cannot be loaded again; a
+    warning says so.
 
     Args:
         basename: the names of the two files without their endings.
-        objects: an iterable of parameters, builders and other objects. An other object must have
-            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes it again.
+        objects: an iterable of parameters, builders and objects of your own classes. These need a method
+            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the object
+            again.
 
     Raises:
         ArgumentTypeError: an object is of another kind, or a spec cannot be pickled. Nothing has been written.
-        ArgumentError: a name is not possible in a file.
+        ArgumentError: a file cannot store the name of a parameter.
         OSError: the files cannot be written. The old files are unchanged.
 
     >>> import tempfile
@@ -62,16 +67,18 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     """Load the objects that `save`, or the original DyNet, has saved, and add their parameters to a collection.
 
-    Loading imports nothing. The only code that it runs by a name in the file is `from_spec`, of the library's builders
-    and of classes in modules that are already imported. Without `allow`, specs may contain the plain data of Python and
-    numpy: numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques,
-    ranges, slices, numpy's arrays and numbers, operations of the library, and the options of argparse and optparse.
+    Loading imports nothing. The only functions that it calls because a file names them are the `from_spec` of the
+    library's builders and of classes in modules that are already imported. Without `allow`, specs may contain plain
+    data of Python and numpy: numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and
+    defaultdict), deques, ranges, slices, numpy's arrays and numbers. They may also contain operations of the library,
+    and the options of argparse and optparse.
 
-    `allow` permits objects of other classes. They are made by `object.__new__`; then their attributes and slots are
-    set. `__init__` is not run. You can also allow named tuples, enumerations (except combined flags), classes derived
-    from Python's containers, strings and numbers, and functions, which specs then contain. A class cannot be allowed if
-    it defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or
-    `__getnewargs_ex__`. `__hash__` and `__eq__` of an allowed class are run if its objects are keys or in sets.
+    `allow` permits objects of other classes. `object.__new__` makes them, and then their attributes and slots are set;
+    `__init__` is not run. You can also allow named tuples, enumerations (except combined flags), classes derived from
+    Python's containers, strings and numbers, and functions, which a spec may contain but loading never calls. A class
+    cannot be allowed if it defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`,
+    `__getnewargs__` or `__getnewargs_ex__`. If its objects are keys of dicts or elements of sets, `__hash__` and
+    `__eq__` of an allowed class are run.
 
     To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
     `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
@@ -80,18 +87,18 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     Args:
         basename: as for `save`.
         params: the collection to which all parameters are added.
-        allow: a list of classes or of names such as "module.Class"; or a dict from the name in the file to the class,
-            such as {"__main__.Vocabulary": Vocabulary}.
+        allow: a list of classes, or of names such as "module.Class"; or a dict from the names that files use to
+            classes, such as {"__main__.Vocabulary": Vocabulary}.
 
     Returns:
         The objects, in the order in which they were saved.
 
     Raises:
-        FileFormatError: a file is damaged, does not fit the other, or contains objects of a class that is not allowed,
-            which the message names. Nothing has been added.
+        FileFormatError: a file is damaged, the two files do not fit each other, or they contain objects of a class that
+            is not allowed; the message names it. Nothing has been added to `params`.
         OSError: a file cannot be read.
 
-    A parser whose spec has a vocabulary::
+    For a parser whose spec contains a vocabulary::
 
         dy.save("model", [parser])
         (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
@@ -101,23 +108,27 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
-    """Do the same as `load`, but yield one object after the other.
+    """Do the same as `load`, but yield the objects one by one, each as soon as it is loaded.
 
     Raises:
-        FileFormatError: as for `load`. The objects yielded before stay in the collection.
+        FileFormatError: as for `load`, but the parameters of objects that were yielded before the error stay in the
+            collection.
     """
     base = _basename(basename, params)
     return _objects(base + ".data", base + ".meta", params, _permitted(allow))
 
 
 def save_components(path: Path, components: Iterable[Any]) -> None:
-    """Save objects: their numbers to `path`, and their descriptions to `path.pym`."""
+    """Save parameters, builders and other objects to two files: their numbers to `path`, descriptions to `path.pym`."""
     path = checked_path("save", path)
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
-    """Load the objects of `path` and `path.pym`. If there is no `path.pym`, load the parameters of `path`."""
+    """Load the objects that `save_components` has saved to `path` and `path.pym`, and return them.
+
+    If there is no file `path.pym`, load all parameters of `path`.
+    """
     path, permitted = checked_path("load", path), _permitted(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, permitted)
@@ -125,13 +136,13 @@ def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
 
 
 def forget_components(path: Path) -> None:
-    """Remove `path.pym`, because `path` has been overwritten with parameters only."""
+    """Remove the file `path.pym`. Its descriptions are out of date once parameters alone have been saved to `path`."""
     with suppress(FileNotFoundError):
         os.unlink(os.fsdecode(path) + ".pym")
 
 
 def _basename(basename: Path, params: object) -> str:
-    """Check the arguments of `load`, and return the names of the files without their endings."""
+    """Check the arguments of `load`, and return `basename`, the names of the two files without endings, as a str."""
     if not hasattr(params, "_add_loaded"):
         if isinstance(params, str) and not isinstance(basename, str):
             raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")
@@ -174,18 +185,26 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
-    """Return the classes allowed by a call and by the settings, by name."""
+    """Return all classes that may be loaded, by name: those in `allow`, and those that `dynet_config` has allowed."""
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
 def _ready_name(target: str, content: bytes) -> str:
-    """Return the temporary name of the `.data` file for a `.meta` file with this content."""
+    """Return the temporary path of a new `.data` file. It contains a hash of the `.meta` file that belongs to it.
+
+    Args:
+        target: the final path of the `.data` file.
+        content: the bytes of the `.meta` file.
+    """
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """Return the `.data` file to read: the one with the temporary name if the last save was interrupted."""
+    """Return the path of the `.data` file that belongs to a `.meta` file with this content.
+
+    It is `data`, or the temporary path if the last save was interrupted before it renamed the file.
+    """
     target = os.path.realpath(data)
     ready = _ready_name(target, content)
     try:
@@ -231,16 +250,21 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
 
 
 class _Entries:
-    """The entries of a file. Objects take them in order while the names agree; otherwise they are found by name.
+    """Finds the parameters of each loaded object among the entries of a `.data` file. An entry describes a parameter.
 
-    `single` has the names of the parameters that are saved as objects themselves, not in a builder.
+    The objects take the next entries of the file, one object after the other, as long as these fit. If they do not fit,
+    the entries are found by name.
+
+    Args:
+        reader: the open `.data` file.
+        single: the names of the parameters that were saved as objects themselves, not as part of a builder.
     """
 
     def __init__(self, reader: Reader, single: set[str]):
         self.reader, self.next, self.single = reader, 0, single
 
     def one(self, lookup: bool, name: str) -> Entry:
-        """Return the entry of a parameter that is an object of its own."""
+        """Return the entry of a parameter that was saved as an object itself, given its kind and name."""
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
             return self.reader.named(lookup, name)
@@ -248,11 +272,14 @@ class _Entries:
         return entry
 
     def floats(self, name: str) -> int:
-        """Return the count of numbers in the entries of a collection."""
+        """Return how many numbers the file has for the collection `name`."""
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the entries of a builder's parameters outside of its collection. Files of DyNet do not have them."""
+        """Return the next entries if they fit the parameters that a builder has outside of its collection, else [].
+
+        An LSTM keeps the parameters of its layer normalisation there. Files that DyNet wrote do not contain them.
+        """
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
         if not same or any(entry.name in self.single for entry in following):
@@ -261,7 +288,7 @@ class _Entries:
         return following
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
-        """Return the entries of a builder, in the order in which it makes its parameters."""
+        """Return the entries of the collection `name` of a builder, one for each expected parameter, in their order."""
         following = self.reader.entries[self.next : self.next + len(expected)]
         if len(following) == len(expected) and all(
             entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
@@ -276,7 +303,8 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # A builder may add parameters for normalisation that are not in the file, at most 1.5 times the others.
+    # Limit how many numbers `from_spec` may add: the spec of a forged file could ask for very many. Allow 2.5 times as
+    # many as the file has: files of DyNet lack the parameters of layer normalisation, at most 1.5 times the others.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

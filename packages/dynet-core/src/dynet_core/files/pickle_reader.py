@@ -1,7 +1,8 @@
-"""Read pickles without running code: each opcode changes a stack, and none calls what the pickle names.
+"""Read pickles without calling anything that they name.
 
-`OPCODES` has the opcodes that make data. Others are refused: persistent objects, the extension registry, and
-out-of-band buffers.
+A pickle is a sequence of instructions (opcodes) for a machine with a stack and a memo, a table of values that are used
+again. Where Python's own reader would import and call what the pickle names, this one asks `Names`. `OPCODES` has the
+opcodes that plain data need. The others are refused: persistent objects, the extension registry, out-of-band buffers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from .plain_data import add_items, set_items
 
 
 class PickleReader:
-    """The state of reading one pickle: the stack, the stacks below the marks, and the memo."""
+    """The state of reading one pickle.
+
+    `stack` has the values above the last mark. A mark is put before the items of a container; it moves the values so
+    far to `below`, where there is one list for each mark. `memo` has the values that the pickle uses again, by number.
+    """
 
     def __init__(self, names: Names):
         self.names, self.limits = names, names.limits
@@ -36,7 +41,7 @@ class PickleReader:
         return value
 
     def top(self, count: int) -> list:
-        """Pop `count` values from the stack."""
+        """Pop the last `count` values from the stack and return them, the newest last."""
         if count > len(self.stack):
             raise ValueError("a stack that is too short")
         values = self.stack[-count:]
@@ -44,7 +49,7 @@ class PickleReader:
         return values
 
     def to_mark(self) -> list:
-        """Pop all values above the last mark."""
+        """Pop all values above the last mark and return them. Remove the mark."""
         values, self.stack = self.stack, self.below.pop()
         return values
 
@@ -93,17 +98,17 @@ def _get(reader: PickleReader, number: int) -> None:
 
 
 def _value(make: Callable[[], Any]) -> Perform:
-    """Return an opcode that pushes the result of `make`."""
+    """Return the function for an opcode that pushes the result of `make()`."""
     return lambda reader, argument: reader.stack.append(make())
 
 
 def _of_top(count: int) -> Perform:
-    """Return an opcode that replaces the last `count` values by a tuple of them."""
+    """Return the function for an opcode that replaces the last `count` values on the stack by a tuple of them."""
     return lambda reader, argument: reader.stack.append(tuple(reader.top(count)))
 
 
 def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
-    """Return an opcode that replaces the values above the mark by one value made from them."""
+    """Return the function for an opcode that replaces all values above the last mark by the result of `make`."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.to_mark()
@@ -113,9 +118,11 @@ def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
 
 
 def _into_below(put: Callable[[PickleReader, Any, list], None], count: int = 0) -> Perform:
-    """Return an opcode that moves values into the container below them.
+    """Return the function for an opcode that moves values from the stack into the container below them on the stack.
 
-    These are the last `count` values, or all values above the mark if `count` is 0.
+    Args:
+        put: adds the values to the container.
+        count: how many values; 0 moves all values above the last mark.
     """
 
     def perform(reader: PickleReader, argument: None) -> None:
@@ -213,4 +220,4 @@ OPCODES: dict[str, Perform] = {
     "REDUCE": _call, "NEWOBJ": _call, "NEWOBJ_EX": _call_with_names, "OBJ": _of_marked(_call_marked),
     "INST": _call_global, "BUILD": _build,
 }  # fmt: skip
-"""What each opcode does, by its name in `pickletools`."""
+"""The function that performs each opcode, by the opcode's name in the module `pickletools`."""

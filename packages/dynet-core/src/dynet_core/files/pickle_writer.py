@@ -1,4 +1,4 @@
-"""Write pickles that the original DyNet can read: this library's classes and operations get DyNet's names."""
+"""Write pickles that the original DyNet can read: they name this library's classes and operations as DyNet does."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from ..errors import ArgumentTypeError
 from .names import is_listable, name_of, ours
 
 PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
-_PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]  # the version in Python, whose methods can be overridden
+# The pickler that is written in Python. Unlike the one in C, it has methods to override.
+_PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value, and a dict from the name of each function that makes objects to their class.
+    """Return the pickle of a value, and which functions reading it will call.
+
+    Returns:
+        The pickle, and a dict from the full name of each function or class that makes an object again to the class of
+        this object.
 
     Raises:
         ArgumentTypeError: the value contains an object of the library, such as a parameter.
@@ -36,7 +41,7 @@ class _Pickler(_PythonPickler):
 
     @classmethod
     def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
-        """Return the pickle, and the classes of objects by the names of the functions that make them again."""
+        """Return the pickle of a value, and a dict from the names of functions to the classes of objects they make."""
         stream = io.BytesIO()
         pickler = cls(stream, protocol=4)
         pickler.makers = {}
@@ -44,12 +49,12 @@ class _Pickler(_PythonPickler):
         return stream.getvalue(), pickler.makers
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
-        """Write a class or function by its name."""
+        """Write a class or function as its name: the name that DyNet has for it, if it is of this library."""
         module, known = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
         if module.partition(".")[0] in PACKAGES and ours(known) is obj:
             known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known
             self._save_name("_dynet", known, obj)
-        elif module.startswith("numpy._core."):  # not in numpy 1; numpy 2 also accepts the old name
+        elif module.startswith("numpy._core."):  # numpy 1 has no `_core`; numpy 2 also knows the old name
             self._save_name("numpy.core." + module.removeprefix("numpy._core."), known, obj)
         else:
             super().save_global(obj, name)
@@ -57,12 +62,12 @@ class _Pickler(_PythonPickler):
     dispatch[FunctionType] = save_global
 
     def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **named: Any) -> None:
-        """Write an object as a call of the function that makes it again."""
+        """Write an object as a call of the function that will make it again, and note this function in `makers`."""
         if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.makers[name_of(func)] = type(obj)
-        # Not super(): a call through it takes C stack, which deep objects would use up.
+        # Do not use super(): a call through it takes space on the C stack, which deeply nested objects would use up.
         _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)
 
     def _save_name(self, module: str, name: str, obj: Any) -> None:
@@ -74,7 +79,10 @@ class _Pickler(_PythonPickler):
 
 @contextmanager
 def _deeper_recursion() -> Iterator[None]:
-    """Raise the recursion limit fivefold: pickle in Python nests five times as many calls as pickle in C."""
+    """Return a context manager that raises the recursion limit fivefold.
+
+    For each level of nested objects, the pickler in Python needs five calls where the one in C needs one.
+    """
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(5 * before)
     try:

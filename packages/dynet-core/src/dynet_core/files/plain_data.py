@@ -1,6 +1,7 @@
-"""Make Python's plain data from a pickle, without calling what the pickle names.
+"""Make objects of Python's built-in classes from a pickle, without calling what the pickle names.
 
-`MAKERS` maps each class to a function of this module. The function also makes objects of derived classes.
+`MAKERS` maps each built-in class to a function, its maker, which also makes objects of derived classes. A maker takes
+the class of the new object, the arguments that the pickle passes to it, and `limits`, which count the cost.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ Maker = Callable[[type, tuple, Limits], Any]
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
-    """Return the arguments of a call in a pickle, after checking their number and their exact types.
+    """Check the number and the exact types of the arguments that a pickle passes in a call. Return the arguments.
 
     Args:
-        kinds: the allowed types of each argument.
-        least: the number of arguments that are required.
+        kinds: for each argument, the types that it may have.
+        least: how many arguments there must be at least.
 
     Raises:
         ValueError: the number or a type is not as expected.
@@ -36,14 +37,14 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
-    """Put pairs of keys and values into a dict."""
+    """Put pairs of keys and values into a dict, without running methods that a derived class overrides."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
 
 
 def add_items(target: set, items: Iterable, limits: Limits) -> None:
-    """Put items into a set."""
+    """Put items into a set, without running methods that a derived class overrides."""
     for item in items:
         set.add(target, limits.key(item, target))
 
@@ -65,7 +66,7 @@ def _mapping(base: type) -> Maker:
 
 
 def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """`arguments` is empty or has the factory, which the caller has checked."""
+    """Make a defaultdict. `arguments` is empty or contains the default factory, which the caller has checked."""
     made = defaultdict.__new__(cls)
     for factory in arguments:
         vars(defaultdict)["default_factory"].__set__(made, factory)
@@ -109,7 +110,10 @@ def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _same(base: type) -> Maker:
-    """Return a maker for subclasses of `base`. Its argument is a `base`, whose value the new object gets."""
+    """Return a maker for `base` (str, int or float) and derived classes.
+
+    The maker's argument is an object of class `base`, whose value the new object gets.
+    """
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         checked(arguments, (base,), least=1)
@@ -131,7 +135,7 @@ def _bytes(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a bytearray from bytes, or from a string with a character for each byte."""
+    """Make a bytearray. The arguments are bytes; or a string with a character for each byte, and an encoding."""
     if len(arguments) == 2:
         arguments = (encoded(arguments, limits),)
     made = bytearray.__new__(cls)
@@ -142,7 +146,10 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def encoded(arguments: tuple, limits: Limits) -> bytes:
-    """Return bytes that an old pickle stores as a string with a character for each byte."""
+    """Return the bytes that a pickle before protocol 3 stores as a string, which has one character for each byte.
+
+    The arguments are this string and the name of its encoding, which must be Latin-1.
+    """
     text, encoding = checked(arguments, (str,), (str,), least=2)
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes as {encoding!r:.40}")
@@ -151,7 +158,7 @@ def encoded(arguments: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker of ranges or slices."""
+    """Return a maker for `base` (range or slice). The arguments are three ints, or None for some of them."""
     whole = (int, type(None))
     return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
 

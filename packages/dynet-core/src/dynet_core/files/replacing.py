@@ -1,4 +1,4 @@
-"""Replace files atomically: a reader sees the old file or the new one, never a part."""
+"""Replace files atomically: a reader sees the whole old file or the whole new one, never a part."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import BinaryIO
 def replacing(
     path: str | os.PathLike[str], keep: bool = False, named: str | os.PathLike[str] | None = None
 ) -> Iterator[BinaryIO]:
-    """Return a context manager that gives a new file, and renames it to `path` if the block ends without an error.
+    """Return a context manager that gives a new file to write, and renames it to `path` if the block raises no error.
 
-    Readers find the whole old file until then, even after a crash. If `path` is not a regular file (a pipe, a
-    terminal), it is written directly.
+    Until then, readers find the whole old file, even after a crash. If `path` is something else than a regular file,
+    such as a pipe or a terminal, it is written directly.
 
     Args:
         path: the file. A symbolic link is followed.
-        keep: start with the contents of the old file.
-        named: the name of the file in errors, if it is not `path`.
+        keep: start the new file with the contents of the old one.
+        named: the file's name in error messages, if it is not `path`.
 
     Raises:
         OSError: the file cannot be written. The old file is unchanged.
@@ -67,22 +67,27 @@ def replacing(
 
 
 def new_file_beside(target: str, mode: int | None = None) -> str:
-    """Create an empty file in the folder of `target`, to be renamed to it, and return its path.
+    """Create an empty hidden file in the folder of `target`, and return its path. The caller renames it to `target`.
 
     Args:
-        mode: the mode of `target`, whose permissions the file gets; None for the default.
+        target: the path of the file that will be replaced.
+        mode: the mode of `target` as `os.stat` returns it. The new file gets the same permissions; with None, it gets
+            the default ones.
     """
     folder, name = os.path.split(target)
     path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     if mode is not None:
-        with suppress(OSError):  # not every file system has permissions
+        with suppress(OSError):  # some file systems have no permissions
             os.chmod(path, stat.S_IMODE(mode))
     return path
 
 
 def sync_folder(target: str) -> None:
-    """Write a file's folder to disk, so that a rename survives a power failure, if the system supports it."""
+    """Write the folder of a file to disk, so that a renaming of the file survives a power failure.
+
+    Do nothing on systems that cannot do this.
+    """
     try:
         folder = os.open(os.path.dirname(target), os.O_RDONLY)
     except OSError:
@@ -93,10 +98,10 @@ def sync_folder(target: str) -> None:
 
 
 def checked_mode(path: str, named: str | bytes) -> int | None:
-    """Return the mode of a file that will be replaced; None if it does not exist.
+    """Check that a file can be replaced, and return its mode as `os.stat` does; None if it does not exist.
 
     Args:
-        named: the name of the file in errors.
+        named: the file's name in error messages.
 
     Raises:
         OSError: the file is a directory or not writable.

@@ -1,7 +1,8 @@
-"""safetensors files: binary, many times faster than text, and readable by other software.
+"""Read and write files in the safetensors format: binary, many times faster than text, and readable by other software.
 
-A parameter's array is stored as `as_array` returns it. The metadata store the order of the parameters, which of them
-are lookup parameters, and which are frozen. Gradients are not stored.
+A parameter is stored as the array that its `as_array` returns; for a lookup parameter, the first dimension is its rows.
+The file's metadata say in which order the parameters are, which of them are lookup parameters, and which are frozen
+(not changed by trainers). Gradients are not stored.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-PIECE = 1 << 16  # numbers that are written at once
-ORDER = "dynet"  # key of the metadata: [[name, whether it is a lookup parameter], ...]
-FROZEN = "dynet.frozen"  # key of the metadata: [name, ...] of the frozen parameters, if there are any
+PIECE = 1 << 16  # about how many numbers to copy at once, where an array must be put into row-major order
+ORDER = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
+FROZEN = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
 
 def _library() -> Any:
@@ -33,14 +34,14 @@ def _library() -> Any:
 
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
-    """Write a file: the length of its head, the head in JSON, then the arrays, directly from memory.
+    """Write parameters to an open file: first the length of the header, then the header in JSON, then the arrays.
 
     Raises:
-        ArgumentError: two tensors have the same name.
-        ImportError: the package `safetensors` is not installed. Only reading needs it.
+        ArgumentError: two parameters have the same name, or one has a name that the format reserves.
+        ImportError: the package `safetensors` is not installed. Writing does without it, but reading needs it.
         OSError: the file cannot be written.
     """
-    _library()  # fail now: otherwise the file could not be read again here
+    _library()  # raise ImportError now: without the package, the file could not be read again
     head: dict[str, Any] = {"__metadata__": {}}
     arrays, order, frozen, end = [], [], [], 0
     for tensor in tensors:
@@ -68,7 +69,10 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield an array in row-major order: its own memory if it has that order, else copies of cache size."""
+    """Yield the numbers of an array in row-major order, as little-endian float32, in one or more arrays.
+
+    An array in this order is yielded as it is. Other arrays are copied in pieces that fit into a CPU cache.
+    """
     if not array.size:
         return
     array = array.astype("<f4", copy=False)
@@ -88,22 +92,22 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _is_possible(shape: tuple[int, ...], lookup: bool) -> bool:
-    """Whether a parameter can have this shape."""
+    """Return whether a parameter, or with `lookup` a lookup parameter, can have this shape."""
     return 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
 
 
 class SafetensorsReader(Reader):
-    """A safetensors file that this library wrote.
+    """An open safetensors file that this library has written.
 
     Raises:
-        FileFormatError: the file is damaged, or from elsewhere.
+        FileFormatError: the file is damaged, or other software has written it.
         OSError: it cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         with open(path, "rb"):
-            pass  # raises what is usual for files that cannot be read
+            pass  # only to raise the usual OSError if the file cannot be read
         library = _library()
         self.error = library.SafetensorError
         try:
@@ -145,7 +149,7 @@ class SafetensorsReader(Reader):
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 
     def read(self, entry: Entry) -> StoredTensor:
-        """Return the numbers of an entry."""
+        """Read and return the parameter that `entry` describes. Its gradient is None: this format stores none."""
         try:
             array = self.file.get_tensor(entry.name)
         except self.error as error:

@@ -1,4 +1,7 @@
-"""The classes that all file formats use: stored tensors, entries of a file, and readers that find them."""
+"""The classes that all file formats share: stored parameters, their descriptions, and readers of files.
+
+A file of parameters consists of entries, one for each parameter. `Entry` describes one without its numbers.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ class StoredTensor:
     """A parameter as files store it.
 
     Args:
-        lookup: whether this is a lookup parameter.
-        name: the full name.
+        lookup: whether this is a lookup parameter, a table of rows.
+        name: the full name, such as `/encoder/_0`.
         dims: the dimensions; of a lookup parameter, the last one is the number of rows.
-        values: a flat array, column by column.
-        gradient: the same for the gradient; None if it is zero.
-        frozen: whether trainers do not change it.
+        values: all numbers in a flat array, column by column.
+        gradient: the gradient, as a flat array like `values`; None if it is zero.
+        frozen: whether trainers leave the parameter unchanged.
     """
 
     lookup: bool
@@ -35,9 +38,12 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Entry:
-    """The description of a parameter in a file. `position` is the place of its numbers in the file, in bytes.
+    """The description of a parameter in a file, without its numbers.
 
-    `gradient` says whether the file has a gradient. The other fields are as in `StoredTensor`.
+    Args:
+        lookup, name, dims, frozen: as in `StoredTensor`.
+        gradient: whether the file has a gradient.
+        position: where the numbers begin in the file, in bytes. Only the text format uses it.
     """
 
     lookup: bool
@@ -49,47 +55,52 @@ class Entry:
 
     @property
     def count(self) -> int:
-        """The number of values."""
+        """How many values the parameter has."""
         return math.prod(self.dims)
 
     def problem(self, dims: tuple[int, ...]) -> str:
-        """Return a message if the dimensions are not `dims`, else ""."""
+        """Return an error message if the dimensions in the file are not `dims`, those in the model; else ""."""
         if self.dims == dims:
             return ""
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
         return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
 
     def check(self, path: str, dims: tuple[int, ...]) -> None:
-        """Raise FileFormatError if the dimensions are not `dims`."""
+        """Raise FileFormatError if the dimensions in the file `path` are not `dims`, those in the model."""
         if problem := self.problem(dims):
             raise FileFormatError(f"{path}: {problem}")
 
 
 def kind_of(lookup: bool) -> str:
-    """Return the name for error messages of a parameter or a lookup parameter."""
+    """Return "lookup parameter" or "parameter", for error messages."""
     return "lookup parameter" if lookup else "parameter"
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Return stored dimensions as users write them: for a lookup parameter, the number of rows comes first."""
+    """Return a parameter's stored dimensions in the order in which users write them.
+
+    They differ for a lookup parameter: files store the number of rows last, users write it first.
+    """
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
-Expected = Sequence[tuple[bool, tuple[int, ...], str]]  # (whether it is a lookup parameter, dimensions, name)
-MOST_NAMED = 20  # the most problems in one error message
+# The parameters of a model that a file must have. For each: whether it is a lookup parameter, its dimensions, its name.
+Expected = Sequence[tuple[bool, tuple[int, ...], str]]
+MOST_NAMED = 20  # the most problems that one error message lists
 
 EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
-"""Functions that explain why a file does not fit, given the names in it and the expected ones; or return ""."""
+"""Functions that may know why a file does not fit a model; other packages add theirs. The arguments are the parameters'
+names in the file and the expected ones. The result is a sentence for the error message, or ""."""
 
 
 class Reader:
-    """An open file. `entries` are known after opening; `read` returns the numbers of an entry."""
+    """An open file of parameters. `entries` describe them, in the order of the file; `read` reads one of them."""
 
     path: str
     entries: list[Entry]
 
     def read(self, entry: Entry) -> StoredTensor:
-        """Return the numbers of an entry."""
+        """Read and return the parameter that `entry` describes."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -103,7 +114,7 @@ class Reader:
         self.close()
 
     def with_prefix(self, key: str) -> list[Entry]:
-        """Return the entries of the collection `key`; all entries if it is empty."""
+        """Return the entries whose names begin with `key`, the name of a collection; all entries if `key` is ""."""
         prefix = key if not key or key.endswith("/") else key + "/"
         return [entry for entry in self.entries if entry.name.startswith(prefix)]
 
@@ -112,10 +123,10 @@ class Reader:
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first parameter, or lookup parameter, with a name.
+        """Return the first entry with a name: a lookup parameter's if `lookup` is set, else another parameter's.
 
         Raises:
-            FileFormatError: the file has none.
+            FileFormatError: the file has no such entry.
         """
         entry = self._by_name.get((lookup, name))
         if entry is None:
@@ -123,15 +134,22 @@ class Reader:
         return entry
 
     def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
-        """Return the error for a file that does not fit, with explanations from EXPLAIN."""
+        """Return the error for a file that does not fit a model: `message`, and explanations from EXPLAIN.
+
+        Args:
+            found: the entries in the file.
+            expected: the names that it should have.
+        """
         names, wanted = [entry.name for entry in found], list(expected)
         return FileFormatError(". ".join(filter(None, [message, *[explain(names, wanted) for explain in EXPLAIN]])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
-        """Return the entries of the collection `key`, in the order of `expected`.
+        """Return the entries of the collection `key`, or of the whole file if it is "", in the order of `expected`.
+
+        Entries and expected parameters are matched by their order, and names may differ.
 
         Raises:
-            FileFormatError: their number or their dimensions are not as expected.
+            FileFormatError: the number of entries or their dimensions are not as expected.
         """
         entries = self.with_prefix(key)
         parameters = [entry for entry in entries if not entry.lookup]
@@ -154,7 +172,7 @@ class Reader:
 
 
 def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
-    """Return how the tensors of a file differ from the expected ones, compared by name."""
+    """Compare the entries of a file with the expected parameters of the same names. Return a message per difference."""
     there = {(entry.lookup, entry.name): entry for entry in found}
     wanted = {(lookup, name): dims for lookup, dims, name in expected}
     different = [there[key].problem(dims) for key, dims in wanted.items() if key in there]
@@ -172,6 +190,6 @@ def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
 
 
 def _listed(problems: list[str]) -> str:
-    """Return the first problems as text for an error message."""
+    """Return the end of an error message, which lists the first problems; "" if there are none."""
     more = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
     return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + more

@@ -1,11 +1,11 @@
-"""DyNet's text format. A file is a sequence of entries, each a parameter or a lookup parameter:
+"""Read and write DyNet's text format. A file is a sequence of entries, each a parameter or a lookup parameter:
 
     #Parameter# /encoder/_0 {3,2} 97 ZERO_GRAD
     +1.00000000e+00 ... one line of values, column by column
     ... and one line of the gradient, if the entry says FULL_GRAD
 
-The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes after the first line. The
-first line ends with FROZEN if the parameter is frozen; DyNet ignores this word.
+{3,2} are the dimensions. The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes
+after the first line. The first line ends with FROZEN if trainers do not change the parameter; DyNet ignores this word.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ LONGEST_HEAD = 1 << 16
 
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
-    """Write entries.
+    """Write parameters to an open file, one entry for each.
 
     Raises:
-        ArgumentError: a name is not possible in this format.
+        ArgumentError: the format cannot store the name of a parameter.
     """
     for tensor in tensors:
         kind = b"LookupParameter" if tensor.lookup else b"Parameter"
@@ -52,7 +52,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
 
 def checked_name(name: str) -> str:
-    """Return a name if an entry can have it.
+    """Return the name of a parameter, after checking that an entry can store it.
 
     Raises:
         ArgumentError: the name is empty, or contains white space or '#'.
@@ -63,13 +63,13 @@ def checked_name(name: str) -> str:
 
 
 def _shown(line: bytes) -> str:
-    """Return the start of a line for an error message, at most 40 characters."""
+    """Return the start of a line, in quotes, for an error message: at most 40 characters."""
     shown = repr(line[:40])
     return shown if len(shown) <= 40 else f"{shown[:36]}...'"
 
 
 class TextReader(Reader):
-    """An open text file.
+    """An open file in DyNet's text format. When it is opened, the first line of each entry is read.
 
     Raises:
         FileFormatError: the file is damaged.
@@ -102,7 +102,11 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """Return the entry that a first line describes, and the number of bytes that follow."""
+        """Parse the first line of an entry, which begins at byte `start`.
+
+        Returns:
+            The entry, and the number of bytes after its first line.
+        """
         found = HEAD.fullmatch(line)
         if found is None:
             problem = "this is no file of parameters: " if not start else ""
@@ -115,7 +119,7 @@ class TextReader(Reader):
         gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once
         if size != once * (1 + gradient):
             raise self._error(start, f"{count} values do not take {size} bytes")
-        # A number and its separator take at least two bytes.
+        # Check that so many values can follow: each takes at least one byte, and one for the space after it.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values are announced, and the file ends before")
         try:
@@ -129,7 +133,11 @@ class TextReader(Reader):
         return FileFormatError(f"{self.path}, byte {position}: {reason}")
 
     def _skip(self, entry: Entry, size: int) -> None:
-        """Move to the end of an entry's numbers: by the size if that leads to the next entry, else by lines."""
+        """Move to the end of an entry's numbers.
+
+        It is `size` bytes after their start if another entry or the end of the file follows there. If not, the size in
+        the file is wrong, and the end is found by reading lines.
+        """
         end = entry.position + size
         self.file.seek(end - 1)
         if end <= self.size and self.file.read(2) in (b"\n#", b"\n"):
@@ -140,7 +148,7 @@ class TextReader(Reader):
             self.file.readline()
 
     def read(self, entry: Entry) -> StoredTensor:
-        """Return the numbers of an entry."""
+        """Read and return the parameter that `entry` describes."""
         self.file.seek(entry.position)
         where = f"{self.path}: {entry.name}"
         values = numbers.read(self.file.readline(), entry.count, where)

@@ -1,7 +1,9 @@
-"""Initial values of parameters. With the same seed and the same order of creation they equal those of DyNet 2.1.
+"""Initializers, which make the initial values of parameters.
 
-DyNet stores a parameter column by column, and a lookup parameter row after row: the lookup dimension, which users see
-first, is the last dimension in memory. All draws follow this order. A new initializer overrides only `draw`.
+With the same seed, parameters that are made in the same order have the same initial values as in DyNet 2.1. A parameter
+is stored column by column, a lookup parameter (a table of rows) row after row: its number of rows is the first
+dimension for users, and the last in memory. Random numbers are drawn in memory order. To write a new initializer,
+derive from `PyInitializer` and override only `draw`.
 """
 
 from .base import InitializerError, PyInitializer

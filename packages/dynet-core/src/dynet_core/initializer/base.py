@@ -13,15 +13,15 @@ from ..annotations import Array
 from ..checks import whole
 from ..errors import ArgumentTypeError, DynetError
 
-FLOAT32_LIMIT = 2.0**128 - 2.0**103  # numbers from here on round to infinity in float32
+FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and larger ones become infinity when rounded to float32
 
 
 class InitializerError(DynetError, ValueError):
-    """An initializer has an argument that is not allowed, or does not fit the parameter."""
+    """Raised if an argument of an initializer is not allowed, or if the initializer does not fit the parameter."""
 
 
 class PyInitializer:
-    """Base class of initializers: a subclass overrides `draw`.
+    """The base class of initializers. A subclass overrides `draw`.
 
     >>> class Ramp(PyInitializer):
     ...     def draw(self, dim):
@@ -35,19 +35,19 @@ class PyInitializer:
     """
 
     def draw(self, dim: tuple[int, ...]) -> Array:
-        """Return one value for each element, as a flat array in column-major order.
+        """Return the initial values of a parameter: a flat array, in column-major order of `dim`.
 
         Args:
-            dim: the dimensions as stored: of a lookup parameter, the lookup dimension is last.
+            dim: the dimensions in memory order: for a lookup parameter, the number of rows is last.
         """
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
-        """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
+        """Return the initial values as a new float32 array of shape `dim`, whose memory has the parameter's order.
 
         Args:
-            dim: the parameter's shape as users write it.
-            lookup: whether this is a lookup parameter, whose first dimension counts rows.
+            dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
+            lookup: whether this is a lookup parameter.
 
         Raises:
             InitializerError: the initializer does not fit `dim`.
@@ -64,12 +64,16 @@ class PyInitializer:
 
 
 def error(initializer: PyInitializer, reason: str) -> InitializerError:
-    """Return an error that names the class of the initializer."""
+    """Return an InitializerError whose message begins with the class of the initializer."""
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
 def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ...]:
-    """Return the dimensions as a tuple of ints; raise unless there is one and none is negative."""
+    """Check the dimensions of a parameter and return them as a tuple of ints.
+
+    Raises:
+        InitializerError: there is no dimension, or one is negative.
+    """
     dim = tuple([whole(type(initializer).__name__, "a dimension", size) for size in dim])
     if not dim or min(dim) < 0:
         raise error(initializer, f"dimensions must be 0 or more but the parameter is {dim}")
@@ -77,7 +81,17 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Raise unless a field is a number that float32 holds, at least `least`, and finite unless `infinite`."""
+    """Check that an attribute of an initializer is a number that float32 can hold.
+
+    Args:
+        field: the name of the attribute.
+        least: the smallest number that is allowed; None allows all.
+        infinite: whether infinities are allowed.
+
+    Raises:
+        ArgumentTypeError: the attribute is not a number.
+        InitializerError: the number is not allowed.
+    """
     value = getattr(initializer, field)
     if not isinstance(value, (Real, np.bool_)):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
@@ -88,7 +102,7 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
 
 
 def beyond_float32(number: Any) -> bool:
-    """Whether a finite number is too large for float32."""
+    """Return whether a number is finite, and would become infinite if it were rounded to float32."""
     try:
         return FLOAT32_LIMIT <= abs(float(number)) < math.inf
     except OverflowError:
@@ -96,10 +110,10 @@ def beyond_float32(number: Any) -> bool:
 
 
 def real_array(data: object) -> Array:
-    """Return a float32 copy of `data`.
+    """Return a copy of `data`, an array or nested lists, as a float32 array.
 
     Raises:
-        InitializerError: the data are not real numbers, or too large for float32.
+        InitializerError: the data are not real numbers, or a number is too large for float32.
     """
     try:
         array = np.asarray(data)

@@ -1,4 +1,4 @@
-"""The initializers of DyNet."""
+"""The initializers that DyNet has: random distributions, constants, the identity, and values from files or arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .base import PyInitializer, beyond_float32, check_number, checked_dim, erro
 
 @dataclass(frozen=True)
 class NormalInitializer(PyInitializer):
-    """Normally distributed values.
+    """Draws values from a normal distribution.
 
     Args:
         mean: the mean.
@@ -47,7 +47,7 @@ class NormalInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class UniformInitializer(PyInitializer):
-    """Values distributed uniformly over [-scale, scale].
+    """Draws values that are distributed uniformly over [-scale, scale].
 
     Args:
         scale: the largest magnitude, above 0.
@@ -75,7 +75,7 @@ class UniformInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class ConstInitializer(PyInitializer):
-    """The same value for all elements.
+    """Gives all elements the same value.
 
     Args:
         c: the value. Infinities are allowed, NaN is not.
@@ -100,7 +100,7 @@ class ConstInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class IdentityInitializer(PyInitializer):
-    """The identity matrix.
+    """Gives a square matrix the values of the identity matrix.
 
     Raises:
         InitializerError: the parameter is not a square matrix.
@@ -116,18 +116,19 @@ class IdentityInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class GlorotInitializer(PyInitializer):
-    """Values distributed uniformly over a range that keeps the variance of signals the same from layer to layer.
+    """Draws values uniformly from a range that keeps the variance of signals the same from layer to layer.
 
-    The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions. For a matrix this is
-    gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is a filter: s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
+    The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions d1, ..., dn. For a matrix this is
+    gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is taken as the filter of a convolution:
+    s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
 
-    As in DyNet, the first dimension of a lookup parameter counts, too, unless `is_lookup` is set: a (10, 5)
-    lookup parameter gets s = 0.6325, and 0.7746 with `is_lookup=True`. The dimensions are those as stored, with the
-    lookup dimension last.
+    The dimensions are in memory order: for a lookup parameter, the number of rows is the last. As in DyNet, it counts
+    like the others unless `is_lookup` is set: a lookup parameter of 10 rows of size 5 gets s = 0.6325, or 0.7746 with
+    `is_lookup=True`.
 
     Args:
-        is_lookup: whether to leave out the last stored dimension.
-        gain: 0 or more. It depends on the activation function: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
+        is_lookup: whether to leave out the last dimension, a lookup parameter's number of rows.
+        gain: a factor, 0 or more. It depends on the activation function f: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
             1 / f'(0) for any smooth f.
 
     Raises:
@@ -157,17 +158,17 @@ class GlorotInitializer(PyInitializer):
             numerator, denominator = 6, (counted[2] + counted[3]) * counted[0] * counted[1]
         else:
             numerator, denominator = 3 * len(counted), sum(counted)
-        # In this order of operations the last bit is the same as DyNet's.
+        # Compute in this order, so that even the last bit of the result is the same as in DyNet.
         scale = float(np.float32(self.gain)) * math.sqrt(numerator) / math.sqrt(denominator)
         return symmetric_uniform(scale, dim)
 
 
 @dataclass(frozen=True)
 class SaxeInitializer(PyInitializer):
-    """A random orthonormal matrix, times `scale`.
+    """Gives a square matrix the values of a random orthonormal matrix, times `scale`.
 
-    These are the left singular vectors of a matrix whose elements are uniform over [-1, 1]. The initializer reads the
-    same random numbers as DyNet's, and equals it to about 1e-5 except for the signs of columns.
+    The columns of the orthonormal matrix are the left singular vectors of a matrix whose elements are drawn uniformly
+    from [-1, 1]. For the same seed, the values equal DyNet's to about 1e-5, except for the signs of columns.
 
     Args:
         scale: the factor, 0 or more.
@@ -192,8 +193,8 @@ class SaxeInitializer(PyInitializer):
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
-        # The decomposition does not determine the sign of a pair of vectors, so libraries differ. Choose the sign that
-        # makes the largest element of the right vector positive.
+        # A singular value decomposition does not determine the common sign of a left and a right vector, so libraries
+        # differ. Choose the sign that makes the largest element of the right vector positive.
         largest = np.argmax(np.abs(right), axis=1)
         signs = np.sign(right[np.arange(side), largest])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
@@ -201,18 +202,18 @@ class SaxeInitializer(PyInitializer):
 
 @dataclass(frozen=True)
 class FromFileInitializer(PyInitializer):
-    """Numbers from a text file, in the order in which they are stored.
+    """Reads the values from a text file.
 
-    The file has one number per element, separated by white space: column by column, or row after row for a lookup
-    parameter. A missing or unreadable number is an error, while DyNet sets it and all following ones to zero.
+    The file has one number for each element, separated by white space: column by column, or row after row for a lookup
+    parameter. A missing or unreadable number is an error; DyNet would set it and all following ones to zero.
 
     Args:
         fname: the file's path.
 
     Raises:
         OSError: the file cannot be read.
-        InitializerError: the count of numbers is not that of the parameter, or a word is not a number or too large for
-            float32.
+        InitializerError: the file has more or fewer numbers than the parameter, or a word is not a number or too large
+            for float32.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -239,7 +240,7 @@ class FromFileInitializer(PyInitializer):
     def _number(self, word: bytes) -> float:
         shown = word[:40].decode("ascii", "replace")
         try:
-            # Refuse 1_000: Python reads it as a number, other programs do not.
+            # Refuse 1_000, which Python accepts as a number and other programs do not.
             number = float(word.replace(b"_", b"?"))
         except ValueError:
             raise error(self, f"{self._path()} holds {shown!r}, which is not a number") from None
@@ -253,14 +254,14 @@ class FromFileInitializer(PyInitializer):
 
 @dataclass(frozen=True, eq=False)
 class NumpyInitializer(PyInitializer):
-    """A copy of an array. For a lookup parameter, the first dimension of the array counts the rows.
+    """Copies the values of an array. For a lookup parameter, the first dimension of the array counts the rows.
 
     Args:
         array: real numbers, in an array or in lists, with the parameter's shape.
 
     Raises:
-        InitializerError: `array` is not an array of real numbers, its values are too large for float32, or its shape is
-            not that of the parameter.
+        InitializerError: `array` is not an array of real numbers, a value is too large for float32, or the parameter
+            has another shape.
 
     >>> NumpyInitializer([[1, 2], [3, 4]]).values((2, 2))
     array([[1., 2.],
@@ -277,7 +278,7 @@ class NumpyInitializer(PyInitializer):
         object.__setattr__(self, "array", real_array(self.array))
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
-        """Return a copy of the array in the memory order of the parameter; see the base class."""
+        """Return a copy of the array, whose memory has the parameter's order. `dim` must be the shape of the array."""
         dim = checked_dim(self, dim)
         if self.array.shape != dim:
             raise error(self, f"array is {self.array.shape}, the parameter is {dim}")
@@ -286,12 +287,12 @@ class NumpyInitializer(PyInitializer):
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
-    """Draw the values of a parameter from [-scale, scale]."""
+    """Draw values for a parameter of dimensions `dim` uniformly from [-scale, scale]. Return them as a flat array."""
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
 def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
-    """Return the number of rows of a parameter; raise if it is not a square matrix."""
+    """Return how many rows a square matrix of dimensions `dim` has. Raise InitializerError if it is not square."""
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]

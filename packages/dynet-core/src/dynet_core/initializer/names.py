@@ -1,4 +1,4 @@
-"""Convert the argument `init=` to an initializer."""
+"""Convert the argument `init=` of `add_parameters`, such as "glorot" or a number, to an initializer."""
 
 from __future__ import annotations
 
@@ -33,25 +33,28 @@ def initializer_from(
     mean: Number = 0.0,
     std: Number = 1.0,
 ) -> PyInitializer:
-    """Return the initializer for a user's `init=`.
+    """Return the initializer for a user's argument `init=`.
 
     - None or "glorot": `GlorotInitializer()`
     - an initializer: itself
     - a number: `ConstInitializer`
     - an array, list or tuple: `NumpyInitializer`
-    - "uniform" and "saxe", with `scale`; "normal", with `mean` and `std`; "identity"
-    - "he": normal with variance 0.5 / n, where n is the parameter's last dimension, as in DyNet 2.1
+    - "identity": `IdentityInitializer()`
+    - "uniform": `UniformInitializer(scale)`; "saxe": `SaxeInitializer(scale)`
+    - "normal": `NormalInitializer` with the mean `mean` and the standard deviation `std`
+    - "he": `NormalInitializer` with variance 0.5 / n, where n is the parameter's last dimension, as in DyNet 2.1
 
     As in DyNet, initializers ignore those of `scale`, `mean` and `std` that they do not use.
 
     Args:
-        dim, lookup: the parameter's shape, as for `PyInitializer.values`.
+        dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
+        lookup: whether this is a lookup parameter.
 
     Raises:
         InitializerError: the name is unknown, or the initializer does not allow the values.
         TypeError: `init` has another type.
 
-    Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015, with variance 2 / n.
+    Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015. There, the variance is 2 / n.
 
     >>> initializer_from(None, (3, 4))
     GlorotInitializer(is_lookup=False, gain=1.0)

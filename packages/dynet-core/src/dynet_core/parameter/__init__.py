@@ -1,4 +1,7 @@
-"""Parameters, lookup parameters, and the collections that own them."""
+"""Parameters, lookup parameters, and the collections that own them.
+
+A lookup parameter is a table of rows.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,9 @@ def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Exp
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
     """Return a parameter or a whole lookup table as an expression. With update=False it gets no gradient.
 
-    `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1; a list of parameters gives a list, and a tuple
-    gives a tuple. An expression that is not a parameter is returned as it is.
+    Parameters are expressions already, so this function is needed only for update=False. (In DyNet 1 it was always
+    needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. For a list of parameters it returns a
+    list, for a tuple a tuple. An expression that is not a parameter is returned as it is.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
@@ -45,7 +49,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
     >>> [x.value() for x in dy.parameter([W, W])]
     [[1.0, 2.0], [1.0, 2.0]]
     """
-    if update is True and not more and isinstance(p, Trained):  # the common case: programs for DyNet 1 do this often
+    if update is True and not more and isinstance(p, Trained):  # test this first: it is the usual call
         return p
     if more or isinstance(update, (Expression, list, tuple)):
         return tuple([_expressions(each) for each in (p, update, *more)])

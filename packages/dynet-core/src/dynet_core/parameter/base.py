@@ -1,4 +1,4 @@
-"""The base class of parameters and lookup parameters, and the parameter without a gradient."""
+"""The base class of parameters and lookup parameters, and the expression of a parameter used with update=False."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from .storage import Storage
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Array]:
-    """Return the dimensions of a parameter and its values, a flat float32 array.
+    """Check the dimensions and the values of a new parameter. Return both, the values as a flat float32 array.
 
     Args:
-        kind: the class, for errors.
+        kind: the name of the parameter's class, for error messages.
 
     Raises:
         ShapeError: `values` is not flat, or has another size than `dims`.
@@ -42,7 +42,7 @@ def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], 
 
 
 class Shape(tuple[int, ...]):
-    """A tuple of dimensions that can be called: DyNet's parameters have `p.shape()`, expressions have `x.shape`."""
+    """A tuple of dimensions that can also be called, so that both `p.shape()`, as in DyNet, and `p.shape` work."""
 
     __slots__ = ()
 
@@ -51,7 +51,7 @@ class Shape(tuple[int, ...]):
 
 
 class Constant(Expression):
-    """A parameter used with update=False: it has the parameter's values, and no gradient."""
+    """A parameter used with update=False: an expression that has the parameter's values and gets no gradient."""
 
     __slots__ = ("_source",)
 
@@ -62,7 +62,7 @@ class Constant(Expression):
 
     @property
     def shape(self) -> Shape:
-        """The dimensions, as the parameter's `shape` returns them."""
+        """The dimensions of the parameter, in the form that its own `shape` has."""
         return self._source.shape
 
     def _stored(self, recalculate: bool) -> Array:
@@ -72,10 +72,10 @@ class Constant(Expression):
         return self._source._address(recalculate)
 
     def _add_to_gradient(self) -> None:
-        """Do nothing: there is no gradient."""
+        """Do nothing, because a parameter used with update=False has no gradient."""
 
     def gradient(self) -> Array:
-        """Raise GradientError: there is no gradient."""
+        """Raise GradientError, because a parameter used with update=False has no gradient."""
         raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -83,7 +83,7 @@ class Constant(Expression):
 
 
 class Trained(Expression):
-    """The base class of `Parameters` and `LookupParameters`: values, their gradient, and a name."""
+    """The base class of `Parameters` and `LookupParameters`: an expression with values to train, a gradient, a name."""
 
     __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
@@ -109,12 +109,12 @@ class Trained(Expression):
         self._updated, self._never_trained, self._constant = True, False, None
 
     def name(self) -> str:
-        """Return the name within the collection, such as `/encoder/_0`."""
+        """Return the full name, such as `/encoder/_0`. It begins with the name of the collection, here `/encoder/`."""
         return self._name
 
     @property
     def shape(self) -> Shape:
-        """The dimensions; of a lookup parameter, the number of rows first. `p.shape()` returns the same."""
+        """The dimensions; for a lookup parameter, the number of rows comes first. `p.shape()` returns the same."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -122,7 +122,7 @@ class Trained(Expression):
         return f"{kind} {printable(self._name)} {self.shape}" + ", frozen" * (not self._updated)
 
     def expr(self, update: bool = True) -> Expression:
-        """Return the parameter as an expression. With update=False, it gets no gradient."""
+        """Return the parameter as an expression; with update=False, as one that gets no gradient."""
         return self if update else self._fixed()
 
     def _fixed(self) -> Constant:
@@ -149,11 +149,11 @@ class Trained(Expression):
             self._storage.touched[-1] = 1
 
     def _view(self) -> Array:
-        """Return the values as a view, in the shape that users see."""
+        """Return the values in the shape that users see: a view of the memory, or on a GPU of a copy."""
         raise NotImplementedError
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return the values. So `numpy.array([p, q])` is an array of numbers, which is not part of any graph."""
+        """Return the values, for numpy. So `numpy.array([p, q])` is an array of numbers, and part of no graph."""
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -188,7 +188,7 @@ class Trained(Expression):
             gradient *= factor
 
     def clip_inplace(self, left: Number, right: Number) -> None:
-        """Clip all values to [left, right]."""
+        """Limit all values to the range from `left` to `right`."""
         low, high = checked_number("clip_inplace", left), checked_number("clip_inplace", right)
         if low > high:
             raise ArgumentError(f"clip_inplace: left is {low}, right is {high}")
@@ -196,31 +196,31 @@ class Trained(Expression):
             np.clip(values, low, high, out=values)
 
     def is_updated(self) -> bool:
-        """Return whether trainers change this parameter."""
+        """Return whether trainers change this parameter. If not, it is frozen."""
         return self._updated
 
     def set_updated(self, b: bool) -> None:
-        """Set whether trainers change this parameter. While they do not, it is frozen: it gets no gradient.
+        """Set whether trainers change this parameter. If not, it is frozen, and gets no gradient.
 
-        Files store this: a parameter that is saved frozen is frozen after loading.
+        A parameter that is frozen when it is saved is frozen again after loading.
         """
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 
     def _is_never_trained(self) -> None:
-        """Mark a parameter that is never trained, such as a mask. A collection's `set_updated` skips it."""
+        """Freeze this parameter for good, such as a mask of 0s and 1s: `set_updated` of collections will skip it."""
         self.set_updated(False)
         self._never_trained = True
 
-    # Files
+    # Saving to files, and loading
 
     def save(self, fname: Path, key: str = "", append: bool = False) -> None:
         """Write the values, the gradient unless it is zero, and whether the parameter is frozen, to a file.
 
         Args:
-            fname: the file. It is replaced at once when everything has been written.
-            key: the name in the file; by default the parameter's own name.
-            append: keep the contents of the file and add to them.
+            fname: the file. An old file is replaced in one step, after everything has been written.
+            key: the parameter's name in the file; by default its own name.
+            append: keep the parameters that are already in the file, and add this one.
 
         Raises:
             OSError: the file cannot be written. Its old contents remain.
@@ -228,14 +228,14 @@ class Trained(Expression):
         model_files.save([self._tensor(key)], fname, append)
 
     def populate(self, fname: Path, key: str = "") -> None:
-        """Read values and gradient from a file. A parameter that was saved frozen becomes frozen.
+        """Read the values and the gradient from a file. If the parameter was saved frozen, freeze it.
 
         Args:
             fname: the file.
-            key: the name in the file; by default the parameter's own name.
+            key: the parameter's name in the file; by default its own name.
 
         Raises:
-            FileFormatError: the file is damaged, has no such name, or has it with other dimensions.
+            FileFormatError: the file is damaged, or has no parameter of this name and these dimensions.
         """
         self._take(model_files.load_one(fname, self._lookup, key or self._name, self.type.dims))
 
@@ -243,17 +243,17 @@ class Trained(Expression):
     populate_from_textfile = populate
 
     def _tensor(self, name: str = "") -> StoredTensor:
-        """Return the parameter as files store it, under `name` if given."""
+        """Return what a file stores for this parameter. If `name` is given, it replaces the parameter's own name."""
         storage = self._storage
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
         return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
     def _expected(self) -> tuple[bool, tuple[int, ...], str]:
-        """Return what a file must contain for this parameter; see `files.tensors.Expected`."""
+        """Return what a file must contain: whether this is a lookup parameter, its dimensions, its name."""
         return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: StoredTensor) -> None:
-        """Replace values and gradient. Freeze the parameter if it was saved frozen."""
+        """Replace the values and the gradient by those read from a file. Freeze the parameter if the file says so."""
         self._storage.values.write(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
@@ -276,7 +276,9 @@ class Trained(Expression):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Return a name given by the user. `/` and `_` are reserved: DyNet uses them to build full names.
+    """Check a name that the user gives to a parameter or a collection (`kind`), and return it.
+
+    It may not contain `/` and `_`, of which full names such as `/encoder/_0` are built.
 
     Raises:
         ParameterNameError: the name is not a string, or contains `/` or `_`.

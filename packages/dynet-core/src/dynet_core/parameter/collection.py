@@ -1,4 +1,4 @@
-"""Collections of parameters."""
+"""Collections, which make parameters, own and name them, save them to files and load them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from .dense import Parameters
 from .lookup import LookupParameters
 from .other_names import OTHER_NAMES
 
-_loading = threading.local()  # `_loading.floats`: the numbers that may still be added while a file is read, or None
+# `_loading.floats`: how many numbers may still be added to a collection while a file is loaded; None at other times.
+_loading = threading.local()
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Kind = TypeVar("Kind", bound=Trained)
 Init: TypeAlias = PyInitializer | Numbers | None
-"""Initial values: an initializer, numbers, the name of an initializer, or None for the default."""
+"""Initial values: an initializer or its name, numbers, or None for the default initializer."""
 
 
 def _is_whole(value: object) -> bool:
@@ -45,7 +46,11 @@ def _is_whole(value: object) -> bool:
 
 
 def one_dim_argument(method: Method) -> Method:
-    """Decorate a method to raise ArgumentError for a second size instead of an initializer: `add_parameters(4, 3)`."""
+    """Decorate a method whose first argument is all dimensions and whose second is the initial value.
+
+    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. Such calls raise
+    ArgumentError.
+    """
 
     @functools.wraps(method)
     def checked(self: Any, dim: Any, *positional: Any, **named: Any) -> Any:
@@ -61,7 +66,7 @@ def one_dim_argument(method: Method) -> Method:
 
 
 class ParameterCollection(Hinted):
-    """A collection of parameters, which trainers train and files store. `print` shows them as a table.
+    """A collection of parameters, which a trainer updates and a file stores. `print` shows them as a table.
 
     >>> m = ParameterCollection()
     >>> W = m.add_parameters((2, 3))
@@ -75,21 +80,21 @@ class ParameterCollection(Hinted):
         self._name = "/"
         self._parameters: list[Parameters] = []
         self._lookups: list[LookupParameters] = []
-        self._names: dict[str, int] = {}  # requested name -> number of parameters that requested it
+        self._names: dict[str, int] = {}  # name asked for -> how many parameters asked for it
         self._collection_names: dict[str, int] = {}
         self._parent = parent
         self._weight_decay = 0.0
         self.set_weight_decay(config.PARAMS.weight_decay if parent is None else parent._weight_decay)
 
     def name(self) -> str:
-        """Return the name, which is the prefix of the names of its parameters: `/`, `/encoder/`, ..."""
+        """Return the name of the collection, such as `/` or `/encoder/`. The names of its parameters begin with it."""
         return self._name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {printable(self._name)}: {summary.holdings(self._everything())}>"
 
     def __str__(self) -> str:
-        """Return a table of all parameters. If there are more than 60, it shows the first and the last 30.
+        """Return a table of all parameters as text. If there are more than 60, it shows the first and the last 30.
 
         >>> m = ParameterCollection()
         >>> W, E = m.add_parameters((2, 3)), m.add_subcollection("words").add_lookup_parameters((10, 3))
@@ -107,7 +112,7 @@ class ParameterCollection(Hinted):
     def _repr_html_(self) -> str:
         return summary.as_html(self._everything())
 
-    # Adding
+    # Adding parameters
 
     @one_dim_argument
     def add_parameters(
@@ -123,12 +128,13 @@ class ParameterCollection(Hinted):
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
         Args:
-            dim: an int or a tuple. None takes the dimensions of the array `init`. A size may be 0: such a parameter can
-                be saved and loaded, but it cannot be an operand.
-            init: an initializer, an array, a number or a name such as `"glorot"`; Glorot's by default. If `dim` is an
-                int, a whole number of 2 or more must be passed by keyword, `init=3`, as it could be meant as a size.
-            name: the start of its name; by default the name is a number.
-            device: "CPU" or the device in use.
+            dim: an int or a tuple. None takes the dimensions of the array `init`. A dimension may be 0: such a
+                parameter can be saved and loaded, but it cannot be an operand.
+            init: an initializer, an array, a number, or a name such as `"glorot"`; Glorot's by default. If `dim` is an
+                int, a whole number of 2 or more must be passed by keyword, `init=3`, because it could be meant as a
+                second dimension.
+            name: the parameter's name in the collection; a number is added if it is taken. By default a number alone.
+            device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
         if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
@@ -151,7 +157,10 @@ class ParameterCollection(Hinted):
         mean: Number = 0.0,
         std: Number = 1.0,
     ) -> LookupParameters:
-        """Add a table of dim[0] rows of dimensions dim[1:]. The arguments are as for `add_parameters`."""
+        """Add a lookup table of dim[0] rows, which have the dimensions dim[1:], or one number if there are none.
+
+        The arguments are as for `add_parameters`.
+        """
         check_device("add_lookup_parameters", device)
         dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
@@ -166,23 +175,33 @@ class ParameterCollection(Hinted):
         return self.add_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
     def lookup_parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> LookupParameters:
-        """Add a table with the shape and values of an array, whose first dimension counts the rows."""
+        """Add a lookup table with the shape and values of an array, whose first dimension counts the rows."""
         return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
-        """Return a new collection. Its parameters belong to this collection, too."""
+        """Return a new collection, whose parameters belong to this collection, too."""
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return a unique full name: `name`, with a number if it is taken; just a number if `name` is empty."""
+        """Return a full name that is not taken: first with `name` itself, later with `name_1`, `name_2`, ...
+
+        If `name` is "", the full names end with `_0`, `_1`, ...
+
+        Args:
+            counts: how often each name has been asked for; updated here.
+        """
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
 
     def _initial(self, initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Array:
-        """Return the initial values, flat and column-major; of a lookup table, row after row."""
+        """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row.
+
+        Raises:
+            FileFormatError: a file is being loaded, and the limit of `_all_or_nothing` would be exceeded.
+        """
         left = getattr(_loading, "floats", None)
         if left is not None:
             _loading.floats = left - math.prod(dims)
@@ -205,30 +224,30 @@ class ParameterCollection(Hinted):
     # Contents and settings
 
     def parameters_list(self) -> list[Parameters]:
-        """Return all parameters, including those of subcollections, in the order they were added."""
+        """Return all parameters but lookup parameters, also those of subcollections, in the order they were added."""
         return list(self._parameters)
 
     def lookup_parameters_list(self) -> list[LookupParameters]:
-        """Return all lookup parameters, including those of subcollections, in the order they were added."""
+        """Return all lookup parameters, also those of subcollections, in the order in which they were added."""
         return list(self._lookups)
 
     def _everything(self) -> list[Trained]:
-        """Return all parameters, then all lookup parameters. This is their order in files."""
+        """Return all parameters in the order that files have: lookup parameters come after the others."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
-        """Return the count of numbers in all parameters."""
+        """Return how many numbers all parameters have together, lookup parameters included."""
         return sum(p._storage.values.floats for p in self._everything())
 
     def get_weight_decay(self) -> float:
-        """Return the weight decay: each update by a trainer multiplies the parameters by one minus this."""
+        """Return the weight decay `lam`: each update by a trainer also multiplies the parameters by 1 - lam."""
         return self._weight_decay
 
     def set_weight_decay(self, lam: Number) -> None:
-        """Set the weight decay: each update by a trainer of this collection multiplies the parameters by 1 - lam.
+        """Set the weight decay: each update by a trainer of this collection also multiplies the parameters by 1 - lam.
 
-        Frozen parameters keep their values. Existing subcollections keep their own weight decay, which is used by
-        trainers of the subcollection.
+        Frozen parameters keep their values. Existing subcollections keep their own weight decay, which only trainers of
+        the subcollection use.
 
         Args:
             lam: at least 0, less than 1.
@@ -241,9 +260,9 @@ class ParameterCollection(Hinted):
     set_weight_decay_lambda = set_weight_decay
 
     def set_updated(self, b: bool) -> None:
-        """Set whether trainers change the present parameters, including those of subcollections.
+        """Set whether trainers change the parameters that the collection has now, including those of subcollections.
 
-        The masks of `SparseLSTMBuilder` are never trained and not affected.
+        This does not affect the masks of `SparseLSTMBuilder`, which are never trained.
 
         >>> m = ParameterCollection()
         >>> W, E = m.add_parameters(2), m.add_lookup_parameters((3, 2))
@@ -257,7 +276,7 @@ class ParameterCollection(Hinted):
             if not parameter._never_trained:
                 parameter.set_updated(updated)
 
-    # Files
+    # Saving to files, and loading
 
     def save(
         self,
@@ -269,10 +288,11 @@ class ParameterCollection(Hinted):
         """Write all values, and all gradients that are not zero, to a file.
 
         Args:
-            fname: the file. It is replaced at once when everything has been written.
-            name: the name of this collection in the file; by default its own name.
-            append: keep the contents of the file and add to them.
-            components: parameters, builders and similar objects to save instead; `load` returns them.
+            fname: the file. An old file is replaced in one step, after everything has been written.
+            name: the name of this collection in the file, such as `/encoder`; by default its own name.
+            append: keep the parameters that are already in the file, and add these.
+            components: parameters, builders and similar objects to save instead of the whole collection; `load` returns
+                them. They may also be passed as `name`.
 
         Raises:
             OSError: the file cannot be written. Its old contents remain.
@@ -286,24 +306,24 @@ class ParameterCollection(Hinted):
             object_files.forget_components(fname)
 
     def write_to_textfile(self, fname: Path, key: str = "", append: bool = False) -> None:
-        """Do the same as `save`, under DyNet's other name."""
+        """Write all parameters to a file, as `save` does without `components`. DyNet has this method, too."""
         model_files.save(self._tensors(key), fname, append)
 
     def save_all(self, fname: Path) -> None:
-        """Write all values to a file."""
+        """Write all values, and all gradients that are not zero, to a file. The same as `save(fname)`."""
         self.save(fname)
 
     def populate(self, fname: Path, key: str = "") -> None:
         """Read all values and gradients from a file, which must have the same parameters in the same order.
 
-        Parameters that were saved frozen become frozen. The others stay frozen or not, as they are.
+        Parameters that were saved frozen become frozen. The others keep their state, frozen or not.
 
         Args:
             fname: the file.
             key: the name of this collection in the file; by default all parameters of the file are read.
 
         Raises:
-            FileFormatError: the file is damaged or does not fit. Nothing has changed.
+            FileFormatError: the file is damaged, or its parameters do not fit this collection. Nothing has changed.
         """
         targets = self._everything()
         expected = [target._expected() for target in targets]
@@ -315,25 +335,25 @@ class ParameterCollection(Hinted):
     load_all = populate
 
     def load(self, fname: Path, *, allow: Allow = ()) -> list[Any]:
-        """Add the contents of a file that `save` wrote, and return them as a list.
+        """Load the `components` that `save` wrote to a file, add their parameters to this collection, and return them.
 
-        These are the `components` that were saved, or else all parameters and lookup parameters.
+        If the file was saved without `components`, load all its parameters and lookup parameters instead.
 
         Args:
-            allow: your own classes whose objects the components' specs may contain, as in `dy.load`.
+            allow: your own classes of objects that the file may contain, as in `dy.load`.
         """
         return object_files.load_components(fname, self, allow)
 
     @staticmethod
     def from_file(fname: Path) -> ParameterCollection:
-        """Return a new collection with all parameters of a file."""
+        """Return a new collection that has all parameters of a file."""
         collection = ParameterCollection()
         for tensor in model_files.load_all(fname):
             collection._add_loaded(tensor)
         return collection
 
     def load_param(self, fname: Path, key: str) -> Parameters:
-        """Add the parameter named `key` in a file. It keeps this name.
+        """Load the parameter named `key` from a file, add it to this collection, and return it. It keeps its name.
 
         Raises:
             FileFormatError: the file is damaged or has no such parameter. Nothing has been added.
@@ -341,7 +361,9 @@ class ParameterCollection(Hinted):
         return self._add_loaded(model_files.load_one(fname, False, key))
 
     def load_lookup_param(self, fname: Path, key: str) -> LookupParameters:
-        """Add the lookup parameter named `key` in a file. It keeps this name.
+        """Load the lookup parameter named `key` from a file, add it to this collection, and return it.
+
+        It keeps its name.
 
         Raises:
             FileFormatError: the file is damaged or has no such lookup parameter. Nothing has been added.
@@ -349,7 +371,7 @@ class ParameterCollection(Hinted):
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return the parameters as files store them, under the collection's own name or `key`."""
+        """Return what a file stores for each parameter. If `key` is given, names begin with it in place of `name()`."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key if not key or key.endswith("/") else key + "/"
@@ -357,7 +379,7 @@ class ParameterCollection(Hinted):
         return [p._tensor(prefix + p._name[cut:] if prefix else "") for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
-        self._unique(self._names, "")  # DyNet counts a loaded parameter as one without a name
+        self._unique(self._names, "")  # as in DyNet, a loaded parameter uses up one of the numbers for names
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)
@@ -367,7 +389,10 @@ class ParameterCollection(Hinted):
 
     @contextmanager
     def _all_or_nothing(self, floats: int) -> Iterator[None]:
-        """Allow the `with` block to add up to `floats` numbers. If it raises, remove what it has added."""
+        """Return a context manager for loading an object, whose parameters are added to this collection.
+
+        The `with` block may add up to `floats` numbers. If it raises an error, what it has added is removed again.
+        """
         before = self._state()
         _loading.floats = floats
         try:

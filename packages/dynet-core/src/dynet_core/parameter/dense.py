@@ -1,4 +1,4 @@
-"""Parameters."""
+"""The class of parameters that are vectors, matrices or other tensors. Module `lookup` has the class of tables."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ class Parameters(Trained):
     parameter's memory, not a copy, so the array changes with the parameter. On a GPU, numpy gets a copy.
 
     Args:
+        name: the full name, such as `/encoder/_0`.
         dims: the dimensions.
-        values: all values, column by column.
+        values: all values in a flat array, column by column.
+        collection: the collection that owns the parameter.
     """
 
     __slots__ = ()
@@ -35,15 +37,15 @@ class Parameters(Trained):
         return Shape(self.type.dims)
 
     def as_array(self) -> Array:
-        """Return a copy of the values, of shape `dim`. Use `set_value` to change the parameter."""
+        """Return a copy of the values, in the parameter's shape. Use `set_value` to change the parameter."""
         return self.npvalue()
 
     def grad_as_array(self) -> Array:
-        """Return a copy of the gradient, of shape `dim`."""
+        """Return a copy of the gradient, in the parameter's shape."""
         return self.gradient()
 
     def set_value(self, arr: Numbers) -> None:
-        """Replace the values by an array of the same shape."""
+        """Replace the values by those of an array of the same shape."""
         self._storage.values.write(checked_array("set_value", arr, self.type.dims).ravel(order="F"))
 
     load_array = set_value

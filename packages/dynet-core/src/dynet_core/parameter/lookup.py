@@ -1,4 +1,9 @@
-"""Lookup parameters."""
+"""Lookup parameters: tables of rows, such as word embeddings.
+
+Looking up rows records a node in the graph. The node's signature tells the planner how to compute it. Compiled
+recording functions record such nodes for lookup parameters that they know. For others they call the Python methods
+here, which record the node and then, by `enter`, tell the functions which signature to use from now on.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +29,14 @@ from .storage import Storage
 
 @functools.cache
 def _row_signature(table: Dim) -> Signature:
-    """Return the signature of one row of a table."""
+    """Return the signature of a node that is one row of a table. Its value is a part of the table's memory."""
     row = Dim.of(table.dims[:-1])
     return alias(row, name="lookup", scale=row.size)
 
 
 @functools.cache
 def _batch_signature(table: Dim, count: int) -> Signature:
-    """Return the signature of `count` rows of a table, one for each batch element."""
+    """Return the signature of a node that copies `count` rows of a table, one for each batch element."""
     row = Dim.of(table.dims[:-1])
     return Signature(
         Dim.of(row.dims, count),
@@ -56,8 +61,10 @@ class LookupParameters(Trained):
     table's memory, not a copy.
 
     Args:
+        name: the full name, such as `/encoder/_0`.
         dims: the dimensions of a row, then the number of rows.
-        values: all values, row after row.
+        values: all values in a flat array, row after row.
+        collection: the collection that owns the table.
     """
 
     __slots__ = ("_operand", "_row_dim", "rows")
@@ -73,14 +80,18 @@ class LookupParameters(Trained):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        if values.size:  # not set for an empty table: looking up a row then raises ShapeError first
+        # `_operand` is the number of the table in records that look up rows. Ops on the whole table read the property
+        # `at` instead, which has side effects. A table of size 0 has no `_operand`: its methods raise ShapeError first.
+        if values.size:
             self._operand = -1 - self._storage.row
-        # `lookup` reads `_operand`. Ops on the whole table read the property `at`, which has side effects.
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
     @property
     def at(self) -> int:  # type: ignore[override]
-        """The number of the whole table as an operand. Reading it tells the engine of the current graph."""
+        """The number that a record has for the whole table as an operand.
+
+        Reading it tells the engine of the current graph that the whole table is used, so all rows get gradients.
+        """
         storage = self._storage
         row = storage.whole_row(self._updated)
         current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
@@ -90,18 +101,19 @@ class LookupParameters(Trained):
         return self.rows
 
     def lookup(self, index: Index, update: bool = True) -> Expression:
-        """Return row `index` as an expression. Nothing is copied."""
+        """Return row `index` as an expression, without copying it. With update=False, it gets no gradient."""
         if not self._is_trained_by("lookup", update):
             return _fixed_row(self._fixed(), index)
         return self._row(self, whole("lookup", "an index", index), ROW_FUNCTIONS)
 
-    _looked_up = lookup  # the Python function; compiled code replaces `lookup` below
+    _looked_up = lookup  # the Python function, because `lookup` becomes a compiled function at the end of this file
 
     def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
-        """Record row `index` of this table, and teach the recording functions this shape.
+        """Record a node for row `index`, and let compiled code record further rows of this table.
 
         Args:
-            operand: the table itself, or its constant.
+            operand: the expression whose row this is: the table itself, or with update=False its `Constant`.
+            functions: the recording functions that shall know the table from now on.
         """
         graph = pinned()
         if not 0 <= index < self.rows:
@@ -116,6 +128,7 @@ class LookupParameters(Trained):
 
         Args:
             i: the numbers of the rows.
+            update: with False, the rows get no gradients.
         """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
@@ -124,14 +137,23 @@ class LookupParameters(Trained):
     _looked_up_batch = batch
 
     def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Record rows of this table, and teach the recording functions this shape. `operand` is as in `_row`."""
+        """Record a node for several rows, and let compiled code record further nodes for as many rows of this table.
+
+        Args:
+            operand: the expression whose rows these are: the table itself, or with update=False its `Constant`.
+            functions: the recording functions that shall know the table from now on.
+        """
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
     def _is_trained_by(self, name: str, update: bool) -> bool:
-        """Return the user's `update` flag, checked. Raise ShapeError if the table has size 0."""
+        """Check the user's argument `update` of the function `name`, and return it as a bool.
+
+        Raises:
+            ShapeError: the table has size 0, and no graph can use it.
+        """
         if not self.type.total:
             graph_of(name, (self,))
         return update is True or checked_flag(name, "update", update)
@@ -143,20 +165,27 @@ class LookupParameters(Trained):
 
     @property
     def _dense_gradient(self) -> bool:
-        """Whether every row may have a gradient. The next update then changes the whole table."""
+        """Whether every row may have a gradient, because a graph used the whole table.
+
+        The next update then changes the whole table, not only the rows listed as touched.
+        """
         return bool(self._storage.touched[-1])
 
     @_dense_gradient.setter
     def _dense_gradient(self, dense: bool) -> None:
         self._storage.touched[-1] = dense
 
-    # Values
+    # Reading and changing values
 
     def _table(self, stored: Array) -> Array:
         return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
     def _one(self, name: str, stored: Array, row: Index) -> Array:
-        """Return a view of one row."""
+        """Return a view of one row of `stored`, which has the values or gradients of the whole table.
+
+        Args:
+            name: the name of the calling function, for error messages.
+        """
         return self._table(stored)[checked_indices(name, [row], self.rows, self._name)[0]]
 
     def as_array(self) -> Array:
@@ -227,7 +256,8 @@ class LookupParameters(Trained):
 
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
-"""The recording functions for one row and for several. Ops that call `lookup` or `batch` append their own."""
+"""The recording functions for one row and for several rows. Ops that call `lookup` or `batch` add their own to the
+lists, so that all functions know a table after its first use."""
 
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
@@ -244,6 +274,6 @@ def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
 FIXED_ROW_FUNCTIONS = [function("index", _fixed_row_slowly)]
 FIXED_BATCH_FUNCTIONS = [function("indices", _fixed_batch_slowly)]
 (_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
-"""The same for tables used with update=False, whose operand is a `Constant`."""
+"""The recording functions for rows of tables that are used with update=False. They look rows up in a `Constant`."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

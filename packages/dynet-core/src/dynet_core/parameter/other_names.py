@@ -1,4 +1,7 @@
-"""Names of collection methods in other libraries, for the error message of an unknown attribute."""
+"""Hints for users of other libraries, whose names for a collection's methods are not known here.
+
+The error message for such an attribute of a collection says what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +31,4 @@ OTHER_NAMES = {
     **dict.fromkeys(("forward", "predict"), "functions of expressions: a collection has parameters only"),
     **dict.fromkeys(("fit", "compile"), "a loop: loss.backward(), then trainer.update()"),
 }
-"""What to write instead, by the other library's name."""
+"""What to write instead, by the name that another library has for it."""

@@ -1,4 +1,7 @@
-"""The memory of a parameter, and its rows in the planner's table."""
+"""The memory of a parameter, and its rows in PARAMETER_ROWS, a table in which the planner finds this memory.
+
+The planner decides in which order and in which batches a graph is computed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ..parameter_rows import PARAMETER_ROWS
 
 
 class Identity:
-    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter."""
+    """The rows of PARAMETER_ROWS and the Dims (shapes) that belong to one parameter and to no other."""
 
     __slots__ = ("dims", "rows")
 
@@ -22,24 +25,25 @@ class Identity:
         self.dims: list[Dim] = dims or []
 
     def row(self, **facts) -> int:
-        """Add a row to PARAMETER_ROWS, with these columns, and return its number."""
+        """Add a row for this parameter to PARAMETER_ROWS and return its number. `facts` are the columns, by name."""
         row = PARAMETER_ROWS.add(**facts)
         self.rows.append(row)
         return row
 
     def dim(self, dim: Dim) -> Dim:
-        """Return a Dim equal to `dim` that only this parameter has."""
+        """Return a Dim of the same sizes as `dim` that no other parameter has."""
         own = dim.own()
         self.dims.append(own)
         return own
 
 
 class Retired(Identity):
-    """The identity of a deleted parameter. When this object is deleted, other parameters may use the rows and Dims."""
+    """The rows and Dims of a deleted parameter. When this object is deleted, too, other parameters may use them."""
 
     __slots__ = ()
 
-    # The defaults keep references: at the end of Python, modules may be cleared before finalizers run.
+    # The default arguments keep what is called here alive: when Python shuts down, it may clear modules before it runs
+    # finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)
@@ -48,8 +52,9 @@ class Retired(Identity):
 class Storage:
     """The values and the gradient of a parameter, and its rows in the planner's table.
 
-    For a lookup table of `rows` rows, `touched` lists the rows that have a gradient (PARAMETER_TOUCHED in `layout`).
-    An empty parameter has no `touched` and needs no gradient, so trainers skip it.
+    For a lookup table of `rows` rows, `touched` lists the rows that have a gradient: how many there are, room for their
+    numbers, a mark for each row of the table, and a mark that is set if all rows may have one. A parameter of size 0
+    has no `touched` and gets no gradient, so trainers skip it.
     """
 
     __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
@@ -78,17 +83,20 @@ class Storage:
         self._whole: int | None = None
 
     def _lost(self) -> int:
-        """Return the address of memory for a gradient that nobody will read.
+        """Return the address of memory for a gradient that is written but never read.
 
-        A parameter with update=False needs no gradient. But nodes that run together compute the gradients of all
-        operands if any of them needs one, so there must be a place to write it.
+        A parameter used with update=False needs no gradient. But it may run in one batch with operands that need one,
+        and then gradients are computed for all operands of the batch, so there must be a place to write this one.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
         return self._scratch.address
 
     def fixed_row(self) -> int:
-        """Return the row in PARAMETER_ROWS for use with update=False."""
+        """Return the number of the row in PARAMETER_ROWS for the parameter used with update=False.
+
+        The first call adds this row.
+        """
         if self._fixed is None:
             self._fixed = self.identity.row(
                 value=self.values.address, gradient=self._lost(), needs=False, name=self.name
@@ -96,7 +104,10 @@ class Storage:
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """Return the row in PARAMETER_ROWS for a whole lookup table as one tensor, without `touched`."""
+        """Return the number of the row in PARAMETER_ROWS for a lookup table that is used as one tensor.
+
+        The first call adds this row. Unlike the table's other row, it does not refer to `touched`.
+        """
         if self._whole is None:
             self._whole = self.identity.row(
                 value=self.values.address, gradient=self._gradient_at(needs), needs=needs, name=self.name
@@ -104,26 +115,26 @@ class Storage:
         return self._whole
 
     def trained_rows(self) -> list[int]:
-        """Return the rows in PARAMETER_ROWS that get a gradient; none if the parameter is frozen."""
+        """Return the numbers of this parameter's rows in PARAMETER_ROWS that get a gradient; [] if it is frozen."""
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
     def _gradient_at(self, needs: bool) -> int:
         return self.gradient.address if needs else self._lost()
 
     def set_needs(self, needs: bool) -> None:
-        """Set whether the gradient is wanted."""
+        """Set whether the gradient is computed. A parameter of size 0 never gets one."""
         for row in (self.row, self._whole):
             if row is not None:
                 wanted = needs and self.values.floats > 0
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
 
     def gradient_or_none(self) -> Array | None:
-        """Return the gradient, or None if it is zero."""
+        """Return the gradient as a flat array, or None if it is zero everywhere."""
         gradient = self.gradient.array
         return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: Array | None) -> None:
-        """Replace the gradient. None means zero."""
+        """Replace the gradient by a flat array, or by zero if it is None. Update `touched` to list its rows."""
         self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:
             return
@@ -135,8 +146,9 @@ class Storage:
             self.touched[1 + self.rows + touched] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
-        # Attributes are missing if memory ran out in __init__. `Retired` is made only here: the garbage collector
-        # finalizes all objects of a cycle together, so an earlier one would be finalized with this object.
+        # Attributes are missing if memory ran out in __init__. Make the `Retired` object only now: the garbage
+        # collector finalizes all objects of a reference cycle together. If it finalized a `Retired` made earlier, other
+        # parameters would get rows and Dims that graphs still use.
         held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])

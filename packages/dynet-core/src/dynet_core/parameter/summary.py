@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from ..wording import counted, printable
 from .base import Trained
 
-BYTES = 4  # of a number
+BYTES = 4  # bytes that a number takes
 HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
-RIGHT = (3, 5)  # the columns of numbers
-SHOWN = 60  # the most parameters in a table; of more, the first and the last 30
+RIGHT = (3, 5)  # the columns that are aligned to the right: "numbers" and "bytes"
+SHOWN = 60  # the most parameters that a table shows; if there are more, it shows the first and the last 30
 
 
 def holdings(parameters: Iterable[Trained]) -> str:
-    """Return the counts of parameters and numbers, as text for one line."""
+    """Return a short text that counts the parameters, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
     everything = list(parameters)
     tables = sum(p._lookup for p in everything)
     frozen = sum(not p.is_updated() for p in everything)
@@ -33,7 +33,7 @@ def _numbers(parameters: Iterable[Trained]) -> int:
 
 
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
-    """Return the cells of the table: the head, a row for each parameter, the totals."""
+    """Return the texts in the cells of the table, row by row: the titles, a row for each parameter, the totals."""
     hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
     rows = [
         (
@@ -56,7 +56,7 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
 
 
 def table(parameters: Sequence[Trained]) -> str:
-    """Return the table as text: a line for each parameter, and the totals."""
+    """Return a table of parameters as text: the titles, a line for each parameter, the totals."""
     rows = _rows(parameters)
     kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
     widths = {place: max(len(row[place]) for row in rows) for place in kept}
@@ -74,7 +74,7 @@ def table(parameters: Sequence[Trained]) -> str:
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """Return the table as HTML for a notebook."""
+    """Return a table of parameters as HTML, which notebooks show."""
 
     def line(row: Sequence[str], cell: str) -> str:
         aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]

@@ -1,22 +1,30 @@
 """The recorder: makes the type of expressions, and appends nodes to a thread's graph.
 
+A graph is a list of records. A record describes one or more nodes (values to compute) by a few integers: first its
+signature, which says what is computed, then its operands. Numbers that the user passes in are kept in an input buffer.
+A recording function appends a record and returns an `Expression`, which refers to the last node of this record. It has
+a table from keys (the Dims of the operands, and for some kinds sizes) to signatures. Each graph has a version, which
+changes when nodes are removed, so that expressions of removed nodes are noticed. A pass computes values or gradients.
+
 There are two recorders with one interface: `compiled`, machine code made by TVM, and `plain`, in Python. The plain one
 is used if `DYNET_RECORDER=python` is set, or if this Python's objects do not have the memory layout that the compiled
 one relies on. Both have:
 
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
-  attributes `at`, `version` and `type` (its Dim). The version of a parameter is ANY_GRAPH.
+  attributes `at` (the number of the node), `version` (of its graph) and `type` (its Dim). The version of a parameter is
+  ANY_GRAPH.
 - `Records`: the records of one thread; `Records.adopt` makes them those of the calling thread.
-- `commit(dim, nodes, head, operands, version)`: append a record; `sequence`: append a record of a list of nodes.
-- `take`: append input values; `take_keyed`: append the input values of a random node, with a key.
+- `commit(dim, nodes, head, operands, version)`: append a record; `sequence`: append a record whose operands are a list.
+- `take`: append numbers to the input buffer; `take_keyed`: append those of a random node, with a key.
 - `handle(at, dim)`: return an expression for a node.
-- `noise`, `set_noise` and `draw`: the source of the keys of random nodes.
-- `function(kind, slow)`: return a recording function. It records quickly for the keys in its table, and calls `slow`
-  for others; `slow` adds keys with the method `enter`.
-- `with_templates(op, learn)`: return a function that records `op` from a template if its arguments have a known `key`.
+- `noise`, `set_noise` and `draw`: the source of the keys of random nodes. Such a key determines the random numbers.
+- `function(kind, slow)`: return a recording function. If the table has the key of a call, it appends the record itself;
+  otherwise it calls `slow`, which adds the key to the table by the method `enter`.
+- `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
+  earlier call has recorded) if it knows one for the `key` of its arguments.
 - `operator`, `negative`, `subscript`: set the operators of `Expression`.
 - `become(x, at, dim)`: make an object a parameter.
-- `next_generation`: tell graphs that signatures or parameters change, so the next pass goes through Python.
+- `next_generation`: tell graphs that signatures or parameters change, so the next pass starts from Python.
 - `note_pass`: count a backward pass.
 """
 
@@ -36,7 +44,7 @@ WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """Return the recorder module, and a description of the choice with its reason."""
+    """Choose the compiled recorder or the one in Python. Return its module, and a description with the reason."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
@@ -71,10 +79,10 @@ if TYPE_CHECKING:
 else:
     Records = _recorder.Records
 
-FUNCTION_TYPE: type = type(_recorder.commit)  # the type of all recording functions
+FUNCTION_TYPE: type = type(_recorder.commit)  # the type of recording functions: `commit` is one
 become = _recorder.become
 commit = _recorder.commit
-describe: _Describe = _recorder.describe  # annotated so that type checkers see the documented function
+describe: _Describe = _recorder.describe  # the annotation lets type checkers see the described function
 draw = _recorder.draw
 expression_type = _recorder.expression_type
 function = _recorder.function

@@ -1,4 +1,7 @@
-"""The compiled recorder: an extension type of CPython, and machine code that CPython calls like C functions."""
+"""The compiled recorder: extension types of CPython for expressions and recording functions.
+
+Their methods are machine code made by TVM, which CPython calls like functions written in C.
+"""
 
 from .functions import FunctionType, describe, function, negative, operator, subscript, with_templates
 from .records import (

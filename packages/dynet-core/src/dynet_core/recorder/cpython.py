@@ -1,4 +1,7 @@
-"""Check that objects of this Python have the memory layout that the compiled recorder relies on."""
+"""Check that this Python stores objects in memory as the compiled recorder expects.
+
+The recorder reads some fields of objects, such as the items of a list, directly from memory.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dynet_kernels.recorder import words
 
 
 def problem() -> str:
-    """Return why the compiled recorder cannot work with this Python; "" if it can."""
+    """Return text that says why the compiled recorder cannot work with this Python; "" if it can."""
     if sys.implementation.name != "cpython":
         return f"this is {sys.implementation.name}, not CPython"
     if sys.maxsize < 1 << 32 or ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little":
@@ -24,7 +27,7 @@ def problem() -> str:
 
 
 def word(address: int, place: int = 0) -> int:
-    """Return the 64-bit word number `place` at an address."""
+    """Read one of the 64-bit words that begin at an address: the first if `place` is 0."""
     return ctypes.c_int64.from_address(address + 8 * place).value
 
 
@@ -33,7 +36,10 @@ class _Probe:
 
 
 def _comparisons():
-    """Yield the name of each assumption, and whether it holds for known objects."""
+    """Compare the memory of objects with what they are known to contain.
+
+    Yield what is compared, such as "lists", and whether the memory is as expected.
+    """
     probe = _Probe()
     known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
     yield "types", all(word(id(x), words.OBJECT.index("type")) == id(type(x)) for x in known)

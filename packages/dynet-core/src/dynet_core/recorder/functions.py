@@ -1,4 +1,10 @@
-"""Recording functions: their type, their tables, and the Python functions behind them."""
+"""Make recording functions, which append a record to the graph and return an expression.
+
+A recording function is compiled code with a table. A row of the table has a key (the Dims, that is shapes, of the
+operands, or other words, depending on the kind of function) and says what to record for operands with this key. For
+unknown keys the recording function calls its slow function, which is in Python. The slow function records the node, and
+usually adds a row to the table by the method `enter`.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +51,11 @@ KEYS = {
     "array": ARRAY_KEY,
     "template": TEMPLATE_KEY,
 }
-"""The number of words of a key, by the kind of the function. Other kinds have one."""
-# These dicts are keyed by the address of a recording function.
-_documented: dict[int, Callable] = {}  # the Python function that it replaces
-_entered: dict[int, dict] = {}  # the rows of its table
-_sizes: dict[int, int] = {}  # the number of words of its keys
+"""How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
+# The keys of these dicts are the addresses of recording functions.
+_documented: dict[int, Callable] = {}  # the Python function from which it has its name, docstring and parameters
+_entered: dict[int, dict] = {}  # what has been entered into its table: key -> (signature, result, limit)
+_sizes: dict[int, int] = {}  # how many words its keys have
 
 
 def _word(function: Any, name: str) -> c_int64:
@@ -57,7 +63,12 @@ def _word(function: Any, name: str) -> c_int64:
 
 
 def function(kind: str, slow: Callable) -> Any:
-    """Return a recording function of a kind. It calls `slow` for operands whose key is not in its table."""
+    """Return a new recording function.
+
+    Args:
+        kind: the name of the compiled code to run, such as "two" for two operands.
+        slow: the Python function to call for operands whose key is not in the table.
+    """
     made = immortal(api.PyType_GenericAlloc(FunctionType, 0))
     key = KEYS.get(kind, 1)
     table = api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
@@ -75,13 +86,13 @@ def function(kind: str, slow: Callable) -> Any:
 
 
 def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Add a row to the table of a recording function; its method `enter`.
+    """Add a row to the table of the recording function `self`. This is the method `enter` of recording functions.
 
     Args:
-        key: the Dims or ints that the row is for.
-        signature: the index of the signature in TABLE.
-        result: the Dim of the node.
-        limit: a number for the compiled function, depending on its kind.
+        key: the operands' Dims (shapes), or ints, to which the row applies.
+        signature: the index in TABLE of the signature (what to compute), or the address of a template.
+        result: the Dim of the expression that the recording function returns.
+        limit: a number whose meaning depends on the kind of function, such as the bound of an index.
     """
     rows, row_facts = _entered[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
@@ -102,14 +113,15 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None, learner: Learner | None = None) -> Any:
-    """Give a recording function the name, docstring, signature and keyword arguments of a documented function.
+    """Give a recording function the name, docstring, parameters and keyword arguments of the function `documented`.
 
     Args:
-        around: called for unknown keys instead of the slow function, which is its first argument.
-        learner: observes calls with unknown keys.
+        record: the recording function, which is returned.
+        around: a function to call for unknown keys instead of the slow function, which becomes its first argument.
+        learner: observes the calls with unknown keys.
     """
     fallback = _documented[id(record)]
-    if isinstance(fallback, FunctionType):  # a chain: the second recording function takes the unknown keys
+    if isinstance(fallback, FunctionType):  # the slow function is a recording function, too, with a slow one behind it
         slow = describe(fallback, documented, around)
     else:
         if around:
@@ -123,12 +135,15 @@ def describe(record: Any, documented: Callable, around: Callable | None = None, 
 
 
 def with_templates(op: Callable, learn: Callable) -> Any:
-    """Return a function that records an op from templates, and calls Python if there is none.
+    """Return a function that records an op from templates, and calls `op` where there is no template.
+
+    A template is a copy of what an earlier call has recorded. It serves further calls with the same key, which has the
+    Dims of the operands and the values of all other arguments.
 
     Args:
-        op: a Python function; or a recording function, which then uses templates for unknown keys.
-        learn: returns the `Learner` that observes calls without a template. Its argument is the function
-            enter(key, template, Dim of the last node), which adds a template.
+        op: a Python function; or a recording function, which then uses templates for keys not in its own table.
+        learn: a function that returns the `Learner`, which observes calls without a template. Its argument is the
+            function enter(key, template, Dim of the last node), by which the learner adds a template.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):
@@ -139,7 +154,7 @@ def with_templates(op: Callable, learn: Callable) -> Any:
         integers = immortal(np.array(template, np.int64))
         remember(record, struct.unpack(f"={TEMPLATE_KEY}q", key), integers.ctypes.data, result)
 
-    by_position = getattr(slow, "record", slow)  # without the wrapper for keywords, which `record` has itself
+    by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
     record = describe(function("template", by_position), documented, learner=learn(enter))
     if last is None:
         return record
@@ -171,12 +186,14 @@ for _name, _attribute in {
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
-    """Set an operator of `Expression`.
+    """Set one of the operators +, -, * and / of `Expression`.
 
     Args:
+        name: the name of the operator, such as "add".
         pair: the recording function for two expressions.
-        right, left: those for an expression with a number to its right, or to its left.
-        slow: called as `slow(x, other)` for everything else.
+        right: the recording function for an expression and a number to its right.
+        left: the recording function for an expression and a number to its left.
+        slow: called for all other operands, as `slow(x, other)`, where x is the expression.
         reflected: called as `reflected(x, other)` instead of `slow` if the expression is on the right.
     """
     expression: Any = ctypes.cast(SHARED["expression"], py_object).value
@@ -189,10 +206,16 @@ def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflec
 
 
 def negative(record: Any) -> None:
-    """Set the function that computes `-x`."""
+    """Set the recording function that `-x` calls for an expression x."""
     SHARED["negative"] = id(record)
 
 
 def subscript(item: Any, stretch: Any, slow: Callable) -> None:
-    """Set the functions for `x[key]`: `item` for an int, `stretch` for a slice of two ints, `slow` for other keys."""
+    """Set the functions that `x[key]` calls for an expression x.
+
+    Args:
+        item: the recording function for an int as key.
+        stretch: the recording function for a slice of two ints, such as x[1:3].
+        slow: called for all other keys, as `slow(x, key)`.
+    """
     SHARED["item"], SHARED["stretch"], SHARED["subscript"] = id(item), id(stretch), id(immortal(slow))

@@ -1,4 +1,4 @@
-"""Keyword arguments for functions that take positional arguments only."""
+"""Wrap recording functions, which take positional arguments only, so that they accept keyword arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any, Protocol
 
 
 class Learner(Protocol):
-    """Observes what calls record. `begin` runs before a call; `end` runs after it, unless `begin` returned None."""
+    """Observes what the calls of an op record in the graph.
+
+    `begin` is called before the op. If its result is not None, `end` is called after the op, with this result as
+    `begun`.
+    """
 
     def begin(self, arguments: Sequence) -> Any: ...
 
@@ -20,10 +24,13 @@ def with_keywords(
 ) -> Callable:
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
-    It does all its work in one Python frame, which keeps the user's tracebacks short.
+    All its work is done in one Python frame, which keeps the user's tracebacks short.
 
     Args:
-        in_order: called instead of `record` if keyword arguments were out of order; it may record them quickly now.
+        documented: the function whose name, parameters and default values to use.
+        record: the function to call.
+        in_order: called instead of `record` if keyword arguments were not in the order of the parameters. This is the
+            compiled function, which left such a call to Python, but may record it once the arguments are in order.
         learner: observes calls of `record`.
     """
     signature, name = inspect.signature(documented), documented.__name__

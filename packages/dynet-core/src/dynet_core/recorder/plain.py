@@ -1,4 +1,9 @@
-"""The recorder in Python: short and simple, without fast paths. See `compiled` for what the methods do."""
+"""The recorder in Python, which is used where the compiled one cannot be: short and simple, without fast paths.
+
+Its functions and classes have the interface of the compiled recorder, so some of them have nothing to do here. A graph
+consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an input
+buffer. A random node has a key among its inputs, which determines the random numbers that it draws.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,7 @@ _thread = threading.local()
 
 
 def expression_type(operations: type) -> type:
-    """Make the class of expressions."""
+    """Make the class of expressions, with the methods of the class `operations`."""
 
     class Expression(operations):
         __slots__ = ("_at", "_type", "_version")
@@ -48,16 +53,16 @@ _expression: Any = None
 
 
 def become(x, at: int, dim) -> None:
-    """Make an object a parameter."""
+    """Set the fields of an object that make it a parameter: its operand number and its Dim. Every graph may use it."""
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
 
 def know_parameters(parameters: type, constant: type, lookup: type) -> None:
-    """Do nothing: only compiled code needs these types."""
+    """Do nothing: only the compiled recorder needs to know which classes are parameters."""
 
 
 class Records:
-    """The records of a thread."""
+    """The records and input values of one thread's graph."""
 
     __slots__ = ("_entries", "_flat", "_floats", "computed", "differentiated", "key_places", "version")
 
@@ -65,22 +70,26 @@ class Records:
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Make these the records of the calling thread."""
+        """Let the calling thread append to these records from now on."""
         _thread.records = self
 
     def renew(self) -> None:
-        """Remove all records and take a new version."""
+        """Remove all records and input values, and give the graph a new version."""
         self._flat = array.array("q")
         self._floats = array.array("f")
-        # One entry per record: its integers, and the counts of integers and nodes after it. An entry is appended at
-        # once, so a record is whole or absent.
+        # An entry for each record: its integers, and how many integers and nodes there are with it. An entry is
+        # appended in one step, so even an interrupt cannot leave half a record.
         self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
         self.computed, self.differentiated = (0, 0), (-1, False)
         self.key_places: list[int] = []
         self.version = next(_versions)
 
     def cut(self, nodes: int, length: int, inputs_length: int) -> None:
-        """Remove the newest records and take a new version."""
+        """Remove the newest records and give the graph a new version.
+
+        Args:
+            nodes, length, inputs_length: how many nodes, integers of records and input values to keep.
+        """
         self.version = next(_versions)
         self._flat = array.array("q")
         self._entries = [entry for entry in self._entries if entry[1] <= length]
@@ -88,72 +97,72 @@ class Records:
         self.key_places = [place for place in self.key_places if place < inputs_length]
 
     def end(self) -> None:
-        """End the records when their thread ends: its expressions become stale."""
+        """Change the version because the graph's thread has ended. Its expressions cannot be used any more."""
         self.version = next(_versions)
 
     def watch(self) -> None:
-        """Do nothing: all recording is in Python here."""
+        """Do nothing: this tells the compiled recorder to let Python record, and here Python always does."""
 
     def ends(self) -> tuple[int, int, int]:
-        """Return the counts of integers, nodes and input values at one moment."""
-        while True:  # again if a signal handler has recorded in between
+        """Return how many integers of records, nodes and input values there are, all at the same moment."""
+        while True:  # try again if a signal handler has appended a record in between
             entry = self._entries[-1]
             count = len(self._floats)
             if entry is self._entries[-1]:
                 return entry[1], entry[2], count
 
     def mark_unusual(self) -> None:
-        """Do nothing: `renew_cg` is in Python here."""
+        """Do nothing: this tells the compiled recorder to let Python do `renew_cg`, and here Python always does."""
 
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
-        """Do nothing: passes are always started from Python here."""
+        """Do nothing: this lets compiled code compute values and gradients, and here Python always starts that."""
 
     def is_prepared(self, generation: int) -> bool:
-        """Return True: there is nothing to prepare."""
+        """Return True, because here `prepare` has nothing to do and need not be called."""
         return True
 
     unprepare = watch_values = mark_unusual
 
     @property
     def nodes(self) -> int:
-        """The number of nodes."""
+        """How many nodes there are."""
         return self._entries[-1][2]
 
     @property
     def length(self) -> int:
-        """The number of integers of the records."""
+        """How many integers all records have together."""
         return self._entries[-1][1]
 
     @property
     def inputs_length(self) -> int:
-        """The number of input values."""
+        """How many numbers the input buffer has."""
         return len(self._floats)
 
     def address(self) -> int:
-        """Return the address of the integers, valid until the next record."""
+        """Return the address of the integers of the records, valid until the next record is appended."""
         if len(self._flat) != self.length:
             self._flat = array.array("q", itertools.chain.from_iterable([entry[0] for entry in self._entries]))
         return self._flat.buffer_info()[0]
 
     def inputs_address(self) -> int:
-        """Return the address of the input values, valid until the next one is added."""
+        """Return the address of the input buffer, valid until the next input value is appended."""
         return self._floats.buffer_info()[0]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the integers from `begin` to `end`."""
+        """Return a copy of the records' integers number `begin` to `end` - 1, or to the last if `end` is None."""
         self.address()
         return self._flat[begin:end].tolist()
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """Return a copy of input values."""
+        """Return a copy of `count` input values from `start` on."""
         return np.array(self._floats[start : start + count])
 
     def keys(self, begin: int) -> list[int]:
-        """Return the places of the random nodes' keys in the input buffer, from `begin` on, the newest first."""
+        """Return where in the input buffer the keys of random nodes are, from place `begin` on, the newest first."""
         return [place for place in reversed(self.key_places) if place >= begin]
 
     def renew_keys(self) -> None:
-        """Draw new keys for all random nodes."""
+        """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
         for place in reversed(self.key_places):
             self.write(place, _key())
 
@@ -169,9 +178,17 @@ class Records:
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int) -> Any:
-    """Append a record of `nodes` nodes and return the expression of the last one.
+    """Append a record to this thread's graph and return the expression of its last node.
 
-    Return None if the graph has another version, or an operand is not a node of it.
+    Args:
+        dim: the Dim (shape) of this node.
+        nodes: how many nodes the record has.
+        head: the integers with which the record begins.
+        operands: ints, which are appended as they are, and expressions, whose operand numbers are appended.
+        version: the version that the graph should have.
+
+    Returns:
+        The expression; None if the graph has another version, or an operand is not a node of it.
     """
     records = getattr(_thread, "records", None)
     if records is None or records.version != version:
@@ -191,16 +208,25 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
 
 def handle(at: int, dim) -> Any:
-    """Return an expression for a node of this thread's graph."""
+    """Return an expression for node number `at` of this thread's graph. `dim` is the Dim (shape) of the node."""
     node = object.__new__(_expression)
     node._at, node._version, node._type = at, _thread.records.version, dim
     return node
 
 
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
-    """Append a record whose operands are a list of nodes of one Dim. Return its nodes except the first.
+    """Append a record with one node, and one more for each of its operands, which are a list of nodes.
 
-    Return None if the graph has another version, or an item of the list is not such a node.
+    Args:
+        result: the Dim (shape) of the record's nodes.
+        head: the integers with which the record begins.
+        xs: the operands.
+        dim: the Dim that each operand should have.
+        version: the version that the graph should have.
+
+    Returns:
+        The expressions of the nodes except the first; None if the graph has another version, or an operand is not a
+        node of it or has another Dim.
     """
     if any(type(x) is not _expression or x.version != version or x.type is not dim for x in xs):
         return None
@@ -209,7 +235,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 
 def take(numbers: Sequence[float]) -> int:
-    """Append floats to the input buffer. Return where they start there."""
+    """Append numbers to the input buffer of this thread's graph. Return where they start there."""
     return _thread.records.take(_floats(numbers))
 
 
@@ -219,9 +245,9 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
-    """Append a new key and floats to the input buffer. Return where the key starts there."""
+    """Append a new key of a random node, and then numbers, to the input buffer. Return where the key starts there."""
     records, floats = _thread.records, _floats(numbers)
-    link = np.zeros(1, np.float32)  # the compiled recorder stores the place of the previous key here
+    link = np.zeros(1, np.float32)  # where the compiled recorder stores the place of the previous key; not used here
     start = records.take(np.concatenate([link, _key(), floats])) + 1
     records.key_places.append(start)
     return start
@@ -236,25 +262,28 @@ def _key() -> np.ndarray:
 
 
 def noise() -> tuple[int, int]:
-    """Return the seed of the keys of random nodes, and the number of keys drawn."""
+    """Return the seed of which the keys of random nodes are made, and how many keys have been drawn from it."""
     seed, drawn = _noise[0], draw()
     set_noise(seed, drawn)
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed of the keys of random nodes, and continue as after `drawn` keys."""
+    """Set the seed of which the keys of random nodes are made. Continue as if `drawn` keys had been drawn from it."""
     global _noise
     _noise = seed, itertools.count(drawn)
 
 
 def draw() -> int:
-    """Draw a key that belongs to no node, and return its number."""
+    """Draw a key that no node uses, and return its number: how many keys were drawn before it."""
     return next(_noise[1])
 
 
 def function(kind: str, slow: Any) -> Any:
-    """Return a recording function: here a copy of `slow`, because a call of it would make tracebacks longer."""
+    """Return a recording function that does what the Python function `slow` does.
+
+    It is a copy of `slow`. A function that calls `slow` would make the user's tracebacks longer.
+    """
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
     record.enter = _enter
@@ -262,17 +291,18 @@ def function(kind: str, slow: Any) -> Any:
 
 
 def _enter(key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Do nothing: only the compiled recorder has tables."""
+    """Do nothing: this adds a row to the table of a compiled recording function, and here there are no tables."""
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
-    """Give a recording function the name, docstring, signature and keyword arguments of a documented function.
+    """Return a recording function with the name, docstring, parameters and keyword arguments of `documented`.
 
     Args:
-        around: called instead of the slow function, which is its first argument.
+        record: a recording function, made of a slow function. This does the work.
+        around: a function to call instead of the slow function, which becomes its first argument.
     """
     slow = record
-    while hasattr(slow, "enter"):  # unwrap recording functions: the user's tracebacks get shorter
+    while hasattr(slow, "enter"):  # call the slow function itself, so that the user's tracebacks are shorter
         slow = slow.__wrapped__
     described = with_keywords(documented, slow if around is None else functools.partial(around, slow))
     functools.update_wrapper(described, documented)
@@ -281,28 +311,35 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op itself: there are no templates here."""
+    """Return the op itself. Only the compiled recorder has templates, copies of what earlier calls have recorded."""
     return op
 
 
 def key(*arguments) -> None:
-    """Return None: there are no templates here."""
+    """Return None. The compiled recorder returns the key under which it may have a template for these arguments."""
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
-    """Set an operator of `Expression`: `slow(x, other)`, or `reflected(x, other)` if the expression is on the right."""
+    """Set one of the operators +, -, * and / of `Expression`.
+
+    Args:
+        name: the name of the operator, such as "add".
+        pair, right, left: compiled functions for usual operands, in the compiled recorder; not used here.
+        slow: called as `slow(x, other)`, where x is the expression.
+        reflected: called as `reflected(x, other)` instead of `slow` if the expression is on the right.
+    """
     name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
     setattr(_expression, f"__{name}__", lambda x, other: slow(x, other))
     setattr(_expression, f"__r{name}__", lambda x, other: reflected(x, other))
 
 
 def negative(record: Callable) -> None:
-    """Set the function that computes `-x`."""
+    """Set the recording function that `-x` calls for an expression x."""
     _expression.__neg__ = lambda x: record(x)
 
 
 def subscript(item: Any, stretch: Any, slow: Callable) -> None:
-    """Set the function that computes `x[key]`."""
+    """Let `x[key]` call `slow(x, key)` for an expression x. The other functions are for the compiled recorder."""
     _expression.__getitem__ = lambda x, key: slow(x, key)
 
 
@@ -310,20 +347,20 @@ _passes = 0
 
 
 def generation() -> int:
-    """Return 0: passes are not prepared here, so nothing depends on the generation."""
+    """Return 0. The compiled recorder returns a number that tells whether signatures or parameters have changed."""
     return 0
 
 
 def next_generation() -> None:
-    """Do nothing: nothing depends on the generation here."""
+    """Do nothing: this changes the number that `generation` returns, and in this recorder nothing depends on it."""
 
 
 def passes() -> int:
-    """Return the number of backward passes of all graphs so far."""
+    """Return how many backward passes there have been, of all graphs together."""
     return _passes
 
 
 def note_pass() -> None:
-    """Count a backward pass."""
+    """Add 1 to the number of backward passes that `passes` returns."""
     global _passes
     _passes += 1

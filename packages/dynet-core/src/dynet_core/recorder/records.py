@@ -1,4 +1,9 @@
-"""The records of a thread, and the functions that append to them."""
+"""The compiled recorder's memory of a thread's graph, and the functions that append to it.
+
+A graph consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an
+input buffer. A random node has a key among its inputs, which determines the random numbers that it draws. A graph has a
+version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
 def _refuse_commit(dim, nodes, head, operands, version) -> None:
-    """Return None from `commit`: the graph has another version by now, or an operand is not allowed in a record."""
+    """Return None. The compiled `commit` calls this if the graph has another version or an operand is not allowed."""
     return None
 
 
@@ -41,18 +46,25 @@ def _take_keyed_slowly(numbers: Sequence[float]) -> int:
 
 
 def _take_array(graph: int, values: np.ndarray) -> int:
-    """Append a float32 array, column by column, to the input buffer of a graph. Return where it starts there."""
+    """Append an array, as float32 and column by column, to the input buffer of a graph.
+
+    Args:
+        graph: the address of the graph's words.
+
+    Returns:
+        The place in the input buffer where the array starts.
+    """
     values = np.asfortranarray(values, np.float32)
     return _take_inputs(graph, values.ctypes.data, values.size)
 
 
 def _refuse_sequence(result, head, xs, dim, version) -> None:
-    """Return None from `sequence`: the nodes cannot be recorded as one record."""
+    """Return None. The compiled `sequence` calls this if the nodes cannot be the operands of one record."""
     return None
 
 
 def _no_key(*arguments) -> None:
-    """Return None from `key`: these arguments have no key."""
+    """Return None. The compiled `key` calls this for arguments that have no key, so there can be no template."""
     return None
 
 
@@ -63,7 +75,7 @@ take_keyed = function("take_keyed", _take_keyed_slowly)
 commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 
-_free_words: list[NamedWords] = []  # of threads that have ended; for reuse
+_free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, to be used again
 _no_words = NamedWords(words.GRAPH)
 
 
@@ -78,9 +90,9 @@ _no_words["version"] = _no_words["open"] = NO_NODE
 
 
 def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key=THREAD_GRAPH, renew=_renew) -> bool:
-    """Renew the words of an ended thread's graph. Return whether they were the calling thread's.
+    """Remove all nodes of the graph of a thread that has ended. Return whether this is the calling thread's graph.
 
-    In this case no thread refers to them any more, and they can be reused.
+    If so, no thread refers to the memory at `address` any more, and it can be used again.
     """
     renew(address)
     if get(key) != address:
@@ -90,14 +102,18 @@ def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key
 
 
 def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
-    """Release the reference to the Graph object that the words hold."""
+    """Release the reference to the Graph object that the memory of a graph holds."""
     graph, words["object"] = words["object"], 0
     if graph:
         let_go(Address(graph))
 
 
 class Records:
-    """The records of a thread: integers of the records, input values, and counters, all in compiled code's memory."""
+    """The records and input values of one thread's graph, and its counters.
+
+    They are in memory that compiled code reads and writes. Some methods switch fast paths of compiled code off: then it
+    calls Python functions instead.
+    """
 
     __slots__ = ("_view", "_words")
 
@@ -110,20 +126,25 @@ class Records:
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Make these the records of the calling thread. `graph` is the object that `renew_cg` returns."""
-        ctypes.pythonapi.Py_IncRef(py_object(graph))  # released by `end`, but not when Python shuts down
+        """Let the calling thread append to these records from now on. `graph` is the object that `renew_cg` returns."""
+        ctypes.pythonapi.Py_IncRef(py_object(graph))  # `end` releases this reference, except when Python shuts down
         self._words["object"] = id(graph)
         api.PyThread_tss_set(THREAD_GRAPH, self._words.address)
 
     def renew(self) -> None:
-        """Remove all records and take a new version."""
+        """Remove all records and input values, and give the graph a new version."""
         _renew(self._words.address)
 
     def cut(self, nodes: int, length: int, inputs_length: int) -> None:
-        """Keep the first `nodes` nodes, `length` integers and `inputs_length` input values. Take a new version."""
+        """Remove the newest records and give the graph a new version.
+
+        Args:
+            nodes, length, inputs_length: how many nodes, integers of records and input values to keep.
+        """
         _cut(self._words.address, nodes, length, inputs_length)
 
-    # The defaults keep references: at the end of Python, modules may be cleared before finalizers run.
+    # The default arguments keep what is called here alive: when Python shuts down, it may clear modules before it runs
+    # finalizers.
     def end(
         self,
         finalizing: Any = sys.is_finalizing,
@@ -132,7 +153,7 @@ class Records:
         unused: Any = _free_words,
         release: Any = _release,
     ) -> None:
-        """End the records when their thread ends. Its expressions become stale, and the memory can be reused."""
+        """Remove all records because their thread has ended. Its expressions cannot be used any more."""
         if not finalizing() and self._words is not nobody:
             mine, self._words, self._view = self._words, nobody, nobody.view
             release(mine)
@@ -140,40 +161,40 @@ class Records:
                 unused.append(mine)
 
     def watch(self) -> None:
-        """Send all recording through Python from now on."""
+        """Let Python functions record all nodes from now on, until `renew`."""
         self._words["open"] = WATCHED
 
     @property
     def version(self) -> int:
-        """The version of the graph."""
+        """The version of the graph, a number that changes when nodes are removed."""
         return self._view[_VERSION]
 
     def ends(self) -> tuple[int, int, int]:
-        """Return the counts of integers, nodes and input values.
+        """Return how many integers of records, nodes and input values there are.
 
-        They are read at once, because a signal handler may record in between.
+        All are read in one step, because a signal handler may append a record between two steps.
         """
         length, nodes, inputs_length = self._words.together(_ENDS)
         return length, nodes, inputs_length
 
     @property
     def nodes(self) -> int:
-        """The number of nodes."""
+        """How many nodes there are."""
         return self._view[_NODES]
 
     @property
     def length(self) -> int:
-        """The number of integers of the records."""
+        """How many integers all records have together."""
         return self._view[_LENGTH]
 
     @property
     def inputs_length(self) -> int:
-        """The number of input values."""
+        """How many numbers the input buffer has."""
         return self._view[_INPUTS_LENGTH]
 
     @property
     def computed(self) -> tuple[int, int]:
-        """The number of integers of the records that have been computed, and of the input values they use."""
+        """Up to where the graph has been computed: the count of integers of records, and of input values."""
         length, inputs_length = self._words.together(_COMPUTED)
         return length, inputs_length
 
@@ -185,7 +206,10 @@ class Records:
 
     @property
     def differentiated(self) -> tuple[int, bool]:
-        """The node of the last backward pass, or -1, and whether the pass computed the gradients of all nodes."""
+        """The node from which the last backward pass started, or -1, and whether the pass reached all nodes.
+
+        Otherwise it computed gradients only for nodes that depend on a parameter.
+        """
         place, fully = self._words.together(_DIFFERENTIATED)
         return place, bool(fully)
 
@@ -194,19 +218,22 @@ class Records:
         self._words.set_together(_DIFFERENTIATED, *what)
 
     def watch_values(self) -> None:
-        """Send `renew_cg` and the forgetting of values through Python, because the graph has a watch."""
+        """Let Python functions do the next `renew_cg` and discard computed values: they update the graph's `Watch`.
+
+        A graph has one if it has checkpoints, checks its values for infinities and NaN, or computes nodes at once.
+        """
         self._words["unusual"] = self._words["watched"] = 1
 
     def mark_unusual(self) -> None:
-        """Send the next `renew_cg` through Python, because it has more to do than to remove the records."""
+        """Let a Python function do the next `renew_cg`, because it must do more than remove the records."""
         self._words["unusual"] = 1
 
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
-        """Let compiled code run passes directly, as long as `generation()` returns `generation`.
+        """Let compiled code compute values and gradients without Python, as long as `generation()` is `generation`.
 
         Args:
-            forward, backward: the compiled passes.
-            addresses: the words that the passes need, by name.
+            forward, backward: the compiled functions that compute values, and gradients.
+            addresses: the addresses and sizes that these functions need, by name.
         """
         for name, address in addresses.items():
             self._words[name] = address
@@ -214,35 +241,35 @@ class Records:
         self._words["prepared"] = generation
 
     def is_prepared(self, generation: int) -> bool:
-        """Return whether `prepare` has been called for this generation."""
+        """Return whether `prepare` has been called for this generation, and `unprepare` has not been called since."""
         return self._words["prepared"] == generation
 
     def unprepare(self) -> None:
-        """Send passes through Python until `prepare` is called."""
+        """Let Python functions start all computations of values and gradients until `prepare` is called again."""
         self._words["prepared"] = -1
 
     def address(self) -> int:
-        """Return the address of the integers, valid until the next record."""
+        """Return the address of the integers of the records, valid until the next record is appended."""
         return self._words["records"]
 
     def inputs_address(self) -> int:
-        """Return the address of the input values, valid until the next one is added."""
+        """Return the address of the input buffer, valid until the next input value is appended."""
         return self._words["inputs"]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the integers from `begin` to `end`."""
+        """Return a copy of the records' integers number `begin` to `end` - 1, or to the last if `end` is None."""
         count = (self.length if end is None else end) - begin
         return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
 
     def floats(self, start: int, count: int) -> np.ndarray:
-        """Return a view of input values, valid until the next one is added."""
+        """Return a view of `count` input values from `start` on, valid until the next one is appended."""
         if not count:
             return np.zeros(0, np.float32)
         memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
-        """Return the places of the random nodes' keys in the input buffer, from `begin` on, the newest first."""
+        """Return where in the input buffer the keys of random nodes are, from place `begin` on, the newest first."""
         places, key = [], self._words["newest_key"]
         while key > begin:
             places.append(key - 1)
@@ -250,7 +277,7 @@ class Records:
         return places
 
     def renew_keys(self) -> None:
-        """Draw new keys for all random nodes."""
+        """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
         _renew_keys(self._words.address)
 
     def write(self, start: int, values: np.ndarray) -> None:
@@ -259,17 +286,17 @@ class Records:
         _write_inputs(self._words.address, start, values.ctypes.data, values.size)
 
     def take(self, values: np.ndarray) -> int:
-        """Append a float32 array, column by column, to the input buffer. Return where it starts there."""
+        """Append an array, as float32 and column by column, to the input buffer. Return where it starts there."""
         return _take_array(self._words.address, values)
 
 
 def generation(place: int = words.SHARED.index("generation")) -> int:
-    """Return a number that changes whenever the table of signatures or the parameters change."""
+    """Return a number that changes whenever a signature is added or the memory or state of a parameter changes."""
     return SHARED.view[place]
 
 
 def next_generation() -> None:
-    """Note that signatures or parameters are going to change, or have changed."""
+    """Change the number that `generation` returns, because signatures or parameters have changed or will change."""
     SHARED["generation"] = next(_generations)
 
 
@@ -277,13 +304,13 @@ _generations = itertools.count(1)
 
 
 def noise() -> tuple[int, int]:
-    """Return the seed of the keys of random nodes, and the number of keys drawn."""
+    """Return the seed of which the keys of random nodes are made, and how many keys have been drawn from it."""
     seed, drawn = SHARED.together(_NOISE)
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed and the counter that the keys of random nodes are made of. `drawn` keys count as drawn before."""
+    """Set the seed of which the keys of random nodes are made. Continue as if `drawn` keys had been drawn from it."""
     SHARED.set_together(_NOISE, seed, drawn)
 
 
@@ -291,10 +318,10 @@ _NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
 
 
 def passes(place: int = words.SHARED.index("passes")) -> int:
-    """Return the number of backward passes of all graphs so far."""
+    """Return how many backward passes there have been, of all graphs together."""
     return SHARED.view[place]
 
 
 def note_pass() -> None:
-    """Count a backward pass."""
+    """Add 1 to the number of backward passes that `passes` returns."""
     SHARED["passes"] = SHARED["passes"] + 1

@@ -1,4 +1,7 @@
-"""Memory and functions that Python shares with the compiled recorder."""
+"""Memory that Python and the compiled recorder both use, and calls of compiled functions from Python.
+
+The memory consists of 64-bit words. `SHARED` is the part that all threads use; it is never freed.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +18,32 @@ from dynet_kernels.recorder import compiled, words
 
 
 def whole_setting(name: str, default: int) -> int:
-    """Return the whole number in an environment variable. Raise ImportError if it is not one."""
+    """Return the whole number in the environment variable `name`, or `default` if it is not set.
+
+    Raises:
+        ImportError: the variable is not a whole number.
+    """
     text = os.environ.get(name) or str(default)
     if not text.isdecimal():
         raise ImportError(f"{name} is {text!r}: it must be a whole number, or be left unset")
     return int(text)
 
 
-_forever: list = []  # objects that compiled code or CPython refers to by address
+_forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
-"""The most freed expressions that are kept for reuse. With 0 each is freed at once, for tools that check memory."""
+"""How many freed expressions to keep at most, to be used again. With 0, each is freed at once, which tools that check
+memory need."""
 
 
 def immortal(x: Any) -> Any:
-    """Keep an object until the process ends, even while Python shuts down. Return it."""
+    """Keep an object alive until the process ends, even while Python shuts down. Return it."""
     _forever.append(x)
     ctypes.pythonapi.Py_IncRef(py_object(x))
     return x
 
 
 class NamedWords:
-    """64-bit words with names, in memory that is never freed and that compiled code shares."""
+    """64-bit words that Python reads and writes by their names, and compiled code by their address. Never freed."""
 
     __slots__ = ("_places", "address", "view")
 
@@ -48,11 +56,11 @@ class NamedWords:
         return self.view[self._places[name]]
 
     def together(self, places: slice) -> list[int]:
-        """Return several words, read at once: no signal handler runs in between."""
+        """Read several adjacent words and return them. No signal handler can change any in between."""
         return self.view[places].tolist()
 
     def set_together(self, places: slice, *values: int) -> None:
-        """Write several words at once: no signal handler runs in between."""
+        """Write several adjacent words. No signal handler can run in between and see only some written."""
         self.view[places] = array.array("q", values)
 
     def __setitem__(self, name: str, value: int) -> None:
@@ -78,13 +86,16 @@ ADDRESSES = compiled.addresses(SHARED.address)
 
 
 def native(name: str, count: int) -> Callable[..., int]:
-    """Return a compiled function with `count` arguments, which are words. It keeps the GIL; nothing interrupts it."""
+    """Return a Python function that calls the compiled function `name`, which has `count` arguments, all ints.
+
+    The call keeps the GIL, so no other Python code runs until it ends.
+    """
     function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
 
     def call(*numbers: int) -> int:
         try:
             return function(*numbers)
-        except ctypes.ArgumentError:  # the arguments are always ints, so only a lack of memory can cause this
+        except ctypes.ArgumentError:  # caused by a lack of memory, because the arguments are always ints
             raise MemoryError from None
 
     return call
@@ -112,7 +123,7 @@ _dims: set = set()
 
 
 def immortal_dim(dim):
-    """Return a Dim after making it immortal: expressions refer to it by its address."""
+    """Keep a Dim (a shape) alive until the process ends, because expressions have only its address. Return it."""
     if dim not in _dims:
         _dims.add(immortal(dim))
     return dim

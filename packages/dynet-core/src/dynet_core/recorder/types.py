@@ -1,4 +1,8 @@
-"""Make the type of expressions, an extension type of CPython, at run time."""
+"""Make extension types of CPython at run time, such as the type of expressions.
+
+Usually a module written in C defines such a type: which fields its objects have, and which functions CPython calls for
+operations such as `x + y` (the type's slots). Here the functions are code of the compiled recorder.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
 
 _become = native("become", 4)
 
-# Slot numbers and flags from CPython's headers. They are part of its stable ABI.
+# The numbers of slots, the types of members and the flags of types, as in CPython's headers. They belong to its stable
+# ABI, so they do not change with its version.
 TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_TRAVERSE, TP_MEMBERS, TP_FREE = 50, 52, 54, 65, 71, 72, 74
 MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5, 7, 29, 30, 36, 37
 OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
@@ -42,13 +47,15 @@ def make_type(
     flags: int,
     bases: tuple[type, ...],
 ) -> Any:
-    """Make an extension type whose objects consist of 64-bit words.
+    """Make an extension type whose objects consist of 64-bit words, and return it.
 
     Args:
         name: the full name of the type.
         names: the names of the words.
-        members: the read-only attributes: name -> (word, type code).
-        slots: slot number -> address of a C function.
+        members: the read-only attributes: name -> (name of the word that it returns, how to convert it to an object).
+        slots: number of a slot -> address of the C function that CPython calls for it.
+        flags: the flags of the type, beside DEFAULT.
+        bases: its base classes.
     """
     listed = [
         _Member(member.encode(), kind, 8 * names.index(word), READ_ONLY, None)
@@ -62,7 +69,7 @@ def make_type(
 
 
 def expression_type(operations: type) -> Any:
-    """Make the type of expressions, with the methods of the class `operations`."""
+    """Make the type `Expression`, with the methods of the class `operations`, and return it."""
     made = make_type(
         "dynet_core.expression.Expression",
         words.EXPRESSION,
@@ -70,7 +77,8 @@ def expression_type(operations: type) -> Any:
         {
             TP_DEALLOC: ADDRESSES["free"],
             TP_NEW: ADDRESSES["new"],
-            # Without its own function the type would inherit the base's, and be tracked by the garbage collector.
+            # This function does nothing. Without it, the type would inherit the one of its base class, and the garbage
+            # collector would track all expressions.
             TP_TRAVERSE: ADDRESSES["visit_nothing"],
             TP_FREE: ctypes.cast(api.PyObject_Free, c_void_p).value or 0,
             NB_ADD: ADDRESSES["add"],
@@ -90,10 +98,10 @@ def expression_type(operations: type) -> Any:
 
 
 def know_parameters(parameters: type, constant: type, lookup: type) -> None:
-    """Tell compiled code which Python classes are parameters. They are never freed from then on."""
+    """Tell compiled code which Python classes are parameters. These classes are never freed from then on."""
     SHARED["parameters"], SHARED["constant"], SHARED["lookup"] = map(id, map(immortal, (parameters, constant, lookup)))
 
 
 def become(x, at: int, dim) -> None:
-    """Make an object a parameter."""
+    """Set the fields of an object that make it a parameter: its operand number and its Dim. Every graph may use it."""
     _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

@@ -58,7 +58,10 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
-    """Record a tensor of one number. Only the number is stored as an input; a kernel writes the tensor."""
+    """Add a tensor whose elements are all `val` to the graph.
+
+    Only the number is stored as an input. In the forward pass, a kernel fills the tensor with it.
+    """
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)
     if value.size != 1:

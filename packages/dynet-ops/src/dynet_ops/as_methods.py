@@ -78,7 +78,7 @@ class Hint(FirmHint):
 
 
 def _call(name: str) -> str:
-    """Return how to call an op on an expression e, as text: "dy.pick(e, index)" for "pick".
+    """Return how to call the op `name` on an expression e, as text: "dy.cmult(e, y)" for "cmult".
 
     Return "" if there is no op with this name, or if its first argument is not an expression.
     """

@@ -66,7 +66,7 @@ def column_signature(
     constants: int = 0,
     op: str = "",
 ) -> Signature:
-    """Describe, for the planner, a node that runs a kernel along one dimension of its operand.
+    """Return the signature (shape and kernels) of a node that runs a kernel along one dimension of its operand.
 
     Args:
         kernel: the name of the kernel; that of its gradient adds ".dx".
@@ -76,7 +76,7 @@ def column_signature(
         size: the number of elements along the dimension.
         after: the number of elements behind the dimension, the batch included.
         reduces: whether the kernel reduces these `size` elements to one number. Otherwise it makes `size` new ones.
-        constants: how many plain numbers the kernel reads. Their places in the input buffer are the node's attributes.
+        constants: how many plain numbers the kernel reads. Each node stores where they are in the graph's input buffer.
         op: the name of the op, for messages.
     """
     across = before > 1
@@ -140,7 +140,7 @@ def _around_last(groups: Groups) -> tuple[int, int, int]:
 
 @functools.cache
 def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
-    """Describe, for the planner, a transpose that swaps the two middle dimensions.
+    """Return the signature (shape and kernels) of a transpose that swaps the two middle dimensions.
 
     The operand has the sizes (before, kept, size, after), innermost first; the result (before, size, kept, after).
     """
@@ -306,14 +306,14 @@ class Along:
         Args:
             name: the name of the op, for messages.
             axes: the dimensions to reduce. The axis after the last dimension is the batch.
-            n: the number of elements that `constants` gets, by which a mean divides; 0 means the true number.
+            n: the number by which a mean divides; 0 means the number of elements that become one.
             others: the other arguments of `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
         result, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
             x, groups = _together(x, groups)
-        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan  # the mean of nothing is NaN
+        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan  # without elements, a mean is NaN
         constants = self.constants(n or count, count, *others)
         start = graph.take(constants)
         places, column = range(start, start + len(constants)), self.column

@@ -28,7 +28,7 @@ Loop = tuple[int, int, int]
 
 
 class TooManyLoops(ShapeError):
-    """A copy that needs more nested loops than the copy kernel has."""
+    """Raised for a copy that needs more nested loops than the copy kernel has, which is `LOOPS`."""
 
 
 def joined(loops: Sequence[Loop]) -> list[Loop]:
@@ -62,11 +62,11 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
-    """Return the parameters of the kernels `copy` and `accumulate`, which copies and adds.
+    """Return the parameters of a copying kernel: of `copy`, or of `accumulate`, which adds instead of overwriting.
 
     Args:
-        target, source: what the kernel writes and reads, as numbers of roles: 2 * k is the value that view k of the
-            signature refers to, and 2 * k + 1 is its gradient.
+        target, source: what the kernel writes and reads: 2 * k for the values of view k, the memory that is number k in
+            the list of the node's signature; 2 * k + 1 for their gradients.
         loops: the loops, `LOOPS` in number, as the forward pass runs them.
         backward: swap the strides, because the backward pass reads the result and writes the operand.
     """
@@ -77,7 +77,7 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Describe, for the planner, a node that is made of copies, such as the parts of a concatenation.
+    """Return the signature (shape and kernels) of a node that is made of copies, such as a concatenation.
 
     Where a loop has stride 0 in the result, the values that it visits are added up.
 
@@ -107,7 +107,7 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
-    """Describe, for the planner, a node that is a copy of some or all numbers of its only operand.
+    """Return the signature (shape and kernels) of a node that copies some or all numbers of its only operand.
 
     Args:
         result: the shape of the node's value.

@@ -71,7 +71,8 @@ BROADCAST = [
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
     """Return `signature_of` with a cache whose keys are the sizes of the operands alone.
 
-    Each parameter has a Dim of its own. `Dim.plain` is the Dim that all operands of the same sizes share.
+    A Dim holds sizes, but each parameter has its own Dim object. `Dim.plain` is the one that all other expressions of
+    the same sizes share. So parameters and other operands of equal sizes get the same signatures.
     """
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
@@ -132,10 +133,10 @@ def elementwise(
         rank: returns the number of dimensions of the result, from the operands' shapes.
         scalars: also make kernels for an operand that has one number per column, such as a row that is broadcast. They
             read it in place; without them, such an operand is first copied to the full shape.
-        with_number: records the op if the second operand is a plain number, as in `x + 1`.
-        operator: the sign of a Python operator that does the same, such as "+". The operator's recording function is
-            then in `OPERATORS` or `SIGNS`, and its errors name the sign instead of the op.
-        operator_with_number: replaces `with_number` for the operator.
+        with_number: called to add the node to the graph if the second operand is a plain number, as in `x + 1`.
+        operator: the sign of a Python operator that does the same, such as "+". It is then added to `OPERATORS` or
+            `SIGNS`, and its errors name the sign instead of the op.
+        operator_with_number: takes the place of `with_number` for the operator.
         limit: tests do not compare results of operands whose magnitude is larger.
         tolerance: the relative error that tests allow.
         tolerance_reason: why `tolerance` is more than the default.
@@ -194,12 +195,12 @@ def elementwise(
 
 
 def _of_number(function: Function, number: str, stated: dict[str, Callable[..., Any]], rank: Rank) -> Function:
-    """Return the function that records an elementwise op on an expression and a finite plain number.
+    """Return a function (x, number) that adds a node to the graph: an elementwise op with a finite plain number.
 
     Args:
         function: the decorated function, whose body is the formula.
         number: the name of its parameter for the plain number.
-        stated: the gradient of the expression, if not the derivative of the formula; a dict like `gradients` above.
+        stated: formulas that replace derived gradients, by operand, as the argument `gradients` of `elementwise`.
         rank: returns the number of dimensions of the result.
     """
     name, operands = function.__name__, operand_names(function)
@@ -222,7 +223,7 @@ def elementwise_signature(
     rank: Rank = longest,
     kernels: str = "",
 ) -> Signature:
-    """Describe, for the planner, a node of an elementwise op on operands of the given shapes.
+    """Return the signature (shape and kernels) of a node of an elementwise op on operands of the given shapes.
 
     Args:
         name: the name of the op.
@@ -255,8 +256,8 @@ class Operator:
 
     Args:
         name: the sign.
-        signature_of, repeating, with_number: arguments of `dynet_core.record.two_operands`, which makes the function
-            that records the op. There, `repeating` is called `otherwise`.
+        signature_of, repeating, with_number: arguments of `dynet_core.record.two_operands`, which makes a function that
+            adds the operator's node to the graph. There, `repeating` is called `otherwise`.
     """
 
     name: str
@@ -265,14 +266,14 @@ class Operator:
     with_number: Callable[..., Any] | None
 
     def record(self) -> Callable[[Expression, Expression], Expression]:
-        """Return the recording function of the operator."""
+        """Return a function of two operands that adds the operator's node to the graph and returns its expression."""
         return two_operands(self.name, self.signature_of, self.repeating, self.with_number)
 
 
 OPERATORS: dict[str, Operator] = {}
 """The Python operators with two operands, such as `a + b`, by their signs."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
-"""The functions that record Python operators with one operand, such as `-x`, by their signs."""
+"""The Python operators with one operand, such as `-x`, by their signs, as functions that add a node to the graph."""
 
 
 def _with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
@@ -291,9 +292,9 @@ def _with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
-    """Return a function that broadcasts two operands by copying them to the full shape, then records the op.
+    """Return a function that broadcasts two operands by copying them to the full shape, then applies the op to them.
 
-    A kernel can read most broadcast operands in place, through strides. Then the returned function does nothing and
+    Kernels can read most broadcast operands in place, without a copy. Then the returned function does nothing and
     returns None.
 
     Args:

@@ -34,7 +34,7 @@ def _is_expression(annotation) -> bool:
 
 def _is_named(annotation, name: str, meaning) -> bool:
     """Return whether an annotation is the type `meaning`, or a string like "module.name" that ends in its name."""
-    if isinstance(annotation, str):  # from __future__ import annotations
+    if isinstance(annotation, str):  # as in modules with `from __future__ import annotations`
         return annotation.rpartition(".")[2] == name
     return annotation is meaning or annotation == meaning
 
@@ -140,7 +140,7 @@ def add_kernels(name: str, rules: dict[str, Rule]) -> str:
             for end, rule in rules.items():
                 KERNELS.add(start + end, rule)
             return start
-        except ValueError:  # another kernel has this name
+        except ValueError:  # raised by `KERNELS.add` if another kernel has this name
             pass
     raise AssertionError
 

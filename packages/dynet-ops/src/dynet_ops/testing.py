@@ -253,7 +253,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Record the op once in a new graph. Return its value and the gradients of its operands.
+    """Call the op once, in a new graph. Return its value and the gradients of its operands.
 
     The loss is the sum of the value's elements, multiplied by `weights`; by default, these are random.
     """

@@ -29,8 +29,8 @@ def with_number(
 ) -> Callable[..., Expression]:
     """Return a function (x, number) that adds a node of an op on an expression and a plain number to the graph.
 
-    The number is stored with the inputs of the graph. So nodes with different numbers have the same `Signature`, the
-    planner's description of nodes, and can run as one batch.
+    The number is stored among the inputs of the graph. So nodes with different numbers have the same `Signature` (the
+    shape and kernels of nodes), and can run as one batch.
 
     Args:
         name: what the names of the op's kernels begin with.

@@ -48,7 +48,7 @@ def larger(x: Expression, y: Expression) -> Expression:
 
 
 def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
-    """Check the operands of an op with any number of them.
+    """Check the operands of an op that takes a list of expressions, and find the shape to which they are broadcast.
 
     Args:
         name: the name of the op, for messages.

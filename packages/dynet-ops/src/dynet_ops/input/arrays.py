@@ -69,7 +69,7 @@ _signatures: dict[Dim, Signature] = {}
 
 
 def input_signature(dim: Dim) -> Signature:
-    """Return the description, for the planner, of input nodes with the shape `dim`."""
+    """Return the signature of input nodes of the shape `dim`: what the planner needs to know of them."""
     signature = _signatures.get(dim)
     if signature is None:
         signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
@@ -80,8 +80,9 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
     """Return an argument as a float32 array: a number, nested lists, an array or an iterator of numbers.
 
     Args:
-        name: the op, for errors.
-        uneven: the type of the error for rows that differ in length.
+        name: the name of the op, for error messages.
+        values: the argument.
+        uneven: the type of the error that is raised if rows of nested lists differ in length.
 
     Raises:
         ArgumentTypeError: the values are not real numbers of one shape.

@@ -167,7 +167,7 @@ add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_los
 
 @functools.cache
 def _rank_signature(*dims: Dim) -> Signature | None:
-    """Describe, for the planner, a ranking loss of operands of the shapes `dims`.
+    """Return the signature (shape and kernels) of a ranking loss of operands of the shapes `dims`.
 
     Return None if the kernel cannot broadcast these shapes: the operands must then be copied to the full shape first.
     """
@@ -230,7 +230,7 @@ add_rules(
 
 @functools.cache
 def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """Describe, for the planner, Poisson losses of rates of the shape `dim`.
+    """Return the signature (shape and kernels) of Poisson losses of rates of the shape `dim`.
 
     Args:
         dim: the shape of the rates: a single number for each batch element.

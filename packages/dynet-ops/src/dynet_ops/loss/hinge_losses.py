@@ -60,7 +60,7 @@ KERNELS.add(
 
 @functools.cache
 def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int) -> Signature:
-    """Describe, for the planner, nodes that compute a hinge loss for each column of scores.
+    """Return the signature (shape and kernels) of nodes that compute a hinge loss for each column of scores.
 
     Args:
         result: the shape of the result, with one loss for each column.

@@ -76,7 +76,10 @@ _VIEWS = ("z", "x", "y")
 
 
 def _expected(z, y, dz):
-    """Return the mean of dz over the elements below their bounds (z < y), weighted by z; 0 if these z sum to 0."""
+    """Return the mean of dz, the gradient of the result z, over elements below their bounds y, weighted by z.
+
+    It is 0 if the z of these elements add up to 0.
+    """
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
 

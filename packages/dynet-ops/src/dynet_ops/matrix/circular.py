@@ -23,7 +23,7 @@ _RESULT, _TWICE, _U, _V = range(4)
 
 
 def _signature(name: str, dims, step: int) -> Signature:
-    """Describe, for the planner, a node that computes z_k = sum over i of u_i v_((k + step i) mod d).
+    """Return the signature (shape and kernels) of nodes for z_k = sum over i of u_i v_((k + step i) mod d).
 
     The vectors u and v have d elements. Behind its value, the node stores two copies of v, one after the other. So
     kernels need not compute indices mod d. The backward pass does the same with the gradient of the result.

@@ -20,7 +20,7 @@ from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul,
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Describe, for the planner, a node that computes z = b + x y, with or without a bias b.
+    """Return the signature (shape and kernels) of a node that computes z = b + x y, with or without a bias b.
 
     The tensor x_ijk counts as a matrix with a row for each (i, j) and a column for each k.
 

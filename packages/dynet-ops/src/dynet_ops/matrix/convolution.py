@@ -92,7 +92,7 @@ def _image(name: str, x: Expression) -> Dim:
 
 @functools.cache
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Describe, for the planner, a node that copies the windows of an image into a matrix.
+    """Return the signature (shape and kernels) of a node that copies the windows of an image into a matrix.
 
     The matrix has a row for each window position and a column for each element of a filter. `window` has the numbers
     that `_window` returns.
@@ -114,9 +114,9 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Describe, for the planner, a node that multiplies a matrix of windows by filters and adds a bias, if any.
+    """Return the signature (shape and kernels) of a node that multiplies a matrix of windows by filters.
 
-    The kernels work on one column for each filter and batch element.
+    It adds a bias if there is one. The kernels work on one column for each filter and batch element.
 
     Args:
         name: the name of the op.
@@ -274,7 +274,7 @@ conv2d_bias = register(
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Describe, for the planner, a node with the largest element of each window of an image.
+    """Return the signature (shape and kernels) of a node with the largest element of each window of an image.
 
     Behind its value, the node stores the indices of these elements, which the backward pass needs. `window` has the
     numbers that `_window` returns.
@@ -352,7 +352,7 @@ maxpooling2d = register(
 
 @by_plain_dims
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """Describe, for the planner, a node that convolves a matrix of shape x with filters of shape y.
+    """Return the signature (shape and kernels) of a node that convolves a matrix of shape x with filters of shape y.
 
     The columns of x under a filter are contiguous in memory. So each position is a matrix-vector product that reads x
     in place, without a copy of the windows.

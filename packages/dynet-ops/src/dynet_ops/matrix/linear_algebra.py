@@ -72,7 +72,7 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 
 @by_plain_dims
 def _inverse_signature(dim: Dim) -> Signature:
-    """Describe, for the planner, a node that inverts a matrix of the shape `dim`.
+    """Return the signature (shape and kernels) of a node that inverts a matrix of the shape `dim`.
 
     Kernels work column by column. Behind its value, the node stores scratch memory for them.
     """
@@ -131,7 +131,7 @@ def inverse(x: Expression) -> Expression:
 
 @by_plain_dims
 def _logdet_signature(dim: Dim) -> Signature:
-    """Describe, for the planner, a node that computes the logarithm of the determinant of a matrix.
+    """Return the signature (shape and kernels) of a node that computes the logarithm of the determinant of a matrix.
 
     Behind its value, the node stores the transposed inverse of the matrix, which is the gradient of the logarithm.
     """

@@ -29,19 +29,26 @@ Y, NOTHING, SHARED = 0, -1, 0
 
 
 def value_of(view: int) -> int:
-    """Return the role (the number in a kernel's parameters) of the values of the view with this number."""
+    """Return the *role* of the values of a view: the number by which a kernel's parameters refer to them.
+
+    `view` is the number of the view in the list of its signature.
+    """
     return 2 * view
 
 
 def gradient_of(view: int) -> int:
-    """Return the role (the number in a kernel's parameters) of the gradient of the view with this number."""
+    """Return the *role* of the gradient of a view: the number by which a kernel's parameters refer to it.
+
+    `view` is the number of the view in the list of its signature.
+    """
     return 2 * view + 1
 
 
 def is_shared(matrix: Dim) -> bool:
-    """Return whether `matrix` is the Dim of one parameter, so that all nodes with this Dim multiply by the same matrix.
+    """Return whether `matrix` is the Dim of a parameter.
 
-    The gradient of the matrix is then computed at the end of the backward pass, for all nodes together.
+    Each parameter has its own Dim object. So all nodes with this Dim multiply by the same matrix, and its gradient can
+    be computed at the end of the backward pass, for all of them together.
     """
     return matrix.plain is not matrix
 
@@ -66,12 +73,12 @@ def product_steps(
     operands: tuple[int, int],
     shape: tuple[int, int] | None = None,
 ):
-    """Return the steps that compute y = start + W x and its gradients.
+    """Return the steps (kernels with their parameters) that compute y = start + W x and its gradients.
 
     Args:
-        matrix: the Dim of W.
-        w, x, y: the numbers of the views of W, x and y.
-        start: the role of what the product is added to; NOTHING if there is nothing.
+        matrix: the Dim (shape object) of W.
+        w, x, y: the numbers of the views of W, x and y, in the list of the node's signature.
+        start: what the product is added to, as `value_of` returns it; NOTHING if there is nothing.
         width: how many neighbouring columns of x each matrix multiplies, if W is not a parameter.
         operands: the numbers of the operands W and x, which get the gradients.
         shape: the numbers of rows and columns of W, if not those of its Dim.
@@ -97,7 +104,9 @@ def product_steps(
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
-    """Describe, for the planner, a node that computes y = b + W1 x1 + W2 x2 + ..., adding one product after the other.
+    """Return the signature (shape and kernels) of a node that computes y = b + W1 x1 + W2 x2 + ...
+
+    Its kernels add one product after the other to y.
 
     Args:
         name: the name of the op, for messages.
@@ -167,7 +176,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """Describe, for the planner, a node that computes the matrix product of operands of the shapes a and b."""
+    """Return the signature (shape and kernels) of the matrix product of operands of the shapes a and b."""
     return affine_signature("*", (a, b), has_bias=False)
 
 

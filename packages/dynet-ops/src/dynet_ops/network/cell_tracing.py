@@ -176,7 +176,7 @@ def _sums_beneath(symbols) -> list[Sum]:
 
 
 class _Plan:
-    """Orders the matrix products and rules of a cell so that each value is computed before it is read.
+    """Orders the matrix products and elementwise kernels of a cell so that each value is computed before it is read.
 
     Args:
         name: what the names of the cell's kernels begin with.
@@ -202,7 +202,9 @@ class _Plan:
         return any(name in inputs_of(symbol) for symbol in self.defined.values())
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
-        """Add the kernels of one time step, and return its instructions in order: products and names of rules.
+        """Add the kernels of one time step, and return its instructions in order.
+
+        They are matrix products, and names of rules, which are elementwise kernels.
 
         Args:
             first: whether this is the first step of a sequence. The previous state is then 0, and what depends on it is
@@ -255,7 +257,7 @@ class _Plan:
     def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
         """Add the kernels of a rule for the forward and the backward pass, and return the name of the first.
 
-        The other is called the same, with ".backward" added.
+        A rule is an elementwise kernel that is stated as formulas. The name of the backward kernel adds ".backward".
 
         Args:
             cell: the cell that the rule belongs to.

@@ -61,7 +61,7 @@ class Weight:
     """The shape of a parameter of a cell.
 
     Args:
-        gates: how many gates it computes. Each takes as many rows as the state has elements.
+        gates: how many gates it computes. Each gate takes as many rows as the state has elements.
         columns: what it multiplies: "h" for the state, the name of the input, or "" for a bias.
     """
 
@@ -88,7 +88,7 @@ class Cell:
         parameters: the shape of each parameter, in order.
         pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
         weights: the recurrent parameters, which multiply the state.
-        following: the instructions of a time step in order: matrix products, and names of rules.
+        following: the instructions of a time step in order: matrix products, and names of rules (elementwise kernels).
         first: the instructions of the first step of a sequence, where there is no previous state.
         first_weights: the recurrent parameters that `first` uses.
         carries: whether the new state reads the last value of the previous state element by element. The new state then
@@ -124,6 +124,8 @@ def add_rule(
 ) -> str:
     """Add the kernels of a rule for the forward and, if there is one, the backward pass. Return the first one's name.
 
+    A rule is a kernel that is stated as formulas.
+
     Args:
         kernel: the name of the forward kernel; the other adds ".backward".
         views: the names of the values that the formulas read and write. They are the first views of a part of a record,
@@ -147,7 +149,9 @@ def part_signature(
     each: bool = False,
     **facts,
 ) -> Signature:
-    """Describe, for the planner, a part of a record that runs some instructions of a cell.
+    """Return the signature (shape and kernels) of a part of a record that runs some instructions of a cell.
+
+    A record is an entry of the graph with several nodes, its parts.
 
     Args:
         name: the name of the op, for messages.
@@ -155,7 +159,7 @@ def part_signature(
         batch: the batch size of the result.
         views: the memory that the instructions read and write, by name. Rules use the first ones, in order.
         weights: the Dims of the matrices of products, by the names of their views.
-        steps: the instructions in order: matrix products, and names of rules.
+        steps: the instructions in order: matrix products, and names of rules (elementwise kernels).
         each: whether the part runs once for each of a variable number of operands.
         facts: other fields of `Signature`.
     """
@@ -194,13 +198,13 @@ def part_signature(
 
 
 def weight_view(operand: int, dim: Dim, batch: int) -> View:
-    """Return the view of a parameter: where each of the `batch` columns of a record finds it.
+    """Return the view of a parameter: where in memory each of the `batch` columns reads it.
 
     Usually all columns share it. If it has a batch, each column reads its own batch element.
 
     Args:
-        operand: the number of the operand.
-        dim: its shape.
+        operand: the number of the parameter among the operands.
+        dim: the shape of the parameter.
     """
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
@@ -212,13 +216,14 @@ def columns_per_matrix(matrix: Dim, batch: int) -> int:
 
 @functools.cache
 def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
-    """Describe, for the planner, the projection: the first part of a record, which computes b + W x for each gate.
+    """Return the signature (shape and kernels) of the projection: the part of a record that computes b + W x.
 
+    A record is an entry of the graph with several nodes. The projection is the first of them and computes all gates.
     For each batch element, the gates are stored one after the other. If there is no input x, they are the biases alone.
 
     Args:
         batch: the batch size of the result.
-        x: the view of the input; None if there is no input.
+        x: the view (place in memory) of the input; None if there is no input.
         dims: the shapes of b, W, b, W, ... These are the first operands of the record.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
@@ -263,7 +268,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
 
 
 def input_view(x: Dim, batch: int, source: int) -> View:
-    """Return the view of an input: where each column of the record reads it.
+    """Return the view of an input: where in memory each of the `batch` columns reads it.
 
     Args:
         x: the shape of the input.
@@ -275,9 +280,10 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 
 @functools.cache
 def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pairs: int, *weights: Dim) -> Signature:
-    """Describe, for the planner, the part of a record that is one time step of a cell.
+    """Return the signature (shape and kernels) of the part of a record that is one time step of a cell.
 
-    The operands of the record are pairs (b, W) for the projection, the recurrent parameters, the previous state and the
+    A record is an entry of the graph with several nodes, its parts: a projection, then one or more time steps. The
+    operands of the record are pairs (b, W) for the projection, the recurrent parameters, the previous state and the
     inputs.
 
     Args:
@@ -318,7 +324,10 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
 
 
 def state_operands(previous: Previous | None) -> int:
-    """Return how many operands of a record hold the previous state. None means that it is in the record itself."""
+    """Return how many operands of a record (an entry of the graph) hold the previous state.
+
+    None means that the previous state is in the record itself, as the time step before.
+    """
     if previous is None:
         return 0
     return 1 if isinstance(previous, int) else len(previous)
@@ -328,7 +337,7 @@ def state_operands(previous: Previous | None) -> int:
 def sequence_signature(
     cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, pairs: int, *dims: Dim
 ) -> Signature:
-    """Describe, for the planner, a record that applies a cell to a sequence of inputs.
+    """Return the signature (shape and kernels) of a record, an entry of the graph, that applies a cell to a sequence.
 
     Its first node is the projection of all inputs; then there is a node for each time step. The operands are, in this
     order, pairs (b, W) for the projection, the recurrent weights, the previous state, and the inputs.

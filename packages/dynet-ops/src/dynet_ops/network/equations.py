@@ -59,8 +59,9 @@ class Stored:
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
         """Return the activation of a gate: the largest formula of the gate alone that can replace it in memory.
 
-        Nothing else may read the gate, and the formula's derivative must be a function of its own value, as with
-        logistic and tanh. If there is no such formula, return the gate itself.
+        A gate is an input whose memory may be overwritten, here with logistic(gate) or the like. Nothing else may read
+        the gate, and the formula's derivative must be a function of its own value, as with logistic and tanh. If there
+        is no such formula, return the gate itself.
 
         Args:
             gate: the name of the gate.
@@ -77,9 +78,9 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """Return the formula for the gradient of a gate. It reads "value", the activation, and "d" + gate.
+        """Return the formula for the gradient of a gate, from its activation and the gradient of the activation.
 
-        The latter is the gradient of the activation, whose memory the gradient of the gate overwrites.
+        The formula calls these "value" and "d" + gate: the gradients of gate and activation share their memory.
         """
         chain = Chain(self.simplifier, {gate})
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))

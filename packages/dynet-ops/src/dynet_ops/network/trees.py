@@ -42,7 +42,7 @@ def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations]
     """Add the kernels that compute equations of a TreeLSTM and their gradients. Return the first kernel's name.
 
     Args:
-        name: the end of the kernel's name.
+        name: the name of the forward kernel, without the prefix "tree_lstm.".
         views: the names of the values that the kernels read and write, in order.
         equations: a function that returns the formula of each value it defines.
         gates: the names of the inputs that are overwritten with their activations.
@@ -74,7 +74,7 @@ child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
 
 
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
-    """Return the views of the state h and c of a tree's node, and of its gates i, o and g.
+    """Return the views (places in memory) of the state h and c of a tree's node, and of its gates i, o and g.
 
     Args:
         hidden: the size of the state.
@@ -86,7 +86,10 @@ def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
 
 
 def _child_states(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
-    """Return the views of the states h and c of each child, whose batch size may be 1 or the same as the node's."""
+    """Return the views (places in memory) of the states h and c of each child.
+
+    `child_batch`, the batch size of the children, is 1 or `batch`, the batch size of the node.
+    """
     stride = hidden if child_batch > 1 else 0
     return {f"{name}_child": View(EACH, k * hidden * child_batch, stride, period=batch) for k, name in enumerate("hc")}
 
@@ -103,7 +106,9 @@ def _leaf_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
-    """Describe, for the planner, a record that computes one node of a child-sum TreeLSTM.
+    """Return the signature (shape and kernels) of a record that computes one tree node of a child-sum TreeLSTM.
+
+    A record is an entry of the graph with several graph nodes, its parts.
 
     Args:
         batch: the batch size of the node.
@@ -157,7 +162,9 @@ def _summing_part(batch: int, U: Dim) -> Signature:
 
 @functools.cache
 def nary_signature(batch: int, x: Dim | None, child_batch: int, children: int, b: Dim, W: Dim, *U: Dim) -> Signature:
-    """Describe, for the planner, a record that computes one node of an N-ary TreeLSTM.
+    """Return the signature (shape and kernels) of a record that computes one tree node of an N-ary TreeLSTM.
+
+    A record is an entry of the graph with several graph nodes, its parts.
 
     Args:
         batch: the batch size of the node.
@@ -217,7 +224,7 @@ def _joining_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def widened_signature(hidden: int, batch: int) -> Signature:
-    """Describe, for the planner, a node that repeats a state (h, c) of batch size 1 for each element of a batch.
+    """Return the signature (shape and kernels) of a node that repeats a state (h, c) of batch size 1 along a batch.
 
     Args:
         hidden: the size of h and of c.

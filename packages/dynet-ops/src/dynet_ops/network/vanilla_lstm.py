@@ -48,7 +48,7 @@ _B, _WX, _WH, _H, _X = range(5)  # the order of the operands of a node; _X is th
 
 
 def _gates_signature(*dims: Dim) -> Signature:
-    """Describe, for the planner, a node that computes the gates of an LSTM step.
+    """Return the signature (shape and kernels) of a node that computes the gates of an LSTM step.
 
     Behind the gates, the node stores the sums b + Wx x + Wh h before activation.
 

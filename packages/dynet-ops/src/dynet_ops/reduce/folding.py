@@ -21,7 +21,9 @@ from ..operands import checked_count, checked_expression
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
-    """Describe, for the planner, a node that adds up `count` parts of its operand: copy the first, add the others.
+    """Return the signature (shape and kernels) of a node that adds up `count` parts of its operand.
+
+    Its kernels copy the first part, then add the others to it.
 
     Args:
         name: the name of the op.

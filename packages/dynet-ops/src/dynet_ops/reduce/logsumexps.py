@@ -26,7 +26,7 @@ AT_ONCE = 4  # the largest number of operands of one node; more operands take se
 
 
 def _terms(xs):
-    """Return the largest of the xs, and e^(x - largest) for each x, which is 1 even where both are infinite."""
+    """Return the largest of the xs, and e^(x - largest) for each x: 1 where both are equal, even if infinite."""
     largest = xs[0]
     for x in xs[1:]:
         largest = f.maximum(largest, x)

@@ -91,7 +91,7 @@ def moment_elems(x: Expression, r: Index) -> Expression:
 
 @_any_moment.op(BATCH, [Sample(one.shapes, {"r": 1 + k}) for k, one in enumerate(BATCH.samples)])
 def moment_batches(x: Expression, r: Index) -> Expression:
-    """The moment of order r over the batch, y = (1 / n) sum over i of x_i^r. The result has batch size 1.
+    """The moment of order r over the n batch elements x_i, y = (1 / n) sum over i of x_i^r. Its batch size is 1.
 
     >>> moment_batches(inputTensor([[1, 3]], batched=True), 2).value()
     5.0

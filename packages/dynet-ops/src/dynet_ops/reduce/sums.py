@@ -30,9 +30,9 @@ KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n},
 
 @functools.cache
 def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
-    """Describe, for the planner, nodes that add up any number of operands of the shape `dim`.
+    """Return the signature (shape and kernels) of nodes that add up any number of operands of the shape `dim`.
 
-    If `scaled`, the sum is multiplied by a number, as an average needs it.
+    If `scaled`, the nodes multiply the sum by a number, as for an average.
     """
     kernel = "scaled_sum" if scaled else "sum"
     return Signature(
@@ -48,7 +48,7 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
 
 
 def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Describe, for the planner, a node that adds up operands of the shapes `dims`, which are broadcast."""
+    """Return the signature (shape and kernels) of a sum of operands of the shapes `dims`, which are broadcast."""
     whole = broadcast(name, dims, as_first)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []

@@ -13,8 +13,9 @@ from .selection import select_regularly
 
 
 def item(x: Expression, key) -> Expression:
-    """Return `x[key]`. The result does not have dimensions where `key` has an index; where it has a slice, it does.
+    """Return `x[key]`, where `key` is an index or a slice, or a tuple with one of these for each dimension.
 
+    An index picks one element along its dimension, and the result lacks this dimension. A slice keeps its dimension.
     Negative indices count from the end. Slices are cut off at the end of the dimension, as in Python; their steps must
     be positive. After an index or slice for each dimension, one more slice selects from the batch.
 
@@ -75,7 +76,7 @@ def _index_of(x: Expression, number: int, index) -> int:
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Return start, stop and step, not negative, of a slice of dimension d of x.
+    """Return the start, stop and step of a slice of dimension d of x, as indices that are not negative.
 
     The batch counts as the dimension after the last.
 
@@ -90,7 +91,7 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
         raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
     try:
         start, stop, _ = part.indices(size)
-    except TypeError:  # the ends are not ints: convert them or raise
+    except TypeError:  # the ends are not ints: convert them, or raise an error that names them
         ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:

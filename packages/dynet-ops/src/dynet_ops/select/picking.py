@@ -24,10 +24,10 @@ from ..operands import checked_dimension, checked_expression, is_list
 
 @functools.cache
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
-    """Describe, for the planner, nodes that pick `length` neighbouring elements along dimension d.
+    """Return the signature (shape and kernels) of nodes that pick `length` neighbouring elements along dimension d.
 
-    The index of the first element is an attribute of each node, so nodes with different indices run as one batch. A
-    `length` of 0 picks one element and removes the dimension.
+    Each node stores the index of the first element, so nodes with different indices can run as one batch. A `length` of
+    0 picks one element and removes the dimension.
     """
     before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
@@ -213,9 +213,9 @@ pick_batch_elem = register(
 
 @functools.cache
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
-    """Describe, for the planner, nodes that pick one element along dimension d in each batch element.
+    """Return the signature (shape and kernels) of nodes that pick one element along d in each batch element.
 
-    Each node has one index per batch element as its attributes.
+    d is the number of a dimension. Each node stores one index for each batch element.
     """
     before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)

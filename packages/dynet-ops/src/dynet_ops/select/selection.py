@@ -31,9 +31,9 @@ KERNELS.add("scatter", Scatter())
 
 @functools.cache
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
-    """Describe, for the planner, nodes that select `count` rows (d = 0) or columns (d = 1).
+    """Return the signature (shape and kernels) of nodes that select `count` rows (d = 0) or columns (d = 1).
 
-    The numbers of the rows or columns are attributes of each node.
+    Each node stores the numbers of its rows or columns.
     """
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
@@ -126,10 +126,10 @@ def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) ->
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Describe, for the planner, nodes that copy counts[d] elements, steps[d] apart, along each dimension d.
+    """Return the signature (shape and kernels) of nodes that copy regularly spaced elements.
 
-    The batch counts as the last dimension. The place of the first element is an attribute of each node. Return None if
-    one copy cannot do it.
+    They copy counts[d] elements, which are steps[d] apart, along each dimension d. The batch counts as the last
+    dimension. Each node stores the place of its first element. Return None if one copy cannot do it.
     """
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
@@ -249,7 +249,7 @@ strided_select = register(
 
 @functools.cache
 def _largest_signature(dim: Dim, k: int) -> Signature:
-    """Describe, for the planner, a node with the k largest elements of each column.
+    """Return the signature (shape and kernels) of a node with the k largest elements of each column.
 
     Behind its value, the node stores the elements' indices, which the backward pass needs.
     """
@@ -269,12 +269,12 @@ def _largest_signature(dim: Dim, k: int) -> Signature:
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.
 
-    Kalchbrenner, Grefenstette, Blunsom: A Convolutional Neural Network for Modelling Sentences (2014).
-
     Args:
         x: any expression.
         k: the number of elements to take, at most the size of the dimension.
         d: the number of the dimension, from 0.
+
+    Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural Network for Modelling Sentences", 2014.
 
     >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
     array([[3., 2.],

@@ -26,10 +26,15 @@ from ..operands import listed
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
-    """Describe, for the planner, a node that concatenates operands of the shapes `dims` along dimension d.
+    """Return the signature (shape and kernels) of a node that concatenates operands along dimension d.
+
+    Args:
+        d: the number of the dimension.
+        name: the name of the op, for messages.
+        dims: the shapes of the operands.
 
     Raises:
-        ShapeError: the operands differ in other dimensions. The message begins with `name`, the name of the op.
+        ShapeError: the operands differ in other dimensions.
     """
     padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
     first = padded[0]

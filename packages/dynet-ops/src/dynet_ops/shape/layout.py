@@ -107,7 +107,7 @@ SWAPPED = (1, 0)
 
 @by_plain_dims
 def _swap_signature(dim: Dim) -> Signature:
-    """Describe, for the planner, a node that transposes a matrix of the shape `dim`. A single copy always suffices."""
+    """Return the signature (shape and kernels) of a node that transposes a matrix of the shape `dim`."""
     if not is_matrix(dim):
         raise ArgumentError(f"transpose: dims (1, 0) is no order of the dimensions of x, which is {dim!r}")
     return _transpose_signature(dim, SWAPPED)

@@ -140,7 +140,7 @@ def _around_last(groups: Groups) -> tuple[int, int, int]:
 
 @functools.cache
 def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
-    """Return the signature (shape and kernels) of a transpose that swaps the two middle dimensions.
+    """Return the signature (shape and kernels) of a node that swaps the two middle dimensions of its operand.
 
     The operand has the sizes (before, kept, size, after), innermost first; the result (before, size, kept, after).
     """

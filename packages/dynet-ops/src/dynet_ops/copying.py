@@ -112,8 +112,8 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
     Args:
         result: the shape of the node's value.
         loops: which numbers to copy, as nested loops of (extent, stride in the node, stride in the operand).
-        index_scale: if given, each node has an index i as its attribute, and the copy starts i * index_scale floats
-            later in the operand.
+        index_scale: if given, each node stores an index i, and the copy starts i * index_scale floats later in the
+            operand.
         offset: how many floats of the operand come before the copy's start.
     """
     if index_scale is None:

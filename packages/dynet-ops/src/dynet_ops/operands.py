@@ -1,4 +1,4 @@
-"""Check the arguments of ops (operations on expressions). Each check returns the argument or raises an ArgumentError.
+"""Check the arguments of ops (operations on expressions). Each check returns the argument, or raises an error.
 
 In all of these functions, `name` is the name of the op, and `what` the name of the argument. Messages show them. A
 `Dim` is the shape of an expression: dimensions and batch size.
@@ -20,7 +20,7 @@ from dynet_core.record import graph_of
 
 
 def checked_dimension(name: str, d: Index, dim: Dim) -> int:
-    """Return d as an int; raise an ArgumentError if it is not a dimension of an expression of shape `dim`."""
+    """Return d as an int; raise an error if it is not the number of a dimension of an expression of shape `dim`."""
     place = whole(name, "an index", d)
     if not 0 <= place < len(dim.dims):
         raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
@@ -34,7 +34,7 @@ def checked_expression(name: str, x: Any) -> Expression:
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """Return the argument xs of an op as a list of expressions; raise an ArgumentError if it has none.
+    """Return the argument xs of an op as a list of expressions; raise an error if it is empty or not iterable.
 
     xs may be a list, a tuple, another iterable, or a single expression.
     """
@@ -51,7 +51,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
 
 
 def checked_count(name: str, what: str, value, least: int) -> int:
-    """Return the argument `what` as an int; raise an ArgumentError if it is less than `least`."""
+    """Return the argument `what` as an int; raise an error if it is not a whole number, or less than `least`."""
     number = whole(name, what, value)
     if number < least:
         raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
@@ -59,7 +59,7 @@ def checked_count(name: str, what: str, value, least: int) -> int:
 
 
 def checked_size(name: str, what: str, value) -> int:
-    """Return the argument `what` as an int; raise an ArgumentError unless it is from 1 to `MAX_TOTAL`.
+    """Return the argument `what` as an int; raise an error unless it is a whole number from 1 to `MAX_TOTAL`.
 
     `MAX_TOTAL` is the most numbers that an expression can have.
     """
@@ -76,7 +76,7 @@ def is_list(value) -> bool:
 
 
 def checked_pair(name: str, what: str, values) -> tuple[int, int]:
-    """Return the argument `what` as two sizes, for rows and columns; raise an ArgumentError if it is anything else."""
+    """Return the argument `what` as two sizes, for rows and columns; raise an error if it is anything else."""
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
     if len(values) != 2:

@@ -76,7 +76,10 @@ def number_of(name: str, value) -> float:
 
 
 def finite(name: str, argument: str, value) -> float:
-    """Return an argument of the op `name` as a float; raise an ArgumentError if it is no finite float32."""
+    """Return `value` as a float; raise an error if it is not a number that is finite as a float32.
+
+    `name` is the name of the op and `argument` the name of its argument, for messages.
+    """
     number = None if isinstance(value, (bool, np.bool_)) else _plain(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")

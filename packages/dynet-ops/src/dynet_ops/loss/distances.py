@@ -30,7 +30,7 @@ SMALLEST = 1.17549435e-38  # the smallest normal float32
 
 
 def checked_real(name: str, what: str, value) -> float:
-    """Return the argument `what` of the op `name` as a float; raise an ArgumentError if it is not a finite number."""
+    """Return the argument `what` of the op `name` as a float; raise an error if it is not a finite number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: {what} must be a number, not {value!r:.40}")
     try:

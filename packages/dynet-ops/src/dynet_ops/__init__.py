@@ -1,4 +1,8 @@
-"""All operations of DyNet."""
+"""All operations ("ops") of DyNet: functions such as `tanh` that add a node to the computation graph and return it.
+
+Importing this package also gives expressions the operator `@`, the attribute `T`, and helpful errors for methods that
+they lack.
+"""
 
 from . import as_methods as _as_methods
 from .elementwise import *
@@ -11,7 +15,7 @@ from .reduce import *
 from .select import *
 from .shape import *
 
-# Written out, since checkers do not compute it; a test compares it with the lists of the modules.
+# Written out by hand, because type checkers cannot compute it. A test compares it with the modules' own `__all__`.
 __all__ = [
     "abs", "acos", "acosh", "add", "affine_transform", "argmax", "asin", "asinh", "atan", "atanh", "average",
     "binary_log_loss", "block_dropout", "bmax", "bmin", "cdiv", "ceil", "circ_conv", "circ_corr", "cmult",

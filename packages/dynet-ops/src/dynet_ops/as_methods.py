@@ -1,4 +1,8 @@
-"""The operator `@` and the attribute `T` of expressions, and hints for methods that expressions lack: `e.sum()`."""
+"""Give expressions the operator `@` and the attribute `T`, and errors with hints for methods that they lack.
+
+DyNet has functions where numpy or PyTorch have methods. So `e.sum()` on an expression `e` raises an AttributeError that
+names the function to call, such as `dy.sum_elems(e)`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ METHODS = """
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Methods that arrays of other libraries have and that are functions here."""
+"""Methods that arrays of other libraries have, but that are functions in DyNet."""
 ATTRIBUTES: dict[str, str] = {
     "argmax": "e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1",
     "as_array": "e.npvalue()",
@@ -49,7 +53,7 @@ ATTRIBUTES: dict[str, str] = {
     "topk": "e.tensor_value().topk(...)",
     "zero_": "dy.zeros(dims)",
 }
-"""Other attributes that arrays of other libraries have, and what to use here; e is the expression."""
+"""Other attributes that arrays of other libraries have -> what to use in DyNet instead, for an expression e."""
 OF_PARAMETERS: dict[str, str] = {
     "copy": "p.as_array(), a copy",
     "cpu": "p.as_array()",
@@ -62,11 +66,11 @@ OF_PARAMETERS: dict[str, str] = {
     "requires_grad_": "p.set_updated(False)",
     "zero_": "p.zero()",
 }
-"""The same for a parameter p, where it differs."""
+"""What to use instead for a parameter p, where this differs from `ATTRIBUTES`."""
 
 
 class Hint(FirmHint):
-    """The hint for an attribute that expressions and parameters lack."""
+    """A missing attribute of expressions and parameters: reading it raises an error that says what to use instead."""
 
     def use_for(self, owner: type) -> str:
         parameter = issubclass(owner, (Parameters, LookupParameters))
@@ -74,7 +78,10 @@ class Hint(FirmHint):
 
 
 def _call(name: str) -> str:
-    """Return the call of an op on an expression e; "" if its first argument is not an expression."""
+    """Return how to call the op `name` on an expression e, as text: "dy.cmult(e, y)" for "cmult".
+
+    Return "" if there is no op with this name, or if its first argument is not an expression.
+    """
     if name not in OPS:
         return ""
     record = OPS[name].record
@@ -85,7 +92,7 @@ def _call(name: str) -> str:
 
 
 def install() -> None:
-    """Give expressions the hints. All ops must have been registered."""
+    """Add the hints to the class of expressions. Call this once all ops are registered, because hints name ops."""
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}

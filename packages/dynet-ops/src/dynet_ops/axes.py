@@ -1,7 +1,14 @@
-"""Reductions and other ops along any dimensions; the batch counts as the last one.
+"""Reduce an expression (by a sum, maximum, ...) along any of its dimensions and along the batch.
 
-Leading dimensions are reduced within each column, others by a strided kernel ("across" columns). The operand is
-transposed only if the dimensions are not adjacent and must be reduced in one step.
+Values are stored column-major, so the elements along the first dimension are adjacent in memory. They form a *column*,
+the unit that a kernel works on. Leading dimensions are reduced within each column. Other dimensions are reduced by a
+strided kernel, whose name ends in "across". The operand is transposed only if the dimensions are not adjacent and must
+be reduced in one step.
+
+An *axis* is the number of a dimension; the axis after the last dimension is the batch. A `Signature` describes a node
+to the planner: its shape, its operands' places in memory (*views*), and the kernels that compute it. A *rule* is a
+kernel that is stated as a formula. *Constants* are plain numbers that a kernel reads, such as the number of elements in
+a mean.
 """
 
 from __future__ import annotations
@@ -31,11 +38,17 @@ from .kinds import COLUMNWISE
 from .operands import checked_count, checked_dimension, checked_expression
 
 Groups = list[tuple[int, bool]]
-"""Neighbouring dimensions merged, innermost first: (number of elements, whether they are reduced)."""
+"""The dimensions of an operand, merged where neighbours are all reduced or all kept. The innermost group comes first.
+
+Each group is (number of elements, whether they are reduced).
+"""
 
 
 def add_across(name: str) -> None:
-    """Add strided versions of the rule `name` and of its gradient: the elements of a column are not contiguous."""
+    """Add strided versions of the kernel `name` and of its gradient, for columns whose elements are not adjacent.
+
+    They are called `name.across` and `name.across.dx`.
+    """
     for gradient in ("", ".dx"):
         rule = KERNELS[name + gradient]
         assert isinstance(rule, Rule)
@@ -53,14 +66,18 @@ def column_signature(
     constants: int = 0,
     op: str = "",
 ) -> Signature:
-    """Return the signature of a kernel on the columns of `size` elements along one dimension.
+    """Return the signature (shape and kernels) of a node that runs a kernel along one dimension of its operand.
 
     Args:
-        before: the number of elements before that dimension, which is the stride within a column.
-        after: the number of elements behind it.
-        reduces: whether the kernel reduces a column to one number.
-        constants: the number of constants that the kernel reads.
-        op: the name of the op.
+        kernel: the name of the kernel; that of its gradient adds ".dx".
+        result: the shape of the node's value.
+        before: the number of elements before the dimension, as `math.prod` of the sizes of the dimensions before it.
+            This is also the distance between neighbouring elements along the dimension.
+        size: the number of elements along the dimension.
+        after: the number of elements behind the dimension, the batch included.
+        reduces: whether the kernel reduces these `size` elements to one number. Otherwise it makes `size` new ones.
+        constants: how many plain numbers the kernel reads. Each node stores where they are in the graph's input buffer.
+        op: the name of the op, for messages.
     """
     across = before > 1
     name, parameters = (kernel + ".across", (size, before)) if across else (kernel, (size,))
@@ -82,13 +99,16 @@ def column_signature(
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
-    """Return the number of elements before, along and behind dimension d; the batch counts as behind."""
+    """Return how many elements lie before, along and behind dimension d; those behind include the batch.
+
+    For dims (2, 3, 4) with batch size 5 and d = 1, this is (2, 3, 20).
+    """
     sizes = (*dim.dims, dim.batch)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
 
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
-    """Return the Dim that is left after reducing `axes`. The batch is the axis after the last dimension."""
+    """Return the shape that is left after reducing `axes`. The batch is the axis after the last dimension."""
     rank = len(dim.dims)
     kept = tuple(size for place, size in enumerate(dim.dims) if place not in axes)
     return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
@@ -112,7 +132,7 @@ def _extents(groups: Groups) -> list[int]:
 
 
 def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """Return the number of elements before, in and behind the last reduced group."""
+    """Return how many elements lie before, in and behind the last of the groups that are reduced."""
     last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
     extents = _extents(groups)
     return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
@@ -120,7 +140,10 @@ def _around_last(groups: Groups) -> tuple[int, int, int]:
 
 @functools.cache
 def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
-    """Return the signature of a copy from the order (before, kept, size, after) to (before, size, kept, after)."""
+    """Return the signature (shape and kernels) of a node that swaps the two middle dimensions of its operand.
+
+    The operand has the sizes (before, kept, size, after), innermost first; the result (before, size, kept, after).
+    """
     loops = [
         (before, 1, 1),
         (size, before, before * kept),
@@ -131,7 +154,7 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 
 
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Transpose x until there is only one reduced group."""
+    """Transpose x until the dimensions to reduce are adjacent. Return the transposed x and its groups of dimensions."""
     while sum(reduced for _, reduced in groups) > 1:
         place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
         extents = _extents(groups)
@@ -148,7 +171,18 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
 
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
-    """Return the axes that the arguments d and b of an op ask for; raise if they are not dimensions of `dim`."""
+    """Check the arguments d and b of a reduction, and return the axes to reduce.
+
+    Args:
+        name: the name of the op, for messages.
+        d: the number of a dimension, or several.
+        b: whether to reduce the batch, too. It is then the last of the returned axes.
+        dim: the shape of the operand.
+
+    Raises:
+        ArgumentError: a dimension occurs twice, or nothing is to be reduced.
+        OutOfRangeError: the operand has no such dimension.
+    """
     b = checked_flag(name, "b", b)
     found = []
     for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
@@ -166,12 +200,12 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Axes:
-    """Which axes an op reduces.
+    """Which axes an op reduces, for its numpy reference in tests. The last axis is the batch.
 
     Args:
-        of: returns them, from the number of axes, of which the last is the batch, and the op's arguments d and b.
-        batch: whether the batch may be one of them.
-        samples: calls to test.
+        of: returns the axes to reduce, given the number of all axes and the op's arguments d and b.
+        batch: whether the batch may be among them.
+        samples: calls of the op to test.
     """
 
     of: Callable[..., Sequence[int]]
@@ -219,13 +253,15 @@ BATCH = Axes(
 
 
 class Along:
-    """A columnwise op that makes one number of each column of x, along other axes than its own.
+    """A reduction of columns to one number each, made available along any axes.
 
     Args:
-        column: what `columnwise` returned.
-        parts: the columnwise op that combines results on parts. None if `column` must read all elements at once.
-        constants: returns the constants of the formula of `column`, from n, the number of elements that become one,
-            and the last arguments of `record`. The reference of `column` gets n and these, not the constants.
+        column: the reduction, a function decorated with `columnwise`.
+        parts: the reduction that combines the results of several parts, also decorated with `columnwise`; for a sum of
+            squares it is the sum. None if `column` must read all elements at once.
+        constants: returns the numbers that the formula of `column` reads besides x. It is called with n, the number by
+            which a mean divides; the number of elements that become one; and the last arguments of `record`. The numpy
+            reference of `column` gets n and the last arguments of `record` instead of these numbers.
     """
 
     def __init__(
@@ -243,10 +279,11 @@ class Along:
         add_across(self.column.kernels)
 
     def op(self, axes: Axes, samples: Sequence[Sample] = ()) -> Callable[[Function], Function]:
-        """Return a decorator that adds an op with these axes to the table. The function has to record it.
+        """Return a decorator that registers a function as an op. The function adds the op's node to the graph itself.
 
         Args:
-            samples: replace those of `axes`.
+            axes: which axes the op reduces; tests compare the op with numpy along them.
+            samples: calls to test, in place of `axes.samples`.
         """
 
         def reference(x, n=0, **attributes):
@@ -264,18 +301,19 @@ class Along:
         return lambda function: register(function, **facts)
 
     def record(self, name: str, x: Expression, axes: Sequence[int], n: int = 0, *others: float) -> Expression:
-        """Record a reduction of x along `axes`, of which the one after the last dimension is the batch.
+        """Add the nodes that reduce x along `axes` to the graph, and return the last one.
 
         Args:
-            name: the name of the op.
-            n: the number of elements that count; 0 means all.
-            others: the last arguments of `constants`.
+            name: the name of the op, for messages.
+            axes: the dimensions to reduce. The axis after the last dimension is the batch.
+            n: the number by which a mean divides; 0 means the number of elements that become one.
+            others: the other arguments of `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
         result, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
             x, groups = _together(x, groups)
-        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan  # the mean of nothing is NaN
+        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan  # without elements, a mean is NaN
         constants = self.constants(n or count, count, *others)
         start = graph.take(constants)
         places, column = range(start, start + len(constants)), self.column
@@ -293,21 +331,21 @@ class Along:
             groups = [*groups[:place], *groups[place + 1 :]]
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
-        """Record a reduction along any dimensions, after checks of d, b and n."""
+        """Check d, b and n, then add nodes that reduce x along the dimensions d, and along the batch if b is true."""
         axes = checked_axes(name, d, b, checked_expression(name, x).type)
         return self.record(name, x, axes, checked_count(name, "n", n, 0), *others)
 
     def one_dimension(self, name: str, x: Expression, d: Index) -> Expression:
-        """Record a reduction along dimension d, after a check of d."""
+        """Check d, then add a node that reduces x along dimension d."""
         d = checked_dimension(name, d, checked_expression(name, x).type)
         dim = x.type.plain
         signature = column_signature(self.column.kernels, without(dim, [d]), *before_along_after(dim, d))
         return append(graph_of(name, (x,)), signature, [x.at])
 
     def elements(self, name: str, x: Expression, *others: float) -> Expression:
-        """Record a reduction of all dimensions but the batch."""
+        """Add nodes that reduce each batch element of x to one number."""
         return self.record(name, x, range(len(checked_expression(name, x).type.dims)), 0, *others)
 
     def over_batch(self, name: str, x: Expression, *others: float) -> Expression:
-        """Record a reduction of the batch alone."""
+        """Add a node that reduces x along the batch, keeping all dimensions."""
         return self.record(name, x, [len(checked_expression(name, x).type.dims)], 0, *others)

@@ -1,4 +1,9 @@
-"""Copies between layouts, as nested loops of (extent, stride in the result, stride in the operand)."""
+"""Copy an operand's numbers into another layout, such as for a transpose, a broadcast or a slice.
+
+A copy is stated as nested loops, innermost first. Each loop is (extent, stride in the result, stride in the operand),
+with strides in floats. A `Signature` describes a node to the planner: its shape, where its operands are in memory
+(*views*), and the kernels that compute it (*steps*). A `Dim` is a shape: dimensions and batch size.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +28,14 @@ Loop = tuple[int, int, int]
 
 
 class TooManyLoops(ShapeError):
-    """A copy that needs more nested loops than the copy kernel has."""
+    """Raised for a copy that needs more nested loops than the copy kernel has, which is `LOOPS`."""
 
 
 def joined(loops: Sequence[Loop]) -> list[Loop]:
-    """Join neighbouring loops (innermost first) where the outer one continues the strides of the inner one."""
+    """Merge neighbouring loops (innermost first) where the outer one continues the strides of the inner one.
+
+    Loops of extent 1 are dropped.
+    """
     found: list[Loop] = []
     for extent, target, source in loops:
         if extent == 1:
@@ -42,7 +50,11 @@ def joined(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """Join loops, then pad to `LOOPS` with loops of extent 1. Raise TooManyLoops if there are more."""
+    """Merge loops where possible, then add loops of extent 1 until there are `LOOPS`, as the copy kernel wants.
+
+    Raises:
+        TooManyLoops: more than `LOOPS` are left after merging.
+    """
     found = joined(loops)
     if len(found) > LOOPS:
         raise TooManyLoops(f"{len(found)} nested loops are needed, {LOOPS} are possible: {found}")
@@ -50,7 +62,14 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
-    """Return the parameters of a copy step. `backward` swaps the strides of target and source."""
+    """Return the parameters of a copying kernel: of `copy`, or of `accumulate`, which adds instead of overwriting.
+
+    Args:
+        target, source: what the kernel writes and reads: 2 * k for the values of view k, the memory that is number k in
+            the list of the node's signature; 2 * k + 1 for their gradients.
+        loops: the loops, `LOOPS` in number, as the forward pass runs them.
+        backward: swap the strides, because the backward pass reads the result and writes the operand.
+    """
     extents, targets, sources = zip(*loops)
     if backward:
         targets, sources = sources, targets
@@ -58,9 +77,14 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature of a node made of copies, each from a view of an operand to a view of the node.
+    """Return the signature (shape and kernels) of a node that is made of copies, such as a concatenation.
 
-    Where a loop has stride 0 in the result, the values are summed.
+    Where a loop has stride 0 in the result, the values that it visits are added up.
+
+    Args:
+        result: the shape of the node's value.
+        parts: (where in the node to write, where in an operand to read, loops) of each copy.
+        facts: other fields of `Signature`.
     """
     views, forward, backward = [], [], []
     for place, (target, source, loops) in enumerate(parts):
@@ -83,11 +107,14 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
-    """Return the signature of a copy from one operand.
+    """Return the signature (shape and kernels) of a node that copies some or all numbers of its only operand.
 
     Args:
-        index_scale: if given, the node's first attribute times this is added to the start, in floats.
-        offset: where the copy starts in the operand, in floats.
+        result: the shape of the node's value.
+        loops: which numbers to copy, as nested loops of (extent, stride in the node, stride in the operand).
+        index_scale: if given, each node stores an index i, and the copy starts i * index_scale floats later in the
+            operand.
+        offset: how many floats of the operand come before the copy's start.
     """
     if index_scale is None:
         return copies(result, [(View(SELF), View(0, offset=offset), loops)])
@@ -96,7 +123,7 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
 
 
 def before_and_after(dim: Dim, d: int) -> tuple[int, int]:
-    """Return the number of elements before and after dimension d, within one batch element."""
+    """Return the products of the sizes of all dimensions before d and of all dimensions after d, without the batch."""
     return math.prod(dim.dims[:d]), math.prod(dim.dims[d + 1 :])
 
 
@@ -111,7 +138,11 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes to repeat to in turn: `whole` alone if one copy can do it, else one shape per dimension."""
+    """Return the shapes through which `repeat` goes from the shape `dim` to the shape `whole`, one copy for each.
+
+    They are `whole` alone if one copy can do it; otherwise each shape repeats one dimension more. The list is empty if
+    nothing is repeated.
+    """
     if dim.total == whole.total:
         return []
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
@@ -126,9 +157,9 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:
-    """Repeat x along its sizes of 1, its missing dimensions and a batch of 1, up to the shape `whole`.
+    """Broadcast x to the shape `whole` by copying: repeat it along sizes of 1, missing dimensions and a batch of 1.
 
-    If nothing is repeated, return x itself, whose trailing 1s may differ from those of `whole`.
+    If nothing is to be repeated, return x itself. Its shape may then differ from `whole` in trailing 1s.
     """
     for step in _repeat_steps(x.type.plain, whole):
         x = append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, step), [x.at])

@@ -1,7 +1,11 @@
-"""Decorators that make an op of a formula: `elementwise` and `columnwise`.
+"""Decorators that make an op (an operation on expressions) from a formula: `elementwise` and `columnwise`.
 
-The decorated function holds the formula, the docstring and the argument names. Users define their own ops with the
-same decorators; see CONTRIBUTING.
+The body of the decorated function is the formula. Its docstring and argument names become those of the op. Users define
+their own ops with the same decorators; see CONTRIBUTING.
+
+To *record* an op is to append a node for it to the graph. A `Signature` describes such a node to the planner: its
+shape, the places of its operands in memory (*views*), and the kernels that compute it. A `Dim` is a shape: dimensions
+and batch size. A *column* is a run of adjacent numbers that a kernel processes together, such as a matrix column.
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ TWO = [
     Sample([((33,), 2), ((33,), 2)]),
     Sample([((6,), 1), ((6, 1, 1), 2)]),
 ]
-NUMBERS = [None, 0.5, 2.0, -1.5, 1.25]  # with the samples of ONE; None: the default
+NUMBERS = [None, 0.5, 2.0, -1.5, 1.25]  # a plain number for each sample of ONE; None leaves the argument out
 BROADCAST = [
     Sample([((5, 3), 2), ((5,), 1)]),
     Sample([((5,), 1), ((5, 3), 2)]),
@@ -65,18 +69,32 @@ BROADCAST = [
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of` with its results cached by dimensions, so that parameters and other operands share them."""
+    """Return `signature_of` with a cache whose keys are the sizes of the operands alone.
+
+    A Dim holds sizes, but each parameter has its own Dim object. `Dim.plain` is the one that all other expressions of
+    the same sizes share. So parameters and other operands of equal sizes get the same signatures.
+    """
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
 
 def register_as(function: Function, record: Callable[..., Any], **facts: Any) -> Function:
-    """Give `record` the name and docstring of `function`, add it to the table of ops, and return it."""
+    """Give `record` the name and docstring of `function`, add it to the table of ops, and return it.
+
+    Args:
+        record: the function that users will call. It appends a node to the graph.
+        facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
+    """
     return register(describe(record, function), **facts)
 
 
 def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Function]:
-    """Return a decorator that registers `record` as an op, with the name, docstring and arguments of the function."""
+    """Return a decorator that registers `record` as an op, with the name, docstring and arguments of its function.
+
+    Args:
+        record: the function that users will call. It appends a node to the graph.
+        facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
+    """
 
     def decorate(function: Function) -> Function:
         return register_as(function, record, **facts)
@@ -112,15 +130,16 @@ def elementwise(
         gradients: formulas that replace derived gradients, by operand. They read the operands, the result `y` and its
             gradient `dy` (`z` and `dz` if an operand is called y).
         domain: the range from which tests draw operands.
-        rank: returns the number of dimensions of the result.
-        scalars: also make kernels for an operand that has one number per column.
-        with_number: records the op if the other operand is not an expression.
-        operator: the sign of the operator that is this op. Its recording function is in `OPERATORS` or `SIGNS`, and
-            its errors name the sign.
-        operator_with_number: replaces `with_number` for the operator.
-        limit: the largest magnitude of an operand for which the result must agree with the reference.
+        rank: returns the number of dimensions of the result, from the operands' shapes.
+        scalars: also make kernels for an operand that has one number per column, such as a row that is broadcast. They
+            read it in place; without them, such an operand is first copied to the full shape.
+        with_number: called to add the node to the graph if the second operand is a plain number, as in `x + 1`.
+        operator: the sign of a Python operator that does the same, such as "+". It is then added to `OPERATORS` or
+            `SIGNS`, and its errors name the sign instead of the op.
+        operator_with_number: takes the place of `with_number` for the operator.
+        limit: tests do not compare results of operands whose magnitude is larger.
         tolerance: the relative error that tests allow.
-        tolerance_reason: why that is more than the default.
+        tolerance_reason: why `tolerance` is more than the default.
     """
 
     facts: dict[str, Any] = {"elementwise": True, "limit": limit, "domain": domain}
@@ -176,7 +195,14 @@ def elementwise(
 
 
 def _of_number(function: Function, number: str, stated: dict[str, Callable[..., Any]], rank: Rank) -> Function:
-    """Return the recording function of an op on an expression and a finite plain number."""
+    """Return a function (x, number) that adds a node to the graph: an elementwise op with a finite plain number.
+
+    Args:
+        function: the decorated function, whose body is the formula.
+        number: the name of its parameter for the plain number.
+        stated: formulas that replace derived gradients, by operand, as the argument `gradients` of `elementwise`.
+        rank: returns the number of dimensions of the result.
+    """
     name, operands = function.__name__, operand_names(function)
     found = all_gradients(name, operands, Formula.of(function), stated, number)
     check_is_free(function)
@@ -197,10 +223,15 @@ def elementwise_signature(
     rank: Rank = longest,
     kernels: str = "",
 ) -> Signature:
-    """Return the signature of an elementwise op on operands of these Dims.
+    """Return the signature (shape and kernels) of a node of an elementwise op on operands of the given shapes.
 
     Args:
-        kernels: the start of the kernel names; the name of the op if empty.
+        name: the name of the op.
+        operands: the names of the operands.
+        differentiable: the names of the operands that get a gradient.
+        dims: the shapes of the operands.
+        rank: returns the number of dimensions of the result.
+        kernels: what the names of the op's kernels begin with; by default the name of the op.
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
@@ -221,7 +252,13 @@ def elementwise_signature(
 
 @dataclass(frozen=True)
 class Operator:
-    """A Python operator that records an op. Its errors show the sign; see `two_operands`."""
+    """A Python operator with two operands, such as `+`, that does the same as an op. Its errors show the sign.
+
+    Args:
+        name: the sign.
+        signature_of, repeating, with_number: arguments of `dynet_core.record.two_operands`, which makes a function that
+            adds the operator's node to the graph. There, `repeating` is called `otherwise`.
+    """
 
     name: str
     signature_of: Callable[..., Signature]
@@ -229,18 +266,22 @@ class Operator:
     with_number: Callable[..., Any] | None
 
     def record(self) -> Callable[[Expression, Expression], Expression]:
-        """Return the recording function of the operator."""
+        """Return a function of two operands that adds the operator's node to the graph and returns its expression."""
         return two_operands(self.name, self.signature_of, self.repeating, self.with_number)
 
 
 OPERATORS: dict[str, Operator] = {}
-"""The operators of two operands, by sign."""
+"""The Python operators with two operands, such as `a + b`, by their signs."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
-"""The recording functions of the operators of one operand, by sign."""
+"""The Python operators with one operand, such as `-x`, by their signs, as functions that add a node to the graph."""
 
 
 def _with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of`, with its signatures named after the op, even if an operator records them first."""
+    """Return `signature_of`, changed to name each new signature after the op.
+
+    An operator and its op share signatures. Without this, a signature that the operator makes first would be named
+    after the operator's sign.
+    """
 
     def signature(*dims: Dim) -> Signature:
         found = signature_of(*dims)
@@ -251,12 +292,16 @@ def _with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
-    """Return a function that records operands which no views can line up: it repeats them to the full shape first.
+    """Return a function that broadcasts two operands by copying them to the full shape, then applies the op to them.
 
-    That function returns None if views suffice.
+    Kernels can read most broadcast operands in place, without a copy. Then the returned function does nothing and
+    returns None.
 
     Args:
+        name: the name of the op.
         called: the name of the op in errors.
+        scalars: whether the op has kernels for an operand with one number per column.
+        rank: returns the number of dimensions of the result.
     """
 
     def record_repeated(a: Expression, b: Expression) -> Expression | None:
@@ -274,12 +319,12 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
 
 @dataclass(frozen=True)
 class Columnwise:
-    """What `axes.Along` needs of a columnwise op.
+    """What `axes.Along` needs to know about an op that was made by `columnwise`.
 
     Args:
-        kernels: the start of the kernel names.
-        constants: the names of the formula's constants.
-        reduces: whether it makes one number of each column of one operand x, which gets a gradient.
+        kernels: what the names of the op's kernels begin with.
+        constants: the names of the plain numbers that the formula reads besides its operands.
+        reduces: whether x is the only operand, gets a gradient, and each of its columns becomes one number.
         reference: the same function in numpy.
     """
 
@@ -290,7 +335,7 @@ class Columnwise:
 
 
 COLUMNWISE: dict[str, Columnwise] = {}
-"""By the names of the decorated functions."""
+"""The ops that `columnwise` has made, by the names of the decorated functions."""
 
 
 def columnwise(
@@ -303,17 +348,19 @@ def columnwise(
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """Define an op that works on each column.
+    """Define an op that works on each column, such as softmax: an element of the result may depend on a whole column.
 
     The body of the decorated function is the formula of the result, as with `elementwise`. The formula may also reduce
-    a column (`formula.sum`, `max`, `min`). If it reads its operands only through these, the result is one number per
-    column; `axes.Along` makes ops of it that reduce any dimensions. A parameter annotated as a number is a constant.
-    Such a function is returned as it is, because only `Along` can give the constant.
+    a column to one number (`formula.sum`, `max`, `min`). If it reads its operands only through these reductions, the
+    result is one number per column, and `axes.Along` can make ops of it that reduce any dimensions.
+
+    A parameter annotated as a number is a constant of the formula. Only `axes.Along` can supply its value. So a
+    function with constants does not become an op, and the decorator returns it unchanged.
 
     Args:
         reference: the same function in numpy, on one batch element.
         gradients: formulas that replace derived gradients, as with `elementwise`.
-        whole: treat a whole batch element as one column, instead of its first dimension.
+        whole: treat each batch element as one column. Otherwise a column is the elements along the first dimension.
         called: the name in errors, if the op is a part of another op.
         domain, tolerance, tolerance_reason: as with `elementwise`.
     """

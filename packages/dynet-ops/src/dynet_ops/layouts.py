@@ -1,4 +1,10 @@
-"""Broadcasting: the shape of a result, and the views that line operands up in columns."""
+"""Broadcasting: find the shape of a result, and how a kernel reads operands of different shapes without copies.
+
+A kernel works on *columns*, runs of adjacent numbers, and is told where each column of each operand starts. This is a
+*view* (`View`): an operand, and strides from one column to the next. An operand that is repeated along a dimension has
+stride 0 there. A `Dim` is a shape: dimensions and batch size. Values are stored column-major, so the first dimension is
+the innermost one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from dynet_kernels.layout import SELF
 
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Add or drop trailing 1s until there are `rank` sizes. Other sizes are never dropped."""
+    """Add or drop trailing 1s until there are `rank` sizes. Sizes other than 1 are kept, even if there are more."""
     kept = len(sizes)
     while kept > rank and sizes[kept - 1] == 1:
         kept -= 1
@@ -21,39 +27,44 @@ def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
 
 
 def is_matrix(dim: Dim) -> bool:
-    """Whether there are at most two dimensions, not counting trailing 1s."""
+    """Return whether a shape has at most two dimensions, not counting trailing dimensions of size 1."""
     return len(of_rank(dim.dims, 2)) == 2
 
 
 Rank = Callable[[Sequence[Dim]], int]
-"""Returns the number of dimensions of a result, from the Dims of its operands.
+"""A function that returns the number of dimensions of an op's result, from the shapes of its operands.
 
-Operands may differ in trailing 1s. DyNet has no common rule for the rank of the result, so each op names one.
+Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. Ops of DyNet differ in how many of these
+the result has, so each op names one of the functions below.
 """
 
 
 def longest(dims: Sequence[Dim]) -> int:
-    """The rank of the operand with the most dimensions."""
+    """Return the number of dimensions of the operand that has the most."""
     return max(len(dim.dims) for dim in dims)
 
 
 def as_first(dims: Sequence[Dim]) -> int:
-    """The rank of the first operand."""
+    """Return the number of dimensions of the first operand."""
     return len(dims[0].dims)
 
 
 def as_last(dims: Sequence[Dim]) -> int:
-    """The rank of the last operand."""
+    """Return the number of dimensions of the last operand."""
     return len(dims[-1].dims)
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Rank 1: the result drops all trailing 1s. A single number is (1,)."""
+    """Return 1, so that the result drops all trailing dimensions of size 1. A single number keeps the shape (1,)."""
     return 1
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of an elementwise result. A size of 1 fits any other; missing dimensions count as 1."""
+    """Return the shape of an elementwise result. A size of 1 fits any other; missing dimensions count as 1.
+
+    Raises:
+        ShapeError: the operands do not fit. The message begins with `name`, the name of the op.
+    """
     most = longest(dims)
     padded = [of_rank(dim.dims, most) for dim in dims]
     sizes = tuple(max(sizes) for sizes in zip(*padded))
@@ -63,14 +74,26 @@ def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the common shape of operands. Only trailing 1s may differ, and a batch of 1 fits any other."""
+    """Return the shape that operands have in common. They may differ only in trailing 1s, and in a batch size of 1.
+
+    Raises:
+        ShapeError: the shapes differ otherwise. The message begins with `name`, the name of the op.
+    """
     if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
         raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return the view of columns that nested loops visit, innermost loop first; None if there are more than two."""
+    """Return the view that visits columns as nested loops do: where column number c starts, for each c.
+
+    Loops that continue each other's strides are merged. A view can express two loops; return None if more are left.
+
+    Args:
+        source: the number of the operand in which the columns are.
+        extents: the number of passes of each loop, innermost first.
+        strides: by how many floats the start of a column moves in each pass.
+    """
     levels: list[tuple[int, int]] = []
     for extent, stride in zip(extents, strides):
         if extent == 1:
@@ -90,7 +113,11 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
-    """Return the stride of `dim` in each dimension of `whole` and in its batch; 0 where `dim` is repeated."""
+    """Return the strides with which an operand of shape `dim` is read when it is broadcast to the shape `whole`.
+
+    There is one stride, in floats, for each dimension of `whole`, and one for its batch. It is 0 where the operand is
+    repeated.
+    """
     strides, step = [], 1
     for size in of_rank(dim.dims, len(whole.dims)):
         strides.append(step if size > 1 else 0)
@@ -99,7 +126,12 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return how many leading dimensions are contiguous in every operand. The batch is the last dimension."""
+    """Return along how many leading dimensions all operands can be read as one run of adjacent numbers.
+
+    Args:
+        whole: the shape of the result. Its batch counts as its last dimension.
+        strides: the strides of each operand in these dimensions, in floats.
+    """
     run, step = 0, 1
     for place, extent in enumerate((*whole.dims, whole.batch)):
         if extent > 1 and any(s[place] != step for s in strides):
@@ -110,10 +142,16 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
-    """Divide broadcast operands into columns.
+    """Divide operands that are broadcast into columns that a kernel can read in place.
+
+    Args:
+        name: the name of the op, for messages.
+        dims: the shapes of the operands.
+        rank: returns the number of dimensions of the result.
 
     Returns:
-        (function from operand names to the kernel suffix, Dim of the result, column size, number of columns, views);
+        (suffix, shape of the result, column size, number of columns, views). `suffix` is a function from the operands'
+        names to the end of the kernel's name: ".a_number" if operand `a` has one number per column, else "".
         None if a view would need more than two nested loops.
     """
     whole = broadcast(name, dims, rank)
@@ -123,7 +161,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     size = math.prod(extents[:run])
     number = None
     if size == 1 and whole.total > 1:
-        # One operand repeats along the first dimension: it has one number per column.
+        # One operand repeats along the first dimension of more than one element: it has one number per column.
         still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
         number, moving = still[0], 1 - still[0]
         run = leading_run(whole, [strides[moving]])
@@ -149,9 +187,10 @@ def _first_moving(extents: Sequence[int]) -> int:
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Return a numpy function that broadcasts as DyNet does: missing dimensions are trailing sizes of 1.
+    """Return a numpy function, changed to broadcast as DyNet does: missing dimensions are trailing sizes of 1.
 
     Args:
+        reference: the numpy function. Numpy itself would add missing dimensions in front.
         rank: returns the number of dimensions of the result; None leaves the result as numpy makes it.
     """
 

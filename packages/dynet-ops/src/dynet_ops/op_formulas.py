@@ -1,4 +1,9 @@
-"""Operand names, gradients and kernels of an op, from the function that holds its formula."""
+"""Find the operands of an op, derive its gradients and make its kernels, from the function that holds its formula.
+
+Ops such as `tanh` are Python functions whose body is a formula; decorators in `kinds.py` make ops of them. A `Formula`
+is that body as a tree of symbols. A `Rule` is a kernel that is stated as formulas, and code for it is generated. An
+*operand* is an argument that is an expression and may get a gradient; other arguments are *attributes*.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ from dynet_kernels.table import KERNELS
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:
-    """Return the parameters of an op that are annotated as Expression. The others are attributes."""
+    """Return the names of the parameters of an op that are annotated as Expression."""
     parameters = inspect.signature(function).parameters
     return tuple(name for name, p in parameters.items() if _is_expression(p.annotation))
 
@@ -28,34 +33,40 @@ def _is_expression(annotation) -> bool:
 
 
 def _is_named(annotation, name: str, meaning) -> bool:
-    """Whether an annotation is the type `meaning`, or a string that ends in its name."""
-    if isinstance(annotation, str):  # from __future__ import annotations
+    """Return whether an annotation is the type `meaning`, or a string like "module.name" that ends in its name."""
+    if isinstance(annotation, str):  # as in modules with `from __future__ import annotations`
         return annotation.rpartition(".")[2] == name
     return annotation is meaning or annotation == meaning
 
 
 def number_names(function: Callable) -> tuple[str, ...]:
-    """Return the parameters of an op that are annotated as plain numbers."""
+    """Return the names of the parameters of an op that are annotated as plain numbers: as Number or float."""
     parameters = inspect.signature(function).parameters
     kinds = (("Number", Number), ("float", float))
     return tuple(name for name, p in parameters.items() if any(_is_named(p.annotation, *kind) for kind in kinds))
 
 
 def number_parameter(function: Callable) -> str:
-    """Return the name of the second parameter of an op if it is annotated as a plain number, else ""."""
+    """Return the name of the plain number, if an op has exactly two parameters: one expression, then one number.
+
+    Otherwise return "".
+    """
     operands, numbers = operand_names(function), number_names(function)
     names = [*inspect.signature(function).parameters]
     return names[1] if len(operands) == len(numbers) == 1 and names == [*operands, *numbers] else ""
 
 
 def check_gradients(name: str, operands: Sequence[str], gradients: dict[str, Callable]) -> None:
-    """Raise ArgumentError if a gradient is given for something that is not an operand."""
+    """Raise ArgumentError unless each key of `gradients` is the name of an operand of the op `name`."""
     for operand in gradients:
         check_operand(name, operands, operand, "a gradient is given for")
 
 
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str) -> None:
-    """Raise ArgumentError if `operand` is not the name of an operand; `what` says who asks for it."""
+    """Raise ArgumentError if `operand` is not among the operands of the op `name`.
+
+    `what` goes before the wrong name in the message: "a gradient is given for".
+    """
     if operand not in operands:
         raise ArgumentError(
             f"{name}: {what} {operand!r}, which is no operand; "
@@ -64,12 +75,16 @@ def check_operand(name: str, operands: Sequence[str], operand: str, what: str) -
 
 
 def result_name(operands: Sequence[str]) -> str:
-    """Return the name of the result in formulas: y, or z if an operand is called y."""
+    """Return the name by which formulas of gradients refer to the op's result: y, or z if an operand is called y."""
     return "z" if "y" in operands else "y"
 
 
 def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
-    """Return the formula in the body of an op."""
+    """Call the function of an op with symbols, and return the formula that it computes.
+
+    Raises:
+        ArgumentError: a parameter of the function is not an operand.
+    """
     for parameter in inspect.signature(function).parameters:
         check_operand(function.__name__, operands, parameter, "the formula asks for")
     return Formula.of(function)
@@ -78,7 +93,15 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
 def all_gradients(
     name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
 ) -> dict[str, Formula]:
-    """Return the gradient of each operand: the one in `stated` if there is one, else the derivative of the formula."""
+    """Return the formula of each operand's gradient: the one in `stated` if there is one, else the derivative.
+
+    Args:
+        name: the name of the op, for messages.
+        operands: the names of the operands.
+        formula: the formula of the op's result.
+        stated: functions that compute gradients, by operand.
+        numbers: the names of the plain numbers that the formula reads. They get no gradient.
+    """
     check_gradients(name, operands, stated)
     result = result_name(operands)
     named = {f"the gradient of {operand}": gradient for operand, gradient in stated.items()}
@@ -89,7 +112,12 @@ def all_gradients(
 
 
 def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None:
-    """Raise ArgumentError if a formula has a parameter that is not in `allowed`."""
+    """Raise ArgumentError if a formula has a parameter that is not in `allowed`.
+
+    Args:
+        name: the name of the op, for the message.
+        formulas: functions, by what the message calls them: "the gradient of x".
+    """
     for what, formula in formulas.items():
         for asked in inspect.signature(formula).parameters:
             if asked not in allowed:
@@ -97,10 +125,14 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
 
 
 def add_kernels(name: str, rules: dict[str, Rule]) -> str:
-    """Add the kernels of an op, and return the start of their names; the keys of `rules` are the ends.
+    """Add the kernels of an op to the table of kernels, and return what their names begin with.
 
-    The start is the name of the op. If the op was defined before with other formulas, a number is appended, because
-    kernels are never removed.
+    This is the name of the op. If the op was defined before with other formulas, a number is appended, because kernels
+    are never removed.
+
+    Args:
+        name: the name of the op.
+        rules: the kernels, by the ends of their names, as `rules_of` returns them.
     """
     for number in itertools.count(1):
         start = name if number == 1 else f"{name}.{number}"
@@ -108,13 +140,20 @@ def add_kernels(name: str, rules: dict[str, Rule]) -> str:
             for end, rule in rules.items():
                 KERNELS.add(start + end, rule)
             return start
-        except ValueError:  # another kernel has this name
+        except ValueError:  # raised by `KERNELS.add` if another kernel has this name
             pass
     raise AssertionError
 
 
 def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
-    """Return the rules of a formula and of its gradients, by the ends of their names: ``, `.da`, ..."""
+    """Make a kernel of a formula and one of each gradient. Return them by the ends of their names: "", ".da", ...
+
+    Args:
+        operands: the names of the operands.
+        formula: the formula of the op's result.
+        gradients: the formula of each operand's gradient.
+        facts: other arguments of `Rule`, such as `numbers`, the names of operands with one number per column.
+    """
     result = result_name(operands)
     views, numbers = (result, *operands), facts.get("numbers", ())
     rules = {"": Rule(views, {result: formula}, **facts)}
@@ -126,6 +165,9 @@ def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, For
 
 
 def add_rules(name: str, operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> None:
-    """Add the kernels of a formula and of its gradients: `name`, `name.da`, ..."""
+    """Add the kernel of a formula and those of its gradients to the table of kernels, as `name`, `name.da`, ...
+
+    The arguments are those of `rules_of`.
+    """
     for end, rule in rules_of(operands, formula, gradients, **facts).items():
         KERNELS.add(name + end, rule)

@@ -1,4 +1,8 @@
-"""Checks of the arguments of ops. Each returns the checked argument or raises an ArgumentError."""
+"""Check the arguments of ops (operations on expressions). Each check returns the argument, or raises an error.
+
+In all of these functions, `name` is the name of the op, and `what` the name of the argument. Messages show them. A
+`Dim` is the shape of an expression: dimensions and batch size.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from dynet_core.record import graph_of
 
 
 def checked_dimension(name: str, d: Index, dim: Dim) -> int:
-    """Return d as an int; raise if it is not a dimension of x, whose Dim is `dim`."""
+    """Return d as an int; raise an error if it is not the number of a dimension of an expression of shape `dim`."""
     place = whole(name, "an index", d)
     if not 0 <= place < len(dim.dims):
         raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
@@ -24,13 +28,16 @@ def checked_dimension(name: str, d: Index, dim: Dim) -> int:
 
 
 def checked_expression(name: str, x: Any) -> Expression:
-    """Return x; raise if it is not an expression."""
+    """Return x; raise an error if it is not an expression of this thread's current graph, or a parameter."""
     graph_of(name, (x,))
     return x
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """Return xs as a list of operands: a list, tuple or other iterable of expressions, or one expression."""
+    """Return the argument xs of an op as a list of expressions; raise an error if it is empty or not iterable.
+
+    xs may be a list, a tuple, another iterable, or a single expression.
+    """
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):
             return [xs]
@@ -44,7 +51,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
 
 
 def checked_count(name: str, what: str, value, least: int) -> int:
-    """Return the argument `what` as an int; raise if it is less than `least`."""
+    """Return the argument `what` as an int; raise an error if it is not a whole number, or less than `least`."""
     number = whole(name, what, value)
     if number < least:
         raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
@@ -52,7 +59,10 @@ def checked_count(name: str, what: str, value, least: int) -> int:
 
 
 def checked_size(name: str, what: str, value) -> int:
-    """Return the argument `what` as an int; raise unless it is from 1 to `MAX_TOTAL`."""
+    """Return the argument `what` as an int; raise an error unless it is a whole number from 1 to `MAX_TOTAL`.
+
+    `MAX_TOTAL` is the most numbers that an expression can have.
+    """
     size = whole(name, what, value)
     if not 1 <= size <= MAX_TOTAL:
         limit = "least 1" if size < 1 else f"most {MAX_TOTAL}"
@@ -61,12 +71,12 @@ def checked_size(name: str, what: str, value) -> int:
 
 
 def is_list(value) -> bool:
-    """Whether an argument is a list, a tuple or an array of at least one dimension."""
+    """Return whether an argument is a list, a tuple or a numpy array of at least one dimension."""
     return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def checked_pair(name: str, what: str, values) -> tuple[int, int]:
-    """Return two sizes, for rows and columns; raise if the argument `what` is not two valid sizes."""
+    """Return the argument `what` as two sizes, for rows and columns; raise an error if it is anything else."""
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
     if len(values) != 2:

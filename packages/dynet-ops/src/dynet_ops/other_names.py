@@ -1,4 +1,4 @@
-"""Names of operations in other libraries, for the error of a name that does not exist here: `dy.relu`, `e.sum()`.
+"""What operations of other libraries are called in DyNet. Error messages use this: `dy.relu` suggests `dy.rectify`.
 
 The names come from PyTorch, JAX, numpy, TensorFlow, Keras and older versions of DyNet.
 """
@@ -6,7 +6,7 @@ The names come from PyTorch, JAX, numpy, TensorFlow, Keras and older versions of
 from __future__ import annotations
 
 OPERATIONS: dict[str, str] = {
-    # element by element
+    # operations on each element
     "absolute": "abs",
     "add_n": "esum",
     "arccos": "acos",
@@ -36,7 +36,7 @@ OPERATIONS: dict[str, str] = {
     "sub": "subtract",
     "swish": "silu",
     "true_divide": "cdiv",
-    # products
+    # products of vectors, matrices and tensors
     "addmm": "affine_transform",
     "bmm": "matmul",
     "dense": "affine_transform",
@@ -47,7 +47,7 @@ OPERATIONS: dict[str, str] = {
     "mv": "matmul",
     "tensordot": "contract3d_1d contract3d_1d_1d",
     "vdot": "dot_product",
-    # reductions
+    # sums, extremes and other reductions of several elements to one
     "amax": "max_dim",
     "amin": "min_dim",
     "batch_sum": "sum_batches",
@@ -67,7 +67,7 @@ OPERATIONS: dict[str, str] = {
     "sum": "sum_elems sum_dim esum",
     "trace": "trace_of_product",
     "var": "std_elems std_dim",
-    # shapes, and parts of expressions
+    # operations that change shapes, join expressions, or take parts of them
     "cat": "concatenate",
     "column_stack": "concatenate_cols",
     "concat": "concatenate",
@@ -90,7 +90,7 @@ OPERATIONS: dict[str, str] = {
     "unsqueeze": "reshape",
     "view": "reshape",
     "vstack": "concatenate",
-    # losses
+    # loss functions
     "CrossEntropyLoss": "pickneglogsoftmax",
     "MSELoss": "squared_distance",
     "NLLLoss": "pickneglogsoftmax",
@@ -108,19 +108,19 @@ OPERATIONS: dict[str, str] = {
     "smooth_l1_loss": "huber_distance",
     "softmax_cross_entropy": "pickneglogsoftmax",
     "sparse_softmax_cross_entropy_with_logits": "pickneglogsoftmax",
-    # gradients
+    # operations that change or block gradients
     "detach": "nobackprop",
     "gradient_reversal": "flip_gradient",
     "no_grad": "nobackprop",
     "stop_gradient": "nobackprop",
-    # layers
+    # layers of neural networks: normalisation, convolution and pooling
     "batchnorm": "layer_norm",
     "conv1d": "filter1d_narrow",
     "layernorm": "layer_norm",
     "LayerNorm": "layer_norm",
     "max_pool2d": "maxpooling2d",
     "max_pool": "maxpooling2d kmax_pooling",
-    # inputs
+    # functions that make expressions of numbers, arrays or random draws
     "array": "inputTensor inputVector",
     "as_tensor": "inputTensor",
     "asarray": "inputTensor",
@@ -140,4 +140,4 @@ OPERATIONS: dict[str, str] = {
     "uniform": "random_uniform",
     "vector": "inputVector",
 }
-"""Name elsewhere -> operations here, separated by spaces. Operations on one expression come first."""
+"""Name in another library -> operations of DyNet, separated by spaces. Operations on one expression come first."""

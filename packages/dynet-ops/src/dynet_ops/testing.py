@@ -1,6 +1,8 @@
-"""Checks of ops against their float64 references, on the samples in the table. Each raises AssertionError.
+"""Check ops (operations on expressions) against references in numpy. Each check raises AssertionError if it fails.
 
-`check_op` runs all checks on one op, such as one that a user has defined.
+`check_op` runs all checks on one op, such as one that a user has defined. An `Op` is what the table of ops knows of an
+op: the function itself; its *reference*, the same in float64 numpy; and *samples*, calls to test, each with the shapes
+of the operands and other arguments. An *operand* is an argument that is an expression.
 """
 
 from __future__ import annotations
@@ -17,24 +19,26 @@ from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample
 
 GRADIENT_TOLERANCE = 1e-4
-SMALLEST_GRADIENT = 1e-2  # smaller gradients are sums of larger terms: the tolerance shrinks no further
-STEP = 1e-5  # of central differences, in float64
+# The allowed error is relative to the gradient, but not less than for a gradient of this size: smaller ones often are
+# sums of larger terms, whose rounding errors remain.
+SMALLEST_GRADIENT = 1e-2
+STEP = 1e-5  # by how much central differences change an operand, in float64
 
 
 def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
-    """Draw an operand for each shape of a sample. The batch is the last axis."""
+    """Return a random array for each operand of a sample. The batch is the last axis."""
     rng = np.random.default_rng(seed)
     return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
 
 
 def drawn(op: Op, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
-    """Draw a valid operand of the op."""
+    """Return a random array that is a valid operand of the op."""
     array = rng.uniform(*op.domain, shape).astype(np.float32)
     return op.prepare(array) if op.prepare else array
 
 
 def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the reference value of the op, in float64."""
+    """Return what the op should compute for these operands, in float64. The batch is the last axis."""
     arrays = [np.asarray(array, np.float64) for array in arrays]
     if op.whole_batch:
         return op.reference(*arrays, **sample.attributes)
@@ -49,14 +53,14 @@ def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarra
 
 
 def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
-    """Call the op as the sample says."""
+    """Call the op with these operands and the other arguments of the sample, and return its expression."""
     if sample.as_list:
         return op.record(list(operands), **sample.attributes)
     return op.record(*operands, **sample.attributes)
 
 
 class Input:
-    """An operand that is an input of the graph."""
+    """An operand of a tested op that is an input of the graph."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -67,7 +71,7 @@ class Input:
 
 
 class Parameter:
-    """An operand that is a parameter, reshaped if it has a batch."""
+    """An operand of a tested op that is a parameter. Parameters have no batch, so it is reshaped if one is needed."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -81,7 +85,7 @@ class Parameter:
 
 
 class Computed(Parameter):
-    """An operand that is computed from a parameter."""
+    """An operand of a tested op that other nodes compute from a parameter."""
 
     def __init__(self, array: np.ndarray):
         super().__init__(array)
@@ -98,19 +102,26 @@ def value_of(expression: Expression) -> np.ndarray:
 
 
 def largest(*arrays) -> float:
-    """Return the largest magnitude in all arrays."""
+    """Return the largest magnitude of all numbers in the arrays; 0 if there are none."""
     return max([0.0, *[float(np.abs(array).max(initial=0)) for array in arrays]])
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the result for the absolute values of the operands: the size of terms that may cancel in a sum."""
+    """Return the finite elements of the op's result for the absolute values of the operands.
+
+    If the op computes sums, this is how large their terms are. They may cancel in the result for the true operands, but
+    their rounding errors do not.
+    """
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
     return terms[np.isfinite(terms)]
 
 
 def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
-    """Check the shape and the values of the result against the reference."""
+    """Check the shape and the values of the op's result against the reference.
+
+    `leaf` is the kind of the operands, one of `KINDS`.
+    """
     renew_cg()
     arrays = draw(op, sample)
     expected = reference(op, sample, arrays)
@@ -123,12 +134,12 @@ def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
 
 
 def functional(result: Expression, weights: np.ndarray) -> Expression:
-    """Return the sum of all elements of a result, multiplied by weights."""
+    """Return a loss, from which gradients are computed: the sum of all elements of a result, multiplied by weights."""
     return dy.sum_batches(dy.dot_product(result, dy.inputTensor(weights, batched=True)))
 
 
 def numeric_gradient(function: Callable, array: np.ndarray) -> np.ndarray:
-    """Return the central differences of a function at `array`, in float64."""
+    """Return the gradient of a function at `array`, approximated by central differences in float64."""
     array = array.astype(np.float64)
     gradient = np.empty_like(array)
     for place in np.ndindex(array.shape):
@@ -146,16 +157,16 @@ def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
 
 
 def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
-    """Draw the factors that make a loss of a result."""
+    """Return random weights, one for each element of a result, with which `functional` makes a loss of it."""
     dims, batch = result.dim()
     return weights_of_shape((*dims, batch), seed)
 
 
-_expected: dict[tuple, list[np.ndarray]] = {}  # cached, because many checks use the same sample
+_expected: dict[tuple, list[np.ndarray]] = {}  # a cache of expected gradients, because many checks use the same sample
 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
-    """Return the central differences of the weighted result for each operand."""
+    """Return the gradient of each operand, by central differences of the reference. The loss is the weighted result."""
     if not op.differentiable:
         return [np.zeros(array.shape) for array in arrays]
     key = op.reference, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
@@ -167,7 +178,7 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
 ) -> np.ndarray:
-    """Return the central differences for one array that is the operand in all of `places`."""
+    """Return the gradient of one array that is the operand in all of `places`, by central differences."""
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
 
     def function(array):
@@ -178,13 +189,13 @@ def _differences(
 
 
 def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
-    """Check one gradient against the expected one."""
+    """Check that one gradient agrees with the expected one, up to `GRADIENT_TOLERANCE`."""
     error = largest(actual - expected)
     assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
 
 
 def kinds_of_operands(count: int) -> list[list[type]]:
-    """Return lists of operand kinds: all of one kind, and all of one kind but one."""
+    """Return which kinds of operands to test, as lists of `count` kinds: all alike, and all alike except one."""
     kinds = [[kind] * count for kind in KINDS]
     if count > 1:
         for kind, rest in itertools.permutations(KINDS, 2):
@@ -193,7 +204,7 @@ def kinds_of_operands(count: int) -> list[list[type]]:
 
 
 def one_unlike_the_others(kind, rest, count: int) -> list[list]:
-    """Return the lists of `count` items that are `rest`, but for one that is `kind`."""
+    """Return all lists of `count` items of which one is `kind` and the others are `rest`."""
     return [[kind if k == place else rest for k in range(count)] for place in range(count)]
 
 
@@ -203,7 +214,8 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
     If the op has no operands, check the gradient of the result itself.
 
     Args:
-        kinds: lists of operand kinds to check; all of `kinds_of_operands` if there are none.
+        kinds: lists with the kind (one of `KINDS`) of each operand. Each list is checked; by default, all lists that
+            `kinds_of_operands` returns.
     """
     arrays = draw(op, sample)
     expected = None
@@ -222,7 +234,7 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 
 
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
-    """Check that gradients add up if one expression is used as several operands and in two nodes."""
+    """Check that gradients add up if one expression is several operands of a node, and an operand of two nodes."""
     arrays = draw(op, sample)
     first = {array.shape: array for array in reversed(arrays)}
     arrays = [first[array.shape] for array in arrays]
@@ -241,7 +253,10 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Return the value of one node and the gradients of its operands, in a new graph."""
+    """Call the op once, in a new graph. Return its value and the gradients of its operands.
+
+    The loss is the sum of the value's elements, multiplied by `weights`; by default, these are random.
+    """
     renew_cg()
     leaves = [Input(array) for array in arrays]
     result = record(op, sample, [leaf.expression for leaf in leaves])
@@ -255,7 +270,8 @@ def assert_same(
     """Check that arrays are equal up to rounding, as when a sum is computed in another order.
 
     Args:
-        sizes: the largest magnitude of what each array is a sum of; that of the array, if it is left out.
+        sizes: for each array, the largest magnitude of the terms of its sums, to which rounding errors are relative. By
+            default, the largest magnitude of the expected array.
     """
     sizes = [largest(other) for other in expected] if sizes is None else sizes
     for one, other, size in zip(actual, expected, sizes, strict=True):
@@ -264,14 +280,13 @@ def assert_same(
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Check that nodes give the same values and gradients batched together as each alone."""
+    """Check that nodes that run as one batch give the same values and gradients as each node alone in a graph."""
     sets = [draw(op, sample, seed) for seed in range(copies)]
     alone = [run(op, sample, arrays) for arrays in sets]
     renew_cg()
     leaves = [[Input(array) for array in arrays] for arrays in sets]
-    others = [
-        dy.tanh(leaf.expression) for leaf in leaves[0]
-    ]  # other nodes, so that the copies are not alone in the graph
+    # Other nodes in the same graph, which must not change the results.
+    others = [dy.tanh(leaf.expression) for leaf in leaves[0]]
     results = [record(op, sample, [leaf.expression for leaf in these]) for these in leaves]
     losses = [functional(result, weights_for(result)) for result in results]
     losses += [dy.sum_batches(dy.sum_elems(other)) * 0.0 for other in others]
@@ -281,7 +296,12 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
 
 
 def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
-    """Check that gradients add up if many nodes that run together share their operands."""
+    """Check that gradients add up if many nodes that run as one batch share their operands.
+
+    Args:
+        leaf: the kind of the operands, one of `KINDS`.
+        count: the number of nodes.
+    """
     sets = [draw(op, sample, seed) for seed in (0, 2)]
     chosen = np.random.default_rng(4).integers(0, len(sets), count)
     renew_cg()
@@ -297,7 +317,12 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
 
 
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
-    """Check that a minibatch gives what its elements give one by one. `batched` says which operands have a batch."""
+    """Check that a minibatch gives the same values and gradients as its elements one by one.
+
+    Args:
+        batched: for each operand, whether it has a batch.
+        batch: the batch size.
+    """
     rng = np.random.default_rng(3)
     arrays = [
         drawn(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in zip(sample.shapes, batched)
@@ -311,12 +336,17 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     expected = []
     for whole, parts in zip(actual, zip(*singles)):
         expected.append(np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else sum(parts))
-    # The parts of a sum may cancel: the rounding error follows from them.
+    # Gradients of operands without a batch are sums over the batch. Their terms may cancel, but the rounding errors do
+    # not, so these are compared with the size of the terms.
     assert_same(actual, expected, [max(map(largest, parts)) for parts in zip(*singles)])
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:
-    """Return choices of operands that have a batch: every choice, or for more than 4 operands all, one, all but one."""
+    """Return which operands to give a batch in tests, as lists of flags.
+
+    For up to 4 operands, these are all combinations with at least one batch. For more, they are all operands, each one
+    alone, and all but one.
+    """
     if count <= 4:
         return [batched for batched in itertools.product([True, False], repeat=count) if any(batched)]
     return [[True] * count, *one_unlike_the_others(True, False, count), *one_unlike_the_others(False, True, count)]
@@ -325,9 +355,10 @@ def batched_operands(count: int) -> list[Sequence[bool]]:
 def check_op(function: Callable) -> None:
     """Run all checks that the ops of this package pass on one op, with all its samples.
 
-    Values are compared with the reference, and gradients with its central differences. Operands are inputs, parameters
-    and computed values. One expression may be several operands, or the operand of several nodes. Nodes that run
-    together must give what each gives alone, and a minibatch what its elements give one by one.
+    Values are compared with the reference, and gradients with its central differences. This is repeated with operands
+    that are inputs, parameters and computed values, and with one expression as several operands or as the operand of
+    several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch what its elements give
+    one by one.
 
     Args:
         function: the function that `elementwise`, `columnwise`, `op` or `register` returned.
@@ -346,7 +377,7 @@ def check_op(function: Callable) -> None:
 
 
 def check_sample(op: Op, sample: Sample) -> None:
-    """Run all checks on one sample."""
+    """Run all checks of `check_op` on one sample, that is one call of the op."""
     for leaf in KINDS:
         check_value(op, sample, leaf)
     check_gradients(op, sample)

@@ -1,4 +1,4 @@
-"""Ops on one expression and one plain number."""
+"""Ops (operations on expressions) whose operands are one expression and one plain number, as in `x + 1`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ LARGEST = 3.4028234663852886e38  # the largest float32
 def with_number(
     name: str, operator: str, formula: Callable, rank: Rank = longest, gradient: Formula | None = None
 ) -> Callable[..., Expression]:
-    """Return the recording function of an op on an expression and a number.
+    """Return a function (x, number) that adds a node of an op on an expression and a plain number to the graph.
 
-    The number is a value in the graph, not a part of the signature: all numbers share one signature.
+    The number is stored among the inputs of the graph. So nodes with different numbers have the same `Signature` (the
+    shape and kernels of nodes), and can run as one batch.
 
     Args:
-        operator: the name of the op in errors.
-        formula: the result, as a function of the operand and the number.
+        name: what the names of the op's kernels begin with.
+        operator: the name of the op in errors, such as "+".
+        formula: the result, as a function of the expression and the number.
         rank: returns the number of dimensions of the result.
-        gradient: the gradient of the operand, if not the derivative of the formula.
+        gradient: the gradient of the expression, if not the derivative of the formula.
     """
     parsed = Formula.of(formula)
     operand, number = parsed.names
@@ -66,7 +68,7 @@ def with_number(
 
 
 def number_of(name: str, value) -> float:
-    """Return an operand that is not an expression as a float; raise ArgumentTypeError if it is not a number."""
+    """Return `value` as a float; raise ArgumentTypeError if it is not a number. `name` is the op's name in errors."""
     number = _plain(name, value)
     if number is None:
         raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{made_of(value)}")
@@ -74,7 +76,10 @@ def number_of(name: str, value) -> float:
 
 
 def finite(name: str, argument: str, value) -> float:
-    """Return an argument of an op as a float; raise if it is not a number, or not finite as a float32."""
+    """Return `value` as a float; raise an error if it is not a number that is finite as a float32.
+
+    `name` is the name of the op and `argument` the name of its argument, for messages.
+    """
     number = None if isinstance(value, (bool, np.bool_)) else _plain(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")

@@ -1,4 +1,4 @@
-"""Ops that work on each element."""
+"""Operations on expressions ("ops") that work on each element by itself, such as `tanh` and `add`."""
 
 from .activations import *
 from .arithmetic import *

@@ -1,4 +1,4 @@
-"""Activation functions other than tanh, logistic and rectify, which are in `functions`."""
+"""Activation functions such as `elu` and `silu`; `functions` has tanh, logistic and rectify."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def elu(x: Expression, alpha: Number = 1.0) -> Expression:
     """Exponential linear unit of each element, y = x where x > 0, else alpha (e^x - 1).
 
     Args:
-        alpha: y tends to -alpha for very negative x.
+        alpha: a plain number. y tends to -alpha for very negative x.
 
     Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
     Units", 2016.
@@ -56,10 +56,11 @@ def silu(x: Expression, beta: Number = 1.0) -> Expression:
 
 @elementwise(
     reference=lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-    gradients={"x": lambda x, dy: dy * f.logistic(-x)},  # the terms of the formula have kinks at 0, their sum has none
+    # Not left to automatic derivation, because both terms of the formula have a kink at 0. Their sum has none.
+    gradients={"x": lambda x, dy: dy * f.logistic(-x)},
 )
 def log_sigmoid(x: Expression) -> Expression:
-    """Logarithm of the logistic sigmoid of each element, y = -log(1 + e^-x), for x of any size.
+    """Logarithm of the logistic sigmoid of each element, y = -log(1 + e^-x). Large |x| do not overflow.
 
     >>> log_sigmoid(inputVector([0.0, -1000.0])).npvalue().round(4)
     array([-6.931e-01, -1.000e+03], dtype=float32)

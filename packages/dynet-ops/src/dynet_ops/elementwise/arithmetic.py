@@ -26,14 +26,14 @@ _into = with_number("into_number", "/", lambda x, c: c / x)
 
 
 def _minus(x: Expression, number: Any) -> Expression:
-    """Record x - c as x + (-c)."""
+    """Add a node for x - number to the graph, computed as x + (-number)."""
     graph_of("-", (x,))
     return _plus(x, -number_of("-", number))
 
 
 @elementwise(reference=np.add, scalars=True, with_number=_plus, operator="+")
 def add(a: Expression, b: Expression) -> Expression:
-    """The sum of two expressions, element by element; sizes of 1 are broadcast.
+    """The sum of two expressions, element by element; dimensions of size 1 are broadcast.
 
     >>> (inputVector([1, 2]) + inputVector([3, 4])).value()
     [4.0, 6.0]
@@ -43,7 +43,7 @@ def add(a: Expression, b: Expression) -> Expression:
 
 @elementwise(reference=np.subtract, scalars=True, with_number=_minus, operator="-")
 def subtract(a: Expression, b: Expression) -> Expression:
-    """The difference of two expressions, element by element; sizes of 1 are broadcast.
+    """The difference of two expressions, element by element; dimensions of size 1 are broadcast.
 
     >>> (inputVector([1, 2]) - inputVector([3, 5])).value()
     [-2.0, -3.0]
@@ -53,7 +53,7 @@ def subtract(a: Expression, b: Expression) -> Expression:
 
 @elementwise(reference=np.multiply, scalars=True, operator="*")
 def cmult(x: Expression, y: Expression) -> Expression:
-    """The product of two expressions, element by element; sizes of 1 are broadcast.
+    """The product of two expressions, element by element; dimensions of size 1 are broadcast.
 
     >>> cmult(inputVector([1, 2]), inputVector([3, 4])).value()
     [3.0, 8.0]
@@ -63,7 +63,7 @@ def cmult(x: Expression, y: Expression) -> Expression:
 
 @elementwise(reference=np.divide, domain=(0.5, 2.0), scalars=True, with_number=_over, operator="/")
 def cdiv(x: Expression, y: Expression) -> Expression:
-    """The quotient of two expressions, element by element; sizes of 1 are broadcast.
+    """The quotient of two expressions, element by element; dimensions of size 1 are broadcast.
 
     >>> cdiv(inputVector([1, 2]), inputVector([4, 4])).value()
     [0.25, 0.5]
@@ -72,7 +72,7 @@ def cdiv(x: Expression, y: Expression) -> Expression:
 
 
 def colwise_add(x: Expression, y: Expression) -> Expression:
-    """A vector added to each column of a matrix, z_ij = x_ij + y_i. A batch of 1 fits any other.
+    """Add a vector to each column of a matrix, z_ij = x_ij + y_i. Batch sizes must be equal, or one of them 1.
 
     Args:
         x: a matrix of m rows.
@@ -107,7 +107,7 @@ colwise_add = register(
 
 
 def _scales(a: Dim, b: Dim) -> bool:
-    """Whether `*` multiplies every element by a single number, instead of being a matrix product."""
+    """Return whether a * b multiplies each element by a single number; otherwise it is a matrix product."""
     matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
     return not matrices and (a.size == 1 or b.size == 1)
 
@@ -124,7 +124,7 @@ _multiply = two_operands("*", _product, _repeated_product, _times)
 
 
 def _install() -> None:
-    """Give expressions their operators."""
+    """Define the operators `+`, `-`, `*` and `/` of expressions."""
     plus, less, divided = (OPERATORS[sign].record() for sign in "+-/")
     operator("add", plus, _plus, _plus, plus, _plus)
     operator("subtract", less, _plus, _from, less, _from)

@@ -19,7 +19,7 @@ from ..operands import listed
 
 @elementwise(reference=np.minimum)
 def bmin(x: Expression, y: Expression) -> Expression:
-    """The smaller of two expressions, element by element; sizes of 1 are broadcast.
+    """The smaller of two expressions, element by element; dimensions of size 1 are broadcast.
 
     Where both are equal, y gets the gradient. NaN in either gives NaN.
 
@@ -31,7 +31,7 @@ def bmin(x: Expression, y: Expression) -> Expression:
 
 @elementwise(reference=np.maximum)
 def bmax(x: Expression, y: Expression) -> Expression:
-    """The larger of two expressions, element by element; sizes of 1 are broadcast.
+    """The larger of two expressions, element by element; dimensions of size 1 are broadcast.
 
     Where both are equal, y gets the gradient. NaN in either gives NaN.
 
@@ -43,12 +43,21 @@ def bmax(x: Expression, y: Expression) -> Expression:
 
 @elementwise(reference=np.maximum)
 def larger(x: Expression, y: Expression) -> Expression:
-    """One step of emax: bmax, but the first of equal elements gets the gradient."""
-    return f.maximum(y, x)  # the gradient goes to the second argument if both are equal
+    """Return the larger of two expressions for `emax`: as `bmax`, but x gets the gradient where both are equal."""
+    return f.maximum(y, x)  # if both are equal, `f.maximum` gives the gradient to its second argument
 
 
 def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
-    """Return the operands as a list, and the shape to which they are broadcast."""
+    """Check the operands of an op that takes a list of expressions, and find the shape to which they are broadcast.
+
+    Args:
+        name: the name of the op, for messages.
+        xs: the operands.
+        rank: returns the number of dimensions of the result, from the operands' shapes.
+
+    Returns:
+        the operands as a list, and the shape to which they are broadcast.
+    """
     found = listed(name, xs)
     graph_of(name, found)
     return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)
@@ -63,7 +72,7 @@ def emax(xs: Iterable[Expression]) -> Expression:
     [3.0, 4.0]
     """
     xs, _ = checked_together("emax", xs)
-    while len(xs) > 1:  # in pairs, so that the graph stays shallow
+    while len(xs) > 1:  # combine them in pairs, so that the depth of the graph grows only as their number's logarithm
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]
     return xs[0]
@@ -85,7 +94,7 @@ emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), lon
 
 
 def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Apply a function of two arrays to a list of arrays, from left to right."""
+    """Combine arrays into one by a function of two arrays, from left to right: pair(pair(a, b), c)."""
     result = arrays[0]
     for array in arrays[1:]:
         result = pair(result, array)

@@ -1,4 +1,4 @@
-"""Functions of each element."""
+"""Functions of each element: exponentials, logarithms, powers, common activation functions and others."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def cube(x: Expression) -> Expression:
 
 @elementwise(reference=np.negative, operator="-")
 def negative(x: Expression) -> Expression:
-    """-x, the same as the operator.
+    """The negative of each element, y = -x; the same as the operator `-`.
 
     >>> (-inputVector([2.0, -3.0])).value()
     [-2.0, 3.0]
@@ -115,7 +115,7 @@ def abs(x: Expression) -> Expression:  # noqa: A001
 
 @elementwise(
     reference=lambda x: x / (1 + np.abs(x)),
-    # The derived gradient, 1 / (1 + |x|) - |x| / (1 + |x|)^2, loses all digits for large x.
+    # Automatic derivation would give 1 / (1 + |x|) - |x| / (1 + |x|)^2, which loses all digits for large x.
     gradients={"x": lambda x, dy: dy / ((1 + f.absolute(x)) * (1 + f.absolute(x)))},
 )
 def softsign(x: Expression) -> Expression:
@@ -138,7 +138,7 @@ def erf(x: Expression) -> Expression:
 
 
 def _lgamma(x: float) -> float:
-    """Return math.lgamma(x), or infinity where it raises an error."""
+    """Return log |Gamma(x)|, which is infinity at 0, -1, -2, ...; math.lgamma raises an error there."""
     return math.inf if x <= 0 and x == np.floor(x) else math.lgamma(x)
 
 

@@ -1,4 +1,4 @@
-"""Powers, as a function and as the operator."""
+"""Powers of expressions: the function `pow` and the operator `**`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return the recording function of a power that runs the kernel of `op` and gives the shape that pow gives."""
+    """Return a function that adds a node for x ** 2 or x ** 3 to the graph and computes it by multiplications.
+
+    The node runs the kernel of `op`, which is `square` or `cube`. Its shape is that of `pow`: no trailing 1s.
+    """
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:
@@ -57,9 +60,10 @@ def _with_base(x: Expression, base) -> Expression:
     operator_with_number=functools.partial(_with_number, "**"),
 )
 def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
-    """x to the power of y, element by element; sizes of 1 are broadcast, and y may be a number. As x ** y.
+    """x to the power of y, element by element; the same as x ** y. y may be an expression or a plain number.
 
-    A negative x to the power of a y that is not a whole number is NaN. The result has no trailing 1s.
+    Dimensions of size 1 are broadcast. Trailing dimensions of size 1 are dropped from the result. A negative x to the
+    power of a y that is not a whole number is NaN.
 
     >>> pow(inputVector([2, 3]), inputVector([3, 2])).value()
     [8.0, 9.0]

@@ -1,6 +1,7 @@
 """Functions that round each element.
 
-The gradient is zero, or passed on unchanged.
+Their true gradient is 0, and so x gets no gradient by default. With gradient_mode = "straight_through_gradient", x gets
+the gradient of the result unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def checked_gradient_mode(name: str, mode) -> str:
-    """Return the gradient mode; raise if it is not one of the two."""
+    """Return the argument gradient_mode of the op `name`; raise an error if it is not one of the two modes."""
     if not isinstance(mode, str):
         raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {type(mode).__name__} {mode!r:.40}")
     if mode not in (ZERO, STRAIGHT_THROUGH):
@@ -36,7 +37,12 @@ def checked_gradient_mode(name: str, mode) -> str:
 
 
 def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of a rounding function; `reference` is the same in numpy."""
+    """Return a decorator that makes an op with two gradient modes from a function that rounds.
+
+    Args:
+        formula: the rounding of one element, as a formula from which kernels are generated.
+        reference: the same function in numpy, for tests.
+    """
 
     def decorate(function: Function) -> Function:
         name = function.__name__
@@ -78,10 +84,11 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
 
 @_rounding(lambda x: f.floor(x), np.floor)
 def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
-    """The largest whole number not above each element.
+    """Each element rounded down: the largest whole number that is not above it.
 
     Args:
-        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
+        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
+            result unchanged.
 
     >>> floor(inputVector([-1.5, 2.5])).value()
     [-2.0, 2.0]
@@ -91,10 +98,11 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
 
 @_rounding(lambda x: f.ceil(x), np.ceil)
 def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
-    """The smallest whole number not below each element.
+    """Each element rounded up: the smallest whole number that is not below it.
 
     Args:
-        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
+        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
+            result unchanged.
 
     >>> ceil(inputVector([-1.5, 2.5])).value()
     [-1.0, 3.0]
@@ -107,7 +115,8 @@ def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     """The whole number nearest to each element. Halves are rounded away from zero.
 
     Args:
-        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
+        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
+            result unchanged.
 
     >>> round(inputVector([-1.5, 0.4, 2.5])).value()
     [-2.0, 0.0, 3.0]

@@ -9,15 +9,15 @@ from dynet_kernels import formula as f
 
 from ..kinds import elementwise
 
-LIMIT = 2.0**27  # the largest angle: see dynet_kernels.functions.trigonometry
+LIMIT = 2.0**27  # kernels treat larger angles as 0, so tests do not compare these with numpy
 
 
 @elementwise(reference=np.sin, limit=LIMIT)
 def sin(x: Expression) -> Expression:
     """Sine of each element, an angle in radians.
 
-    Accurate to the last digits of a float32 up to |x| = 2^27. Larger angles count as 0, because neighbouring float32
-    numbers are then more than a turn apart.
+    Results are accurate to the last digits of a float32 up to |x| = 2^27. Larger angles are treated as 0, because
+    neighbouring float32 numbers are then more than a full turn apart.
 
     >>> sin(inputVector([0.0, 1.0])).npvalue().round(4)
     array([0.    , 0.8415], dtype=float32)
@@ -27,7 +27,7 @@ def sin(x: Expression) -> Expression:
 
 @elementwise(reference=np.cos, limit=LIMIT)
 def cos(x: Expression) -> Expression:
-    """Cosine of each element, an angle in radians; up to |x| = 2^27, as `sin`.
+    """Cosine of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 
     >>> cos(inputVector([0.0, 1.0])).npvalue().round(4)
     array([1.    , 0.5403], dtype=float32)
@@ -37,7 +37,7 @@ def cos(x: Expression) -> Expression:
 
 @elementwise(reference=np.tan, limit=LIMIT, domain=(-1.2, 1.2))
 def tan(x: Expression) -> Expression:
-    """Tangent of each element, an angle in radians; up to |x| = 2^27, as `sin`.
+    """Tangent of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 
     >>> tan(inputVector([0.0, 1.0])).npvalue().round(4)
     array([0.    , 1.5574], dtype=float32)

@@ -1,4 +1,8 @@
-"""The common part of inputs: arguments become float32 arrays, and arrays become nodes."""
+"""What all inputs have in common: convert arguments to float32 arrays, and add arrays to the graph as input nodes.
+
+In all of these functions, `name` is the name of the op for error messages. A `Dim` is a shape: dimensions and batch
+size. A `Signature` describes a node to the planner.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +34,13 @@ from dynet_kernels.layout import INPUT
 def set_values(x: Expression, values) -> None:
     """Replace the values of an input by a number, a list or an array as large as the input.
 
-    Values that were computed before are computed again when they are next needed, with new dropout and noise.
+    Values that the graph has computed before are computed again when they are next needed. Dropout and noise then draw
+    new random numbers.
 
     Raises:
         ArgumentError: the expression is not an input.
-        ShapeError: the number of values differs.
-        StaleExpressionError: the graph is gone, or `cg_revert` has removed the input.
+        ShapeError: the number of values differs from the size of the input.
+        StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed the input.
 
     >>> x = scalarInput(1.0)
     >>> y = x * 2
@@ -64,7 +69,7 @@ _signatures: dict[Dim, Signature] = {}
 
 
 def input_signature(dim: Dim) -> Signature:
-    """Return the signature of an input with this Dim."""
+    """Return the signature of input nodes of the shape `dim`: what the planner needs to know of them."""
     signature = _signatures.get(dim)
     if signature is None:
         signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
@@ -75,8 +80,9 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
     """Return an argument as a float32 array: a number, nested lists, an array or an iterator of numbers.
 
     Args:
-        name: the op, for errors.
-        uneven: the type of the error for rows that differ in length.
+        name: the name of the op, for error messages.
+        values: the argument.
+        uneven: the type of the error that is raised if rows of nested lists differ in length.
 
     Raises:
         ArgumentTypeError: the values are not real numbers of one shape.
@@ -86,10 +92,11 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
     try:
         array = np.asarray(values)
     except DynetError:
-        raise  # from an expression in the list
+        raise  # an expression in the list has raised this; its message says what is wrong
     except ValueError:
         raise uneven(f"{name}: the rows of the list differ in length") from None
-    if array.dtype == object and all(type(value) in (int, float) for value in array.flat):  # ints of more than 64 bits
+    # numpy keeps ints of more than 64 bits as objects.
+    if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
         with contextlib.suppress(OverflowError):
             array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
@@ -99,13 +106,13 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
 
 
 def add_input(array: np.ndarray, dim: Dim) -> Expression:
-    """Record an input with the values of an array."""
+    """Add an input node of shape `dim` with the values of an array to the graph, and return its expression."""
     graph = pinned()
     return graph.append(input_signature(dim), (graph.take_array(array),))
 
 
 def numbers(name: str, values) -> np.ndarray:
-    """Return an argument as an array of one dimension. The elements of a list may be anything that float() accepts."""
+    """Return an argument as a float32 array of one dimension. A list may have any elements that float() accepts."""
     if isinstance(values, list):
         with contextlib.suppress(TypeError, OverflowError):
             return np.array(array.array("f", values))
@@ -113,7 +120,7 @@ def numbers(name: str, values) -> np.ndarray:
 
 
 def flat(name: str, values) -> np.ndarray:
-    """Return an argument as an array of one dimension; raise if it has another shape."""
+    """Return an argument as a float32 array; raise an error unless it has exactly one dimension."""
     array = real_array(name, values)
     if array.ndim != 1:
         kind = ShapeError if array.ndim else ArgumentTypeError
@@ -122,14 +129,14 @@ def flat(name: str, values) -> np.ndarray:
 
 
 def checked_size(name: str, size: int) -> int:
-    """Return the number of values; raise ArgumentError if it is 0."""
+    """Return `size`, the number of values that the op `name` was given; raise ArgumentError if it is 0."""
     if size < 1:
         raise ArgumentError(f"{name}: no values")
     return size
 
 
 def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
-    """Return an array of one value; raise OutOfMemoryError if it is too large."""
+    """Return an array of this shape filled with `value`; raise OutOfMemoryError if it does not fit into memory."""
     try:
         return np.full(shape, value, np.float32)
     except MemoryError:
@@ -137,14 +144,23 @@ def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
 
 
 def register_input(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
-    """Register an input, an op without operands. The reference returns its values, with the batch as the last axis."""
+    """Register an input: an op that takes no other expressions.
+
+    Args:
+        reference: returns the input's values for tests, from the same arguments, with the batch as the last axis.
+        attributes: the op's arguments in each test call.
+        repeats: whether programs call it with the same arguments again and again, so that caching its nodes pays.
+    """
     samples = [Sample([], each) for each in attributes]
     facts = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": samples}
     return register(function, repeats=repeats, **facts)
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
-    """Reshape values that are in the order of memory: column by column, batch element by batch element."""
+    """Reshape a flat list that is in memory order: column by column, batch element by batch element.
+
+    The batch is the last axis of the array that is returned.
+    """
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 
 

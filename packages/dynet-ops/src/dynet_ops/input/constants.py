@@ -22,7 +22,7 @@ from .arrays import real_array, register_input
 
 
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
-    """A tensor of zeros.
+    """A tensor of zeros with the dimensions `dim`.
 
     >>> zeros((2,)).value()
     [0.0, 0.0]
@@ -31,7 +31,7 @@ def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
 
 
 def ones(dim: Dims, batch_size: Index = 1) -> Expression:
-    """A tensor of ones.
+    """A tensor of ones with the dimensions `dim`.
 
     >>> ones((2,)).value()
     [1.0, 1.0]
@@ -40,7 +40,7 @@ def ones(dim: Dims, batch_size: Index = 1) -> Expression:
 
 
 def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
-    """A tensor whose elements are all `val`.
+    """A tensor with the dimensions `dim`, whose elements are all `val`.
 
     >>> constant((2,), 3).value()
     [3.0, 3.0]
@@ -58,7 +58,10 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
-    """Record a tensor of one number. Only the number is stored as an input; a kernel writes the tensor."""
+    """Add a tensor whose elements are all `val` to the graph.
+
+    Only the number is stored as an input. In the forward pass, a kernel fills the tensor with it.
+    """
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)
     if value.size != 1:

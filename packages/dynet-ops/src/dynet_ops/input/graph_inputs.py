@@ -1,4 +1,4 @@
-"""Inputs that are methods of the graph, `dy.cg()`, as in DyNet's Python."""
+"""Inputs that are methods of the graph, `dy.cg()`, as in the Python interface of the original DyNet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .tensors import inputTensorTranspose
 
 
 def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression:
-    """A tensor from numbers in memory order, like `inputTensorTranspose`.
+    """A tensor from numbers in memory order (column by column), like `inputTensorTranspose`.
 
     >>> dy.cg().inputMatrixLiteral([1, 2, 3, 4], (2, 2)).npvalue()
     array([[1., 3.],
@@ -39,15 +39,15 @@ def inputSparseTensor(
     defval: Number = 0.0,
     device: str = "",
 ) -> Expression:
-    """A tensor from some of its elements; `idxs` are their indices in memory order.
+    """A tensor from the indices and values of some of its elements.
 
     Args:
-        idxs: indices, in the order column by column, batch element by batch element.
+        idxs: indices that count elements in memory order: column by column, batch element by batch element.
         v: the values at these indices.
         dim: the dimensions.
         batch_size: the batch size.
         defval: the value of all other elements.
-        device: "CPU" or the device in use.
+        device: "CPU" or the device in use. Others are refused.
 
     Raises:
         OutOfRangeError: an index is outside the tensor.

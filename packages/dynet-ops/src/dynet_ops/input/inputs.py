@@ -1,4 +1,4 @@
-"""Inputs: numbers, vectors and matrices."""
+"""Inputs of a graph: numbers, vectors and matrices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
 
     Args:
         v: numbers, or an array of one dimension. It may be empty; sums of an empty vector are 0.
-        device: "CPU" or the device in use.
+        device: "CPU" or the device in use. Others are refused.
 
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
@@ -53,7 +53,7 @@ def scalarInput(s: Number, device: str = "") -> Expression:
 
     Args:
         s: the number.
-        device: "CPU" or the device in use.
+        device: "CPU" or the device in use. Others are refused.
 
     >>> scalarInput(2.5).value()
     2.5
@@ -73,11 +73,11 @@ scalarInput = describe(_scalar, scalarInput)
 
 
 def vecInput(dim: Index, device: str = "") -> Expression:
-    """A vector of `dim` zeros. `set` gives it other values.
+    """A vector of `dim` zeros. The method `set` of the expression gives it other values.
 
     Args:
         dim: the size.
-        device: "CPU" or the device in use.
+        device: "CPU" or the device in use. Others are refused.
 
     >>> x = vecInput(2)
     >>> x.set([3, 4])
@@ -91,7 +91,7 @@ def vecInput(dim: Index, device: str = "") -> Expression:
 
 
 def matInput(d1: Index, d2: Index) -> Expression:
-    """A matrix of zeros. `set` gives it other values, column by column.
+    """A matrix of d1 rows and d2 columns of zeros. The method `set` gives it other values, column by column.
 
     >>> x = matInput(2, 2)
     >>> x.set([1, 2, 3, 4])
@@ -104,7 +104,7 @@ def matInput(d1: Index, d2: Index) -> Expression:
 
 
 def inputMatrix(v: Numbers, d: Dims) -> Expression:
-    """A tensor of dimensions d from a flat list, column by column.
+    """A tensor of dimensions d, filled column by column with the numbers of a flat list.
 
     >>> inputMatrix([1, 2, 3, 4, 5, 6], (2, 3)).npvalue()
     array([[1., 3., 5.],
@@ -118,14 +118,14 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
 
 
 def to_device(e: Expression, device_str: str) -> Expression:
-    """e itself: everything is computed on one device, "CPU" unless a GPU was asked for.
+    """Return e unchanged. A process computes everything on one device: the CPU, unless a GPU was asked for.
 
     Args:
         e: any expression.
         device_str: "CPU" or the device in use.
 
     Raises:
-        DeviceError: the device is another one.
+        DeviceError: `device_str` names another device.
 
     >>> to_device(inputVector([1, 2]), "CPU").value()
     [1.0, 2.0]

@@ -18,7 +18,7 @@ from dynet_core.recorder import describe, function
 
 
 def lookup(p: LookupParameters, index: Index = 0, update: bool = True) -> Expression:
-    """Row `index` of a table, like `p[index]`. With update=False it gets no gradient.
+    """Row `index` of a lookup table p, the same as `p[index]`. With update=False, the row gets no gradient.
 
     >>> E = dy.Model().lookup_parameters_from_numpy([[1, 2], [3, 4]])
     >>> lookup(E, 1).value()
@@ -32,7 +32,7 @@ lookup = describe(ROW_FUNCTIONS[-1], lookup)
 
 
 def lookup_batch(p: LookupParameters, indices: Iterable[Index], update: bool = True) -> Expression:
-    """Several rows of a table, each a batch element of the result.
+    """Several rows of a lookup table p, each a batch element of the result. With update=False, they get no gradient.
 
     >>> E = dy.Model().lookup_parameters_from_numpy([[1, 2], [3, 4]])
     >>> lookup_batch(E, [1, 1, 0]).dim()

@@ -1,4 +1,4 @@
-"""Inputs: tensors of any shape, one-hot vectors and sparse tensors."""
+"""Inputs of a graph: tensors of any shape, one-hot vectors and sparse tensors."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     Args:
         arr: an array, a nested list of numbers, or a list of arrays, each of which is a batch element.
         batched: whether the last axis is the batch.
-        device: "CPU" or the device in use.
-        reusable_expr: accepted and ignored: `set` works with every input.
+        device: "CPU" or the device in use. Others are refused.
+        reusable_expr: accepted for compatibility and ignored, because `set` works with every input.
 
     >>> inputTensor([[1, 2], [3, 4]]).dim()
     ((2, 2), 1)
@@ -67,7 +67,7 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     Args:
         d: the size.
         idx: the index of the 1, or a list with an index for each batch element.
-        device: "CPU" or the device in use.
+        device: "CPU" or the device in use. Others are refused.
 
     Raises:
         OutOfRangeError: an index is not in 0..d-1.
@@ -103,7 +103,7 @@ def sparse_inputTensor(
         shape: the dimensions, the batch included.
         batched: whether the last axis is the batch.
         defval: the value of all other elements.
-        device: "CPU" or the device in use.
+        device: "CPU" or the device in use. Others are refused.
 
     Raises:
         OutOfRangeError: an index is outside the shape.
@@ -145,7 +145,7 @@ def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Inde
     """A tensor from numbers in memory order: column by column, batch element by batch element.
 
     Args:
-        arr: an array of one dimension, or a list.
+        arr: the numbers, an array of one dimension or a list.
         dim: the dimensions. If None, the result is a vector.
         batch_size: the batch size.
 

@@ -1,4 +1,4 @@
-"""Losses, distances and probabilities."""
+"""Loss functions, distances, and softmax and its relatives."""
 
 from .distances import *
 from .hinge_losses import *

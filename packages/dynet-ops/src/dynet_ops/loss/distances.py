@@ -1,4 +1,4 @@
-"""Distances, and losses without a softmax."""
+"""Distances, and loss functions that do not contain a softmax."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALLEST = 1.17549435e-38  # the smallest normal float32
 
 
 def checked_real(name: str, what: str, value) -> float:
-    """Return an argument as a float; raise if it is not a finite number."""
+    """Return the argument `what` of the op `name` as a float; raise an error if it is not a finite number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: {what} must be a number, not {value!r:.40}")
     try:
@@ -47,7 +47,7 @@ def checked_real(name: str, what: str, value) -> float:
 
 @columnwise(whole=True, reference=lambda x, y: np.atleast_1d(np.abs(x - y).sum()))
 def l1_distance(x: Expression, y: Expression) -> Expression:
-    """The L1 distance, z = sum over i of |x_i - y_i|. Where elements are equal, the gradient is 0.
+    """The L1 distance of two expressions, z = sum over i of |x_i - y_i|. Where x_i = y_i, the gradient is 0.
 
     >>> l1_distance(inputVector([1, 2]), inputVector([3, 1])).value()
     3.0
@@ -64,7 +64,7 @@ add_rules(
     "huber_distance",
     ("x", "y", "c"),
     Formula.of(lambda x, y, c: f.sum(_huber(x, y, c))),
-    {  # a clipped difference is cheaper than the derivatives of both branches
+    {  # gradients: a clipped difference costs less than the derivatives of both branches of the formula
         "x": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))),
         "y": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))),
     },
@@ -96,11 +96,11 @@ def _huber_signature(*dims: Dim) -> Signature:
 def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expression:
     """The Huber distance, z = sum over i of L(x_i - y_i).
 
-    L(d) = d^2 / 2 for |d| <= c, and c |d| - c^2 / 2 beyond.
+    L(d) is d^2 / 2 for |d| <= c, and c |d| - c^2 / 2 for larger |d|.
 
     Args:
-        x, y: of the same dimensions.
-        c: the difference beyond which the loss is linear, above 0.
+        x, y: two expressions of the same dimensions.
+        c: the difference from which on the loss is linear. It must be above 0.
 
     Source: Huber, "Robust estimation of a location parameter", 1964.
 
@@ -128,7 +128,7 @@ huber_distance = register(
 
 
 def _at_least_smallest(x):
-    """Return x, or the smallest normal number in place of 0, so that the logarithm is finite."""
+    """Return x, but the smallest normal float32 where x is 0, so that the logarithm is finite."""
     return f.where(f.equal(x, 0), SMALLEST, x)
 
 
@@ -138,20 +138,20 @@ def _binary_log_loss_reference(x, y):
 
 @columnwise(
     whole=True,
-    gradients={  # keeps the gradient at 0, where the formula replaces x by a constant
+    gradients={  # automatic derivation would give 0 where x or 1 - x is 0, because the formula has a constant there
         "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
     },
     domain=(0.05, 0.95),
     reference=_binary_log_loss_reference,
 )
 def binary_log_loss(x: Expression, y: Expression) -> Expression:
-    """The log loss of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
+    """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
-    A probability of exactly 0 counts as the smallest normal number, so that the loss stays finite.
+    Where x or 1 - x is exactly 0, the smallest normal float32 takes its place, so that the loss stays finite.
 
     Args:
-        x: probabilities, for example from `logistic`.
-        y: the true values or probabilities, of the same dimensions.
+        x: predicted probabilities, for example from `logistic`.
+        y: the true values (0 or 1) or probabilities, of the same dimensions as x.
 
     >>> binary_log_loss(inputVector([0.5, 0.5]), inputVector([1, 0])).value()
     1.3862943649291992
@@ -159,7 +159,7 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     return -f.sum(y * f.log(_at_least_smallest(x)) + (1 - y) * f.log(_at_least_smallest(1 - x)))
 
 
-# -------------------------------------------------------------------------------------------------------- ranking
+# --------------------------------------------------------------------------------------------------- ranking loss
 
 _rank_loss = Formula.of(lambda x, y, m: f.maximum(y - x + m, 0))
 add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_loss, ("x", "y"), "z"), constants=("m",))
@@ -167,7 +167,10 @@ add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_los
 
 @functools.cache
 def _rank_signature(*dims: Dim) -> Signature | None:
-    """Return the signature; None if the operands must be repeated to the full shape first."""
+    """Return the signature (shape and kernels) of a ranking loss of operands of the shapes `dims`.
+
+    Return None if the kernel cannot broadcast these shapes: the operands must then be copied to the full shape first.
+    """
     layout = column_layout("pairwise_rank_loss", dims)
     if layout is None or layout[0](("x", "y")):
         return None
@@ -186,12 +189,12 @@ def _rank_signature(*dims: Dim) -> Signature | None:
 
 
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
-    """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); sizes of 1 are broadcast.
+    """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); dimensions of size 1 are broadcast.
 
     Args:
         x: scores that should be high.
         y: scores that should be low.
-        m: the margin.
+        m: the margin: the loss is 0 where x_i exceeds y_i by at least m.
 
     >>> pairwise_rank_loss(inputVector([1, 3]), inputVector([1, 1])).value()
     [1.0, 0.0]
@@ -213,7 +216,7 @@ pairwise_rank_loss = register(
     samples=[*TWO, *BROADCAST, Sample([((1, 7), 2), ((1, 7), 1)], {"m": 0.25})],
 )
 
-# -------------------------------------------------------------------------------------------------------- poisson
+# --------------------------------------------------------------------------------------------------- Poisson loss
 
 _loss_of_count = Formula.of(lambda x, count, permutations: f.exp(x) - count * x + permutations)
 add_rules(
@@ -227,7 +230,12 @@ add_rules(
 
 @functools.cache
 def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """Return the signature for a rate per batch element, and one count for all or one for each."""
+    """Return the signature (shape and kernels) of Poisson losses of rates of the shape `dim`.
+
+    Args:
+        dim: the shape of the rates: a single number for each batch element.
+        counts: the number of counts: 1 if all batch elements share one, else one for each.
+    """
     batch, columns = dim.batch, counts
     size = batch if counts == 1 else 1
     step = int(counts > 1)
@@ -254,8 +262,8 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
 
     Args:
         x: the logarithm of the distribution's rate, a single number.
-        y: the count, at least 0: one for all batch elements, or a list with one for each. If a count is not a whole
-            number, y! is the gamma function of y + 1.
+        y: the count, at least 0: one number for all batch elements, or a list with one for each. A count need not be
+            a whole number: y! is the gamma function of y + 1.
 
     >>> poisson_loss(scalarInput(0), 2).value()
     1.6931471824645996

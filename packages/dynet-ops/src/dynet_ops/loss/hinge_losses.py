@@ -30,7 +30,10 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _excess(x, picked, m):
-    """Return how far a score violates the margin. For the right choice it is m, which the sum subtracts again."""
+    """Return by how much a score x violates the margin m to `picked`, the score of the right choice.
+
+    For the right choice itself, this is m. The formula of the loss subtracts it from the sum again.
+    """
     return x - picked + m
 
 
@@ -57,14 +60,14 @@ KERNELS.add(
 
 @functools.cache
 def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int) -> Signature:
-    """Return the signature for columns of scores.
+    """Return the signature (shape and kernels) of nodes that compute a hinge loss for each column of scores.
 
     Args:
-        result: the Dim of the result.
+        result: the shape of the result, with one loss for each column.
         size: the number of scores in a column.
-        columns: the number of columns.
-        shared: whether all columns are the same scores.
-        choices: the number of right choices: 1 for all columns, or one for each.
+        columns: the number of columns, in all batch elements.
+        shared: whether all columns are the same scores in memory, with different right choices.
+        choices: the number of right choices: 1 if all columns share it, else one for each column.
     """
     stride = 0 if shared else size
     return Signature(
@@ -105,8 +108,8 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
 
     Args:
         x: scores, a vector, with any batch size.
-        v: the index of the right choice in all batch elements, or a list as in `hinge_batch`.
-        m: the margin.
+        v: the index of the right choice in all batch elements, or a list with one for each, as in `hinge_batch`.
+        m: the margin by which the score of the right choice should exceed the others.
 
     Raises:
         OutOfRangeError: v is not an index of x.
@@ -122,7 +125,9 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
 
 
 def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
-    """The same as `hinge`, with a right choice for each batch element. The result is a batch of losses.
+    """The hinge loss of a batch of score vectors, as in `hinge`: vs[b] is the right choice in batch element b.
+
+    The result is a batch of losses.
 
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]], dtype=float32)
@@ -142,9 +147,10 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
 
     Args:
         x: scores, a matrix, with any batch size.
-        v: the right choice in each column (row), for all batch elements; or one such list for each batch element.
-        d: 0 for columns, 1 for rows.
-        m: the margin.
+        v: a list with the index of the right choice in each column (or row), for all batch elements; or a list of such
+            lists, one for each batch element.
+        d: 0 for a loss of each column, 1 for a loss of each row.
+        m: the margin by which the score of the right choice should exceed the others.
 
     >>> hinge_dim(inputTensor([[1, 2], [3, 0]]), [0, 0]).value()
     [3.0, 0.0]

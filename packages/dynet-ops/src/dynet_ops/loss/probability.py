@@ -35,12 +35,13 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},  # the maximum cancels in the gradient
+    # Not left to automatic derivation, because the maximum in the formula cancels in the gradient.
+    gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
     called="softmax",
     reference=_softmax_reference,
 )
 def column_softmax(x: Expression) -> Expression:
-    """Softmax of each column: softmax with d = 0."""
+    """Return the softmax of each column, as `softmax` with d = 0. The maximum is subtracted to prevent overflow."""
     e = f.exp(x - f.max(x))
     return e * (1 / f.sum(e))
 
@@ -53,7 +54,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
 
     Args:
         x: scores.
-        d: the dimension; 0 applies softmax to each column.
+        d: the number of the dimension. With 0, each column becomes a probability distribution.
 
     >>> softmax(inputVector([0, 0])).value()
     [0.5, 0.5]
@@ -84,7 +85,7 @@ softmax = register(
 
 
 def _unless_left_out(y, value):
-    """Return the value, or 0 where y is -inf: these elements are left out of the softmax."""
+    """Return `value`, but 0 where the log softmax y is -inf: there, the argument `restrict` has excluded an element."""
     return f.where(y < -LARGEST, 0, value)
 
 
@@ -98,17 +99,18 @@ def _log_softmax_gradient(y, dy):
     reference=lambda x: np.log(_softmax_reference(x)),
 )
 def column_log_softmax(x: Expression) -> Expression:
-    """The logarithm of the softmax of each column: log_softmax without `restrict`."""
+    """Return the logarithm of the softmax of each column, as `log_softmax` without its argument `restrict`."""
     peak = f.max(x)
     return x - peak - f.log(f.sum(f.exp(x - peak)))
 
 
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
-    """The logarithm of the softmax of each column.
+    """The logarithm of the softmax of each column, y_i = x_i - log sum over j of exp(x_j).
 
     Args:
         x: scores.
-        restrict: the indices of the elements that take part; the others are -inf. None means all.
+        restrict: the indices of the elements of each column that take part; None means all. The result is -inf for the
+            others.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931], dtype=float32)
@@ -175,7 +177,8 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
 
     Args:
         x: scores, a vector, with any batch size.
-        v: the index of the right choice in all batch elements, or a list as in `pickneglogsoftmax_batch`.
+        v: the index of the right choice in all batch elements, or a list with one for each, as in
+            `pickneglogsoftmax_batch`.
 
     Raises:
         OutOfRangeError: v is not an index of x.
@@ -200,7 +203,9 @@ pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
 
 
 def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
-    """The same as `pickneglogsoftmax`, with a right choice for each batch element. The result is a batch of losses.
+    """The negative log likelihoods of a batch of choices: vs[b] is the right choice in batch element b.
+
+    The result is a batch of losses, each as in `pickneglogsoftmax`.
 
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]], dtype=float32)

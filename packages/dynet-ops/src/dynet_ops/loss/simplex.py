@@ -59,7 +59,7 @@ def _sparsemax_reference(x):
     ],
 )
 def sparsemax(x: Expression) -> Expression:
-    """The probabilities nearest to the scores of each column: y_i = max(0, x_i - t), with t so that the sum is 1.
+    """The probabilities nearest to the scores of each column: y_i = max(0, x_i - t), where t makes the sum of y 1.
 
     Source: Martins and Astudillo, "From softmax to sparsemax", 2016.
 
@@ -76,7 +76,10 @@ _VIEWS = ("z", "x", "y")
 
 
 def _expected(z, y, dz):
-    """Return the mean gradient of elements below their bounds, weighted by z; 0 if these have no mass."""
+    """Return the mean of dz, the gradient of the result z, over elements below their bounds y, weighted by z.
+
+    It is 0 if the z of these elements add up to 0.
+    """
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
 
@@ -142,13 +145,13 @@ def _constrained_reference(x, y):
     ],
 )
 def constrained_softmax(x: Expression, y: Expression) -> Expression:
-    """Softmax of each column whose probabilities stay within upper bounds.
+    """Softmax of each column, with an upper bound for each probability: z_i = min(y_i, exp(x_i) / s).
 
-    z_i = min(y_i, exp(x_i) / s), with s so that the sum is 1. If the sum of the bounds is less than 1, z is y.
+    The number s makes the sum of z 1. If the bounds add up to less than 1, z is y.
 
     Args:
         x: scores.
-        y: bounds, of the same dimensions.
+        y: the upper bounds, of the same dimensions as x.
 
     Source: Martins and Kreutzer, "Learning what's easy: fully differentiable neural easy-first taggers", 2017.
 

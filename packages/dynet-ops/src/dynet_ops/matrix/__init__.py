@@ -1,4 +1,4 @@
-"""Products and other ops of matrices."""
+"""Operations on matrices: products, contractions, convolutions, inverses and determinants."""
 
 from .circular import *
 from .contraction import *

@@ -23,10 +23,15 @@ _RESULT, _TWICE, _U, _V = range(4)
 
 
 def _signature(name: str, dims, step: int) -> Signature:
-    """Return the signature of z_k = sum over i of u_i v_(k + step i mod d).
+    """Return the signature (shape and kernels) of nodes for z_k = sum over i of u_i v_((k + step i) mod d).
 
-    The node also stores two copies of v, one behind the other, so that kernels need not wrap indices. The backward
-    pass does the same with the gradient of the result.
+    The vectors u and v have d elements. Behind its value, the node stores two copies of v, one after the other. So
+    kernels need not compute indices mod d. The backward pass does the same with the gradient of the result.
+
+    Args:
+        name: the name of the op, for messages.
+        dims: the shapes of u and v.
+        step: 1 or -1.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:
@@ -89,7 +94,7 @@ SAMPLES = [
     samples=SAMPLES,
 )
 def circ_conv(u: Expression, v: Expression) -> Expression:
-    """The circular convolution of two vectors of length d, z_k = sum over i of u_i v_(k - i mod d).
+    """The circular convolution of two vectors of length d, z_k = sum over i of u_i v_((k - i) mod d).
 
     >>> circ_conv(inputVector([1, 2, 3]), inputVector([0, 1, 0])).value()
     [3.0, 1.0, 2.0]
@@ -103,7 +108,7 @@ def circ_conv(u: Expression, v: Expression) -> Expression:
     samples=SAMPLES,
 )
 def circ_corr(u: Expression, v: Expression) -> Expression:
-    """The circular correlation of two vectors of length d, z_k = sum over i of u_i v_(i + k mod d).
+    """The circular correlation of two vectors of length d, z_k = sum over i of u_i v_((i + k) mod d).
 
     >>> circ_corr(inputVector([1, 0, 0]), inputVector([1, 2, 3])).value()
     [1.0, 2.0, 3.0]

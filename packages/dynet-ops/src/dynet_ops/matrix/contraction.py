@@ -20,7 +20,17 @@ from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul,
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature of z = b + x y, where x is a matrix with a row for each (i, j)."""
+    """Return the signature (shape and kernels) of a node that computes z = b + x y, with or without a bias b.
+
+    The tensor x_ijk counts as a matrix with a row for each (i, j) and a column for each k.
+
+    Args:
+        name: the name of the op, for messages.
+        dims: the shapes of x, y and, if there is one, b.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+    """
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims)}")
@@ -66,8 +76,8 @@ def contract3d_1d(x: Expression, y: Expression) -> Expression:
     """A tensor times a vector, z_ij = sum over k of x_ijk y_k.
 
     Args:
-        x: of dimensions (I, J, K).
-        y: of dimensions (K,).
+        x: a tensor of dimensions (I, J, K).
+        y: a vector of dimensions (K,).
 
     >>> contract3d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10])).npvalue()
     array([[21., 43.]], dtype=float32)
@@ -79,9 +89,9 @@ def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expressio
     """A tensor times a vector, with a bias: z_ij = b_ij + sum over k of x_ijk y_k.
 
     Args:
-        x: of dimensions (I, J, K).
-        y: of dimensions (K,).
-        b: of dimensions (I, J).
+        x: a tensor of dimensions (I, J, K).
+        y: a vector of dimensions (K,).
+        b: a matrix of dimensions (I, J).
 
     >>> b = inputTensor([[100, 200]])
     >>> contract3d_1d_bias(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), b).npvalue()
@@ -94,9 +104,9 @@ def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
     """A tensor times two vectors, t_i = sum over j, k of x_ijk y_k z_j.
 
     Args:
-        x: of dimensions (I, J, K).
-        y: of dimensions (K,).
-        z: of dimensions (J,).
+        x: a tensor of dimensions (I, J, K).
+        y: a vector of dimensions (K,).
+        z: a vector of dimensions (J,).
 
     >>> contract3d_1d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), inputVector([1, 2])).value()
     107.0
@@ -108,10 +118,10 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
     """A tensor times two vectors, with a bias: t_i = b_i + sum over j, k of x_ijk y_k z_j.
 
     Args:
-        x: of dimensions (I, J, K).
-        y: of dimensions (K,).
-        z: of dimensions (J,).
-        b: of dimensions (I,).
+        x: a tensor of dimensions (I, J, K).
+        y: a vector of dimensions (K,).
+        z: a vector of dimensions (J,).
+        b: a vector of dimensions (I,).
 
     >>> x, y, z, b = inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), inputVector([1, 2]), inputVector([1000])
     >>> contract3d_1d_1d_bias(x, y, z, b).value()
@@ -121,7 +131,10 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
 
 
 def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
-    """Record a contraction, then a product. Check all shapes before recording anything."""
+    """Add two nodes to the graph: the tensor x times y, and this matrix times z, plus the bias if there is one.
+
+    All shapes are checked first, so that an error leaves no node behind. `name` is the name of the op for messages.
+    """
     graph_of(name, (x, y, z, *bias))
     dims = [operand.type for operand in (x, y, z, *bias)]
     tensor = dims[0].dims

@@ -1,7 +1,10 @@
 """Convolutions and pooling over images and sentences.
 
-An image is (height, width, channels). A convolution copies the window at each position into a row of a matrix, and
-multiplies this matrix by the filters, each of which is a column.
+An image has dimensions (height, width, channels). A convolution of images copies the window at each position into a row
+of a matrix, and multiplies this matrix by the filters, each of which is a column.
+
+A `Signature` describes a node to the planner: its shape, the memory that its kernels read and write for each column
+(*views*), and the kernels (*steps*). `value_of` and `gradient_of` give the numbers by which steps refer to a view.
 """
 
 from __future__ import annotations
@@ -38,7 +41,14 @@ KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b"
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return the number of window positions along a dimension, and the padding before the image."""
+    """Return the number of window positions along one dimension of an image, and how many zeros pad it in front.
+
+    Args:
+        size: the size of the image along this dimension.
+        window: the size of the window.
+        stride: the step from one position to the next.
+        is_valid: whether windows stay within the image, so that there is no padding.
+    """
     if is_valid:
         return -(-(size - window + 1) // stride), 0
     places = -(-size // stride)
@@ -47,7 +57,17 @@ def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, i
 
 @functools.cache
 def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool) -> tuple[int, ...]:
-    """Return the parameters of a window over an image; see dynet_kernels.families.windows.WINDOW."""
+    """Return the numbers that tell a kernel how a window moves over an image.
+
+    They are the sizes of image and window, the strides, the padding above and on the left, and the numbers of window
+    positions, as in `dynet_kernels.families.windows.WINDOW`.
+
+    Args:
+        name: the name of the op, for messages.
+        dim: the shape of the image.
+        window, stride: height and width of the window, and its steps in these directions.
+        is_valid: whether windows stay within the image. Otherwise the image is padded.
+    """
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
@@ -57,7 +77,10 @@ def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int
 
 
 def _image(name: str, x: Expression) -> Dim:
-    """Return the Dim of an image; raise ShapeError if it has other than 2 or 3 dimensions. A matrix has one channel."""
+    """Return the shape of the image x; raise ShapeError unless it has 2 or 3 dimensions.
+
+    A matrix is an image with one channel. `name` is the name of the op for messages.
+    """
     dim = checked_expression(name, x).type.plain
     if not 2 <= len(dim.dims) <= 3:
         raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
@@ -69,7 +92,11 @@ def _image(name: str, x: Expression) -> Dim:
 
 @functools.cache
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature of the matrix of windows: a row per position, a column per element of a filter."""
+    """Return the signature (shape and kernels) of a node that copies the windows of an image into a matrix.
+
+    The matrix has a row for each window position and a column for each element of a filter. `window` has the numbers
+    that `_window` returns.
+    """
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
     if (window_height, window_width, *steps) == (1, 1, 1, 1):
@@ -87,7 +114,16 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Return the signature of y = windows * filters + bias. It has a column per filter and batch element."""
+    """Return the signature (shape and kernels) of a node that multiplies a matrix of windows by filters.
+
+    It adds a bias if there is one. The kernels work on one column for each filter and batch element.
+
+    Args:
+        name: the name of the op.
+        places: the numbers of window positions, vertically and horizontally.
+        windows: the shape of the matrix of windows.
+        dims: the shapes of the filters and, if there is one, of the bias.
+    """
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
     filters = dims[0].dims[3]
@@ -144,15 +180,15 @@ def _convolution(
 def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters, y_ijc = sum over a, b, k of x_(i s0 + a)(j s1 + b)k f_abkc.
 
-    With is_valid, filters stay within the image: the height of y is ceil((height - filter height + 1) / s0). Otherwise
-    it is ceil(height / s0), and the image is padded with p = max((height of y - 1) s0 + filter height - height, 0) rows
-    of zeros, floor(p / 2) of them above. The same holds for widths.
+    With is_valid=True, filters stay within the image: the height of y is ceil((height - filter height + 1) / s0).
+    Otherwise the height of y is ceil(height / s0). The image is then padded with p rows of zeros, floor(p / 2) of them
+    above it, for p = max((height of y - 1) s0 + filter height - height, 0). The same holds for widths.
 
     Args:
         x: images of dimensions (height, width, channels); a matrix has one channel.
         f: filters of dimensions (height, width, channels, filters).
         stride: s0 and s1, the steps of a filter in rows and columns.
-        is_valid: whether filters stay within the image.
+        is_valid: whether filters stay within the image. Otherwise it is padded with zeros.
 
     Returns:
         Images with a channel for each filter.
@@ -173,7 +209,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
         f: filters of dimensions (height, width, channels, filters).
         b: a bias for each filter, of dimensions (filters,).
         stride: the steps of a filter in rows and columns.
-        is_valid: whether filters stay within the image.
+        is_valid: whether filters stay within the image. Otherwise it is padded with zeros, as in `conv2d`.
 
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d_bias(x, f, inputVector([100]), [2, 2], is_valid=False).npvalue()[:, :, 0]
@@ -184,7 +220,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _padded(x, window, stride, is_valid, value):
-    """Return the padded image, and the number of window positions in each dimension."""
+    """Return the image x, padded with `value`, and the number of window positions in each dimension, for tests."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     places, widths = [], [(0, 0)] * 3
     for d in range(2):
@@ -238,7 +274,11 @@ conv2d_bias = register(
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature of the largest element of each window. The node also stores its index."""
+    """Return the signature (shape and kernels) of a node with the largest element of each window of an image.
+
+    Behind its value, the node stores the indices of these elements, which the backward pass needs. `window` has the
+    numbers that `_window` returns.
+    """
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,
@@ -257,15 +297,16 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 
 def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
-    """The largest element of each window over images. The first of equal elements gets the gradient.
+    """The largest element of each window that moves over images (max pooling).
 
-    Windows have the same positions as in conv2d. With is_valid=False, the padding does not count.
+    The first of equal elements gets the gradient. Windows have the same positions as in `conv2d`. With is_valid=False,
+    the largest element is sought within the image only, not in the padding.
 
     Args:
         x: images of dimensions (height, width, channels) or (height, width).
-        ksize: height and width of the window.
+        ksize: the height and width of the window.
         stride: the steps of the window in rows and columns.
-        is_valid: whether the window stays within the image.
+        is_valid: whether the window stays within the image. Otherwise it may reach beyond the border.
 
     >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
     array([[5., 6.],
@@ -306,12 +347,16 @@ maxpooling2d = register(
 )
 
 
-# ------------------------------------------------------------------------------------- convolution of one dimension
+# -------------------------------------------------------------------------------------- one-dimensional convolution
 
 
 @by_plain_dims
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """Return the signature, with a column per position. The columns under a filter are contiguous in x: no copy."""
+    """Return the signature (shape and kernels) of a node that convolves a matrix of shape x with filters of shape y.
+
+    The columns of x under a filter are contiguous in memory. So each position is a matrix-vector product that reads x
+    in place, without a copy of the windows.
+    """
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
     if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:
@@ -340,7 +385,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
             Step("clear", (filters,)),
             Step("product.dx", (inner, filters, value_of(y_at), value_of(z), value_of(x_at), group)),
         ],
-        backward=[  # windows overlap in x, so their gradients are added one by one
+        backward=[  # windows overlap in x, so their gradients are computed apart, then added to dx one by one
             Step(
                 "product",
                 (inner, filters, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),
@@ -378,9 +423,10 @@ def _filter1d_reference(x, y):
     ],
 )
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:
-    """The convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.
+    """The one-dimensional convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.
 
-    Filters stay within x: for n columns and filters of width w, the result has n - w + 1 columns.
+    Filters move along the columns and stay within x. For n columns and filters of width w, the result has n - w + 1
+    columns.
 
     Args:
         x: a matrix of dimensions (rows, n).

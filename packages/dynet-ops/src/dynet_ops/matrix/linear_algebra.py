@@ -1,4 +1,9 @@
-"""Inverses and determinants of matrices, and the trace of a product."""
+"""Inverses and determinants of matrices, and the trace of a product.
+
+In this file, a *view* is a stretch of memory that kernels read or write: the node's value, an operand, or memory that
+the node has in addition. `value_of` and `gradient_of` give the numbers by which kernels refer to a view's values and
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +30,13 @@ WORK = 3  # floats of scratch memory per row for inversion
 
 KERNELS.add("invert", Invert())
 KERNELS.add(
-    "inverse.negate",  # -2 t is added to t
+    "inverse.negate",  # changes the sign of dt: a gradient is added to its target, so that dt becomes dt - 2 dt
     Rule(("y", "x", "t", "work"), {"dt": lambda dt: -2 * dt}),
 )
 
 
 def _log_of_product(pivots):
-    """Return the logarithm of the product of pivots: NaN if it is negative, -inf if it is 0."""
+    """Return the formula for the logarithm of the product of pivots: NaN if it is negative, -inf if it is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
@@ -52,7 +57,11 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Make square matrices (batch last) well-conditioned, with positive determinant and pivots off the diagonal."""
+    """Turn random square matrices into good test cases for inversion. The batch is the last axis.
+
+    The returned matrices are well-conditioned and have a positive determinant. Their largest elements are off the
+    diagonal, so that the elimination has to exchange rows.
+    """
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
     matrices = matrices[::-1].copy()
@@ -63,7 +72,10 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 
 @by_plain_dims
 def _inverse_signature(dim: Dim) -> Signature:
-    """Return the signature of the inverse. Its columns are the columns of the matrix."""
+    """Return the signature (shape and kernels) of a node that inverts a matrix of the shape `dim`.
+
+    Kernels work column by column. Behind its value, the node stores scratch memory for them.
+    """
     n, batch = _order("inverse", dim), dim.batch
     y, x, change = range(3)
     return Signature(
@@ -81,7 +93,7 @@ def _inverse_signature(dim: Dim) -> Signature:
             copy_step("copy", value_of(y), value_of(x), n),
             Step("invert", (n, value_of(y), value_of(3), n)),
         ],
-        backward=[  # dx -= (y' dy) y'
+        backward=[  # dx -= (y' dy) y', where y' is the transposed y: a product, its negative, and another product
             Step("product.dx", (n, n, value_of(y), gradient_of(change), gradient_of(y), n), gradient_of=0),
             Step("inverse.negate", (n,), gradient_of=0),
             Step("product.dW", (n, n, gradient_of(x), value_of(y), gradient_of(change), n), gradient_of=0),
@@ -106,9 +118,9 @@ _SQUARE = [
     prepare=invertible,
 )
 def inverse(x: Expression) -> Expression:
-    """The inverse of a square matrix, by elimination with partial pivoting.
+    """The inverse of a square matrix, computed by Gaussian elimination with partial pivoting.
 
-    The inverse of a singular matrix has elements that are infinite or NaN.
+    For a singular matrix, some elements of the result are infinite or NaN.
 
     >>> inverse(inputTensor([[1, 2], [3, 4]])).npvalue().round(4)
     array([[-2. ,  1. ],
@@ -119,7 +131,10 @@ def inverse(x: Expression) -> Expression:
 
 @by_plain_dims
 def _logdet_signature(dim: Dim) -> Signature:
-    """Return the signature of logdet. The node also stores the transposed inverse, which is the gradient."""
+    """Return the signature (shape and kernels) of a node that computes the logarithm of the determinant of a matrix.
+
+    Behind its value, the node stores the transposed inverse of the matrix, which is the gradient of the logarithm.
+    """
     n, batch = _order("logdet", dim), dim.batch
     y, x, inverse, pivots = range(4)
     transposed = copy_parameters(value_of(inverse), value_of(x), collapsed([(n, 1, n), (n, n, 1)]))
@@ -162,7 +177,7 @@ def logdet(x: Expression) -> Expression:
 
 
 def trace_of_product(x: Expression, y: Expression) -> Expression:
-    """The trace of x y', the sum over i, j of x_ij y_ij.
+    """The trace of the product of x and the transposed y, z = sum over i, j of x_ij y_ij.
 
     Args:
         x, y: matrices of the same dimensions.

@@ -1,4 +1,10 @@
-"""Matrix products."""
+"""Matrix products: the operator `*`, `matmul` and `affine_transform`.
+
+A `Signature` describes a node to the planner. It lists *views*, the memory that kernels read or write for each column
+(such as the node's value, or an operand), and *steps*, the kernels that run. A step refers to the values of view k by
+the *role* 2 k and to their gradient by the role 2 k + 1. A `Dim` is a shape: dimensions and batch size. Each parameter
+has a Dim of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +23,41 @@ from ..kinds import op
 from ..layouts import as_last, column_view, is_matrix, of_rank, shortest
 from ..operands import listed
 
-Y, NOTHING, SHARED = 0, -1, 0  # Y, NOTHING: roles; SHARED: the group if all columns share a matrix
+# Parameters of the product kernels. Y is the role of the values of view 0, the result. NOTHING, in the place of a role,
+# lets a sum start at 0. SHARED, in the place of a number of columns, says that all columns share one matrix.
+Y, NOTHING, SHARED = 0, -1, 0
 
 
 def value_of(view: int) -> int:
-    """Return the role of the values of a view."""
+    """Return the *role* of the values of a view: the number by which a kernel's parameters refer to them.
+
+    `view` is the number of the view in the list of its signature.
+    """
     return 2 * view
 
 
 def gradient_of(view: int) -> int:
-    """Return the role of the gradient of a view."""
+    """Return the *role* of the gradient of a view: the number by which a kernel's parameters refer to it.
+
+    `view` is the number of the view in the list of its signature.
+    """
     return 2 * view + 1
 
 
 def is_shared(matrix: Dim) -> bool:
-    """Whether a signature with this Dim always has the same matrix, so that its gradient can wait for all columns."""
+    """Return whether `matrix` is the Dim of a parameter.
+
+    Each parameter has its own Dim object. So all nodes with this Dim multiply by the same matrix, and its gradient can
+    be computed at the end of the backward pass, for all of them together.
+    """
     return matrix.plain is not matrix
 
 
 def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
-    """Return rows and columns; raise ShapeError if there are more dimensions, other than trailing 1s."""
+    """Return the numbers of rows and columns of an operand; raise ShapeError if it is not a matrix or vector.
+
+    Trailing dimensions of size 1 do not count. `name` is the name of the op for messages.
+    """
     if not is_matrix(dim):
         raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
     return dim.rows, dim.columns
@@ -52,15 +73,19 @@ def product_steps(
     operands: tuple[int, int],
     shape: tuple[int, int] | None = None,
 ):
-    """Return the steps of y = start + W x: (forward step, backward steps, deferred steps).
+    """Return the steps (kernels with their parameters) that compute y = start + W x and its gradients.
 
     Args:
-        matrix: the Dim of W.
-        w, x, y: the views of W, x and y.
-        start: the role of the start; NOTHING for 0.
-        width: the number of neighbouring columns that share a matrix, if not all do.
-        operands: the operands that W and x belong to.
-        shape: rows and columns of W, if not those of its Dim.
+        matrix: the Dim (shape object) of W.
+        w, x, y: the numbers of the views of W, x and y, in the list of the node's signature.
+        start: what the product is added to, as `value_of` returns it; NOTHING if there is nothing.
+        width: how many neighbouring columns of x each matrix multiplies, if W is not a parameter.
+        operands: the numbers of the operands W and x, which get the gradients.
+        shape: the numbers of rows and columns of W, if not those of its Dim.
+
+    Returns:
+        (forward step, backward steps, deferred steps). Deferred steps run at the end of the backward pass, for all
+        nodes together: the gradient of a parameter W then is one product.
     """
     rows, inner = shape or (matrix.rows, matrix.columns)
     group = SHARED if is_shared(matrix) else width
@@ -79,7 +104,18 @@ def product_steps(
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
-    """Return the signature of y = b + W1 x1 + W2 x2 + ... Every product accumulates into y."""
+    """Return the signature (shape and kernels) of a node that computes y = b + W1 x1 + W2 x2 + ...
+
+    Its kernels add one product after the other to y.
+
+    Args:
+        name: the name of the op, for messages.
+        dims: the shapes of the operands: b, if there is one, then W1, x1, W2, x2, ...
+        has_bias: whether the first operand is the bias b.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+    """
     first = int(has_bias)
     pairs = [(k, k + 1) for k in range(first, len(dims), 2)]
     shapes = []
@@ -140,7 +176,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """Return the signature of y = A x."""
+    """Return the signature (shape and kernels) of the matrix product of operands of the shapes a and b."""
     return affine_signature("*", (a, b), has_bias=False)
 
 
@@ -160,11 +196,11 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
     ],
 )
 def matmul(a: Expression, b: Expression) -> Expression:
-    """The product of a matrix and a vector or matrix, as `*` computes it: y = A x.
+    """The product of a matrix and a vector or matrix, y = a b; the same as a * b of matrices.
 
     Args:
-        a: of dimensions (m, n).
-        b: of dimensions (n,) or (n, k).
+        a: a matrix of dimensions (m, n).
+        b: a vector of dimensions (n,) or a matrix of dimensions (n, k).
 
     >>> (inputTensor([[1, 2], [3, 4]]) * inputVector([1, 1])).value()
     [3.0, 7.0]
@@ -189,14 +225,14 @@ _affine = many_operands(
 
 
 def affine_transform(exprs: Iterable[Expression]) -> Expression:
-    """y = b + W1 x1 + W2 x2 + ...
+    """A sum of matrix products and a bias, y = b + W1 x1 + W2 x2 + ...
 
     Args:
-        exprs: an odd number of expressions: the bias of dimensions (m,) or (m, k), then pairs of a matrix (m, n)
-            and a vector (n,) or matrix (n, k). A bias (m,) is added to every column.
+        exprs: an odd number of expressions b, W1, x1, W2, x2, ...: the bias b of dimensions (m,) or (m, k), then pairs
+            of a matrix of dimensions (m, n) and a vector (n,) or matrix (n, k). A bias (m,) is added to every column.
 
     Returns:
-        A vector (m,), also if x is a column (n, 1), or a matrix (m, k).
+        A vector of dimensions (m,) if the x are vectors (n,) or columns (n, 1), else a matrix of dimensions (m, k).
 
     Raises:
         ShapeError: the shapes do not fit.

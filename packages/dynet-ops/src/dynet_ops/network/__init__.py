@@ -1,4 +1,4 @@
-"""Cells and other parts of networks."""
+"""Parts of neural networks: recurrent and tree-structured cells, LSTM gates, and normalisation."""
 
 from . import recurrent as _recurrent
 from .norm import *

@@ -1,4 +1,10 @@
-"""Turns the equations of a recurrent cell into a `Cell`: products, rules, gradients and memory."""
+"""Turn the equations of a recurrent cell into a `Cell`: products, rules, gradients and memory.
+
+The function with the equations is called once with *symbols*, which stand for values and note what is done with them.
+A *gate* is b + W @ x + U @ h, a sum of a bias and matrix products, or a part of the rows of such a sum. A *rule* is a
+kernel that is stated as formulas; it computes the new state from the gates, element by element. A *step* of a cell is
+such a rule or a matrix product.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +22,16 @@ from .equations import Stored, substituted, symbols, with_zeros
 
 
 def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
-    """Return the cell that a function defines.
+    """Return the recurrent cell whose equations a function contains.
 
     The function gets the input x, the previous state and the parameters as symbols, and returns the new state.
     Parameters occur only in sums of products, b + W @ x + U @ h, with one bias and one product of x. Such a sum is a
-    gate; `split(sum, n)` makes n gates of it, one below the other. All other operations work element by element.
+    gate; `split(sum, n)` divides its rows into n gates. All other operations work element by element.
 
     Args:
-        name: the start of the names of the kernels.
+        name: what the names of the cell's kernels begin with.
         function: returns the new state as one value, or as a tuple in the order of `state`.
-        state: the names of the values of the state.
+        state: the names of the values of the state, such as h and c.
 
     Raises:
         TypeError: the equations do not have this form.
@@ -67,14 +73,14 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
 
 
 class _Input:
-    """The input x. Equations may only multiply it by a weight."""
+    """Stands for the input x in equations, which may only multiply it by a matrix."""
 
 
 _INPUT = _Input()
 
 
 class _Weight:
-    """A parameter: the matrix in `W @ x`, or the bias in `b + W @ x`."""
+    """Stands for a parameter in equations: the matrix in `W @ x`, or the bias in `b + W @ x`."""
 
     def __init__(self, name: str):
         self.name = name
@@ -104,7 +110,14 @@ _numbers = itertools.count()
 
 
 class Sum(Symbol):
-    """A sum of a bias and products. As a symbol in other equations, it is the gate with that value."""
+    """A sum of a bias and matrix products, b + W @ x + U @ h. Formulas read its value as an input, the gate.
+
+    Args:
+        bias: the name of the bias; "" if there is none yet.
+        inputs: the names of the matrices that multiply x.
+        products: (name of the matrix, what it multiplies) of the other products.
+        parts: into how many gates to divide the rows.
+    """
 
     __slots__ = ("bias", "inputs", "parts", "products")
 
@@ -135,7 +148,7 @@ class Sum(Symbol):
 
 
 class _Part(Symbol):
-    """One of the gates of a split sum."""
+    """One of the gates into which `split` divides the rows of a sum of products."""
 
     __slots__ = ("of",)
 
@@ -145,12 +158,12 @@ class _Part(Symbol):
 
 
 def split(of: Any, parts: int) -> list[Any]:
-    """Split a sum of products into gates, which are one below the other in its rows."""
+    """Divide the rows of a sum of products into `parts` gates of equal size, and return these, the first rows first."""
     return Sum(of.bias, of.inputs, of.products, parts).parts
 
 
 def _sums_beneath(symbols) -> list[Sum]:
-    """Return the sums that occur in symbols, also inside products."""
+    """Return the sums of products that formulas read, also those in what a matrix is multiplied by."""
     found: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:
@@ -163,7 +176,14 @@ def _sums_beneath(symbols) -> list[Sum]:
 
 
 class _Plan:
-    """Orders products and rules so that each operand of a product is computed by an earlier rule."""
+    """Orders the matrix products and elementwise kernels of a cell so that each value is computed before it is read.
+
+    Args:
+        name: what the names of the cell's kernels begin with.
+        equations: the formula of each value of the new state.
+        sums: the sums of products.
+        gates: the name of each gate in kernels, by the name of its symbol.
+    """
 
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
         self.name, self.sums, self.gates = name, sums, gates
@@ -174,18 +194,21 @@ class _Plan:
         states = {repr(symbol): value for value, symbol in self.equations.items()}
         others = [text for text in computed if text not in states]
         self.scratch = tuple(f"s{number}" for number in range(len(others)))
-        self.stored = {**states, **dict(zip(others, self.scratch))}  # by text
+        self.stored = {**states, **dict(zip(others, self.scratch))}  # names of stored values, by the text of formulas
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
 
     def reads_by_element(self, name: str) -> bool:
-        """Whether a formula reads this value, other than in a product."""
+        """Return whether a formula reads the value `name` element by element, and not only in a matrix product."""
         return any(name in inputs_of(symbol) for symbol in self.defined.values())
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
-        """Return the instructions of one time step in their order: products, and names of rules that are added.
+        """Add the kernels of one time step, and return its instructions in order.
+
+        They are matrix products, and names of rules, which are elementwise kernels.
 
         Args:
-            first: leave out what depends on the previous state, which is 0 at the start of a sequence.
+            first: whether this is the first step of a sequence. The previous state is then 0, and what depends on it is
+                left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
         defined = {name: found for name, x in self.defined.items() if (found := with_zeros(x, zeros)) is not None}
@@ -222,7 +245,8 @@ class _Plan:
             forward = stored.forward(now | gates)
             backward = stored.backward(now | gates, gates & shared)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            # Later rules run first backward: they have set the gradients of gates that they share with this rule.
+            # In the backward pass, later rules run before this one. They have already written the gradients of the
+            # gates that they share with this rule. It adds to these, unless the gate's activation is computed here.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             steps.append(self._rule(cell, now, forward, backward, sets, first))
         return steps
@@ -231,14 +255,17 @@ class _Plan:
         return x.arguments[0] if x.function == "input" else self.stored[repr(x)]
 
     def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
-        """Add the kernels of a rule, and return their name.
+        """Add the kernels of a rule for the forward and the backward pass, and return the name of the first.
+
+        A rule is an elementwise kernel that is stated as formulas. The name of the backward kernel adds ".backward".
 
         Args:
-            cell: the cell of the rule.
-            defines: the values that the rule computes.
-            forward, backward: the formulas of the rule and of its backward rule.
-            sets: the gradients that the backward rule overwrites. It adds to the others.
-            first: whether this is a rule for the start of a sequence.
+            cell: the cell that the rule belongs to.
+            defines: the names of the values that the rule computes.
+            forward, backward: the formulas of the two kernels.
+            sets: the gradients that the backward kernel overwrites. It adds to the others.
+            first: whether the rule is for the first step of a sequence. If it is the same as for other steps, their
+                kernels are used.
         """
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):

@@ -1,10 +1,14 @@
-"""Recurrent cells: the signatures of their steps. A layer records one node per step.
+"""Recurrent cells, such as an LSTM: what the planner and the kernels need to know to compute their time steps.
 
-A record has several parts. The first is the *projection*, b + W x for each gate. It depends on the inputs only, not on
-the previous step, so the projections of all steps and sequences run as one product. The other parts are the steps; a
-record may hold the inputs of many. A step adds its recurrent products to the gates in place, in the memory of the
-projection, and computes the new state from them. Overwriting the projection is safe, because only its own steps read
-it.
+A *record* is an entry of the graph. Here it holds one time step, or a whole sequence of them, and has several *parts*,
+each of which is a node. A `Signature` describes a record or a part to the planner: its shape, the memory that its
+kernels read and write (*views*, `View`), and these kernels. A *gate* is a vector such as b + W x + U h, from which the
+cell computes its new state. A *rule* is a kernel that is stated as formulas.
+
+The first part of a record is the *projection*, b + W x for each gate. It depends on the inputs only, not on the
+previous step. So the projections of all steps and sequences run as one matrix product. Each other part is one time
+step. It adds its recurrent products U h to the gates in place, in the memory of the projection, and computes the new
+state from them. Overwriting the projection is safe, because nothing else reads it.
 """
 
 from __future__ import annotations
@@ -28,19 +32,23 @@ from dynet_kernels.table import KERNELS
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
 
 Previous = int | tuple[tuple[int, int], ...]
-"""Where a record reads the previous state from.
+"""Where a record finds the previous state.
 
-An int: from one node of the same kind, with that batch size. A tuple: from one operand per value of the state, as
-(batch size, offset in floats). (): from nowhere, at the start of a sequence.
+- an int: in one node of the same cell, which has this batch size;
+- a tuple: in one operand for each value of the state, given as (batch size, offset in floats);
+- the tuple (): nowhere, because this is the start of a sequence.
 """
-PREVIOUS = "_prev"  # suffix of the names of the previous state
+PREVIOUS = "_prev"  # formulas call the previous h "h_prev"
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
-"""For views that are not operands: the `gradient_of` of steps that add to their gradient, by source."""
+"""The field `gradient_of` of a `Step` that adds to a view's gradient, by the `source` of the view.
+
+Sources that are missing here are numbers of operands. For these, `gradient_of` is the same number.
+"""
 
 
 @dataclass(frozen=True)
 class Product:
-    """One step of a cell: y += weight x, or y = start + weight x."""
+    """A matrix product in a cell's time step: y += weight x, or y = start + weight x. All fields are names of views."""
 
     weight: str
     x: str
@@ -50,37 +58,42 @@ class Product:
 
 @dataclass(frozen=True)
 class Weight:
-    """The shape of a parameter: rows for `gates` gates, and columns "h" (hidden), the input, or "" for a bias."""
+    """The shape of a parameter of a cell.
+
+    Args:
+        gates: how many gates it computes. Each gate takes as many rows as the state has elements.
+        columns: what it multiplies: "h" for the state, the name of the input, or "" for a bias.
+    """
 
     gates: int
     columns: str
 
     def dims(self, inputs: int, hidden: int) -> tuple[int, ...]:
-        """Return the dimensions for an input of size `inputs` and a state of size `hidden`."""
+        """Return the dimensions of the parameter for an input of size `inputs` and a state of size `hidden`."""
         rows = self.gates * hidden
         return (rows,) if not self.columns else (rows, hidden if self.columns == "h" else inputs)
 
 
 @dataclass(eq=False)
 class Cell:
-    """A recurrent cell: its memory, its parameters and its steps.
+    """A recurrent cell: what it stores, its parameters, and the instructions of a time step.
 
-    All values are vectors of the hidden size.
+    All values are vectors of the same size, the hidden size. The fields have the names of values and parameters.
 
     Attributes:
-        name: the start of the names of its kernels.
+        name: what the names of its kernels begin with.
         state: the values of the state, such as h and c. They are at the start of a node's memory.
-        scratch: other values that a node stores, after the state.
-        gates: the values of a projection.
+        scratch: other values that a node stores, behind the state.
+        gates: the gates, whose memory the projection fills with b + W x.
         parameters: the shape of each parameter, in order.
         pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
-        weights: the recurrent parameters.
-        following: the steps, as products and names of rules.
-        first: the steps at the start of a sequence, where there is no previous state.
+        weights: the recurrent parameters, which multiply the state.
+        following: the instructions of a time step in order: matrix products, and names of rules (elementwise kernels).
+        first: the instructions of the first step of a sequence, where there is no previous state.
         first_weights: the recurrent parameters that `first` uses.
-        carries: whether the new state reads the last value of the previous state element by element. The state then
-            keeps the trailing 1s of that value.
-        reference: the cell in numpy: the new state, one array or several, from input, state and parameters.
+        carries: whether the new state reads the last value of the previous state element by element. The new state then
+            has as many trailing dimensions of size 1 as that value.
+        reference: the cell in numpy. It returns the new state, one array or several, from input, state and parameters.
     """
 
     name: str
@@ -98,7 +111,7 @@ class Cell:
 
     @property
     def previous(self) -> tuple[str, ...]:
-        """The names of the previous state in formulas."""
+        """The names of the values of the previous state in formulas, such as "h_prev"."""
         return tuple(name + PREVIOUS for name in self.state)
 
 
@@ -109,7 +122,17 @@ def add_rule(
     backward: Mapping[str, Callable | Formula] | None,
     **facts: tuple[str, ...],
 ) -> str:
-    """Add the kernels of a rule and of its backward rule. `views` are the first views of the part, in order."""
+    """Add the kernels of a rule for the forward and, if there is one, the backward pass. Return the first one's name.
+
+    A rule is a kernel that is stated as formulas.
+
+    Args:
+        kernel: the name of the forward kernel; the other adds ".backward".
+        views: the names of the values that the formulas read and write. They are the first views of a part of a record,
+            in the same order.
+        forward, backward: the formulas of the kernels, by the names of the values that they compute.
+        facts: other arguments of `Rule`, for the forward kernel.
+    """
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
         KERNELS.add(kernel + ".backward", Rule(views, backward))
@@ -126,16 +149,19 @@ def part_signature(
     each: bool = False,
     **facts,
 ) -> Signature:
-    """Return the signature of a part of a record that runs steps of a cell.
+    """Return the signature (shape and kernels) of a part of a record that runs some instructions of a cell.
+
+    A record is an entry of the graph with several nodes, its parts.
 
     Args:
-        name: the name of the op.
+        name: the name of the op, for messages.
         hidden: the size of the state.
         batch: the batch size of the result.
-        views: the views that steps read and write, by name. Rules take the first ones, in order.
-        weights: the Dims of the views that are matrices of products.
-        steps: products and names of rules.
+        views: the memory that the instructions read and write, by name. Rules use the first ones, in order.
+        weights: the Dims of the matrices of products, by the names of their views.
+        steps: the instructions in order: matrix products, and names of rules (elementwise kernels).
         each: whether the part runs once for each of a variable number of operands.
+        facts: other fields of `Signature`.
     """
     place = {name: number for number, name in enumerate(views)}
 
@@ -172,30 +198,38 @@ def part_signature(
 
 
 def weight_view(operand: int, dim: Dim, batch: int) -> View:
-    """Return the view of an operand whose batch elements are shared by the columns of that batch element."""
+    """Return the view of a parameter: where in memory each of the `batch` columns reads it.
+
+    Usually all columns share it. If it has a batch, each column reads its own batch element.
+
+    Args:
+        operand: the number of the parameter among the operands.
+        dim: the shape of the parameter.
+    """
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
 def columns_per_matrix(matrix: Dim, batch: int) -> int:
-    """Return how many neighbouring columns share a matrix."""
+    """Return how many neighbouring columns a matrix multiplies: all `batch` of them, or 1 if it has a batch itself."""
     return 1 if matrix.batch > 1 else batch
 
 
 @functools.cache
 def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
-    """Return the signature of the first part of a record: b + W x for each pair (b, W).
+    """Return the signature (shape and kernels) of the projection: the part of a record that computes b + W x.
 
-    The results are stacked in one tall vector per batch element. If there is no input x, they are the biases alone.
+    A record is an entry of the graph with several nodes. The projection is the first of them and computes all gates.
+    For each batch element, the gates are stored one after the other. If there is no input x, they are the biases alone.
 
     Args:
         batch: the batch size of the result.
-        x: the view of the input; None if there is no input.
-        dims: the Dims of b, W, b, W, ..., in this order. These are the first operands of the record.
+        x: the view (place in memory) of the input; None if there is no input.
+        dims: the shapes of b, W, b, W, ... These are the first operands of the record.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(matrix.rows for _, _, matrix in pairs)
     each = x is not None and x.source == EACH
-    inputs = 3 * len(pairs)  # the views are (result, bias, matrix) of each pair, then the input
+    inputs = 3 * len(pairs)  # the number of the input's view: before it are (result, bias, matrix) of each pair
     views, forward, backward, deferred = [], [], [], []
     offset = 0
     for k, bias, matrix in pairs:
@@ -234,20 +268,30 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
 
 
 def input_view(x: Dim, batch: int, source: int) -> View:
-    """Return the view of an input, or of each input if `source` is EACH."""
+    """Return the view of an input: where in memory each of the `batch` columns reads it.
+
+    Args:
+        x: the shape of the input.
+        batch: the batch size of the record.
+        source: the number of the operand, or EACH for the view of each of a variable number of inputs.
+    """
     return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
 
 
 @functools.cache
 def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pairs: int, *weights: Dim) -> Signature:
-    """Return the part of a record that is one step of a cell.
+    """Return the signature (shape and kernels) of the part of a record that is one time step of a cell.
 
-    The operands of the record are the pairs of the projection, the weights, the previous state and the inputs.
+    A record is an entry of the graph with several nodes, its parts: a projection, then one or more time steps. The
+    operands of the record are pairs (b, W) for the projection, the recurrent parameters, the previous state and the
+    inputs.
 
     Args:
-        previous: where the previous state is; None if it is the step before in the same record.
-        pairs: the number of pairs of the projection.
-        weights: the Dims of the recurrent parameters.
+        hidden: the size of the state.
+        batch: the batch size of the record.
+        previous: where the previous state is; None if it is the previous part of the same record.
+        pairs: the number of pairs (b, W).
+        weights: the shapes of the recurrent parameters.
     """
     names = cell.first_weights if previous == () else cell.weights
     steps = cell.first if previous == () else cell.following
@@ -280,7 +324,10 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
 
 
 def state_operands(previous: Previous | None) -> int:
-    """Return the number of operands that hold the previous state."""
+    """Return how many operands of a record (an entry of the graph) hold the previous state.
+
+    None means that the previous state is in the record itself, as the time step before.
+    """
     if previous is None:
         return 0
     return 1 if isinstance(previous, int) else len(previous)
@@ -290,15 +337,18 @@ def state_operands(previous: Previous | None) -> int:
 def sequence_signature(
     cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, pairs: int, *dims: Dim
 ) -> Signature:
-    """Return the signature of a record that applies a cell to a sequence of inputs.
+    """Return the signature (shape and kernels) of a record, an entry of the graph, that applies a cell to a sequence.
 
-    The first node is the projection of all inputs; then there is a node for each time step. The operands are, in this
-    order, `pairs` pairs (b, W) of the projection, the recurrent weights, the previous state, and the inputs.
+    Its first node is the projection of all inputs; then there is a node for each time step. The operands are, in this
+    order, pairs (b, W) for the projection, the recurrent weights, the previous state, and the inputs.
 
     Args:
+        hidden: the size of the state.
+        batch: the batch size of the record.
         previous: where the state before the first step is.
-        x: the Dim of each input.
-        dims: the Dims of the pairs and of the recurrent weights.
+        x: the shape of each input.
+        pairs: the number of pairs (b, W).
+        dims: the shapes of the pairs and of the recurrent weights.
     """
     inputs, weights = dims[: 2 * pairs], dims[2 * pairs :]
     return Signature(
@@ -323,7 +373,18 @@ def record_step(
     inputs: Sequence[Expression],
     weights: Sequence[Expression],
 ) -> Expression:
-    """Record one step of a cell; `inputs` are the pairs b, W of the projection."""
+    """Add one time step of a cell to the graph, and return the expression of the first value of the new state.
+
+    Args:
+        name: the name of the op, for messages.
+        x: the input.
+        previous: the values of the previous state.
+        inputs: the parameters that are applied to the input: bias, matrix, bias, matrix, ...
+        weights: the recurrent parameters.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+    """
     operands = (x, *previous, *inputs, *weights)
     graph = graph_of(name, operands)
     dims = [operand.type for operand in operands]

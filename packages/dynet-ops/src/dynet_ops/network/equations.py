@@ -1,7 +1,9 @@
-"""Derives forward and backward rules from equations.
+"""Derive the kernels of the forward and the backward pass from equations between vectors.
 
-A *gate* is an input whose memory the forward rule overwrites with its activation, such as logistic(z) in place of z.
-The backward rule reads the activations, and computes the gradients of the values before activation.
+A *rule* is a kernel that is stated as formulas, one for each value that it computes, element by element. A *symbol* is
+a formula, or a part of one, as a tree. A *gate* is an input whose memory the forward rule overwrites with its
+*activation*, such as logistic(z) in place of z. The backward rule reads the activations, and computes the gradients of
+the values before activation.
 """
 
 from __future__ import annotations
@@ -13,19 +15,23 @@ from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
 from dynet_kernels.simplification import Simplifier
 
 Equations = dict[str, Symbol]
-"""The formula of each value that equations define, by name."""
+"""Equations, as a dict from the name of each value that they define to its formula."""
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """Return input symbols with these names."""
+    """Return symbols (variables of formulas) with these names."""
     return [Symbol("input", name) for name in names]
 
 
 def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """Return the formulas of the forward rule and of the backward rule.
+    """Return the formulas of the forward kernel and of the backward kernel of some equations.
 
-    The forward rule sets the values that the equations define, and overwrites each gate they read by its activation.
-    The backward rule computes the gradients of all inputs from the gradients of the defined values.
+    The forward kernel computes the values that the equations define. It overwrites each gate that they read with its
+    activation. The backward kernel computes the gradients of all inputs from the gradients of the defined values.
+
+    Args:
+        equations: the formula of each value, by name.
+        gates: the names of the inputs that may be overwritten with their activations.
     """
     stored = Stored(equations, gates)
     names = {name for name, _ in stored.order}
@@ -33,9 +39,9 @@ def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[d
 
 
 class Stored:
-    """The values that forward rules store: those that the equations define, and the activations of gates.
+    """The values that forward kernels store: those that equations define, and the activations of gates.
 
-    `order` has their names and formulas. A formula comes after those that it contains.
+    `order` lists their names and formulas. A formula comes after those that it contains.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
@@ -53,8 +59,13 @@ class Stored:
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
         """Return the activation of a gate: the largest formula of the gate alone that can replace it in memory.
 
-        All uses of the gate must go through this formula, and its derivative must be a function of its own value. If
-        there is no such formula, return the gate itself.
+        A gate is an input whose memory may be overwritten, here with logistic(gate) or the like. Nothing else may read
+        the gate, and the formula's derivative must be a function of its own value, as with logistic and tanh. If there
+        is no such formula, return the gate itself.
+
+        Args:
+            gate: the name of the gate.
+            every: all symbols of the equations.
         """
         roots = {id(symbol) for symbol in self.equations.values()}
         node = found = self._input(gate)
@@ -67,24 +78,30 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """Return the gradient of a gate, as a formula of its activation ("value") and the gradient of that."""
+        """Return the formula for the gradient of a gate, from its activation and the gradient of the activation.
+
+        The formula calls these "value" and "d" + gate: the gradients of gate and activation share their memory.
+        """
         chain = Chain(self.simplifier, {gate})
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
     def forward(self, names: Collection[str]) -> dict[str, Formula]:
-        """Return the formulas of the forward rule of the values `names`. It reads the other stored values."""
+        """Return the formulas of the forward kernel that computes the values `names`, by name.
+
+        The formulas read all other stored values from memory instead of computing them again.
+        """
         inner = {id(symbol) for name, symbol in self.order if name in names}
         found = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
 
     def backward(self, names: Collection[str], shared: Collection[str] = ()) -> dict[str, Formula]:
-        """Return the formulas of the backward rule of the values `names`, by "d" + name.
+        """Return the formulas of the backward kernel for the values `names`: the gradient of x is called "dx".
 
         Args:
-            names: the values that the forward rule computes.
-            shared: the gates among them whose activations are also read by later rules. These have already written a
-                gradient of the activation.
+            names: the values that the forward kernel computes.
+            shared: the gates among them whose activations later kernels read, too. In the backward pass, these have
+                already written a gradient of the activation.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
@@ -107,7 +124,7 @@ class Stored:
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
-        """Return the names that the equations of some values read: inputs, other values, and gates."""
+        """Return what the equations of the values `names` read: the names of inputs, other values and gates."""
         symbols = [self.equations[name] for name in names]
         return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
 
@@ -115,7 +132,10 @@ class Stored:
         return self.simplifier(Symbol("input", name))
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """Return `symbol` with stored values in place of their formulas, except for formulas with an id in `inner`."""
+        """Return a formula that reads stored values from memory, in place of the parts of `symbol` that compute them.
+
+        Parts whose `id` is in `inner` are kept.
+        """
         if id(symbol) not in inner and id(symbol) in self.names:
             return self._input(self.names[id(symbol)])
         if symbol.function in ("input", "constant"):
@@ -124,7 +144,7 @@ class Stored:
 
 
 def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
-    """Return symbols and all their arguments, direct and indirect. Arguments come first."""
+    """Return symbols and all parts of their formulas, each once. The arguments of a function come before it."""
     found: dict[int, Symbol] = {}
     for symbol in symbols:
         found |= {key: one for key, one in beneath(symbol).items() if key not in found}
@@ -132,7 +152,7 @@ def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
 
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
-    """Return a formula with some inputs, by name, replaced by other symbols."""
+    """Return a formula in which each input that is a key of `values` is replaced by that symbol."""
     if symbol.function == "constant":
         return symbol
     if symbol.function == "input":
@@ -141,7 +161,7 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return a formula with some inputs set to 0 and simplified; None if the result is 0."""
+    """Return a formula, simplified, in which the inputs named in `zeros` are 0. Return None if the result is 0."""
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":

@@ -27,7 +27,11 @@ _VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
-    """Return x normalised to mean 0 and deviation 1, its sum of squared deviations, its deviation and its size."""
+    """Return the formulas for normalising a column x.
+
+    They are x normalised to mean 0 and standard deviation 1; the sum of the squared differences from the mean; the
+    standard deviation; and the number of elements.
+    """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
     squares = f.sum(spread * spread)
@@ -36,7 +40,10 @@ def _normal(x):
 
 
 def _unless_equal(squares, value):
-    """Return the value, or 0 if all elements of x are equal."""
+    """Return the formula for `value`, but 0 if `squares`, the sum of squared differences from the mean, is 0.
+
+    All elements are then equal, and dividing by their standard deviation would give NaN.
+    """
     return f.where(f.equal(squares, 0), 0, value)
 
 
@@ -82,13 +89,15 @@ _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 
 
 def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    """x normalised to mean 0 and standard deviation 1, then scaled by g and shifted by b.
+    """Normalise x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
 
     y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element.
-    If all elements are equal, y is b, and x and g get no gradient.
+    If all elements of a batch element are equal, y is b, and x and g get no gradient from it.
 
     Args:
-        x, g, b: of the same dimensions; otherwise x is normalised, and g and b are broadcast as `cmult` and `+` do.
+        x: any expression.
+        g: the scale, of the same dimensions as x. Other dimensions are broadcast as by `cmult`.
+        b: the shift, of the same dimensions as x. Other dimensions are broadcast as by `+`.
 
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 
@@ -99,12 +108,12 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
         return _layer_norm((x, g, b))
     except ShapeError:
         if 0 in (x.type.total, g.type.total, b.type.total):
-            raise  # the error names the operand of size 0
+            raise  # an operand of size 0 cannot be broadcast, and the error already names it
         return _broadcast_layer_norm(x, g, b)
 
 
 def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    broadcast("layer_norm", [x.type, g.type, b.type])  # raises an error that names this op
+    broadcast("layer_norm", [x.type, g.type, b.type])  # if shapes do not fit, raises an error that names this op
     normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
     return add(cmult(g, normal), b)
 
@@ -125,7 +134,7 @@ layer_norm = register(
     ],
 )
 
-# ------------------------------------------------------------------------------------------------------- weights
+# ------------------------------------------------------------------------------------------ weight normalisation
 
 _normed = Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w))))
 add_rules("weight_norm", ("w", "g"), _normed, gradients(_normed, ("w", "g"), numbers=("g",)), numbers=("g",))
@@ -163,10 +172,10 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
     ],
 )
 def weight_norm(w: Expression, g: Expression) -> Expression:
-    """Weights scaled to the norm g, y = g w / |w|.
+    """Scale weights to the norm g, y = g w / |w|.
 
     Args:
-        w: weights. |w| is the norm over all dimensions.
+        w: the weights. |w| is their Euclidean norm over all dimensions.
         g: a single number.
 
     Source: Salimans and Kingma, "Weight normalization", 2016.

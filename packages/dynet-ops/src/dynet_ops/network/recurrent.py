@@ -1,4 +1,8 @@
-"""The equations of recurrent cells, from which dynet_rnn builds networks."""
+"""The equations of recurrent cells (simple RNN, LSTM, GRU and variants), from which dynet_rnn builds networks.
+
+Each cell is a function with the decorator `cell`. Its body is the equations of one time step. The op that computes such
+a step, its gradients and its tests are derived from them.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,18 @@ from .cell_tracing import cell_of_equations, split
 from .cells import Cell, record_step
 
 CELLS: dict[str, Cell] = {}
-"""The cells, by the names of their ops."""
+"""All recurrent cells, by the names of their ops, such as "lstm_step"."""
 
 
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Define a recurrent step from a function of its equations. The record, gradients and tests are derived from it.
+    """Return a decorator that makes an op of a function with the equations of a recurrent step.
 
-    The arguments of the function are the input, the previous state and the weights. It returns the new state, of which
-    the op records the first value. See `cell_of_equations` for the form of the equations.
+    The arguments of the function are the input, the previous state and the weights. It returns the new state. The op
+    computes all of it, and returns the expression of its first value. `cell_of_equations` describes what the equations
+    may contain.
 
     Args:
-        state: the names of the values of the state.
+        state: the names of the values of the state, such as h and c.
         reference: the same function in numpy, on vectors.
     """
 
@@ -52,7 +57,7 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
 
 def _samples(of: Cell) -> list[Sample]:
-    """Return samples of the op of a cell: sizes of input and state, and batch sizes of both."""
+    """Return calls to test of the op of a cell, with several sizes and batch sizes of its input and state."""
     sizes = [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
     samples = []
     for n, m, inputs, states in sizes:
@@ -70,7 +75,9 @@ def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression
     """A step of a simple recurrent network, h' = tanh(b + Wx x + Wh h).
 
     Args:
-        x: the input (n,), h: the state before (m,), Wx: (m, n), Wh: (m, m), b: (m,).
+        x: the input, of dimensions (n,).
+        h: the previous state, of dimensions (m,).
+        Wx, Wh, b: the parameters, of dimensions (m, n), (m, m) and (m,).
 
     Source: Elman, "Finding structure in time", 1990.
     """
@@ -85,13 +92,15 @@ def _lstm(x, h, c, Wx, Wh, b):
 
 @cell(("h", "c"), reference=_lstm)
 def lstm_step(x: Expression, h: Expression, c: Expression, Wx: Expression, Wh: Expression, b: Expression) -> Expression:
-    """A step of a long short-term memory; the result is its h'.
+    """A step of a long short-term memory (LSTM) with the state h and c; the result is the new h.
 
-    (i, f, o, g) = b + Wx x + Wh h, one under the other, then c' = s(f + 1) c + s(i) tanh(g), h' = s(o) tanh(c'),
-    where s is the logistic function.
+    b + Wx x + Wh h has the gates i, f, o, g in turn, each of size m. Then c' = s(f + 1) c + s(i) tanh(g) and
+    h' = s(o) tanh(c'), where s is the logistic function.
 
     Args:
-        x: the input (n,), h and c: the state before (m,), Wx: (4m, n), Wh: (4m, m), b: (4m,).
+        x: the input, of dimensions (n,).
+        h, c: the previous state, each of dimensions (m,).
+        Wx, Wh, b: the parameters, of dimensions (4m, n), (4m, m) and (4m,).
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
     """
@@ -119,13 +128,17 @@ def gru_step(
     Whh: Expression,
     bh: Expression,
 ) -> Expression:
-    """A step of a gated recurrent unit.
+    """A step of a gated recurrent unit (GRU).
 
     z = s(bz + Wzx x + Wzh h), r = s(br + Wrx x + Wrh h), h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)), where s is
     the logistic function.
 
     Args:
-        x: the input (n,), h: the state before (m,), W_x: (m, n), W_h: (m, m), b: (m,).
+        x: the input, of dimensions (n,).
+        h: the previous state, of dimensions (m,).
+        Wzx, Wrx, Whx: matrices of dimensions (m, n).
+        Wzh, Wrh, Whh: matrices of dimensions (m, m).
+        bz, br, bh: biases of dimensions (m,).
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
     """
@@ -158,13 +171,17 @@ def coupled_lstm_step(
     Wch: Expression,
     bc: Expression,
 ) -> Expression:
-    """A step of an LSTM whose forget gate is 1 - i, with peepholes; the result is its h'.
+    """A step of an LSTM whose forget gate is 1 - i, and whose gates also read c (peepholes); the result is the new h.
 
     i = s(bi + Wix x + Wih h + Wic c), c' = (1 - i) c + i tanh(bc + Wcx x + Wch h),
     o = s(bo + Wox x + Woh h + Woc c'), h' = o tanh(c'), where s is the logistic function.
 
     Args:
-        x: the input (n,), h and c: the state before (m,), W_x: (m, n), W_h and W_c: (m, m), b: (m,).
+        x: the input, of dimensions (n,).
+        h, c: the previous state, each of dimensions (m,).
+        Wix, Wox, Wcx: matrices of dimensions (m, n).
+        Wih, Woh, Wch, Wic, Woc: matrices of dimensions (m, m).
+        bi, bo, bc: biases of dimensions (m,).
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
     """
@@ -195,7 +212,7 @@ def fast_lstm_step(
     Wch: Expression,
     bc: Expression,
 ) -> Expression:
-    """A step as `coupled_lstm_step`, without the peepholes Wic and Woc."""
+    """A step of an LSTM whose forget gate is 1 - i: `coupled_lstm_step` without the peepholes Wic c and Woc c'."""
     i = logistic(bi + Wix @ x + Wih @ h)
     g = tanh(bc + Wcx @ x + Wch @ h)
     o = logistic(bo + Wox @ x + Woh @ h)

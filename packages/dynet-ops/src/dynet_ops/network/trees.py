@@ -1,8 +1,12 @@
-"""Cells of tree-structured networks: the state of a node from its input and the states of its children.
+"""The cells of TreeLSTMs, which compute the state (h, c) of a tree's node from its input and its children's states.
 
-A node of the tree is one record. Its first part is the projection, which depends on the input only, so the projections
-of all nodes run together. The other parts read the children and compute the state. The nodes of one height run
-together, even if they have different numbers of children.
+Each node of the tree is one *record*, an entry of the graph that has several parts. The first part is the *projection*,
+b + W x for each gate. It depends on the input only, so the projections of all nodes run together. The other parts read
+the children and compute the state. The nodes of one height run together, even if they have different numbers of
+children.
+
+A `Signature` describes a record or a part to the planner: its shape, the memory that its kernels read and write
+(*views*), and these kernels.
 """
 
 from __future__ import annotations
@@ -20,9 +24,9 @@ from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
 from .cells import Product, add_rule, input_view, part_signature, projection_part
 from .equations import Equations, rules, symbols
 
-# The operands are b, W, the input (b again if there is none), the recurrent weights, and the children.
-INPUT = 2
-FIXED = 3  # operands before the recurrent weights
+# The operands of a record are b, W, the input (b again if there is none), the recurrent weights, and the children.
+INPUT = 2  # the number of the operand that is the input
+FIXED = 3  # how many operands come before the recurrent weights
 
 
 def _node(i, o, g, c_kept=0.0):
@@ -35,11 +39,19 @@ def _child(f, c_child):
 
 
 def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations], gates: str, **facts) -> str:
-    """Add the kernels of equations on some views, and return their name."""
+    """Add the kernels that compute equations of a TreeLSTM and their gradients. Return the first kernel's name.
+
+    Args:
+        name: the name of the forward kernel, without the prefix "tree_lstm.".
+        views: the names of the values that the kernels read and write, in order.
+        equations: a function that returns the formula of each value it defines.
+        gates: the names of the inputs that are overwritten with their activations.
+        facts: other arguments of `Rule`, for the forward kernel.
+    """
     names = inspect.signature(equations).parameters.keys() & {*views}
     forward, backward = rules(equations(**dict(zip(names, symbols(*names)))), gates)
     if "fx" in views:
-        backward["dfx"] = backward["df"]  # f is fx plus a product, so it has the same gradient
+        backward["dfx"] = backward["df"]  # f is fx plus a product, so fx has the same gradient as f
     return add_rule(f"tree_lstm.{name}", views, forward, backward, **facts)
 
 
@@ -62,13 +74,22 @@ child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
 
 
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
-    """Return the views of the state of a node, and of the gates i, o, g."""
+    """Return the views (places in memory) of the state h and c of a tree's node, and of its gates i, o and g.
+
+    Args:
+        hidden: the size of the state.
+        batch: the batch size.
+        gates: how many gates the projection has in all.
+    """
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
     return views | {name: View(FIRST, k * hidden, gates * hidden) for k, name in enumerate("iog")}
 
 
 def _child_states(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
-    """Return the views of h and c of each child."""
+    """Return the views (places in memory) of the states h and c of each child.
+
+    `child_batch`, the batch size of the children, is 1 or `batch`, the batch size of the node.
+    """
     stride = hidden if child_batch > 1 else 0
     return {f"{name}_child": View(EACH, k * hidden * child_batch, stride, period=batch) for k, name in enumerate("hc")}
 
@@ -85,7 +106,16 @@ def _leaf_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
-    """Return the signature of a node of a child-sum TreeLSTM. `child_batch` is 0 for a leaf."""
+    """Return the signature (shape and kernels) of a record that computes one tree node of a child-sum TreeLSTM.
+
+    A record is an entry of the graph with several graph nodes, its parts.
+
+    Args:
+        batch: the batch size of the node.
+        x: the shape of the input; None if the node has no input.
+        child_batch: the batch size of the children; 0 if the node is a leaf.
+        b, W, U, Uf: the shapes of the parameters. U multiplies the sum of the children's h, and Uf each child's h.
+    """
     hidden = Uf.rows
     parts = [_projection(batch, x, b, W)]
     if child_batch:
@@ -132,7 +162,18 @@ def _summing_part(batch: int, U: Dim) -> Signature:
 
 @functools.cache
 def nary_signature(batch: int, x: Dim | None, child_batch: int, children: int, b: Dim, W: Dim, *U: Dim) -> Signature:
-    """Return the signature of a node of an N-ary TreeLSTM with `children` children. There are N matrices U."""
+    """Return the signature (shape and kernels) of a record that computes one tree node of an N-ary TreeLSTM.
+
+    A record is an entry of the graph with several graph nodes, its parts.
+
+    Args:
+        batch: the batch size of the node.
+        x: the shape of the input; None if the node has no input.
+        child_batch: the batch size of the children; 0 if the node is a leaf.
+        children: how many children the node has, at most N.
+        b, W: the shapes of the parameters that are applied to the input.
+        U: the shapes of N recurrent matrices, one for each possible child.
+    """
     hidden, gates = U[0].columns, 3 + len(U)
     parts = [_projection(batch, x, b, W)]
     if children:
@@ -183,7 +224,12 @@ def _joining_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def widened_signature(hidden: int, batch: int) -> Signature:
-    """Return the signature that repeats a state of batch size 1 for each element of a batch."""
+    """Return the signature (shape and kernels) of a node that repeats a state (h, c) of batch size 1 along a batch.
+
+    Args:
+        hidden: the size of h and of c.
+        batch: the size of the batch.
+    """
     views = []
     for k in range(2):
         views += [View(SELF, k * hidden * batch, hidden), View(0, k * hidden)]

@@ -1,8 +1,8 @@
-"""The gates of an LSTM step as one op.
+"""The gates of an LSTM step, computed by one op.
 
-The cell and the output are in `vanilla_lstm_state`.
+If the state has h elements, the gates are a vector of size 4 h, with the input gate i, the forget gate f, the output
+gate o and the candidate g in turn. `vanilla_lstm_state` computes the cell and the output from them.
 
-With h the size of a state, gates are a vector of size 4 h: input, forget, output and candidate, one below the other.
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 """
 
@@ -44,11 +44,17 @@ def _activations(zi: Symbol, zf: Symbol, zo: Symbol, zg: Symbol) -> Equations:
 _forward, _backward = rules(_activations(*symbols(*_SUMS)))
 KERNELS.add("vanilla_lstm_gates", Rule(_GATES + _SUMS, _forward))
 KERNELS.add("vanilla_lstm_gates.backward", Rule(_GATES + _SUMS, _backward))
-_B, _WX, _WH, _H, _X = range(5)  # operands; _X is the first of the inputs
+_B, _WX, _WH, _H, _X = range(5)  # the order of the operands of a node; _X is the first of one or more inputs
 
 
 def _gates_signature(*dims: Dim) -> Signature:
-    """Return the signature of the gates. The sums before activation are stored after the gates in the node's memory."""
+    """Return the signature (shape and kernels) of a node that computes the gates of an LSTM step.
+
+    Behind the gates, the node stores the sums b + Wx x + Wh h before activation.
+
+    Args:
+        dims: the shapes of b, Wx, Wh, h and one or more inputs. Each input has its own columns of Wx.
+    """
     name = "vanilla_lstm_gates"
     b, Wx, Wh, h, *xs = dims
     batch, hidden = common_batch(name, dims), h.rows
@@ -98,7 +104,13 @@ _gates = many_operands("vanilla_lstm_gates", _gates_signature)
 
 
 def _checked(name: str, b: Dim, Wx: Dim, Wh: Dim, h: Dim, xs: Sequence[Dim], masks: Sequence[Dim] = ()) -> None:
-    """Raise ShapeError if shapes do not fit. The masks are one for all inputs together, and one for h."""
+    """Raise ShapeError if the shapes of the operands of an LSTM step do not fit together.
+
+    Args:
+        name: the name of the op, for the message.
+        xs: the shapes of the inputs.
+        masks: the shapes of the dropout masks, if any: one for all inputs together, and one for h.
+    """
     hidden, inputs = h.rows, sum(x.rows for x in xs)
     common_batch(name, (b, Wx, Wh, h, *xs, *masks))
     vectors = [(b, 4 * hidden), (h, hidden), *[(x, x.rows) for x in xs], *zip(masks, (inputs, hidden))]
@@ -122,7 +134,16 @@ def _record(
     weightnoise_std: Number,
     masks: tuple[Expression, ...] = (),
 ) -> Expression:
-    """Record the gates of inputs, state and weights b, Wx, Wh, with noise and dropout masks if there are any."""
+    """Check the operands, then add the nodes that compute the gates of an LSTM step to the graph.
+
+    Args:
+        name: the name of the op, for messages.
+        xs: the inputs.
+        h: the previous output.
+        weights: b, Wx and Wh.
+        weightnoise_std: the standard deviation of the noise that is added to the weights; 0 for none.
+        masks: the dropout masks of all inputs together and of h; () for no dropout.
+    """
     graph_of(name, (*xs, h, *weights, *masks))
     deviation = checked_real(name, "weightnoise_std", weightnoise_std)
     if deviation < 0:
@@ -149,11 +170,11 @@ def vanilla_lstm_gates_concat(
     b: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The gates of an LSTM step whose input is the concatenation of several expressions. Nothing is copied.
+    """The gates of an LSTM step whose input is the concatenation of several expressions, which are read in place.
 
     Args:
         x_t: the inputs, vectors.
-        h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates`; Wx is (4 h, size of all inputs together).
+        h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates`, where n is the size of all inputs together.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> vanilla_lstm_gates_concat([one, one], h, zeros((4, 2)), zeros((4, 1)), b).value()
@@ -166,15 +187,15 @@ def vanilla_lstm_gates_concat(
 def vanilla_lstm_gates(
     x_t: Expression, h_tm1: Expression, Wx: Expression, Wh: Expression, b: Expression, weightnoise_std: Number = 0.0
 ) -> Expression:
-    """The gates of an LSTM step, z = Wx x_t + Wh h_tm1 + b in four parts:
+    """The gates of an LSTM step, computed from z = Wx x_t + Wh h_tm1 + b.
 
-    i = logistic(z_1), f = logistic(z_2 + 1), o = logistic(z_3), g = tanh(z_4).
+    With z divided into four parts, i = logistic(z_1), f = logistic(z_2 + 1), o = logistic(z_3), g = tanh(z_4).
 
     Args:
         x_t: the input, a vector of size n.
         h_tm1: the previous output, a vector of size h.
         Wx, Wh, b: of dimensions (4 h, n), (4 h, h) and (4 h,).
-        weightnoise_std: the standard deviation of the noise to add to the weights, for training; 0 for none.
+        weightnoise_std: the standard deviation of noise that is added to Wx, Wh and b, for training; 0 for none.
 
     Returns:
         i, f, o and g as one vector of size 4 h.
@@ -196,12 +217,12 @@ def vanilla_lstm_gates_dropout_concat(
     dropout_mask_h: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The same as `vanilla_lstm_gates_concat`, with the inputs and the state multiplied by dropout masks.
+    """The same as `vanilla_lstm_gates_concat`, with the inputs and h_tm1 multiplied by dropout masks first.
 
     Args:
         x_t, h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates_concat`.
-        dropout_mask_x: of the size of all inputs together.
-        dropout_mask_h: of the size of h_tm1.
+        dropout_mask_x: a vector of the size of all inputs together.
+        dropout_mask_h: a vector of the size of h_tm1.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> Wx, Wh = zeros((4, 2)), zeros((4, 1))
@@ -223,7 +244,7 @@ def vanilla_lstm_gates_dropout(
     dropout_mask_h: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The same as `vanilla_lstm_gates`, with the input and the state multiplied by dropout masks of their sizes.
+    """The same as `vanilla_lstm_gates`, with x_t and h_tm1 multiplied by dropout masks of their sizes first.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
 
@@ -246,7 +267,14 @@ def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
 
 
 def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
-    """Shapes of x_t, h_tm1, Wx, Wh, b and the masks."""
+    """Return (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, for test calls.
+
+    Args:
+        inputs: the size of x_t.
+        hidden: the size of h_tm1.
+        batches: the batch sizes of x_t, h_tm1, Wx, Wh and b.
+        masks: the batch sizes of the masks, if any.
+    """
     gates = 4 * hidden
     dims = [(inputs,), (hidden,), (gates, inputs), (gates, hidden), (gates,)]
     shapes = list(zip(dims, batches))
@@ -254,7 +282,14 @@ def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[in
 
 
 def _from_list(name: str, inputs_at_end: int, record):
-    """Return `record` as a function of one list, for the table: the inputs, then the other operands."""
+    """Return a function that calls `record` with a list of all operands: the inputs, then the others.
+
+    The table of ops, from which tests are made, needs this form.
+
+    Args:
+        name: the name of the function.
+        inputs_at_end: the number of operands that are not inputs. They are last in the list.
+    """
 
     def from_list(operands):
         xs, rest = operands[:-inputs_at_end], operands[-inputs_at_end:]

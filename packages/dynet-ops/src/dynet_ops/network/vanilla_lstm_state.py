@@ -1,4 +1,4 @@
-"""The cell and the output of an LSTM step as ops, computed from the gates of `vanilla_lstm`."""
+"""Operations that compute the cell and the output of an LSTM step from the gates that `vanilla_lstm` computes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ _CELL, _OUTPUT = ("y", "c", "i", "f", "g"), ("y", "c", "o")
 
 
 def _add_kernels(name: str, views: tuple[str, ...], equation: Callable[..., Symbol]) -> None:
-    """Add the kernels of y, of the gradient of c, and of the gradients of the gates."""
+    """Add the kernels of an equation for y: one for y, one for the gradient of c, and one for those of the gates.
+
+    Args:
+        name: the name of the first kernel; the others add ".dc" and ".dgates".
+        views: y and the names of the equation's arguments, in order.
+        equation: the formula of y.
+    """
     forward, backward = rules({"y": equation(*symbols(*views[1:]))})
     gates = {target: formula for target, formula in backward.items() if target != "dc"}
     for suffix, outputs in (("", forward), (".dc", {"dc": backward["dc"]}), (".dgates", gates)):
@@ -37,7 +43,12 @@ _add_kernels("vanilla_lstm_h", _OUTPUT, lambda c, o: o * f.tanh(c))
 
 
 def _cell_and_gates_op(name: str, parts: Sequence[int]):
-    """Return the recording function of an op on a cell and some of the gates: the indices in `parts`."""
+    """Return a function (c, gates) that adds a node of an op on an LSTM's cell and some of its gates to the graph.
+
+    Args:
+        name: the name of the op and of its kernels.
+        parts: which gates the op reads: 0 for input, 1 for forget, 2 for output, 3 for candidate.
+    """
 
     @by_plain_dims
     def signature_of(c: Dim, gates: Dim) -> Signature:
@@ -84,7 +95,7 @@ def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
 
     Args:
         c_tm1: the previous cell, a vector of size h.
-        gates_t: i, f, o and g as `vanilla_lstm_gates` returns them.
+        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_c(inputVector([2]), inputVector([0.5, 1, 0, 3])).value()
     3.5
@@ -102,7 +113,7 @@ def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
 
     Args:
         c_t: the cell, a vector of size h.
-        gates_t: i, f, o and g as `vanilla_lstm_gates` returns them.
+        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_h(inputVector([0]), inputVector([0.5, 1, 0, 3])).value()
     0.0

@@ -1,4 +1,4 @@
-"""Ops that draw random numbers."""
+"""Operations that draw random numbers: random tensors, noise and dropout."""
 
 from .draws import *
 from .dropouts import *

@@ -1,6 +1,7 @@
 """Random tensors and noise.
 
-The numbers are drawn in the forward pass. They depend on the seed and the key of the node, not on batching.
+The numbers are drawn in the forward pass. They depend on a *key* that each random node stores among the graph's inputs:
+the random seed, and a count of the random nodes so far. So batching nodes differently does not change what they draw.
 """
 
 from __future__ import annotations
@@ -29,13 +30,22 @@ from ..with_number import finite
 
 
 def keyed(graph: PinnedGraph, *numbers: Number) -> list[int]:
-    """Store a new random key and numbers as inputs of the graph, and return their places."""
+    """Store inputs for a new random node, and return their places among the graph's inputs.
+
+    They are the key (seed, count), from which the node draws, and then `numbers`.
+    """
     start = take_keyed(numbers)
     return [*range(start, start + len(KEY) + len(numbers))]
 
 
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
-    """Return the recording function of a random tensor. Its formula reads seed, count and two numbers a and b."""
+    """Return a function that adds a tensor of random numbers to the graph.
+
+    Args:
+        name: the name of the op and of its kernel.
+        formula: draws one number. Its arguments are the node's key (seed, count) and two plain numbers a and b, the
+            parameters of the distribution.
+    """
     KERNELS.add(name, Rule(("y", *KEY, "a", "b"), {"y": formula}, numbers=(*KEY, "a", "b")))
 
     @functools.cache
@@ -65,7 +75,10 @@ _bernoulli = _distribution(
 
 
 def _exponential(uniform):
-    """Return an exponentially distributed number, from a uniform one. 0 (one in 2^24) is replaced by 2^-25."""
+    """Return the formula -log(uniform), which is exponentially distributed if `uniform` is uniform in [0, 1).
+
+    log(0) would be infinite. So 0, one of the 2^24 numbers that may be drawn, is replaced by 2^-25.
+    """
     return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
 
 
@@ -141,7 +154,14 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
 
 
 def _register(function: Function, value: Callable, *attributes: dict) -> Function:
-    """Register a random tensor. The attributes of its samples allow only one value, so that tests can check it."""
+    """Register an op that makes a random tensor.
+
+    Tests can check a draw only if it has one possible outcome, as with a standard deviation of 0.
+
+    Args:
+        value: returns that outcome, from the op's arguments.
+        attributes: the op's arguments in each test call. They allow only one outcome.
+    """
 
     def reference(dim, batch_size=1, **numbers):
         return np.full((*dim, batch_size), value(**numbers))
@@ -189,7 +209,7 @@ random_gumbel = _register(
     {"dim": (2, 1, 4), "mu": 1.0, "beta": 0.0, "batch_size": 3},
 )
 
-# Noise on expressions ----------------------------------------------------------------------------------------
+# Noise: random numbers that are added to an expression --------------------------------------------------------
 
 KERNELS.add(
     "noise",

@@ -1,4 +1,4 @@
-"""Dropout of single elements, of whole expressions, along a dimension, or of batch elements."""
+"""Dropout of single elements, of whole expressions, along a dimension, or of whole batch elements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .draws import KEY, keyed, random_bernoulli
 
 
 def checked_probability(name: str, p: Number) -> float:
-    """Return a dropout rate as a float; raise if it is not a number in [0, 1)."""
+    """Return the dropout rate p as a float; raise an error that names the op if it is not a number in [0, 1)."""
     if not isinstance(p, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
     number = float(p)
@@ -37,7 +37,13 @@ def checked_probability(name: str, p: Number) -> float:
 
 
 def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
-    """Return the recording function of dropout. Elements with the same `position` share one random decision."""
+    """Return a function (x, p) that adds a dropout node to the graph.
+
+    Args:
+        name: the name of the op and of its kernel.
+        position: the symbol that tells random decisions apart: `formula.position` for one decision for each element,
+            or `formula.origin` for one decision for all elements.
+    """
     formula = Formula.of(lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale))
     numbers = (*KEY, "p", "scale")
     add_rules(name, ("x", *numbers), formula, gradients(formula, ["x"]), numbers=numbers)
@@ -74,7 +80,7 @@ _block_dropout = _dropping("block_dropout", f.origin)
 
 
 def dropout(x: Expression, p: Number) -> Expression:
-    """Each element is set to zero with probability p; the others are scaled by 1 / (1 - p).
+    """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p).
 
     Use it in training only.
 
@@ -100,7 +106,7 @@ dropout = register(
 
 
 def block_dropout(x: Expression, p: Number) -> Expression:
-    """All of x, with its whole batch, is set to zero with probability p, else scaled by 1 / (1 - p).
+    """Set all of x, with its whole batch, to zero with probability p; otherwise scale it by 1 / (1 - p).
 
     >>> block_dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
@@ -109,7 +115,7 @@ def block_dropout(x: Expression, p: Number) -> Expression:
 
 
 def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
-    """Dropout with one decision for all elements along dimension d. With d = 0, it drops whole columns of a matrix.
+    """Dropout with one random decision for all elements along dimension d. With d = 0, it drops columns of a matrix.
 
     Source: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", 2016.
 
@@ -123,7 +129,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
 
 
 def dropout_batch(x: Expression, p: Number) -> Expression:
-    """Dropout of whole batch elements.
+    """Set each batch element as a whole to zero with probability p; scale the others by 1 / (1 - p).
 
     >>> dropout_batch(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
@@ -132,7 +138,10 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
 
 
 def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
-    """Multiply x by a random mask of these dimensions, which is broadcast."""
+    """Multiply x by a random mask of 0 and 1 / (1 - p), whose shape (dims, batch) is broadcast to the shape of x.
+
+    p is the probability of 0, and `name` the name of the op for messages.
+    """
     graph_of(name, (x,))
     p = checked_probability(name, p)
     return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))

@@ -1,4 +1,4 @@
-"""Reductions: sums, means, extremes and moments."""
+"""Reductions of several numbers to one: sums, means, extremes, moments and the like."""
 
 from .columns import *
 from .cumulative import *

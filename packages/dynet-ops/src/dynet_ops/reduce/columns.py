@@ -1,4 +1,4 @@
-"""Ops that reduce each batch element to one number."""
+"""Operations that reduce each batch element to one number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sum_elems(x: Expression) -> Expression:
 
 @columnwise(whole=True, reference=lambda x: np.atleast_1d((x * x).sum()))
 def squared_norm(x: Expression) -> Expression:
-    """The sum of the squares of all elements.
+    """The sum of the squares of all elements of each batch element, y = sum over i of x_i^2.
 
     >>> squared_norm(inputVector([1, 2, 3])).value()
     14.0
@@ -32,7 +32,7 @@ def squared_norm(x: Expression) -> Expression:
 
 @columnwise(whole=True, reference=lambda x, y: np.atleast_1d((x * y).sum()))
 def dot_product(x: Expression, y: Expression) -> Expression:
-    """The sum of the products of elements, z = sum over i of x_i y_i.
+    """The dot product of two expressions of the same shape, z = sum over i of x_i y_i.
 
     >>> dot_product(inputVector([1, 2]), inputVector([3, 4])).value()
     11.0
@@ -42,7 +42,7 @@ def dot_product(x: Expression, y: Expression) -> Expression:
 
 @columnwise(whole=True, reference=lambda x, y: np.atleast_1d(((x - y) ** 2).sum()))
 def squared_distance(x: Expression, y: Expression) -> Expression:
-    """The squared distance of two expressions, z = sum over i of (x_i - y_i)^2.
+    """The squared Euclidean distance of two expressions of the same shape, z = sum over i of (x_i - y_i)^2.
 
     >>> squared_distance(inputVector([1, 2]), inputVector([3, 5])).value()
     13.0
@@ -52,13 +52,12 @@ def squared_distance(x: Expression, y: Expression) -> Expression:
 
 @columnwise(
     whole=True,
-    gradients={
-        "x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)
-    },  # the derivative of the formula is NaN at 0
+    # Not left to automatic derivation, which would give NaN where all elements are 0.
+    gradients={"x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)},
     reference=lambda x: np.atleast_1d(np.sqrt((x * x).sum())),
 )
 def l2_norm(x: Expression) -> Expression:
-    """The Euclidean norm of all elements, y = sqrt(sum over i of x_i^2). If all are 0, the gradient is 0.
+    """The Euclidean norm of each batch element, y = sqrt(sum over i of x_i^2). If all x_i are 0, the gradient is 0.
 
     >>> l2_norm(inputVector([3, 4])).value()
     5.0

@@ -1,4 +1,4 @@
-"""Running sums."""
+"""Running sums along a dimension: `cumsum`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def _signature(dim: Dim, d: int) -> Signature:
 
 
 def cumsum(x: Expression, d: Index = 0) -> Expression:
-    """The running sums along dimension d, y_i = sum over j <= i of x_j.
+    """The running sums along dimension d, y_i = sum over j <= i of x_j. The result has the shape of x.
 
-    If d is the number of dimensions of x, the result is x.
+    If d equals the number of dimensions of x, x counts as having size 1 along d, and the result is x.
 
     >>> cumsum(inputVector([1, 2, 3])).value()
     [1.0, 3.0, 6.0]

@@ -1,4 +1,4 @@
-"""Sums, means and logsumexp along dimensions."""
+"""Sums, means and logsumexp along any dimensions or over the batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .columns import sum_elems
 
 
 def share(n: float, count: float, *others: float) -> tuple[float]:
-    """Return 1 / n, the constant of means: by what the sum is multiplied."""
+    """Return (1 / n,): the number by which the kernel of a mean multiplies the sum of n elements.
+
+    `Along` calls this with more arguments than a mean needs.
+    """
     return (1 / n,)
 
 
@@ -24,7 +27,7 @@ total = Along(sum_elems, parts=sum_elems)
 
 @columnwise(reference=lambda x, n: x.sum() / n)
 def mean(x: Expression, share: Number):
-    """The mean, for share = 1 / n."""
+    """Return the formula for the mean of a column of n elements, given share = 1 / n."""
     return f.sum(x) * share
 
 
@@ -37,7 +40,7 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False) -> Expression:
 
     Args:
         x: any expression.
-        d: the dimensions, which disappear.
+        d: the dimensions to sum over, counted from 0. The result does not have them.
         b: whether to sum over the batch, too.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
@@ -56,9 +59,9 @@ def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Ex
 
     Args:
         x: any expression.
-        d: the dimensions, which disappear.
+        d: the dimensions to average over, counted from 0. The result does not have them.
         b: whether to average over the batch, too.
-        n: the divisor, if some elements are masked by zeros; 0 means the number of elements.
+        n: the number to divide by, if zeros among the elements are padding; 0 means the number of all elements.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
@@ -79,7 +82,7 @@ def mean_elems(x: Expression) -> Expression:
 
 @mean_along.op(BATCH)
 def mean_batches(x: Expression) -> Expression:
-    """The mean over the batch. The result has batch size 1.
+    """The mean of the batch elements, at each place of their shape. The result has batch size 1.
 
     >>> mean_batches(inputTensor([[1, 2, 6]], batched=True)).value()
     3.0
@@ -88,17 +91,17 @@ def mean_batches(x: Expression) -> Expression:
 
 
 def _if_finite(x):
-    """Return x, or 0 where it is infinite, because infinity minus infinity is NaN."""
+    """Return x, but 0 where x is infinite, so that subtracting it never computes infinity - infinity, which is NaN."""
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
 @columnwise(
-    # The maximum cancels in the gradient, which is exp(x - y).
+    # Not left to automatic derivation: the maximum in the formula cancels, and dy / dx is exp(x - y).
     gradients={"x": lambda x, y, dy: dy * f.exp(x - _if_finite(y))},
     reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
 )
 def column_logsumexp(x: Expression) -> Expression:
-    """The logarithm of the sum of exponentials of each column: logsumexp_dim with d = 0."""
+    """Return log(sum over i of exp(x_i)) of each column, as `logsumexp_dim` with d = 0."""
     peak = _if_finite(f.max(x))
     return peak + f.log(f.sum(f.exp(x - peak)))
 
@@ -108,9 +111,9 @@ _logsumexp = Along(column_logsumexp)
 
 @_logsumexp.op(ONE_DIMENSION)
 def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
-    """The logarithm of a sum of exponentials along dimension d, which disappears: y = log sum over i of exp(x_i).
+    """The logarithm of a sum of exponentials along dimension d, y = log sum over i of exp(x_i).
 
-    It adds probabilities that are given as logarithms. It does not overflow.
+    This adds probabilities that are given as logarithms, without overflow. The result does not have dimension d.
 
     >>> logsumexp_dim(inputVector([0, 0])).value()
     0.6931471824645996

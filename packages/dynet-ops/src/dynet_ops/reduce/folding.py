@@ -21,9 +21,17 @@ from ..operands import checked_count, checked_expression
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
-    """Return the signature of the sum of `count` parts of an operand, whose starts are `apart` floats apart.
+    """Return the signature (shape and kernels) of a node that adds up `count` parts of its operand.
 
-    The first part is copied, the others are added.
+    Its kernels copy the first part, then add the others to it.
+
+    Args:
+        name: the name of the op.
+        result: the shape of the node's value.
+        loops: how to copy the first part: loops of (extent, stride in the result, stride in the operand), innermost
+            first.
+        count: the number of parts.
+        apart: the distance, in floats, from the start of one part to the start of the next.
     """
     first = collapsed(loops)
     others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
@@ -50,11 +58,13 @@ def _ngram_signature(dim: Dim, width: int) -> Signature:
 
 
 def kmh_ngram(x: Expression, v: Index) -> Expression:
-    """The sums of each v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
+    """The sum of every v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
+
+    The windows of v columns overlap: a matrix of n columns gives n - v + 1.
 
     Args:
         x: a matrix.
-        v: the number of columns to add, at most all.
+        v: the number of columns to add, from 1 to the number of columns of x.
 
     >>> kmh_ngram(inputTensor([[1, 2, 3], [4, 5, 6]]), 2).npvalue()
     array([[ 3.,  5.],
@@ -76,7 +86,7 @@ def _fold_signature(dim: Dim, nrows: int) -> Signature:
 
 
 def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
-    """The sums of each nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
+    """The sum of each group of nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
     Args:
         x: a matrix. The number of its rows is a multiple of nrows.

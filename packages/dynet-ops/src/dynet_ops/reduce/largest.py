@@ -21,20 +21,20 @@ from ..kinds import by_plain_dims, columnwise
 
 
 def _to_the_first(x, y, dy):
-    """Return the gradient of a minimum or maximum: the first of equal elements gets it."""
+    """Return the formula for the gradient of the minimum or maximum y of a column x: its first occurrence gets dy."""
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 
 
 @columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.max(0)))
 def column_max(x: Expression) -> Expression:
-    """The largest element of each column: max_dim with d = 0."""
+    """Return the largest element of each column, as `max_dim` with d = 0."""
     return f.max(x)
 
 
 @columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.min(0)))
 def column_min(x: Expression) -> Expression:
-    """The smallest element of each column: min_dim with d = 0."""
+    """Return the smallest element of each column, as `min_dim` with d = 0."""
     return f.min(x)
 
 
@@ -43,7 +43,9 @@ _largest, _smallest = Along(column_max), Along(column_min)
 
 @_largest.op(ONE_DIMENSION)
 def max_dim(x: Expression, d: Index = 0) -> Expression:
-    """The largest element along dimension d, which disappears. The first of equal ones gets the gradient.
+    """The largest element along dimension d. The result does not have dimension d.
+
+    If several elements are the largest, the first of them gets the gradient.
 
     >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
     [3.0, 5.0]
@@ -53,7 +55,9 @@ def max_dim(x: Expression, d: Index = 0) -> Expression:
 
 @_smallest.op(ONE_DIMENSION)
 def min_dim(x: Expression, d: Index = 0) -> Expression:
-    """The smallest element along dimension d, which disappears. The first of equal ones gets the gradient.
+    """The smallest element along dimension d. The result does not have dimension d.
+
+    If several elements are the smallest, the first of them gets the gradient.
 
     >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
     [1.0, 2.0]
@@ -61,11 +65,11 @@ def min_dim(x: Expression, d: Index = 0) -> Expression:
     return _smallest.one_dimension("min_dim", x, d)
 
 
-# ------------------------------------------------------------------------------------------ where the largest is
+# -------------------------------------------------------------------- argmax: the place of the largest element
 
 
 def _is_first(x):
-    """Return 1 for the first NaN, or else the first of the largest elements; 0 for all others."""
+    """Return a formula that is 1 at the first of a column's largest elements, else 0. NaN counts as the largest."""
     is_number = x >= float("-inf")
     first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
     return f.where(f.equal(f.place, first), 1, 0)
@@ -76,7 +80,11 @@ KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 
 def _recorder(passes: bool):
-    """Return the function that records an argmax of x. With `passes`, x gets the gradient of the result unchanged."""
+    """Return a function of x that adds an argmax node to the graph.
+
+    Args:
+        passes: whether x gets the gradient of the result unchanged. Otherwise it gets none.
+    """
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:
@@ -98,14 +106,17 @@ _MODES = {ZERO: _recorder(False), STRAIGHT_THROUGH: _recorder(True)}
 
 
 def argmax(x: Expression, gradient_mode: str) -> Expression:
-    """1 where each column has its largest element, 0 elsewhere; the first of equals. A NaN is larger than all else.
+    """Mark the largest element of each column: 1 there, 0 elsewhere.
+
+    If several elements are the largest, the first of them is marked. NaN counts as larger than all numbers.
 
     Args:
         x: any expression. Each column is treated separately.
-        gradient_mode: "zero_gradient", or "straight_through_gradient": x gets the gradient of the result unchanged.
+        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
+            result unchanged.
 
-    Source: of the second mode, Bengio, Léonard and Courville, "Estimating or propagating gradients through
-    stochastic neurons for conditional computation", 2013.
+    Source: Bengio, Léonard and Courville, "Estimating or propagating gradients through stochastic neurons for
+    conditional computation", 2013, for "straight_through_gradient".
 
     >>> argmax(inputVector([1, 3, 2]), "zero_gradient").value()
     [0.0, 1.0, 0.0]

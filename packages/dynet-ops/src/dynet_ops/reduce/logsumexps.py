@@ -22,11 +22,11 @@ from ..kinds import by_plain_dims
 from ..layouts import lined_up, shortest
 from ..shape.layout import reshape
 
-AT_ONCE = 4  # the largest number of operands of one node
+AT_ONCE = 4  # the largest number of operands of one node; more operands take several nodes
 
 
 def _terms(xs):
-    """Return the largest x, and e^(x - largest) for each x. This is 1 where both are the same infinity."""
+    """Return the largest of the xs, and e^(x - largest) for each x: 1 where both are equal, even if infinite."""
     largest = xs[0]
     for x in xs[1:]:
         largest = f.maximum(largest, x)
@@ -80,7 +80,8 @@ _signatures = {count: _signature_for(count) for count in range(2, AT_ONCE + 1)}
 def logsumexp(xs: Iterable[Expression]) -> Expression:
     """The logarithm of the sum of the exponentials of any number of expressions, element by element.
 
-    y = log(sum over j of e^(x_j)), without overflow. Shapes are broadcast. y has no trailing 1s.
+    y = log(sum over j of e^(x_j)), without overflow. Shapes are broadcast. Trailing dimensions of size 1 are dropped
+    from the result.
 
     >>> logsumexp([inputVector([0, 100]), inputVector([0, 100])]).npvalue().round(3)
     array([  0.693, 100.693], dtype=float32)
@@ -89,7 +90,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
-    while len(xs) > 1:  # in groups, so that the graph stays shallow
+    while len(xs) > 1:  # combine them in groups, so that the depth of the graph grows only as their number's logarithm
         groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
         xs = [
             append(graph, _signatures[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]

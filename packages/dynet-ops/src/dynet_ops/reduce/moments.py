@@ -1,4 +1,4 @@
-"""Moments and standard deviations along any dimensions."""
+"""Moments and standard deviations along any dimensions or over the batch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..operands import checked_count
 from .columns import sum_elems
 from .dims import N_SAMPLES, mean_along, share
 
-SMALL = (2, 3, 4)  # orders with a kernel of their own, which multiplies
-LARGEST_ORDER = 1 << 24  # larger whole numbers are not all float32
+SMALL = (2, 3, 4)  # each of these orders has its own kernel, which multiplies instead of computing a general power
+LARGEST_ORDER = 1 << 24  # float32 cannot represent all whole numbers above this
 
 
 def _small_moment(order: int) -> Along:
@@ -36,11 +36,12 @@ _moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
 
 
 @columnwise(
-    gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},  # the derivative allows r = 0
+    # Automatic derivation would add code for r = 0, which does not occur.
+    gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
     reference=_moment_reference,
 )
 def moment(x: Expression, share: Number, r: Number):
-    """The moment of order r, for share = 1 / n."""
+    """Return the formula for the moment of order r of a column of n elements, given share = 1 / n."""
     return f.sum(f.power(x, r)) * share
 
 
@@ -48,7 +49,7 @@ _any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / 
 
 
 def _moment(name: str, order: Index) -> tuple[Along, int]:
-    """Return how to compute the moment of an order, and the order, checked."""
+    """Check the argument `order` of the op `name`. Return the reduction that computes this moment, and the order."""
     r = checked_count(name, "r", order, 1)
     if r > LARGEST_ORDER:
         raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
@@ -65,10 +66,10 @@ def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) 
 
     Args:
         x: any expression.
-        d: the dimensions, which disappear.
+        d: the dimensions to reduce, counted from 0. The result does not have them.
         r: the order, from 1 to 2^24.
         b: whether to reduce the batch, too.
-        n: the divisor, if some elements are masked by zeros; 0 means the number of elements.
+        n: the number to divide by, if zeros among the elements are padding; 0 means the number of all elements.
 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
@@ -90,7 +91,7 @@ def moment_elems(x: Expression, r: Index) -> Expression:
 
 @_any_moment.op(BATCH, [Sample(one.shapes, {"r": 1 + k}) for k, one in enumerate(BATCH.samples)])
 def moment_batches(x: Expression, r: Index) -> Expression:
-    """The moment of order r over the batch. The result has batch size 1.
+    """The moment of order r over the n batch elements x_i, y = (1 / n) sum over i of x_i^r. Its batch size is 1.
 
     >>> moment_batches(inputTensor([[1, 3]], batched=True), 2).value()
     5.0
@@ -108,13 +109,16 @@ def _deviation(x, n):
 
 @columnwise(
     gradients={
-        # The derivative of the mean cancels. The gradient is 0 if all elements are equal.
+        # Not left to automatic derivation: the derivative of the mean cancels, and equal elements get a gradient of 0.
         "x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - f.sum(x) * share)
     },
     reference=_deviation,
 )
 def std(x: Expression, share: Number, absent: Number):
-    """The standard deviation, for share = 1 / n; `absent` is n minus the number of elements."""
+    """Return the formula for the standard deviation of a column, n of whose elements count.
+
+    `share` is 1 / n, and `absent` is n minus the number of elements. Elements that do not count must be 0.
+    """
     mean = f.sum(x) * share
     return f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
 
@@ -130,9 +134,9 @@ def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
 
     Args:
         x: any expression.
-        d: the dimensions, which disappear.
+        d: the dimensions to reduce, counted from 0. The result does not have them.
         b: whether to reduce the batch, too.
-        n: the number of elements that count, if others are masked by zeros; 0 means all.
+        n: the number of elements that count, if the others are zeros for padding; 0 means that all count.
 
     >>> x = inputTensor([[1, 2], [3, 8]])
     >>> std_dim(x, [0], False).value()
@@ -157,7 +161,7 @@ def std_elems(x: Expression) -> Expression:
 
 @_std.op(BATCH)
 def std_batches(x: Expression) -> Expression:
-    """The standard deviation over the batch, computed as in `std_elems`. The result has batch size 1.
+    """The standard deviation over the batch, at each place of the shape of x. The result has batch size 1.
 
     >>> std_batches(inputTensor([[1, 3]], batched=True)).value()
     1.0

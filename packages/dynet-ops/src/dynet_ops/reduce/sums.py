@@ -1,4 +1,4 @@
-"""Sums and averages of several expressions; sums over columns and batches."""
+"""Sums and averages of several expressions; sums over the columns of a matrix and over the batch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n},
 
 @functools.cache
 def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
-    """Return the signature of the sum of operands of one shape; if `scaled`, it is multiplied by a number."""
+    """Return the signature (shape and kernels) of nodes that add up any number of operands of the shape `dim`.
+
+    If `scaled`, the nodes multiply the sum by a number, as for an average.
+    """
     kernel = "scaled_sum" if scaled else "sum"
     return Signature(
         dim,
@@ -45,7 +48,7 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
 
 
 def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature of the sum of operands of different shapes, which are broadcast."""
+    """Return the signature (shape and kernels) of a sum of operands of the shapes `dims`, which are broadcast."""
     whole = broadcast(name, dims, as_first)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
@@ -59,11 +62,14 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
 
 
 def _sum_of_any(name: str) -> Callable:
-    """Return a function that records the sum of operands of different shapes, which are broadcast."""
+    """Return a function that adds a node to the graph: the sum of operands of different shapes, which are broadcast.
+
+    `name` is the name of the op that errors show.
+    """
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def record_sum(xs: Sequence[Expression]) -> Expression:
-        whole = broadcast(name, [x.type for x in xs], as_first)  # raises here, so that the traceback is short
+        whole = broadcast(name, [x.type for x in xs], as_first)  # an error raised here has a short traceback
         try:
             return record(xs)
         except TooManyLoops:
@@ -89,7 +95,9 @@ _esum = many_operands(
 
 
 def esum(xs: Iterable[Expression]) -> Expression:
-    """The elementwise sum of any number of expressions. Shapes are broadcast; trailing 1s are as in the first.
+    """The elementwise sum of any number of expressions. Shapes are broadcast.
+
+    The result has as many trailing dimensions of size 1 as the first expression.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
@@ -101,7 +109,7 @@ esum = describe(_esum, esum)
 
 
 def average(xs: Iterable[Expression]) -> Expression:
-    """The elementwise average of any number of expressions.
+    """The elementwise average of any number of expressions. Shapes are broadcast.
 
     >>> average([inputVector([1, 2]), inputVector([3, 4])]).value()
     [2.0, 3.0]
@@ -131,7 +139,7 @@ def _sum_batches_signature(dim: Dim) -> Signature:
     samples=[Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
 )
 def sum_batches(x: Expression) -> Expression:
-    """The sum over the batch. The result has batch size 1.
+    """The sum of the batch elements, at each place of their shape. The result has batch size 1.
 
     >>> sum_batches(inputTensor([[1, 2, 3]], batched=True)).value()
     6.0

@@ -1,4 +1,4 @@
-"""Indexing: `x[...]`."""
+"""Indexing and slicing of expressions, `x[...]`, and iteration over them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from .selection import select_regularly
 
 
 def item(x: Expression, key) -> Expression:
-    """Return `x[key]`. An index picks along its dimension, which disappears; a slice keeps its dimension.
+    """Return `x[key]`, where `key` is an index or a slice, or a tuple with one of these for each dimension.
 
+    An index picks one element along its dimension, and the result lacks this dimension. A slice keeps its dimension.
     Negative indices count from the end. Slices are cut off at the end of the dimension, as in Python; their steps must
-    be positive. One more slice after those of all dimensions selects from the batch.
+    be positive. After an index or slice for each dimension, one more slice selects from the batch.
 
     >>> x = inputVector([1, 2, 3, 4])
     >>> x[-1].value(), x[1:3].value(), x[::2].value()
@@ -29,7 +30,7 @@ def item(x: Expression, key) -> Expression:
         return _part(x, key)
     except StaleExpressionError:
         pass
-    graph_of("x[...]", (x,))  # raises the same error in the name of `x[...]`
+    graph_of("x[...]", (x,))  # raises the error again, with a message that names `x[...]` instead of another op
     raise AssertionError("x[...]: a graph has come back")
 
 
@@ -39,7 +40,7 @@ def _part(x: Expression, key) -> Expression:
         try:
             start, stop, _ = key.indices(size)
         except TypeError:
-            start = stop = 0  # the code below raises the error
+            start = stop = 0  # the ends are not ints: the general code below converts them or raises an error
         if start < stop:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
@@ -69,13 +70,20 @@ def _part(x: Expression, key) -> Expression:
 def _index_of(x: Expression, number: int, index) -> int:
     size, index = x.type.dims[number], checked_index("x[...]", index)
     if not -size <= index < size:
-        graph_of("x[...]", (x,))  # raises another error for a parameter of size 0
+        graph_of("x[...]", (x,))  # raises a more helpful error if x is a parameter of size 0
         raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}")
     return index % size
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Return start, stop and step of a slice of dimension d. The batch is the dimension after the last."""
+    """Return the start, stop and step of a slice of dimension d of x, as indices that are not negative.
+
+    The batch counts as the dimension after the last.
+
+    Raises:
+        ArgumentError: the step is not positive.
+        OutOfRangeError: the slice is empty.
+    """
     is_batch = d == len(x.type.dims)
     size = x.type.batch if is_batch else x.type.dims[d]
     step = 1 if part.step is None else whole("x[...]", "the step of a slice", part.step)
@@ -83,7 +91,7 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
         raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
     try:
         start, stop, _ = part.indices(size)
-    except TypeError:  # the ends are not ints: convert them or raise
+    except TypeError:  # the ends are not ints: convert them, or raise an error that names them
         ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:
@@ -94,12 +102,12 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
 
 
 def _elements(x: Expression):
-    """Iterate over the elements along the first dimension."""
+    """Return an iterator over x[0], x[1], ..., so that `for element in x` works."""
     return (item(x, index) for index in range(x.type.rows))
 
 
 def _elements_from_the_end(x: Expression):
-    """Iterate backwards over the elements along the first dimension."""
+    """Return an iterator over x[-1], x[-2], ..., x[0], for `reversed(x)`."""
     return (item(x, index) for index in reversed(range(x.type.rows)))
 
 

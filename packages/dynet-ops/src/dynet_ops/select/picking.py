@@ -1,4 +1,4 @@
-"""Ops that pick elements, rows, columns or batch elements."""
+"""Operations that pick elements, rows, columns or batch elements by their indices."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from ..operands import checked_dimension, checked_expression, is_list
 
 @functools.cache
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
-    """Return the signature of an op that picks `length` neighbouring elements along dimension d.
+    """Return the signature (shape and kernels) of nodes that pick `length` neighbouring elements along dimension d.
 
-    Each node has the index of the first one. A length of 0 picks one element and removes the dimension.
+    Each node stores the index of the first element, so nodes with different indices can run as one batch. A `length` of
+    0 picks one element and removes the dimension.
     """
     before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
@@ -39,12 +40,12 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
 
 
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
-    """The element (row, column, ...) number `index` along dimension `dim`, which disappears.
+    """The element (row, column, ...) number `index` along dimension `dim`. The result does not have this dimension.
 
     Args:
         e: any expression.
         index: one index for all batch elements, or a list of indices as in `pick_batch`.
-        dim: the dimension.
+        dim: the number of the dimension, from 0.
 
     Raises:
         OutOfRangeError: the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
@@ -85,7 +86,7 @@ pick = register(
 
 
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
-    """Elements v up to but not including u along dimension d.
+    """The elements v, v + 1, ..., u - 1 along dimension d, as x[v:u] for d = 0.
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -98,7 +99,7 @@ pickrange = describe(_pickrange, pickrange)
 
 
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
-    """Elements v up to but not including u along dimension d: another name of `pickrange`.
+    """The elements v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -152,7 +153,7 @@ def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
 
 
 def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
-    """A batch of the batch elements with numbers vs, which may repeat.
+    """A batch of some of the batch elements of x: those with the numbers vs, in this order. Numbers may repeat.
 
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
     array([[3., 1.]], dtype=float32)
@@ -187,7 +188,7 @@ def _pick_batch_elem_signature(dim: Dim) -> Signature:
 
 
 def pick_batch_elem(x: Expression, v: Index) -> Expression:
-    """Batch element number v.
+    """Batch element number v of x, counted from 0. The result has batch size 1.
 
     >>> pick_batch_elem(inputTensor([[1, 2, 3]], batched=True), 1).value()
     2.0
@@ -212,7 +213,10 @@ pick_batch_elem = register(
 
 @functools.cache
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
-    """Return the signature for a different index in each batch element."""
+    """Return the signature (shape and kernels) of nodes that pick one element along d in each batch element.
+
+    d is the number of a dimension. Each node stores one index for each batch element.
+    """
     before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
     loops = collapsed([(before, 1, 1), (after, before, before * dim.dims[d])])
@@ -231,7 +235,9 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
 
 
 def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
-    """For batch element i, the element (row, column, ...) number indices[i] along dimension `dim`.
+    """From each batch element i, the element (row, column, ...) number indices[i] along dimension `dim`.
+
+    The result does not have this dimension. If e has batch size 1, all indices pick from its only batch element.
 
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
     array([[1., 4.]], dtype=float32)

@@ -1,4 +1,4 @@
-"""Ops that select rows, columns, strided parts, or the largest elements along a dimension."""
+"""Operations that select rows, columns, strided parts, or the largest elements along a dimension."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ KERNELS.add("scatter", Scatter())
 
 @functools.cache
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
-    """Return the signature of `count` rows (d = 0) or columns (d = 1), whose numbers are attributes of the node."""
+    """Return the signature (shape and kernels) of nodes that select `count` rows (d = 0) or columns (d = 1).
+
+    Each node stores the numbers of its rows or columns.
+    """
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
     step = rows if d else 1
@@ -56,7 +59,7 @@ def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expre
 
 
 def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
-    """Some rows of a matrix in the order of their numbers rs, which may repeat: y_ij = x_(rs_i)j.
+    """The rows of a matrix with the numbers rs, in this order, y_ij = x_(rs_i)j. Numbers may repeat.
 
     Args:
         x: a vector, matrix or tensor.
@@ -70,7 +73,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
 
 
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
-    """Some columns of a matrix in the order of their numbers cs, which may repeat: y_ij = x_i(cs_j).
+    """The columns of a matrix with the numbers cs, in this order, y_ij = x_i(cs_j). Numbers may repeat.
 
     Args:
         x: a matrix.
@@ -110,7 +113,12 @@ select_cols = register(
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return the Dim and the loops of a copy of counts[d] elements, steps[d] apart, per dimension and in the batch."""
+    """Plan a copy of counts[d] elements, steps[d] apart, along each dimension d and, last, the batch.
+
+    Returns:
+        the shape of the result, and the loops of the copy, innermost first: (extent, stride in the result, stride in
+        the operand).
+    """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
     return result, list(zip(counts, strides_of(result, result), apart))
@@ -118,13 +126,25 @@ def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) ->
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature of a strided selection, whose start is an attribute; None if one copy cannot do it."""
+    """Return the signature (shape and kernels) of nodes that copy regularly spaced elements.
+
+    They copy counts[d] elements, which are steps[d] apart, along each dimension d. The batch counts as the last
+    dimension. Each node stores the place of its first element. Return None if one copy cannot do it.
+    """
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Return one number for each dimension and the batch. Missing ones are taken from `default`."""
+    """Check a list of numbers, and return it with one number for each dimension and, last, the batch.
+
+    Args:
+        name: the name of the op, for messages.
+        what: the name of the argument, for messages.
+        given: the argument. Numbers that are missing at its end are taken from `default`.
+        dim: the shape of the operand.
+        smallest: the smallest number that is allowed.
+    """
     sizes = (*dim.dims, dim.batch)
     if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
@@ -146,13 +166,15 @@ def strided_select(
     range_from: Indices = (),
     range_to: Indices = (),
 ) -> Expression:
-    """Regularly spaced elements, x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...] in numpy's terms.
+    """Regularly spaced elements, in numpy's notation x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...].
+
+    All lists may be shorter than the number of dimensions plus one for the batch, which is last.
 
     Args:
         x: any expression.
-        strides: the step in each dimension, and last in the batch; 1 for those left out.
-        range_from: the first index in each; 0 for those left out.
-        range_to: the end in each, excluded; the size for those left out.
+        strides: the step along each dimension; 1 where left out.
+        range_from: the first index along each dimension; 0 where left out.
+        range_to: the end of the range along each dimension, excluded; the size of the dimension where left out.
 
     Raises:
         OutOfRangeError: a range is empty or outside its dimension.
@@ -177,7 +199,11 @@ def strided_select(
 
 
 def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
-    """Record the selection of the ranges (start, stop, step) of each dimension and, last, of the batch."""
+    """Add nodes that select a range from each dimension of x to the graph. Return x itself if they would select all.
+
+    Args:
+        ranges: (start, stop, step) for each dimension and, last, for the batch. Those left out at the end select all.
+    """
     dim = x.type.plain
     sizes = (*dim.dims, dim.batch)
     ranges = [*ranges, *[(0, size, 1) for size in sizes[len(ranges) :]]]
@@ -186,7 +212,7 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
         return x
     signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
-        for number, limits in enumerate(ranges):  # one dimension after the other
+        for number, limits in enumerate(ranges):  # select from one dimension after the other
             before = [(0, size, 1) for size in x.type.dims[:number]]
             x = select_regularly(graph, x, [*before, limits])
         return x
@@ -223,7 +249,10 @@ strided_select = register(
 
 @functools.cache
 def _largest_signature(dim: Dim, k: int) -> Signature:
-    """Return the signature of the k largest elements of each column. The node also stores their indices."""
+    """Return the signature (shape and kernels) of a node with the k largest elements of each column.
+
+    Behind its value, the node stores the elements' indices, which the backward pass needs.
+    """
     columns = dim.columns * dim.batch
     return Signature(
         Dim.of((k, *dim.dims[1:]), dim.batch),
@@ -238,14 +267,14 @@ def _largest_signature(dim: Dim, k: int) -> Signature:
 
 
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
-    """The k largest elements along dimension d, in their original order. Of equal ones, the first are taken.
-
-    Kalchbrenner, Grefenstette, Blunsom: A Convolutional Neural Network for Modelling Sentences (2014).
+    """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.
 
     Args:
         x: any expression.
-        k: the number of elements, at most the size of the dimension.
-        d: the dimension.
+        k: the number of elements to take, at most the size of the dimension.
+        d: the number of the dimension, from 0.
+
+    Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural Network for Modelling Sentences", 2014.
 
     >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
     array([[3., 2.],

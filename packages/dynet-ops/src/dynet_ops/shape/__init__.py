@@ -1,4 +1,4 @@
-"""Ops that rearrange values, or change only the gradient."""
+"""Operations that rearrange or join values, or that leave values unchanged and change only the gradient."""
 
 from .gradients import *
 from .joining import *

@@ -1,4 +1,4 @@
-"""Ops that change only the gradient."""
+"""Operations that leave values unchanged and change only the gradient."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _scaled(dim: Dim) -> Signature:
 
 
 def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
-    """x itself. The gradient of x is lambd times the gradient of the result.
+    """The value of x, unchanged. The gradient of x is lambd times the gradient of the result.
 
     >>> x = inputVector([1, 2])
     >>> sum_elems(scale_gradient(x, 3.0)).backward(full=True)
@@ -55,7 +55,7 @@ def _flipped(dim: Dim) -> Signature:
     samples=[Sample([shape]) for shape in SHAPES],
 )
 def flip_gradient(x: Expression) -> Expression:
-    """x itself. The gradient of x is minus the gradient of the result, for adversarial training.
+    """The value of x, unchanged. The gradient of x is minus the gradient of the result, for adversarial training.
 
     Source: Ganin and Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", 2015.
 

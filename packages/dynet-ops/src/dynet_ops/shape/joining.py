@@ -1,4 +1,4 @@
-"""Ops that concatenate expressions along a dimension or to a batch."""
+"""Operations that concatenate expressions along a dimension, or join them into a batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,16 @@ from ..operands import listed
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
-    """Return the signature of operands concatenated along dimension d."""
+    """Return the signature (shape and kernels) of a node that concatenates operands along dimension d.
+
+    Args:
+        d: the number of the dimension.
+        name: the name of the op, for messages.
+        dims: the shapes of the operands.
+
+    Raises:
+        ShapeError: the operands differ in other dimensions.
+    """
     padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
     first = padded[0]
     if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
@@ -53,7 +62,7 @@ def _along(d: int, name: str = "concatenate") -> Callable:
 
 
 concatenations = [_along(d) for d in range(7)]
-"""For each dimension d, the function from the Dims of operands to the signature of their concatenation along d."""
+"""For each dimension d, a function that returns the signature of a concatenation along d from the operands' shapes."""
 _concatenate = [
     many_operands("concatenate", signature_of, functools.partial(listed, "concatenate"))
     for signature_of in concatenations
@@ -67,14 +76,16 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
     d = checked_index("concatenate", *given)
     if d == 0:
-        return concatenate(xs)  # takes the compiled path
+        return concatenate(xs)  # without `d`, compiled code adds the node to the graph, which is faster
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
     return _concatenate[d](xs)
 
 
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
-    """Expressions concatenated along dimension d. Trailing 1s are as in the first.
+    """Concatenate expressions along dimension d. Their sizes in all other dimensions must be equal.
+
+    The result has as many dimensions as the first expression, but at least d + 1.
 
     Raises:
         ShapeError: the sizes of other dimensions differ.
@@ -89,7 +100,7 @@ concatenate = describe(_concatenate[0], concatenate, _along_any)
 
 
 def concatenate_cols(xs: Iterable[Expression]) -> Expression:
-    """Vectors or matrices concatenated side by side.
+    """Concatenate vectors or matrices side by side into one matrix. They must have the same number of rows.
 
     >>> concatenate_cols([inputVector([1, 2]), inputVector([3, 4])]).npvalue()
     array([[1., 3.],
@@ -149,7 +160,7 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
 
 
 def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
-    """A batch of expressions of the same dimensions: the batch elements of all, one after the other.
+    """Join expressions of the same dimensions into one batch: the batch elements of all, one after the other.
 
     >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
     ((2,), 2)

@@ -1,6 +1,7 @@
-"""Reshaping, transposing, and stopping gradients.
+"""Reshape or transpose expressions, or block their gradients.
 
-A node is a copy, or an alias if the order in memory stays the same.
+If the order of the numbers in memory stays the same, the result shares the memory of x (an *alias*). Otherwise it is a
+copy. A `Signature` describes such a node to the planner. A `Dim` is a shape: dimensions and batch size.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ def _alias(dim: Dim) -> Signature:
 
 
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
-    """The same numbers, column by column, in another shape; nothing is copied.
+    """The numbers of x in another shape, in the same column-by-column order. Nothing is copied.
 
     Args:
         d: the new dimensions.
-        batch_size: the new batch size. With 1, the old batch size is kept if d has the size of a batch element.
+        batch_size: the new batch size. If it is 1, and d has as many elements as one batch element of x, the result
+            keeps the batch size of x.
 
     >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
     array([[1., 3.],
@@ -64,7 +66,12 @@ reshape = register(
 
 
 def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return the transposed Dim, and the loops of the copy."""
+    """Put the dimensions of a shape into another order: dimension i of the result is `order[i]` of `dim`.
+
+    Returns:
+        the shape of the result, and the loops of the copy, innermost first: (extent, stride in the result, stride in
+        the operand).
+    """
     sizes = of_rank(dim.dims, len(order))
     strides = strides_of(dim, Dim.of(sizes))
     result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
@@ -74,7 +81,10 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 
 @functools.cache
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the orders to transpose by in turn: `order` if one copy can do it, else one per misplaced dimension."""
+    """Return the orders of dimensions by which to transpose, one copy after the other.
+
+    This is `order` alone if one copy can do it. Otherwise each copy moves one more dimension to its place.
+    """
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]
     place = next(place for place, k in enumerate(order) if place != k)
@@ -97,7 +107,7 @@ SWAPPED = (1, 0)
 
 @by_plain_dims
 def _swap_signature(dim: Dim) -> Signature:
-    """Return the signature of the transpose of a matrix, which is one copy."""
+    """Return the signature (shape and kernels) of a node that transposes a matrix of the shape `dim`."""
     if not is_matrix(dim):
         raise ArgumentError(f"transpose: dims (1, 0) is no order of the dimensions of x, which is {dim!r}")
     return _transpose_signature(dim, SWAPPED)
@@ -107,10 +117,11 @@ _swap = one_operand("transpose", _swap_signature)
 
 
 def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
-    """The transpose of a matrix, or dimensions in another order: dimension i of the result is dims[i] of x.
+    """The transpose of a matrix, or x with its dimensions in another order.
 
     Args:
-        dims: all dimensions of x. Trailing 1s of x may be left out or added.
+        dims: the new order: dimension i of the result is dimension dims[i] of x. Each dimension of x must occur once,
+            except that trailing dimensions of size 1 may be left out or added.
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
@@ -148,7 +159,12 @@ transpose = register(
 
 
 def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op on columns along dimension d, by transposing there and back."""
+    """Apply an op that works on columns along dimension d instead: transpose x, apply the op, transpose back.
+
+    Args:
+        name: the name of the op, for messages.
+        of_columns: the op, which works along dimension 0 and keeps the shape.
+    """
     d = checked_dimension(name, d, checked_expression(name, x).type)
     order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
     back = [order.index(k) for k in range(len(order))]
@@ -167,7 +183,7 @@ def _nobackprop_signature(dim: Dim) -> Signature:
     samples=[Sample([((3,), 1)]), Sample([((17, 2), 3)]), Sample([((1,), 1)]), Sample([((5,), 2)])],
 )
 def nobackprop(x: Expression) -> Expression:
-    """x itself. x gets no gradient from the result.
+    """The value of x, unchanged. x gets no gradient from the result.
 
     >>> nobackprop(inputVector([1, 2])).value()
     [1.0, 2.0]

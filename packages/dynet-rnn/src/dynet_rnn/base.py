@@ -114,14 +114,14 @@ class LayersBuilder(Hinted):
         return self._model
 
     def get_parameters(self) -> list[list[Parameters]]:
-        """Return a list with a list of parameters for each layer."""
+        """Return the parameters as a list with one list for each layer, first layer first."""
         return [layer[: self._listed] for layer in self._parameters]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return the parameters of each layer as expressions of the current graph: a list for each layer.
+        """Return the parameters as expressions of the current graph, in a list with one list for each layer.
 
         Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (This class is a ValueError.)
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         if self._run is None or self._run.version != current().version():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
@@ -215,7 +215,7 @@ class _RNNBuilder(LayersBuilder):
     # Dropout rates, and steps with dropout
 
     def _is_plain(self) -> bool:
-        """Return whether a step records only the cell of each layer, because all dropout rates are 0."""
+        """Return whether all dropout rates are 0, so that a step records only the cells of the layers."""
         return not any(self._rates)
 
     def set_dropout(self, f: Number) -> None:

@@ -76,7 +76,7 @@ class BiRNNBuilder:
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
-        """Make a new bidirectional network with the sizes and options of another one.
+        """Make a new bidirectional network with the sizes and options of another one. Values are not copied.
 
         Args:
             spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
@@ -94,7 +94,7 @@ class BiRNNBuilder:
         return described(self.whoami(), self.spec, self.model, rates)
 
     def param_collection(self) -> ParameterCollection:
-        """Return the collection that holds the parameters; if existing builders are used, the argument `model`."""
+        """Return the collection that holds the parameters, or the argument `model` if existing builders are used."""
         return self.model
 
     def set_dropout(self, p: Number) -> None:

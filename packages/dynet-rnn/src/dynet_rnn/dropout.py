@@ -22,7 +22,8 @@ from .state import RNNState, Run
 class Variational(_RNNBuilder):
     """Base of builders whose dropout uses the same masks at all steps of a sequence.
 
-    A mask is a vector of random factors, 0 for dropped values. It multiplies the inputs or the previous states.
+    A mask is a vector of random factors, 0 for dropped values. For each layer, one mask multiplies the inputs and
+    another one the previous states.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
     """
@@ -55,8 +56,8 @@ class Variational(_RNNBuilder):
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
         """Draw the masks of a sequence, and keep them in `run.masks`.
 
-        For each layer there is a mask for the input, then one for each value of the state that has a dropout rate: h,
-        perhaps c. A mask is None if its rate is 0.
+        For each layer there is a mask for the input, then one for h, and in some networks one for c. A mask is None if
+        its dropout rate is 0.
         """
         layers, size, hidden, *_ = self._spec
         run.masks = [

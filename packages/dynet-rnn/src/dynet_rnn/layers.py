@@ -86,7 +86,7 @@ class Layers:
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the `Form` with these attributes, which have an entry for each layer. Make it at the first call."""
+        """Return the `Form` of states with these shapes and ranks, each with an entry per layer. Make it if needed."""
         found = self.forms.get((previous, ranks))
         if found is None:
             found = self.forms[previous, ranks] = Form(self, previous, ranks)

@@ -54,7 +54,7 @@ def _normalised(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
 
-    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # the first step has no such term, as in `advance`
+    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # the first step, with h = 0, has no such term
     return _step_from_gates(b + norm(Wx @ x, gx, bx) + recurring, c, 1.0, lambda c: norm(c, gc, bc))
 
 
@@ -111,7 +111,7 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        # By the argument `update`: the last result of `_loaded`, and the version of the graph in which it is valid.
+        # Maps `update` to the last result of `_loaded`, followed by the version of the graph in which it is valid.
         self._computed: dict[bool, tuple[Any, ...]] = {}
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
@@ -128,7 +128,10 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalisation. As in DyNet, they are outside the builder's own collection."""
+        """The parameters of layer normalisation, which are outside the builder's own collection, as in DyNet.
+
+        When a builder is saved, they are stored in addition to that collection.
+        """
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
@@ -232,7 +235,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions.
 
         Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (This class is a ValueError.)
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         return [layer[:3] for layer in super().get_parameter_expressions()]
 
@@ -283,7 +286,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
-        self._spec = self._spec[:3]  # only layers, input_dim and hidden_dim, as in DyNet
+        self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
 
     def set_weightnoise(self, std: Number) -> None:
         """Set the Gaussian noise that is added to weights and biases. Each call of `initial_state` draws new noise.

@@ -228,8 +228,8 @@ def _classes(method: str, x: Expression, c: Iterable[Index]) -> list[Index]:
 class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     """A softmax layer over words that belong to clusters: p(word) = p(cluster) p(word | cluster).
 
-    The words are the classes of the layer. Computing the loss of a word takes time for all clusters and for the words
-    of one cluster, not for all words.
+    The words are the classes of the layer. The loss of a word is computed from the scores of all clusters and of the
+    words in one cluster. This is faster than computing the scores of all words.
 
     Args:
         rep_dim: the size of the vector x.

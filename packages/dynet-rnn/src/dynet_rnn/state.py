@@ -243,8 +243,8 @@ class RNNState(Hinted):
             found = sequence(following.top, (signature, size + count, *given, *states), found, dim, run.version)
             if found is None:
                 graph_of("transduce", xs)
-                if layer:
-                    raise StaleExpressionError(is_gone(run.version))  # renewed after the first layer
+                if layer:  # layer 0 could be recorded, so the graph has been renewed since then
+                    raise StaleExpressionError(is_gone(run.version))
                 return None
             dim = following.top
         return found
@@ -256,7 +256,7 @@ class RNNState(Hinted):
         return tuple([vectors[layer].at for vectors in self._vectors if vectors])
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """Do `add_input` where its quick way is not enough: for new shapes, a parameter as input, dropout, errors."""
+        """Do `add_input` where its fast path does not apply: for new shapes, a parameter as input, dropout, errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if run.graph.as_of(run.version, self._places or ()).graph is not graph.graph:
@@ -284,7 +284,7 @@ class RNNState(Hinted):
     def output(self) -> Expression:
         """Return h of the last layer; None before the first input.
 
-        The annotation leaves None out, so that type checkers do not complain about every use of an output.
+        The return annotation leaves None out, so that type checkers do not complain about every use of an output.
         """
         return self._output  # type: ignore[return-value]
 

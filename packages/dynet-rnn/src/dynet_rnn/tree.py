@@ -105,11 +105,11 @@ class TreeState:
 
         Args:
             xs: the input of each node, as in `add_input`.
-            heads: for each node, the number of its parent among the nodes, counted from 0; -1 for a root. The children
-                of a node are in the order of their numbers.
+            heads: for each node, the index of its parent in `xs`; -1 for a root. The children of a node are ordered by
+                their index.
 
         Raises:
-            ArgumentError: a head is neither -1 nor the number of a node, or a node is its own ancestor.
+            ArgumentError: a head is neither -1 nor the index of a node, or a node is its own ancestor.
         """
         xs = list(xs)
         order, children = _bottom_up(heads, len(xs))
@@ -125,7 +125,7 @@ class TreeState:
     def output(self) -> Expression:
         """Return h of the last layer; None for the initial state.
 
-        The annotation leaves None out, so that type checkers do not complain about every use of an output.
+        The return annotation leaves None out, so that type checkers do not complain about every use of an output.
         """
         return self.h()[-1] if self._places else None  # type: ignore[return-value]
 
@@ -247,10 +247,10 @@ class _TreeBuilder(LayersBuilder):
         return TreeState(self._run)
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return the parameters of each layer as expressions of the current graph: a list for each layer.
+        """Return the parameters as expressions of the current graph, in a list with one list for each layer.
 
         Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (This class is a ValueError.)
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         return [[*weights[1:], weights[0]] for weights in super().get_parameter_expressions()]
 
@@ -287,13 +287,14 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    where k runs over the children, and :math:`\circ` is the elementwise product. A node without an input has x = 0.
-    Nodes of the same height in their trees are computed together, in one tree or in many.
+    where k runs over the children; i, o and f are the input, output and forget gates; and :math:`\circ` is the
+    elementwise product. A node without an input has x = 0. Nodes of the same height in their trees are computed
+    together, in one tree or in many.
 
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` (4 hidden_dim, input size) with
             the rows of i, o, u, f in turn, :math:`U` (3 hidden_dim, hidden_dim) with the rows of i, o, u,
             :math:`U_f` (hidden_dim, hidden_dim), and :math:`b` with the rows of i, o, u, f.
@@ -328,13 +329,14 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    where k runs over the children, and :math:`\circ` is the elementwise product. A child that is None has h = c = 0; a
-    node without an input has x = 0. In the paper, all forget gates :math:`f_j` share W and b; here each has its own.
+    where k runs over the children; i, o and f are the input, output and forget gates; and :math:`\circ` is the
+    elementwise product. A child that is None has h = c = 0; a node without an input has x = 0. In the paper, all forget
+    gates :math:`f_j` share W and b; here each has its own.
 
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` ((3 + N) hidden_dim, input
             size), :math:`U_1, ..., U_N` ((3 + N) hidden_dim, hidden_dim) and :math:`b`, all with the rows of
             i, o, u and :math:`f_1, ..., f_N` in turn.

@@ -2,8 +2,9 @@
 
 The version is read from `dynet/__init__.py`. Authors, classifiers and URLs come from `[tool.dynet]` in the repository's
 pyproject.toml. The requirements of a package are listed in its own pyproject.toml, under
-`[tool.hatch.metadata.hooks.custom]`; here those on siblings get the same version. Each package's `hatch_build.py` calls
-`update`. Builds from an sdist do not need it, because the sdist contains the finished metadata.
+`[tool.hatch.metadata.hooks.custom]`; if one is a sibling, a package of this repository, it is pinned here to the same
+version. Each package's `hatch_build.py` calls `update`. Builds from an sdist do not need it, because the sdist contains
+the finished metadata.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from .settings import FINITE, checked, places
 from .state import Resumable
 from .table import Table
 
-ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, it need not be checked.
+ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, it was not given and needs no check.
 
 
 class Trainer(Options, Resumable, OtherNames):

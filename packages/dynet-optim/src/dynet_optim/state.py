@@ -58,7 +58,8 @@ class Resumable:
         parameters with the collection's own `save`.
 
         Args:
-            fname: the file to write or replace. Its format is safetensors if it ends in `.safetensors`, else text.
+            fname: the file to write or replace. Its format is safetensors if its name ends in `.safetensors`, else
+                text.
 
         Raises:
             OSError: the file cannot be written. An existing file has not changed.

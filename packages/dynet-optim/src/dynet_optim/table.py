@@ -1,7 +1,7 @@
 """The table in which compiled code finds the parameters of a trainer.
 
-An update has two parts: compute the norm of all gradients, and apply the trainer's rule to each parameter; of lookup
-parameters, to the rows that were used. Each part is one compiled call for all parameters. If nothing is clipped, one
+An update has two parts: compute the norm of all gradients, and apply the trainer's rule to each parameter (for a lookup
+parameter, to the rows that were used). Each part is one compiled call for all parameters. If nothing is clipped, one
 call does both.
 
 A rule keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. It reads a few

@@ -1,4 +1,4 @@
-"""The module `_dynet` of the original DyNet, for its CPU version: all public names of `dynet`.
+"""Stands in for the original DyNet's module `_dynet`, its version for CPUs. It has all public names of `dynet`.
 
 Unlike `import dynet`, importing it does not read the command line. The program makes settings by `init()` or
 `DynetParams`.

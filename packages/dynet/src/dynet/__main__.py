@@ -30,7 +30,7 @@ def packages() -> str:
 
 
 def requirements() -> str:
-    """Return the versions of the packages of others that this library requires."""
+    """Return the versions of the third-party packages that this library requires."""
     return ", ".join(map(_version, REQUIRED))
 
 

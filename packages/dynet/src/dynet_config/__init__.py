@@ -97,7 +97,10 @@ def _apply(given: dict[str, object], called: str) -> None:
 
 
 def get() -> dict[str, object] | None:
-    """Return the settings of the original DyNet, for `DynetParams.from_config`; None if none has been made."""
+    """Return all settings that the original DyNet has, as a dict for `DynetParams.from_config`.
+
+    Return None if the program has made none of them.
+    """
     if not _decides:
         return None
     found = {_CALLED[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}

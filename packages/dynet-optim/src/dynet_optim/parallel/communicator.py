@@ -1,4 +1,4 @@
-"""Connects the processes of a parallel program by MPI, and ends all of them if one fails."""
+"""Connects the processes of a parallel program, which are called ranks, by MPI. Ends all of them if one fails."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Gradients:
 
         Args:
             own: the row numbers that `touched` has returned on this rank.
-            counts: how many row numbers it has returned on each rank.
+            counts: how many row numbers `touched` has returned on each rank.
         """
         used = list(self._used_by_all(own, counts))
         floats = sum(storage.gradient.floats for storage in self.dense)

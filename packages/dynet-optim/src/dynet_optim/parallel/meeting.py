@@ -33,8 +33,8 @@ Facts = Sequence[tuple[str, object]]
 class Meeting:
     """The connection of this rank with the others, by which all ranks exchange headers and compare them.
 
-    A header has the integers ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES and TOUCHED, the arguments of `meet`. The first
-    four must be the same on all ranks.
+    A header is a row of integers, one for each argument of `meet`, with the indices ACTION, UPDATES, MODEL (a hash),
+    OPTIONS (a hash), EXAMPLES and TOUCHED. The first four integers must be the same on all ranks.
     """
 
     def __init__(self, comm: Any):
@@ -107,7 +107,10 @@ class Meeting:
         return self.headers
 
     def _refuse(self, action: str, own: npt.NDArray[np.int64], model: Facts, options: Facts) -> None:
-        """Raise the ParallelError that says how headers differ. All ranks call this, with the same headers."""
+        """Raise the ParallelError that says how headers differ. All ranks call this, with the same headers.
+
+        If this rank is about to end, return instead.
+        """
         if action == "end":
             return
         headers, rank = self.headers, self.comm.rank

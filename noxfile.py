@@ -1,4 +1,4 @@
-"""The project's commands; CONTRIBUTING.md says when to use which."""
+"""The project's commands, as sessions of nox: `nox -s NAME`. CONTRIBUTING.md says when to use which."""
 
 import json
 import os
@@ -12,7 +12,7 @@ nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
-nox.options.error_on_missing_interpreters = False  # their sessions are skipped, and say so
+nox.options.error_on_missing_interpreters = False  # a session whose Python is not installed is skipped, with a message
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
@@ -29,17 +29,17 @@ RECORDING = (
     "packages/dynet-ops/tests/test_graph.py",
     "tests/test_other_threads.py",
     "tests/test_graph_modes.py",
-)  # tests of how operations are recorded, which goes by CPython's own objects
-MPI = ("tests/mpi", "examples", "benchmarks/tests/test_benchmarks_mpi.py")  # where tests are that need several ranks
+)  # the tests of how operations are recorded in graphs; compiled code does this with the internals of CPython's objects
+MPI = ("tests/mpi", "examples", "benchmarks/tests/test_benchmarks_mpi.py")  # where the tests with several processes are
 
 
 def group(*names):
-    """The requirements of dependency groups in the root's pyproject.toml."""
+    """Return the requirements in these dependency groups of the repository's pyproject.toml."""
     return nox.project.dependency_groups(PROJECT, *names)
 
 
 def siblings_of(package):
-    """The packages of this tree that a package depends on, directly or not."""
+    """Return the names of this repository's packages on which a package depends, directly or not."""
     found = set()
     for name in PACKAGES[package]["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]:
         if name in PACKAGES:
@@ -48,7 +48,10 @@ def siblings_of(package):
 
 
 def python_with(session, name):
-    """The Python of an environment of its own that holds a dependency group of peers, as the original DyNet."""
+    """Return the path of a Python that has the dependency group `name`, such as the original DyNet for comparisons.
+
+    It is in a separate virtual environment, which is made if needed.
+    """
     environment = ROOT / ".nox" / name
     python = environment / "bin" / "python"
     if not python.exists():
@@ -59,7 +62,7 @@ def python_with(session, name):
 
 @nox.session
 def tests(session):
-    """The whole test-suite in one environment; before it, the tests of recording with the recorder in Python."""
+    """Run all tests in one environment, after the tests of recording in graphs with the recorder written in Python."""
     if not session.posargs:
         session.install("-r", "requirements.txt", *group("test"))
         session.run("pytest", "-q", *RECORDING, env={"DYNET_RECORDER": "python"})
@@ -68,13 +71,13 @@ def tests(session):
 
 @nox.session
 def untuned(session):
-    """The whole test-suite with default parameters: records of tuning change speed only."""
+    """Run all tests without tuned parameters of kernels, which may change their speed, but no result."""
     run_all_tests(session, DYNET_RECORDS="off")
 
 
 @nox.session
 def newest(session):
-    """The whole test-suite with the newest TVM that is published, whatever the packages pin."""
+    """Run all tests with the newest published version of TVM instead of the version that the packages require."""
     session.install("-r", "requirements.txt", *group("test", "examples"))
     session.install("--upgrade", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
     session.run("python", "-m", "dynet")
@@ -83,7 +86,7 @@ def newest(session):
 
 @nox.session
 def plain(session):
-    """The whole test-suite with the recorder in Python, which serves where the compiled one cannot."""
+    """Run all tests with the recorder written in Python, which is used where the compiled one cannot be."""
     run_all_tests(session, DYNET_RECORDER="python")
 
 
@@ -94,7 +97,7 @@ def run_all_tests(session, **environment):
 
 @nox.session(python=PYTHONS, download_python="never")
 def pythons(session):
-    """The tests of recording under each Python that is supported; one that this machine lacks is skipped."""
+    """Run the tests of recording in graphs under each supported Python. Skip those that are not installed."""
     session.install("-r", "requirements.txt", *group("test"))
     session.run("pytest", *(session.posargs or RECORDING))
 
@@ -102,7 +105,7 @@ def pythons(session):
 @nox.session
 @nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def package(session, package):
-    """One package's tests, with only the siblings it depends on: nox -s "package(dynet-rnn)"."""
+    """Run the tests of one package, with only the packages it depends on: nox -s "package(dynet-rnn)"."""
     editable = [f"-epackages/{name}" for name in [*sorted(siblings_of(package)), package]]
     session.install(*editable, *group("test"))
     session.run("pytest", "-m", "not cuda and not mpi", f"packages/{package}/tests", *session.posargs)
@@ -110,11 +113,12 @@ def package(session, package):
 
 @nox.session
 def coverage(session):
-    """The lines of the packages that the tests execute, child processes included; fewer than 95 % are an error."""
+    """Measure which lines of the packages the tests execute, also in child processes. Fail below 95 %."""
     requirements = group("test", "examples", "coverage")
     session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *requirements)
-    # An empty cache, so that kernels are emitted; the quick way to count, where Python has it.
+    # With an empty cache, the code that emits kernels runs, too.
     session.env["DYNET_CACHE_DIR"] = session.create_tmp()
+    # "sysmon" is the faster way to count lines. Python has it from 3.12 on.
     session.env["COVERAGE_CORE"] = "sysmon" if sys.version_info >= (3, 12) else "ctrace"
     session.run("coverage", "erase")
     chosen = session.posargs or ["--ignore=tests/parity", "--ignore=tests/stress"]
@@ -125,7 +129,7 @@ def coverage(session):
 
 @nox.session
 def cuda(session):
-    """CUDA kernels without a GPU: compiled by nvcc or nvrtc, run by an emulation and compared with the CPU's."""
+    """Test CUDA kernels without a GPU: compile them, run them in an emulation, and compare them with the CPU's."""
     session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *group("test"))
     report = Path(session.create_tmp()) / "cuda.json"
     report.unlink(missing_ok=True)
@@ -143,14 +147,14 @@ def cuda(session):
 
 @nox.session
 def mpi(session):
-    """Programs of two to four ranks, which MPICH starts: they train as one process does, and none hangs."""
+    """Run the tests with two to four processes, started by MPICH: they train as one process does, and none hangs."""
     session.install("-r", "requirements.txt", *group("test", "examples", "mpi"))
     session.run("pytest", "-m", "mpi", *(session.posargs or MPI))
 
 
 @nox.session
 def parity(session):
-    """The same scripts under the original DyNet and under this one."""
+    """Run the same scripts under the original DyNet and under this library, and compare what they compute."""
     session.install("-r", "requirements.txt", *group("test"))
     session.env["DYNET_REFERENCE_PYTHON"] = python_with(session, "reference")
     session.run("pytest", "tests/parity", *session.posargs)
@@ -158,7 +162,7 @@ def parity(session):
 
 @nox.session
 def programs(session):
-    """A program of each kind under both libraries, compared in a table; with --write, that of docs/programs.md."""
+    """Compare programs under the original DyNet and this library in a table; --write puts it into docs/programs.md."""
     session.install("-r", "requirements.txt")
     session.env["DYNET_REFERENCE_PYTHON"] = python_with(session, "reference")
     session.run("python", "tests/parity/programs", *session.posargs)
@@ -166,7 +170,7 @@ def programs(session):
 
 @nox.session
 def bench(session):
-    """Speed against the original DyNet, torch and JAX; with --quick, DyNet alone."""
+    """Compare the speed with the original DyNet, torch and JAX; with --quick, only with the original DyNet."""
     session.install("-r", "requirements.txt", *group("bench"))
     peers = {"DYNET_REFERENCE_PYTHON": "reference", "TORCH_PYTHON": "torch", "JAX_PYTHON": "jax"}
     if "--quick" in session.posargs:
@@ -178,21 +182,21 @@ def bench(session):
 
 @nox.session
 def tune(session):
-    """Find the fastest kernels for this CPU; what is found is kept in the cache directory."""
+    """Find the fastest parameters of kernels for this CPU, and keep them in the cache directory."""
     session.install("-e", "packages/dynet-kernels[tune]")
     session.run("python", "-m", "dynet_kernels.tune", *session.posargs)
 
 
 @nox.session
 def tuning_table(session):
-    """What tuned kernels are against default ones, OpenBLAS and MetaSchedule: the table of docs/tuning.md."""
+    """Compare the speed of tuned kernels with default ones, OpenBLAS and MetaSchedule: the table in docs/tuning.md."""
     session.install("-r", "requirements.txt", *group("metaschedule"))
     session.run("python", "benchmarks/tuning.py", *(session.posargs or ["--trials", "32"]))
 
 
 @nox.session
 def fuzz(session):
-    """100,000 damaged files of each format, and 200 killed saves."""
+    """Test reading of 100,000 damaged files of each format, and 200 saves that are killed halfway."""
     session.install("-e", "packages/dynet-kernels", "-e", "packages/dynet-core", *group("test"))
     session.run("python", "packages/dynet-core/tests/fuzz_files.py", *(session.posargs or ["100000"]))
     session.run("pytest", "packages/dynet-core/tests/test_replacing.py", env={"DYNET_KILLS": "200"})
@@ -200,7 +204,7 @@ def fuzz(session):
 
 @nox.session
 def stress(session):
-    """Soundness at length: signals, exceptions at every bytecode, expressions, ended compilers, random examples."""
+    """Run long tests: signals, exceptions at every bytecode, millions of expressions, killed compilers, random data."""
     session.install("-r", "requirements.txt", *group("test"))
     session.run("pytest", "tests/stress", *session.posargs, env={"DYNET_STRESS": "all"})
     if not session.posargs:
@@ -246,7 +250,7 @@ def wheels(session):
 
 @nox.session
 def docs(session):
-    """Run the code of all pages, train the examples on a few sentences, and build the pages into build/docs."""
+    """Run the code in all pages, train the examples on a few sentences, and build the pages into build/docs."""
     session.install("-r", "requirements.txt", *group("test", "examples", "docs"))
     session.run("pytest", "-q", "tests/docs", "examples", *session.posargs)
     session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", "docs", "build/docs")
@@ -254,7 +258,7 @@ def docs(session):
 
 @nox.session
 def lint(session):
-    """Style."""
+    """Check the style of the code with ruff."""
     session.install(*group("lint"))
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
@@ -262,7 +266,7 @@ def lint(session):
 
 @nox.session
 def types(session):
-    """Types of the packages' sources, and of a program that uses every public name."""
+    """Check the types of the packages' sources, and of programs that use every public name, with pyright and mypy."""
     session.install("-r", "requirements.txt", *group("types"))
     session.run("pyright", *session.posargs)
     if not session.posargs:

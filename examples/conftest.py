@@ -1,4 +1,4 @@
-"""What the tests of the examples share."""
+"""Fixtures for the tests of the examples."""
 
 import importlib.util
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def treebank():
-    """The test needs the sentences that the examples learn from, and the package that reads them."""
+    """Skip the test if the package with the example's sentences, or the package that reads them, is not installed."""
     for package in ("turkish-treebanks", "conllu"):
         try:
             metadata.distribution(package)
@@ -22,7 +22,7 @@ def treebank():
 
 @pytest.fixture
 def output_of(request):
-    """Runs the example that the test belongs to; the lines it prints."""
+    """Return a function that runs the example of this test with some arguments, and returns the lines it prints."""
 
     def run(*arguments):
         command = [sys.executable, str(request.path.parents[1] / "train.py"), *arguments]
@@ -35,7 +35,10 @@ def output_of(request):
 
 @pytest.fixture
 def ranks_of(request):
-    """Runs the example in several processes, with `--mpi`; the lines it prints."""
+    """Return a function that runs the example of this test in several processes, and returns the lines it prints.
+
+    Skip the test if mpi4py or mpiexec is not there.
+    """
     mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
     if not (mpiexec and importlib.util.find_spec("mpi4py")):
         pytest.skip("there is no mpi4py or no mpiexec")

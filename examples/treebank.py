@@ -1,4 +1,8 @@
-"""Sentences of CoNLL-U files, and of the Turkish Web Treebank, which the package turkish-treebanks carries."""
+"""Reads sentences from CoNLL-U files, such as the Turkish treebanks in the package turkish-treebanks.
+
+CoNLL-U is a text format with a line of ten columns for each word, which gives its part of speech and the word on which
+it depends.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,14 @@ COLUMNS = 10
 
 
 class Word(NamedTuple):
-    """A word: its form, its part of speech, the number of the word it depends on (-1: none), and how it does."""
+    """A word of a sentence.
+
+    Attributes:
+        form: the word as it is written.
+        tag: its part of speech.
+        head: the index in the sentence of the word on which it depends; -1 for the root, which depends on no word.
+        relation: the kind of dependency, such as "nsubj" for a subject.
+    """
 
     form: str
     tag: str
@@ -28,11 +39,11 @@ Sentence = list[Word]
 
 
 class CorpusError(ValueError):
-    """A file cannot be used. The message names the file, the sentence and the fault."""
+    """Raised if a file cannot be used. The message tells the file, the sentence and what is wrong."""
 
 
 def read() -> list[Sentence]:
-    """Return all sentences of the treebank."""
+    """Return all sentences of the installed treebank. End the program with a message if it cannot be read."""
     try:
         return [sentence for file in files() for sentence in read_file(file)]
     except CorpusError as error:
@@ -40,7 +51,7 @@ def read() -> list[Sentence]:
 
 
 def files() -> list[Path]:
-    """Return the files of the treebank. The package is not imported."""
+    """Return the paths of the treebank's files. They are in an installed package, which is not imported."""
     try:
         package = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError:
@@ -72,16 +83,16 @@ def read_file(file: Path) -> list[Sentence]:
 
 def sentences_of(file: TextIO) -> Iterator[Sentence]:
     """Yield the sentences of an open CoNLL-U file."""
-    import conllu  # here: the networks can be used without this package
+    import conllu  # not at the top of the file, so that the examples' networks can be used without this package
     from conllu.exceptions import ParseException
 
-    # Nothing here needs these columns, and parsing them takes four times as long as the rest.
+    # The examples do not use these columns, so they stay text: parsing them would take four times as long as the rest.
     unread = dict.fromkeys(("xpos", "feats", "deps", "misc"), lambda columns, number: columns[number])
     number = 0
     try:
         for tokens in conllu.parse_incr(file, field_parsers=unread):
             number += 1
-            # Other ids are ranges of words, and words that are only thought of.
+            # Lines whose id is no integer are left out. They stand for ranges of words, or for words that are implied.
             words = [word_of(token, len(tokens)) for token in tokens if isinstance(token["id"], int)]
             if words:
                 yield words
@@ -92,7 +103,7 @@ def sentences_of(file: TextIO) -> Iterator[Sentence]:
 
 
 def word_of(token: conllu.Token, count: int) -> Word:
-    """Return a word of a sentence that has `count` lines."""
+    """Return the `Word` for a line of a sentence that has `count` lines. Raise CorpusError if the line is faulty."""
     if len(token) != COLUMNS:
         raise CorpusError(f"expected {COLUMNS} columns separated by tabs, found {len(token)}")
     form, tag, head = token["form"], token["upos"], token["head"]
@@ -104,7 +115,13 @@ def word_of(token: conllu.Token, count: int) -> Word:
 
 
 def split(sentences: list[Sentence], limit: int | None, seed: int) -> tuple[list[Sentence], list[Sentence]]:
-    """Return sentences to learn from and a tenth that is held out, of `limit` sentences chosen by the seed."""
+    """Choose sentences at random, and return those to train on and those to test with, a tenth of them.
+
+    Args:
+        sentences: all sentences.
+        limit: how many to choose; None means all.
+        seed: the seed of the random choice.
+    """
     chosen = random.Random(seed).sample(sentences, min(limit or len(sentences), len(sentences)))
     held_out = max(1, len(chosen) // 10)
     return chosen[held_out:], chosen[:held_out]

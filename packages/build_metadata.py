@@ -1,8 +1,10 @@
-"""What the metadata of all six distributions share, for their builds: the version, siblings of the same version, URLs.
+"""Fills in the metadata that all six distributions of this repository share, when they are built.
 
-The version stands in `dynet/__init__.py`, the rest in `[tool.dynet]` of the root's pyproject.toml. A package lists its
-requirements under `[tool.hatch.metadata.hooks.custom]`; those on siblings are pinned here. Each package's
-`hatch_build.py` calls `update`, but for builds of an sdist, where all of this has been written down.
+The version is read from `dynet/__init__.py`. Authors, classifiers and URLs come from `[tool.dynet]` in the repository's
+pyproject.toml. The requirements of a package are listed in its own pyproject.toml, under
+`[tool.hatch.metadata.hooks.custom]`; if one is a sibling, a package of this repository, it is pinned here to the same
+version. Each package's `hatch_build.py` calls `update`. Builds from an sdist do not need it, because the sdist contains
+the finished metadata.
 """
 
 from __future__ import annotations

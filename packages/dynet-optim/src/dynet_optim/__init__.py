@@ -1,4 +1,4 @@
-"""Trainers (optimizers) of DyNet."""
+"""DyNet's trainers (optimizers)."""
 
 from .adam import AdamTrainer, AmsgradTrainer
 from .adaptive import AdadeltaTrainer, AdagradTrainer, RMSPropTrainer

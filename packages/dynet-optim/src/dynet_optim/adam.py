@@ -1,4 +1,4 @@
-"""Adam and its relatives."""
+"""The trainers Adam and AMSGrad."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .settings import FRACTION, POSITIVE, either, float32
 
 
 def mean(m, g, scale, beta_1):
-    """The moving average of gradients."""
+    """Return the formula for the new moving average of gradients, from the old one, m."""
     return m * beta_1 + g * scale * (1 - beta_1)
 
 
 def variance(v, g, scale, beta_2):
-    """The moving average of squared gradients."""
+    """Return the formula for the new moving average of squared gradients, from the old one, v."""
     return v * beta_2 + (g * scale) * (g * scale) * (1 - beta_2)
 
 
@@ -36,7 +36,10 @@ def _adam(
     beta_2: float = 0.999,
     eps: float = 1e-8,
 ) -> None:
-    """Adam; AMSGrad if there is a third state, the largest average of squares so far."""
+    """Do update number t with Adam in numpy, for tests to compare with.
+
+    If there is a third state, the largest average of squared gradients so far, this is AMSGrad.
+    """
     m, v, *largest = states
     a, b = rounded(beta_1), rounded(beta_2)
     m[:] = a * m + (1 - a) * g
@@ -48,7 +51,7 @@ def _adam(
 
 @register(_adam, {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2}, {"beta_1": 0, "beta_2": 0})
 class AdamTrainer(Trainer):
-    r"""Adam: steps by moving averages of the gradient and of its square, corrected for their start at zero.
+    r"""Adam. Its steps depend on moving averages of the gradient and of its square, corrected for their start at zero.
 
     .. math::
 
@@ -56,20 +59,21 @@ class AdamTrainer(Trainer):
         \theta &\leftarrow \theta -
         \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
 
-    in update number t, for rows of lookup parameters too.
+    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, which starts at 1. The rows
+    of lookup parameters have the same t.
 
     Args:
         m: the collection to train.
         alpha, learning_rate: the learning rate :math:`\eta` (default 0.001).
         beta_1: the decay of the average of gradients, in [0, 1).
-        beta_2: the decay of the average of squares, in [0, 1).
+        beta_2: the decay of the average of squared gradients, in [0, 1).
         eps: added to the divisor, so that it is not zero.
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range, or both names of the rate are given.
 
-    D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2014.
+    Source: D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2014.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()
@@ -109,7 +113,7 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # The betas are rounded to float32 as in kernels: 1 - float32(0.999) differs from 0.001 in the fifth digit.
+        # The betas are rounded to float32, as kernels do: 1 - float32(0.999) differs from 0.001 in the fifth digit.
         number = self._updates + 1
         rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
         return rate, scale, self._beta_1, self._beta_2, self._eps
@@ -117,7 +121,7 @@ class AdamTrainer(Trainer):
 
 @register(_adam, {"alpha": 0.1, "beta_2": 0.5})
 class AmsgradTrainer(AdamTrainer):
-    r"""AMSGrad: Adam with the largest average of squares so far, so that steps do not grow again.
+    r"""AMSGrad: Adam that divides by the largest average of squared gradients so far, so that steps do not grow again.
 
     .. math::
 
@@ -125,12 +129,12 @@ class AmsgradTrainer(AdamTrainer):
         \theta \leftarrow \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
         \frac{m}{\sqrt{\hat v} + \epsilon}
 
-    with the averages m and v of Adam.
+    where m and v are the averages of `AdamTrainer`, and t is the number of the update.
 
     Args:
         m, alpha, learning_rate, beta_1, beta_2, eps, edecay: as in `AdamTrainer`.
 
-    S. Reddi, S. Kale, S. Kumar, On the Convergence of Adam and Beyond, 2018.
+    Source: S. Reddi, S. Kale, S. Kumar, On the Convergence of Adam and Beyond, 2018.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()

@@ -1,4 +1,4 @@
-"""Trainers that scale the step of each element by its earlier gradients."""
+"""Adagrad, Adadelta and RMSProp: trainers that scale the step of each element by its earlier gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .settings import FRACTION, POSITIVE, either
 
 
 def mean_square(h, g, scale, rho):
-    """A moving average of squared gradients."""
+    """Return the formula for the new moving average of squared gradients, from the old one, h."""
     return h * rho + (g * scale) * (g * scale) * (1 - rho)
 
 
@@ -45,7 +45,7 @@ def _rmsprop(
 
 @register(_adagrad, {"e0": 0.3, "eps": 0.1})
 class AdagradTrainer(Trainer):
-    r"""Adagrad: steps shrink with the sum of squared gradients.
+    r"""Adagrad. It divides the step of each element by the root of the sum of its squared gradients so far.
 
     .. math:: h \leftarrow h + g^2 \qquad \theta \leftarrow \theta - \eta \frac{g}{\sqrt{h + \epsilon}}
 
@@ -58,7 +58,7 @@ class AdagradTrainer(Trainer):
     Raises:
         ArgumentError: a number is out of its range.
 
-    J. Duchi, E. Hazan, Y. Singer, Adaptive Subgradient Methods for Online Learning, 2011.
+    Source: J. Duchi, E. Hazan, Y. Singer, Adaptive Subgradient Methods for Online Learning, 2011.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()
@@ -100,7 +100,7 @@ def adadelta_step(g, h, d, scale, rho, eps):
 
 @register(_adadelta, {"eps": 1e-3, "rho": 0.5})
 class AdadeltaTrainer(Trainer):
-    r"""Adadelta: scales steps by the ratio of earlier steps to earlier gradients.
+    r"""Adadelta. It scales the step of each element by the ratio of its earlier steps to its earlier gradients.
 
     .. math::
 
@@ -109,18 +109,18 @@ class AdadeltaTrainer(Trainer):
         d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
         \theta \leftarrow \theta - \eta \delta
 
-    The learning rate :math:`\eta` is 1 unless it is set or falls by `edecay`. DyNet ignores it.
+    The learning rate :math:`\eta` is 1, unless it is set or `edecay` lowers it. The original DyNet ignores it.
 
     Args:
         m: the collection to train.
         eps: added under both roots, so that the divisor and the first steps are not zero.
-        rho: the decay of the averages, in [0, 1).
+        rho: the decay of the averages h and d, in [0, 1).
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range.
 
-    M. Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012.
+    Source: M. Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()
@@ -152,7 +152,7 @@ class AdadeltaTrainer(Trainer):
 
 @register(_rmsprop, {"e0": 0.1, "eps": 0.1, "rho": 0})
 class RMSPropTrainer(Trainer):
-    r"""RMSProp: Adagrad with a moving average in place of the sum.
+    r"""RMSProp: Adagrad with a moving average of squared gradients in place of their sum.
 
     .. math::
 
@@ -169,7 +169,7 @@ class RMSPropTrainer(Trainer):
     Raises:
         ArgumentError: a number is out of its range.
 
-    T. Tieleman, G. Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012.
+    Source: T. Tieleman, G. Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()

@@ -1,4 +1,4 @@
-"""`Trainer`, the base class: one update of all parameters."""
+"""`Trainer`, the base class of all trainers (optimizers). It updates parameters, clips gradients and counts updates."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .settings import FINITE, checked, places
 from .state import Resumable
 from .table import Table
 
-ONE = 1.0  # the default of `s`, which needs no check
+ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, it was not given and needs no check.
 
 
 class Trainer(Options, Resumable, OtherNames):
     """The base of all trainers.
 
     A trainer updates the parameters of a collection, including those that are added later, and keeps the collection
-    alive. Parameters with `set_updated(False)` are not changed and do not count in the norm of the gradient. Updates
-    are computed in float32, the norm in float64.
+    alive. Parameters with `set_updated(False)` are not changed, and their gradients do not count in the norm of the
+    gradients, which clipping uses. Updates are computed in float32, the norm in float64.
 
     If the collection has a weight decay, every update ends by multiplying all parameters by 1 - decay. This includes
     the rows of lookup parameters that were not used, so it reads and writes whole tables.
@@ -47,10 +47,10 @@ class Trainer(Options, Resumable, OtherNames):
         self._begin()
 
     def _begin(self) -> None:
-        """Create the attributes that are not pickled: tables, and how many passes came before the last update."""
-        self._passes = -1
+        """Create the attributes that are not pickled."""
+        self._passes = -1  # how many backward passes came before the last update; -1 before the first update
         self._table = Table(self._collection, self.rule)
-        self._shrinking: Table | None = None  # for weight decay; made when first needed
+        self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed
 
     def __repr__(self) -> str:
         held = summary.holdings(self._collection._everything())
@@ -58,19 +58,24 @@ class Trainer(Options, Resumable, OtherNames):
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        """Return the numbers of the rule for this update. `scale` is the factor of the gradient."""
+        """Return the scalars that the rule reads in this update, in the order in which the rule names them.
+
+        The rule must multiply the gradients by `scale`.
+        """
         raise NotImplementedError
 
     def update(self, s: Number = ONE) -> None:
         """Change all parameters by their gradients, and set the gradients to zero.
 
-        If the norm of all gradients, times |s|, exceeds the clipping threshold, they are scaled down to it. With
-        sparse updates (the default), only the rows of lookup parameters that were used are changed.
+        If the norm of all gradients, times |s|, exceeds the clipping threshold, the gradients are scaled down so that
+        it equals the threshold. With sparse updates (the default), only those rows of lookup parameters are changed
+        that were used since the last update.
 
-        Warn, once, if there are no gradients because no `backward` has reached a parameter of the collection.
+        If there are no gradients, because no call of `backward` has reached a parameter of the collection, this warns
+        once.
 
         Args:
-            s: the factor of the gradients.
+            s: a factor by which the gradients are multiplied.
 
         Raises:
             GradientError: a gradient is infinite or NaN. The parameters and the trainer have not changed, and all
@@ -88,14 +93,15 @@ class Trainer(Options, Resumable, OtherNames):
         self._end_update(None)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
-        """Change some parameters only. The others keep their values and gradients, which count in the norm.
+        """Change some parameters only. The others keep their values and gradients.
 
-        `set_updated(False)` is usually the better way to train only some parameters.
+        The gradients of the others count in the norm that clipping uses. `set_updated(False)` is usually the better way
+        to train only some parameters.
 
         Args:
-            updated_params: indices in the collection's `parameters_list()`.
-            updated_lookups: indices in its `lookup_parameters_list()`.
-            s: the factor of the gradients.
+            updated_params: the indices in the collection's `parameters_list()` of the parameters to change.
+            updated_lookups: the indices in its `lookup_parameters_list()` of the lookup parameters to change.
+            s: a factor by which the gradients are multiplied.
         """
         table = self._table.prepared()
         first = len(table.parameters)
@@ -119,16 +125,19 @@ class Trainer(Options, Resumable, OtherNames):
         self._passes = passes()
 
     def _shrink(self, chosen: list[int] | None) -> None:
-        """Apply the weight decay of one update to all trained parameters, or to the chosen ones."""
+        """Apply weight decay once: multiply parameters by 1 - decay.
+
+        `chosen` has indices of parameters in the table; None means all parameters that are trained.
+        """
         self._shrinking = self._shrinking or Table(self._collection, SHRINK)
         table = self._shrinking.prepared()
         table.choose_all() if chosen is None else table.choose(chosen)
         table.run([self._collection._weight_decay], dense=1)
 
     def _scale(self, squared: float, s: Number) -> float:
-        """Return the factor of the gradients: s, or less to clip them. `squared` is their squared norm.
+        """Return the factor by which this update multiplies the gradients: s, or less in order to clip them.
 
-        Raise GradientError if that is not finite.
+        `squared` is the squared norm of the gradients. If it is not finite, raise GradientError.
         """
         factor = ONE if s is ONE else checked("update: s", s, FINITE)
         if not math.isfinite(squared):
@@ -146,14 +155,14 @@ class Trainer(Options, Resumable, OtherNames):
         return factor * self._threshold / norm
 
     def _note_gradients(self, squared: float) -> None:
-        """Remember whether there are gradients; `squared` is their squared norm."""
+        """Remember whether any gradient is other than 0. `squared` is the squared norm of all gradients."""
         self._without_gradient = not squared
         self._has_trained = self._has_trained or not self._without_gradient
 
     def _warn_of_missing_gradients(self) -> None:
-        """Warn, once, if this update had no gradients because no backward pass has reached the collection.
+        """Warn, once, that this update had no gradients because no backward pass has reached the collection.
 
-        Do not warn if gradients were computed and are 0, as a hinge loss has them when the margin is kept.
+        Do not warn if gradients were computed and are 0, as those of a hinge loss can be.
         """
         if self._warned:
             return
@@ -176,17 +185,17 @@ class Trainer(Options, Resumable, OtherNames):
         self._count()
 
     def _count(self) -> None:
-        """Count an update."""
+        """Count one more update. A trainer may override this to change its learning rate with every update."""
         self._updates += 1
         self._recent_updates += 1
 
     def restart(self, learning_rate: Number | None = None) -> None:
-        """Forget earlier gradients, and count epochs from 0 again.
+        """Forget what the trainer remembers of earlier gradients, and count epochs from 0 again.
 
         As in DyNet, the number of updates, which Adam's bias correction depends on, is not reset.
 
         Args:
-            learning_rate: the new learning rate; None keeps the present one.
+            learning_rate: the new learning rate; None keeps the current one.
         """
         if learning_rate is not None:
             self.learning_rate = learning_rate

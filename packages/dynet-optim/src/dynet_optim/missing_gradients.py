@@ -1,4 +1,7 @@
-"""Finds out why an update has no gradients: whether the last loss depends on the parameters of the trainer."""
+"""Finds out why an update has no gradients: whether the last loss depends on the parameters of the trainer.
+
+The table PARAMETER_ROWS has a row or more for each parameter. Graphs refer to parameters by the numbers of these rows.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ from dynet_core.parameter_rows import PARAMETER_ROWS
 
 
 def is_loss_known() -> bool:
-    """Whether the graph of this thread still has the loss that was differentiated last."""
+    """Return whether this thread's graph still has the last loss, the expression whose `backward` was called last."""
     return current().records.differentiated[0] >= 0
 
 
 def is_reached(collection: ParameterCollection) -> bool:
-    """Whether the graph of the last loss uses a trained parameter of the collection, or that is not known any more."""
+    """Return whether the graph of the last loss uses a trained parameter of the collection.
+
+    Return True if this is not known, because the graph of the last loss is gone.
+    """
     if not is_loss_known():
         return True
     rows = {row for p in collection._everything() for row in p._storage.trained_rows()}
@@ -22,7 +28,10 @@ def is_reached(collection: ParameterCollection) -> bool:
 
 
 def others(collection: ParameterCollection) -> str:
-    """Return a sentence that names the parameters of other collections in the loss; "" if there are none."""
+    """Return text for a warning that names trained parameters of other collections in the graph of the last loss.
+
+    Return "" if there are none.
+    """
     if not is_loss_known():
         return ""
     own = {row for p in collection._everything() for row in p._storage.identity.rows}
@@ -35,5 +44,8 @@ def others(collection: ParameterCollection) -> str:
 
 
 def _rows_of_loss() -> list[int]:
-    """Return the rows, in the table of parameters, of those that this thread's graph uses."""
+    """Return the numbers of the rows in PARAMETER_ROWS that this thread's graph uses.
+
+    Where a parameter is an operand of a node, the operand is -1 - row.
+    """
     return [-1 - operand for node in nodes_of(current().records) for operand in node.operands if operand < 0]

@@ -1,4 +1,4 @@
-"""The options of a trainer: learning rate and its decay, clipping, sparse updates."""
+"""The options of a trainer: the learning rate and its decay, clipping, and sparse updates."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from .settings import FINITE, NOT_NEGATIVE, Range, checked, plain_number
 
 
 class Options:
-    """The options of a trainer. The learning rate falls as 1 / (1 + edecay * epochs)."""
+    """The base class of `Trainer` that has its options.
+
+    After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
+    """
 
     def __init__(self, rate: Number, edecay: Number):
         self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)
         self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)
         self._epoch = 0.0
         self._threshold = 5.0  # the norm above which gradients are clipped
-        self._dense = 0  # 1 updates whole lookup tables
+        self._dense = 0  # 1: update whole lookup tables; 0: update only the rows that were used
 
     def whoami(self) -> str:
-        """The name of the class."""
+        """Return the name of the trainer's class."""
         return self._who
 
     @property
@@ -34,7 +37,7 @@ class Options:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate. After setting it, `update_epoch` goes on from the new value."""
+        """The current learning rate. If it is set, later calls of `update_epoch` continue from the new value."""
         return self._rate
 
     @learning_rate.setter
@@ -43,18 +46,18 @@ class Options:
         self._rate0 = self._rate * self._decay()
 
     def set_learning_rate(self, learning_rate: Number) -> None:
-        """Set the learning rate."""
+        """Set the learning rate, as an assignment to `learning_rate` does."""
         self.learning_rate = learning_rate
 
     def _decay(self) -> float:
         return 1 + self._edecay * self._epoch
 
     def _scheduled_rate(self) -> float:
-        """Return the learning rate before the decay by epochs."""
+        """Return the learning rate without the decay by epochs. Trainers with a schedule override this."""
         return self._rate0
 
     def update_epoch(self, r: Number = 1.0) -> None:
-        """Add `r` epochs. The learning rate becomes rate0 / (1 + edecay * epochs)."""
+        """Count `r` more epochs. With n epochs in all, the rate becomes (initial rate) / (1 + edecay * n)."""
         epoch = self._epoch + checked("update_epoch: r", r, FINITE)
         if not 1 + self._edecay * epoch > 0:
             raise ArgumentError(f"update_epoch: r is {r}, which leads back to epoch {epoch}")
@@ -62,11 +65,11 @@ class Options:
         self._rate = self._scheduled_rate() / self._decay()
 
     def get_clip_threshold(self) -> float:
-        """Return the norm above which gradients are scaled down; 0 if they never are."""
+        """Return the clipping threshold: the norm above which gradients are scaled down; 0 if they never are."""
         return self._threshold
 
     def set_clip_threshold(self, thr: Number) -> None:
-        """Scale gradients down if their norm exceeds `thr`. 0 or less turns clipping off."""
+        """Make updates scale the gradients down if their norm exceeds `thr`. 0 or less turns clipping off."""
         threshold = plain_number("set_clip_threshold: thr", thr)
         if math.isnan(threshold):
             raise ArgumentError("set_clip_threshold: thr is nan")
@@ -75,7 +78,7 @@ class Options:
     def set_sparse_updates(self, su: bool) -> None:
         """Set whether updates skip the rows of lookup parameters that were not used since the last update.
 
-        True, the default, makes an update cost as much as the used rows. With False, trainers that remember earlier
-        gradients (all but SGD) also move the other rows.
+        With True, the default, the time for an update grows with the number of used rows only. With False, trainers
+        that remember earlier gradients (all except SGD without momentum) also change the other rows.
         """
         self._dense = int(not checked_flag("set_sparse_updates", "su", su))

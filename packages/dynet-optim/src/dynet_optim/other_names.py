@@ -1,4 +1,4 @@
-"""Hints for methods and attributes that optimizers of other libraries have and trainers lack."""
+"""Hints for methods and attributes that optimizers of other libraries have, and that trainers lack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ RATE = "trainer.learning_rate"
 
 
 class OtherNames(Hinted):
-    """Raises AttributeErrors with these hints."""
+    """A base class of trainers: reading an attribute for which there is a hint raises an AttributeError with it."""
 
 
 give_hints(

@@ -1,4 +1,4 @@
-"""The table of trainers, from which their tests are generated."""
+"""A table of the trainers. Tests are generated from it, which compare each trainer with its equations in numpy."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ Reference = Callable[..., None]
 
 @dataclass(frozen=True)
 class Registered:
-    """A trainer, its equations in numpy, and settings to test it with.
+    """A trainer class with what its tests need.
 
-    `reference(p, g, states, rate, t, **settings)` does update number t with the gradient g: it changes the float64
-    arrays p and `states` in place. The `settings` are the trainer's arguments other than the learning rate.
+    Attributes:
+        kind: the trainer class.
+        reference: the trainer's equations in numpy. `reference(p, g, states, rate, t, **settings)` does update number t
+            with the gradient g and the learning rate `rate`. It changes the parameter p and the list of `states`, all
+            float64 arrays, in place.
+        settings: dicts of arguments to test the trainer with. `reference` gets those other than the learning rate.
     """
 
     kind: type[Trainer]
@@ -33,11 +37,11 @@ TRAINERS: dict[str, Registered] = {}
 
 
 def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind], Kind]:
-    """Add a trainer to the table. Its tests are generated from this.
+    """Return a decorator that adds a trainer class to `TRAINERS`, from which its tests are generated.
 
     Args:
-        reference: see `Registered`.
-        settings: arguments to test the trainer with, in addition to its defaults.
+        reference: the trainer's equations in numpy; see `Registered`.
+        settings: dicts of arguments to test the trainer with, in addition to the default arguments.
     """
 
     def decorate(kind: Kind) -> Kind:
@@ -48,5 +52,5 @@ def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind]
 
 
 def rounded(number: float) -> float:
-    """Round to float32, as kernels do with their numbers."""
+    """Return a number rounded to float32, as kernels read it."""
     return float(np.float32(number))

@@ -1,4 +1,8 @@
-"""Update rules, each with its compiled kernel."""
+"""Update rules of trainers. A rule is stated as formulas, from which its kernel is compiled.
+
+For each parameter, a rule may keep *states*: tensors of the parameter's shape, such as a moving average of gradients.
+It also reads a few scalars in each update, such as the learning rate: its *numbers*.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,13 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())
 
 @dataclass(frozen=True)
 class Rule:
-    """The kernel of an update: its opcode, its number of states per parameter, and how many numbers it reads."""
+    """What a `Table` of parameters needs to know of an update rule, in order to apply it.
+
+    Attributes:
+        opcode: the number of the rule's kernel in compiled code.
+        states: how many tensors the rule keeps for each parameter, such as a moving average of gradients.
+        numbers: how many scalars the rule reads in each update, such as the learning rate.
+    """
 
     opcode: int
     states: int
@@ -22,14 +32,14 @@ class Rule:
 
 
 class Update(Rule):
-    """An update rule, made of formulas for the new parameter `p` and the new states.
+    """An update rule, made of formulas for the new value of a parameter `p` and of the rule's states.
 
     Args:
         name: the name of the kernel.
-        states: the names of the tensors that the trainer keeps for each parameter, of its shape, zero at first.
-        numbers: the names of the numbers that `Trainer._numbers` returns, in that order.
-        formulas: the new value of `p` and of each state. They read the old `p`, the old states, the gradient `g` and
-            the numbers.
+        states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
+        numbers: the names of the scalars that `Trainer._numbers` returns, in that order.
+        formulas: functions that return the new value of `p` and of each state. The names of their arguments say what
+            they read: the old `p` and states, the gradient `g`, and the numbers.
     """
 
     def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):

@@ -1,4 +1,4 @@
-"""Checks of the hyper-parameters of trainers. Each returns the checked value or raises an ArgumentError."""
+"""Functions that check the hyper-parameters of trainers. They return the checked value or raise an ArgumentError."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
 class Range(NamedTuple):
-    """The allowed values of a number, in words and as a test."""
+    """The allowed values of a hyper-parameter: `words` describes them for error messages, and `holds` tests a value."""
 
     words: str
     holds: Callable[[float], bool]
@@ -27,7 +27,7 @@ UP_TO_ONE = Range("more than 0 and at most 1", lambda x: 0 < x <= 1)
 
 
 def plain_number(name: str, value: Any) -> float:
-    """Return an argument as a float; raise ArgumentTypeError if it is not a number. `name` is for the error."""
+    """Return an argument as a float; raise ArgumentTypeError if it is not a number. The message begins with `name`."""
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
@@ -38,7 +38,10 @@ def plain_number(name: str, value: Any) -> float:
 
 
 def checked(name: str, value: Any, range: Range) -> float:
-    """Return an argument as a float; raise unless it is in the range after rounding to float32, as kernels use it."""
+    """Return an argument as a float; raise ArgumentError if it is not in the range.
+
+    The number is rounded to float32 for the check, because kernels use float32. The message begins with `name`.
+    """
     number = plain_number(name, value)
     if not (math.isfinite(number) and math.isfinite(float32(number)) and range.holds(float32(number))):
         raise ArgumentError(f"{name} must be {range.words}, got {value!r}")
@@ -46,7 +49,10 @@ def checked(name: str, value: Any, range: Range) -> float:
 
 
 def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[int]:
-    """Return indices as ints; raise if one is not an index of `among`."""
+    """Return the indices `given` as a list of ints; raise if one of them is not an index of the sequence `among`.
+
+    The error message begins with `name`.
+    """
     try:
         listed = list(given)
     except TypeError:
@@ -59,7 +65,7 @@ def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[i
 
 
 def float32(number: float) -> float:
-    """Round to the nearest float32."""
+    """Return the float32 nearest to a number; infinity with its sign if the number is too large."""
     try:
         return struct.unpack("=f", struct.pack("=f", number))[0]
     except OverflowError:
@@ -67,7 +73,13 @@ def float32(number: float) -> float:
 
 
 def either(who: str, default: float, **given: Number | None) -> Any:
-    """Return the value of a hyper-parameter that has two names; raise ArgumentError if both are given."""
+    """Return the value of a hyper-parameter that has two names; raise ArgumentError if both are given.
+
+    Args:
+        who: the name of the trainer's class, for the error message.
+        default: what to return if neither is given.
+        given: the values by name; None for one that is not given.
+    """
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise ArgumentError(f"{who}: {' and '.join(names)} mean the same thing: give one of them")

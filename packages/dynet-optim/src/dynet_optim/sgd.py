@@ -1,4 +1,4 @@
-"""Stochastic gradient descent: plain, with a cyclical rate, with momentum."""
+"""Stochastic gradient descent: plain, with a cyclical learning rate, and with momentum."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SimpleSGDTrainer(Trainer):
 class CyclicalSGDTrainer(Trainer):
     r"""Stochastic gradient descent with a learning rate that rises and falls.
 
-    After each update, where `it` is the number of updates before it,
+    After each update, the learning rate becomes :math:`\eta`, where `it` is the number of updates before this one:
 
     .. math::
 
@@ -78,17 +78,17 @@ class CyclicalSGDTrainer(Trainer):
 
     Args:
         m: the collection to train.
-        e0_min, learning_rate_min: the lowest and first rate (default 0.01).
-        e0_max, learning_rate_max: the highest rate (default 0.1).
+        e0_min, learning_rate_min: the lowest learning rate, :math:`\eta_{min}`, which is also the first (default 0.01).
+        e0_max, learning_rate_max: the highest learning rate, :math:`\eta_{max}` (default 0.1).
         step_size: half the length of a cycle, in updates; usually the number of updates in 2 to 8 epochs.
-        gamma: the factor by which the peaks shrink with every update. The default is 1, as in DyNet 2.1; the 0 of the
-            manual would keep the rate at its minimum.
-        edecay: the decay of all rates by `update_epoch`: rate / (1 + edecay * epochs).
+        gamma: the factor by which the peaks shrink with every update. The default is 1, as in DyNet 2.1. Its manual
+            says 0, which would keep the rate at its minimum.
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is divided by 1 + edecay * n.
 
     Raises:
         ArgumentError: a number is out of its range, or the lowest rate is above the highest.
 
-    L. Smith, Cyclical Learning Rates for Training Neural Networks, 2015.
+    Source: L. Smith, Cyclical Learning Rates for Training Neural Networks, 2015.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()
@@ -147,15 +147,14 @@ class MomentumSGDTrainer(Trainer):
 
     Args:
         m: the collection to train.
-        e0, learning_rate: the learning rate :math:`\eta`. The default is the 0.01 that DyNet has always used;
-            its manual says 0.1.
-        mom: the momentum :math:`\mu`.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.01, as in DyNet's code; its manual says 0.1).
+        mom: the momentum :math:`\mu`, in [0, 1).
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:
         ArgumentError: a number is out of its range.
 
-    B. Polyak, Some methods of speeding up the convergence of iteration methods, 1964.
+    Source: B. Polyak, Some methods of speeding up the convergence of iteration methods, 1964.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()

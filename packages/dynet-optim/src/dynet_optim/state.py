@@ -1,7 +1,9 @@
 """Saving, pickling and copying a trainer. Resumed training gives the same numbers as uninterrupted training.
 
-A file has the format of a model file (see dynet_core.files). It has one tensor for each state of each parameter, and
-one for the trainer's own numbers and the random generator. A Python float is stored as three float32 that add up to it.
+A trainer keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. A saved
+trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and one more
+for the trainer's own numbers, such as the learning rate, and for the random generator of dropout. Tensors are float32,
+so a Python float is stored as three float32 numbers that add up to it.
 """
 
 from __future__ import annotations
@@ -20,23 +22,23 @@ from dynet_core.memory import Block
 
 from .table import Table
 
-NOT_PICKLED = ("_passes", "_table", "_shrinking")  # set by `_begin`
+NOT_PICKLED = ("_passes", "_table", "_shrinking")  # the attributes that `_begin` creates
 IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")
 
 Path = str | os.PathLike[str]
 
 
 class Resumable:
-    """The part of a trainer that saves, pickles and copies it."""
+    """The base class of `Trainer` that has its methods for saving, pickling and copying."""
 
     _table: Table
 
     def _begin(self) -> None:
-        """Set the attributes that are not pickled."""
+        """Create the attributes that are not pickled. `Trainer` defines this."""
         raise NotImplementedError
 
     def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
-        """Return the settings with the collection, and the states of each parameter."""
+        """Return what pickle stores: the trainer's attributes, and the tensors that it keeps for each parameter."""
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().states_in_order()]
 
@@ -49,13 +51,15 @@ class Resumable:
                 kept.write(array)
 
     def save(self, fname: Path) -> None:
-        """Save the state of training to a file that `populate` reads. Parameters have a file of their own.
+        """Save the state of training to a file that `populate` reads. The parameters are not part of it.
 
         The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates,
-        the clipping threshold, whether updates are sparse, and the state of the random generator.
+        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout. Save the
+        parameters with the collection's own `save`.
 
         Args:
-            fname: the file to write or replace. Its format is safetensors if it ends in `.safetensors`, else text.
+            fname: the file to write or replace. Its format is safetensors if its name ends in `.safetensors`, else
+                text.
 
         Raises:
             OSError: the file cannot be written. An existing file has not changed.
@@ -78,7 +82,7 @@ class Resumable:
         write(fname, type(self).__name__, self._in_files(), self._table.prepared())
 
     def populate(self, fname: Path) -> None:
-        """Load the state that `save` wrote. Training then gives the same numbers as without the interruption.
+        """Load the state of training that `save` wrote. Training then continues as if it had not been interrupted.
 
         The trainer must be of the same class and have the same settings, and its collection the same parameters. Load
         their values with the collection's own `populate`.
@@ -94,12 +98,19 @@ class Resumable:
 
 
 def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> None:
-    """Write the numbers of a trainer and the states in its table. `name` is the class of the trainer."""
+    """Write the state of a trainer to a file.
+
+    Args:
+        fname: the file.
+        name: the name of the trainer's class.
+        numbers: the trainer's own numbers by name, such as the learning rate.
+        table: the table with the tensors that the trainer keeps for its parameters.
+    """
     model_files.save(as_tensors(name, numbers, table), fname)
 
 
 def as_tensors(name: str, numbers: Mapping[str, float], table: Table) -> list[StoredTensor]:
-    """Return what `write` writes. The first tensor has the numbers."""
+    """Return the tensors that `write` stores. The first has the numbers and the state of the random generator."""
     seed, drawn, forks = noise.state()
     values = as_three([*map(float, numbers.values()), seed >> 16, seed & 0xFFFF, drawn, forks])
     own = StoredTensor(False, f"/{name}", (len(values),), values, None)
@@ -107,14 +118,18 @@ def as_tensors(name: str, numbers: Mapping[str, float], table: Table) -> list[St
 
 
 def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> dict[str, float]:
-    """Read a file of `write`: load the states into the table, and return the numbers, with the types of `numbers`."""
+    """Read a file that `write` wrote, and return the trainer's own numbers in it.
+
+    The tensors of the trainer are written to the table, and the random generator gets its stored state. `numbers` has
+    the present numbers by name: the result has the same names and types.
+    """
     return load(model_files.load_all(fname), fname, name, numbers, table)
 
 
 def load(
     stored: Sequence[StoredTensor], fname: Path, name: str, numbers: Mapping[str, float], table: Table
 ) -> dict[str, float]:
-    """Load tensors of `as_tensors` into the table, and return the numbers. `fname` is for errors."""
+    """Do what `read` does with the tensors `stored`, which `as_tensors` made. Error messages mention `fname`."""
     states = _states(table)
     tensors = {tensor.name: tensor for tensor in stored}
     own = tensors.pop(f"/{name}", None)
@@ -134,7 +149,7 @@ def load(
 
 
 def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
-    """Return the states of each parameter as tensors for a file, with the memory that holds them."""
+    """Return each tensor that the trainer keeps for a parameter, as a tensor for a file and as a block of memory."""
     return [
         # Names of parameters may repeat, so the index is part of the tensor's name.
         (StoredTensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
@@ -144,7 +159,7 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
 
 
 def as_three(numbers: Sequence[float]) -> np.ndarray:
-    """Return three float32 for each number, which add up to it."""
+    """Return an array with three float32 numbers for each number, which add up to it."""
     parts = []
     for number in numbers:
         for _ in range(3):

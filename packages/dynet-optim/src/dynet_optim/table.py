@@ -1,7 +1,12 @@
 """The table in which compiled code finds the parameters of a trainer.
 
-An update has two parts: the norm of all gradients, and the trainer's rule on every dense parameter and every used row
-of a lookup table. Each part is one compiled call for all parameters. If nothing is clipped, one call does both.
+An update has two parts: compute the norm of all gradients, and apply the trainer's rule to each parameter (for a lookup
+parameter, to the rows that were used). Each part is one compiled call for all parameters. If nothing is clipped, one
+call does both.
+
+A rule keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. It reads a few
+*numbers*, such as the learning rate. The argument `dense` of many functions is 1 for all rows of lookup parameters, and
+0 for the rows that were used since the last update.
 """
 
 from __future__ import annotations
@@ -25,11 +30,15 @@ from .rule import CLEAR, NORM, Rule
 
 STATUS = CONTEXT.status
 READY = at.READY
-NEARLY_ONE = 1 - 1e-6  # a norm below this part of the threshold is surely not clipped
+NEARLY_ONE = 1 - 1e-6  # a squared norm below this part of the squared threshold needs no clipping, despite rounding
 
 
 class Table:
-    """The parameters of a collection in the form that compiled code reads, with the states of a rule for each."""
+    """The parameters of a collection as compiled code reads them, and the tensors that a rule keeps for each of them.
+
+    Each parameter is a row of integers, such as addresses. The array `context` is how Python and compiled code exchange
+    addresses, sizes and results.
+    """
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
         self.collection, self.rule = collection, rule
@@ -41,15 +50,15 @@ class Table:
         self.version = -1
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
-        self.kept: dict[Storage, list[Block]] = {}  # the states of each parameter
+        self.kept: dict[Storage, list[Block]] = {}  # the tensors that the rule keeps for each parameter
         self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_at = self.context.ctypes.data
-        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # before Python 3.12, type checkers do not know arrays as buffers
         self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing], self.slots[CONTEXT.threads] = sharing.address(), self.threads.ctypes.data
-        self.sum_block = block(4)  # two float64: the sum, and its limit
+        self.sum_block = block(4)  # two float64: the sum of squared gradients, and the limit for `run_if_below`
         self.sum = self.sum_block.direct().cast("B").cast("d")
         self._grow_index(1 << 10)
 
@@ -59,7 +68,7 @@ class Table:
         self.slots[CONTEXT.index_end] = size
 
     def prepared(self) -> Table:
-        """Bring the table up to date with the collection, and return it."""
+        """Return this table. First rebuild it if parameters were added, removed or frozen since the last call."""
         if self.version != PARAMETER_ROWS.version:
             self._prepare()
         return self
@@ -68,7 +77,7 @@ class Table:
         collection = self.collection
         self.version, version = -1, PARAMETER_ROWS.version
         self.machine = compiled()
-        self.shared = PARAMETER_ROWS.buffer  # compiled code reads it, so keep it alive
+        self.shared = PARAMETER_ROWS.buffer  # this reference keeps it alive, because compiled code reads it
         self.parameters = collection.parameters_list()
         self.lookups = collection.lookup_parameters_list()
         everything = [*self.parameters, *self.lookups]
@@ -86,23 +95,26 @@ class Table:
         self.slots[CONTEXT.parameters] = self.shared.ctypes.data
         self.slots[CONTEXT.table] = self.rows.ctypes.data
         self.slots[CONTEXT.tape] = self.tape.ctypes.data
-        self.version = version  # last, because allocation may fail or be interrupted
+        self.version = version  # set last: if an allocation above fails or is interrupted, the next call starts again
 
     def states_in_order(self) -> list[list[Block]]:
-        """Return the states of each parameter, then of each lookup parameter."""
+        """Return the tensors that the rule keeps for each parameter, and then those for each lookup parameter."""
         return [self.kept[parameter._storage] for parameter in [*self.parameters, *self.lookups]]
 
     def choose(self, places: list[int]) -> None:
-        """Restrict updates to the parameters at these indices."""
+        """Restrict updates to the parameters at these indices. Lookup parameters are counted after all others."""
         self.rows[:, at.UPDATE.chosen] = 0
         self.rows[places, at.UPDATE.chosen] = 1
 
     def choose_all(self) -> None:
-        """Update all parameters again."""
+        """Let updates change all parameters again, after `choose` has restricted them to some."""
         self.rows[:, at.UPDATE.chosen] = 1
 
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
-        """Return the sum of the squared gradients of the trained parameters from `first` to `last` (excluded)."""
+        """Return the sum of the squared gradients of the trained parameters with indices from `first` to `last` - 1.
+
+        `dense` is 1 to read all rows of lookup parameters, and 0 for those that were used.
+        """
         last = self.count if last is None else last
         direct = self.sum
         if direct:
@@ -122,7 +134,11 @@ class Table:
         return everything[next(bad)].name()
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
-        """Apply the rule with these numbers to all parameters that are trained and chosen.
+        """Apply the rule to all parameters that are trained, or to those that `choose` has chosen among them.
+
+        Args:
+            numbers: the scalars that the rule reads, such as the learning rate.
+            dense: 1 to update all rows of lookup parameters, 0 for those that were used.
 
         Raises:
             OverflowError: a number is too large for a float32; nothing has changed.
@@ -143,15 +159,16 @@ class Table:
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """Compute the norm, and apply the rule in the same call if the norm is below the threshold.
+        """Compute the norm of the gradients, and apply the rule in the same call if nothing needs to be clipped.
 
         Args:
-            threshold: the clipping threshold; 0 for none.
-            numbers: the numbers of the rule.
-            dense: 1 to update all rows of lookup tables, 0 for the used ones.
+            threshold: the clipping threshold; 0 means that gradients are never clipped.
+            numbers: the scalars that the rule reads, such as the learning rate.
+            dense: 1 to update all rows of lookup parameters, 0 for those that were used.
 
         Returns:
-            The sum of the squared gradients; None if nothing has changed.
+            The sum of the squared gradients; None if no parameter was changed. The caller then has to do the two parts
+            one after the other.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:
@@ -168,7 +185,7 @@ class Table:
         return totals[0] if self.slots[STATUS] == READY else None
 
     def _make_room(self) -> None:
-        """Enlarge the index after compiled code found it too small.
+        """Enlarge the index, the buffer in which compiled code lists addresses, after it turned out to be too small.
 
         Raises:
             NoCodeError: the call failed because an instruction has no machine code.

@@ -1,4 +1,4 @@
-"""Recurrent networks, networks over trees, and softmax layers of DyNet."""
+"""DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
 from .base import _RNNBuilder
 from .bi import BiRNNBuilder

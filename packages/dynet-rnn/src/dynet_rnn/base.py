@@ -1,4 +1,9 @@
-"""The base classes of builders: parameters, initial states, dropout."""
+"""The base classes of builders.
+
+A builder owns the parameters of a network, and makes the initial states from which sequences or trees are read.
+`LayersBuilder` has what all networks with several layers share. `_RNNBuilder` adds what networks that read sequences
+need: a *cell*, which holds the equations for one step of one layer, and dropout.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,14 @@ from .state import RNNState, Run
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
-    """Return the repr of a network: layers, sizes of input and output, parameters, dropout."""
+    """Return the `repr` of a builder as one line of text.
+
+    Args:
+        name: the name of the builder's class.
+        spec: a tuple that begins with the number of layers, the size of an input and the size of an output.
+        model: the collection that holds the builder's parameters.
+        rates: the dropout rates.
+    """
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     found = dict.fromkeys(rates)
@@ -33,16 +45,16 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
 
 
 class LayersBuilder(Hinted):
-    """A network of layers, each of which reads the outputs of the one before.
+    """Base of the builders whose network has layers, each of which reads the outputs of the layer before it.
 
-    A subclass sets `_collection`, the name of its collection, and defines `_add_layer`.
+    A subclass defines `_add_layer`, and sets `_collection`, the name of the collection that will hold its parameters.
     """
 
     _collection: str
-    _listed: int | None = None  # `get_parameters` lists only this many parameters of a layer
-    _rates: tuple[float, ...] = ()  # dropout rates
+    _listed: int | None = None  # `get_parameters` lists the first `_listed` parameters of a layer; None: all of them
+    _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _run: Any = None  # made by the last `initial_state`; has `version` and `expressions`
+    _run: Any = None  # the `Run` object of the last call of `initial_state`, which all states made from it share
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
@@ -55,45 +67,61 @@ class LayersBuilder(Hinted):
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        """Add the parameters of a layer with n inputs and m units; return them in the order of `get_parameters`."""
+        """Create the parameters of a layer with input size n and m hidden units.
+
+        Return them in the order of `get_parameters`.
+        """
         raise NotImplementedError
 
     def _add(self, *dims: tuple[int, ...]) -> list[Parameters]:
-        """Add parameters: matrices with the default initializer, biases of zero."""
+        """Create a parameter for each shape in `dims`, and return them.
+
+        Vectors are biases and start at zero. Matrices start with the values of the default initializer.
+        """
         zero = ConstInitializer(0.0)
         return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a builder from the `spec` of another one."""
+        """Make a new builder with the sizes and options of another one.
+
+        The values of the other builder's parameters are not copied.
+
+        Args:
+            spec: the attribute `spec` of the other builder.
+            model: the collection that gets the parameters of the new builder.
+        """
         layers, input_dim, hidden_dim, *rest = spec
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property
     def spec(self) -> tuple[object, ...]:
-        """The argument of `from_spec` that makes a builder like this one: plain values, which `dy.save` writes."""
+        """The sizes and options of this builder, as a tuple. `from_spec` makes a builder like this one from it.
+
+        It has plain values only, so that `dy.save` can write it to a file.
+        """
         return self._spec
 
     def whoami(self) -> str:
-        """The name of the class."""
+        """Return the name of the builder's class."""
         return type(self).__name__
 
     def __repr__(self) -> str:
         return described(self.whoami(), self._spec, self._model, self._rates)
 
     def param_collection(self) -> ParameterCollection:
-        """The collection that holds the parameters."""
+        """Return the collection that holds the builder's parameters."""
         return self._model
 
     def get_parameters(self) -> list[list[Parameters]]:
-        """The parameters of each layer."""
+        """Return the parameters as a list with one list for each layer, first layer first."""
         return [layer[: self._listed] for layer in self._parameters]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """The parameters of each layer as expressions.
+        """Return the parameters as expressions of the current graph, in a list with one list for each layer.
 
         Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         if self._run is None or self._run.version != current().version():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
@@ -113,10 +141,11 @@ give_hints(
 
 
 class _RNNBuilder(LayersBuilder):
-    """Base of the networks that read sequences.
+    """Base of the builders of networks that read sequences.
 
-    A subclass sets `_cell`. A layer has the parameters of the cell. If it has more, or in another order, the subclass
-    also sets `_names`, the names of all parameters of a layer.
+    A subclass sets `_cell`, which holds the equations for one step of a layer and the names of its parameters. If a
+    layer has more parameters than the cell, or has them in another order, the subclass also sets `_names`: the names
+    of all parameters of a layer.
     """
 
     _cell: Cell
@@ -126,19 +155,20 @@ class _RNNBuilder(LayersBuilder):
         super().__init__(layers, input_dim, hidden_dim, model)
         self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
         self._run: Run | None = None
-        self._start: RNNState | None = None  # reused by sequences of one graph, if they need no dropout
+        self._start: RNNState | None = None  # the initial state, which the sequences of a graph share if dropout is off
 
-    # States
+    # Initial states
 
     def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
         """Return the state before the first input of a sequence.
 
         Args:
-            vecs: the initial vectors, in the order of `RNNState.set_s`; zeros if None.
+            vecs: the initial vectors of size hidden_dim, in the order of `RNNState.set_s`: h of each layer; for an
+                LSTM, c of each layer and then h of each layer. None means zeros.
             update: False treats the parameters as constants: they get no gradient from this sequence.
 
         Raises:
-            ArgumentError: the number of vectors is wrong.
+            ArgumentError: the number of vectors does not fit the number of layers.
             ShapeError: a vector is not of size hidden_dim.
         """
         state, graph = self._start, current()
@@ -158,11 +188,14 @@ class _RNNBuilder(LayersBuilder):
     def initial_state_from_raw_vectors(
         self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
     ) -> RNNState:
-        """The same as `initial_state`, with the initial vectors as arrays or lists of numbers."""
+        """Do the same as `initial_state`, with initial vectors that are arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 
     def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
-        """Return the parameters as expressions, and the `Layers` made of them."""
+        """Return the parameters of each layer as expressions, and the `Layers` object that records steps with them.
+
+        `update` is as in `initial_state`.
+        """
         found = [[p.expr(update) for p in layer] for layer in self._parameters]
         self._known[update] = found, self._layers(found)
         return self._known[update]
@@ -179,14 +212,14 @@ class _RNNBuilder(LayersBuilder):
             [[layer[k] for k in weights] for layer in parameters],
         )
 
-    # Dropout
+    # Dropout rates, and steps with dropout
 
     def _is_plain(self) -> bool:
-        """Whether a step records nothing but the cell, such as dropout."""
+        """Return whether all dropout rates are 0, so that a step records only the cells of the layers."""
         return not any(self._rates)
 
     def set_dropout(self, f: Number) -> None:
-        """Set all dropout rates.
+        """Set all dropout rates of the network to `f`.
 
         Args:
             f: the probability of dropping a value, in [0, 1).
@@ -194,7 +227,7 @@ class _RNNBuilder(LayersBuilder):
         self._set_rates((checked_probability("set_dropout", f),) * len(self._rates))
 
     def disable_dropout(self) -> None:
-        """Turn dropout off."""
+        """Turn dropout off, by setting all dropout rates to 0."""
         self._set_rates((0.0,) * len(self._rates))
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
@@ -203,7 +236,10 @@ class _RNNBuilder(LayersBuilder):
             self._run.plain, self._run.masks = self._is_plain(), None
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Return the state after one more input, with dropout. `RNNState.add_input` has checked the input."""
+        """Apply dropout and read the input x. Return the state after it.
+
+        `RNNState.add_input` calls this after it has checked x.
+        """
         run, values = state._run, len(self._cell.state)
         places, batches = [], []
         for k, previous in enumerate(state._form.previous):
@@ -219,15 +255,19 @@ class _RNNBuilder(LayersBuilder):
         return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
-        """Return the input of layer k, with dropout."""
+        """Return x, the input of layer k, after dropout. Here it is unchanged; subclasses override this."""
         return x
 
     def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
-        """Return the state of layer k with dropout: ((batch size, offset), node) for each value of the cell."""
+        """Return the previous state of layer k after dropout. Here it is unchanged; subclasses override this.
+
+        `before` and the result hold ((batch size, offset in floats), node number) for each value of the state, such as
+        h and c. The value starts at this offset in the memory of the node.
+        """
         return before
 
     def _drop_output(self, h: Expression) -> Expression:
-        """Return the output of the last layer, with dropout."""
+        """Return h, the output of the last layer, after dropout. Here it is unchanged; subclasses override this."""
         return h
 
 

@@ -1,4 +1,4 @@
-"""Bidirectional networks."""
+"""`BiRNNBuilder`: recurrent networks that read a sequence in both directions."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .state import RNNState
 
 
 class BiRNNBuilder:
-    """A stack of pairs of networks. One network of each pair reads forwards, the other backwards.
+    """A bidirectional network. Each layer is a pair of networks: one reads the sequence forwards, one backwards.
 
-    The two outputs of a pair are concatenated, and are the inputs of the next pair.
+    The outputs of the two networks are concatenated. The next layer reads the results.
 
     Args:
-        num_layers: the number of pairs.
+        num_layers: the number of layers, that is, of pairs.
         input_dim: the size of an input.
-        hidden_dim: the size of an output. Each network computes half of it.
+        hidden_dim: the size of an output, an even number. Each network of a pair computes half of it.
         model: the collection that gets the parameters.
-        rnn_builder_factory: makes a network, such as `VanillaLSTMBuilder`. It is called with (1, input_dim,
-            hidden_dim / 2, model).
-        builder_layers: pairs of networks to use instead of new ones.
+        rnn_builder_factory: the builder class of the networks, such as `VanillaLSTMBuilder`, or a function that makes
+            a builder. It is called with (1, input_dim, hidden_dim / 2, model).
+        builder_layers: existing (forward, backward) pairs of builders to use instead of new ones.
 
     Raises:
-        ArgumentError: hidden_dim is odd, or there is no layer.
+        ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
 
@@ -76,12 +76,17 @@ class BiRNNBuilder:
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
-        """Make a builder from the `spec` of another one."""
+        """Make a new bidirectional network with the sizes and options of another one. Values are not copied.
+
+        Args:
+            spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
+            model: the collection that gets the parameters of new builders.
+        """
         layers, input_dim, hidden_dim, factory, pairs = spec
         return cls(layers, input_dim, hidden_dim, model, factory, pairs)
 
     def whoami(self) -> str:
-        """The name of the class."""
+        """Return the name of the class."""
         return type(self).__name__
 
     def __repr__(self) -> str:
@@ -89,16 +94,16 @@ class BiRNNBuilder:
         return described(self.whoami(), self.spec, self.model, rates)
 
     def param_collection(self) -> ParameterCollection:
-        """The collection that holds the parameters."""
+        """Return the collection that holds the parameters, or the argument `model` if existing builders are used."""
         return self.model
 
     def set_dropout(self, p: Number) -> None:
-        """Set the dropout rates of all networks."""
+        """Set all dropout rates of all networks to `p`, a number in [0, 1)."""
         for builder in self._builders():
             builder.set_dropout(p)
 
     def disable_dropout(self) -> None:
-        """Turn dropout off in all networks."""
+        """Turn dropout off in all networks, by setting their dropout rates to 0."""
         for builder in self._builders():
             builder.disable_dropout()
 
@@ -106,7 +111,7 @@ class BiRNNBuilder:
         return [builder for pair in self.builder_layers for builder in pair]
 
     def transduce(self, es: Iterable[Expression]) -> list[Expression]:
-        """Return the output for each input: the outputs of the forward and of the backward network, concatenated."""
+        """Return an output for each input: the concatenated outputs of the last layer's two networks at this input."""
         return self._outputs(list(es), self.builder_layers)
 
     def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
@@ -117,7 +122,10 @@ class BiRNNBuilder:
         return es
 
     def add_inputs(self, es: Iterable[Expression]) -> list[tuple[RNNState, RNNState]]:
-        """Return the states of the last pair at each input, as (forward, backward)."""
+        """Return the states of the last layer's two networks at each input, as pairs (forward, backward).
+
+        The backward state has read the sequence from its end to this input.
+        """
         es = self._outputs(list(es), self.builder_layers[:-1])
         forward, backward = self.builder_layers[-1]
         fs = forward.initial_state().add_inputs(es)

@@ -1,4 +1,7 @@
-"""The two kinds of dropout in recurrent networks."""
+"""The two kinds of dropout in recurrent networks: one mask for a whole sequence, or new masks at each step.
+
+A mask is a vector of random factors by which an input or a state is multiplied. The factor of a dropped value is 0.
+"""
 
 from __future__ import annotations
 
@@ -17,28 +20,31 @@ from .state import RNNState, Run
 
 
 class Variational(_RNNBuilder):
-    """Dropout with one mask for all steps of a sequence, on the inputs and on the previous states.
+    """Base of builders whose dropout uses the same masks at all steps of a sequence.
+
+    A mask is a vector of random factors, 0 for dropped values. For each layer, one mask multiplies the inputs and
+    another one the previous states.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
     """
 
-    _rates = (0.0, 0.0)  # of x and h; a third one is of c
+    _rates = (0.0, 0.0)  # for the input x and for h; a subclass may have a third rate, for c
 
     def set_dropouts(self, d: Number, d_r: Number) -> None:
-        """Set the dropout rates.
+        """Set one dropout rate for inputs and another one for previous states.
 
         Args:
-            d: the rate for the inputs of each layer, in [0, 1).
-            d_r: the rate for the previous states, in [0, 1).
+            d: the probability of dropping a value of the input of a layer, in [0, 1).
+            d_r: the probability of dropping a value of the previous state of a layer, in [0, 1).
         """
         d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
 
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
-        """Draw the masks of the sequence that the last `initial_state` in this graph began.
+        """Draw new dropout masks for the sequence that the last call of `initial_state` has begun.
 
-        If this is not called, the first input draws them, with its batch size. If the graph has no such sequence, this
-        does nothing.
+        Without this call, the first input of the sequence draws them, with its own batch size. If `initial_state` has
+        not been called in the current graph, nothing happens.
 
         Args:
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
@@ -48,7 +54,11 @@ class Variational(_RNNBuilder):
             self._draw_masks(self._run, batch)
 
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
-        """Draw a mask for the input and for each value of the state of each layer; None where the rate is 0."""
+        """Draw the masks of a sequence, and keep them in `run.masks`.
+
+        For each layer there is a mask for the input, then one for h, and in some networks one for c. A mask is None if
+        its dropout rate is 0.
+        """
         layers, size, hidden, *_ = self._spec
         run.masks = [
             [
@@ -63,7 +73,10 @@ class Variational(_RNNBuilder):
         return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
 
     def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
-        """Return h of layer k with dropout, for steps that are recorded as several ops."""
+        """Return the previous h of layer k after dropout, for steps with layer normalisation.
+
+        Such steps consist of several operations. Other steps get their dropout from `_drop_state`.
+        """
         return _masked(h, run.masks[k][1])
 
     def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
@@ -80,7 +93,9 @@ def _masked(x: Expression, mask: Expression | None) -> Expression:
 
 
 class Vertical(_RNNBuilder):
-    """Dropout with new masks at each step, on the inputs of layers and on the output, but not on previous states.
+    """Base of builders whose dropout draws new masks at each step.
+
+    It drops values of the inputs of each layer and of the output of the last layer, but not of previous states.
 
     Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization", 2014.
     """

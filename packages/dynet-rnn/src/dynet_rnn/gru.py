@@ -1,4 +1,4 @@
-"""Gated recurrent units."""
+"""`GRUBuilder`: networks of gated recurrent units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .registry import register
 
 @register()
 class GRUBuilder(Vertical):
-    r"""A network of gated recurrent units.
+    r"""A network of gated recurrent units (GRU).
 
     .. math::
 
@@ -19,10 +19,12 @@ class GRUBuilder(Vertical):
         \tilde h_t &= \tanh(W_{hx} x_t + W_{hh} (r_t \circ h_{t-1}) + b_h) \\
         h_t &= (1 - z_t) \circ h_{t-1} + z_t \circ \tilde h_t
 
+    where z is the update gate, r the reset gate, and :math:`\circ` the elementwise product.
+
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer
             :math:`W_{zx}, W_{zh}, b_z, W_{rx}, W_{rh}, b_r, W_{hx}, W_{hh}, b_h`.
 

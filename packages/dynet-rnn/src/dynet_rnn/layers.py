@@ -1,7 +1,12 @@
-"""The records of the layers of a builder.
+"""How the layers of a recurrent network are recorded in the graph.
 
-The integers of a record depend only on the shapes of the state and of the input. They are computed once per combination
-of shapes; later steps look them up.
+The graph stores each operation as a *record*, a list of integers: the number of the operation's *signature*, which
+says what is computed for which shapes; the number of operands; then the operands, which are numbers of nodes and of
+parameters. A step of one layer is one record. Its *head* is all that comes before the nodes of the previous state and
+of the input.
+
+A head depends only on the shapes of the state and of the input. It is computed once for each combination of shapes;
+later steps look it up in a `Form`. A shape is a `Dim`: dimensions and batch size.
 """
 
 from __future__ import annotations
@@ -20,9 +25,14 @@ START: Previous = ()
 
 
 class Layers:
-    """The parameters of all layers, as expressions.
+    """The parameters of all layers, as expressions, and the records that use them.
 
-    For each layer, `inputs` are the pairs b, W of the projection, and `weights` are the recurrent parameters.
+    Attributes:
+        cell: the equations of one step of a layer.
+        inputs: for each layer, the parameters of its projections b + W x of an input x, as b, W, b, W, ...
+        weights: for each layer, the parameters that are applied to the previous state.
+        hidden: the size of h.
+        forms: the results of `form` so far.
     """
 
     def __init__(self, cell: Cell, inputs: list[list[Expression]], weights: list[list[Expression]]):
@@ -37,11 +47,18 @@ class Layers:
 
     @property
     def input_size(self) -> int:
-        """The size of an input of the first layer."""
+        """The size of an input of the network."""
         return self.inputs[0][1].type.columns
 
     def step(self, k: int, x: Dim, previous: Previous) -> tuple[tuple[int, ...], int]:
-        """Return the start of a record of layer k with one input, up to the previous state; and the batch size."""
+        """Return the head of the record for a step of layer k, and the batch size of the new state.
+
+        The head is the record without the nodes of the previous state and of the input, which follow it.
+
+        Args:
+            x: the Dim of the input.
+            previous: where the step finds the previous state, and its batch size (see `Form`).
+        """
         inputs, weights = self.inputs[k], self.weights[k]
         batch = common_batch(x, previous)
         signature = sequence_signature(
@@ -54,21 +71,22 @@ class Layers:
     def record(
         self, graph: PinnedGraph, k: int, x: Expression, state: Sequence[tuple[Any, int]], rank: int
     ) -> Expression:
-        """Record a step of layer k, and return its h.
+        """Record a step of layer k with the input x, and return the new h.
 
         Args:
-            state: ((batch size, offset), node) for each value of the previous state.
-            rank: the number of dimensions of h.
+            state: ((batch size, offset in floats), node number) for each value of the previous state, such as h and c.
+                The value starts at this offset in the memory of the node.
+            rank: the number of dimensions of h. Trailing 1s are added to get there.
         """
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))
 
     def vector(self, batch: int, rank: int) -> Dim:
-        """Return the Dim of a value of the state."""
+        """Return the shape of h or of another value of the state, with trailing 1s up to `rank` dimensions."""
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the form of states with these shapes and ranks, one of each for each layer."""
+        """Return the `Form` of states with these shapes and ranks, each with an entry per layer. Make it if needed."""
         found = self.forms.get((previous, ranks))
         if found is None:
             found = self.forms[previous, ranks] = Form(self, previous, ranks)
@@ -76,15 +94,20 @@ class Layers:
 
 
 class Form:
-    """The shapes of a state, and the records of the next step for each Dim of an input.
+    """The shapes of a state, and how to record the step after it. States with the same shapes share one form.
 
     Attributes:
-        previous: for each layer, where the state is (see `Previous`).
+        layers: the parameters of the network.
+        previous: for each layer, where the next step finds the state. If the state is the result of a step, one graph
+            node holds all of its values, and this is the batch size. If vectors were set, it is (batch size, offset in
+            floats) for the node of each value, such as h and c. () is the start of a sequence.
         ranks: the number of dimensions of h in each layer: 1, or more if the initial vectors had trailing 1s, such as
             (m, 1). The results keep them, as in DyNet.
-        dims: if the state is the result of a step, the Dim of h in each layer.
-        top: the last of `dims`, or None.
-        starts: whether there is no previous state.
+        dims: the Dim of h in each layer if the state is the result of a step; else empty.
+        top: the last of `dims`, which is the Dim of the output; None if there is none.
+        starts: whether this is the start of a sequence, where there is no previous state.
+        known: the results of `steps` so far, by the Dim of the input.
+        sequences: the results of `sequence` so far, by the Dim of the inputs.
     """
 
     __slots__ = ("dims", "known", "layers", "previous", "ranks", "sequences", "starts", "top")
@@ -106,7 +129,8 @@ class Form:
 
         Returns:
             (head of the first layer, (layer, head) for each layer above it, form of the next state). A head is the
-            first integers of a record: signature, number of operands, parameters. State and input follow.
+            beginning of a record: the number of its signature, the number of operands, and the numbers of the
+            parameters. The nodes of the previous state and of the input follow it.
         """
         found = self.known.get(x)
         if found is None:
@@ -114,11 +138,12 @@ class Form:
         return found
 
     def sequence(self, x: Dim) -> tuple[tuple[tuple[int, int, int, tuple[int, ...]], ...], Form]:
-        """Return the records of a sequence of steps for inputs with this Dim.
+        """Return how to record a whole sequence of inputs with this Dim, as one record for each layer.
 
         Returns:
-            ((layer, signature, number of operands without inputs, operands before the state) for each layer, form of
-            the next state).
+            (an entry for each layer, form of the state after a step). An entry is (layer, number of the signature,
+            number of operands without the inputs, numbers of the parameters). The nodes of the previous state and of
+            the inputs follow the parameters in the record.
         """
         first, above, form = self.steps(x)
         heads = [(layer, head[0], head[1] - 1, head[2:]) for layer, head in ((0, first), *above)]
@@ -138,12 +163,12 @@ class Form:
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
-    """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
+    """Raise ShapeError if x is not the Dim of a vector of this size. Trailing 1s are allowed.
 
     Args:
-        what: what x is, for the error.
+        what: words for the vector in the error message, such as "add_input: the input".
         x: the Dim to check.
-        taker: who takes the vector, for the error.
+        taker: words for what reads the vector in the error message, such as "the network".
         size: the expected size.
     """
     if of_rank(x.dims, 1) != (size,):
@@ -152,7 +177,13 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
-    """Return the batch size of the state after an input. A batch of 1 fits any other."""
+    """Return the batch size of the state after an input with the Dim x.
+
+    The batch sizes of the input and of the previous state must be equal, except that 1 fits any other.
+
+    Raises:
+        ShapeError: the batch sizes do not fit.
+    """
     sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
     batch = max([x.batch, *sizes])
     if any(size not in (1, batch) for size in (x.batch, *sizes)):

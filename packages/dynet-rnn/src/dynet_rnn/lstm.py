@@ -1,4 +1,7 @@
-"""Builders of LSTM networks."""
+"""Builders of LSTM networks.
+
+The functions above the first class compute one step in numpy. Tests compare the builders with them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def _sigmoid(x: Any) -> Any:
 
 
 def _vanilla(forget_bias: float) -> Step:
-    """Return a step of the network in numpy, as the reference of tests."""
+    """Return a numpy function that computes a step of `VanillaLSTMBuilder`, for tests to compare with."""
 
     def step(x, h, c, Wx, Wh, b):
         return _step_from_gates(b + Wx @ x + Wh @ h, c, forget_bias, lambda c: c)
@@ -51,7 +54,7 @@ def _normalised(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
 
-    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # as in `advance`: no norm before the first step
+    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # the first step, with h = 0, has no such term
     return _step_from_gates(b + norm(Wx @ x, gx, bx) + recurring, c, 1.0, lambda c: norm(c, gc, bc))
 
 
@@ -62,7 +65,7 @@ def _sparse(forget_bias: float) -> Step:
 
 @register(({"forget_bias": 0.25}, _vanilla(0.25)), ({"ln_lstm": True}, _normalised))
 class VanillaLSTMBuilder(Variational):
-    r"""An LSTM network with separate gates and without peepholes.
+    r"""An LSTM network with separate input and forget gates and without peepholes.
 
     .. math::
 
@@ -73,15 +76,18 @@ class VanillaLSTMBuilder(Variational):
         c_t &= c_{t-1} \circ f_t + \tilde c_t \circ i_t \\
         h_t &= \tanh(c_t) \circ o_t
 
+    where i, f and o are the input, forget and output gates, and :math:`\circ` is the elementwise product.
+
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
-            :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b`, with the rows of the gates i, f, o, c in turn.
-        ln_lstm: apply layer normalisation to :math:`W_x x`, :math:`W_h h` and c. The six parameters of this in each
-            layer belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
-        forget_bias: the number that is added to :math:`b_f`.
+            :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b`. The rows are first those of i, then of f, o and
+            :math:`\tilde c`.
+        ln_lstm: whether to apply layer normalisation to :math:`W_x x`, :math:`W_h h` and c. It has six parameters
+            in each layer. They belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
+        forget_bias: the number that is added to :math:`b_f`, which is 1 in the formula.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
 
@@ -105,7 +111,8 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        self._computed: dict[bool, tuple[Any, ...]] = {}  # the last result of `_loaded`, and the version of its graph
+        # Maps `update` to the last result of `_loaded`, followed by the version of the graph in which it is valid.
+        self._computed: dict[bool, tuple[Any, ...]] = {}
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
 
@@ -113,7 +120,7 @@ class VanillaLSTMBuilder(Variational):
         return [*super()._add_layer(n, m), *self._add_norms(m)]
 
     def _add_norms(self, m: int) -> list[Parameters]:
-        """Add the parameters of the layer normalisation of a layer, if the network has it."""
+        """Create the parameters of layer normalisation for a layer of m units; none if the network does not use it."""
         if self._norms_in is None:
             return []
         sizes = ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0))
@@ -121,7 +128,10 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters that are not in the builder's own collection: those of layer normalisation, as in DyNet."""
+        """The parameters of layer normalisation, which are outside the builder's own collection, as in DyNet.
+
+        When a builder is saved, they are stored in addition to that collection.
+        """
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
@@ -136,14 +146,20 @@ class VanillaLSTMBuilder(Variational):
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:
-        """Whether the cell reads values computed from the parameters, once per graph, not the parameters themselves."""
+        """Return whether the cell reads expressions that are computed from the parameters once per graph.
+
+        If not, it reads the parameters themselves.
+        """
         return self._forget_bias != 1 and self._norms_in is None
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
         return [p.expr(update) for p in layer]
 
     def _shifted(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        """Return the parameters of each layer, with b adapted to the forget bias. The cell itself adds 1."""
+        """Return the parameters of each layer for the cell.
+
+        The cell itself adds 1 to the forget gate's bias, so another forget bias changes b by the difference from 1.
+        """
         if self._forget_bias == 1:
             return found
         m = self._spec[2]
@@ -154,7 +170,7 @@ class VanillaLSTMBuilder(Variational):
         return self._norms_in is None and super()._is_plain()
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Return the state after one more input, with dropout or layer normalisation."""
+        """Read the input x with dropout and layer normalisation, as far as they are on. Return the state after it."""
         if self._norms_in is None:
             return super().advance(state, x)
         run = state._run
@@ -175,7 +191,7 @@ class VanillaLSTMBuilder(Variational):
 
 
 def checked_share(name: str, share: Number) -> float:
-    """Return an argument as a float; raise if it is not a number in [0, 1]."""
+    """Return `share`, an argument of the function `name`, as a float; raise if it is not a number in [0, 1]."""
     if isinstance(share, bool) or not isinstance(share, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: expected a number, not {share!r:.40}")
     if not 0 <= share <= 1:
@@ -185,10 +201,10 @@ def checked_share(name: str, share: Number) -> float:
 
 @register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(1.0))
 class SparseLSTMBuilder(VanillaLSTMBuilder):
-    r"""A `VanillaLSTMBuilder` whose small weights can be pruned: it multiplies W by a mask M of 0 and 1.
+    r"""A `VanillaLSTMBuilder` whose small weights can be pruned.
 
-    During training, the program raises the share of pruned weights step by step, with `set_sparsity`. Pruned weights
-    keep their values, but get no gradient.
+    Each matrix W is multiplied elementwise by a mask M of zeros and ones. During training, the program raises the
+    share of pruned weights step by step, with `set_sparsity`. Pruned weights keep their values, but get no gradient.
 
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
@@ -216,10 +232,10 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """:math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer.
+        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions.
 
         Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         return [layer[:3] for layer in super().get_parameter_expressions()]
 
@@ -232,10 +248,12 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
 
     def set_sparsity(self, sparsity: Number) -> None:
-        """Prune the weights of least magnitude, over all layers. Weights that are pruned already stay pruned first.
+        """Prune the weights of smallest magnitude among the weights of all layers.
+
+        Weights that are pruned already stay pruned, unless the share is lowered.
 
         Args:
-            sparsity: the share of weights to prune, in [0, 1].
+            sparsity: the share of all weights that are pruned after this call, in [0, 1].
         """
         share = checked_share("set_sparsity", sparsity)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
@@ -250,9 +268,9 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
 
 @register()
 class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
-    """The same network as `VanillaLSTMBuilder`, with weight noise.
+    """The same network as `VanillaLSTMBuilder`, to which noise on the weights can be added.
 
-    In DyNet 2.1 its step is one operation. Here this is true of all builders.
+    In DyNet 2.1 only this builder computes a step as a single operation. Here all builders do so.
 
     Args:
         layers, input_dim, hidden_dim, model: as in `VanillaLSTMBuilder`.
@@ -268,13 +286,15 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
-        self._spec = self._spec[:3]  # the arguments of DyNet's from_spec
+        self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
 
     def set_weightnoise(self, std: Number) -> None:
-        """Set the noise that is added to weights and biases in training. Each `initial_state` draws new noise.
+        """Set the Gaussian noise that is added to weights and biases. Each call of `initial_state` draws new noise.
+
+        Use this in training only.
 
         Args:
-            std: the standard deviation of the noise; 0 turns it off.
+            std: the standard deviation of the noise; 0 turns the noise off.
 
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """
@@ -292,7 +312,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
 
 @register()
 class CoupledLSTMBuilder(Variational):
-    r"""An LSTM network with peepholes, whose forget gate is 1 - i.
+    r"""An LSTM network with peepholes and coupled gates: the forget gate is 1 - i.
 
     .. math::
 
@@ -302,16 +322,20 @@ class CoupledLSTMBuilder(Variational):
         o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + W_{oc} c_t + b_o) \\
         h_t &= \tanh(c_t) \circ o_t
 
+    where i and o are the input and output gates, and :math:`\circ` is the elementwise product. The peepholes are the
+    terms by which the gates read c.
+
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
-        ln_lstm, forget_bias: accepted because a `spec` of `VanillaLSTMBuilder` has them. They must be the defaults.
+        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them. This network has neither,
+            so they must have their default values.
 
     Raises:
-        ArgumentError: ln_lstm or forget_bias is not the default.
+        ArgumentError: ln_lstm or forget_bias does not have its default value.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
 
@@ -344,7 +368,7 @@ class CoupledLSTMBuilder(Variational):
 
 @register()
 class FastLSTMBuilder(Variational):
-    r"""An LSTM network without peepholes, whose forget gate is 1 - i.
+    r"""An LSTM network without peepholes and with coupled gates: the forget gate is 1 - i.
 
     .. math::
 
@@ -354,12 +378,13 @@ class FastLSTMBuilder(Variational):
         o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + b_o) \\
         h_t &= \tanh(c_t) \circ o_t
 
-    As in DyNet, each layer also has peephole vectors :math:`W_{ic}` and :math:`W_{oc}`, which are not used.
+    where i and o are the input and output gates, and :math:`\circ` is the elementwise product. As in DyNet, each layer
+    also has peephole vectors :math:`W_{ic}` and :math:`W_{oc}`, which are not used.
 
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
 

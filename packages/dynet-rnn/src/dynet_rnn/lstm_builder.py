@@ -1,4 +1,7 @@
-"""LSTMBuilder: a name with one meaning in DyNet's manual and another in DyNet 2."""
+"""`LSTMBuilder`: the name means `CoupledLSTMBuilder` in DyNet's manual and `VanillaLSTMBuilder` in DyNet 2.
+
+A setting says which of the two it is here.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,14 @@ from .lstm import CoupledLSTMBuilder, VanillaLSTMBuilder
 
 
 class LSTMBuilder(CoupledLSTMBuilder):
-    """Another name of `CoupledLSTMBuilder`, as in DyNet's manual, or of `VanillaLSTMBuilder`, as in DyNet 2.
+    """Another name for `CoupledLSTMBuilder`, as in DyNet's manual, or for `VanillaLSTMBuilder`, as in DyNet 2.
 
-    The setting `dynet_config.set(lstm_builder="coupled")` or `"vanilla"` chooses, before `import dynet`; so does
-    DYNET_LSTM_BUILDER in the environment. Without a setting it is "coupled", and the first builder made warns.
+    To choose, call `dynet_config.set(lstm_builder="coupled")` or `dynet_config.set(lstm_builder="vanilla")` before
+    `import dynet`, or set the environment variable DYNET_LSTM_BUILDER to one of these words. The default is "coupled";
+    if no choice was made, the first call of `LSTMBuilder` gives a warning.
 
     Args:
-        layers, input_dim, hidden_dim, model, ln_lstm, forget_bias: as in the class that it names.
+        layers, input_dim, hidden_dim, model, ln_lstm, forget_bias: as in the chosen class.
 
     >>> import warnings
     >>> with warnings.catch_warnings(action="ignore"):
@@ -43,7 +47,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
 
     @classmethod
     def _dynet_name(cls) -> str:
-        """Return the name in DyNet 2 of the builders that this class makes, for files."""
+        """Return DyNet 2's name for the class of the builders that `LSTMBuilder` makes. Files store this name."""
         return "VanillaLSTMBuilder" if config.PARAMS.lstm_builder == "vanilla" else "CoupledLSTMBuilder"
 
 
@@ -58,7 +62,15 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Return why a file does not fit, if LSTMBuilder had the other meaning when it was written; else ""."""
+    """Explain why a file does not fit if `LSTMBuilder` had its other meaning when the file was written.
+
+    Args:
+        found: the names of the parameters in the file.
+        expected: the names of the parameters in the collection that reads it.
+
+    Returns:
+        The explanation; "" if this is not the reason.
+    """
     there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in there - here and here - there:

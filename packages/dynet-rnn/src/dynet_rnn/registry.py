@@ -1,4 +1,7 @@
-"""The table of builders of networks that read sequences, from which their tests are generated."""
+"""A table of the builders of recurrent networks. Tests are generated from it.
+
+The generated tests compare each builder with a function that computes a step of one layer in numpy.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,14 @@ Step = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Registered:
-    """A builder, its arguments other than sizes and collection, and the step of one layer in numpy.
+    """A builder class with what its tests need.
 
-    `step(x, *state, *parameters)` returns the new state, one float64 array or several. The state is 0 at first. The
-    parameters of the layer are in the order of the builder.
+    Attributes:
+        kind: the builder class.
+        arguments: the arguments to make a builder with, other than the sizes and the collection.
+        step: a numpy function for one step of one layer. `step(x, *state, *parameters)` returns the new state: one
+            float64 array, or a tuple of several. The first state is 0. The parameters are all those of a layer, in the
+            order in which the builder creates them.
     """
 
     kind: type[_RNNBuilder]
@@ -26,15 +33,15 @@ class Registered:
 
 
 BUILDERS: dict[str, Registered] = {}
-"""The builders, by class name and arguments."""
+"""The registered builders. A key is the name of the class, followed by the arguments if there are any."""
 
 
 def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> Callable[[Kind], Kind]:
-    """Add a builder to the table. Its tests are generated from this.
+    """Return a decorator that adds a builder class to `BUILDERS`, from which its tests are generated.
 
     Args:
-        others: (arguments, step) to test in addition to the defaults.
-        step: the step with the default arguments; the reference of the cell if None.
+        others: pairs (arguments, step) to test in addition to the default arguments; see `Registered`.
+        step: the numpy step for the default arguments. None means the one that the builder's cell has.
     """
 
     def decorate(kind: Kind) -> Kind:
@@ -47,7 +54,10 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Step:
-    """Return the reference of a builder's cell, as a function of all parameters of a layer."""
+    """Return a numpy function for one step of a builder's cell.
+
+    It takes the input, the state and all parameters of a layer, which may be more than the cell uses.
+    """
     cell, names = kind._cell, kind._names or tuple(kind._cell.parameters)
     reference = cell.reference
     assert reference is not None

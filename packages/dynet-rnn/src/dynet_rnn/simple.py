@@ -1,4 +1,4 @@
-"""Simple recurrent networks."""
+"""`SimpleRNNBuilder`: recurrent networks without gates."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .registry import register
 
 @register()
 class SimpleRNNBuilder(Variational):
-    r"""A recurrent network with the hyperbolic tangent.
+    r"""A simple recurrent network, also called an Elman network: one matrix for inputs, one for states, and tanh.
 
     .. math:: h_t = \tanh(W_{hx} x_t + W_{hh} h_{t-1} + b_h)
 
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer :math:`W_{hx}, W_{hh}, b_h`.
 
     Source: Elman, "Finding structure in time", 1990.

@@ -1,4 +1,4 @@
-"""Softmax layers: distributions over classes, given a vector."""
+"""Softmax layers, which compute a probability distribution over classes from a vector."""
 
 from __future__ import annotations
 
@@ -31,10 +31,7 @@ from .layers import check_vector
 
 
 class SoftmaxBuilder(ABC):
-    """Base of the softmax layers.
-
-    A layer maps a vector x to a distribution over classes c: p(c) is proportional to exp(w_c . x + b_c).
-    """
+    """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x."""
 
     spec: tuple[object, ...]
     _model: ParameterCollection
@@ -43,10 +40,15 @@ class SoftmaxBuilder(ABC):
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> SoftmaxBuilder:
-        """Make a layer from the `spec` of another one."""
+        """Make a new layer with the sizes and options of another one. Parameter values are not copied.
+
+        Args:
+            spec: the attribute `spec` of the other layer.
+            model: the collection that gets the parameters of the new layer.
+        """
 
     def whoami(self) -> str:
-        """The name of the class."""
+        """Return the name of the class."""
         return type(self).__name__
 
     def __repr__(self) -> str:
@@ -54,34 +56,34 @@ class SoftmaxBuilder(ABC):
         return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {held}>"
 
     def param_collection(self) -> ParameterCollection:
-        """The collection of the parameters: matrices of weights, each followed by its bias if it has one."""
+        """Return the collection that holds the parameters: weight matrices, each followed by its bias if it has one."""
         return self._model
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
-        """-log p(c | x).
+        """Return the loss -log p(c | x).
 
         Args:
             x: a vector (rep_dim,).
-            c: the class.
-            update: False treats the parameters as constants.
+            c: the number of the class.
+            update: False treats the parameters as constants: they get no gradient.
         """
         name = "neg_log_softmax"
         return self._loss(self._checked(name, x), _checked_class(name, c, self._count), update)
 
     def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
-        """-log p(c | x), with one class per batch element.
+        """Return a batch of losses -log p(c | x), with one class for each batch element of x.
 
         Args:
             x: a batch of vectors (rep_dim,).
-            c: the class of each batch element.
-            update: False treats the parameters as constants.
+            c: the number of the class for each batch element.
+            update: False treats the parameters as constants: they get no gradient.
         """
         name = "neg_log_softmax_batch"
         given = _classes(name, self._checked(name, x), c)
         return self._losses(x, [_checked_class(name, one, self._count) for one in given], update)
 
     def sample(self, x: Expression) -> int:
-        """Draw a class from the distribution.
+        """Draw a class at random with the probabilities p(c | x), and return its number.
 
         Args:
             x: a vector (rep_dim,), not a batch.
@@ -91,16 +93,19 @@ class SoftmaxBuilder(ABC):
         return self._sample(x)
 
     def full_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """The vector of log p(c | x) for all classes c.
+        """Return the vector of log p(c | x) for all classes c.
 
         Args:
             x: a vector (rep_dim,).
-            update: False treats the parameters as constants.
+            update: False treats the parameters as constants: they get no gradient.
         """
         return self._log_distribution(self._checked("full_log_distribution", x), update)
 
     def full_logits(self, x: Expression, update: bool = True) -> Expression:
-        """A vector whose softmax is the distribution over all classes. Arguments as in `full_log_distribution`."""
+        """Return a vector whose softmax is the vector of p(c | x) for all classes c.
+
+        The arguments are as in `full_log_distribution`.
+        """
         return self._full_logits(self._checked("full_logits", x), update)
 
     @abstractmethod
@@ -119,7 +124,10 @@ class SoftmaxBuilder(ABC):
     def _full_logits(self, x: Expression, update: bool) -> Expression: ...
 
     def _begin(self, rep_dim: Index, model: ParameterCollection, collection: str) -> int:
-        """Check the arguments that all constructors share, make the collection, and return the size of x."""
+        """Do what all constructors begin with: check the size of x and the model, and make a collection in the model.
+
+        `collection` is the name of that collection. Return the size of x.
+        """
         name = self.whoami()
         size = checked_size(name, "rep_dim", rep_dim)
         if not isinstance(model, ParameterCollection):
@@ -128,7 +136,7 @@ class SoftmaxBuilder(ABC):
         return size
 
     def _add(self, rows: int, size: int, bias: bool) -> list[Parameters]:
-        """Add the weights for a number of classes, and a bias if `bias`."""
+        """Create a weight matrix (rows, size), with a row for each class. If `bias` is true, also create a bias."""
         weights = self._model.add_parameters((rows, size))
         return [weights, self._model.add_parameters((rows,), init=ConstInitializer(0.0))] if bias else [weights]
 
@@ -144,7 +152,7 @@ def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expres
 
 
 def _drawn(logits: Expression) -> int:
-    """Draw a class from the softmax of logits."""
+    """Draw a class at random with the probabilities softmax(logits), and return its number."""
     weights = softmax(logits).npvalue().ravel()
     if not np.isfinite(weights).all():
         raise NotFiniteError(f"sample: the probabilities of {len(weights)} classes are not finite")
@@ -159,13 +167,13 @@ def _checked_class(method: str, c: Index, count: int) -> int:
 
 
 class StandardSoftmaxBuilder(SoftmaxBuilder):
-    """A softmax layer with a vector of weights for each class.
+    """A softmax layer with a weight vector w_c for each class c: p(c | x) is proportional to exp(w_c . x + b_c).
 
     Args:
-        rep_dim: the size of x.
+        rep_dim: the size of the vector x.
         num_classes: the number of classes.
         pc: the collection that gets the parameters: weights (num_classes, rep_dim) and bias (num_classes,).
-        bias: whether there is a bias.
+        bias: whether the layer has the bias b; without it, b_c is 0.
 
     >>> layer = dy.StandardSoftmaxBuilder(2, 3, dy.Model())
     >>> x = dy.inputVector([1, 2])
@@ -182,7 +190,12 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
-        """Make a layer from the `spec` of another one."""
+        """Make a new layer with the sizes and options of another one. Parameter values are not copied.
+
+        Args:
+            spec: the attribute `spec` of the other layer.
+            model: the collection that gets the parameters of the new layer.
+        """
         size, count, bias = spec
         return cls(size, count, model, bias)
 
@@ -215,18 +228,20 @@ def _classes(method: str, x: Expression, c: Iterable[Index]) -> list[Index]:
 class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     """A softmax layer over words that belong to clusters: p(word) = p(cluster) p(word | cluster).
 
-    The cost of a loss grows with the number of clusters and the size of one cluster, not with the number of words.
+    The words are the classes of the layer. The loss of a word is computed from the scores of all clusters and of the
+    words in one cluster. This is faster than computing the scores of all words.
 
     Args:
-        rep_dim: the size of x.
+        rep_dim: the size of the vector x.
         cluster_file: a text file with a line `cluster word` for each word.
-        word_dict: the number of each word, from 0 on without gaps.
-        pc: the collection that gets the parameters: weights and bias for the clusters, then for the words of
-            each cluster that has more than one.
+        word_dict: maps each word to its number. The numbers are 0, 1, 2, ... without gaps.
+        pc: the collection that gets the parameters: weights and bias for the clusters, then weights and bias for the
+            words of each cluster that has more than one word.
         bias: whether there are biases.
 
     Raises:
-        ArgumentError: the file has a word twice or one that `word_dict` lacks, or the numbers have gaps.
+        ArgumentError: the file has a word twice, or `word_dict` and the file do not have the same words, or the
+            numbers have gaps.
         OSError: the file cannot be read.
 
     Source: Goodman, "Classes for fast maximum entropy training", 2001.
@@ -253,7 +268,14 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
-        """Make a layer from the `spec` of another one. It needs no file."""
+        """Make a new layer with the sizes, options and clusters of another one. Parameter values are not copied.
+
+        No file is read, because the spec contains the clusters.
+
+        Args:
+            spec: the attribute `spec` of the other layer.
+            model: the collection that gets the parameters of the new layer.
+        """
         size, clusters, count, bias = spec
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias)
@@ -268,7 +290,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         self._of_words = [self._add(len(words), size, bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         listed = {word: place for place, word in enumerate(self._place)}
-        self._order = [listed[word] for word in range(count)]  # the index of each word when clusters are concatenated
+        # For each word: its index in a vector that has the words of the first cluster, then of the second, and so on.
+        self._order = [listed[word] for word in range(count)]
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
         cluster, number = self._place[c]
@@ -303,28 +326,34 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return select_rows(concatenate(parts), self._order)
 
     def _full_logits(self, x: Expression, update: bool) -> Expression:
-        return self._log_distribution(x, update)  # its exponentials sum to 1, so softmax leaves it as it is
+        return self._log_distribution(x, update)  # these are logits too: softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
-        """A vector whose softmax is the distribution over clusters. Arguments as in `full_logits`."""
+        """Return a vector whose softmax is the vector of p(cluster | x) for all clusters.
+
+        The arguments are as in `full_log_distribution`.
+        """
         return _logits(self._of_clusters, self._checked("class_logits", x), update)
 
     def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """The vector of log p(cluster | x) for all clusters. Arguments as in `full_logits`."""
+        """Return the vector of log p(cluster | x) for all clusters. The arguments are as in `full_log_distribution`."""
         return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
 
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
-        """A vector whose softmax is the distribution over the words of a cluster.
+        """Return a vector whose softmax is the vector of p(word | x, cluster) for the words of one cluster.
 
         Args:
             x: a vector (rep_dim,).
             classid: the number of the cluster. Clusters are numbered in the order of their first lines in the file.
-            update: False treats the parameters as constants.
+            update: False treats the parameters as constants: they get no gradient.
         """
         return self._subclass("subclass_logits", x, classid, update)
 
     def subclass_log_distribution(self, x: Expression, classid: Index, update: bool = True) -> Expression:
-        """The vector of log p(word | x, cluster) for the words of a cluster. Arguments as in `subclass_logits`."""
+        """Return the vector of log p(word | x, cluster) for the words of one cluster.
+
+        The arguments are as in `subclass_logits`.
+        """
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
@@ -347,7 +376,10 @@ def _checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
 
 
 def _read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]) -> list[list[int]]:
-    """Return the numbers of the words of each cluster. Clusters are in the order of their first lines in the file."""
+    """Read a file of lines `cluster word`, and return a list of word numbers for each cluster.
+
+    The clusters are in the order of their first lines in the file.
+    """
     name, path = "ClassFactoredSoftmaxBuilder", os.fspath(cluster_file)
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()

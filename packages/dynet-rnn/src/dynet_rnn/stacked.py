@@ -1,4 +1,4 @@
-"""The state of a stack of networks."""
+"""`StackedRNNState`: the state of several recurrent networks, each of which reads the outputs of the one before."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .state import RNNState
 
 
 class StackedRNNState:
-    """The states of several networks. Each network reads the output of the one before.
+    """The states of several recurrent networks. The first reads the inputs, each other the outputs of the one before.
 
     Args:
-        states: a state for each network.
-        prev: the stacked state before the last input.
+        states: a state for each network, first network first.
+        prev: the stacked state before the last input; None if there is none.
     """
 
     def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
@@ -25,7 +25,7 @@ class StackedRNNState:
         return f"<{len(self.states)} states, one on top of the other: {', '.join(map(repr, self.states))}>"
 
     def add_input(self, x: Expression) -> StackedRNNState:
-        """Return the state after one more input."""
+        """Return the stacked state after all networks have read one more input."""
         states = []
         for state in self.states:
             states.append(state.add_input(x))
@@ -33,7 +33,7 @@ class StackedRNNState:
         return StackedRNNState(states, self)
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
-        """Add inputs one by one, and return the state after each."""
+        """Read inputs one by one, and return the stacked state after each of them."""
         state, found = self, []
         for x in xs:
             state = state.add_input(x)
@@ -41,23 +41,23 @@ class StackedRNNState:
         return found
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
-        """Return the output of the last network after each input."""
+        """Read inputs, and return the output of the last network after each of them."""
         for state in self.states:
             xs = state.transduce(xs)
         return list(xs)
 
     def output(self) -> Expression:
-        """The output of the last network."""
+        """Return the output of the last network."""
         return self.states[-1].output()
 
     def h(self) -> list[tuple[Expression, ...]]:
-        """h of each network."""
+        """Return what `RNNState.h` returns for each network: h of each of its layers."""
         return [state.h() for state in self.states]
 
     def s(self) -> list[tuple[Expression, ...]]:
-        """s of each network."""
+        """Return what `RNNState.s` returns for each network: all vectors of its state."""
         return [state.s() for state in self.states]
 
     def prev(self) -> StackedRNNState | None:
-        """The state before the last input."""
+        """Return the stacked state before the last input; None if there is none."""
         return self._prev

@@ -1,4 +1,10 @@
-"""`RNNState`: the state of a recurrent network after some inputs of a sequence."""
+"""`RNNState`: the state of a recurrent network after some inputs of a sequence.
+
+Each layer applies a *cell*, the equations for one step. The state of a cell has one or two *values*, which are vectors:
+h, the output, and for an LSTM also c, the memory. When a layer reads an input, this is recorded as one node of the
+graph, whose memory holds h and then c. The number of such a node is called its place. A `Form` (see `layers.py`) has
+the shapes of a state.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +29,23 @@ from .layers import START, Form, Layers
 
 @functools.cache
 def place_in(dim: Dim, offset: int) -> Signature:
-    """Return the signature of an expression for the part of a node that starts at `offset` floats."""
+    """Return the signature of a node whose value is a part of its operand's value, with the shape `dim`.
+
+    A signature says what a node computes, and for which shapes. Here nothing is copied: the node uses the operand's
+    memory, from `offset` floats after its start.
+    """
     return alias(dim, offset=offset)
 
 
 class Builder(Protocol):
-    """The type of `RNNState.b()`: the builder that made a state."""
+    """The type of the builder that `RNNState.b` returns, for type checkers."""
 
     def whoami(self) -> str:
-        """The name of the class."""
+        """Return the name of the builder's class."""
         ...
 
     def param_collection(self) -> ParameterCollection:
-        """The collection that holds the parameters."""
+        """Return the collection that holds the builder's parameters."""
         ...
 
     def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
@@ -43,29 +53,29 @@ class Builder(Protocol):
         ...
 
     def set_dropout(self, f: Number) -> None:
-        """Set all dropout rates."""
+        """Set all dropout rates of the network to `f`, a number in [0, 1)."""
         ...
 
     def disable_dropout(self) -> None:
-        """Turn dropout off."""
+        """Turn dropout off, by setting all dropout rates to 0."""
         ...
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Return the state after one more input, with dropout."""
+        """Read the input x with dropout and layer normalisation, as far as they are on. Return the state after it."""
         ...
 
 
 class Run:
-    """The data that all states of one `initial_state` share.
+    """What all states share that come from one call of a builder's `initial_state`.
 
     Attributes:
         builder: the builder that made the states.
-        graph: the graph of this thread. If its version is not `version`, it has been renewed since.
+        graph: the graph in which the states are recorded. If its version is not `version`, it has been renewed since.
         version: the version of the graph in which the states are valid.
-        layers: the parameters of the layers, as the cell reads them.
-        expressions: the parameters of each layer as expressions.
-        plain: whether a step records only the cell, without dropout.
-        masks: the masks of variational dropout, once they are drawn.
+        layers: the parameters of the layers in the order in which the cell reads them.
+        expressions: the parameters of each layer as expressions, in the builder's order.
+        plain: whether a step records only the cell of each layer: there is neither dropout nor layer normalisation.
+        masks: for dropout with the same masks at all steps, the masks of each layer; None until they are drawn.
     """
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
@@ -93,9 +103,10 @@ class Run:
 
 
 class RNNState(Hinted):
-    """The state of a recurrent network within a sequence. An input makes a new state and does not change this one.
+    """The state of a recurrent network within a sequence. Reading an input returns a new state.
 
-    `initial_state` of a builder makes the first state:
+    States do not change, so several sequences can continue from the same state. `initial_state` of a builder returns
+    the first state:
 
     >>> lstm = dy.VanillaLSTMBuilder(1, 2, 3, dy.Model())
     >>> state = lstm.initial_state().add_input(dy.inputVector([1, 2]))
@@ -103,8 +114,9 @@ class RNNState(Hinted):
     ((3,), 1)
     """
 
-    # `_form` has the shapes of the state. After an input, `_places` are the nodes of the layers. A state that was set
-    # by expressions has them in `_vectors`: for each value of the cell, one expression per layer.
+    # `_form` has the shapes of the state. After an input, `_places` has the number of the node of each layer, which
+    # holds all values of the layer's state. `_vectors` has expressions: for each value (h, then c), one per layer. A
+    # state that was set by expressions has no `_places`. Other states fill `_vectors` when they are asked for it.
     __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -121,14 +133,14 @@ class RNNState(Hinted):
 
     @classmethod
     def start(cls, run: Run) -> RNNState:
-        """Return the state before the first input."""
+        """Return the state before the first input of a sequence."""
         layers = run.layers
         form = layers.form((START,) * len(layers), (1,) * len(layers))
         return cls.made(run, None, form, None, None, [()] * len(layers.cell.state))
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a state made of expressions."""
+        """Return a state with these vectors: for each value of the state (h, then c), an expression per layer."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         form = run.layers.form(shapes, ranks)
@@ -144,16 +156,16 @@ class RNNState(Hinted):
         output: Expression | None,
         vectors: Sequence[tuple[Expression, ...]] | None = None,
     ) -> RNNState:
-        """Return a state with these attributes."""
+        """Return a state whose attributes `_run`, `_prev`, `_form` and so on are the arguments."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
         state._places, state._output, state._vectors = places, output, vectors  # type: ignore[assignment]
         return state
 
-    # Reading
+    # Reading inputs
 
     def add_input(self, x: Expression) -> RNNState:
-        """Return the state after one more input.
+        """Read one more input, and return the state after it.
 
         Args:
             x: a vector of size input_dim. The batch sizes of x and of the state must be equal, or one must be 1.
@@ -193,7 +205,7 @@ class RNNState(Hinted):
         return state
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
-        """Add inputs one by one, and return the state after each."""
+        """Read inputs one by one, and return the state after each of them."""
         state, states = self, []
         for x in xs:
             state = state.add_input(x)
@@ -201,23 +213,26 @@ class RNNState(Hinted):
         return states
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
-        """Return the output after each input. This is faster than `add_inputs`.
+        """Read inputs, and return the output after each of them. This is faster than `add_inputs`.
 
         Args:
-            xs: any iterable, such as a list or `reversed(list)`.
+            xs: the inputs, in any iterable, such as a list or `reversed(list)`.
         """
         given: Any = xs if xs.__class__ is list else list(xs)
         found = self.read(given)
         return [state.output() for state in self.add_inputs(given)] if found is None else found
 
     def read(self, xs: list[Expression]) -> list[Expression] | None:
-        """Record a sequence at once, and return its outputs; None if it must be recorded step by step."""
+        """Record a whole sequence as one record per layer, and return its outputs.
+
+        Return None if it must be recorded step by step, as with dropout. Nothing is recorded then.
+        """
         run, form = self._run, self._form
         if not xs or not run.plain or run.graph.watch is not None:
             graph_of("transduce", xs)
             return None
         if not isinstance(xs[0], Expression):
-            graph_of("transduce", xs)  # raises
+            graph_of("transduce", xs)  # raises the error for an input that is no expression
         dim, count = xs[0].type, len(xs)
         if dim not in form.sequences:
             graph_of("transduce", xs)
@@ -228,27 +243,27 @@ class RNNState(Hinted):
             found = sequence(following.top, (signature, size + count, *given, *states), found, dim, run.version)
             if found is None:
                 graph_of("transduce", xs)
-                if layer:
-                    raise StaleExpressionError(is_gone(run.version))  # the graph was renewed after the first layer
+                if layer:  # layer 0 could be recorded, so the graph has been renewed since then
+                    raise StaleExpressionError(is_gone(run.version))
                 return None
             dim = following.top
         return found
 
     def operands(self, layer: int) -> tuple[int, ...]:
-        """Return the nodes of this state that a step of a layer reads."""
+        """Return the numbers of the nodes in which the next step of this layer finds this state."""
         if self._places is not None:
             return (self._places[layer],)
         return tuple([vectors[layer].at for vectors in self._vectors if vectors])
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """Do `add_input` in all cases but the quickest: new shapes, parameters as inputs, dropout, errors."""
+        """Do `add_input` where its fast path does not apply: for new shapes, a parameter as input, dropout, errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if run.graph.as_of(run.version, self._places or ()).graph is not graph.graph:
             raise StaleExpressionError(
                 f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
             )
-        first, above, form = self._form.steps(x.type)  # checks shapes before anything is recorded
+        first, above, form = self._form.steps(x.type)  # raises ShapeError before anything is recorded
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
             x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
         if not run.plain:
@@ -256,22 +271,25 @@ class RNNState(Hinted):
         places = ()
         for layer, head in ((0, first), *above):
             operands = () if self._form.starts else self.operands(layer)
-            x = graph.add(form.top, 2, head, (*operands, x.at))  # type: ignore[arg-type]  # the state after an input has a top
+            x = graph.add(form.top, 2, head, (*operands, x.at))  # type: ignore[arg-type]  # after an input, `top` is not None
             places = (*places, x.at)
         return RNNState.made(run, self, form, places, x)
 
     def is_plain(self) -> bool:
-        """Whether a step records only the cell, without dropout or layer normalisation."""
+        """Return whether a step records only the cell of each layer, without dropout and layer normalisation."""
         return self._run.plain
 
-    # Looking
+    # What is in the state
 
     def output(self) -> Expression:
-        """Return h of the last layer. Before the first input it is None, which the annotation leaves out."""
+        """Return h of the last layer; None before the first input.
+
+        The return annotation leaves None out, so that type checkers do not complain about every use of an output.
+        """
         return self._output  # type: ignore[return-value]
 
     def vectors(self, value: int) -> tuple[Expression, ...]:
-        """Return one value of the cell (0 is h, 1 is c) for each layer, in order; () before the first input."""
+        """Return h (`value` is 0) or c (`value` is 1) of each layer, first layer first; () before the first input."""
         known = self._vectors
         if known is None:
             known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
@@ -288,43 +306,44 @@ class RNNState(Hinted):
         return found
 
     def h(self) -> tuple[Expression, ...]:
-        """Return h of each layer, first layer first."""
+        """Return h of each layer, first layer first; () before the first input."""
         return self.vectors(0)
 
     def s(self) -> tuple[Expression, ...]:
-        """Return the whole state: h of each layer; for an LSTM, c of each layer and then h of each layer."""
+        """Return all vectors of the state: h of each layer; for an LSTM, c of each layer and then h of each layer."""
         values = range(len(self._run.layers.cell.state))
         return tuple([vector for value in reversed(values) for vector in self.vectors(value)])
 
     def prev(self) -> RNNState | None:
-        """Return the state before the last input or `set_...`."""
+        """Return the state before the last input or the last call of `set_h` or `set_s`; None if there is none."""
         return self._prev
 
     def b(self) -> Builder:
-        """Return the builder."""
+        """Return the builder of the network."""
         return self._run.builder
 
-    # Setting
+    # Copies of the state with other vectors
 
     def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state with other h.
+        """Return a copy of this state in which h of each layer is replaced.
 
         Args:
-            es: one vector of size hidden_dim for each layer.
+            es: the new h of each layer, vectors of size hidden_dim.
         """
         given = self._checked("set_h", es, (len(self._run.layers),))
         return self._with([given])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state with other vectors.
+        """Return a copy of this state in which the vectors are replaced.
 
         Args:
-            es: vectors in the order of `s`: for an LSTM, c of each layer, then h of each layer. c alone keeps h.
+            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer; for an LSTM, c of each layer
+                and then h of each layer. If only c of each layer is given, h stays as it is.
         """
         return self.with_vectors("set_s", es)
 
     def with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
-        """Do `set_s`; errors show the method `name`."""
+        """Do what `set_s` does, for the method `name`, which error messages mention."""
         count, values = len(self._run.layers), len(self._run.layers.cell.state)
         given = self._checked(name, es, (count, count * values))
         if len(given) < count * values:
@@ -344,7 +363,11 @@ class RNNState(Hinted):
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy with other vectors for some values of the cell. Values without vectors are zero."""
+        """Return a copy of this state with new vectors.
+
+        `given` has an entry for h and perhaps one for c: the new vectors of all layers, or () to keep the old ones. If
+        there are no old ones either, as before the first input, they are zero.
+        """
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch
         kept = [self.vectors(k) for k in range(len(layers.cell.state))]

@@ -1,4 +1,8 @@
-"""Networks over trees."""
+"""Networks over trees: TreeLSTMs, which compute the state of a tree node from its input and its children's states.
+
+The state of a tree node has two vectors in each layer: h, the output, and c, the memory. A layer records one node of
+the computation graph for each tree node; its memory holds h and then c. The number of such a graph node is its place.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,10 @@ from .state import place_in
 
 
 class Run:
-    """The data that all states of one `initial_state` share: the parameters of each layer as expressions.
+    """What all states share that come from one call of a builder's `initial_state`.
 
-    The states are valid in the graph with this `version`.
+    `expressions` has the parameters of each layer as expressions, with the bias b first. The states are valid while the
+    graph has the version `version`.
     """
 
     builder: _TreeBuilder
@@ -35,28 +40,28 @@ class Run:
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
         self.builder, self.expressions = builder, found
         self._graph, self.version = graph, graph.version()
-        self.nothing: int | None = None  # the node of zeros that is the state of an absent child
+        self.nothing: int | None = None  # the graph node of zeros, the state of an absent child, once it is recorded
 
     @property
     def graph(self) -> PinnedGraph:
-        """Return the graph, pinned. Raise StaleExpressionError if it is gone."""
+        """Return the graph for recording, pinned to its version. Raise StaleExpressionError if it has been renewed."""
         return self._graph.as_of(self.version)
 
     def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
-        """Return the graph, pinned. Raise StaleExpressionError also if these nodes have been reverted."""
+        """Return the graph as `graph` does. Raise StaleExpressionError also if `cg_revert` has removed these nodes."""
         return self._graph.as_of(self.version, places)
 
     def absent(self) -> int:
-        """Return the node of a state of zeros."""
+        """Return the graph node of zeros that is the state of an absent child. Record it at the first call."""
         if self.nothing is None:
             self.nothing = zeros((2 * self.builder._spec[2],)).at
         return self.nothing
 
 
 class TreeState:
-    """The state of a node of a tree, or the state before any node.
+    """The state of a node of a tree, or the initial state, which belongs to no node.
 
-    `initial_state` of a builder makes the state before any node:
+    `initial_state` of a builder returns the initial state. Its `add_input` makes the states of the nodes:
 
     >>> lstm = dy.ChildSumTreeLSTMBuilder(1, 2, 3, dy.Model())
     >>> start = lstm.initial_state()
@@ -78,12 +83,13 @@ class TreeState:
 
         Args:
             x: a vector of size input_dim; None for a node without an input.
-            children: states of the same builder, as many as it allows. None means that this state is the only child;
+            children: the states of the children, which come from the same builder. `NaryTreeLSTMBuilder` limits their
+                number, and takes None for a child that is absent. Without this argument, this state is the only child;
                 if it is the initial state, the node has no children.
 
         Raises:
             ArgumentError: there are too many children, or one is the initial state.
-            ShapeError: x has another size, or batch sizes differ and none is 1.
+            ShapeError: x has another size, or batch sizes differ and neither is 1.
         """
         run = self._run
         given = ((self,) if self._places else ()) if children is None else tuple(children)
@@ -99,10 +105,11 @@ class TreeState:
 
         Args:
             xs: the input of each node, as in `add_input`.
-            heads: the number of the parent of each node; -1 for a root. Children are in the order of their numbers.
+            heads: for each node, the index of its parent in `xs`; -1 for a root. The children of a node are ordered by
+                their index.
 
         Raises:
-            ArgumentError: a head is not the number of a node, or a node is its own ancestor.
+            ArgumentError: a head is neither -1 nor the index of a node, or a node is its own ancestor.
         """
         xs = list(xs)
         order, children = _bottom_up(heads, len(xs))
@@ -112,30 +119,33 @@ class TreeState:
         return found
 
     def transduce(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[Expression]:
-        """Return the outputs for all nodes. Arguments as in `add_inputs`."""
+        """Return h of the last layer for all nodes of one or several trees. The arguments are as in `add_inputs`."""
         return [state.output() for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
-        """Return h of the last layer. In the initial state it is None, which the annotation leaves out."""
+        """Return h of the last layer; None for the initial state.
+
+        The return annotation leaves None out, so that type checkers do not complain about every use of an output.
+        """
         return self.h()[-1] if self._places else None  # type: ignore[return-value]
 
     def h(self) -> tuple[Expression, ...]:
-        """Return h of each layer, first layer first; () in the initial state."""
+        """Return h of each layer, first layer first; () for the initial state."""
         graph, dim = self._run.with_nodes(self._places), self._dim()
         return tuple([graph.node(place, dim) for place in self._places])
 
     def s(self) -> tuple[Expression, ...]:
-        """Return the whole state: c of each layer, then h of each layer."""
+        """Return all vectors of the state: c of each layer, then h of each layer; () for the initial state."""
         dim = self._dim()
         c = [append(self._run.with_nodes(self._places), place_in(dim, dim.total), [place]) for place in self._places]
         return (*c, *self.h())
 
     def children(self) -> tuple[TreeState | None, ...]:
-        """Return the states of the children."""
+        """Return the states of the node's children; None stands for an absent child."""
         return self._children
 
     def b(self) -> _TreeBuilder:
-        """Return the builder."""
+        """Return the builder of the network."""
         return self._run.builder
 
     def _dim(self) -> Dim:
@@ -186,13 +196,21 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
 
 
 def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
-    """Record the state of a child of batch size 1, repeated to a larger batch, and return the node."""
+    """Record a graph node that repeats a child's state of batch size 1 `batch` times, and return its number.
+
+    The state is that of the given layer. If `child` is None, it is zero.
+    """
     place = run.absent() if child is None else child._places[layer]
     return append(run.graph, widened_signature(run.builder._spec[2], batch), [place]).at
 
 
 def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list[int]]]:
-    """Return the nodes in an order with children before parents, and the children of each node."""
+    """Return the numbers of the nodes, children before parents, and a list of the children of each node.
+
+    Args:
+        heads: for each node, the number of its parent; -1 for a root.
+        count: the number of nodes.
+    """
     numbers = [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
     if len(numbers) != count:
         raise ArgumentError(f"add_inputs: {count} inputs, but {len(numbers)} heads")
@@ -205,7 +223,7 @@ def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list
             order.append(node)
         else:
             children[head].append(node)
-    for node in order:  # the list grows during the loop
+    for node in order:  # the list grows during the loop, so each node's children are visited, too
         order += children[node]
     if len(order) < count:
         lost = min(set(range(count)) - set(order))
@@ -214,12 +232,12 @@ def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list
 
 
 class _TreeBuilder(LayersBuilder):
-    """Base of the networks over trees."""
+    """Base of the builders of networks over trees."""
 
-    takes_gaps = False  # whether a child may be None
+    takes_gaps = False  # whether a child may be absent, that is, None
 
     def initial_state(self, update: bool = True) -> TreeState:
-        """Return the initial state. Its `add_input` makes the leaves.
+        """Return the initial state, which belongs to no node. Its `add_input` makes the leaves of trees.
 
         Args:
             update: False treats the parameters as constants: they get no gradient from these trees.
@@ -229,23 +247,31 @@ class _TreeBuilder(LayersBuilder):
         return TreeState(self._run)
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """The parameters of each layer as expressions.
+        """Return the parameters as expressions of the current graph, in a list with one list for each layer.
 
         Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (It is a ValueError.)
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         return [[*weights[1:], weights[0]] for weights in super().get_parameter_expressions()]
 
     def _operands(self, layer: list[Expression]) -> list[Expression]:
-        """Return b, W and the recurrent parameters of a layer, whose last parameter is b."""
+        """Return the parameters of a layer as records need them, with the bias first. `layer` has the bias last."""
         *weights, b = layer
         return [b, *weights]
 
     def check_count(self, children: int) -> None:
-        """Raise ArgumentError if the network does not allow this number of children."""
+        """Raise ArgumentError if a node may not have this number of children. Here all numbers are allowed."""
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the record of a node. `child_batch` is 0 for a leaf."""
+        """Return the signature of what one layer records for a tree node: what it computes, for which shapes.
+
+        Args:
+            batch: the batch size of the node's state.
+            x: the shape of the input; None if there is no input.
+            child_batch: the batch size of the children's states; 0 for a leaf.
+            children: the number of children.
+            dims: the shapes of the layer's parameters, with the bias first.
+        """
         raise NotImplementedError
 
 
@@ -261,13 +287,14 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    where k runs over the children; x = 0 if a node has no input. Each layer records one node per tree node. Tree nodes
-    of the same height run together, in one tree or many.
+    where k runs over the children; i, o and f are the input, output and forget gates; and :math:`\circ` is the
+    elementwise product. A node without an input has x = 0. Nodes of the same height in their trees are computed
+    together, in one tree or in many.
 
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` (4 hidden_dim, input size) with
             the rows of i, o, u, f in turn, :math:`U` (3 hidden_dim, hidden_dim) with the rows of i, o, u,
             :math:`U_f` (hidden_dim, hidden_dim), and :math:`b` with the rows of i, o, u, f.
@@ -287,7 +314,7 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         return self._add((4 * m, n), (3 * m, m), (m, m), (4 * m,))
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the record of a node. `child_batch` is 0 for a leaf."""
+        """Return the signature of what a layer records for a tree node. Arguments as in `_TreeBuilder.signature`."""
         return child_sum_signature(batch, x, child_batch, *dims)
 
 
@@ -302,17 +329,18 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    where k runs over the children. A child that is None has h = c = 0; a node without an input has x = 0. In the paper,
-    all forget gates share W and b; here each has its own.
+    where k runs over the children; i, o and f are the input, output and forget gates; and :math:`\circ` is the
+    elementwise product. A child that is None has h = c = 0; a node without an input has x = 0. In the paper, all forget
+    gates :math:`f_j` share W and b; here each has its own.
 
     Args:
         layers: the number of layers. Each reads the outputs of the one before.
         input_dim: the size of an input.
-        hidden_dim: the size of h.
+        hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` ((3 + N) hidden_dim, input
             size), :math:`U_1, ..., U_N` ((3 + N) hidden_dim, hidden_dim) and :math:`b`, all with the rows of
             i, o, u and :math:`f_1, ..., f_N` in turn.
-        children: N, the largest number of children.
+        children: N, the largest number of children that a node can have.
 
     Source: Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory
     networks", 2015.
@@ -339,10 +367,10 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
         return self._add((rows, n), *[(rows, m)] * self._most, (rows,))
 
     def check_count(self, children: int) -> None:
-        """Raise ArgumentError if there are more children than weights for them."""
+        """Raise ArgumentError if there are more children than the network has weights for."""
         if children > self._most:
             raise ArgumentError(f"add_input: {children} children, but the network has weights for {self._most}")
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the record of a node. `child_batch` is 0 for a leaf."""
+        """Return the signature of what a layer records for a tree node. Arguments as in `_TreeBuilder.signature`."""
         return nary_signature(batch, x, child_batch, children, *dims)

@@ -1,11 +1,15 @@
-"""The public names, without reading the command line. `init()` or `DynetParams` make the settings."""
+"""Stands in for the original DyNet's module `_dynet`, its version for CPUs. It has all public names of `dynet`.
+
+Unlike `import dynet`, importing it does not read the command line. The program makes settings by `init()` or
+`DynetParams`.
+"""
 
 from typing import TYPE_CHECKING
 
 import _dynet_names
 from _dynet_names import *
 
-if TYPE_CHECKING:  # type checkers take the names from the imports
+if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and `import *` leaves this name out for them
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 else:
     __all__ = [*_dynet_names.__all__]

@@ -1,6 +1,7 @@
-"""All public names of the installed packages, for `dynet`, `_dynet` and `_gdynet`. Makes no settings.
+"""All public names of this library's installed packages, for the modules `dynet`, `_dynet` and `_gdynet`.
 
-`from dynet import *` also imports np, os, pickle and sys, because the original DyNet does.
+Importing this module makes no settings. `from dynet import *` also imports the names np, os, pickle and sys, because
+it does so in the original DyNet.
 """
 
 import os as os
@@ -25,7 +26,7 @@ if TYPE_CHECKING or "dynet_rnn" in _PACKAGES:
 if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
     from dynet_optim import *
 
-if not TYPE_CHECKING:  # type checkers take the names from the imports
+if not TYPE_CHECKING:  # type checkers cannot evaluate this `__all__`, and take the names from the imports above
     __all__ = ["np", "os", "pickle", "sys"]
     for _package in _PACKAGES:
         __all__ += _import_module(_package).__all__

@@ -1,7 +1,8 @@
 """DyNet on kernels compiled by Apache TVM: ``import dynet as dy``.
 
-Exports the public names of dynet_core, dynet_ops, dynet_rnn and dynet_optim, as far as they are installed. Reads the
-`--dynet-...` flags of the command line, unless the program has used `dynet_config` before.
+This module has the public names of dynet_core, dynet_ops, dynet_rnn and dynet_optim, as far as they are installed. When
+it is imported, it reads the `--dynet-...` flags of the command line, unless the program has made settings with
+`dynet_config` before.
 """
 
 import os as _os
@@ -12,7 +13,8 @@ from dynet import _installation, _other_names
 __version__ = "3.0.0"
 _installation.check(__version__)
 if _installation.is_clearing():
-    _os.environ["DYNET_RECORDER"] = "python"  # do not compile a recorder that is about to be removed
+    # This process is about to remove all compiled code, so it should not first compile the code that records graphs.
+    _os.environ["DYNET_RECORDER"] = "python"
 
 import _dynet_names
 import dynet_config as dynet_config
@@ -20,12 +22,12 @@ import dynet_core
 from _dynet_names import *
 
 if dynet_config.get() is None:
-    dynet_core.init()  # leaves the flags in sys.argv
+    dynet_core.init()  # reads the flags of the command line, and leaves them in sys.argv
 else:
     dynet_core.config.PARAMS.init()
 
 
-if TYPE_CHECKING:  # type checkers take the names from the imports
+if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and would not find these two names
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 
     HAVE_CUDA: bool
@@ -43,5 +45,5 @@ else:
         raise AttributeError(message)
 
     def __dir__() -> list[str]:
-        """Return the public names, without imported submodules."""
+        """Return the public names and the names with two underscores, but not imported submodules."""
         return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

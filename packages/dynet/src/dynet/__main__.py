@@ -1,6 +1,7 @@
 """``python -m dynet`` describes the installation, for bug reports; ``--clear-cache`` removes compiled kernels.
 
-There is one line per subject. If a subject cannot be determined, its line says why. No kernel is compiled.
+It prints one line for each subject, such as the CPU. If it cannot find something out, the line says why. It compiles no
+kernel.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def packages() -> str:
 
 
 def requirements() -> str:
-    """Return the versions of the required packages."""
+    """Return the versions of the third-party packages that this library requires."""
     return ", ".join(map(_version, REQUIRED))
 
 
@@ -41,7 +42,7 @@ def _version(distribution: str) -> str:
 
 
 def python() -> str:
-    """Return the version of Python, and whether its build is unusual."""
+    """Return the version of Python, and whether it is a free-threaded or a debug build."""
     built = {
         "free-threaded": sysconfig.get_config_var("Py_GIL_DISABLED"),
         "debug": sysconfig.get_config_var("Py_DEBUG"),
@@ -51,25 +52,25 @@ def python() -> str:
 
 
 def cpu() -> str:
-    """Return the CPU, as the system describes its model."""
+    """Return the architecture and the operating system, as in `x86_64-linux`, and the model of the CPU."""
     machine, model, _ = target.read_cpu()
     return f"{machine}, {model.replace(chr(10), ', ') or 'of an unknown model'}"
 
 
 def compile_target() -> str:
-    """Return the target for which kernels are compiled."""
+    """Return the kind of CPU for which kernels are compiled, and the size of its vectors."""
     chosen = target.host_cpu()
     return f"{chosen.kind}, {chosen.lanes} numbers to a vector, {chosen.tvm_target().attrs['mcpu']} to LLVM"
 
 
 def recorder() -> str:
-    """Return which recorder is in use, and why."""
+    """Return which recorder, compiled code or Python, adds operations to graphs, and why."""
     name = "dynet_core.recorder"
     return importlib.import_module(name).DESCRIPTION if _installation.is_installed(name) else "python"
 
 
 def kernel_cache() -> str:
-    """Return the directory of compiled kernels, and its size."""
+    """Return the directory in which compiled kernels are kept, and the number and total size of its files."""
     directory = cache.cache_directory()
     sizes = [path.stat().st_size for path in directory.glob("*.o")]
     text = f"{directory}, {len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB"
@@ -77,7 +78,7 @@ def kernel_cache() -> str:
 
 
 def gpus() -> str:
-    """Return the GPUs, or why there is none."""
+    """Return the names of the GPUs, or the reason why there is none."""
     try:
         found = [driver.Gpu(number) for number in range(driver.gpu_count())]
     except driver.NoDriverError as problem:
@@ -86,7 +87,7 @@ def gpus() -> str:
 
 
 def gpu_compiler() -> str:
-    """Return the compiler of GPU kernels, or why there is none."""
+    """Return the name of the compiler for GPU kernels, or the reason why there is none."""
     try:
         return compiler.name()
     except compiler.NoCompilerError as problem:
@@ -94,12 +95,12 @@ def gpu_compiler() -> str:
 
 
 def threads() -> str:
-    """Return how many threads share a pass, the largest number possible, and the number of cores."""
+    """Return how many threads compute a graph together, the largest possible number, and the number of cores."""
     return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing.cores()} cores"
 
 
 def environment() -> str:
-    """Return the environment variables of this library."""
+    """Return the environment variables whose names start with DYNET_, and their values."""
     found = [f"{name}={value!r}" for name, value in sorted(os.environ.items()) if name.startswith("DYNET_")]
     return ", ".join(found) or "no DYNET_ variables are set"
 
@@ -121,7 +122,7 @@ LINES: dict[str, Callable[[], str]] = {
 
 
 def described(find: Callable[[], str]) -> str:
-    """Return the result of `find` and its warnings on one line, or the error that it raises."""
+    """Call `find`, and return its result or its error as one line of text, followed by the warnings that it gave."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
@@ -132,7 +133,7 @@ def described(find: Callable[[], str]) -> str:
 
 
 def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
-    """Remove flags such as `--dynet-seed 3`, which `import dynet` has read."""
+    """Return the arguments without flags such as `--dynet-seed 3`, which `import dynet` has read already."""
     rest, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)
@@ -168,7 +169,7 @@ def clear_cache() -> None:
 
 
 def main() -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that the terminal cannot show
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have characters that the output's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     if options(sys.argv[1:]).clear_cache:
         clear_cache()

@@ -1,4 +1,4 @@
-"""Checks of the installation, made before any other package of this library is imported."""
+"""Checks of the installation, which `dynet` makes before it imports any other package of this library."""
 
 import os
 import re
@@ -14,22 +14,25 @@ SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-opti
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module can be imported. Does not import it."""
+    """Return whether a module can be imported, without importing it."""
     return util.find_spec(module) is not None
 
 
 def is_clearing() -> bool:
-    """Whether this process is `python -m dynet --clear-cache`."""
+    """Return whether this process was started by `python -m dynet --clear-cache`."""
     if (
         sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv
-    ):  # sys.argv[0] is "-m" until Python has found the module
+    ):  # while Python still looks for the module to run, sys.argv[0] is "-m"
         return False
     started = " ".join(sys.orig_argv)
     return re.match(r" -m ?dynet ", started[started.index(" -m") :]) is not None
 
 
 def version_of(distribution: str) -> str | None:
-    """Return the version of a distribution; None if it is not installed, or used from a source tree."""
+    """Return the version of an installed distribution, a package by the name that pip knows.
+
+    Return None if it is not installed, or if it is imported from a source tree.
+    """
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -37,7 +40,10 @@ def version_of(distribution: str) -> str | None:
 
 
 def check(own_version: str) -> None:
-    """Raise ImportError if versions differ, or if another distribution has modules of the same names."""
+    """Raise ImportError if a package of this library has another version than `own_version`.
+
+    Raise it also if another installed distribution, such as the original DyNet, has a module `dynet` or `_dynet`.
+    """
     for distribution in (DISTRIBUTION, *SIBLINGS):
         found = version_of(distribution)
         if found not in (None, own_version):
@@ -57,16 +63,18 @@ def check(own_version: str) -> None:
 
 
 def owners() -> dict[str, str]:
-    """Return the versions of other distributions that have a module `dynet` or `_dynet`, by name.
+    """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
-    Looks at the file names in `sys.path` first, which takes less than a millisecond, and reads metadata only if needed.
+    This looks at the names of files in `sys.path` first, which takes less than a millisecond. It reads the metadata of
+    distributions only if a name is suspicious.
     """
     found: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
             names = [name for name in os.listdir(folder) if name.lower().lstrip("_").startswith("dynet")]
             information = [name for name in names if name.endswith((".dist-info", ".egg-info"))]
-            if any(_is_foreign(folder, name) for name in names):  # the distribution may have any name
+            # A distribution of any name may have installed a foreign module, so the metadata of all is needed then.
+            if any(_is_foreign(folder, name) for name in names):
                 information = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
             for name in information:
                 _add_owner(found, metadata.Distribution.at(folder / name))
@@ -74,22 +82,22 @@ def owners() -> dict[str, str]:
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Whether a file or directory is a module `dynet` or `_dynet` of another distribution."""
+    """Return whether the file or directory `name` is a module `dynet` or `_dynet` of another distribution."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
     return _module(name) in MODULES
 
 
 def _module(name: str) -> str:
-    """Return the name of the module in a file; "" if it is not a module."""
+    """Return the name of the module that a file `name`, such as `_dynet.so`, contains; "" if it is not a module."""
     suffix = next((suffix for suffix in sorted(all_suffixes(), key=len)[::-1] if name.endswith(suffix)), None)
     return name.removesuffix(suffix) if suffix else ""
 
 
 def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> None:
-    """Add a distribution to `found` if it is of another library and has one of the modules."""
+    """Add a distribution to `found` if it does not belong to this library and has a module `dynet` or `_dynet`."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
-        return  # left over from an incomplete uninstallation
+        return  # an incomplete uninstallation has left a directory without metadata
     name = distribution.metadata["Name"]
     if re.sub(r"[-_.]+", "-", name).lower() in (DISTRIBUTION, *SIBLINGS):
         return
@@ -101,7 +109,10 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
 
 
 def extra_with(name: str) -> str | None:
-    """Return the extra of dynet-core that may have a missing name, judging by its ending; None if it is installed."""
+    """Return which extra of dynet-core ("rnn", "optim" or "ops") may have a name that `dynet` lacks.
+
+    The ending of the name decides. Return None if that extra is installed, or if the name is private.
+    """
     if name.startswith("_"):
         return None
     if name.endswith("Builder"):

@@ -1,4 +1,4 @@
-"""Hints for names of other libraries and for misspelled names: the error of `dy.relu` or `dy.Adam`."""
+"""Hints for names of other libraries and for misspelled names: what the error for `dy.relu` or `dy.Adam` suggests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dynet import _installation
 
 PARTS: dict[str, str] = {
-    # trainers
+    # Names of other libraries for trainers
     "AMSGrad": "dy.AmsgradTrainer",
     "Adadelta": "dy.AdadeltaTrainer",
     "Adagrad": "dy.AdagradTrainer",
@@ -25,7 +25,7 @@ PARTS: dict[str, str] = {
     "clip_grad_norm_": "trainer.set_clip_threshold(...)",
     "optim": "dy.AdamTrainer and the other trainers",
     "optimizers": "dy.AdamTrainer and the other trainers",
-    # networks
+    # Names of other libraries for networks
     "BiLSTM": "dy.BiRNNBuilder",
     "Bidirectional": "dy.BiRNNBuilder",
     "GRU": "dy.GRUBuilder",
@@ -37,7 +37,7 @@ PARTS: dict[str, str] = {
     "RNNCell": "dy.SimpleRNNBuilder",
     "SimpleRNN": "dy.SimpleRNNBuilder",
     "TreeLSTM": "dy.ChildSumTreeLSTMBuilder or dy.NaryTreeLSTMBuilder",
-    # parameters
+    # Names of other libraries for parameters and collections of them
     "Dense": "dy.affine_transform([b, W, x]), where W and b come from model.add_parameters",
     "Embedding": "model.add_lookup_parameters((rows, dim)), of which E[i] is a row",
     "Linear": "dy.affine_transform([b, W, x]), where W and b come from model.add_parameters",
@@ -51,7 +51,7 @@ PARTS: dict[str, str] = {
     "orthogonal": "dy.SaxeInitializer",
     "parameters": "dy.parameter or model.parameters_list()",
     "xavier_uniform_": "dy.GlorotInitializer",
-    # graphs and values
+    # Names of other libraries for graphs, values and functions
     "allclose": "numpy.allclose(x.npvalue(), y.npvalue())",
     "arange": "dy.inputVector(range(n))",
     "argmin": "dy.argmax(-x, gradient_mode)",
@@ -107,13 +107,14 @@ PARTS: dict[str, str] = {
     "where": "dy.cmult(mask, x), of a mask of 0 and 1",
     "zeros_like": "dy.zeros(*x.dim())",
 }
-"""Name elsewhere -> what to use here, except for operations, which are in `dynet_ops.other_names`."""
+"""Maps a name of another library to what to use here. Names of operations are in `dynet_ops.other_names` instead."""
 
 
 def hint(name: str, public: Iterable[str]) -> str:
-    """Return what to use instead of a name that does not exist; "" if nothing is known.
+    """Return the end of an error message: what to use instead of a name that does not exist; "" if nothing is known.
 
     Args:
+        name: the name that does not exist in `dynet`.
         public: the names that exist.
     """
     known = set(public)
@@ -123,7 +124,8 @@ def hint(name: str, public: Iterable[str]) -> str:
 
         use = _alternatives([f"dy.{each}" for each in OPERATIONS.get(name, "").split() if each in known])
     if not use and not name.startswith("_"):
-        from dynet_core.hints import nearest  # not at the top: the installation is checked first
+        # This import is not at the top because `dynet` checks the installation before it imports other packages.
+        from dynet_core.hints import nearest
 
         found = nearest(name, known)
         use = f"dy.{found}" if found else ""

@@ -1,6 +1,6 @@
-"""Settings made in a program before `import dynet`.
+"""Settings that a program makes before `import dynet`.
 
-If a setting of the original DyNet is made here, the `--dynet-...` flags of the command line are not read.
+If it makes a setting here that the original DyNet has, the `--dynet-...` flags of the command line are not read.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -23,7 +23,7 @@ DEFAULTS: dict[str, object] = {
 """The settings of the original DyNet, and their defaults."""
 _CALLED = {setting: name for name, setting in _config.CONFIG.items()}
 _wanted: dict[str, object] = {}
-_decides = False  # whether a setting of the original DyNet has been made
+_decides = False  # whether the program has made a setting of the original DyNet; if so, flags are not read
 
 
 def set(
@@ -42,24 +42,27 @@ def set(
     lstm_builder: str | None = None,
     allow: Allow | None = None,
 ) -> None:  # noqa: A001
-    """Change the given settings.
+    """Change the settings that are given. The others stay as they are.
 
-    `threads`, `tf32`, `lstm_builder` and `allow` are settings of this library only. If a program sets only these, the
-    flags of the command line are still read.
+    The original DyNet does not have the settings `threads`, `tf32`, `lstm_builder` and `allow`. If a program makes no
+    other settings, the flags of the command line are still read.
 
     Args:
         mem: accepted and ignored: memory grows with the graph.
         random_seed: the seed of initial values, dropout and noise; 0 asks for a random one.
         autobatch: accepted and ignored: batching is always on.
-        profiling: whether to profile the program.
-        weight_decay: the part by which each update shrinks parameters.
+        profiling: whether to profile the program; 0 means no.
+        weight_decay: each update multiplies the parameters by 1 minus this number.
         shared_parameters: whether forked processes train the same parameters.
-        requested_gpus: 1 asks for a GPU.
-        gpu_mask: for each GPU, 1 if it is asked for, or 0.
-        gpu: whether a GPU is asked for.
-        threads: the number of threads for large graphs on the CPU. The default is one per core of this process.
-        tf32: whether products on a GPU may round their factors to TF32, a relative error of about 0.001, for speed.
-        lstm_builder: the meaning of LSTMBuilder, "coupled" or "vanilla". The same as DYNET_LSTM_BUILDER.
+        requested_gpus: 1 to compute on a GPU.
+        gpu_mask: for each GPU of the machine in turn, 1 to compute on it or 0.
+        gpu: whether to compute on a GPU.
+        threads: the number of threads for large graphs on the CPU. The default is one for each core that this process
+            may use.
+        tf32: whether matrix products on a GPU may round their factors to TF32. This is faster, with a relative error
+            of about 0.001.
+        lstm_builder: the class that `LSTMBuilder` means, "coupled" or "vanilla". It can also be chosen by the
+            environment variable DYNET_LSTM_BUILDER.
         allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to
             those in DYNET_ALLOW. See `dy.load`.
 
@@ -71,7 +74,7 @@ def set(
 
 
 def set_gpu(flag: bool = True) -> None:
-    """Ask for a GPU."""
+    """Set whether to compute on a GPU."""
     _apply({"gpu": bool(flag)}, "set_gpu")
 
 
@@ -82,7 +85,7 @@ def _apply(given: dict[str, object], called: str) -> None:
     _decides = _decides or not given or any(name in given for name in (*DEFAULTS, "gpu"))
     late = {
         name: value for name, value in given.items() if name != "allow"
-    }  # `allow` is read whenever a file is loaded
+    }  # `allow` never comes too late, because it is read whenever a file is loaded
     if _config.in_force and late:
         settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
         warnings.warn(
@@ -94,7 +97,10 @@ def _apply(given: dict[str, object], called: str) -> None:
 
 
 def get() -> dict[str, object] | None:
-    """Return the settings of the original DyNet, for `DynetParams.from_config`; None if none has been made."""
+    """Return all settings that the original DyNet has, as a dict for `DynetParams.from_config`.
+
+    Return None if the program has made none of them.
+    """
     if not _decides:
         return None
     found = {_CALLED[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}
@@ -102,5 +108,5 @@ def get() -> dict[str, object] | None:
 
 
 def gpu() -> bool | None:
-    """Return the last setting of `set_gpu`; None if there is none."""
+    """Return what `set_gpu` or the argument `gpu` of `set` has set last; None if neither was used."""
     return _wanted.get("gpu")  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""A checkpoint: the parameters, the state of the trainer and the place in the data, in one file."""
+"""Checkpoints of `DataParallel`: the parameters, the trainer's state and the place in the data, in one file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .. import state
 from ..base import Trainer
 
 PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position"
-MOST = 2**53  # whole numbers up to this are exact
+MOST = 2**53  # a Python float holds whole numbers up to this exactly
 Noise = tuple[int, int, int]
-"""The state of a random generator for dropout: the seed, and the numbers of keys drawn and processes forked."""
+"""The state of the random generator for dropout: (seed, count of numbers drawn, count of processes forked)."""
 
 
 def write(
@@ -29,11 +29,14 @@ def write(
     position: Mapping[str, int],
     noises: Sequence[Noise],
 ) -> None:
-    """Write a checkpoint. The file is replaced at once when all is written.
+    """Write a checkpoint. An older file of this name is replaced only when everything is written.
 
     Args:
-        position: names and whole numbers.
-        noises: the states of the random generators of all ranks.
+        fname: the file.
+        collection: the model.
+        trainer: its trainer.
+        position: the place in the data: whole numbers by name, such as {"epoch": 3}.
+        noises: the state of the random generator for dropout of each rank.
     """
     parameters = [StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in collection._tensors()]
     places = [_numbers(f"{POSITION}/{name}", [number]) for name, number in _checked(position).items()]
@@ -59,10 +62,10 @@ def _numbers(name: str, numbers: Sequence[int]) -> StoredTensor:
 
 
 def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a model and its trainer. If it does not fit, nothing changes.
+    """Load a checkpoint into a model and its trainer. If it does not fit, raise FileFormatError and change nothing.
 
     Returns:
-        The position, and the states of the random generators of all ranks.
+        The place in the data, and the state of the random generator for dropout of each rank.
     """
     stored = model_files.load_all(fname)
     if not stored or stored[0].name != DIGEST:
@@ -87,7 +90,7 @@ def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -
 
 
 def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
-    """Return numbers that say whether tensors are as they were written."""
+    """Return a hash of tensors, as four whole numbers. A file stores it, so that damage to the file is noticed."""
     found = hashlib.blake2b(digest_size=8)
     for tensor in tensors:
         found.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())
@@ -96,7 +99,7 @@ def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
 
 
 def _read(tensor: StoredTensor) -> list[int]:
-    """Return the numbers of `_numbers`."""
+    """Return the whole numbers that `_numbers` has stored in a tensor; [] if the tensor is damaged."""
     if len(tensor.values) % 3 or not np.isfinite(tensor.values).all():
         return []
     return list(map(int, tensor.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()))

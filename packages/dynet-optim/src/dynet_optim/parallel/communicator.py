@@ -1,4 +1,4 @@
-"""The processes of a parallel program: found by MPI, or this one alone."""
+"""Connects the processes of a parallel program, which are called ranks, by MPI. Ends all of them if one fails."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ from typing import Any
 from dynet_core.errors import ParallelError
 
 STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Environment variables in which launchers say how many processes they have started."""
+"""Environment variables in which launchers such as mpiexec say how many processes they have started."""
 PROCESS = "DYNET_MPI_PROCESS"
-"""Environment variable by which processes that a rank starts know that they are none."""
+"""The environment variable in which a rank, a process that MPI has started, stores its process id.
+
+Child processes of the rank inherit the variable. It differs from their own id, so they know that they are no ranks.
+"""
 PATIENCE = "DYNET_MPI_SECONDS"
-"""Environment variable: how long a process waits until all others connect."""
+"""The environment variable that says how many seconds a process waits for the others to connect; 0 means forever."""
 
 PAUSE = 0.5
-"""Seconds in which launchers read what a process has printed: they may drop it when the process aborts."""
+"""How many seconds to wait before a process aborts, so that the launcher reads what it has printed.
+
+A launcher may drop what it has not read by then.
+"""
 
 
 def world() -> Any:
-    """Return a communicator of all processes; None if this process is alone.
+    """Return an MPI communicator of all processes; None if the program has only this process.
 
     Raises:
         ParallelError: a launcher has started several processes, but they cannot find each other.
@@ -57,26 +63,26 @@ def world() -> Any:
 
 
 def mpi() -> Any:
-    """Return the module that speaks to MPI. The first import connects this process with the others."""
+    """Return the module `mpi4py.MPI`. Its first import connects this process with the others."""
     return importlib.import_module("mpi4py.MPI")
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    """Return how many processes a launcher has started; 1 if there is none."""
+    """Return how many processes the launcher has started, from environment variables; 1 if there is no launcher."""
     found = [environment.get(name, "") for name in STARTED]
     return max((int(text) for text in found if text.isdecimal()), default=1)
 
 
 @contextlib.contextmanager
 def _impatience(started: int) -> Iterator[None]:
-    """End this process if the others have not connected after a while.
+    """Return a context manager that ends this process if the others have not connected after some time.
 
-    MPI waits for them without end, and MPICH's mpiexec does not say that one has ended before it connected. Python
-    code cannot run while MPI waits, but what `faulthandler` does can.
+    MPI waits for them without end, and MPICH's mpiexec does not tell that one of them has ended before it connected.
+    Python code cannot run while MPI waits, but the timer of `faulthandler` can, which is written in C.
     """
     seconds = os.environ.get(PATIENCE, "600")
     if started > 1 and "mpi4py.MPI" not in sys.modules and seconds.isdecimal() and int(seconds):
-        with contextlib.suppress(Exception):  # stderr may be no file
+        with contextlib.suppress(Exception):  # `faulthandler` fails if stderr is not a real file
             faulthandler.dump_traceback_later(int(seconds), exit=True)
     try:
         yield
@@ -86,9 +92,9 @@ def _impatience(started: int) -> Iterator[None]:
 
 @functools.cache
 def end_all_on_exceptions() -> None:
-    """Make an exception that nothing catches end the processes of all ranks, after its traceback is printed.
+    """Make an uncaught exception in this process end the processes of all ranks, after its traceback is printed.
 
-    Otherwise the others would wait for this one forever.
+    Otherwise the other ranks would wait for this one forever.
     """
     earlier, process = sys.excepthook, os.getpid()
 
@@ -106,7 +112,7 @@ def end_all_on_exceptions() -> None:
 
 
 def end_all(reason: str) -> None:
-    """End the processes of all ranks."""
+    """End the processes of all ranks, this one included. Before that, print the reason to stderr."""
     MPI: Any = sys.modules.get("mpi4py.MPI")
     comm = MPI.COMM_WORLD if MPI and MPI.Is_initialized() and not MPI.Is_finalized() else None
     rank = f"rank {comm.rank}" if comm else f"process {os.getpid()}"

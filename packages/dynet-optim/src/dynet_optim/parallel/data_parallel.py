@@ -1,4 +1,4 @@
-"""`DataParallel`: a trainer whose gradients are those of all processes."""
+"""`DataParallel`: a trainer that adds up the gradients of several processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SCALE = Rule(
     states=0,
     numbers=1,
 )
-"""Multiplies all gradients by a number."""
+"""The rule that multiplies all gradients by a number. It does not change the parameters."""
 COUNT = itertools.count()
 MOST_EXAMPLES = 1 << 40
 
@@ -47,25 +47,26 @@ class DataParallel:
     r"""A trainer for programs that run as several processes, which MPI starts: `mpiexec -n 4 python train.py`.
 
     Each process, a *rank*, has the whole model and its own share of the examples. `update` replaces the gradient of
-    each parameter by the sum over all ranks, and then updates as the trainer alone does:
+    each parameter by the sum over all ranks, and then updates the parameters as the trainer alone does:
 
     .. math:: g = \sum_r g_r \qquad\text{or, with average,}\qquad g = \sum_r \frac{n_r}{\sum_q n_q}\, g_r
 
-    So n ranks with 1/n of each minibatch train as one process with the whole minibatch, up to rounding. The norm for
-    clipping is that of the sum. Results are the same in each run with the same number of ranks.
+    where :math:`g_r` is the gradient of rank r and :math:`n_r` the number of its examples. So n ranks with 1/n of each
+    minibatch train as one process with the whole minibatch, up to rounding. Clipping uses the norm of the sum. Results
+    are the same in each run with the same number of ranks.
 
-    At the start, all ranks get the parameters and the state of the trainer that rank 0 has. Each rank draws other
-    numbers for dropout, all from the seed of rank 0. An exception in one rank ends all of them. A program that is not
-    started by MPI has one rank, and `update` is the trainer's.
+    At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Each rank draws other
+    random numbers for dropout; the seeds for them are made from the seed of rank 0. An exception in one rank ends all
+    of them. A program that is not started by MPI has one rank, and `update` does what the trainer's `update` does.
 
     All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
-    calls `update` without `backward`. Other members are the trainer's: set options in the same way on all ranks.
-    There is no `update_subset`.
+    calls `update` without `backward`. All other methods and attributes are the trainer's; set its options to the same
+    values on all ranks. There is no `update_subset`.
 
     Args:
         trainer: the trainer, which works on the whole collection.
         average: weight the gradients of the ranks by their numbers of examples, for losses that are means.
-        compare_every: compare the parameters of all ranks after so many updates; 0 means never.
+        compare_every: call `compare` after every so many updates; 0 means never.
 
     Raises:
         ParallelError: the ranks do not have the same model, or several processes cannot find each other.
@@ -92,13 +93,14 @@ class DataParallel:
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
         self.rank: int = self._comm.rank if self._comm else 0
-        """The number of this process."""
+        """The number of this process, from 0 to `size` - 1."""
         self.size: int = self._comm.size if self._comm else 1
         """The number of processes."""
         self._updates = 0
         if self._comm:
             self._number = next(COUNT)
-            self._version = -1  # that of PARAMETER_ROWS for which the next ones are right
+            # The version of PARAMETER_ROWS for which `_model`, `_digest` and `_shapes` are right; -1 before `_meet`.
+            self._version = -1
             self._model: Facts = ()
             self._digest = self._shapes = self._spread_shapes = 0
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
@@ -109,7 +111,7 @@ class DataParallel:
                 self._gradients = Gradients(trainer._table, self._comm)
 
     def __getattr__(self, name: str) -> Any:
-        """Return a member of the trainer."""
+        """Return an attribute or a method of the trainer, if this class does not define it."""
         if name == "update_subset":
             raise AttributeError(
                 "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
@@ -134,9 +136,9 @@ class DataParallel:
         raise ArgumentTypeError("DataParallel cannot be copied or pickled; its .trainer can")
 
     def share(self, examples: Sequence[Example]) -> Sequence[Example]:
-        """Return this rank's part of a minibatch: neighbours, in order, at most one more than any other rank has.
+        """Return this rank's part of a minibatch: a slice of it. The parts of the ranks differ by one example at most.
 
-        All ranks must give the same minibatch: shuffle with the same seed.
+        All ranks must give the same minibatch, so they must shuffle their examples with the same seed.
 
         >>> import dynet as dy
         >>> trainer = dy.DataParallel(dy.AdamTrainer(dy.ParameterCollection()))
@@ -150,7 +152,7 @@ class DataParallel:
         """Return the sum of a number over all ranks, such as a loss to print. It is the same on all ranks.
 
         Raises:
-            ParallelError: the ranks do not do the same.
+            ParallelError: another rank has called another method, or has ended.
         """
         own = plain_number("DataParallel.total: number", number)
         if not self._comm:
@@ -161,15 +163,15 @@ class DataParallel:
             self._comm.Allgather(np.array([own]), everyone)
         try:
             return math.fsum(everyone)
-        except (OverflowError, ValueError):  # infinities
+        except (OverflowError, ValueError):  # raised for infinities, and for sums that are too large
             return sum(everyone.tolist())
 
     def update(self, s: Number = 1.0, examples: int | None = None) -> None:
         """Sum the gradients of all ranks, and change the parameters by them.
 
         Args:
-            s: the factor of the gradients.
-            examples: with `average`, the number of examples that this rank's gradients are a mean of.
+            s: a factor by which the gradients are multiplied.
+            examples: the number of examples over which this rank's loss is a mean. It is needed with `average`.
 
         Raises:
             ParallelError: the ranks do not agree; the message says how. Nothing has changed.
@@ -187,7 +189,11 @@ class DataParallel:
             self.compare()
 
     def _add_up(self, s: float, count: int) -> None:
-        """Replace the gradients by the sums over all ranks, whose gradients are means of `count` examples."""
+        """Replace this rank's gradients by the sums over all ranks.
+
+        With `average`, each rank's gradients are weighted by `count`, the number of its examples. `s`, the factor of
+        the gradients, is not applied here; it must be the same on all ranks.
+        """
         trainer = self.trainer
         version = trainer._table.prepared().version
         if self._gradients.version != version:
@@ -195,7 +201,7 @@ class DataParallel:
         rows = self._gradients.touched()
         headers = self._meet("update", s, count, len(rows))
         if self._shapes != self._spread_shapes:
-            self._spread()  # parameters were added, which each rank has initialised for itself
+            self._spread()  # each rank has initialised newly added parameters for itself
         if self._scaling:
             everyone = int(headers[:, EXAMPLES].sum())
             if not everyone:
@@ -217,10 +223,10 @@ class DataParallel:
         return count if self._average else 0
 
     def compare(self) -> None:
-        """Check that all ranks have the same parameters, to the last bit.
+        """Check that the values of all parameters are the same on all ranks, to the last bit.
 
         Raises:
-            ParallelError: they have not; the message names the first that differs.
+            ParallelError: they are not; the message names the first parameter that differs.
         """
         if not self._comm:
             return
@@ -242,9 +248,9 @@ class DataParallel:
         """Write a checkpoint: parameters, the state of the trainer, and the place in the data. Rank 0 writes it.
 
         Args:
-            fname: the file to write or replace; it is replaced at once when all is written. Its format is safetensors
-                if it ends in `.safetensors`, else text.
-            position: names and whole numbers, such as {"epoch": 3, "minibatch": 120}.
+            fname: the file to write or replace. An older file is replaced only when everything is written. The format
+                is safetensors if the name ends in `.safetensors`, else text.
+            position: the place in the data: whole numbers by name, such as {"epoch": 3, "minibatch": 120}.
 
         Raises:
             ArgumentError: a position is not a whole number; raised on all ranks.
@@ -265,10 +271,10 @@ class DataParallel:
         )
 
     def populate(self, fname: Path) -> dict[str, int]:
-        """Load a checkpoint of `save` into the model and the trainer of all ranks, and return its position.
+        """Load a checkpoint that `save` wrote into the models and trainers of all ranks, and return its position.
 
-        Training then gives the same numbers as without the interruption. With another number of ranks than before,
-        only the dropout differs. Rank 0 reads the file.
+        Training then continues as if it had not been interrupted. If the number of ranks is not the same as before,
+        dropout draws other numbers. Rank 0 reads the file.
 
         Raises:
             FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
@@ -292,9 +298,11 @@ class DataParallel:
         return self.trainer._collection
 
     def _by_first(self, action: str, work: Callable[[list[tuple[int, int, int]]], Result]) -> Result:
-        """Have rank 0 do something; its result or its exception is that of all ranks.
+        """Call the function `work` on rank 0 only. All ranks then return its result or raise its exception.
 
-        `work` gets the states of the random generators of all ranks.
+        Args:
+            action: the name of the calling method; all ranks must call the same one.
+            work: its argument is a list of the states of all ranks' random generators for dropout.
         """
         if not self._comm:
             return work([noise.state()])
@@ -342,7 +350,7 @@ class DataParallel:
         return self._collection._everything()
 
     def _spread(self) -> None:
-        """Give all ranks the parameters of rank 0, and the state of its trainer."""
+        """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
         trainer, comm = self.trainer, self._comm
         table = trainer._table.prepared()
         blocks = [p._storage.values for p in self._everything()]
@@ -358,11 +366,15 @@ class DataParallel:
         self._spread_shapes = self._shapes
 
     def _spread_randomness(self) -> None:
-        """Give all ranks the stream of initial values of rank 0, for parameters made later, and seeds for dropout."""
+        """Copy the random generator for initial values from rank 0 to all ranks, and give each its seed for dropout.
+
+        So parameters that are made later have the same initial values on all ranks.
+        """
         stream, (seed, drawn, forks) = self._comm.bcast((random_stream.stream(), noise.state()))
         if self.rank:
             random_stream.continue_with(stream)
-            if noise.state()[0] != self._own_seed(seed):  # else another DataParallel has set it, and it is in use
+            # If the seed is right already, an earlier DataParallel has set it. Setting it again could repeat numbers.
+            if noise.state()[0] != self._own_seed(seed):
                 noise.set_state(self._own_seed(seed), drawn, forks)
 
     def _own_seed(self, seed: int) -> int:
@@ -373,7 +385,7 @@ class DataParallel:
 
 
 def _sendable(problem: Exception) -> Exception:
-    """Return an exception that other processes can raise, too."""
+    """Return `problem` if it can be sent to other processes, else a ParallelError with its message."""
     try:
         pickle.loads(pickle.dumps(problem))
     except Exception:

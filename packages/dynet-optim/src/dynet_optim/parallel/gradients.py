@@ -1,4 +1,8 @@
-"""Sums the gradients of all ranks, in one buffer: dense ones as they are, of lookup tables the rows that were used."""
+"""Adds up the gradients of all ranks (the processes of a parallel program), by one exchange of one buffer.
+
+The buffer has the whole gradients of ordinary parameters, which are called dense here. Of lookup parameters, it has the
+rows that any rank has used.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,10 @@ Rows = npt.NDArray[np.int64]
 
 
 class Gradients:
-    """The gradients of the trained parameters of a table.
+    """The gradients of the trained parameters in a trainer's `Table`.
 
-    A row of a lookup table has a number among the rows of all tables. Each table has one number more, which says that
-    all of its rows are used.
+    The rows of all lookup parameters are numbered one after the other. After the last row of each lookup parameter
+    there is one more number, which stands for all of its rows.
     """
 
     def __init__(self, table: Table, comm: Any):
@@ -33,10 +37,10 @@ class Gradients:
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage, _ in self.tables)])
         self.buffer = np.empty(sum(storage.gradient.floats for storage in self.dense), np.float32)
         self.sent = 0
-        """Bytes that this rank gave to the last exchange."""
+        """The number of bytes that this rank has sent in the last exchange."""
 
     def touched(self) -> Rows:
-        """Return the numbers of the rows that this rank has gradients for."""
+        """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
         found = [np.empty(0, np.int64)]
         for first, (storage, touched) in zip(self.firsts, self.tables):
             if touched[-1]:
@@ -46,11 +50,11 @@ class Gradients:
         return np.concatenate(found)
 
     def add_up(self, own: Rows, counts: Rows) -> None:
-        """Replace the gradients by the sums over all ranks.
+        """Replace this rank's gradients by the sums over all ranks.
 
         Args:
-            own: what `touched` returned.
-            counts: how many rows each rank has.
+            own: the row numbers that `touched` has returned on this rank.
+            counts: how many row numbers `touched` has returned on each rank.
         """
         used = list(self._used_by_all(own, counts))
         floats = sum(storage.gradient.floats for storage in self.dense)
@@ -84,7 +88,10 @@ class Gradients:
             begin = end
 
     def _used_by_all(self, own: Rows, counts: Rows) -> Iterator[tuple[Storage, Rows]]:
-        """Note in each table the rows that any rank has used, and yield them."""
+        """Yield each lookup parameter with the rows of it that any rank has used.
+
+        These rows are also marked as used on this rank, so that its next update changes them.
+        """
         if not counts.any():
             return
         together = np.empty(counts.sum(), np.int64)
@@ -105,7 +112,7 @@ class Gradients:
 
 
 def _block(buffer: Any, begin: int, storage: Storage, rows: Rows) -> tuple[Any, int]:
-    """Return the part of the buffer for some rows of a table, and where it ends."""
+    """Return the part of the buffer for some rows of a lookup parameter, which starts at `begin`, and where it ends."""
     width = storage.gradient.floats // storage.rows
     end = begin + width * len(rows)
     return buffer[begin:end].reshape(len(rows), width), end

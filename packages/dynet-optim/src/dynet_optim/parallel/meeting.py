@@ -1,4 +1,8 @@
-"""Before ranks exchange anything, they compare what each is about to do."""
+"""Checks that all ranks (the processes of a parallel program) are about to do the same, before they exchange data.
+
+Each rank sends a *header* to all others: what it is about to do, how many updates it has done, and hashes of its model
+and options. If the headers differ, all ranks raise an error. Otherwise they might wait for each other forever.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +27,27 @@ ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
 ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED = range(6)
 FIELDS = 6
 Facts = Sequence[tuple[str, object]]
-"""Names and values that must be the same on all ranks."""
+"""Pairs (name, value) that must be the same on all ranks."""
 
 
 class Meeting:
-    """Headers that all ranks exchange: the action, the number of updates, and digests of model and options."""
+    """The connection of this rank with the others, by which all ranks exchange headers and compare them.
+
+    A header is a row of integers, one for each argument of `meet`, with the indices ACTION, UPDATES, MODEL (a hash),
+    OPTIONS (a hash), EXAMPLES and TOUCHED. The first four integers must be the same on all ranks.
+    """
 
     def __init__(self, comm: Any):
         self.comm = comm
         self.headers = np.zeros((comm.size, FIELDS), np.int64)
         self.updates = 0
         self.over = ""
-        """Why the ranks cannot meet any more: one has ended."""
+        """The error message if a rank has ended, so that the others cannot exchange anything any more; else ""."""
         self.process = os.getpid()
         atexit.register(self._end)
 
     def _end(self) -> None:
-        """Tell the other ranks that this one ends. Those that go on then raise an error instead of waiting for it."""
+        """Tell the other ranks that this one ends. A rank that goes on then raises an error instead of waiting."""
         if self.over or os.getpid() != self.process:
             return
         with contextlib.suppress(Exception):
@@ -49,9 +57,10 @@ class Meeting:
 
     @contextlib.contextmanager
     def exchange(self) -> Iterator[None]:
-        """Return a context manager for an exchange. An exception in it ends all ranks, because the others wait for it.
+        """Return a context manager for a block in which ranks exchange data.
 
-        ParallelErrors are raised on all ranks, so that none waits.
+        An exception in the block ends the processes of all ranks, because the other ranks would wait for this one
+        forever. Only a ParallelError is passed on: all ranks raise it, so none of them waits.
         """
         try:
             yield
@@ -71,10 +80,19 @@ class Meeting:
         touched: int = 0,
         model_digest: int = 0,
     ) -> npt.NDArray[np.int64]:
-        """Wait for all ranks, and return their headers, one row each.
+        """Wait for all ranks, compare what they are about to do, and return their headers, one row for each rank.
+
+        Args:
+            action: what this rank is about to do, one of ACTIONS.
+            updates: how many updates it has done.
+            model: facts about its model, for the error message.
+            options: facts about its options.
+            examples: the number of its examples. Ranks may differ in this.
+            touched: the number of rows of lookup parameters that it has used. Ranks may differ in this.
+            model_digest: the hash of `model`.
 
         Raises:
-            ParallelError: the ranks do not do the same, or one has ended.
+            ParallelError: the ranks are not about to do the same, or one has ended.
         """
         if self.over:
             raise ParallelError(self.over)
@@ -89,7 +107,10 @@ class Meeting:
         return self.headers
 
     def _refuse(self, action: str, own: npt.NDArray[np.int64], model: Facts, options: Facts) -> None:
-        """Raise the error for headers that differ. All ranks come here, and see the same headers."""
+        """Raise the ParallelError that says how headers differ. All ranks call this, with the same headers.
+
+        If this rank is about to end, return instead.
+        """
         if action == "end":
             return
         headers, rank = self.headers, self.comm.rank
@@ -115,7 +136,7 @@ class Meeting:
             different = np.flatnonzero(headers[:, field] != own[field])
             if (headers[:, field] != headers[0, field]).any():
                 everyone = self.comm.allgather(list(facts))
-                # A rank that agrees with some compares itself with the first that it differs from.
+                # The message compares this rank with the first one that has other facts.
                 other = int(different[0])
                 raise ParallelError(f"{who} has {what} than rank {other}: {difference(facts, everyone[other], other)}")
 
@@ -125,7 +146,7 @@ def _updates(number: int) -> str:
 
 
 def difference(own: Facts, others: Facts, rank: int) -> str:
-    """Say the first difference between two lists of facts."""
+    """Return words for the first difference between this rank's facts and the facts of the other rank `rank`."""
     for (name, value), (others_name, others_value) in zip(own, others):
         if name != others_name:
             return f"where this has {name}, rank {rank} has {others_name}"
@@ -138,7 +159,7 @@ def difference(own: Facts, others: Facts, rank: int) -> str:
 
 @functools.cache
 def meeting() -> Meeting | None:
-    """Return the meeting of this process; None if it is alone."""
+    """Return the `Meeting` of this process, always the same one; None if the program has only one process."""
     comm = world()
     if comm is None:
         return None
@@ -147,11 +168,11 @@ def meeting() -> Meeting | None:
 
 
 def digest(*facts: object) -> int:
-    """Return a number of 63 bits that says whether facts are the same, in all processes."""
+    """Return a hash of facts, as a number of 63 bits. Equal facts have the same hash in all processes."""
     return int.from_bytes(hashlib.blake2b(repr(facts).encode(), digest_size=8).digest(), "little") >> 1
 
 
 def digests_of(arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.int64]:
-    """Return a number for the contents of each array."""
+    """Return a 64-bit hash of the contents of each array."""
     digests = [hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=8).digest() for array in arrays]
     return np.frombuffer(b"".join(digests), np.int64)

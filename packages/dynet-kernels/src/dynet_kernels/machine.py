@@ -1,7 +1,9 @@
-"""The tape machine: one compiled function that runs a list of instructions, for each kind of target.
+"""The tape machine: emits the compiled functions that plan graphs and run their instructions.
 
-On a CPU it consists of the planner and of shards, which are compiled apart. A shard is called by a name under which it
-must have been registered with the runtime.
+The planner writes a *tape*, a list of instructions. Each names a kernel by its *opcode*. The machine loops over the
+tape and switches on the opcode. On a CPU it is several modules that are compiled separately: one has the planner and
+the loop, the others are *shards* of neighbouring kernels, each with its own switch. The loop calls a shard by the name
+under which Python has registered it with TVM's runtime. The functions here emit TIR, TVM's intermediate code.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from .plan.structs import Context, Instruction, Rows, Sharing, Words
 from .tir import function, int64, let
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
-# Passes that find nothing to do in kernels of plain loops, and take two thirds of the time to compile them.
+# TVM passes that we disable. They change nothing in kernels made of plain loops, but take two thirds of the compile
+# time.
 NEEDLESS = [
     "s_tir.HoistIfThenElse",
     "s_tir.StmtSimplify",
@@ -33,12 +36,13 @@ NEEDLESS = [
 ]
 NEEDLESS_ON_CPU = [
     *NEEDLESS,
-    # All buffers have one dimension. The second undoes what the first makes of vectors' places, and simplifies numbers
-    # that LLVM simplifies, too: together half of the time that passes take for products.
+    # All our buffers have one dimension already, so FlattenBuffer only complicates the indices of vectors. StmtSimplify
+    # would undo that, and simplify arithmetic that LLVM simplifies anyway. Together they take half of the time that
+    # passes need for matrix products.
     "tirx.FlattenBuffer",
     "tirx.StmtSimplify",
 ]
-# Loops are unrolled by hand where it pays. LLVM's own unrolling made twice as much code, which was no faster.
+# Emitters unroll loops where it pays. With LLVM's unrolling as well, the code was twice as long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
@@ -47,12 +51,15 @@ def call(symbol, *arguments):
 
 
 def symbol_of(name):
-    """A kernel's name in generated code, where a bare `exp` would hide the function."""
+    """The symbol of a kernel in generated code. With the prefix, a kernel `exp` does not hide the C function."""
     return ir.GlobalVar("kernel_" + name.replace(".", "_"))
 
 
 def run_function(kernels):
-    """run(context): a loop over the tape with a switch on the opcode, for a target that is one module."""
+    """Emit run(context), a loop over the tape with one switch over all `kernels`, for a target without shards.
+
+    `kernels` are pairs of an opcode and a pair (symbol, kernel).
+    """
 
     def body(context):
         running = Running(context)
@@ -63,7 +70,7 @@ def run_function(kernels):
 
 
 class Running:
-    """What running an instruction needs: the integers of `layout.RUNNING`, and what their addresses lead to."""
+    """The integers of `layout.RUNNING` at an address, with the tape, table and other buffers that they point to."""
 
     def __init__(self, address):
         self.context = context = Context(Words(address))
@@ -78,15 +85,17 @@ def tape_of(context: Context) -> Rows:
 
 
 def refuse():
-    """End the function with an error."""
+    """Emit a failing assertion: the compiled function ends with an error."""
     with T.Assert(tirx.const(False, "bool"), "no code for an instruction"):
         pass
 
 
 def dispatch(running: Running, number, kernels, shares):
-    """Run instruction `number` by one of `kernels`: pairs of opcode and (symbol, kernel, names of its arguments).
+    """Emit a switch on the opcode of instruction `number`, which calls one of the kernels.
 
-    `shares` are the arguments that say what of a shared instruction is to be run.
+    Args:
+        kernels: pairs of an opcode and (symbol, kernel, names of the arguments besides memory, index and parameters).
+        shares: the values of the arguments in `layout.SHARES`, by name: which part of the instruction this thread runs.
     """
     instruction = running.tape[number]
     opcode, parameters = instruction.opcode, instruction.parameters
@@ -109,7 +118,15 @@ def dispatch(running: Running, number, kernels, shares):
 
 
 def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
-    """The kernels of one shard, and a function that runs rows of the tape for as long as they belong to it."""
+    """Emit the module of one shard: its kernels, and a function that runs instructions from the current one on.
+
+    The function returns at the end of the tape, or at the first instruction whose kernel is in another shard.
+
+    Args:
+        shard: the number of the shard.
+        kernels: opcode -> (name, kernel).
+        lanes: how many floats a vector of the CPU has.
+    """
     functions, numbered = {}, []
     for opcode, (name, kernel) in kernels.items():
         symbol, emitted = symbol_of(name), kernel.cpu(lanes)
@@ -135,11 +152,13 @@ def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int)
 
 
 def planner_module(shards: int) -> ir.IRModule:
-    """The planners and `run` for so many shards, which need not be there before they are called.
+    """Emit the module with the planners and the loop over the tape, which can call up to `shards` shards.
 
-    `forward` and the others plan and, where there is room, run in one call.
+    A shard need not be loaded before an instruction needs it. For each phase, such as `forward`, there is a function
+    `plan_forward` that only plans, and a function `forward` that also runs the tape unless a buffer was too small.
     """
-    from .plan import planners  # not above: shards do not depend on it
+    # Not imported at the top: the cache key of a shard covers the modules imported there, and needs no planner.
+    from .plan import planners
 
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),
@@ -167,7 +186,12 @@ def planner_module(shards: int) -> ir.IRModule:
 
 
 def run_rows(shards: int, running):
-    """Run instructions by the shards that they belong to, until there is none left."""
+    """Emit the loop that hands instructions to the shards of their kernels until the end of the tape.
+
+    Args:
+        shards: the number of shards that can be called.
+        running: the address of the integers of `layout.RUNNING`.
+    """
     context = Context(Words(running))
     tape = tape_of(context)
     with forever():
@@ -181,14 +205,15 @@ def run_rows(shards: int, running):
 
 
 def if_ready(address):
-    """What to do if planning has not failed."""
+    """Emit the block that follows only if the last planner succeeded. `address` is the context's."""
     return when(Context(Words(address)).status == at.READY)
 
 
 def norm_and_update(planners):
-    """An update in one call: it is done if the sum of all squared gradients is below a limit.
+    """Emit norm_and_update: sum all squared gradients, and run the trainer's update if the sum is below a limit.
 
-    At `totals`, an address in floats, is the float64 number for the sum, and next to it the limit.
+    `totals` is an address in floats. It holds two float64 numbers: the sum, which is written, and the limit. `planners`
+    are the symbols of the planners by phase.
     """
     names = ("context", "norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
 
@@ -212,7 +237,7 @@ def norm_and_update(planners):
 
 
 def run(address):
-    """Run the tape: on this thread alone, unless there are others and so much that they can share."""
+    """Emit code that runs the tape, on all threads if they have enough work to share, else on this one alone."""
     context = Context(Words(address))
     sharing = Sharing(Words(context.sharing))
     shares = all_of(sharing.threads > 1, context.shared_work >= sharing.least_pass)
@@ -226,10 +251,10 @@ def run(address):
 
 
 def run_together(address):
-    """Run the tape on all threads. They go through it side by side, and wait for each other after every stretch.
+    """Emit code that runs the tape on all threads at once. They wait for each other after every stretch.
 
-    A stretch is an instruction that they share, or all up to the next such one, which the first thread runs alone.
-    Each thread finds the stretches for itself.
+    A stretch is either one instruction that the threads share, or a run of unshared instructions, which the first
+    thread runs while the others wait. Each thread finds the stretches on its own.
     """
     context = Context(Words(address))
     threads = Sharing(Words(context.sharing)).threads
@@ -252,7 +277,14 @@ def run_together(address):
 
 
 def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):
-    """Run instructions first..end, or this part of the first, with a context of this thread's own."""
+    """Emit code that runs a stretch on one thread, with the thread's own copy of the integers of `layout.RUNNING`.
+
+    Args:
+        context: the context that all threads share.
+        instruction: the first instruction of the stretch. If threads share it, this thread runs its part.
+        first, end: the stretch, as numbers of instructions.
+        part, threads: the number of this thread, and how many there are.
+    """
     address = let(context.threads + part * int64(8 * at.THREAD_ROW))
     own, words = Context(Words(address)), Words(address)
     begin, stop = (let(T.floordiv(number * int64(at.WHOLE), threads)) for number in (part, part + int64(1)))
@@ -279,14 +311,15 @@ def run_stretch(context: Context, instruction: Instruction, first, end, part, th
 
 
 def pragma(name):
-    """What TVM's generator of CPU code makes of the statement within."""
+    """Annotate the statements of a `with` block with a pragma for TVM's CPU code generator."""
     return T.attr(int64(0), f"pragma_{name}", tirx.const(1, "int32"))
 
 
 def call_packed(name, running):
-    """Call a function that may fail, as a packed one; its one argument, where `running` slots are, stands in these.
+    """Emit a call by TVM's packed convention and return its status, which is not 0 if the function failed.
 
-    Gives back what the function returns: not 0 if it has failed.
+    `running` is the address of the integers of `layout.RUNNING`. They include the slots for argument and result; the
+    only argument is this address.
     """
     handle = ir.PointerType(ir.PrimType("int64"))
     self_type, result_type = (
@@ -298,12 +331,12 @@ def call_packed(name, running):
 
 
 def failed(result):
-    """What to do if a packed function has failed."""
+    """Emit the block that follows only if a packed call failed; `result` is the status it returned."""
     return when(result != tirx.const(0, "int32"))
 
 
 def compile_cpu(module: ir.IRModule, target):
-    """Compile a shard or the planner for an LLVM target."""
+    """Compile a module, a shard or the planner, for an LLVM target."""
     import tvm
 
     give_llvm_options()
@@ -313,15 +346,16 @@ def compile_cpu(module: ir.IRModule, target):
 
 @functools.cache
 def give_llvm_options():
-    """Have LLVM read LLVM_OPTIONS as from a command line, for all that this process compiles.
+    """Make LLVM read LLVM_OPTIONS as if from its command line, for everything that this process compiles.
 
-    LLVM heeds these only if they were given. A target's `cl-opt` sets values without that; in TVM 0.27 only the code
-    generator for Hexagon hands LLVM a command line, before its first module, which fails for want of a linker.
+    A target's `cl-opt` attribute is not enough: it sets the values without marking them as given, and LLVM ignores such
+    options. In TVM 0.27 only the Hexagon code generator passes LLVM a command line. So we build an empty module for
+    Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
     """
     import tvm
 
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)
-    if build is not None:  # without, kernels are compiled more slowly
+    if build is not None:  # else this TVM has no Hexagon support: the options are not set, and compiling is slower
         with suppress(RuntimeError):
             target = {"kind": "hexagon", "mtriple": "hexagon", "mcpu": "hexagonv68", "llvm-options": LLVM_OPTIONS}
             build(ir.IRModule({}), tvm.target.Target(target))

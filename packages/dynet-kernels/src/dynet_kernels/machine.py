@@ -51,7 +51,7 @@ def call(symbol, *arguments):
 
 
 def symbol_of(name):
-    """The symbol of a kernel in generated code. With the prefix, a kernel `exp` does not hide the C function."""
+    """Return a kernel's symbol in generated code. Without the prefix, a kernel `exp` would hide C's `exp`."""
     return ir.GlobalVar("kernel_" + name.replace(".", "_"))
 
 
@@ -125,7 +125,7 @@ def shard_module(shard: int, kernels: dict[int, tuple[str, Kernel]], lanes: int)
     Args:
         shard: the number of the shard.
         kernels: opcode -> (name, kernel).
-        lanes: how many floats a vector of the CPU has.
+        lanes: how many floats a vector register of the CPU holds.
     """
     functions, numbered = {}, []
     for opcode, (name, kernel) in kernels.items():
@@ -205,7 +205,7 @@ def run_rows(shards: int, running):
 
 
 def if_ready(address):
-    """Emit the block that follows only if the last planner succeeded. `address` is the context's."""
+    """Return a `with` block whose code runs only if planning has succeeded. `address` is the context's."""
     return when(Context(Words(address)).status == at.READY)
 
 
@@ -331,7 +331,7 @@ def call_packed(name, running):
 
 
 def failed(result):
-    """Emit the block that follows only if a packed call failed; `result` is the status it returned."""
+    """Return a `with` block whose code runs only if a packed call has failed. `result` is the call's status."""
     return when(result != tirx.const(0, "int32"))
 
 

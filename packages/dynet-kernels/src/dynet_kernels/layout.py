@@ -83,8 +83,8 @@ INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 # The context has the addresses of these buffers of int64, and then the single integers of SCALARS.
 BUFFERS = (
     "table", "parameters",  # written by Python: the signatures, and one PARAMETER row for each parameter
-    "new_records",  # the graph's records as Python writes them: input values are offsets in the input buffer
-    "records",  # a copy of the records in which input values are addresses
+    "new_records",  # the graph's records as Python writes them, with the offsets of input values in the input buffer
+    "records",  # a copy of the records, with the addresses of input values instead of offsets
     "kept_records",  # the `new_records` of the plan that is kept, to compare the next graph with them
     "nodes",  # a NODE for each node
     "aliases",  # the nodes of this plan that have no memory, because their value is a part of another node's value
@@ -213,7 +213,7 @@ NO_INDEX = -1
 
 STEP = Structure(
     "opcode",
-    "gradient_of",  # the number of the operand whose gradient the step adds to, or one of NO_OPERAND etc.
+    "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
     "parameters",  # the offset of the kernel's parameters in `table`
     # How many floats of that gradient the step can overwrite, each once and from the first on; 0 if it can only add.
     "covers",

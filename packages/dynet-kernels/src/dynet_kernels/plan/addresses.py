@@ -2,7 +2,8 @@
 
 A view of the group's signature says where the columns of an operand, or of the node itself, start. For each view there
 are two lists, one with addresses of values and one with addresses of gradients. All lists of a group are adjacent in
-the buffer `index`, and each has `count` entries, one for each column of the group. The functions emit code.
+the buffer `index`, and each has `count` entries, one for each column of the group. The functions here emit the code
+that writes the lists.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Plans the backward pass: writes the instructions that add up gradients, from the loss backwards, to the tape.
 
-The functions emit code. A *group* is the nodes of one signature and depth; they share instructions.
+The functions here emit the code that does this. A *group* is the nodes of one signature and depth; they share
+instructions.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def plan_backward(context, loss, size, everything) -> None:
         context: the address of the planner's context.
         loss: the number of the node.
         size: the number of floats of the node.
-        everything: 1 to compute the gradients of all nodes, even if no parameter needs them, and to give aliases
-            gradients of their own.
+        everything: 1 to compute the gradients of all nodes, even of those that depend on no trained parameter, and to
+            give aliases gradients of their own.
     """
     use_tape(Context(Words(context)), "backward")
     plan = Plan(context)
@@ -83,8 +84,8 @@ def depths_are_known(gradients: Gradients):
 def find_depths_again(gradients: Gradients) -> None:
     """Find the depths of all nodes up to the loss anew.
 
-    The old ones come from several forward plans and cannot be compared, or lack a depth for nodes, such as aliases,
-    that compute nothing but have backward steps now.
+    The old depths come from several forward plans, so that they cannot be compared; or they are missing for nodes that
+    the forward pass does not compute but that have backward steps now, such as aliases.
     """
     plan, loss = gradients.plan, gradients.loss
     start_numbering(plan)

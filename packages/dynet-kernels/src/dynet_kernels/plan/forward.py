@@ -1,6 +1,6 @@
 """Plans the forward pass: assigns memory to values, and writes the instructions that compute them, depth by depth.
 
-The functions emit code. Nodes of one signature and depth form a group: they share instructions.
+The functions here emit the code that does this. Nodes of one signature and depth form a group: they share instructions.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
     """Plan the forward pass of new records, and copy the new input values to the memory for values.
 
-    If the whole graph is new and has the same records as the last one, up to its input values, the kept plan is used
-    again.
+    The last plan of a whole graph is kept. It is used again if all records of the graph are new and are the same as in
+    that plan, except for the input values.
 
     Args:
         context: the address of the planner's context.
@@ -66,7 +66,7 @@ class Inputs:
 
 
 def is_kept(plan: Plan, begin, end, input_count):
-    """Whether the kept plan can be used: it is for the same records, from a graph's first on, and the same memory."""
+    """Whether the last plan of a whole graph can be used again: same records, and values start at the same address."""
     context, same = plan.context, Variable(0)
     like_before = all_of(
         begin == 0,
@@ -125,7 +125,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove planned nodes whose records were removed since, by `cg_revert`: those of records from `begin` on."""
+    """Remove nodes whose records are at integer `begin` or later: `cg_revert` has removed these records."""
     count = Variable(pick(begin == 0, 0, plan.context.node_count))
     with forever():
         stop_unless(count.value > 0)

@@ -1,8 +1,9 @@
-"""Assigns memory to gradients, when the first step of the backward pass adds to them. The functions emit code.
+"""Assigns memory to gradients, when the first step of the backward pass adds to them.
 
 There are three ways. If the first step writes all of the gradient, the memory stays uninitialised and the step
 overwrites it (it is *fresh*). If the step would only copy a node's gradient to an operand that nothing else uses, the
 operand's gradient becomes an alias of the node's, and the step is left out. Else the memory is cleared before the step.
+The functions here emit the code that does this.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Gradients:
 
     Args:
         loss: the number of the node from which the pass starts.
-        everything: 1 if all nodes get gradients of their own, aliases and nodes that no parameter needs included.
+        everything: 1 if all nodes get gradients of their own, even aliases and nodes that depend on no parameter.
     """
 
     def __init__(self, plan: Plan, loss, everything):

@@ -1,6 +1,7 @@
-"""Finds groups: nodes of one signature and depth, which one instruction computes together. The functions emit code.
+"""Finds groups: nodes of one signature and depth, which one instruction computes together.
 
-Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent in this order.
+Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent in this order. The functions here
+emit the code that does this.
 """
 
 from __future__ import annotations

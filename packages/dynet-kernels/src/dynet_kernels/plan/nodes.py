@@ -123,10 +123,10 @@ class Record:
 
     @contextmanager
     def awaited(self) -> Iterator:
-        """Loop over the operands that must be computed before the part whose signature this is.
+        """Loop over the operands that must be computed before the node with this signature.
 
-        An outer loop has two turns: first the operands listed in the signature, then those that share EACH, if it waits
-        for them.
+        An outer loop has two turns: the first is for the range of operands that the signature names, the second for
+        those that share EACH, if the node waits for them.
         """
         signature = self.signature
         with each(1 + signature.waits_each) as turn:

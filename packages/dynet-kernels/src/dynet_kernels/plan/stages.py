@@ -1,10 +1,11 @@
-"""Orders nodes: finds a *depth* for each; nodes run after those of smaller depth. The functions here emit code.
+"""Orders nodes: finds a *depth* for each; nodes run after those of smaller depth.
 
 Nodes of one signature and depth share instructions, so the nodes of a signature should have as few depths as possible.
 Therefore each signature first gets a *stage*: the number of signatures it depends on, directly or indirectly, itself
 included. Lower stages run first. Signatures that depend on each other, such as those of a recurrent network, have the
 same stage. Within a stage, the depth of a node is the length of the longest path to it. So all nodes of the output
-layer of a recurrent network, one for each time step, have the same depth, and its matrix is read once.
+layer of a recurrent network, one for each time step, have the same depth, and its matrix is read once. The functions
+here emit the code that does this.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from .flow import pick
 class Words:
     """Integers in memory: `words[place]` emits a load of one, `words[place] = value` a store.
 
-    A load stays as it is: a later store does not change its result.
+    A later store does not change the result of a load.
     """
 
     def __init__(self, address):

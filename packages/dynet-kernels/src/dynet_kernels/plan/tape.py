@@ -1,6 +1,7 @@
-"""Writes instructions to the tape: for the steps of a signature, and to fill or clear memory. The functions emit code.
+"""Writes instructions to the tape: for the steps of a signature, and to fill or clear memory.
 
 A *group* is the nodes of one signature and depth. Each step of the signature becomes one instruction for all of them.
+The functions here emit the code that does this.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CLEAR_WORK = 100  # picoseconds to set one number to 0
 
 
 def use_tape(context: Context, direction: str) -> None:
-    """Select the tape and the index of one direction, "forward" or "backward", for planning and running."""
+    """Select the tape and the address lists of one direction, "forward" or "backward", for planning and running."""
     for name in ("index", "tape", "index_end", "tape_end"):
         setattr(context, name, getattr(context, f"{direction}_{name}"))
 
@@ -56,7 +57,7 @@ def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shar
 def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
     """Append an instruction that sets `size` floats from address `start` on to a number.
 
-    `parameters` is where its parameters are stored in `table`.
+    The instruction's parameters are stored at offset `parameters` in `table`.
     """
     for place, value in enumerate((start, size, number)):
         plan.table[parameters + place] = value
@@ -107,7 +108,7 @@ def add_steps(
     Args:
         steps: steps of the group's signature.
         with_gradients: whether the address lists of gradients are written.
-        everything: 1 if all nodes need gradients, even if no parameter depends on them.
+        everything: 1 if all nodes need gradients, even those that depend on no trained parameter.
         fresh: the steps whose target is uninitialised, so that they must overwrite it.
         distinct: the steps for which it is known that no two nodes of the group add to the same gradient.
         left_out: the steps that have nothing to do and get no instruction.
@@ -144,7 +145,7 @@ def group_columns(group: Group):
 
 
 def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run. A step that computes a gradient runs only if a node of the group needs that gradient.
+    """Whether a step has to run. One that computes gradients of operands runs if any of these operands needs it.
 
     With `everything` 1, all nodes need gradients, but parameters only if they are trained.
     """

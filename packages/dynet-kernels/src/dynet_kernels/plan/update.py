@@ -1,8 +1,8 @@
-"""Plans the passes of trainers: one sums the squares of all gradients, one runs the update. The functions emit code.
+"""Plans the passes of trainers: one sums the squares of all gradients, one runs the update.
 
 A trainer's table has a row for each parameter (`layout.UPDATE`), and each parameter gets one instruction. A dense
 parameter is one column of it. Of a lookup table, each *touched* row, one that gradients were added to, is a column. So
-rows that are not touched cost nothing.
+rows that are not touched cost nothing. The functions here emit the code that does this.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def take(shared, function, call, outcome):
 def take_keyed(shared, function, call, outcome):
     """Emit take_keyed(numbers), which appends a new random key and a tuple of numbers to the input buffer.
 
-    It returns the offset of the key.
+    The key is the seed and count from which a random node draws its numbers. The function returns the key's offset.
     """
     take_numbers(shared, call[0], outcome, int64(1 + len(words.KEY)))
 
@@ -131,7 +131,7 @@ def renew_keys(shared_at, graph_at, out):
 
 
 def draw(shared_at, out):
-    """Emit the C function that uses up one random key, without a node, and returns the key's count."""
+    """Emit the C function that takes the next random key, for use outside a graph, and returns the key's count."""
     shared = Shared(shared_at)
     T.buffer_store(words_at(out), shared.drawn, [int64(0)])
     shared.drawn = shared.drawn + int64(1)

@@ -62,7 +62,10 @@ SHRINK_FROM, SHRINK_TO = 1 << 20, 8
 
 
 def renew_words(shared, graph):
-    """Emit code that empties a graph and gives it a new version, frees its outgrown buffers and shrinks large ones."""
+    """Emit code that empties a graph and gives it a new version.
+
+    It also frees outgrown buffers, and marks as outgrown those that are much larger than the graph needed.
+    """
     version = let(shared.newest + int64(1))
     shared.newest = version
     with when(graph.outgrown != int64(NULL)):
@@ -70,7 +73,7 @@ def renew_words(shared, graph):
     for buffer, length, room in (("records", "length", "room"), ("inputs", "inputs_length", "inputs_room")):
         with when(getattr(graph, room) > int64(SHRINK_FROM)):
             with when(getattr(graph, room) > getattr(graph, length) * int64(SHRINK_TO)):
-                outgrow(graph, let(getattr(graph, buffer)))  # not freed at once, but at the next renewal
+                outgrow(graph, let(getattr(graph, buffer)))  # freed by the next renewal, not yet
                 setattr(graph, buffer, NULL)
                 setattr(graph, room, 0)
     graph.version = version

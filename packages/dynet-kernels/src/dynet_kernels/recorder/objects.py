@@ -136,7 +136,7 @@ class Outcome:
         return when(self.done.get() == int64(0))
 
     def otherwise(self, function, arguments, count, keywords):
-        """Emit a call of a Python function that gives the result, if the fast path has not."""
+        """Emit a call of a Python function, whose result becomes the outcome, unless the fast path has given one."""
         with self.undone():
             self.give(extern("PyObject_Vectorcall", function, arguments, count, keywords))
 

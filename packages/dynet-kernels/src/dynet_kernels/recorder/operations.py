@@ -71,7 +71,7 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
 
 
 def index_in(row, index, from_end):
-    """Emit a check that an index is below the row's `limit`. With `from_end`, negative indices count from the end."""
+    """Emit a check that an index is in range: below the row's `limit`, and not below 0, or -limit with `from_end`."""
     return T.And(index >= (-row.limit if from_end else int64(0)), index < row.limit)
 
 
@@ -144,7 +144,7 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
         ):
             length = let(stop.value - start.value)
             with find(function, let(x.dim), length) as row:
-                least = length < row.limit if shorter else stop.value <= row.limit  # for the whole, Python returns x
+                least = length < row.limit if shorter else stop.value <= row.limit  # x[0:limit] is x: left to Python
                 with when(T.And(stop.value <= row.limit, least)):
                     with Recording(shared, outcome, graph, 3) as new:
                         new.finish(row.result, [row.signature, x.at, start.value])
@@ -154,8 +154,8 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
 def record_list(shared, graph, version, function, list_at, outcome):
     """Emit the fast path of an op on a list of expressions.
 
-    The key is their number and their Dims. A list of more than MOST_KEYED expressions must have a single Dim; its key
-    is minus the number, and the Dim.
+    The key is their number and their Dims. If there are more than MOST_KEYED, all must have the same Dim; the key is
+    then minus their number, and this Dim.
     """
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))

@@ -144,7 +144,7 @@ def float_object(value):
 
 
 def read_value(shared, graph, size, x, flag, made, outcome):
-    """Emit the end of `value` and `vec_value`: return a node's elements as a list, or as one float without a list."""
+    """Emit code that returns the value of a node: as a float, or, if `made` is not NULL, in this new list."""
     numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
     with when(made == int64(NULL)):
         outcome.give(float_object(numbers[int64(0)]))
@@ -174,7 +174,7 @@ def read_address(shared, graph, known, x, flag, made, outcome):
 def differentiate(shared, graph, known, x, full, made, outcome):
     """Emit the backward pass from a node with one element.
 
-    `full` is 1 to compute the gradients of all nodes, 0 for those that depend on a parameter.
+    `full` is 1 to compute the gradients of all nodes, 0 for only those of nodes that depend on a parameter.
     """
     place = let(x.at)
     shared.passes = shared.passes + int64(1)

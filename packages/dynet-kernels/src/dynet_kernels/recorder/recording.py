@@ -82,7 +82,7 @@ class Recording:
         T.buffer_store(self.integers, int64(value), [self.start + int64(place)])
 
     def finish(self, dim, integers=()):
-        """Emit code that makes the record count: it writes `integers` at the start and updates the graph's lengths.
+        """Emit code that completes the record: it writes `integers` at its start and updates the graph's lengths.
 
         The outcome is the expression of the record's last node, with shape `dim`.
         """

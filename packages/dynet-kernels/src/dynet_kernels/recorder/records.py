@@ -1,4 +1,4 @@
-"""Emits the functions by which Python code appends records that it has prepared. They may return None, as refusal."""
+"""Emits the functions by which Python code appends records that it has prepared. They return None for invalid ones."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
 def mixed(value, number):
     """Emit one step of a hash: combine the hash so far, `value`, with a number.
 
-    The upper half of the number is folded into the lower one, which is 0 for the bits of a round float. The factors are
-    then cut to 30 and 32 bits, because TVM assumes that products do not overflow.
+    The upper half of the number is folded into the lower half, because the lower bits of a round float are all 0. The
+    result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64 do not overflow.
     """
     number = let(int64(number))
     folded = T.bitwise_xor(number, T.shift_right(number, int64(32)))
@@ -117,7 +117,7 @@ def enter(shared_at, function_at, row_at, out):
 
 
 def put_row(table, mask, key, width, source, begin, new):
-    """Emit code that writes a row over the row with the same key, or else to the first free one; `new` is 1 then.
+    """Emit code that writes a row over the row with the same key, or to the first free one, and then sets `new` to 1.
 
     The first word of the key is written last, because the row counts as taken from then on.
 

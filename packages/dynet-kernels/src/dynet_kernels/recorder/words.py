@@ -48,7 +48,7 @@ GRAPH = (
     # They are always written together.
     "differentiated", "differentiated_fully",
     "object",  # the address of the Python object `Graph`
-    "unusual", "watched",  # 1 if Python has to do `renew_cg`; 1 if Python has to do the discarding of values
+    "unusual", "watched",  # 1 if Python has to carry out `renew_cg`; 1 if Python has to discard values
     # For running passes without Python, valid while `prepared` equals the shared word `generation`: the addresses of
     # the planner's context and of its table of nodes, where values begin in memory, the number of record integers that
     # there is room for, and the two compiled passes.
@@ -80,8 +80,8 @@ SHARED = (
 # nodes, inputs and random keys. There follow the record integers, each as a pair of a kind and a number; the inputs,
 # one float in a word; and for each random key its offset among these inputs.
 TEMPLATE = ("length", "nodes", "inputs", "keys")
-# The kinds. LITERAL: the number is the integer itself. Else the integer is the call's operand, new node or new input
-# with this number.
+# Kinds of record integers in a template. LITERAL: the number is the integer itself. OPERAND, NODE, INPUT: the integer
+# is the call's k-th operand, new node or new input, and the number is k.
 LITERAL, OPERAND, NODE, INPUT = range(4)
 TEMPLATE_KEY = 14  # words in the key of a template, which describes the arguments of a call
 

@@ -1,12 +1,20 @@
-"""Where things stand in the integers that Python, the planner and the kernels share. Needs no TVM.
+"""Integer layouts shared by Python, the planner and the kernels: which integer means what. Needs no TVM.
 
-A *record* is `signature, operands..., attributes...` in one flat list (a variadic one has its operand count first; of
-its operands, the first ones have views of their own and the others share EACH); a node is named by its number, in the
-order of the records. An operand -1-p is row p of the parameters.
-A record of several *parts* is several nodes, one number after the other: each part has a signature for itself, reads
-operands of the common record, and waits for the part before it.
-A *signature* is a stretch of the table: a head, its views, its steps. A *view* says where one named value of
-each column stands; a *step* is one instruction that the signature wants. The *tape* is a list of instructions.
+All data is in flat buffers of int64. The terms:
+
+- A *record* is one operation of the graph, as integers: `signature, operands..., attributes...`. In a *variadic* record
+  the number of operands comes before them. A graph is the list of its records.
+- A *node* is one value that a record computes. Nodes are numbered in the order of the records. An operand is a node's
+  number, or -1 - p for the parameter in row p of the parameter table.
+- A record may compute several nodes, its *parts*. They have consecutive numbers and share the record's operands. Each
+  has its own signature and runs after the part before it.
+- A *signature* describes nodes that can run in one batch. It is a section of the *table*: a head, views and steps.
+- A *column* is the unit of work of a kernel, such as one batch element. A *view* says where each column of an operand
+  or of the node itself starts. In a variadic record, the first operands have their own views; all others share one
+  view, whose source is EACH.
+- A *step* is an instruction that nodes of a signature need: a kernel and its parameters.
+- The *tape* is the list of instructions that the planner writes. Kernels read their addresses from *address lists*,
+  which are in the buffer `index`: for each view one list for values and one for gradients.
 """
 
 from __future__ import annotations
@@ -15,7 +23,7 @@ from collections.abc import Iterator
 
 
 class Structure:
-    """The names of integers that stand one after the other.
+    """Names for adjacent integers in memory; each name is an attribute that gives the integer's offset.
 
     >>> point = Structure("x", "y")
     >>> point.y, point["y"], len(point)
@@ -48,180 +56,210 @@ class Structure:
         return len(self._places)
 
     def filled(self, **values: int) -> list[int]:
-        """Return the integers in their order. Each must be given."""
+        """Return the given integers in the order of the names. Every name must be given."""
         if values.keys() != self._places.keys():
             raise ValueError(f"wanted {', '.join(self)}; got {', '.join(values)}")
         return [values[name] for name in self]
 
 
 SHARES = ("others", "columns_before", "rows_before", "rows_after")
-# What is needed to run instructions of a tape. It comes first in the context, so that each thread can have its own.
+# The integers needed to run the instructions of a tape. They come first in CONTEXT, so that each thread can have its
+# own copy of them.
 RUNNING = (
     "table", "index", "tape",
-    "origin",  # always 0: addresses count floats from there
-    "row", "tape_count",  # where the tape is being run, and where it ends
-    # For an instruction that threads share by columns: how many columns the other threads have, and how many of these
-    # come before this thread's columns. If they share it by rows: which shares of the rows come before and after this
+    "origin",  # the base of all float addresses: 0 while a tape runs
+    "row", "tape_count",  # the number of the instruction to run next, and the number of instructions on the tape
+    # If threads share an instruction by columns: how many columns the other threads have, and how many of these come
+    # before this thread's columns. If they share it by rows: the shares of the rows that come before and after this
     # thread's rows, in units of 1 / WHOLE.
     *SHARES,
-    "code",  # where the handle of each shard's function is, 0 if it is not loaded
-    "address_type", "address", "result_type", "result",  # argument (the address of RUNNING) and result of a packed call
+    "code",  # the address of a list with the handle of each shard's function; 0 for a shard that is not loaded
+    # Argument and result of a call by TVM's packed convention, each a type and a value. The argument is the address of
+    # these RUNNING integers.
+    "address_type", "address", "result_type", "result",
 )  # fmt: skip
 WHOLE = 1 << 16
-MOST_SHARDS = 1 << 16  # that `code` has room for
-INT_ARGUMENT = 1  # what `address_type` says
+MOST_SHARDS = 1 << 16  # the length of the list `code`
+INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 
-# Buffers of int64 whose addresses stand in the context, then single integers.
+# The context has the addresses of these buffers of int64, and then the single integers of SCALARS.
 BUFFERS = (
-    "table", "parameters",  # what Python writes: signatures, rows of parameters
-    "new_records",  # and records, in which inputs are named by their places among the inputs
-    "records",  # the same with the addresses of inputs
-    "kept_records",  # the new records of the last graph that was planned from its beginning
+    "table", "parameters",  # written by Python: the signatures, and one PARAMETER row for each parameter
+    "new_records",  # the graph's records as Python writes them, with the offsets of input values in the input buffer
+    "records",  # a copy of the records, with the addresses of input values instead of offsets
+    "kept_records",  # the `new_records` of the plan that is kept, to compare the next graph with them
     "nodes",  # a NODE for each node
-    "aliases",  # the nodes being planned that stand in others' memory
-    # The nodes being planned that have instructions, the numbers of their signatures, and their depths;
+    "aliases",  # the nodes of this plan that have no memory, because their value is a part of another node's value
+    # The nodes of this plan that have instructions, the numbers of their signatures, and their depths.
     "planned", "numbers", "depths",
-    "by_signature", "by_depth",  # the same nodes ordered by signature; and by depth, then by signature
-    "counters",  # for sorting
-    # Of signatures by their number: a bit for each that goes before it; and its stage (`plan/stages.py`).
+    "by_signature", "by_depth",  # the planned nodes sorted by signature; and sorted by depth, then by signature
+    "counters",  # scratch memory for sorting
+    # For each signature, by its number in this plan: a bit set of the signatures that must run before it, and its
+    # stage (see `plan/stages.py`).
     "predecessors", "stages",
-    "stage_begins",  # of each stage: the depth of its first nodes
-    "index", "tape",  # what the kernels read: the index and tape of the direction that is run
+    "stage_begins",  # for each stage: the depth of its first nodes, counted over all stages
+    "index", "tape",  # the address lists and instructions of the pass that is planned and run now
     "forward_index", "forward_tape", "backward_index", "backward_tape",
-    "sharing",  # SHARING, for the whole process
-    "threads",  # for each thread that shares this context's work: RUNNING and an instruction
+    "sharing",  # a SHARING structure: how many threads share work, and from how much work on
+    "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
 )  # fmt: skip
 SCALARS = (
-    "arena_top", "arena_end",  # free stretch of the value arena, in floats
-    "gradient_start", "gradient_end",  # the gradient arena, in floats
-    "gradient_top",  # how far it is in use
-    "never_fresh",  # 1 where kernels can only add
-    "shared_work",  # of the instructions on the tape that threads share, in picoseconds
-    "index_top", "index_end", "tape_end",
+    "arena_top", "arena_end",  # the free part of the memory for values, as addresses in floats
+    "gradient_start", "gradient_end",  # the memory for gradients, as addresses in floats
+    "gradient_top",  # the end of the part of this memory that is in use
+    "never_fresh",  # 1 if kernels cannot overwrite gradients but only add to them, as on a GPU
+    "shared_work",  # the time of all instructions on the tape that threads share, in picoseconds
+    "index_top", "index_end", "tape_end",  # used and available integers of `index`; available instructions of `tape`
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
-    # The last plan that began with a graph's first record: the number of its record integers (-1: no such plan), the
-    # number of its input floats, and `arena_top` before it. Then the values that it gave to the integers of the same
-    # names without `kept_`.
+    # The kept plan, which a graph with the same records uses again: the last one that began with a graph's first
+    # record. The number of its record integers (-1: no plan is kept), the number of its input floats, and `arena_top`
+    # before it; then copies of the integers `arena_top`, `tape_count` and so on after it.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
     "kept_shared_work", "kept_node_count", "kept_one_numbering",
-    "plan",  # a number that changes with every forward plan, and so whenever its lists of addresses do
-    "node_count",  # nodes of the graph
-    "deepest",  # one more than the largest depth
-    "one_numbering",  # whether the depths of all nodes of the graph were found together
-    "numbering", "numbered",  # a number that changes with every numbering, and how many signatures it found
-    "planned_count",  # how many nodes `planned` are
-    "ordered", "ordered_count",  # the forward plan whose order of all nodes still stands (-1: none), and how many
-    "touches_lookups",  # not 0 if the backward pass notes rows of lookup tables
-    "flags_used",  # whether some nodes still have flags of an earlier backward plan
-    # The last backward plan: the number of its forward plan (-1: no such plan), its loss, its `everything`, and its
-    # `gradient_start`. Then the values that it gave to the integers of the same names without `backward_`.
+    "plan",  # a counter of forward plans: if it is unchanged, so are the address lists of the forward pass
+    "node_count",  # the number of nodes in the graph
+    "deepest",  # the largest depth plus 1
+    "one_numbering",  # 1 if one plan found the depths of all nodes of the graph, so that they can be compared
+    # A counter that is increased each time the planner numbers signatures anew, and how many it has numbered this time.
+    "numbering", "numbered",
+    "planned_count",  # the number of nodes in `planned`
+    # The `plan` counter of the forward plan whose sorted lists of nodes are still valid (-1: none), and their length.
+    "ordered", "ordered_count",
+    "touches_lookups",  # not 0 if the backward pass adds to rows of lookup tables, which are then listed
+    "flags_used",  # 1 if nodes may still have flags that an earlier backward plan has set
+    # The last backward plan, which may also be used again: the `plan` counter of its forward plan (-1: no plan is
+    # kept), its loss, whether it computes the gradients of all nodes, and its `gradient_start`; then copies of the
+    # integers `tape_count`, `index_top` and `shared_work` after it.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
-    "copies",  # the number under which a GPU's machine keeps copies of this context's lists of addresses; 0: none yet
+    "copies",  # an id for this context, under which the GPU code keeps copies of its address lists; 0: none yet
+    # The result of planning or running, and, if memory was too small, how much is needed.
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
 
-# `status` after planning; after `norm_and_update`, NOT_BELOW where it has not updated; after running, NO_CODE where the
-# code of an instruction is not there: the one in `row`.
+# Values of `status`. READY: no error. TOO_SMALL: a buffer is too small for the plan. NOT_BELOW: `norm_and_update` has
+# not updated, because the gradients' norm is not below the limit. NO_CODE: the machine code for instruction `row` is
+# missing.
 READY, TOO_SMALL, NOT_BELOW, NO_CODE = range(4)
 
-# `touched` is the address of a lookup table's list of touched rows, or 0: [how many, row numbers..., a mark for each
-# row, whether all are], rows of `width` floats.
+# A parameter: the addresses of its value and gradient, and whether its gradient is wanted. A lookup table also has the
+# address `touched` of a list of the rows that the backward pass has added to (0 for other parameters): the number of
+# these rows, their numbers, a mark for each row of the table, and whether all rows count as touched. Its `rows` rows
+# have `width` floats each.
 PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows")
 
-# One row of a trainer's table: a row of `parameters`, whether the update changes it, how many floats it has, how many
-# of them the planner found to be one column. Then follows where each tensor of the trainer's state stands.
+# One row of a trainer's table: the parameter's row in `parameters`, whether the update changes the parameter, how many
+# floats it has, and how many of them form one column, which the planner writes. The addresses of the tensors that the
+# trainer keeps for this parameter, such as its momentum, follow.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
 
 NODE = Structure(
-    "signature",  # that it runs by
-    "operands",  # where the operands of its record begin
-    "first_part",  # the record's first node
-    "depth",  # in its stage
-    "value", "gradient",  # addresses
+    "signature",  # the offset of the node's signature in `table`
+    "operands",  # the offset in `records` of the first operand of the node's record
+    "first_part",  # the number of the first node of the record
+    "depth",  # the depth within the node's stage
+    "value", "gradient",  # addresses in floats
     "flags",
     "stage",
 )  # fmt: skip
-# Flags of a node. The backward pass reaches it from the loss; it runs the node's steps; the gradient has an address;
-# the node was met while operands of one step were looked at; it is an operand more than once;
-# it depends on a parameter that is trained, which is known since the node was planned.
+# Flags of a node. REACHED: the loss depends on it. DIFFERENTIATED: the backward pass runs its steps. HAS_GRADIENT: its
+# gradient has an address. MET: a temporary mark while the operands of one step are examined. USED_TWICE: it is an
+# operand more than once. NEEDS_GRADIENT: it depends on a trained parameter; the forward plan sets this flag.
 REACHED, DIFFERENTIATED, HAS_GRADIENT, MET, USED_TWICE, NEEDS_GRADIENT = (1 << bit for bit in range(6))
 
-MOST_NUMBERED = 256  # signatures in one plan that are put into stages; of more, nodes are ordered by depth alone
-WORDS = MOST_NUMBERED // 64  # of one row of `predecessors`
+# If a plan has more signatures than this, they are not put into stages, and nodes are sorted by depth alone.
+MOST_NUMBERED = 256
+WORDS = MOST_NUMBERED // 64  # int64 words of a row of `predecessors`, which has a bit for each signature
 
-# Steps that a signature lists for one direction: where they begin, counted from the signature, and a bit for each list
-# of addresses that they read, of all columns or of the first only; all bits where that is not known, or where there
-# are more lists than MOST_LISTS.
+# The steps of a signature for one direction: their offset from the start of the signature, their number, and two bit
+# sets of address lists. Bit k of `lists` says that steps read address list k in all columns; bit k of `first_lists`
+# says that they read it in the first column only. `lists` is ALL_LISTS if a kernel does not say which lists it reads,
+# or if there are more than MOST_LISTS.
 STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
 DIRECTIONS = ("forward", "backward", "deferred")
-# The head of a signature.
+# The head of a signature; its views follow. Integers that end in `_each` are further amounts for each of the operands
+# that share EACH.
 SIGNATURE = Structure(
-    "numbering", "number",  # the last numbering that included this signature, and the number that it got there
+    # The value of the `numbering` counter when the signature was last numbered, and the number it got.
+    "numbering", "number",
     "kind",
-    "size", "size_each",  # floats of a node; and for each operand that shares EACH
+    "size", "size_each",  # the number of floats of a node
     "columns", "columns_each",
     "operands", "variadic", "attributes", "constants",
     "alias_scale", "alias_offset",
-    "passes",  # whether the backward pass goes on to the operands
-    "waits_from", "waits_count", "waits_each",  # which operands must be there first
-    "parts", "part_count", "last_part_repeats",  # where in the table the signatures of the parts are listed
+    "passes",  # 1 if operands can get a gradient from the node
+    "waits_from", "waits_count", "waits_each",  # which operands must be computed before the node
+    "parts", "part_count", "last_part_repeats",  # `parts` is the offset in the table of a list of the parts' signatures
     "view_count",
     *(f"{direction}_{name}" for direction in DIRECTIONS for name in STEPS),
-    "keeps_gradient",  # no step changes the node's own gradient, so it may be an alias of another node's
+    "keeps_gradient",  # 1 if no step writes to the node's own gradient, which may then be an alias of another gradient
 )  # fmt: skip
-COMPUTED, ALIAS, INPUT, APART = range(4)  # `kind`; APART is an alias whose gradient is always its own
-TO_THE_END = -1  # `waits_count`: all operands from `waits_from` on
+# Values of `kind`. The value of an ALIAS is a part of its operand's value, and mostly so is its gradient. APART: an
+# alias that always has its own gradient.
+COMPUTED, ALIAS, INPUT, APART = range(4)
+TO_THE_END = -1  # the value of `waits_count` for all operands from `waits_from` on
 
-# Address in column c: base(source) + offset + (c % period) * stride + (c // period) * outer + attribute * scale, where
-# the attribute has the number index + c * index_step.
+# The address of column c is base + offset + (c % period) * stride + (c // period) * outer + attribute * scale, where
+# base depends on `source`, and attribute is the record's attribute number index + c * index_step. If period is 0, it is
+# base + offset + c * stride + attribute * scale. If index is NO_INDEX, there is no attribute.
 VIEW = Structure(
     "source", "offset", "stride", "period", "outer", "index", "index_step", "scale",
 )  # fmt: skip
-# `source`, beside numbers of operands: the node itself, address 0, variadic operand number c // period, the part before
-# this one, and the record's first part, where `scale` counts the parts between.
+# `source` is the number of an operand or one of these. SELF: the node itself. NOWHERE: address 0. EACH: operand number
+# c // period of those that share this view. BEFORE: the part before this one. FIRST: the record's first part; `scale`
+# floats are added for each part between it and this one.
 SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
 NO_INDEX = -1
 
 STEP = Structure(
     "opcode",
-    "gradient_of",  # the operand whose gradient it makes
-    "parameters",  # where they stand in the table
-    "covers",  # how many floats of that gradient it may set instead of adding, from the first on without a gap; or 0
-    "shared",  # how threads may share it
-    "work",  # about how many picoseconds a column takes then
-    "copies",  # whether what it sets is the node's gradient as it is
+    "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
+    "parameters",  # the offset of the kernel's parameters in `table`
+    # How many floats of that gradient the step can overwrite, each once and from the first on; 0 if it can only add.
+    "covers",
+    "shared",  # how threads may share the step
+    "work",  # about how many picoseconds one thread takes for a column; 0 if threads cannot share the step
+    "copies",  # 1 if the step adds an unchanged copy of the node's gradient
 )  # fmt: skip
-# `shared`: not at all, by columns, by rows of the result; by columns if no two nodes of the group have the operand;
-# by rows, or, if there are many, by columns, whatever the operands or if no two nodes of the group have the same.
+# Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS, BY_ROWS (of the result): threads divide these.
+# IF_DISTINCT: by columns, if no two nodes of the batch have the same operand; else alone. EITHER: by columns if there
+# are many, else by rows. EITHER_IF_DISTINCT: the same, but by columns only if no two nodes have the same operand.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
+# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. The others run if a
+# gradient is needed, ANY_OPERAND: of the node itself; EACH_OPERAND: of an operand that shares EACH; BEFORE_OPERAND: of
+# the part before.
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
 INSTRUCTION = Structure(
     "opcode",
-    "base",  # where its lists of addresses begin
-    "count",  # columns
+    "base",  # the offset in `index` at which the address lists of this instruction start
+    "count",  # the number of columns
     "parameters",
-    "fresh",  # 1 if what the kernel adds to is uninitialised: it sets it then
-    "shared",  # how threads share it
+    "fresh",  # 1 if the memory that the kernel adds to is uninitialised, so that the kernel must overwrite it
+    "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# How threads share work: how many there are, the least work of an instruction that they share, and of a pass.
+# The number of threads that share work, and the least work of an instruction and of a whole pass that they share, in
+# picoseconds.
 SHARING = Structure("threads", "least_instruction", "least_pass")
 MOST_THREADS = 64
-THREAD_ROW, THREAD_INSTRUCTION = 32, 16  # integers for each thread, and the place of its instruction among them
+# The number of integers in the buffer `threads` for each thread, and the offset of the INSTRUCTION among them. The
+# RUNNING integers come first.
+THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 
-# What a GPU's machine tells the code that launches kernels: the addresses of the kernels' handles, of arguments and of
-# pointers to these, and of the lists of addresses on the GPU; and what that code answers, 0 or the driver's error.
+# The arguments of the host code that launches GPU kernels: the addresses of the kernels' handles, of the kernel
+# arguments, of the pointers to these, and of the address lists on the GPU. The code writes `failure`: 0 or the error of
+# the CUDA driver.
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
-# The head of the table holds parameters the planner itself writes: (start, size, number) of a fill.
+# `table` begins with TABLE_HEAD integers for parameters that the planner writes: at SEED_FILL the (start, size, number)
+# of the FILL instruction that sets the gradient of the loss to 1.
 SEED_FILL, TABLE_HEAD = 0, 8
-FILL, CLEAR = 0, 1  # opcodes of kernels that the planner itself asks for
+FILL, CLEAR = 0, 1  # opcodes of kernels that no signature asks for: the planner adds them itself
 
-CACHE_LINE = 16  # floats; every node begins on one
+CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a cache line
 
 
 def aligned(size: int) -> int:

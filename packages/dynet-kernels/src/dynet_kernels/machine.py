@@ -1,7 +1,10 @@
-"""The tape machine: one compiled function that runs a list of instructions, for each kind of target.
+"""The tape machine: emits the compiled functions that plan graphs and run their instructions.
 
-On a CPU it consists of the planner and of shards, which are compiled apart. A shard's function is called by its handle,
-which `library` puts into a table when it has loaded the shard.
+The planner writes a *tape*, a list of instructions. Each names a kernel by its *opcode*. The machine loops over the
+tape and switches on the opcode. On a CPU it is several modules that are compiled separately: one has the planner and
+the loop, the others are *shards*, a few kernels each, with a switch of their own. The loop calls a shard by the handle
+of its function, which `library` writes into a list when it loads the shard. The functions here emit TIR, TVM's
+intermediate code.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from .plan.structs import Context, Instruction, Rows, Sharing, Words
 from .tir import function, int64, let
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
-# Passes that find nothing to do in kernels of plain loops, and take two thirds of the time to compile them.
+# TVM passes that we disable. They change nothing in kernels made of plain loops, but take two thirds of the compile
+# time.
 NEEDLESS = [
     "s_tir.HoistIfThenElse",
     "s_tir.StmtSimplify",
@@ -33,12 +37,13 @@ NEEDLESS = [
 ]
 NEEDLESS_ON_CPU = [
     *NEEDLESS,
-    # All buffers have one dimension. The second undoes what the first makes of vectors' places, and simplifies numbers
-    # that LLVM simplifies, too: together half of the time that passes take for products.
+    # All our buffers have one dimension already, so FlattenBuffer only complicates the indices of vectors. StmtSimplify
+    # would undo that, and simplify arithmetic that LLVM simplifies anyway. Together they take half of the time that
+    # passes need for matrix products.
     "tirx.FlattenBuffer",
     "tirx.StmtSimplify",
 ]
-# Loops are unrolled by hand where it pays. LLVM's own unrolling made twice as much code, which was no faster.
+# Emitters unroll loops where it pays. With LLVM's unrolling as well, the code was twice as long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
@@ -50,12 +55,15 @@ def call(symbol, *arguments):
 
 
 def symbol_of(name):
-    """A kernel's name in generated code, where a bare `exp` would hide the function."""
+    """Return a kernel's symbol in generated code. Without the prefix, a kernel `exp` would hide C's `exp`."""
     return ir.GlobalVar("kernel_" + name.replace(".", "_"))
 
 
 def run_function(kernels):
-    """run(context): a loop over the tape with a switch on the opcode, for a target that is one module."""
+    """Emit run(context), a loop over the tape with one switch over all `kernels`, for a target without shards.
+
+    `kernels` are pairs of an opcode and a pair (symbol, kernel).
+    """
 
     def body(context):
         running = Running(context)
@@ -67,7 +75,7 @@ def run_function(kernels):
 
 
 class Running:
-    """What running an instruction needs: the integers of `layout.RUNNING`, and what their addresses lead to."""
+    """The integers of `layout.RUNNING` at an address, with the tape, table and other buffers that they point to."""
 
     def __init__(self, address):
         self.context = context = Context(Words(address))
@@ -82,15 +90,17 @@ def tape_of(context: Context) -> Rows:
 
 
 def refuse():
-    """End the function with an error."""
+    """Emit a failing assertion: the compiled function ends with an error."""
     with T.Assert(tirx.const(False, "bool"), "no code for an instruction"):
         pass
 
 
 def dispatch(running: Running, number, code, kernels, shares):
-    """Run instruction `number` by one of `kernels`: pairs of a code and (symbol, kernel, names of its arguments).
+    """Emit a switch on `code`, which calls one of the kernels for instruction `number`.
 
-    `shares` are the arguments that say what of a shared instruction is to be run.
+    Args:
+        kernels: pairs of a value of `code` and (symbol, kernel, names of the arguments besides memory, index and parameters).
+        shares: the values of the arguments in `layout.SHARES`, by name: which part of the instruction this thread runs.
     """
     instruction = running.tape[number]
     parameters = instruction.parameters
@@ -113,9 +123,14 @@ def dispatch(running: Running, number, code, kernels, shares):
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
-    """The kernels of one shard, and a function that runs rows of the tape for as long as they belong to it.
+    """Emit the module of one shard: its kernels, and a function that runs instructions from the current one on.
 
-    The first row does. The code does not depend on the shard's number, so it stays the same if that changes.
+    The kernel of the current instruction is in this shard. The function returns at the end of the tape, or at the first
+    instruction whose kernel is in another shard. The code does not depend on the number of the shard.
+
+    Args:
+        kernels: place in the shard -> (name, kernel).
+        lanes: how many floats a vector register of the CPU holds.
     """
     functions, numbered = {}, []
     for place, (name, kernel) in kernels.items():
@@ -142,11 +157,13 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRMod
 
 
 def planner_module() -> ir.IRModule:
-    """The planners, and `run`, which calls shards.
+    """Emit the module with the planners and the loop over the tape, which calls shards.
 
-    `forward` and the others plan and, where there is room, run in one call.
+    A shard need not be loaded before an instruction needs it. For each phase, such as `forward`, there is a function
+    `plan_forward` that only plans, and a function `forward` that also runs the tape unless a buffer was too small.
     """
-    from .plan import planners  # not above: shards do not depend on it
+    # Not imported at the top: the cache key of a shard covers the modules imported there, and needs no planner.
+    from .plan import planners
 
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),
@@ -174,7 +191,10 @@ def planner_module() -> ir.IRModule:
 
 
 def run_rows(running):
-    """Run instructions by the shards that they belong to, until there is none left."""
+    """Emit the loop that hands instructions to the shards of their kernels until the end of the tape.
+
+    `running` is the address of the integers of `layout.RUNNING`.
+    """
     context = Context(Words(running))
     tape, code = tape_of(context), Words(context.code)
     with forever():
@@ -190,14 +210,15 @@ def run_rows(running):
 
 
 def if_ready(address):
-    """What to do if planning has not failed."""
+    """Return a `with` block whose code runs only if planning has succeeded. `address` is the context's."""
     return when(Context(Words(address)).status == at.READY)
 
 
 def norm_and_update(planners):
-    """An update in one call: it is done if the sum of all squared gradients is below a limit.
+    """Emit norm_and_update: sum all squared gradients, and run the trainer's update if the sum is below a limit.
 
-    At `totals`, an address in floats, is the float64 number for the sum, and next to it the limit.
+    `totals` is an address in floats. It holds two float64 numbers: the sum, which is written, and the limit. `planners`
+    are the symbols of the planners by phase.
     """
     names = ("context", "norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
 
@@ -221,7 +242,7 @@ def norm_and_update(planners):
 
 
 def run(address):
-    """Run the tape: on this thread alone, unless there are others and so much that they can share."""
+    """Emit code that runs the tape, on all threads if they have enough work to share, else on this one alone."""
     context = Context(Words(address))
     sharing = Sharing(Words(context.sharing))
     shares = all_of(sharing.threads > 1, context.shared_work >= sharing.least_pass)
@@ -235,10 +256,10 @@ def run(address):
 
 
 def run_together(address):
-    """Run the tape on all threads. They go through it side by side, and wait for each other after every stretch.
+    """Emit code that runs the tape on all threads at once. They wait for each other after every stretch.
 
-    A stretch is an instruction that they share, or all up to the next such one, which the first thread runs alone.
-    Each thread finds the stretches for itself.
+    A stretch is either one instruction that the threads share, or a run of unshared instructions, which the first
+    thread runs while the others wait. Each thread finds the stretches on its own.
     """
     context = Context(Words(address))
     threads = Sharing(Words(context.sharing)).threads
@@ -261,7 +282,14 @@ def run_together(address):
 
 
 def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):
-    """Run instructions first..end, or this part of the first, with a context of this thread's own."""
+    """Emit code that runs a stretch on one thread, with the thread's own copy of the integers of `layout.RUNNING`.
+
+    Args:
+        context: the context that all threads share.
+        instruction: the first instruction of the stretch. If threads share it, this thread runs its part.
+        first, end: the stretch, as numbers of instructions.
+        part, threads: the number of this thread, and how many there are.
+    """
     address = let(context.threads + part * int64(8 * at.THREAD_ROW))
     own, words = Context(Words(address)), Words(address)
     begin, stop = (let(T.floordiv(number * int64(at.WHOLE), threads)) for number in (part, part + int64(1)))
@@ -288,20 +316,21 @@ def run_stretch(context: Context, instruction: Instruction, first, end, part, th
 
 
 def pragma(name):
-    """What TVM's generator of CPU code makes of the statement within."""
+    """Annotate the statements of a `with` block with a pragma for TVM's CPU code generator."""
     return T.attr(int64(0), f"pragma_{name}", tirx.const(1, "int32"))
 
 
 def call_packed(name, running):
-    """Call a function of this module that may fail. Its one argument is an address, where `running` slots are.
+    """Emit a call of a function of this module by TVM's packed convention; return its status, not 0 if it failed.
 
-    Return what the function returns: not 0 if it has failed.
+    `running` is the address of the integers of `layout.RUNNING`. They include the slots for argument and result; the
+    only argument is this address.
     """
     return _called(f"__tvm_ffi_{name}", T.reinterpret(POINTER, int64(0)), running)
 
 
 def call_handle(handle, running):
-    """Call a function by its handle, as `call_packed` does one by its name."""
+    """Emit a call of a function by its handle, with the same argument and status as `call_packed`."""
     return _called("TVMFFIFunctionCall", handle, running)
 
 
@@ -313,12 +342,12 @@ def _called(symbol, first, running):
 
 
 def failed(result):
-    """What to do if a packed function has failed."""
+    """Return a `with` block whose code runs only if a packed call has failed. `result` is the call's status."""
     return when(result != tirx.const(0, "int32"))
 
 
 def compile_cpu(module: ir.IRModule, target):
-    """Compile a shard or the planner for an LLVM target."""
+    """Compile a module, a shard or the planner, for an LLVM target."""
     import tvm
 
     give_llvm_options()
@@ -328,15 +357,16 @@ def compile_cpu(module: ir.IRModule, target):
 
 @functools.cache
 def give_llvm_options():
-    """Have LLVM read LLVM_OPTIONS as from a command line, for all that this process compiles.
+    """Make LLVM read LLVM_OPTIONS as if from its command line, for everything that this process compiles.
 
-    LLVM heeds these only if they were given. A target's `cl-opt` sets values without that; in TVM 0.27 only the code
-    generator for Hexagon hands LLVM a command line, before its first module, which fails for want of a linker.
+    A target's `cl-opt` attribute is not enough: it sets the values without marking them as given, and LLVM ignores such
+    options. In TVM 0.27 only the Hexagon code generator passes LLVM a command line. So we build an empty module for
+    Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
     """
     import tvm
 
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)
-    if build is not None:  # without, kernels are compiled more slowly
+    if build is not None:  # else this TVM has no Hexagon support: the options are not set, and compiling is slower
         with suppress(RuntimeError):
             target = {"kind": "hexagon", "mtriple": "hexagon", "mcpu": "hexagonv68", "llvm-options": LLVM_OPTIONS}
             build(ir.IRModule({}), tvm.target.Target(target))

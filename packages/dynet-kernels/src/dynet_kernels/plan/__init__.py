@@ -1,20 +1,21 @@
-"""The planner: turns recorded nodes into a tape of instructions. Compiled by TVM like the kernels.
+"""The planner: turns the nodes of a graph into a tape, a list of instructions. TVM compiles it, like the kernels.
 
-It is written as Python functions that emit code when they are called: an attribute of a structure emits a load or a
-store, `with when(...)` a condition, `with each(...)` a loop. No part of it knows an op: a signature lists its views
-and steps. What the integers mean stands in `layout`.
+It is written as Python functions that emit TIR, TVM's intermediate code: to read or set an attribute of a structure
+emits a load or a store, `with when(...)` a condition, `with each(...)` a loop. Docstrings say what the emitted code
+does. No part of the planner knows an op: it follows the views and steps that a signature lists. `layout` defines all
+integers, and terms such as record, signature and view.
 
 In the order in which the modules build on each other:
 
     flow          conditions, loops, variables
     structs       structures in memory
-    nodes         what is known of nodes, records and signatures
-    stages        when nodes run
-    grouping      nodes that run together
-    addresses     the lists of addresses that kernels read
+    nodes         the context, nodes and records
+    stages        the depth of each node, which orders them
+    grouping      groups: nodes that one instruction computes
+    addresses     the address lists that kernels read
     tape          instructions
-    forward       the forward pass: where values go
-    gradients     where gradients go
+    forward       the forward pass, and memory for values
+    gradients     memory for gradients
     backward      the backward pass
     update        the passes of trainers
 """
@@ -30,9 +31,9 @@ PLANNERS = {
     "gradient_norm": update.plan_gradient_norm,
     "update": update.plan_update,
 }
-"""What emits each planner: functions of addresses and numbers."""
+"""The emitter of each planner, by the name of the pass that it plans."""
 
 
 def planners() -> dict:
-    """The compiled planners' code by what they plan: private PrimFuncs."""
+    """Emit all planners. Return them as private TIR functions, by the name of the pass that they plan."""
     return {name: tir.emitted(f"plan_{name}", emit, private=True) for name, emit in PLANNERS.items()}

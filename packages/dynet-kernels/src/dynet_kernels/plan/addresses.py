@@ -1,6 +1,9 @@
-"""Writes the lists of addresses that kernels read: of each view of a group's signature one of values, one of gradients.
+"""Writes the address lists of a group: the nodes that one instruction computes. Kernels read their addresses from them.
 
-The lists of a group are a *block*: each has `count` entries, one for each column of the group.
+A view of the group's signature says where the columns of an operand, or of the node itself, start. For each view there
+are two lists, one with addresses of values and one with addresses of gradients. All lists of a group are adjacent in
+the buffer `index`, and each has `count` entries, one for each column of the group. The functions here emit the code
+that writes the lists.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from .structs import Steps, View
 
 @dataclass
 class Side:
-    """The values of a view or its gradients.
+    """One of the two address lists of a view: values or gradients.
 
     Args:
-        field: its name in nodes and parameters.
-        bit: its place among the bits of a view's two lists.
-        start: where its list begins, from the view's first list on.
+        field: "value" or "gradient": the field of nodes and parameters with the address.
+        bit: the bit that stands for this list in the result of `bits_of_view`.
+        start: the offset of this list from the view's first list.
     """
 
     field: str
@@ -39,7 +42,12 @@ def sides(count, with_gradients: bool) -> list[Side]:
 
 
 def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None:
-    """Write the lists that the steps read of a group that has `count` columns."""
+    """Write those address lists of a group that `steps` read.
+
+    Args:
+        count: the number of columns of the group.
+        with_gradients: whether the lists of gradients are written as well.
+    """
     signature, context = group.signature, group.plan.context
     base, views = context.index_top, signature.view_count
     one_column = all_of(signature.columns == 1, signature.columns_each == 0)
@@ -57,12 +65,21 @@ def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None
 
 
 def bits_of_view(bits, number):
-    """Which of a view's two lists are among lists that are given as bits."""
+    """Return two bits, for the lists of view `number`: 1 for its values, 2 for its gradients.
+
+    `bits` is a bit set over the lists of all views.
+    """
     return let((bits >> T.min(2 * number, int64(at.MOST_LISTS - 2))) & 3)
 
 
 class Lists:
-    """The two lists of a view: of the values, and of the gradients."""
+    """The two address lists of a view, and code that writes them.
+
+    Args:
+        start: the place in `index` of the view's first list.
+        count: the number of entries in each list.
+        written: the lists to write.
+    """
 
     def __init__(self, group: Group, view: View, start, count, written: Sequence[Side]):
         self.group, self.view, self.start, self.count, self.sides = group, view, start, count, written
@@ -71,13 +88,18 @@ class Lists:
 
     @property
     def is_plain(self):
-        """Whether there is only a number to be added to where something of the node stands."""
+        """Whether each address is `offset` plus the address of a node or parameter, with no attribute of the node."""
         source = self.source
         known = any_of(source >= at.SELF, source == at.BEFORE, source == at.FIRST)
         return all_of(known, self.view.index == at.NO_INDEX)
 
     def write_plain(self, whole, first) -> None:
-        """Write lists of one column a node: of the bits `whole` for all nodes, of `first` for the first node."""
+        """Write plain lists of nodes that have one column each.
+
+        Args:
+            whole: the bits of the lists to write completely.
+            first: the bits of the lists of which kernels read only the first entry.
+        """
         for side in self.sides:
             count = pick((whole & side.bit) != 0, self.group.count, lambda: pick((first & side.bit) != 0, 1, 0))  # noqa: B023
 
@@ -101,13 +123,13 @@ class Lists:
         return self.group.plan.address(node.record.operand(self.source), field)
 
     def _of_first_part(self, node: Node, field: str):
-        """Where the node's share of the first part stands."""
+        """Return the address of a part's share in the memory of its record's first part."""
         first = node.first_part
         share = (node.number - first - 1) * self.view.scale
         return share + getattr(self.group.plan.node(first), field)
 
     def write_all(self) -> None:
-        """Write the lists of all columns of all nodes."""
+        """Write the lists, for all columns of all nodes of the group."""
         begin = Variable(0)
         with self.group.each_node() as (_, node):
             with branch(self.source == at.EACH) as (shared, otherwise):
@@ -118,7 +140,7 @@ class Lists:
             begin.value += node.columns
 
     def _write_each(self, node: Node, begin) -> None:
-        """Write where the columns of the operands that share EACH stand."""
+        """Write the addresses of a node's columns if the view's source is EACH: several operands share the view."""
         view, record = self.view, node.record
         period, stride = view.period, view.stride
         first = record.each_start
@@ -131,7 +153,7 @@ class Lists:
                     self.index[list_at + column] = start + column * stride
 
     def _write_columns(self, node: Node, begin) -> None:
-        """Write where the columns of one node stand."""
+        """Write the addresses of the columns of one node, for a view with any source but EACH."""
         view, columns = self.view, node.columns
         starts = [self._start_of(node, side.field) for side in self.sides]
         lists = [let(self.start + side.start + begin) for side in self.sides]
@@ -153,7 +175,7 @@ class Lists:
                         self.index[list_at + column] = start + move.value
 
     def _start_of(self, node: Node, field: str):
-        """Where the view of one node begins."""
+        """Return the address that a view of this node starts from: its source, plus the view's offset."""
 
         def of_part():
             before = lambda: getattr(node.part_before, field)  # noqa: E731

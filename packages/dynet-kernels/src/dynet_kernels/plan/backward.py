@@ -1,4 +1,8 @@
-"""Plans the backward pass: the instructions that add up gradients, from the loss backwards."""
+"""Plans the backward pass: writes the instructions that add up gradients, from the loss backwards, to the tape.
+
+The functions here emit the code that does this. A *group* is the nodes of one signature and depth; they share
+instructions.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,17 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 
 def plan_backward(context, loss, size, everything) -> None:
-    """Lay out the tape that adds the gradient of `size` numbers at `loss` to every parameter they depend on.
+    """Plan the backward pass from a node: it adds the gradient of the loss to every parameter that the loss depends on.
 
-    `everything` 1 also computes gradients that no parameter needs, and keeps those of aliases apart. As long as the
-    forward plan is the same, so is this one, unless it has to note rows of lookup tables.
+    The last backward plan is used again if the forward plan and the arguments are the same, and if no rows of lookup
+    tables must be marked as touched.
+
+    Args:
+        context: the address of the planner's context.
+        loss: the number of the node.
+        size: the number of floats of the node.
+        everything: 1 to compute the gradients of all nodes, even of those that depend on no trained parameter, and to
+            give aliases gradients of their own.
     """
     use_tape(Context(Words(context)), "backward")
     plan = Plan(context)
@@ -44,7 +55,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 
 def plan_anew(gradients: Gradients, size) -> None:
-    """Plan the pass, if there is room for it."""
+    """Plan the pass, or set `status` to TOO_SMALL if the address lists or the tape do not have room for it."""
     plan, context = gradients.plan, gradients.context
     start_tape(context)
     with when(T.Not(depths_are_known(gradients))):
@@ -62,13 +73,20 @@ def plan_anew(gradients: Gradients, size) -> None:
 
 
 def depths_are_known(gradients: Gradients):
-    """Whether the forward pass's depths serve: all nodes were planned together; those that compute have steps."""
+    """Whether the depths from the forward plan can be used for the backward pass.
+
+    They can if a single plan found them all, and only nodes that the forward pass computes have backward steps.
+    """
     loss = gradients.plan.node(gradients.loss)
     return all_of(gradients.context.one_numbering != 0, gradients.everything == 0, loss.signature.kind != at.ALIAS)
 
 
 def find_depths_again(gradients: Gradients) -> None:
-    """Find depths of nodes that were planned by turns, or that pass on gradients though they compute nothing."""
+    """Find the depths of all nodes up to the loss anew.
+
+    The old depths come from several forward plans, so that they cannot be compared; or they are missing for nodes that
+    the forward pass does not compute but that have backward steps now, such as aliases.
+    """
     plan, loss = gradients.plan, gradients.loss
     start_numbering(plan)
     with each(loss + 1) as number:
@@ -78,14 +96,14 @@ def find_depths_again(gradients: Gradients) -> None:
 
 
 def has_steps(gradients: Gradients, node: Node):
-    """Whether a node passes its gradient on by instructions."""
+    """Whether the backward pass has instructions for a node: it has its own gradient and is not an input."""
     return all_of(node.signature.kind != at.INPUT, gradients.has_own(node))
 
 
 def find_planned(gradients: Gradients) -> None:
-    """Find the nodes through which the loss depends on parameters. Those with steps are planned, the last ones first.
+    """Mark the nodes through which the loss depends on parameters, and list those with steps in `planned`, last first.
 
-    Also finds how much room their instructions need at most.
+    Also compute how much room their address lists and instructions need at most.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     with when(context.flags_used != 0), each(context.node_count) as number:
@@ -109,7 +127,7 @@ def find_planned(gradients: Gradients) -> None:
 
 
 def reach_operands(gradients: Gradients, node: Node) -> None:
-    """Note that the loss depends on the operands of a node. They are differentiated if it is and they need it."""
+    """Mark the operands of a node as REACHED, and those that need a gradient from it as DIFFERENTIATED."""
     plan = gradients.plan
     passes = let(yes(node.has(at.DIFFERENTIATED)) * node.signature.passes)
 
@@ -127,7 +145,7 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
 
 
 def note_touched_rows(plan: Plan, loss) -> None:
-    """Note the rows of lookup tables that gradients are added to."""
+    """List the rows of lookup tables to which the pass will add gradients, in the tables' lists of touched rows."""
     touches = Variable(0)
     with each(loss + 1) as number:
         node = plan.node(number)
@@ -155,7 +173,7 @@ def touch_rows(node: Node, parameter: Parameter) -> None:
 
 
 def put_planned_in_order(plan: Plan) -> None:
-    """Sort the nodes, unless they are those that the forward pass has sorted."""
+    """Sort the planned nodes, unless the forward plan has sorted the same ones already."""
     context = plan.context
     with when(any_of(context.ordered != context.plan, context.ordered_count != context.planned_count)):
         put_in_order(plan)
@@ -163,7 +181,7 @@ def put_planned_in_order(plan: Plan) -> None:
 
 
 def add_all_steps(gradients: Gradients, size) -> None:
-    """Write the tape, group by group, from the loss backwards."""
+    """Write all instructions of the pass, group by group, from the loss backwards; deferred steps come last."""
     plan, context, everything = gradients.plan, gradients.context, gradients.everything
     context.gradient_top = context.gradient_start
     loss = plan.node(gradients.loss)
@@ -176,7 +194,7 @@ def add_all_steps(gradients: Gradients, size) -> None:
             gradients.place(node.number)
         with when(group.signature.backward.count != 0):
             add_backward_steps(gradients, group)
-    # Gradients of shared matrices: all columns of the whole graph at once.
+    # Deferred steps, such as gradients of matrices: one instruction for all nodes of a signature, whatever their depth.
     with each_group(plan, plan.by_signature, count, has_same_signature) as group:
         with when(group.signature.deferred.count != 0):
             add_steps(group, group.signature.deferred, True, everything)
@@ -192,7 +210,7 @@ def has_same_signature(node: Node, other: Node):
 
 
 def finish(gradients: Gradients) -> None:
-    """Say whether there was room, and what the plan is for."""
+    """Set `status` to TOO_SMALL if gradients need more memory; else remember the plan, to use it again."""
     context = gradients.context
     with branch(context.gradient_top > context.gradient_end) as (too_small, otherwise):
         with too_small:

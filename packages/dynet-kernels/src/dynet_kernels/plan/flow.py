@@ -1,4 +1,4 @@
-"""Conditions, loops and variables of emitted code, in the form of Python statements."""
+"""Helpers with which Python functions emit TIR: conditions, loops and variables, in the form of Python statements."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Variable", "all_of", "any_of", "branch", "each", "forever", "pick", 
 
 
 class Variable:
-    """An integer in a register. `value` reads and sets it."""
+    """An integer variable of the emitted code. To read `value` emits a load, to set it a store."""
 
     def __init__(self, value=0):
         self._counter = tir.Counter(int64(value))
@@ -34,33 +34,39 @@ class Variable:
 
 @contextmanager
 def each(count) -> Iterator[Any]:
-    """A loop over the numbers 0 to count - 1."""
+    """Emit a loop over the numbers 0 to count - 1, with the `with` block as its body."""
     with T.serial(int64(0), int64(count)) as number:
         yield number
 
 
 @contextmanager
 def forever() -> Iterator[None]:
-    """A loop that ends at `stop_unless`."""
+    """Emit an endless loop with the `with` block as its body, which must contain a `stop_unless`."""
     with T.While(tirx.const(True, "bool")):
         yield
 
 
 def stop_unless(condition) -> None:
-    """Leave the innermost loop unless the condition holds."""
+    """Emit code that leaves the innermost loop unless the condition holds."""
     with when(T.Not(condition)):
         T.evaluate(T.break_loop())
 
 
 @contextmanager
 def branch(condition) -> Iterator[tuple]:
-    """Two blocks, of which one runs: `with branch(condition) as (then, otherwise)`, then `with then`."""
+    """Emit an if-else statement.
+
+    Use it as `with branch(condition) as (then, otherwise)`; inside, `with then` and `with otherwise` are its two sides.
+    """
     with T.If(condition):
         yield T.Then(), T.Else()
 
 
 def pick(condition, then, otherwise) -> Any:
-    """One of two integers. Functions are called, and what they emit runs, only on their side."""
+    """Emit code that selects one of two integers.
+
+    An integer may also be given as a function that emits it. The function's code runs only if this integer is selected.
+    """
     if not isinstance(then, FunctionType) and not isinstance(otherwise, FunctionType):
         return let(T.if_then_else(condition, int64(then), int64(otherwise)))
     result = Variable()
@@ -72,15 +78,15 @@ def pick(condition, then, otherwise) -> Any:
 
 
 def all_of(*conditions):
-    """Whether all conditions hold. They are found out beforehand, all of them."""
+    """Return the conjunction of conditions. Unlike `and` in Python, it evaluates all of them."""
     return functools.reduce(T.And, conditions)
 
 
 def any_of(*conditions):
-    """Whether one of the conditions holds."""
+    """Return the disjunction of conditions, all of which are evaluated."""
     return functools.reduce(T.Or, conditions)
 
 
 def yes(condition):
-    """1 if the condition holds, else 0."""
+    """Emit a condition as an integer: 1 if it holds, else 0."""
     return let(T.if_then_else(condition, int64(1), int64(0)))

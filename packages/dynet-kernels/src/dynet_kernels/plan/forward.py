@@ -1,4 +1,7 @@
-"""Plans the forward pass: where values go, and the instructions that compute them, depth by depth."""
+"""Plans the forward pass: assigns memory to values, and writes the instructions that compute them, depth by depth.
+
+The functions here emit the code that does this. Nodes of one signature and depth form a group: they share instructions.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,21 @@ from .stages import find_depths, note_edges, start_numbering
 from .structs import Context, Words
 from .tape import add_steps, start_tape, use_tape
 
-CHUNK = 64  # integers of records that are compared at once
+CHUNK = 64  # how many record integers are compared before the loop checks whether they differ
 KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")
 
 
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
-    """Lay out the tape of the records begin..end, and take in the input values that came with them.
+    """Plan the forward pass of new records, and copy the new input values to the memory for values.
 
-    A graph that is the same as the one before, but for the values of its inputs, keeps the tape of that one.
+    The last plan of a whole graph is kept. It is used again if all records of the graph are new and are the same as in
+    that plan, except for the input values.
+
+    Args:
+        context: the address of the planner's context.
+        begin, end: the new records, as integers begin to end - 1 of `new_records`.
+        inputs_at: the address of the graph's input buffer.
+        inputs_begin, inputs_end: the new input values, as floats inputs_begin to inputs_end - 1 of this buffer.
     """
     use_tape(Context(Words(context)), "forward")
     plan = Plan(context)
@@ -35,7 +45,10 @@ def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> No
 
 
 class Inputs:
-    """Input values that are new: `count` of them, from number `begin` on. They go to the start of the free arena."""
+    """The new input values: `count` floats of the input buffer, from offset `begin` on.
+
+    `take` copies them to `start`, the first free address in the memory for values.
+    """
 
     def __init__(self, plan: Plan, address, begin, count):
         self.source = tir.buffer_at(address, "float32")
@@ -44,7 +57,7 @@ class Inputs:
 
     @property
     def end(self):
-        """Where values may follow."""
+        """The first free address after the copied input values."""
         return let(self.start + whole_lines(self.count))
 
     def take(self) -> None:
@@ -53,7 +66,7 @@ class Inputs:
 
 
 def is_kept(plan: Plan, begin, end, input_count):
-    """Whether these are all records of a graph, and the same as those of the last plan, at the same place."""
+    """Whether the last plan of a whole graph can be used again: same records, and values start at the same address."""
     context, same = plan.context, Variable(0)
     like_before = all_of(
         begin == 0,
@@ -74,7 +87,7 @@ def is_kept(plan: Plan, begin, end, input_count):
 
 
 def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
-    """Plan nodes that are new, if there is room for them."""
+    """Plan the nodes of new records, or set `status` to TOO_SMALL if a buffer does not have room for them."""
     context = plan.context
     start_tape(context)
     context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=yes(begin == 0))
@@ -112,7 +125,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 
 def forget_nodes(plan: Plan, begin) -> None:
-    """Forget the nodes of records from `begin` on that were planned before, as after a revert."""
+    """Remove nodes whose records are at integer `begin` or later: `cg_revert` has removed these records."""
     count = Variable(pick(begin == 0, 0, plan.context.node_count))
     with forever():
         stop_unless(count.value > 0)
@@ -122,14 +135,17 @@ def forget_nodes(plan: Plan, begin) -> None:
 
 
 class Needed:
-    """How much memory nodes take: floats, entries of lists of addresses, instructions."""
+    """The memory that new nodes need: floats for values, entries in address lists, and instructions on the tape."""
 
     def __init__(self):
         self.floats, self.index, self.tape = Variable(0), Variable(0), Variable(0)
 
 
 def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]:
-    """Read the records begin..end into `nodes`; what the nodes need, and how many aliases there are among them."""
+    """Append a row to `nodes` for each node of the new records.
+
+    Return the memory that the nodes need, and the number of aliases among them, which are listed in `aliases`.
+    """
     context, needed, aliases = plan.context, Needed(), Variable(0)
     earliest = context.node_count
     number, position = Variable(earliest), Variable(begin)
@@ -154,7 +170,10 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]
 
 
 def note_operands(plan: Plan, node: Node, earliest) -> None:
-    """Note what a node waits for. It needs a gradient if it passes gradients on and an operand needs one."""
+    """Note which signatures must run before a node, and whether the node needs a gradient.
+
+    It needs one if an operand needs one and the node passes gradients on.
+    """
     needs = Variable(0)
 
     def visit(operand):
@@ -167,7 +186,7 @@ def note_operands(plan: Plan, node: Node, earliest) -> None:
 
 
 def add_node(plan: Plan, node: Node, attributes, needed: Needed, aliases: Variable) -> None:
-    """Add up what a node needs; an input has its value already, and an alias gets it later."""
+    """Add the memory that a node needs to `needed`. Set the address of an input's value, and list an alias."""
     signature = node.signature
     kind = signature.kind
     with branch(kind == at.COMPUTED) as (computed, others):
@@ -190,7 +209,7 @@ def is_computed(node: Node):
 
 
 def place_values(plan: Plan, start) -> None:
-    """Give nodes memory in the order in which they run, so that those that run together stand together."""
+    """Assign memory to values in the order in which nodes run, so that the nodes of a group are adjacent."""
     top = Variable(start)
     with each(plan.context.planned_count) as k:
         node = plan.node(plan.by_depth[k])
@@ -199,20 +218,20 @@ def place_values(plan: Plan, start) -> None:
 
 
 def place_aliases(plan: Plan, count) -> None:
-    """Let aliases stand in the memory of their operands."""
+    """Set the addresses of aliases, whose values are parts of their operands' values."""
     with each(count) as k:
         node = plan.node(plan.aliases[k])
         node.value = plan.address(node.record.operand(0), "value") + node.alias_offset
 
 
 def add_all_steps(plan: Plan) -> None:
-    """Write the tape, group by group of nodes that share depth and signature."""
+    """Write all instructions of the pass, for one group after the other: nodes of one depth and signature."""
     with each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with) as group:
         add_steps(group, group.signature.forward)
 
 
 def keep(plan: Plan, inputs: Inputs, end) -> None:
-    """Remember this plan for a graph with the same records."""
+    """Keep this plan, to use it again for a graph with the same records."""
     context = plan.context
     with each(end) as place:
         plan.kept_records[place] = plan.new_records[place]

@@ -1,7 +1,9 @@
-"""Where gradients go: memory that is allocated on first use.
+"""Assigns memory to gradients, when the first step of the backward pass adds to them.
 
-It is cleared then, unless the first step that adds to it can overwrite all of it. Where a step would only copy a node's
-gradient to an operand that nothing else uses, the operand's gradient is an alias of the node's.
+There are three ways. If the first step writes all of the gradient, the memory stays uninitialised and the step
+overwrites it (it is *fresh*). If the step would only copy a node's gradient to an operand that nothing else uses, the
+operand's gradient becomes an alias of the node's, and the step is left out. Else the memory is cleared before the step.
+The functions here emit the code that does this.
 """
 
 from __future__ import annotations
@@ -24,26 +26,29 @@ class Gradients:
     """The gradients of one backward pass.
 
     Args:
-        loss: the number of the node that it begins from.
-        everything: 1 if all nodes get a gradient of their own, even those that no parameter needs.
+        loss: the number of the node from which the pass starts.
+        everything: 1 if all nodes get gradients of their own, even aliases and nodes that depend on no parameter.
     """
 
     def __init__(self, plan: Plan, loss, everything):
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
 
     def has_own(self, node: Node):
-        """Whether a node has a gradient of its own. Otherwise its gradient is a part of its operand's gradient."""
+        """Whether a node has its own gradient. If not, it is an alias, whose gradient is a part of its operand's."""
         return any_of(node.signature.kind != at.ALIAS, node.number == self.loss, self.everything != 0)
 
     def allocate(self, node: Node) -> None:
-        """Give a node memory for its gradient."""
+        """Assign memory to a node's gradient."""
         top = self.context.gradient_top
         node.gradient = top
         self.context.gradient_top = top + node.room
         node.flags = (node.flags & ~at.MET) | at.HAS_GRADIENT
 
     def place(self, operand) -> None:
-        """See that an operand, if it is a node, knows where its gradient is."""
+        """Set the address of an operand's gradient, unless the operand is a parameter.
+
+        If it is an alias, follow its operands to the node that has its own gradient. Assign memory if there is none.
+        """
         with when(operand >= 0):
             owner, offset = Variable(operand), Variable(0)
             with forever():
@@ -61,7 +66,7 @@ class Gradients:
                 self.plan.node(operand).gradient = self.plan.address(owner_number, "gradient") + offset.value
 
     def place_operands(self, node: Node) -> None:
-        """The same for all that the steps of a node may add to."""
+        """Set the addresses of all gradients to which steps of a node may add: of operands and of earlier parts."""
         with node.record.awaited() as operand:
             self.place(operand)
         with when(node.is_later_part):
@@ -70,7 +75,7 @@ class Gradients:
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
-        """Set to 0 what is allocated in the block."""
+        """Add an instruction that sets to 0 all gradients to which the `with` block assigns memory."""
         begin = self.context.gradient_top
         yield
         end = self.context.gradient_top
@@ -79,10 +84,10 @@ class Gradients:
 
 
 class Readiness:
-    """What is known of a group's backward steps before they run, a bit each.
+    """Three facts about each backward step of a group, as bit sets over the steps.
 
-    `fresh`: it overwrites uninitialised memory. `distinct`: no two nodes of the group add to the same. `aliased`: it
-    has nothing to do, since the operands' gradients are aliases of the nodes'.
+    `fresh`: the step overwrites uninitialised memory. `distinct`: no two nodes of the group add to the same gradient.
+    `aliased`: the step has nothing to do, because the operands' gradients are aliases of the nodes' gradients.
     """
 
     def __init__(self):
@@ -90,7 +95,7 @@ class Readiness:
 
 
 def make_ready(gradients: Gradients, group: Group) -> Readiness:
-    """See that the gradients which the steps of a group add to have memory, which is 0 unless a step overwrites it."""
+    """Assign memory to all gradients that a group's backward steps add to, and clear it unless a step overwrites it."""
     ready, steps = Readiness(), group.signature.backward
     with each(steps.count) as number:
         step = steps[number]
@@ -108,7 +113,7 @@ def make_ready(gradients: Gradients, group: Group) -> Readiness:
 
 
 class Targets:
-    """The operands whose gradients a step makes, of all nodes of a group."""
+    """The targets of a step: the operands to whose gradients it adds, for all nodes of a group."""
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
@@ -117,7 +122,7 @@ class Targets:
 
     @contextmanager
     def each_target(self) -> Iterator[tuple]:
-        """A loop over pairs of a node and an operand: a certain one, or all that share EACH."""
+        """Loop over pairs of a node and a target: one operand of each node, or all its operands that share EACH."""
         with self.group.each_node() as (_, node):
             record = node.record
             first = pick(self.operand >= 0, self.operand, lambda: record.each_start)
@@ -126,7 +131,7 @@ class Targets:
                 yield node, record.operand(first + k)
 
     def alias_if_possible(self):
-        """1 if the gradients of all targets are now aliases of their nodes' gradients."""
+        """Make the gradients of all targets aliases of their nodes' gradients, if possible. Return 1 if so, else 0."""
         possible = Variable(0)
         with when(all_of(self.can_overwrite, self.step.copies != 0)):
             possible.value = 1
@@ -139,7 +144,10 @@ class Targets:
         return possible.value
 
     def _can_be_alias(self, operand):
-        """1 if nothing else is ever added to an operand's gradient, and the operand does not change it itself."""
+        """Return 1 if an operand's gradient may be an alias, else 0.
+
+        Nothing else may add to this gradient, and the operand's own steps must not change it.
+        """
         target = self.plan.node(operand)
         return yes(
             all_of(
@@ -152,7 +160,10 @@ class Targets:
         )
 
     def allocate_if_overwritten(self):
-        """1 if the step is the first to add to all targets and makes all of them; then they have memory now."""
+        """Assign memory, without clearing it, if the step is the first to add to each target and overwrites all of it.
+
+        Return 1 if so, else 0.
+        """
         fresh = Variable(0)
         with when(self.can_overwrite):
             fresh.value = self._mark(at.MET | at.HAS_GRADIENT, self.covers)
@@ -167,7 +178,10 @@ class Targets:
         return fresh.value
 
     def are_distinct(self, fresh):
-        """1 if it is known that no two nodes of the group add to the same: looked at only where threads may share."""
+        """Return 1 if it is known that no two nodes of the group add to the same gradient, else 0.
+
+        It is only examined if threads may then share the step, and if the step takes long enough for that.
+        """
         distinct, step, signature = Variable(fresh), self.step, self.group.signature
         shared = step.shared
         matters = any_of(shared == at.IF_DISTINCT, shared == at.EITHER_IF_DISTINCT)
@@ -180,7 +194,11 @@ class Targets:
         return distinct.value
 
     def _mark(self, flags: int, size=None):
-        """Set MET of all targets that have none of the flags, gradients of their own and that size; 1 if all had."""
+        """Set the flag MET of suitable targets. Return 1 if all are suitable, else 0.
+
+        A target is suitable if it is a node with its own gradient, with `size` floats unless that is None, and if it
+        has none of the `flags` yet. With MET among these, a target that occurs twice is unsuitable the second time.
+        """
         all_fit = Variable(1)
         with self.each_target() as (_, operand):
             fits = Variable(0)
@@ -196,7 +214,7 @@ class Targets:
         return all_fit.value
 
     def allocate_cleared(self) -> None:
-        """See that all targets have memory, which is 0 where it is new."""
+        """Assign memory to the gradients of targets that have none yet, and clear it."""
         with self.gradients.cleared(), branch(self.operand >= 0) as (one, others):
             with one, self.each_target() as (_, operand):
                 self.gradients.place(operand)

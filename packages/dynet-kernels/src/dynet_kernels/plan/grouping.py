@@ -1,4 +1,8 @@
-"""Nodes that run together: those of one signature and depth stand next to each other in the order of depth."""
+"""Finds groups: nodes of one signature and depth, which one instruction computes together.
+
+Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent in this order. The functions here
+emit the code that does this.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,10 @@ from .structs import Words
 
 
 def put_in_order(plan: Plan) -> None:
-    """Sort the nodes being planned by signature into `by_signature`, and then by depth into `by_depth`."""
+    """Sort the planned nodes: `by_signature` gets them in order of signature, `by_depth` in order of depth.
+
+    Nodes of equal depth are in order of signature.
+    """
     context = plan.context
     count = context.planned_count
     count_sort(plan, count, lambda k: k, plan.by_signature, plan.numbers, context.numbered)
@@ -22,7 +29,14 @@ def put_in_order(plan: Plan) -> None:
 
 
 def count_sort(plan: Plan, count, source: Callable, target: Words, key_of: Words, keys) -> None:
-    """Stable counting sort of the `count` numbers source(k) by their key, which is less than `keys`."""
+    """Sort numbers by their keys with a stable counting sort, and write them to `target`.
+
+    Args:
+        count: how many numbers there are.
+        source: source(k) is number k.
+        key_of: key_of[number] is the key of a number.
+        keys: all keys are less than this.
+    """
     counters = plan.counters
     with each(keys + 1) as key:
         counters[key] = 0
@@ -39,7 +53,10 @@ def count_sort(plan: Plan, count, source: Callable, target: Words, key_of: Words
 
 
 class Group:
-    """Nodes that stand next to each other in an order: `group[k]` is one, and `each_node` a loop over them."""
+    """A group of nodes: places begin to begin + count - 1 of a sorted list of nodes. `group[k]` is its node k.
+
+    All of them have the same signature.
+    """
 
     def __init__(self, plan: Plan, order: Words, begin, count):
         self.plan, self.order, self.begin, self.count = plan, order, begin, count
@@ -53,14 +70,17 @@ class Group:
 
     @contextmanager
     def each_node(self) -> Iterator[tuple]:
-        """A loop over the nodes, with the place of each in the group."""
+        """Loop over the nodes of the group: pairs of the place in the group and the node."""
         with each(self.count) as place:
             yield place, self[place]
 
 
 @contextmanager
 def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """A loop over groups of `count` ordered nodes. together(node, first node) says whether a node is in its group."""
+    """Loop over the groups among the first `count` nodes of a sorted list.
+
+    together(node, first node of the group) says whether a node belongs to the group.
+    """
     begin = Variable(0)
     with forever():
         stop_unless(begin.value < count)
@@ -76,7 +96,7 @@ def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[
 
 @contextmanager
 def each_group_backwards(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """The same from the last group to the first."""
+    """Loop over the groups in a sorted list of nodes, from the last to the first; see `each_group`."""
     end = Variable(count)
     with forever():
         stop_unless(end.value > 0)

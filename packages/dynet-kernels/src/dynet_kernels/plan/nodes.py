@@ -1,4 +1,8 @@
-"""What the planner knows: the context with its buffers, nodes and their records."""
+"""The planner's data: the context with its buffers, the nodes, and the records that they belong to.
+
+A *record* is one operation of the graph as integers; it computes one node or several, its *parts*. To read an attribute
+of these classes emits loads from memory. `layout` defines the integers.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,7 @@ from .structs import Context, Parameter, Rows, Sharing, Signature, Struct, Words
 
 
 class Plan:
-    """The context that a planner was called with, and the buffers whose addresses stand in it.
-
-    Each buffer of `layout.BUFFERS` is an attribute of its name.
-    """
+    """The context at an address, and its buffers: each name in `layout.BUFFERS` is an attribute."""
 
     def __init__(self, address):
         self.context = context = Context(Words(address))
@@ -42,7 +43,7 @@ class Plan:
         return Signature(self.table, place)
 
     def address(self, operand, field: str):
-        """The address of an operand's `value` or `gradient`. The operand is a parameter or a node."""
+        """Return the address of an operand's value or gradient, as `field` says. An operand < 0 is a parameter."""
         return pick(
             operand < 0,
             lambda: getattr(self.parameter(parameter_row(operand)), field),
@@ -50,7 +51,10 @@ class Plan:
         )
 
     def needs_gradient(self, operand, everything=0):
-        """1 if an operand depends on a trained parameter, or is one, else 0; with `everything` 1, for all nodes."""
+        """Return 1 if an operand needs a gradient, else 0: it is a trained parameter, or a node that depends on one.
+
+        With `everything` 1, all nodes need one.
+        """
         return pick(
             operand < 0,
             lambda: self.parameter(parameter_row(operand)).needs_gradient,
@@ -59,16 +63,16 @@ class Plan:
 
 
 def parameter_row(operand):
-    """The row of the parameter that a negative operand stands for."""
+    """Return the parameter's row for an operand that is a parameter: such operands are -1 minus the row."""
     return -1 - operand
 
 
 class Record:
-    """The operands and attributes of a record, of which nodes are parts.
+    """A record: its operands and attributes, which all its parts share.
 
     Args:
-        start: where the operands begin.
-        signature: of one of the parts.
+        start: the offset of the first operand in `records`.
+        signature: the signature of the record, or of one of its parts.
     """
 
     def __init__(self, plan: Plan, start, signature: Signature):
@@ -79,17 +83,17 @@ class Record:
 
     @property
     def whole(self) -> Signature:
-        """The signature of a variadic record."""
+        """The signature of the whole record, which must be variadic: its offset is stored 2 integers before `start`."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
     def each_count(self):
-        """How many operands of a variadic record share EACH."""
+        """The number of operands that share EACH, one view for all of them. The record must be variadic."""
         return let(self.plan.records[self.start - 1] - self.whole.operands)
 
     @property
     def each_start(self):
-        """The number of the first of them."""
+        """The number of the first operand that shares EACH; operands before it have their own views."""
         return self.whole.operands
 
     @property
@@ -99,16 +103,16 @@ class Record:
 
     @property
     def attributes(self):
-        """Where the attributes begin."""
+        """The offset of the first attribute in `records`."""
         return let(self.start + self.operand_count)
 
     def with_each(self, number, number_each):
-        """A number, and another for each operand that shares EACH."""
+        """Return `number`, plus `number_each` for each operand that shares EACH."""
         return pick(number_each != 0, lambda: number + number_each * self.each_count, number)
 
     @property
     def part_count(self):
-        """How many nodes the record has. The signature must be of the whole record, not of a part."""
+        """The number of nodes of the record. `signature` must be that of the whole record, not of a part."""
         whole = self.signature
         known = whole.part_count
         return pick(
@@ -119,7 +123,11 @@ class Record:
 
     @contextmanager
     def awaited(self) -> Iterator:
-        """A loop over the operands that the part waits for. Those that share EACH come in a second turn."""
+        """Loop over the operands that must be computed before the node with this signature.
+
+        An outer loop has two turns: the first is for the range of operands that the signature names, the second for
+        those that share EACH, if the node waits for them.
+        """
         signature = self.signature
         with each(1 + signature.waits_each) as turn:
             first = pick(turn == 0, lambda: signature.waits_from, lambda: self.each_start)
@@ -133,7 +141,7 @@ class Record:
 
 
 class Node(Struct):
-    """A row of `nodes`."""
+    """A node: a row of the buffer `nodes`, with integers as in `layout.NODE`."""
 
     layout = at.NODE
     plan: Plan
@@ -145,7 +153,7 @@ class Node(Struct):
 
     @property
     def signature_at(self):
-        """Where the signature stands in the table: nodes with the same one run together."""
+        """The offset of the node's signature in `table`."""
         return self.words[self.start + at.NODE.signature]
 
     @property
@@ -154,19 +162,19 @@ class Node(Struct):
 
     @property
     def is_later_part(self):
-        """Whether it is a part of its record, and not the first."""
+        """Whether the node is a part of its record other than the first."""
         return self.number > self.first_part
 
     @property
     def is_last_part(self):
-        """Whether it is the last part of its record."""
+        """Whether the node is the last part of its record."""
         first, following = self.first_part, let(self.number + 1)
         exists = following < self.plan.context.node_count
         return pick(exists, lambda: yes(self.plan.node(following).first_part != first), 1) != 0
 
     @property
     def is_whole_record(self):
-        """Whether its record has no other parts."""
+        """Whether the node is the only one of its record."""
         return all_of(T.Not(self.is_later_part), self.is_last_part)
 
     @property
@@ -175,29 +183,29 @@ class Node(Struct):
 
     @property
     def depth_of_all(self):
-        """The depth among the nodes of all stages."""
+        """The depth of the node counted over all stages; `depth` is counted within its stage."""
         return let(self.depth + self.plan.stage_begins[self.stage])
 
     @property
     def size(self):
-        """How many floats it holds."""
+        """The number of floats of the node's value."""
         signature = self.signature
         return self.record.with_each(signature.size, signature.size_each)
 
     @property
     def room(self):
-        """How many floats of memory it takes: `size`, rounded up to whole cache lines."""
+        """The number of floats of memory that the node takes: `size`, rounded up to whole cache lines."""
         return whole_lines(self.size)
 
     @property
     def columns(self):
-        """How many columns it has in the lists of addresses."""
+        """The number of columns of the node: this is how many entries it takes in each address list."""
         signature = self.signature
         return self.record.with_each(signature.columns, signature.columns_each)
 
     @property
     def alias_offset(self):
-        """Where an alias begins within its operand."""
+        """The offset of an alias in its operand, in floats. It may depend on the record's first attribute."""
         signature, record = self.signature, self.record
         scale = signature.alias_scale
         return pick(
@@ -208,11 +216,12 @@ class Node(Struct):
 
     @property
     def needs_gradient(self):
-        """1 if it depends on a parameter that is trained, else 0."""
-        return let(T.shift_right(self.flags, int64(at.NEEDS_GRADIENT.bit_length() - 1)))  # it is the last flag
+        """1 if the node depends on a trained parameter, else 0."""
+        # NEEDS_GRADIENT is the highest flag, so that the shift leaves no other bit.
+        return let(T.shift_right(self.flags, int64(at.NEEDS_GRADIENT.bit_length() - 1)))
 
     def has(self, flag: int):
-        """Whether one of these flags is set."""
+        """Whether at least one of the given flags is set."""
         return (self.flags & flag) != 0
 
     def set_flag(self, flag: int) -> None:
@@ -222,7 +231,7 @@ class Node(Struct):
         self.flags = self.flags & ~flag
 
     def runs_with(self, other: Node):
-        """Whether both nodes are one instruction: they have the same signature and depth."""
+        """Whether two nodes are in the same group, so that one instruction computes both: same signature and depth."""
         return all_of(self.signature_at == other.signature_at, self.depth_of_all == other.depth_of_all)
 
 

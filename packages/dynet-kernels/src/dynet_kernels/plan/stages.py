@@ -1,10 +1,11 @@
-"""When nodes run: a number for each, its depth, by which those that are ready together stand together.
+"""Orders nodes: finds a *depth* for each; nodes run after those of smaller depth.
 
-Nodes of one signature and depth become one instruction, so the fewer depths the nodes of a signature have, the better.
-Therefore signatures are put into *stages* first: a signature that follows, over any number of edges, on fewer others
-runs earlier. Signatures that follow on each other, as those of a recurrent network, follow on the same ones and share a
-stage, in which their nodes are ordered by how many others of the stage come before. So the output layer of a
-recurrent network is one instruction for all steps, and its matrix is read once.
+Nodes of one signature and depth share instructions, so the nodes of a signature should have as few depths as possible.
+Therefore each signature first gets a *stage*: the number of signatures it depends on, directly or indirectly, itself
+included. Lower stages run first. Signatures that depend on each other, such as those of a recurrent network, have the
+same stage. Within a stage, the depth of a node is the length of the longest path to it. So all nodes of the output
+layer of a recurrent network, one for each time step, have the same depth, and its matrix is read once. The functions
+here emit the code that does this.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from .structs import Signature
 
 
 def start_numbering(plan: Plan) -> None:
-    """Begin to give signatures numbers."""
+    """Begin to number signatures anew: the number of each becomes invalid until `number_signature` is called for it."""
     plan.context.fill(numbering=plan.context.numbering + 1, numbered=0)
 
 
 def number_signature(plan: Plan, signature: Signature) -> None:
-    """Give a signature its number in the present numbering, unless it has one."""
+    """Number a signature, unless that has been done since `start_numbering`: the numbers are 0, 1, 2 and so on."""
     context = plan.context
     numbering = context.numbering
     with when(signature.numbering != numbering):
@@ -40,7 +41,7 @@ def number_signature(plan: Plan, signature: Signature) -> None:
 
 
 def goes_before(plan: Plan, earlier, later) -> None:
-    """Note that nodes of signature number `later` wait for nodes of signature number `earlier`."""
+    """Note that nodes of signature number `later` depend on nodes of signature number `earlier`."""
     with when(T.max(earlier, later) < at.MOST_NUMBERED):
         word = let(later * at.WORDS + (earlier >> 6))
         bit = int64(1) << (earlier & 63)
@@ -48,9 +49,9 @@ def goes_before(plan: Plan, earlier, later) -> None:
 
 
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
-    """Note which signatures go before a node's: those of operands from node `earliest` on.
+    """Note on which signatures a node's signature depends: those of its operands, but not of nodes before `earliest`.
 
-    visit(operand) is called for all operands that the node waits for.
+    visit(operand) emits code for each operand that must be computed before the node.
     """
     signature = node.signature
     number_signature(plan, signature)
@@ -64,7 +65,10 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
 
 
 def find_stages(plan: Plan) -> None:
-    """Each signature's stage: how many signatures go before it, over any number of edges, itself among them."""
+    """Compute the stage of each signature: how many it depends on, directly or indirectly, itself included.
+
+    `predecessors` is a matrix of bits with the direct dependences. Its transitive closure is computed in place.
+    """
     count, predecessors = plan.context.numbered, plan.predecessors
     words = let((count + 63) >> 6)
     with when(count <= at.MOST_NUMBERED):
@@ -83,10 +87,10 @@ def find_stages(plan: Plan) -> None:
 
 
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
-    """The stage of the nodes from `first` to `last`, whose edges are noted, and their depth in it.
+    """Compute stage and depth of the nodes from `first` to `last` - 1, after `note_edges` has been called for all.
 
-    has_instructions(node) says whether a node has a depth of its own; what has no instructions goes with its operands.
-    Those that have some become `planned`, with the numbers of their signatures and their depths.
+    Nodes for which has_instructions(node) holds are listed in `planned`, with the numbers of their signatures and their
+    depths. A node without instructions has the largest depth of its operands in the same stage.
     """
     context = plan.context
     find_stages(plan)
@@ -114,7 +118,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
         with when(has_instructions(node)):
             depth.value += 1
             add_planned(plan, count, node, number, depth.value)
-            plan.by_depth[count.value - 1] = stage  # for a moment
+            plan.by_depth[count.value - 1] = stage  # borrowed memory: `number_depths` reads the stages from here
         node.fill(stage=stage, depth=depth.value)
         plan.stage_begins[stage] = T.max(plan.stage_begins[stage], depth.value + 1)
     context.planned_count = count.value
@@ -122,7 +126,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
 
 
 def add_planned(plan: Plan, count: Variable, node: Node, number, depth) -> None:
-    """Add a node to those that are being planned."""
+    """Append a node to the list `planned`, with the number of its signature and its depth. `count` is its length."""
     place = count.value
     plan.planned[place] = node.number
     plan.numbers[place] = number
@@ -131,7 +135,11 @@ def add_planned(plan: Plan, count: Variable, node: Node, number, depth) -> None:
 
 
 def number_depths(plan: Plan, stages) -> None:
-    """Have one numbering of depths for all stages. `by_depth` are the stages of the nodes that are being planned."""
+    """Turn depths within a stage into depths over all stages: add the number of depths in all earlier stages.
+
+    Before the call, `by_depth` holds the stages of the planned nodes, and `stage_begins` the number of depths in each
+    stage. It is replaced by the first depth of each stage.
+    """
     deepest = Variable()
     with each(stages) as stage:
         size = let(plan.stage_begins[stage])

@@ -1,4 +1,7 @@
-"""Structures in memory: attributes that emit loads and stores. `layout` lists the integers of each."""
+"""Structures in memory for emitters: to read an attribute emits a load, to set one emits a store.
+
+All fields are int64. `layout` lists those of each structure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from .flow import pick
 
 
 class Words:
-    """Integers in memory: `words[place]` loads one as it is at that moment, `words[place] = value` stores one."""
+    """Integers in memory: `words[place]` emits a load of one, `words[place] = value` a store.
+
+    A later store does not change the result of a load.
+    """
 
     def __init__(self, address):
         self.buffer = tir.buffer_at(address, "int64")
@@ -26,7 +32,7 @@ class Words:
 
 
 class Struct:
-    """Integers of `words` from `start` on, each of which is read and set like an attribute."""
+    """A structure in memory: the integers of `words` from offset `start` on. Subclasses name them in `layout`."""
 
     layout: ClassVar[at.Structure]
     words: Words
@@ -48,7 +54,7 @@ class Struct:
             object.__setattr__(self, name, value)
 
     def fill(self, **values) -> None:
-        """Set several integers."""
+        """Emit stores to several integers, given by name."""
         for name, value in values.items():
             setattr(self, name, value)
 
@@ -82,7 +88,7 @@ class Sharing(Struct):
 
 
 class Rows:
-    """Structures of one kind that stand one after the other."""
+    """An array of adjacent structures of one kind: `rows[number]` is one of them."""
 
     def __init__(self, kind: type[Struct], words: Words, start=0):
         self.kind, self.words, self.start = kind, words, int64(start)
@@ -92,7 +98,7 @@ class Rows:
 
 
 class Steps(Struct):
-    """The steps that a signature lists for one direction."""
+    """The steps of a signature for one direction: "forward", "backward" or "deferred". `steps[number]` is one step."""
 
     layout = at.STEPS
 
@@ -105,7 +111,7 @@ class Steps(Struct):
 
 
 class Signature(Struct):
-    """What nodes run by: a head, views, steps."""
+    """A signature in the table, which describes nodes that can run together: a head, views and steps."""
 
     layout = at.SIGNATURE
 
@@ -126,7 +132,10 @@ class Signature(Struct):
         return Steps(self, "deferred")
 
     def part(self, number) -> Signature:
-        """The signature of a record's part. The last one may repeat."""
+        """Return the signature of part `number` of a record: the last listed part may occur several times.
+
+        Without parts, return this signature.
+        """
         count = self.part_count
         place = pick(count == 0, self.start, lambda: self.words[self.parts + T.min(number, count - 1)])
         return Signature(self.words, place)

@@ -1,4 +1,8 @@
-"""Writes instructions: those that a signature's steps ask for, and those that the planner itself needs."""
+"""Writes instructions to the tape: for the steps of a signature, and to fill or clear memory.
+
+A *group* is the nodes of one signature and depth. Each step of the signature becomes one instruction for all of them.
+The functions here emit the code that does this.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,14 @@ from .grouping import Group
 from .nodes import Plan
 from .structs import Context, Instruction, Rows, Step, Steps
 
-COLUMNS_EACH = 16  # of a product, so many that each thread works on some of them: what they are made of is in its cache
-CLEAR_WORK = 100  # picoseconds that it takes to set one number to 0
+# Threads share a product by columns, instead of rows, if each gets at least this many. The columns that a thread then
+# reads are in its cache, because it has written them before.
+COLUMNS_EACH = 16
+CLEAR_WORK = 100  # picoseconds to set one number to 0
 
 
 def use_tape(context: Context, direction: str) -> None:
-    """Make the tape and index of one direction those that are planned and run."""
+    """Select the tape and the address lists of one direction, "forward" or "backward", for planning and running."""
     for name in ("index", "tape", "index_end", "tape_end"):
         setattr(context, name, getattr(context, f"{direction}_{name}"))
 
@@ -27,11 +33,16 @@ def start_tape(context: Context) -> None:
 
 
 def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shared: Any = at.ALONE, work=0) -> None:
-    """Add an instruction to the tape.
+    """Append an instruction to the tape.
 
     Args:
-        shared: how threads may share it, or a function that finds out.
-        work: picoseconds that it takes.
+        opcode: the number of its kernel.
+        base: where in `index` its address lists start.
+        count: the number of columns.
+        parameters: where in `table` the kernel's parameters are.
+        fresh: 1 if the kernel must overwrite uninitialised memory instead of adding to it.
+        shared: how threads may share the instruction, as in `layout`, or a function that emits this.
+        work: the time that it takes one thread, in picoseconds. If this is too short, threads do not share it.
     """
     context = plan.context
     way = pick(work >= plan.limits.least_instruction, shared, at.ALONE)
@@ -44,14 +55,17 @@ def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shar
 
 
 def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
-    """Set a stretch of memory to a number. The instruction's parameters are put into the table."""
+    """Append an instruction that sets `size` floats from address `start` on to a number.
+
+    The instruction's parameters are stored at offset `parameters` in `table`.
+    """
     for place, value in enumerate((start, size, number)):
         plan.table[parameters + place] = value
     add_instruction(plan, at.FILL, 0, 1, parameters)
 
 
 def add_clear(plan: Plan, start, size) -> None:
-    """Set a stretch of memory to 0."""
+    """Append an instruction that sets `size` floats from address `start` on to 0."""
     base = plan.context.index_top
     plan.index[base] = start
     plan.index[base + 1] = size
@@ -60,7 +74,7 @@ def add_clear(plan: Plan, start, size) -> None:
 
 
 class Bits:
-    """For each step of a group, by its number, whether something holds."""
+    """A bit set over the steps of a group, in a variable of the emitted code."""
 
     def __init__(self):
         self._bits = Variable(0)
@@ -89,12 +103,15 @@ def add_steps(
     distinct: Bits | None = None,
     left_out: Bits | None = None,
 ) -> None:
-    """Write the block of addresses of a group, and the instructions that its signature's steps ask for.
+    """Write the address lists of a group, and append an instruction for each of the steps.
 
     Args:
-        fresh: of each step, whether what it adds to is uninitialised.
-        distinct: whether no two nodes of the group add to the same.
-        left_out: whether it has nothing to do.
+        steps: steps of the group's signature.
+        with_gradients: whether the address lists of gradients are written.
+        everything: 1 if all nodes need gradients, even those that depend on no trained parameter.
+        fresh: the steps whose target is uninitialised, so that they must overwrite it.
+        distinct: the steps for which it is known that no two nodes of the group add to the same gradient.
+        left_out: the steps that have nothing to do and get no instruction.
     """
     plan = group.plan
     base = plan.context.index_top
@@ -117,7 +134,7 @@ def add_steps(
 
 
 def group_columns(group: Group):
-    """How many columns the nodes of a group have together."""
+    """Return the number of columns of all nodes of a group together."""
     signature, count = group.signature, Variable(0)
     with branch(signature.columns_each == 0) as (equal, different):
         with equal:
@@ -128,9 +145,9 @@ def group_columns(group: Group):
 
 
 def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run: whether any operand that it makes the gradient of needs one.
+    """Whether a step has to run. One that computes gradients of operands runs if any of these operands needs it.
 
-    With `everything` 1, all nodes need one, but a parameter only if it is trained.
+    With `everything` 1, all nodes need gradients, but parameters only if they are trained.
     """
     operand = step.gradient_of
     return pick(operand == at.NO_OPERAND, 1, lambda: _is_needed(group, operand, everything)) != 0
@@ -160,7 +177,12 @@ def _is_needed(group: Group, operand, everything):
 
 
 def way_to_share(plan: Plan, step: Step, distinct, count):
-    """How threads share a step of `count` columns, if it is known whether no two nodes add to the same."""
+    """Return how threads share a step: ALONE, BY_COLUMNS or BY_ROWS of `layout`.
+
+    Args:
+        distinct: 1 if it is known that no two nodes of the group add to the same gradient, else 0.
+        count: the number of columns.
+    """
     way = step.shared
     either_way = any_of(way == at.EITHER, all_of(way == at.EITHER_IF_DISTINCT, distinct != 0))
     many = count >= COLUMNS_EACH * plan.limits.threads

@@ -1,6 +1,8 @@
-"""Lays out the tapes of trainers: one for the norm of all gradients, one for the update itself.
+"""Plans the passes of trainers: one sums the squares of all gradients, one runs the update.
 
-A dense parameter is one column; of a lookup table each touched row is a column: an update costs as they do.
+A trainer's table has a row for each parameter (`layout.UPDATE`), and each parameter gets one instruction. A dense
+parameter is one column of it. Of a lookup table, each *touched* row, one that gradients were added to, is a column. So
+rows that are not touched cost nothing. The functions here emit the code that does this.
 """
 
 from __future__ import annotations
@@ -12,13 +14,19 @@ from .nodes import Plan
 from .structs import Update, Words
 from .tape import add_instruction, start_tape
 
-UPDATE_WORK = 500  # picoseconds that a number of one of an update's tensors takes to be read and written
+UPDATE_WORK = 500  # picoseconds that an update takes for each number of each tensor, to read and write it
 
 
 def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) -> None:
-    """Lay out the tape that sums the squared gradients of rows first..last of a trainer's table.
+    """Plan the pass that sums the squared gradients of parameters of a trainer.
 
-    They are added to the float64 number at `total_at`, an address in floats.
+    Args:
+        context: the address of the planner's context.
+        opcode: the number of the kernel that adds the squares of a column to a total.
+        first, last: the parameters, as rows first to last - 1 of the trainer's table.
+        states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
+        dense: 1 to take all rows of lookup tables, 0 for the touched ones only.
+        total_at: the address, in floats, of the float64 number to which the squares are added.
     """
     plan = Plan(context)
     start_tape(plan.context)
@@ -33,9 +41,18 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
 
 
 def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> None:
-    """Lay out the tape that runs an update rule on all `count` rows of a trainer's table.
+    """Plan the pass that runs an update rule on all parameters of a trainer that are trained and chosen.
 
-    The rule's views are values, gradients, the states and `numbers` numbers, which begin at `numbers_at`.
+    The address lists of an instruction are: values, gradients, each state, each number of the rule.
+
+    Args:
+        context: the address of the planner's context.
+        opcode: the number of the rule's kernel.
+        count: the number of rows of the trainer's table.
+        states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
+        numbers: how many numbers, such as the learning rate, the rule reads.
+        numbers_at: the address of these numbers, in floats.
+        dense: 1 to update all rows of lookup tables, 0 for the touched ones only.
     """
     plan = Plan(context)
     views, work_each = let(2 + states + numbers), let((2 + states) * UPDATE_WORK)
@@ -60,7 +77,7 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
 
 
 def check_room(plan: Plan, rows, states, dense, views) -> None:
-    """Find out whether the lists of addresses of all columns have room."""
+    """Set `status` to TOO_SMALL if the address lists, two for each of `views` views, do not have room in `index`."""
     needed = Variable(0)
     with each(rows) as number:
         needed.value += Updated(plan, number, states, dense).columns
@@ -70,11 +87,11 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 
 
 class Updated:
-    """A parameter that is updated: row `number` of a trainer's table.
+    """A parameter in row `number` of a trainer's table, with the columns that an update of it has.
 
     Args:
-        states: how many tensors the trainer keeps for each parameter.
-        dense: whether all rows of lookup tables are updated.
+        states: the number of tensors that the trainer keeps for each parameter.
+        dense: 1 if all rows of lookup tables are updated, 0 if only the touched ones are.
     """
 
     def __init__(self, plan: Plan, number, states, dense):
@@ -86,11 +103,11 @@ class Updated:
         self.columns = pick(self.whole != 0, 1, lambda: self.touched[0])
 
     def state(self, number):
-        """Where a tensor of the trainer's state begins."""
+        """Return the address of tensor `number` of those that the trainer keeps for this parameter."""
         return self.plan.table[self.row.start + len(at.UPDATE) + number]
 
     def write_columns(self, list_at, start) -> None:
-        """Write where the columns of one tensor begin."""
+        """Write an address list, at `list_at` in `index`: the columns of the tensor that starts at address `start`."""
         index = self.plan.index
         with branch(self.whole != 0) as (one, touched_rows):
             with one:
@@ -101,9 +118,12 @@ class Updated:
                     index[list_at + column] = start + self.touched[1 + column] * width
 
     def add_instruction(self, opcode, list_end, work_each) -> None:
-        """Add the instruction for this parameter; its parameter is the size of a column.
+        """Append the instruction for this parameter. The kernel's only parameter is the size of a column, in floats.
 
-        A number takes `work_each` picoseconds; 0 if threads do not share the instruction.
+        Args:
+            opcode: the number of the kernel.
+            list_end: the end of the instruction's address lists in `index`.
+            work_each: picoseconds for each number; 0 if threads cannot share the instruction.
         """
         context, row = self.plan.context, self.row
         row.column = pick(self.whole != 0, lambda: row.floats, lambda: self.parameter.width)
@@ -114,7 +134,7 @@ class Updated:
         context.index_top = list_end
 
     def forget_touched(self) -> None:
-        """Empty the list of touched rows."""
+        """Clear the list of touched rows and their marks."""
         touched, rows = self.touched, self.rows
         with each(touched[0]) as k:
             touched[1 + rows + touched[1 + k]] = 0

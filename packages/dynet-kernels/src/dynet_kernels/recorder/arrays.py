@@ -1,4 +1,4 @@
-"""Arrays as input values: read by the buffer protocol, and kept column by column."""
+"""Emits code that reads numpy arrays as input values. It uses the buffer protocol and stores column by column."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from .recording import Recording, with_graph
 from .structures import Object, words_at, words_on_stack
 from .tables import Found, mixed
 
-STRIDED, FORMAT = 0x18, 0x4  # what is asked of an object that has a buffer
+STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: the fields to fill in a Py_buffer
 FORMATS = {"float32": "f", "float64": "d"}
 
 
 class Array:
-    """The numbers of an array: where they are, how many dimensions there are, and which `type` of FORMATS it is."""
+    """The fields of a Py_buffer, which CPython has filled in for an array. `view` is its memory, as words.
+
+    `count` is the number of elements. It is 0 if the array cannot be read here: it has another type than those of
+    FORMATS, no dimension, or more than MOST_DIMS.
+    """
 
     def __init__(self, view):
         def field(name):
@@ -28,7 +32,8 @@ class Array:
 
         self.begin, self.dims = let(field("begin")), let(T.shift_right(field("dims_and_flag"), int64(32)))
         self.shape, self.strides = words_at(let(field("shape"))), words_at(let(field("strides")))
-        letters = let(T.Cast("int64", tir.buffer_at(let(field("format")), "int16")[int64(0)]))  # one, and the end
+        # The first two bytes of the format string: for a known type a letter and the final 0.
+        letters = let(T.Cast("int64", tir.buffer_at(let(field("format")), "int16")[int64(0)]))
         self.types = {dtype: let(letters == int64(ord(letter))) for dtype, letter in FORMATS.items()}
         self.known = T.And(self.dims > int64(0), self.dims <= int64(words.MOST_DIMS))
         self.count = Counter(int64(0))
@@ -38,11 +43,11 @@ class Array:
                 self.count.set(self.count.get() * self.shape[place])
 
     def size(self, place):
-        """A dimension's size; 0 for one that there is not."""
+        """Emit the size of dimension `place`, or 0 if the array has fewer dimensions."""
         return let(T.if_then_else(place < self.dims, self.shape[T.min(place, self.dims - int64(1))], int64(0)))
 
     def store(self, inputs, start):
-        """Store the numbers among the inputs."""
+        """Emit loops that copy the elements to `inputs` from offset `start` on, column by column, as float32."""
         rows = let(self.shape[int64(0)])
         step, columns = let(self.strides[int64(0)]), let(T.floordiv(self.count.get(), rows))
         for dtype, is_it in self.types.items():
@@ -60,7 +65,10 @@ class Array:
 
 @contextmanager
 def opened(shared, object_at):
-    """Emit what is within for an object that is an array of numpy, not of a class beneath, and can be read."""
+    """Yield the Array for an object; the code of the `with` block runs only if the object is a readable numpy array.
+
+    Arrays of subclasses of `numpy.ndarray` are left to Python.
+    """
     with when(Object(object_at).type == shared.array):
         view = words_on_stack(len(words.BUFFER))
         failed = let(
@@ -77,7 +85,10 @@ def opened(shared, object_at):
 
 @with_graph
 def record_array(shared, graph, version, function, array_at, outcome):
-    """Record an input whose values are an array. The key is the number of dimensions and their sizes."""
+    """Emit code that records an input node with the values of an array.
+
+    The key in the function's table is the number of dimensions and their sizes.
+    """
     with opened(shared, array_at) as array:
         sizes = [array.size(int64(place)) for place in range(words.MOST_DIMS)]
         value = Counter(mixed(int64(0), array.dims))

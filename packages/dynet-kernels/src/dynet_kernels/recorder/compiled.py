@@ -1,4 +1,4 @@
-"""The compiled functions: taken from the cache, or built when they are not there."""
+"""Loads the recorder's compiled functions from the kernel cache, or compiles them if they are not there."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import numpy as np
 from .. import cache, library
 from ..target import CpuTarget, host_cpu
 
-HEAD = struct.Struct("<QQQ")  # how long the names are, and two object files, that follow each other
+HEAD = struct.Struct("<QQQ")  # the head of the stored file: the sizes of its three parts, names and two object files
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """The functions that record."""
+    """The recorder as one item of the kernel cache, with the methods of `parts.Part`."""
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the recorder"
 
     @property
     def key(self) -> str:
-        """Text that changes with the machine code."""
+        """Text that identifies the machine code in the cache: it contains a digest of the sources."""
         return f"recorder {_sources()}"
 
     def for_target(self, target: CpuTarget) -> Recorder:
@@ -34,7 +34,7 @@ class Recorder:
         return Recorder(target)
 
     def build(self, path: Path) -> None:
-        """Write the object files. Imports TVM."""
+        """Compile the functions and write one file: the head, the functions' names, two object files. Imports TVM."""
         from .extension import write_objects
         from .functions import FUNCTIONS
 
@@ -49,7 +49,7 @@ def _sources() -> str:
 
 
 def _load(content: bytes):
-    """The module, and the names of its functions in their order."""
+    """Load a stored file. Return its module, and the names of the functions in the order of their addresses."""
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
         raise cache.CacheError("the compiled recorder is not whole")
@@ -59,7 +59,11 @@ def _load(content: bytes):
 
 
 def addresses(shared: int) -> dict[str, int]:
-    """The addresses of the functions, which stay for the life of the process, told where the shared words are."""
+    """Load the functions and return their addresses by name. They are valid until the process ends.
+
+    Args:
+        shared: the address of the shared words (`words.SHARED`), which the functions read and write.
+    """
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.zeros(len(names), np.int64)
     module.get_function("addresses")(int(table.ctypes.data), shared)

@@ -1,9 +1,10 @@
-"""C functions whose bodies are TIR.
+"""C functions whose bodies are written in TIR, TVM's intermediate code.
 
-TVM's LLVM backend lets a function return an int32 zero and nothing else, where CPython expects an object or NULL. So
-each C function is two. Its body, in TIR, stores what it returns at an address that it is told. A trampoline, in LLVM IR
-text of eight lines, passes that address and returns what stands there. It also passes the address of the words that all
-functions share, a global that is set when the code is loaded. TVM's own LLVM turns the text into an object file too.
+CPython expects a C function to return an object or NULL, but TVM's LLVM backend only compiles functions that return the
+int32 zero. So each C function is compiled from two. The *body*, in TIR, stores its result at an address that it gets as
+an argument. The *trampoline*, a few lines of LLVM IR text, calls the body with this address and returns the result from
+there. It also passes the address of the shared words (`words.SHARED`), which is a global that is set when the code is
+loaded. TVM's LLVM compiles this text as well.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CFunction:
-    """A C function: its parameters, all int64 or addresses, and the emitter of its body.
+    """A C function, described by the names of its parameters and a function that emits its body.
 
-    The emitter is called with the address of the shared words, the parameters, and the address for the result.
-    Parameters that are `gathered` are passed on as the address of an array of them.
+    Args:
+        parameters: the names. All parameters are int64; addresses are passed as such.
+        emit: called as emit(address of the shared words, *parameters, address for the result). It emits the body.
+        gathered: the trampoline stores the parameters in an array, and the body gets the address of this array instead.
     """
 
     parameters: Sequence[str]
@@ -27,7 +30,7 @@ class CFunction:
 
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
-    """Compile functions; gives the object files, of the bodies and of the trampolines. Imports TVM."""
+    """Compile functions and return two object files: the bodies and the trampolines. Imports TVM."""
     import tvm
     from tvm import ir
 
@@ -50,16 +53,18 @@ def _body(name: str, function: CFunction):
     with IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
-            T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})  # as it is: no packed arguments
+            # With a `calling_conv` other than 0, TVM keeps these parameters and does not pack them into an array.
+            T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})
             T.func_ret(ir.PrimType("int32"))
             function.emit(*[T.arg(parameter, T.int64()) for parameter in ("shared", *given, "out")])
             T.Return(tirx.const(0, "int32"))
     return builder.get()
 
 
-TP_FREE = 74  # in the numbering of PyType_GetSlot
+TP_FREE = 74  # the number of the slot Py_tp_free in CPython's headers, for PyType_GetSlot
 
-# Frees an object of a heap type that the chain of free expressions does not take: a parameter, or one too many.
+# LLVM IR of a function that frees an expression. It is called for parameters, and for other expressions if enough freed
+# ones are kept for reuse already.
 FREE_OBJECT = f"""
 declare i64 @PyType_GetSlot(i64, i32)
 declare void @Py_DecRef(i64)
@@ -74,7 +79,8 @@ define i64 @dynet_free_object(i64 %object) {{
   ret i64 0
 }}"""
 
-# Calls a function of TVM's with so many arguments, and lets other threads run meanwhile; 0 if it has not failed.
+# LLVM IR of a function that calls a TVM function with `count` arguments, without holding the GIL. It returns 0 if the
+# call has succeeded.
 CALL = """
 declare i64 @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(i64)
@@ -103,7 +109,7 @@ def _trampolines(functions: dict[str, CFunction], target) -> str:
         [
             *text,
             "define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {",
-            "  %first = getelementptr i8, ptr %arguments, i64 8",  # an argument is its type and, 8 bytes on, its value
+            "  %first = getelementptr i8, ptr %arguments, i64 8",  # each argument is 16 bytes: a type, then a value
             "  %table = load ptr, ptr %first",
             "  %second = getelementptr i8, ptr %arguments, i64 24",
             "  %given = load i64, ptr %second",
@@ -141,5 +147,5 @@ def _trampoline(name: str, function: CFunction) -> str:
 
 
 def _described(target) -> str:
-    """The target as a string of LLVM IR."""
+    """Return the text of a TVM target, escaped for a string in LLVM IR."""
     return str(target).replace("\\", "\\5C").replace('"', "\\22")

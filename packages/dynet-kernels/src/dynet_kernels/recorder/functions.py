@@ -1,4 +1,7 @@
-"""The compiled functions by their names."""
+"""Lists all functions of the compiled recorder under the names by which Python code finds them.
+
+Names that begin with `dynet_` are functions that other compiled functions call.
+"""
 
 from __future__ import annotations
 

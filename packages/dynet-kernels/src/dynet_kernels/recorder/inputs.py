@@ -1,4 +1,8 @@
-"""Input values: how they are kept, and records of them."""
+"""Emits code for inputs: numbers from the program, kept as floats in the input buffer of the graph.
+
+The buffer also holds the *keys* of random nodes, from which their random numbers follow: a seed and a count, as int32.
+The integer before a key is the place of the previous key, so all keys of a graph form a linked list.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,16 @@ from .tables import find
 
 
 def begin_input(recording):
-    """Where the record's floats begin among the inputs, and the memory of these."""
+    """Return the offset at which a new record's floats go in the input buffer, and this buffer."""
     graph = recording.graph
     return let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
 
 
 def take_inputs(shared_at, graph_at, floats_at, count, out):
-    """Keep floats among the inputs; where they begin, or -1 with a MemoryError."""
+    """Emit the C function that appends `count` floats to a graph's input buffer.
+
+    It returns the offset of the first one, or -1 with a MemoryError set.
+    """
     graph, result = Graph(graph_at), words_at(out)
     fine = Counter(int64(1))
     with when(graph.inputs_length + count > graph.inputs_room):
@@ -37,7 +44,7 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
 
 
 def store_number(inputs, place, object_at, fine):
-    """Store a number as a float32, unless it is an int that is too large; `fine` says so."""
+    """Emit code that stores a Python number as float32 at `place`, and sets `fine` to 0 if it is too large an int."""
     number = let(T.call_extern("float64", "PyFloat_AsDouble", object_at))
     T.buffer_store(inputs, T.Cast("float32", number), [place])
     with when(number == tirx.const(-1.0, "float64")):
@@ -48,18 +55,24 @@ def store_number(inputs, place, object_at, fine):
 
 @taking(1)
 def take(shared, function, call, outcome):
-    """take(numbers): keep a tuple of numbers among the inputs. Gives where they begin."""
+    """Emit take(numbers), which appends a tuple of numbers to the input buffer and returns their offset there."""
     take_numbers(shared, call[0], outcome, int64(0))
 
 
 @taking(1)
 def take_keyed(shared, function, call, outcome):
-    """take_keyed(numbers): keep a new key and a tuple of numbers among the inputs. Gives where the key is."""
+    """Emit take_keyed(numbers), which appends a new random key and a tuple of numbers to the input buffer.
+
+    The key is the seed and count from which a random node draws its numbers. The function returns the key's offset.
+    """
     take_numbers(shared, call[0], outcome, int64(1 + len(words.KEY)))
 
 
 def take_numbers(shared, numbers_at, outcome, before):
-    """Keep a tuple of numbers. If there are words `before` them, they are those of a key."""
+    """Emit code that appends a tuple of numbers to the input buffer, and gives its offset as the outcome.
+
+    If `before` is not 0, a new random key is stored before the numbers. It and its link take `before` places.
+    """
     graph_at, fine = thread_graph(shared), Counter(int64(1))
     with when(both(graph_at != int64(NULL), Object(numbers_at).type == shared.tuple)):
         graph, numbers, size = Graph(graph_at), words_at(items_of(shared, numbers_at)), let(Tuple(numbers_at).size)
@@ -85,7 +98,7 @@ def take_numbers(shared, numbers_at, outcome, before):
 
 
 def put_key(shared, graph, start):
-    """Write a new key among the inputs of a graph, and before it the place of the previous key."""
+    """Emit code that writes a new random key at offset `start`, with a link to the previous key before it."""
     raw = tir.buffer_at(graph.inputs, "int32")
     T.buffer_store(raw, T.Cast("int32", graph.newest_key), [start - int64(1)])
     graph.newest_key = start + int64(1)
@@ -99,12 +112,15 @@ def draw_key(shared, raw, start):
 
 
 def key_before(graph, key):
-    """The place of the key before `key`. Both are the place among the inputs plus 1, as in `newest_key`."""
+    """Emit a load of the previous key's place, from the link stored before `key`.
+
+    Both places are offsets in the input buffer plus 1, as in `newest_key`; 0 means that there is no key.
+    """
     return let(T.Cast("int64", tir.buffer_at(graph.inputs, "int32")[key - int64(2)]))
 
 
 def renew_keys(shared_at, graph_at, out):
-    """Draw the keys of all random nodes of a graph anew."""
+    """Emit the C function that gives all random nodes of a graph new keys, so that they draw new numbers."""
     shared, graph = Shared(shared_at), Graph(graph_at)
     raw, key = tir.buffer_at(graph.inputs, "int32"), Counter(graph.newest_key)
     with T.While(key.get() != int64(0)):
@@ -115,14 +131,14 @@ def renew_keys(shared_at, graph_at, out):
 
 
 def draw(shared_at, out):
-    """Draw a key that belongs to no node, and return its count."""
+    """Emit the C function that takes the next random key, for use outside a graph, and returns the key's count."""
     shared = Shared(shared_at)
     T.buffer_store(words_at(out), shared.drawn, [int64(0)])
     shared.drawn = shared.drawn + int64(1)
 
 
 def write_inputs(shared_at, graph_at, start, floats_at, count, out):
-    """Replace inputs from `start` on by other floats."""
+    """Emit the C function that overwrites `count` floats of the input buffer from offset `start` on."""
     graph = Graph(graph_at)
     inputs, given = tir.buffer_at(graph.inputs, "float32"), tir.buffer_at(floats_at, "float32")
     with T.serial(int64(0), count) as place:
@@ -131,7 +147,13 @@ def write_inputs(shared_at, graph_at, start, floats_at, count, out):
 
 
 def keep_or_give_back(shared, new, start, count, row, fine):
-    """Finish the record of an input whose numbers are stored. Give it up if one could not be stored."""
+    """Emit the end of recording an input: finish the record, or drop it if a number could not be stored (`fine` is 0).
+
+    Args:
+        new: the Recording.
+        start, count: the input's floats in the input buffer.
+        row: the row of the function's table, with signature and Dim.
+    """
     with when(fine.get() != int64(0)):
         new.graph.inputs_length = start + count
         new.finish(row.result, [row.signature, start])
@@ -141,7 +163,7 @@ def keep_or_give_back(shared, new, start, count, row, fine):
 
 @with_graph
 def record_scalar(shared, graph, version, function, number_at, outcome):
-    """Record an input whose value is one number."""
+    """Emit code that records an input node whose value is one Python number."""
     with when(is_number(shared, number_at)):
         with find(function, int64(1)) as row, Recording(shared, outcome, graph, 2, inputs=1) as new:
             (start, inputs), fine = begin_input(new), Counter(int64(1))
@@ -151,7 +173,10 @@ def record_scalar(shared, graph, version, function, number_at, outcome):
 
 @with_graph
 def record_vector(shared, graph, version, function, list_at, outcome):
-    """Record an input whose values are a list of numbers. The key is the length of the list."""
+    """Emit code that records an input node whose values are a list of numbers.
+
+    The key in the function's table is the length of the list.
+    """
     with when(Object(list_at).type == shared.list):
         size, items, fine = let(List(list_at).size), words_at(List(list_at).items), Counter(int64(1))
         with T.serial(int64(0), size) as place:

@@ -1,4 +1,8 @@
-"""The memory of a graph's records and inputs: it grows, and is given back or cut."""
+"""Emits code that manages the two buffers of a graph, for the integers of its records and for its input values.
+
+A buffer that is too small is replaced by a larger one. The old one is *outgrown*: it is freed only when the graph is
+renewed (emptied by `renew_cg`), because a pass may still be reading it. Outgrown buffers form a linked list.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,11 @@ from .objects import NULL, extern, taking
 from .recording import thread_graph
 from .structures import Graph, Shared, words_at
 
-LINK = 64  # bytes before a buffer; their first word is the address of the buffer outgrown before
+LINK = 64  # bytes before the start of a buffer; their first word links to the next buffer in the outgrown list
 
 
 def outgrow(graph, buffer_at):
-    """Keep a buffer until the graph is renewed."""
+    """Emit code that adds a buffer to the outgrown list, to be freed when the graph is renewed."""
     T.buffer_store(words_at(buffer_at - int64(LINK)), graph.outgrown, [int64(0)])
     graph.outgrown = buffer_at
 
@@ -30,7 +34,10 @@ def free_outgrown(graph):
 
 def more_room(buffer, length, room, size):
     def emit(shared_at, graph_at, count, out):
-        """Have room for `count` more; 0 with a MemoryError if there is none."""
+        """Emit the C function that replaces a buffer by one with room for `count` more, at least twice as large.
+
+        It returns 1, or 0 with a MemoryError set.
+        """
         graph, result = Graph(graph_at), words_at(out)
         wanted = let(getattr(graph, room) * int64(2) + count)
         given = extern("PyMem_RawMalloc", (wanted + int64(1)) * int64(size) + int64(LINK))
@@ -51,11 +58,14 @@ def more_room(buffer, length, room, size):
 
 
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
-"""Integers or floats, from which on a graph gives back its room, if the last graph used no eighth of it."""
+"""A buffer for more than SHRINK_FROM integers or floats is freed if the graph used less than 1 / SHRINK_TO of it."""
 
 
 def renew_words(shared, graph):
-    """Forget what has been recorded, under another version."""
+    """Emit code that empties a graph and gives it a new version.
+
+    It also frees outgrown buffers, and marks as outgrown those that are much larger than the graph needed.
+    """
     version = let(shared.newest + int64(1))
     shared.newest = version
     with when(graph.outgrown != int64(NULL)):
@@ -63,7 +73,7 @@ def renew_words(shared, graph):
     for buffer, length, room in (("records", "length", "room"), ("inputs", "inputs_length", "inputs_room")):
         with when(getattr(graph, room) > int64(SHRINK_FROM)):
             with when(getattr(graph, room) > getattr(graph, length) * int64(SHRINK_TO)):
-                outgrow(graph, let(getattr(graph, buffer)))  # freed when the next graph is renewed
+                outgrow(graph, let(getattr(graph, buffer)))  # freed by the next renewal, not yet
                 setattr(graph, buffer, NULL)
                 setattr(graph, room, 0)
     graph.version = version
@@ -85,7 +95,7 @@ def renew_words(shared, graph):
 
 
 def renew(shared_at, graph_at, out):
-    """Forget what has been recorded."""
+    """Emit the C function that empties a graph and returns its new version."""
     graph = Graph(graph_at)
     renew_words(Shared(shared_at), graph)
     T.buffer_store(words_at(out), graph.version, [int64(0)])
@@ -93,7 +103,7 @@ def renew(shared_at, graph_at, out):
 
 @taking(0)
 def renew_quickly(shared, function, call, outcome):
-    """renew_cg() of a graph of which nothing unusual is left."""
+    """Emit the fast path of renew_cg(), for graphs that leave Python nothing to clean up (`unusual` is 0)."""
     graph_at = thread_graph(shared)
     with when(graph_at != int64(NULL)):
         graph = Graph(graph_at)
@@ -103,7 +113,10 @@ def renew_quickly(shared, function, call, outcome):
 
 
 def cut(shared_at, graph_at, nodes, length, inputs_length, out):
-    """Forget the newest records, under another version."""
+    """Emit the C function that removes the newest records, as `cg_revert` needs it, and returns the new version.
+
+    `nodes`, `length` and `inputs_length` are the counts of nodes, record integers and input values to keep.
+    """
     shared, graph = Shared(shared_at), Graph(graph_at)
     version = let(shared.newest + int64(1))
     shared.newest = version

@@ -1,4 +1,8 @@
-"""What compiled functions know of Python: what is asked of objects, how functions are called, what they give."""
+"""Emits the parts of compiled functions that deal with CPython: type checks, arguments, results, fallbacks.
+
+Names that end in `_at` are addresses of Python objects. `shared` is the structure of the shared words, which has the
+addresses of known types. A *fast path* is the compiled code of a function; it may leave a call to a Python function.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,18 @@ from . import words
 from .extension import CFunction
 from .structures import Function, List, Object, Shared, Tuple, words_at
 
-COUNT = (1 << 63) - 1  # the bits of vectorcall's `count` that are one; the other says that a place before is free
+# A mask for the `nargsf` argument of vectorcall: all bits but the flag PY_VECTORCALL_ARGUMENTS_OFFSET are the count.
+COUNT = (1 << 63) - 1
 NULL = 0
 
 
 def extern(name, *arguments):
-    """Call a C function that returns a word: one of CPython's, or one that is compiled with this one."""
+    """Emit a call of a C function that returns 64 bits: CPython's, or one of `functions.FUNCTIONS`."""
     return let(T.call_extern("int64", name, *map(int64, arguments)))
 
 
 def extern_int(name, *arguments):
-    """Call a C function that returns an int, or nothing."""
+    """Emit a call of a C function that returns a 32-bit int, or nothing."""
     return let(T.call_extern("int32", name, *map(int64, arguments)))
 
 
@@ -29,7 +34,7 @@ def not_(condition):
 
 
 def both(*conditions):
-    """All of them, and none that follows a false one is looked at."""
+    """Emit the conjunction of conditions, evaluated in order up to the first false one, like `and` in Python."""
     first, *rest = conditions
     return T.if_then_else(first, both(*rest), tirx.const(False, "bool")) if rest else first
 
@@ -40,13 +45,16 @@ def either(*conditions):
 
 
 def is_expression(shared, object_at):
-    """Whether an object is a node or a parameter. A lookup parameter's use has to be noted, so it is unusual."""
+    """Emit a check that an object is a node or a parameter other than a lookup table.
+
+    The use of a whole lookup table is left to Python, which has to note it.
+    """
     kind = Object(object_at).type
     return either(kind == shared.expression, kind == shared.parameters, kind == shared.constant)
 
 
 def fits(expression, version):
-    """Whether an expression is a node of the graph of that version, or a parameter."""
+    """Emit a check that an expression is a node of the graph with this version, or a parameter."""
     return either(expression.version == version, expression.version == int64(words.ANY_GRAPH))
 
 
@@ -55,13 +63,13 @@ def is_int(shared, object_at):
 
 
 def is_index(shared, object_at):
-    """Whether an object is an int, or an int64 or int32 of numpy."""
+    """Emit a check that an object is an int, or an int64 or int32 of numpy."""
     kind = Object(object_at).type
     return either(kind == shared.int, kind == shared.int64, kind == shared.int32)
 
 
 def is_number(shared, object_at):
-    """Whether an object is a float or an int, of Python or, with 64 or 32 bits, of numpy."""
+    """Emit a check that an object is a float or an int of Python, or a float or an int of numpy with 64 or 32 bits."""
     kind = Object(object_at).type
     return either(*[kind == getattr(shared, name) for name in ("float", "int", "float64", "float32", "int64", "int32")])
 
@@ -72,18 +80,21 @@ def is_sequence(shared, object_at):
 
 
 def behind(tuple_at):
-    """Where the items of a tuple are."""
+    """Emit the address of a tuple's items, which follow its head."""
     return let(tuple_at + int64(8 * len(words.TUPLE)))
 
 
 def items_of(shared, sequence_at):
-    """Where the items of a list or tuple are."""
+    """Emit the address of the items of a list or tuple."""
     of_list = Object(sequence_at).type == shared.list
     return let(T.if_then_else(of_list, List(sequence_at).items, behind(sequence_at)))
 
 
 class Int:
-    """The value of an int or of a numpy integer. `fits` is 1 if the value fits into an int64, else 0."""
+    """The value of an integer object, loaded by emitted code. `fits` is 1 if the value fits into an int64, else 0.
+
+    Without `shared`, the object must be a Python int; with it, it may also be a numpy integer.
+    """
 
     def __init__(self, object_at, shared=None):
         value = Counter(int64(0))
@@ -103,7 +114,10 @@ class Int:
 
 
 class Outcome:
-    """Whether the fast path has done the operation, and its result: an object, or NULL with an exception."""
+    """The outcome of a fast path. `done` is 1 once it has a result, which is stored at the address `out`.
+
+    The result is an object, or NULL if an exception is set. If `done` stays 0, a Python function is called instead.
+    """
 
     def __init__(self, out):
         self.out, self.done = words_at(out), Counter(int64(0))
@@ -114,7 +128,7 @@ class Outcome:
         self.done.set(int64(1))
 
     def give_known(self, object_at):
-        """Return an object that has other owners, too."""
+        """Emit code that gives an object as the result, with a new reference to it, because others own it as well."""
         T.evaluate(T.call_extern("int32", "Py_IncRef", object_at))
         self.give(object_at)
 
@@ -122,13 +136,16 @@ class Outcome:
         return when(self.done.get() == int64(0))
 
     def otherwise(self, function, arguments, count, keywords):
-        """Leave it to a Python function."""
+        """Emit a call of a Python function, whose result becomes the outcome, unless the fast path has given one."""
         with self.undone():
             self.give(extern("PyObject_Vectorcall", function, arguments, count, keywords))
 
 
 class Call:
-    """What a function was called with: its arguments by place. Those by keyword may be the last, in their order."""
+    """The arguments of a call by CPython's vectorcall. `call[k]` is argument k.
+
+    Keyword arguments count as positional ones if they are the function's next parameters, in order.
+    """
 
     def __init__(self, function, arguments, count, keywords):
         self._function, self.arguments, self._words = function, arguments, words_at(arguments)
@@ -137,7 +154,7 @@ class Call:
             self._count.set(extern("dynet_count_in_order", function.address, self._count.get(), keywords))
 
     def count(self):
-        """How many arguments there are; -1 if those by keyword are not in order."""
+        """Emit the number of arguments; it is -1 if keyword arguments are not the next parameters in order."""
         return self._count.get()
 
     def has(self, count):
@@ -147,7 +164,10 @@ class Call:
         return let(self._words[int64(place)])
 
     def otherwise(self, outcome):
-        """Leave what is undone to the Python function; keywords that are in order are arguments by place."""
+        """Emit a call of the Python function `slow`, if the fast path has no result.
+
+        Keyword arguments that are in order are passed as positional ones.
+        """
         with outcome.undone():
             in_order = let(T.And(self._names != int64(NULL), self._count.get() >= int64(0)))
             count = let(T.if_then_else(in_order, self._count.get(), self._given))
@@ -155,15 +175,15 @@ class Call:
             outcome.otherwise(self._function.slow, self.arguments, count, names)
 
 
-# What CPython calls: f(self, arguments, count, keywords).
+# The parameters of a function that CPython calls by vectorcall; `function` is the callable object itself.
 CALLED = ("function", "arguments", "count", "keywords")
 
 
 def taking(*counts):
-    """Make a C function from the emitter of its fast path: emit(shared, function, call, outcome).
+    """Decorator: make a C function from emit(shared, function, call, outcome), which emits its fast path.
 
-    The fast path is for calls with one of these numbers of arguments; if none is given, for calls with any number. The
-    Python function does what the fast path does not.
+    The C function runs the fast path only if the number of arguments is one of `counts`; if none is given, for any
+    number. If the fast path gives no result, the C function calls the Python function `slow`.
     """
 
     def decorate(emit):
@@ -180,7 +200,7 @@ def taking(*counts):
 
 
 def called(operands, record):
-    """A function of `operands` operands."""
+    """Return a C function with `operands` arguments, whose fast path is emitted by record(shared, ..., outcome)."""
 
     @taking(operands)
     def quick(shared, function, call, outcome):
@@ -190,7 +210,14 @@ def called(operands, record):
 
 
 def count_in_order(shared_at, function_at, count, keywords, out):
-    """How many arguments there are, with those by keyword; -1 if these are not the next parameters in their order."""
+    """Emit the C function that counts the arguments of a call, keyword arguments included.
+
+    It returns -1 if the keyword arguments are not the parameters that follow the positional arguments, in order.
+
+    Args:
+        count: the number of positional arguments.
+        keywords: the address of a tuple of names.
+    """
     function, result, names = Function(function_at), words_at(out), Tuple(keywords)
     known_at, named = let(function.parameters), let(names.size)
     T.buffer_store(result, int64(-1), [int64(0)])

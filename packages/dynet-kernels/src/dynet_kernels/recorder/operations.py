@@ -1,4 +1,12 @@
-"""The fast paths that record operations. Python functions handle all unusual cases."""
+"""Emits the fast paths that append operations to the graph. Python functions handle all unusual cases.
+
+Each fast path checks its operands, looks up their *key*, mostly the operands' Dims (shapes), in the table of the
+recording function, and writes a record: the signature in the row that it has found, the operands, the attributes. If a
+check fails or the key is not known, it does nothing, and the caller calls the Python function instead.
+
+Args of the emitters: `shared`, the shared words; `graph` and `version`, which `with_graph` supplies; `function`, the
+recording function; the addresses of the arguments, as `x_at`; and `outcome`, which takes the result.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +54,7 @@ def record_two(shared, graph, version, function, a_at, b_at, outcome):
 
 @with_graph
 def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1.0):
-    """Record an expression and a number. The number is stored as an input."""
+    """Emit the fast path of an op on an expression and a number, which becomes an input, multiplied by `sign`."""
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, version))
     with when(known):
@@ -63,14 +71,14 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
 
 
 def index_in(row, index, from_end):
-    """Whether an index is valid for a row. With `from_end`, negative ones count from the end."""
+    """Emit a check that an index is in range: below the row's `limit`, and not below 0, or -limit with `from_end`."""
     return T.And(index >= (-row.limit if from_end else int64(0)), index < row.limit)
 
 
 def record_index(of_lookup=False, from_end=False):
     @with_graph
     def emit(shared, graph, version, function, x_at, index_at, outcome):
-        """Record an expression, or a lookup table, and an index. The index must be below the row's `limit`."""
+        """Emit the fast path of an op on an expression (or lookup table) and an index, which becomes an attribute."""
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
         with when(both(fine, is_index(shared, index_at), fits(x, version))):
@@ -89,7 +97,7 @@ def record_index(of_lookup=False, from_end=False):
 def record_indices(of_lookup=False):
     @with_graph
     def emit(shared, graph, version, function, x_at, list_at, outcome):
-        """Record an expression, or a lookup table, and a list of indices.
+        """Emit the fast path of an op on an expression (or lookup table) and a list of indices.
 
         The key is the Dim and the number of indices. The indices must be below the row's `limit`.
         """
@@ -120,10 +128,10 @@ def record_indices(of_lookup=False):
 
 @with_graph
 def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome, shorter=False):
-    """Record the stretch start..stop of an expression.
+    """Emit the fast path of an op that takes the slice `start:stop` of an expression; `start` becomes an attribute.
 
-    The key is the Dim and the length of the stretch. `stop` is at most the row's `limit`. With `shorter`, the length
-    must be less than it.
+    The key is the Dim and the length of the slice. `stop` must not exceed the row's `limit`. With `shorter`, a slice of
+    the whole expression is left to Python.
     """
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
@@ -136,7 +144,7 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
         ):
             length = let(stop.value - start.value)
             with find(function, let(x.dim), length) as row:
-                least = length < row.limit if shorter else stop.value <= row.limit  # all of it is x itself
+                least = length < row.limit if shorter else stop.value <= row.limit  # x[0:limit] is x: left to Python
                 with when(T.And(stop.value <= row.limit, least)):
                     with Recording(shared, outcome, graph, 3) as new:
                         new.finish(row.result, [row.signature, x.at, start.value])
@@ -144,7 +152,11 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
 
 @with_graph
 def record_list(shared, graph, version, function, list_at, outcome):
-    """Record a list of expressions. The key is the number of expressions and their Dims."""
+    """Emit the fast path of an op on a list of expressions.
+
+    The key is their number and their Dims. If there are more than MOST_KEYED, all must have the same Dim; the key is
+    then minus their number, and this Dim.
+    """
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
         same_dims, fine = Counter(int64(1)), Counter(int64(1))
@@ -177,7 +189,7 @@ def record_list(shared, graph, version, function, list_at, outcome):
                         known.set(int64(0))
 
             with Found(function, words.LIST_KEY, first, same, let(value.get())) as row:
-                variadic = let(row.limit)  # 1 if the record contains the number of operands
+                variadic = let(row.limit)  # 1 if the number of operands comes before them in the record, else 0
                 with Recording(shared, outcome, graph, size + variadic + int64(1)) as new:
                     new.write(1, size)
                     with T.serial(int64(0), size) as place:
@@ -186,7 +198,7 @@ def record_list(shared, graph, version, function, list_at, outcome):
 
 
 def operator(name):
-    """The slot of an operator: both operands are expressions, or one is a number."""
+    """Return the C function for an operator of `Expression` such as +, on two expressions or one and a number."""
 
     def emit(shared_at, arguments, out):
         shared, outcome = Shared(shared_at), Outcome(out)
@@ -200,7 +212,7 @@ def operator(name):
             with when(T.And(a_is, b_is)):
                 record_two(shared, Function(pair), a, b, outcome)
             with when(T.And(a_is, not_(b_is))):
-                sign = -1.0 if name == "subtract" else 1.0  # x - c is x + -c
+                sign = -1.0 if name == "subtract" else 1.0  # x - c is recorded as x + (-c)
                 record_number(shared, Function(right), a, b, outcome, sign)
             with when(T.And(b_is, not_(a_is))):
                 record_number(shared, Function(left), b, a, outcome)
@@ -210,7 +222,7 @@ def operator(name):
 
 
 def negative(shared_at, arguments, out):
-    """The slot of `-x`."""
+    """Emit the C function for the operator `-x` of `Expression`."""
     shared, outcome = Shared(shared_at), Outcome(out)
     function = Function(let(shared.negative))
     with when(function.address != int64(NULL)):
@@ -219,7 +231,7 @@ def negative(shared_at, arguments, out):
 
 
 def subscript(shared_at, arguments, out):
-    """The slot of `x[key]`: an int, a slice of ints, or what a Python function makes of it."""
+    """Emit the C function for `x[key]` of `Expression`. The fast paths are for an int and for a slice of two ints."""
     shared, outcome = Shared(shared_at), Outcome(out)
     call = words_at(arguments)
     x_at, key_at = let(call[int64(0)]), let(call[int64(1)])

@@ -1,4 +1,8 @@
-"""Forward and backward passes, and the reading of values, where nothing has to be done in Python before."""
+"""Emits code that runs forward and backward passes and reads values without going through Python.
+
+This is possible while a graph is *prepared*: Python has checked that all buffers have room, and neither the table of
+signatures nor a parameter has changed since (`generation`). In all other cases the Python method does the work.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,17 @@ from .tables import find
 
 
 def is_prepared(shared, graph):
-    """Whether nothing has to be done in Python before a pass."""
+    """Emit a check that a pass can run without Python: the graph was prepared and nothing has changed since."""
     return graph.prepared == shared.generation
 
 
 def call_planner(graph, function, *numbers):
-    """Call a function of the planner; whether it has neither failed nor found too little room."""
+    """Emit a call of a compiled pass, which plans and runs. Return the condition that it succeeded.
+
+    Args:
+        function: "forward" or "backward": the word of `graph` with the address of the pass.
+        numbers: the arguments of the pass after the context.
+    """
     values = [graph.context, *numbers]
     for place, number in enumerate(values):
         setattr(graph, f"argument_{2 * place + 1}", number)
@@ -31,7 +40,7 @@ def call_planner(graph, function, *numbers):
 
 
 def compute(shared_at, graph_at, out):
-    """Compute what is new of a graph; 0 if that is left to Python."""
+    """Emit the C function that computes all new nodes of a graph. It returns 1, or 0 if Python has to do that."""
     shared, graph, result = Shared(shared_at), Graph(graph_at), words_at(out)
     T.buffer_store(result, int64(0), [int64(0)])
     with when(is_prepared(shared, graph)):
@@ -52,12 +61,15 @@ def compute(shared_at, graph_at, out):
 
 
 def value_at(graph, x):
-    """Where the numbers of a node are, in floats, once they have been computed."""
+    """Emit a load of the address of a computed node's value, counted in floats."""
     return let(words_at(graph.node_rows)[x.at * int64(len(at.NODE)) + int64(at.NODE.value)])
 
 
 def forget_values(shared, graph):
-    """Have all values computed again, and random nodes drawn anew; whether Python has nothing to do for it."""
+    """Emit code that marks all values as not computed and draws new keys for random nodes.
+
+    Return a counter that is 1 if that was done, and 0 if it is left to Python.
+    """
     usual = Counter(int64(0))
     with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
         for name in ("done", "inputs_done", "differentiated_fully"):
@@ -70,11 +82,17 @@ def forget_values(shared, graph):
 
 
 def of_node(emit, makes_list: bool | str = False, recalculates=True):
-    """A method of a node with a flag that may be left out: computes the node, then emits what is asked of it.
+    """Return the C function of a method of expressions, such as `value`, which first computes the new nodes.
 
-    emit(graph, what is known of its Dim, node, flag, a new list, outcome). The flag of methods that are said to
-    recalculate has all values computed again. Before that a list is made, if there is to be one, which may collect
-    garbage and run any program: another thread may change the table meanwhile.
+    The method has one optional flag. The function's table has a row for each Dim that the fast path handles.
+
+    Args:
+        emit: emits the rest. It is called as emit(shared, graph, the row's limit, node, flag, new list or NULL,
+            outcome).
+        makes_list: True: the method makes a list if the row's `limit`, here the number of elements, is above 1.
+            "always": it makes a list of any length. The list is made before the pass, because making it may run the
+            garbage collector and so any Python code, which could renew the graph.
+        recalculates: the flag means that all values are to be computed again.
     """
 
     @with_graph
@@ -89,7 +107,8 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
                         with when(made.get() == int64(NULL)):
                             outcome.give(int64(NULL))
                         with when(made.get() != int64(NULL)):
-                            # Other threads run during the pass, and must not find a list without items.
+                            # Hide the list from the garbage collector: other threads run during the pass, and could
+                            # find the list, which has no items yet, by `gc.get_objects`.
                             T.evaluate(T.call_extern("int32", "PyObject_GC_UnTrack", made.get()))
                 with when(both(outcome.done.get() == int64(0), graph.open == version)):
                     fine = Counter(int64(1))
@@ -125,7 +144,7 @@ def float_object(value):
 
 
 def read_value(shared, graph, size, x, flag, made, outcome):
-    """A float, or a list of them."""
+    """Emit code that returns the value of a node: as a float, or, if `made` is not NULL, in this new list."""
     numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
     with when(made == int64(NULL)):
         outcome.give(float_object(numbers[int64(0)]))
@@ -153,7 +172,10 @@ def read_address(shared, graph, known, x, flag, made, outcome):
 
 
 def differentiate(shared, graph, known, x, full, made, outcome):
-    """A backward pass from a number; `full`: of all nodes, whether a parameter needs them or not."""
+    """Emit the backward pass from a node with one element.
+
+    `full` is 1 to compute the gradients of all nodes, 0 for only those of nodes that depend on a parameter.
+    """
     place = let(x.at)
     shared.passes = shared.passes + int64(1)
     with when(call_planner(graph, "backward", place, int64(1), full)):

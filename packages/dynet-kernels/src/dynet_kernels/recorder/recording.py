@@ -1,6 +1,7 @@
-"""How one record is made: everything is checked before, and nothing comes between.
+"""Emits the code that appends one record (an operation, as integers) to the graph of the calling thread.
 
-A compiled function is not interrupted, so a record is whole or absent.
+Everything is checked before the first integer is written, and nothing interrupts a compiled function. So a graph never
+has a part of a record. The expression for the new node comes from a linked list of freed expressions, if there are any.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from .structures import Expression, Graph, words_at
 
 
 def thread_graph(shared):
-    """The address of this thread's graph; NULL before the first."""
+    """Emit a load of the address of this thread's graph; it is NULL if the thread has none yet."""
     return extern("PyThread_tss_get", shared.thread_graph)
 
 
 def with_graph(emit: Callable) -> Callable:
-    """Emit code that runs only if this thread has a graph, and the fast paths may record in it.
+    """Decorator: the code of `emit` runs only if this thread has a graph that fast paths may record in.
 
-    `emit` gets the graph and its version after the shared words.
+    `emit` is called with the graph and its version as further arguments, after the shared words.
     """
 
     def emitted(shared, *arguments):
@@ -38,10 +39,16 @@ def with_graph(emit: Callable) -> Callable:
 
 
 class Recording:
-    """A record that is being made in this thread's graph.
+    """A new record of this thread's graph: `with Recording(shared, outcome, graph, length) as new`.
 
-    Used as `with Recording(shared, outcome, length) as new`: what is within is emitted where there is room for `length`
-    integers and `inputs` floats, and an expression, `new.node`. Without memory, the outcome is an exception.
+    The code of the block runs once there is room for the record and an expression `new.node` for its last node. The
+    block writes the integers and calls `new.finish`. If there is no memory, the block is skipped and the outcome is an
+    exception.
+
+    Args:
+        length: the number of integers of the record.
+        nodes: the number of nodes that it adds to the graph.
+        inputs: how many floats it adds to the input buffer.
     """
 
     def __init__(self, shared, outcome, graph, length, nodes=1, inputs=0):
@@ -71,11 +78,14 @@ class Recording:
         return self._within.__exit__(*problem)
 
     def write(self, place, value):
-        """Write an integer of the record."""
+        """Emit a store of integer number `place` of the record."""
         T.buffer_store(self.integers, int64(value), [self.start + int64(place)])
 
     def finish(self, dim, integers=()):
-        """Write the first integers, and have the record be one. The expression is that of the last of its nodes."""
+        """Emit code that completes the record: it writes `integers` at its start and updates the graph's lengths.
+
+        The outcome is the expression of the record's last node, with shape `dim`.
+        """
         for place, value in enumerate(integers):
             self.write(place, value)
         graph = self.graph
@@ -95,7 +105,7 @@ def become_node(expression_at, at, version, dim):
 
 
 def take_expression(shared, taken):
-    """Take an expression from the chain of free ones, or a new one; NULL without memory."""
+    """Emit code that sets `taken` to an unused expression: a freed one, or a new one; NULL if there is no memory."""
     taken.set(shared.free)
     none_free = taken.get() == int64(NULL)
     tir.choose(
@@ -111,7 +121,7 @@ def shorten_chain(shared, expression_at):
 
 
 def give_back(shared, expression_at):
-    """Put an expression that was taken back into the chain."""
+    """Emit code that adds an unused expression to the linked list of freed ones."""
     Expression(expression_at).at = shared.free
     shared.free = expression_at
     shared.free_count = shared.free_count + int64(1)

@@ -1,4 +1,4 @@
-"""Records that Python has prepared are added here."""
+"""Emits the functions by which Python code appends records that it has prepared. They return None for invalid ones."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from .structures import Expression, Graph, List, Object, Tuple, words_at
 
 @taking(5)
 def commit(shared, function, call, outcome):
-    """commit(dim, nodes, head, operands, version): a record of the integers of the tuple `head` and of `operands`.
+    """Emit commit(dim, nodes, head, operands, version), which appends a record of `nodes` nodes to the graph.
 
-    Gives the expression of its last node. None if the graph is of another version, or an operand is neither an int nor
-    an expression of it. It works for graphs that something watches, too.
+    The record is the integers of the tuple `head`, then `operands`: ints, or expressions, for which their numbers are
+    written. commit returns the expression of the last node, with shape `dim`. It returns None if the graph does not
+    have this version any more, or an operand is neither an int nor an expression of the graph. Unlike the fast paths of
+    ops, it also records in graphs that have a `Watch`.
     """
     dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
     graph_at = thread_graph(shared)
@@ -68,23 +70,25 @@ def commit(shared, function, call, outcome):
                         new.write(begin + place, number.get())
                 with when(fine.get() != int64(0)):
                     new.finish(dim)
-                with when(fine.get() == int64(0)):  # an int does not fit into an int64: nothing has been recorded
+                with when(fine.get() == int64(0)):  # an int does not fit into an int64, so drop the record
                     give_back(shared, new.node)
 
 
 @taking(5)
 def sequence(shared, function, call, outcome):
-    """sequence(result, head, xs, dim, version): a record of the ints of `head` and of a list of nodes, all of one Dim.
+    """Emit sequence(result, head, xs, dim, version), which appends one record for a sequence of nodes.
 
-    Its first node is followed by one for each of the list: gives a list of these, whose Dim is `result`. None if the
-    graph is of another version, or what is in the list is no such node.
+    The record is the integers of the tuple `head`, then the numbers of the nodes in the list `xs`, which all have the
+    Dim `dim`. It adds one node, and then one for each item of `xs`. sequence returns a list of the latter, with the Dim
+    `result`. It returns None if the graph does not have this version any more, or an item is not such a node.
     """
     result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
     graph_at = thread_graph(shared)
     kinds = Object(head_at).type == shared.tuple, Object(list_at).type == shared.list, is_int(shared, version_at)
     with when(both(graph_at != int64(NULL), *kinds)):
         size = let(List(list_at).size)
-        made = extern("PyList_New", size)  # first: it may collect garbage, and that may run any program
+        # The list is made before the checks: this may run the garbage collector, and so any Python code.
+        made = extern("PyList_New", size)
         with when(made == int64(NULL)):
             outcome.give(made)
         with when(made != int64(NULL)):
@@ -137,14 +141,14 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
 
 
 def fail(outcome, object_at):
-    """Give an exception that is set, and let go of an object."""
+    """Emit the end of a function with an exception, which is set already, and release the reference to an object."""
     outcome.give(int64(NULL))
     T.evaluate(T.call_extern("int32", "Py_DecRef", object_at))
 
 
 @taking(2)
 def handle(shared, function, call, outcome):
-    """handle(at, dim): an expression of a node of this thread's graph."""
+    """Emit handle(at, dim), which returns a new expression for node number `at` of this thread's graph."""
     graph_at = thread_graph(shared)
     with when(both(graph_at != int64(NULL), is_int(shared, call[0]))):
         graph, at = Graph(graph_at), Int(call[0])

@@ -1,4 +1,4 @@
-"""Inputs that are given other values."""
+"""Emits the fast path of `x.set(values)`, which gives an input node other values."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from .tables import find
 
 @with_graph
 def set_values(shared, graph, version, function, x_at, values_at, outcome):
-    """set(x, values): a number, a list of numbers or an array for an input of a graph that has been planned.
+    """Emit the fast path of set(x, values): `values` is a number, a list of numbers or an array.
 
-    The function's table has the signatures of inputs, by their Dims. A row's `limit` is how many numbers the input has.
+    All of the graph must have been planned, because the place of the values is read from the planner's rows. The key in
+    the function's table is the Dim of the input. The row's `limit` is the number of its elements.
     """
     x = Expression(x_at)
     with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
@@ -39,7 +40,10 @@ def set_values(shared, graph, version, function, x_at, values_at, outcome):
 
 
 def _store(shared, values_at, count, inputs, start):
-    """Store `count` numbers, all or none. The counter that it returns is 1 if they are stored, else 0."""
+    """Emit code that stores `count` numbers at offset `start` of the input buffer, all of them or none.
+
+    Return a counter that is 1 if they are stored, and 0 if `values` is unsuitable and left to Python.
+    """
     stored = Counter(int64(0))
     with when(count == int64(1)):
         stored.set(_is_float(shared, values_at).get())
@@ -61,7 +65,7 @@ def _store(shared, values_at, count, inputs, start):
 
 
 def _is_float(shared, object_at):
-    """Whether an object is a number that a float holds: an int may be too large."""
+    """Emit a check that an object is a number that fits into a float. Return a counter that is 1 if so, else 0."""
     fine = Counter(int64(0))
     with when(is_number(shared, object_at)):
         fine.set(int64(1))

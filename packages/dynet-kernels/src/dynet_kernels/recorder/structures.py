@@ -1,4 +1,7 @@
-"""Structures in memory whose fields emit loads and stores."""
+"""Structures in memory for emitters: to read an attribute emits a load, and to set it emits a store.
+
+All fields are words of 64 bits. `words` lists their names.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,17 @@ from . import words
 
 
 def words_at(address):
-    """Memory as words."""
+    """Return the memory from an address on as a TIR buffer of words."""
     return tir.buffer_at(address, "int64")
 
 
 def words_on_stack(count):
-    """Words that a function has while it runs."""
+    """Allocate words on the stack of the compiled function."""
     return T.alloc_buffer((count,), "int64", scope="local", annotations=tir.ON_STACK)
 
 
 class Structure:
-    """Words at an address. Subclasses list the names of these; each is read and written like an attribute."""
+    """A structure at an address. Its attributes are words in memory; subclasses list their names."""
 
     names: tuple[str, ...] = ()
 
@@ -72,7 +75,7 @@ class Shared(Structure):
 
 
 class Row:
-    """A row of a function's table: a key, and what is known under it."""
+    """Row number `place` of a recording function's table: `key` words, which identify it, then the words of ROW."""
 
     def __init__(self, table, place, key):
         self._words, self.key = words_at(let(table + place * int64(8 * (key + len(words.ROW))))), key
@@ -81,5 +84,5 @@ class Row:
         return self._words[int64(self.key + words.ROW.index(name))]
 
     def key_word(self, place):
-        """A word of the key."""
+        """Emit a load of word number `place` of the key."""
         return self._words[place]

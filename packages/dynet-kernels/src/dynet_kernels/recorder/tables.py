@@ -1,4 +1,8 @@
-"""Tables of what is known: rows under keys of a few words. They grow, and no key displaces another."""
+"""Emits hash tables with open addressing: each recording function has one for the calls that it can handle.
+
+A row is a key of a few words, such as the Dims of the operands, and then the words of `words.ROW`. The first word of a
+key is never 0; a row with 0 there is free. Rows are never removed.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
 
 
 def mixed(value, number):
-    """A hash of numbers, begun with `value`. TVM takes it that products do not overflow, so this one cannot.
+    """Emit one step of a hash: combine the hash so far, `value`, with a number.
 
-    Of a round float, only the upper half has bits.
+    The upper half of the number is folded into the lower half, because the lower bits of a round float are all 0. The
+    result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64 do not overflow.
     """
     number = let(int64(number))
     folded = T.bitwise_xor(number, T.shift_right(number, int64(32)))
@@ -24,7 +29,17 @@ def mixed(value, number):
 
 
 class Found:
-    """The row of a function's table under a key, if there is one. A taken row's first word of the key is not 0."""
+    """Looks up a key in the table of a recording function: `with Found(...) as row`.
+
+    The code of the block runs only if the key is there.
+
+    Args:
+        key: the number of words of a key.
+        first: the first word of the key.
+        same: emits the comparison of the other words: same(row, known) sets `known` to 0 if they differ. None: there
+            are no other words.
+        value: the hash of the key.
+    """
 
     def __init__(self, function, key, first, same, value):
         table, mask = let(function.table), let(function.mask)
@@ -58,7 +73,7 @@ class Found:
 
 
 def find(function, *key):
-    """The row under a key of few words."""
+    """Look up a key, given word by word, in the table of a recording function: `with find(...) as row`."""
     value = int64(0)
     for number in key:
         value = mixed(value, number)
@@ -72,7 +87,10 @@ def find(function, *key):
 
 
 def enter(shared_at, function_at, row_at, out):
-    """Enter a row into a function's table, which grows if more than half of it is taken; 0 with a MemoryError."""
+    """Emit the C function that adds a row to a recording function's table, or replaces the row with the same key.
+
+    The table is doubled first if more than half of it is taken. The function returns 1, or 0 with a MemoryError set.
+    """
     function, result, given = Function(function_at), words_at(out), words_at(row_at)
     key = let(function.key)
     width = let(key + int64(len(words.ROW)))
@@ -99,11 +117,19 @@ def enter(shared_at, function_at, row_at, out):
 
 
 def put_row(table, mask, key, width, source, begin, new):
-    """Write a row where its key stands or the first free one is; the key's first word last. `new`: it was not there."""
+    """Emit code that writes a row over the row with the same key, or to the first free one, and then sets `new` to 1.
+
+    The first word of the key is written last, because the row counts as taken from then on.
+
+    Args:
+        table, mask: the table, and its number of rows minus 1.
+        key, width: the number of words of a key and of a row.
+        source, begin: the row to write: a buffer and an offset in it.
+    """
     value = Counter(int64(0))
     with T.serial(int64(0), key) as place:
         number = let(source[begin + place])
-        # the words of a list's key that are not in use are no part of its hash
+        # The key of a list may end in unused words, which are 0. The hash skips them.
         with when(T.Or(number != int64(0), place == int64(0))):
             value.set(mixed(value.get(), number))
     row, going = Counter(T.bitwise_and(value.get(), mask)), Counter(int64(1))

@@ -1,7 +1,9 @@
-"""Operations that record what they have recorded before, for arguments alike: a template, under a key of all arguments.
+"""Emits code that records an op from a *template*: a copy of the records of an earlier call with similar arguments.
 
-A key says of each argument all but which node it is: of an expression its Dim, of a number, a flag or None the value,
-and of a list or tuple the size and its items. Arguments of other kinds have no key.
+Templates serve ops that are Python functions. The *key* of a call has all that its records depend on: the Dim of each
+expression among the arguments, the value of each number, flag or None, and the length and items of each list or tuple.
+A call with other kinds of arguments has no key. If there is a template for the key, its records are appended again,
+with the operands, new nodes and inputs of this call.
 """
 
 from __future__ import annotations
@@ -29,14 +31,19 @@ from .recording import Recording, with_graph
 from .structures import Expression, List, Object, Template, words_at, words_on_stack
 from .tables import Found, mixed
 
-# The lowest two bits of a word say what it is of; a Dim's address, of an expression, has none of them.
+# The lowest two bits of a word of a key say what it is: an int, the address of a constant such as None, or the length
+# of a list. They are 0 in the address of a Dim, which is the word for an expression.
 INT, CONSTANT, SIZE = 1, 2, 3
-FLOAT = 6  # stands before the bits of a float: no constant has this address
+FLOAT = 6  # the word before the bits of a float; it looks like a constant at address 4, but there is none
 LARGEST = 1 << 60
 
 
 class Key:
-    """The key of a call, and its expressions' numbers in their order; `fine`: whether there is one."""
+    """The key of a call, computed by emitted code.
+
+    `words` are the words of the key: first how many are used, then those of the arguments; unused ones are 0. `nodes`
+    are the numbers of the expressions among the arguments, in order. `fine` is 0 if the call has no key.
+    """
 
     def __init__(self, shared, version, call):
         self.words, self.nodes = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
@@ -50,7 +57,7 @@ class Key:
                 size = let(List(argument).size)
                 self._add(size * int64(4) + int64(SIZE))
                 items_at.set(items_of(shared, argument))
-                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # more do not fit in any case
+                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # further items would not fit into a key
             with T.serial(int64(0), let(items.get())) as number:
                 self._add_item(shared, version, let(words_at(let(items_at.get()))[number]))
         T.buffer_store(self.words, self.size.get(), [int64(0)])
@@ -74,7 +81,7 @@ class Key:
                 T.buffer_store(self.nodes, x.at, [self.expressions.get()])
                 self.expressions.set(self.expressions.get() + int64(1))
         with when(is_index(shared, item)):
-            with when(kind != shared.int):  # an op may refuse numpy's integers
+            with when(kind != shared.int):  # the type is in the key, because an op may refuse numpy's integers
                 self._add(kind + int64(CONSTANT))
             number = Int(item, shared)
             inside = T.And(number.value < int64(LARGEST), number.value > int64(-LARGEST))
@@ -92,7 +99,7 @@ class Key:
             self.fine.set(int64(0))
 
     def found(self, function):
-        """The row of a table under this key, if there is one."""
+        """Look up the key in a recording function's table: `with key.found(function) as row`."""
         value = Counter(int64(0))
         with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
             with when(T.Or(self.words[place] != int64(0), place == int64(0))):
@@ -109,7 +116,7 @@ class Key:
 @taking()
 @with_graph
 def template(shared, graph, version, function, call, outcome):
-    """Record an operation from the template under the arguments' key, if there is one."""
+    """Emit the fast path of an op with templates: append the records of the template with the call's key, if any."""
     key = Key(shared, version, call)
     with when(key.fine.get() != int64(0)):
         with key.found(function) as row:
@@ -140,7 +147,7 @@ def template(shared, graph, version, function, call, outcome):
 @taking()
 @with_graph
 def key(shared, graph, version, function, call, outcome):
-    """key(*arguments): the key of a call as bytes; None if it has none."""
+    """Emit key(*arguments), which returns the key of a call with these arguments as bytes, or None if it has none."""
     found = Key(shared, version, call)
     with when(found.fine.get() != int64(0)):
         made = extern("PyBytes_FromStringAndSize", NULL, int64(8 * words.TEMPLATE_KEY))

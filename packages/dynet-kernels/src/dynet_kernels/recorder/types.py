@@ -1,4 +1,7 @@
-"""What CPython asks of the types of expressions and of recording functions."""
+"""Emits C functions for the type slots, such as tp_dealloc, of `Expression` and of recording functions.
+
+A recording function is a callable object that appends an op to the graph.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from .structures import Expression, Object, Shared, words_at
 
 
 def free(shared_at, x_at, out):
-    """tp_dealloc of an expression: into the chain, as long as that is short. Others are freed as objects are."""
+    """Emit tp_dealloc of `Expression`: keep the object for reuse unless enough are kept already; else free it.
+
+    Objects of subclasses, which are parameters, are always freed.
+    """
     shared = Shared(shared_at)
     kept = T.And(Object(x_at).type == shared.expression, shared.free_count < shared.free_most)
     tir.choose(
@@ -25,7 +31,10 @@ def free(shared_at, x_at, out):
 
 
 def new(shared_at, kind, arguments, keywords, out):
-    """tp_new: an object of a type beneath `Expression` that is no node yet. Python cannot make an expression itself."""
+    """Emit tp_new of `Expression`: make an object of a subclass, or raise an error for `Expression` itself.
+
+    The object is neither a node nor a parameter until `become` is called.
+    """
     shared, outcome = Shared(shared_at), Outcome(out)
     with when(kind != shared.expression):
         made = extern("PyType_GenericAlloc", kind, int64(0))
@@ -36,19 +45,19 @@ def new(shared_at, kind, arguments, keywords, out):
 
 
 def visit_nothing(shared_at, object_at, visit, given, out):
-    """tp_traverse of an expression, which refers to nothing."""
+    """Emit tp_traverse of `Expression`, which visits nothing: an expression owns no references."""
     T.buffer_store(words_at(out), int64(0), [int64(0)])
 
 
 def become(shared_at, x_at, at, version, dim, out):
-    """Set the fields of an expression, to make it a parameter. `version` is ANY_GRAPH."""
+    """Emit the C function that makes an object a parameter by setting its fields. Callers pass version ANY_GRAPH."""
     x = Expression(x_at)
     x.at, x.version, x.dim = at, version, dim
     T.buffer_store(words_at(out), int64(0), [int64(0)])
 
 
 def bind(shared_at, function_at, object_at, kind, out):
-    """tp_descr_get of a recording function: as an attribute of an object, it is a method."""
+    """Emit tp_descr_get of recording functions: as a class attribute, such a function is a method of the instances."""
     shared, outcome = Shared(shared_at), Outcome(out)
     with when(T.Or(object_at == int64(NULL), object_at == shared.none)):
         outcome.give_known(function_at)

@@ -83,7 +83,7 @@ class _Column:
         return self.wide(float32(value))
 
     def each(self, view, formula, *reads):
-        """Emit a loop that sets each element of array `view` to a formula of the same elements of the arrays `reads`."""
+        """Emit a loop that sets each element of array `view` to a formula of the same elements of arrays `reads`."""
 
         def step(offset, mask):
             values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]

@@ -203,7 +203,11 @@ def _reduce_vectors(column, reduction, size, lanes):
 
 
 def cuda(rule):
-    """Emit a CUDA kernel with one thread per element; with reductions, a block per column or, if it is small, a warp."""
+    """Emit a CUDA kernel.
+
+    It has one thread per element. With reductions, it has one block of threads per column, or one warp if columns are
+    small.
+    """
 
     def body(instruction):
         (size,) = instruction.parameters

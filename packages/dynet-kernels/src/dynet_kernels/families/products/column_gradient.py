@@ -83,7 +83,7 @@ class ColumnGradient(ByRows):
             width_for = dict(sizes.tiles)
 
             def in_place(w, first, end):
-                """Compute columns [first, end) with W as it is stored. At last, the lanes of each sum are added up."""
+                """Compute columns [first, end) with W as it is stored. Finally, the lanes of each sum are added up."""
 
                 def some_rows(first_row, height):
                     def some_columns(start, n):

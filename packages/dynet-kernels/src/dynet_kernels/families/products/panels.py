@@ -117,7 +117,7 @@ class Panel:
     def fill_transposed(self, memory, count, source, vectors):
         """Fill rows 0 to count - 1 of the panel with a transpose: element k of row n comes from address source(k) + n.
 
-        No mask is needed: lanes beyond the matrix may hold anything, if source(k) is a valid address for them.
+        source(k) must be a valid address for each of the `vectors` * lanes elements of a row, even if it is not used.
         """
         lanes = int64(self.lanes)
         with T.serial(int64(0), int64(vectors)) as v:

@@ -73,7 +73,7 @@ def negative_size(x):
 def erf(x):
     """Return erf(x), the Gaussian error function.
 
-    It is an odd polynomial for |x| < 0.9. Beyond, |erf(x)| is 1 - exp(a polynomial of |x|), which rounds to 1 from 4 on.
+    It is an odd polynomial for |x| < 0.9. Above, |erf(x)| is 1 - exp(a polynomial of |x|); from 4 on, this rounds to 1.
     """
     size = register(clamp(absolute(x), 0.0, 4.0))
     square = register(size * size)

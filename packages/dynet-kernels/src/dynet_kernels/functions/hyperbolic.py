@@ -72,7 +72,7 @@ def acosh(x):
 def _log1p_unless_large(x, above):
     """Return log1p(above), or log(2 x) where x > LARGE.
 
-    asinh(x) and acosh(x) are log1p(above). But `above` is computed from x limited to LARGE, so that squares stay finite.
+    asinh(x) and acosh(x) are log1p(above), where `above` is computed from x limited to LARGE: squares must stay finite.
     """
     large = number(LARGE, x)
     value = register(log1p(select(x > large, x, above)))

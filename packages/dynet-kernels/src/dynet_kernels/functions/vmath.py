@@ -113,8 +113,8 @@ def _both(one, other):
     """Merge min(x, y) with min(y, x), or the same for max: where one of the two is NaN, the result is NaN.
 
     Apart from the sign of zeros, the two differ only where x or y is NaN, because T.min and T.max then return their
-    second argument. Their bitwise or is the result: a NaN stays NaN if more bits are set. Nested selections would do the
-    same, but TVM's simplifier takes minutes for them.
+    second argument. Their bitwise or is the result: a NaN stays NaN if more bits are set. Nested selections would do
+    the same, but TVM's simplifier takes minutes for them.
     """
     union = T.bitwise_or(T.reinterpret(as_type("int32", one), one), T.reinterpret(as_type("int32", other), other))
     return let(T.reinterpret(as_type("float32", one), union))

@@ -22,7 +22,7 @@ from ..plan.structs import Struct, Words
 from ..tir import function, int64, let
 from . import precision
 
-# The beginning of each CUDA file. It replaces the one that TVM writes, whose header files nvrtc may not find.
+# The beginning of each CUDA file. It replaces the one that TVM writes, which includes files that nvrtc may not find.
 PRELUDE = """\
 #ifdef __CUDACC_RTC__
 typedef signed char int8_t;

@@ -46,7 +46,7 @@ SIGNATURES = {
 
 
 class CudaError(RuntimeError):
-    """An error that the CUDA driver or compiler has reported, or that one of them is missing."""
+    """Raised if the CUDA driver or a compiler reports an error, or if one of them is missing."""
 
 
 class NoDriverError(CudaError):

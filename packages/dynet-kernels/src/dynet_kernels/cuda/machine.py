@@ -147,7 +147,7 @@ class Machine:
     # must be two, because the host has to read the norm before the update.
     norm_and_update = None
 
-    is_watched = False  # whether somebody, such as a profiler, has replaced functions of this object by their own
+    is_watched = False  # whether other code, such as a profiler, has replaced functions of this object by its own
 
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         self.gpu, self.tf32 = gpu, tf32

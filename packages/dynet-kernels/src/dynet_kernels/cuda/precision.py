@@ -15,7 +15,7 @@ _tf32: ContextVar[bool] = ContextVar("tf32", default=False)
 
 
 def tf32() -> bool:
-    """Return whether matrix products are to be emitted with TF32, as the `using_tf32` around the call says."""
+    """Return whether matrix products are to be emitted with TF32: what the innermost `using_tf32` has set, or False."""
     return _tf32.get()
 
 

@@ -1,7 +1,7 @@
 """Kernels that set contiguous ranges of memory to a constant.
 
-- Fill: memory[start + i] = number for each i < size. The parameters start, size and number say everything; the number
-  is an integer and becomes a float32.
+- Fill: memory[start + i] = number for each i < size. Parameters: (start, size, number); the number is an integer, which
+  becomes a float32. There are no address lists.
 - Clear: memory[start_c + i] = 0 for each i < size_c and each column c of the instruction. Address list 0 holds the
   start of each range and list 1 its size in floats; there are no parameters.
 

@@ -2,8 +2,8 @@
 
 A has `order` rows and columns, and is stored column by column. Each matrix has 3 * order floats of scratch memory:
 
-- `order` pivots, which are the result beside A: their product is the determinant of the original A;
-- `order` int32 numbers of rows: step k of the elimination has exchanged row k with row number k of this list;
+- `order` pivots, which are a second result: their product is the determinant of the original A;
+- `order` int32 row numbers, of which number k is the row that step k of the elimination has exchanged with row k;
 - a copy of the column that the current step eliminates.
 
 A singular matrix has a pivot of 0, and its inverse has elements that are infinite or NaN.

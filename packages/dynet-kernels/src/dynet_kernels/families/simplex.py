@@ -137,7 +137,7 @@ def _rounds(side, move):
 def _sparsemax(column):
     """Emit sparsemax: y = max(0, z - t) with z = x - max(x), where the sum of y must be 1.
 
-    So t = (the sum of the z above t, minus 1) / (how many z are above t). From -1 on, t only rises.
+    So t = (the sum of the z above t, minus 1) / (how many z are above t). The iteration starts at t = -1, and t rises.
     """
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)

@@ -25,7 +25,7 @@ from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
 LOOPS = 4
-SHORT = 1024  # contiguous copies of at most so many floats also prefetch the target of the next column's copy
+SHORT = 1024  # contiguous copies of at most this many floats also prefetch the target of the next column's copy
 
 
 @dataclass(frozen=True)

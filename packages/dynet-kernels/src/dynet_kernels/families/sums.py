@@ -20,7 +20,7 @@ from ..tir import int64, let, load, store
 from .products.panels import row_tiles
 from .threads import thread_each
 
-Y, X, FACTOR = 0, 2, 4  # numbers of the address lists
+Y, X, FACTOR = 0, 2, 4  # numbers of the address lists of y, of x and of the factor
 VECTORS = 4  # how many vector registers of y are summed at the same time
 MANY = 16  # sums of at least this many arrays prefetch what they read next
 

@@ -80,7 +80,7 @@ def settled(value):
 
 
 def wait():
-    """Emit a barrier: each thread waits for all threads of its block. All of them must reach it, so not in an `if`."""
+    """Emit a barrier: each thread waits for all threads of its block. Must not be in an `if`, as all must reach it."""
     T.evaluate(T.tvm_storage_sync("shared"))
 
 

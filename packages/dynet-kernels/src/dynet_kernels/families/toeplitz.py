@@ -22,7 +22,7 @@ from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
 OUTPUTS = 8  # vectors of y whose sums stay in registers together
-# How many elements of a are used together. Each is a whole vector behind the one before, so the two need the same
+# How many elements of a are used together. Each is a whole vector behind the one before it, so both need the same
 # vectors of b but for one.
 INPUTS = 4
 
@@ -54,7 +54,7 @@ class Toeplitz(Adds, ByColumns):
             memory = instruction.memory
 
             def tile(y, a, b, block):
-                """Compute OUTPUTS full vectors of y, number `block` of such groups."""
+                """Compute group number `block` of OUTPUTS full vectors of y."""
                 first = let(block * int64(OUTPUTS * lanes))
                 sums = [
                     tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes))
@@ -66,8 +66,8 @@ class Toeplitz(Adds, ByColumns):
                 def together(start, forwards):
                     """Add the terms of INPUTS elements of a: a[start], a[start + lanes] and so on.
 
-                    Each of them needs the vectors of b that are one further than those of the element before it if
-                    `forwards`, else one back.
+                    Each of them needs the vectors of b that are one vector behind those of the element before it if
+                    `forwards`, and one vector ahead of them if not.
                     """
                     factors = [
                         tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)

@@ -6,13 +6,15 @@ element
 
     (r * row_step + i - above, c * column_step + j - left, k),
 
-which may be in the padding outside of the image. One column of an instruction is one image. The kernels are:
+which may be in the padding outside of the image. An instruction works on many images; each is one of its columns. The
+kernels are:
 
 - Windows: matrix[(r, c), (i, j, k)] = that element of the image, or 0 outside of it. The matrix has a row for each
   position and a column for each element of a window; its shape is (result_height * result_width, window_height *
   window_width * channels). The convolution is then a product with this matrix.
 - Windows(backward=True): adds each element of the matrix to the image element from which it was copied.
-- LargestInWindow: y[r, c, k] = the maximum over i, j of those elements that are inside of the image.
+- LargestInWindow: y[r, c, k] = the maximum over i, j of those elements that are inside of the image, and places[r, c,
+  k] = the offset of the largest element in the image.
 
 The emitters assume that a window contains at least one element of the image in every position.
 """

@@ -126,7 +126,7 @@ def power(x, y):
 def _of_limits(value, x, size, y):
     """Return `value`, which is |x| to the power of y, corrected where |x| is 0, 1 or infinite, or x or y is NaN.
 
-    In these cases the computation of `value` went through integers that are meaningless.
+    In these cases `value` may be meaningless, because it was computed from log2(|x|) and an integer exponent.
 
     Args:
         size: |x|.

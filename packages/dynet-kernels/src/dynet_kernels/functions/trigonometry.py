@@ -37,7 +37,7 @@ def _quadrant(x):
     for part in HALF_PI_PARTS:
         exact = register(exact - turns * number(part, x, "float64"), "float64")
     rest = register(T.Cast(as_type("float32", x), exact))
-    # The sine of infinity or NaN is NaN. `inside` was 0 for them.
+    # Sine and cosine of infinity and NaN are NaN. This must be set here, because `inside` is 0 for them.
     rest = select(absolute(x) < number(float("inf"), x), rest, number(float("nan"), x))
     square = register(rest * rest)
     sine = polynomial(square, (-1.9516654721e-4, 8.3321735332e-3, -1.6666654873e-1))

@@ -35,7 +35,7 @@ def register(value, dtype="float32"):
 
 
 def select(condition, x, y):
-    """Return x where the condition holds, else y. All go through registers, so that selections can be nested."""
+    """Return x where the condition holds, else y. All are put in registers, so that nested selections compile fast."""
     return register(T.Select(condition, register(x), register(y)))
 
 
@@ -170,7 +170,7 @@ def round(x):  # noqa: A001
 
 
 def fma(a, b, c):
-    """Return a * b + c in one operation. TIR has none for CUDA, but nvcc makes one of the plain expression."""
+    """Return a * b + c in one operation. TIR has no such operation for CUDA, but nvcc forms it from a * b + c."""
     return T.fma(a, b, c) if lanes_of(c) > 1 else a * b + c
 
 
@@ -263,7 +263,7 @@ def horizontal(combine, x):
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
         halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(Accumulator(lanes, halves).get())  # stored and loaded, or TVM's simplifier sees the whole expression
+        x = let(Accumulator(lanes, halves).get())  # stored and loaded, so that TVM's simplifier sees no long expression
     return x
 
 

@@ -21,15 +21,15 @@ from ..threads import add_atomically
 from .panels import Sums, blocks, by_chunks, groups, tiles
 from .shared import tiled_product, with_matrix
 
-# Figures of the time estimate in `one_matrix`:
-ACROSS = 6  # adding up the lanes of a vector takes as long as so many rows of W per lane
-READ_AGAIN = 1 << 17  # a matrix of up to so many floats stays in the cache, so it can be read again quickly
-AS_IF = 96  # a larger matrix counts as if it had at most so many rows, because it is slow to read again
+# `one_matrix` uses these figures to estimate which of two ways to compute dx is faster.
+ACROSS = 6  # adding up the lanes of a vector takes as long as computing this many rows of W per lane
+READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
+AS_IF = 96  # a larger matrix counts as if it had at most this many rows, because it is slow to read again
 
 
 @dataclass(frozen=True)
 class ColumnGradient(ByRows):
-    """dx[j] += W' dy[j] for every column j, with a matrix W of (rows, inner)."""
+    """dx[j] += W' dy[j] for every column j, with a matrix W of shape (rows, inner)."""
 
     parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
     written = ("dx",)
@@ -53,7 +53,7 @@ class ColumnGradient(ByRows):
             begin, stop = instruction.stretch(inner, lanes)
 
             def tile(w, columns, k, width, first_row, height):
-                """Add to `width` elements of the dx of some columns, from k on, the terms of rows from first_row on."""
+                """Add the terms of `height` rows of W to `width` elements of dx[j], from k on, for each j in `columns`."""
                 dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
                 dx = [instruction.address(dx_role, j) for j in columns]
                 zero = tir.wide(tir.float32(0.0), lanes)
@@ -112,7 +112,8 @@ class ColumnGradient(ByRows):
                     panel.fill_transposed(memory, length, column, vectors)
 
                 def bring(row, vectors, k, part):
-                    # Behind the last elements of dx, the next panel begins with the first ones, further down in W.
+                    # The panel after that for the last elements of dx begins with the first elements again, and with
+                    # rows further down in W.
                     beyond = row + int64(vectors * lanes) >= stop
                     next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                     at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))

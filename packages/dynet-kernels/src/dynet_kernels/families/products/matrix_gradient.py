@@ -22,15 +22,15 @@ from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import tiled_product, with_matrix
 
-MOST_COLUMNS = 16  # a tile of dW has at most so many columns, even if it has few rows
+MOST_COLUMNS = 16  # a tile of dW has at most this many columns, even if it has few rows
 TOGETHER = 150_000  # floats of dW that are worked on together, so that they stay in the L2 cache
 LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
-LONGER = 3  # panels are so many times as long for a large dW, so that it is read and written less often
+LONGER = 3  # panels are this many times as long for a large dW, so that it is read and written less often
 
 
 @dataclass(frozen=True)
 class MatrixGradient(Adds, ByRows):
-    """dW += sum over j of dy[j] x[j]', with dW of (rows, inner), over all columns j that share the matrix."""
+    """dW += sum over j of dy[j] x[j]', with dW of shape (rows, inner), over all columns j that share the matrix."""
 
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
     written = ("dmatrix",)

@@ -104,7 +104,7 @@ class Panel:
         self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
 
     def fill(self, memory, count, source, vectors, mask):
-        """Fill rows 0 to count - 1 of the panel: row `number` has `vectors` vectors from the address source(number) on.
+        """Fill rows 0 to count - 1 of the panel: copy `vectors` vectors from address source(number) to row `number`.
 
         The mask, if any, is for the last vector of each row.
         """
@@ -151,7 +151,7 @@ def even_blocks(count, size, emit):
     blocks(count, let(tir.Counter(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
 
 
-CHUNK = 512  # so many columns of an instruction are worked on together, so that their elements stay in the L2 cache
+CHUNK = 512  # columns of an instruction that are worked on together, so that their elements stay in the L2 cache
 
 
 def by_chunks(emit, w, first, end):

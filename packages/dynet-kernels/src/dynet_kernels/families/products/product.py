@@ -18,7 +18,7 @@ from .panels import Sums, blocks, by_chunks, groups, row_tiles
 from .shared import tiled_product, with_matrix
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with its columns
-ENOUGH = 6  # in tiles of at least so many columns, arithmetic hides the time of a prefetch
+ENOUGH = 6  # in tiles of at least this many columns, arithmetic hides the time of a prefetch
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Product(Adds, ByRows):
                     def vector_of(k, v):
                         at = let(w + k * rows + row + int64(v * lanes))
                         if width >= ENOUGH:
-                            tir.prefetch_line(memory, at + int64(vectors * lanes))  # the next tile of rows reads it
+                            tir.prefetch_line(memory, at + int64(vectors * lanes))  # the next tile of rows reads this
                         return load(memory, at, lanes, mask)
 
                     # If the tile has room for more columns than are left, it computes the last one several times.
@@ -87,7 +87,7 @@ class Product(Adds, ByRows):
                 widest, *narrower = [width for width, _ in sizes.tiles]
                 rest = let(remainder(end - first, widest))
                 few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
-                narrow = let(tir.Counter(few).get())  # through a register, or TVM repeats the formula at every use
+                narrow = let(tir.Counter(few).get())  # in a register; otherwise TVM repeats its formula at every use
                 count = let(end - first - narrow)
                 at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 

@@ -16,7 +16,7 @@ from ..threads import WARP, block_of_products, settled, share_of, wait
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
-APART = 8  # floats of padding per row in shared memory, so that the rows that a warp reads at once are in other banks
+APART = 8  # floats of padding per row in shared memory, so that the rows a warp reads at once are in different banks
 # CUDA C that is put before the kernels. The 32 threads of a warp call multiply_tf32 together: it computes d += a b for
 # factors of 16 x 8 and 8 x 8, of which each thread passes its elements.
 SOURCE = """\
@@ -45,7 +45,7 @@ def product(instruction, group, extents, left, right, write):
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
     warp, lane = let(T.floordiv(thread, int64(WARP))), let(T.floormod(thread, int64(WARP)))
     g, t = let(T.floordiv(lane, int64(4))), let(T.floormod(lane, int64(4)))
-    # The first row of this warp's results within the block, plus g; and the first column of its results.
+    # `top` is the first row of this thread's results within the block, `side` the first column of its warp's results.
     top = settled(T.floormod(warp, int64(2)) * int64(16 * DOWN) + g)
     side = settled(T.floordiv(warp, int64(2)) * int64(8 * ACROSS))
     a = T.alloc_buffer((INNER, ROWS + APART), "float32", scope="shared")
@@ -55,7 +55,7 @@ def product(instruction, group, extents, left, right, write):
         T.buffer_store(sums, tir.float32(0.0), [int64(place)])
 
     def fill(shared, width, start, end, first_k, value):
-        """Copy INNER x `width` elements of a factor to shared memory; 0 stands for elements beyond its extents."""
+        """Copy INNER x `width` elements of a factor to shared memory. Elements beyond the factor's extents become 0."""
         with share_of(thread, int64(WARPS * WARP), int64(INNER * width)) as number:
             k, i = settled(T.floordiv(number, int64(width))), settled(T.floormod(number, int64(width)))
             there = T.And(start + i < end, first_k + k < inner)

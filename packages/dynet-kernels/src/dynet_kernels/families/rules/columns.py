@@ -99,7 +99,7 @@ def _outputs(rule, numbers: bool):
 
 
 def _weight(formulas):
-    """Estimate how many machine instructions formulas take. What occurs in them several times counts once."""
+    """Estimate how many machine instructions formulas take. A subexpression that occurs several times counts once."""
     symbols, stack = {}, [formula.result for formula in formulas]
     while stack:
         symbol = stack.pop()
@@ -237,7 +237,7 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     """
     threads = tuning.cuda().threads
     warps = threads // WARP
-    small = let(size <= int64(threads))  # if so, each warp works on its own column, else the block on one
+    small = let(size <= int64(threads))  # then each warp works on a column; otherwise the whole block does
     blocks = T.Select(small, T.floordiv(instruction.count + int64(warps - 1), int64(warps)), instruction.count)
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)

@@ -53,7 +53,7 @@ class ColumnGradient(ByRows):
             begin, stop = instruction.stretch(inner, lanes)
 
             def tile(w, columns, k, width, first_row, height):
-                """Add the terms of `height` rows of W to `width` elements of dx[j], from k on, for each j in `columns`."""
+                """For each j in `columns`, add the terms of `height` rows of W to `width` elements of dx[j] from k on."""
                 dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
                 dx = [instruction.address(dx_role, j) for j in columns]
                 zero = tir.wide(tir.float32(0.0), lanes)
@@ -83,7 +83,7 @@ class ColumnGradient(ByRows):
             width_for = dict(sizes.tiles)
 
             def in_place(w, first, end):
-                """Compute columns [first, end) with W as it is stored. Finally, the lanes of each sum are added up."""
+                """Compute dx[j] for j in [first, end), reading W as it is stored; the lanes of each sum are added up."""
 
                 def some_rows(first_row, height):
                     def some_columns(start, n):
@@ -102,7 +102,7 @@ class ColumnGradient(ByRows):
                 blocks(rows, let(height * int64(lanes)), some_rows)
 
             def with_panels(w, first, end):
-                """Compute columns [first, end) with transposed panels of W, so that no lanes have to be added up."""
+                """Compute dx[j] for j in [first, end) from transposed copies of parts of W: no lanes are added up."""
 
                 def fill(panel, row, vectors, mask, k, length):
                     def column(number):
@@ -112,8 +112,8 @@ class ColumnGradient(ByRows):
                     panel.fill_transposed(memory, length, column, vectors)
 
                 def bring(row, vectors, k, part):
-                    # The panel after that for the last elements of dx begins with the first elements again, and with
-                    # rows further down in W.
+                    # After the last elements of dx, the next panel is for the first ones again, and for rows further
+                    # down in W.
                     beyond = row + int64(vectors * lanes) >= stop
                     next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                     at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))

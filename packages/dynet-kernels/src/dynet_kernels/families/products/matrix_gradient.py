@@ -108,7 +108,7 @@ class MatrixGradient(Adds, ByRows):
                         store(memory, at(c, v), sums[c][v].get(), mask)
 
             def of_few(dw, first, end):
-                """Add the products of a few columns [first, end): all of them are in one panel."""
+                """Add dy[j] x[j]' for few columns j in [first, end). One panel holds the dy of all of them."""
                 width, tall = sizes.few_tile
                 panel = Panel(lanes, tall, sizes.few)
 
@@ -125,7 +125,7 @@ class MatrixGradient(Adds, ByRows):
                 row_tiles(first_row, end_row, lanes, tall, some_rows)
 
             def of_many(dw, first, end):
-                """Add the products of many columns [first, end): one panel of columns after the other."""
+                """Add dy[j] x[j]' for many columns j in [first, end). Panels hold the dy of some columns each."""
                 width, tall = sizes.tile
                 taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
                 panel = Panel(lanes, tall + taller, sizes.panel * LONGER)

@@ -70,9 +70,10 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Cover rows like `row_tiles`, but make the masked vector the last one of a tile of several vectors.
+    """Cover rows like `row_tiles`, but never with a tile that is only a vector with a mask, if there are more rows.
 
-    As a tile by itself, the masked vector would take as long as several.
+    Such a tile would take as long as one of several vectors. So the vector with the mask is the last one of a larger
+    tile.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))

@@ -47,7 +47,7 @@ class Product(Adds, ByRows):
             sums = Sums(instruction, lanes, x_role, y_role, first_row, end_row)
 
             def with_panels(w, first, end):
-                """Compute columns [first, end) with panels, parts of W that are copied to contiguous memory."""
+                """Compute y[j] for j in [first, end) from panels, which are parts of W copied to contiguous memory."""
 
                 def fill(panel, row, vectors, mask, k, length):
                     panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
@@ -59,7 +59,7 @@ class Product(Adds, ByRows):
                 sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
             def in_place(w, first, end):
-                """Compute columns [first, end) with W as it is stored."""
+                """Compute y[j] for j in [first, end), reading W as it is stored."""
 
                 def rows_of(row, vectors, mask, start, width):
                     def vector_of(k, v):

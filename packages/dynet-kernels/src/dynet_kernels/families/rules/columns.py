@@ -47,8 +47,8 @@ class Column:
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
         """Return the values of formulas for the `lanes` elements from `offset` on, as vectors.
 
-        A value that the formulas read is loaded when it is first needed. `loaded` holds, by name, those that are in
-        registers already; others are added to it.
+        A value that the formulas read is loaded when it is first needed. `loaded` is a dict of the values, by name,
+        that are in registers already; values that are loaded here are added to it.
         """
         loaded = {} if loaded is None else loaded
 

@@ -53,7 +53,7 @@ class ColumnGradient(ByRows):
             begin, stop = instruction.stretch(inner, lanes)
 
             def tile(w, columns, k, width, first_row, height):
-                """For each j in `columns`, add the terms of `height` rows of W to `width` elements of dx[j] from k on."""
+                """Add the terms of `height` rows of W to `width` elements of each dx[j], from k on; j is in `columns`."""
                 dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
                 dx = [instruction.address(dx_role, j) for j in columns]
                 zero = tir.wide(tir.float32(0.0), lanes)
@@ -83,7 +83,7 @@ class ColumnGradient(ByRows):
             width_for = dict(sizes.tiles)
 
             def in_place(w, first, end):
-                """Compute dx[j] for j in [first, end), reading W as it is stored; the lanes of each sum are added up."""
+                """Compute dx[j] for j in [first, end), with W as it is stored; the lanes of each sum are added up."""
 
                 def some_rows(first_row, height):
                     def some_columns(start, n):

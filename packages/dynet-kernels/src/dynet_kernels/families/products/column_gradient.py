@@ -53,7 +53,7 @@ class ColumnGradient(ByRows):
             begin, stop = instruction.stretch(inner, lanes)
 
             def tile(w, columns, k, width, first_row, height):
-                """Add the terms of `height` rows of W to `width` elements of each dx[j], from k on; j is in `columns`."""
+                """Add the terms of `height` rows of W to `width` elements of dx[j], from k on, for j in `columns`."""
                 dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
                 dx = [instruction.address(dx_role, j) for j in columns]
                 zero = tir.wide(tir.float32(0.0), lanes)

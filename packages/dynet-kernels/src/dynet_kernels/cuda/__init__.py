@@ -1,1 +1,4 @@
-"""NVIDIA GPUs: the driver, CUDA C from the kernels, its compilation, and the machine that launches it."""
+"""Support for NVIDIA GPUs.
+
+`codegen` turns kernels into CUDA C, `compiler` compiles it, `driver` calls the CUDA driver, and `machine` runs graphs.
+"""

@@ -1,8 +1,9 @@
-"""From kernels to CUDA C, and to the host function that launches them. Imports TVM.
+"""Emits CUDA C from kernels, and the host function that launches them. Imports TVM.
 
-A kernel's device function takes what its PrimFunc takes: memory, index, base, count and the kernel's parameters,
-each of eight bytes. The host function reads them from the tape and evaluates the grid, which the kernel's emitter
-states in terms of them.
+Kernels are compiled in groups, called shards. The tape is the list of instructions to run; each names a kernel by its
+opcode. The CUDA function of a kernel takes the arguments of its TIR function: memory, index, base, count and the
+kernel's parameters, of eight bytes each. The host function reads them from the tape and computes the grid from them:
+the kernel's emitter states the numbers of blocks and threads as expressions of its arguments.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..plan.structs import Struct, Words
 from ..tir import function, int64, let
 from . import precision
 
-# In place of what TVM puts before kernels, so that nvrtc needs no header files.
+# The beginning of each CUDA file. It replaces the one that TVM writes, which includes files that nvrtc may not find.
 PRELUDE = """\
 #ifdef __CUDACC_RTC__
 typedef signed char int8_t;
@@ -47,15 +48,15 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 
 def pairs(kernels) -> list:
-    """Place and (symbol, kernel) of a shard's kernels."""
+    """Return (place, (symbol, kernel)) for each kernel of a shard."""
     return [(place, (machine.symbol_of(name), kernel)) for place, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
-    """The CUDA C of kernels, pairs of a place and (symbol, kernel)."""
+    """Return the CUDA C of kernels, which are given as pairs of a place in the shard and (symbol, kernel)."""
     device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
     functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in pairs}
-    # A host function that calls them all: TVM leaves out what nobody calls.
+    # Add a host function that calls all kernels, because TVM leaves out functions that are never called.
     functions[ir.GlobalVar("run")] = machine.run_function(pairs).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
     with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=machine.NEEDLESS):
@@ -64,7 +65,7 @@ def device_source(pairs) -> str:
 
 
 def extents(function) -> dict[str, object]:
-    """How many threads and blocks a kernel wants on each axis, as expressions of its arguments."""
+    """Return how many blocks or threads a kernel has on each axis of its grid, as expressions of its arguments."""
     values, found = {}, {}
 
     def bind(node):
@@ -89,10 +90,14 @@ class Launch(Struct):
 
 
 def launch_module(pairs, name: str):
-    """A host function `name(context, device)` that launches rows of the tape as long as they are of these kernels.
+    """Return a module with the host function `name(context, device)`, which launches the instructions of a shard.
 
-    It goes on from slot `row`, whose kernel is one of these, moves the slot on, and stops where the driver refuses a
-    launch.
+    The function begins with the tape's instruction number `context.row`, whose kernel is in the shard. It goes on until
+    an instruction belongs to another shard, the tape ends, or the driver refuses a launch, and stores in `context.row`
+    where it stopped.
+
+    Args:
+        pairs: the kernels of the shard, as pairs of a place in the shard and (symbol, kernel).
     """
 
     def body(context, device):

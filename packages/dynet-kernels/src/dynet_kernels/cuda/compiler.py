@@ -1,4 +1,8 @@
-"""CUDA C to a cubin, by nvcc or, without a toolkit, by the nvrtc of the extra `dynet-kernels[cuda]`."""
+"""Compiles CUDA C to a cubin, machine code for one kind of GPU.
+
+It calls nvcc of the CUDA toolkit or, if there is none, the library nvrtc, which `pip install 'dynet-kernels[cuda]'`
+installs.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,14 @@ from pathlib import Path
 
 from .driver import CudaError
 
-# Newer ones first: they know more kinds of GPU.
+# File names of nvrtc, newer versions first because they know more kinds of GPU.
 NVRTC = [f"libnvrtc.so.{version}" for version in (13, 12)] + [f"nvrtc64_{version}_0.dll" for version in (130, 120)]
 NVRTC_IN_WHEELS = ("*/lib/libnvrtc.so.[0-9]*", "*/bin/nvrtc64_*_0.dll", "*/bin/*/nvrtc64_*_0.dll")
-PATIENCE = 600  # seconds for a shard of kernels, on a busy machine
+PATIENCE = 600  # seconds that nvcc may take for one file of kernels; enough on a busy machine
 
 
 class NoCompilerError(CudaError):
-    """There is neither nvcc nor nvrtc."""
+    """Raised if neither nvcc nor nvrtc is found, so that kernels cannot be compiled."""
 
     def __init__(self):
         super().__init__(
@@ -29,14 +33,17 @@ class NoCompilerError(CudaError):
 
 
 def find_nvcc() -> str | None:
-    """The toolkit's compiler: on the path, in CUDA_HOME or CUDA_PATH, or where toolkits usually are."""
+    """Return the path of nvcc: from PATH, CUDA_HOME, CUDA_PATH or the toolkit's usual directory; None if not found."""
     found = shutil.which("nvcc")
     homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
     return found or next((path for home in homes if home and (path := shutil.which("nvcc", path=f"{home}/bin"))), None)
 
 
 def find_nvrtc() -> str | None:
-    """The library of nvrtc: as the loader finds it, or in NVIDIA's wheels."""
+    """Return the name or path of a library nvrtc that can be loaded; None if there is none.
+
+    It is looked for first where the system's loader looks, then in NVIDIA's Python packages.
+    """
     spec = importlib.util.find_spec("nvidia")
     places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
     wheels = [path for place in places for pattern in NVRTC_IN_WHEELS for path in sorted(place.glob(pattern))]
@@ -50,10 +57,10 @@ def find_nvrtc() -> str | None:
 
 
 def name() -> str:
-    """Which compiler `compile` calls.
+    """Return the name of the compiler that `compile` calls: "nvcc" or "nvrtc".
 
     Raises:
-        NoCompilerError: there is none.
+        NoCompilerError: neither is found.
     """
     if find_nvcc():
         return "nvcc"
@@ -63,10 +70,14 @@ def name() -> str:
 
 
 def compile(source: str, arch: str) -> bytes:
-    """The cubin of some CUDA C for a kind of GPU, such as `sm_90`.
+    """Compile CUDA C and return the cubin.
+
+    Args:
+        source: the CUDA C.
+        arch: the kind of GPU, such as `sm_90`.
 
     Raises:
-        CudaError: it cannot be compiled, or there is no compiler.
+        CudaError: the source cannot be compiled, or there is no compiler.
     """
     return _nvcc(source, arch) if name() == "nvcc" else _nvrtc(source, arch)
 

@@ -1,4 +1,4 @@
-"""The CUDA driver, through ctypes: memory, modules and launches of one GPU. Needs no CUDA toolkit and no TVM."""
+"""Calls to the CUDA driver through ctypes: memory, modules, and timing on one GPU. Needs no CUDA toolkit and no TVM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 import numpy as np
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # CUdevice_attribute
+COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # values of the driver's enum CUdevice_attribute, for the compute capability
 NO_DEVICE = 100
 OUT_OF_MEMORY = 2
 
@@ -46,16 +46,16 @@ SIGNATURES = {
 
 
 class CudaError(RuntimeError):
-    """What the CUDA driver or compiler says has gone wrong, or is missing."""
+    """Raised if the CUDA driver or a compiler reports an error, or if one of them is missing."""
 
 
 class NoDriverError(CudaError):
-    """There is no NVIDIA driver, or no GPU that it knows."""
+    """Raised if there is no NVIDIA driver, or it finds no GPU."""
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """The driver's library. Its symbols are for all: compiled code calls `cuLaunchKernel`."""
+    """Load the driver's library, once. It is loaded globally, because compiled code calls its `cuLaunchKernel`."""
     try:
         library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
@@ -66,7 +66,7 @@ def _library() -> ctypes.CDLL:
 
 
 def explain(status: int) -> str:
-    """What a status means, in the driver's words."""
+    """Return the driver's name and description of an error status."""
     words = []
     for function in (_library().cuGetErrorName, _library().cuGetErrorString):
         found = text()
@@ -76,10 +76,10 @@ def explain(status: int) -> str:
 
 
 def call(name: str, *arguments) -> None:
-    """Call a function of the driver.
+    """Call the function `name` of the driver.
 
     Raises:
-        CudaError: it did not succeed.
+        CudaError: the function returned an error status.
     """
     status = getattr(_library(), name)(*arguments)
     if status:
@@ -87,6 +87,7 @@ def call(name: str, *arguments) -> None:
 
 
 def _whole(name: str, *arguments) -> int:
+    """Call a function of the driver that stores an int at its first argument; return this int."""
     found = ctypes.c_int()
     call(name, ctypes.byref(found), *arguments)
     return found.value
@@ -94,10 +95,10 @@ def _whole(name: str, *arguments) -> int:
 
 @functools.cache
 def gpu_count() -> int:
-    """How many GPUs the driver knows.
+    """Return how many GPUs the driver finds.
 
     Raises:
-        NoDriverError: there is no driver, or it knows none.
+        NoDriverError: there is no driver, or it finds no GPU.
     """
     status = _library().cuInit(0)
     if status:
@@ -109,10 +110,10 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """One GPU. Work on it is done in the order in which it is asked for.
+    """One GPU: its memory, and modules of kernels. It does copies and kernels in the order in which they are requested.
 
     Args:
-        number: which, as the driver counts them.
+        number: the number of the GPU, as the driver counts them from 0.
     """
 
     def __init__(self, number: int = 0):
@@ -134,12 +135,12 @@ class Gpu:
 
     @functools.cached_property
     def arch(self) -> str:
-        """What compilers call this kind of GPU, such as `sm_90`."""
+        """The kind of this GPU as compilers name it, such as `sm_90` for compute capability 9.0."""
         major, minor = (_whole("cuDeviceGetAttribute", what, self._device) for what in (COMPUTE_MAJOR, COMPUTE_MINOR))
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:
-        """Make this the GPU that the calling thread talks to."""
+        """Make this GPU the one to which driver calls of the current thread apply."""
         if os.getpid() != self._owner:
             raise CudaError("a forked process cannot go on with its parent's GPU: start it with `spawn`")
         if not hasattr(self._thread, "entered"):
@@ -147,7 +148,7 @@ class Gpu:
             self._thread.entered = True
 
     def allocate(self, size: int) -> int:
-        """Memory of `size` bytes; its address."""
+        """Allocate `size` bytes on the GPU and return their address."""
         self.enter()
         address = u64()
         status = _library().cuMemAlloc_v2(ctypes.byref(address), max(size, 4))
@@ -160,46 +161,46 @@ class Gpu:
         return address.value
 
     def free(self, address: int) -> None:
-        """Give memory back. A process that is ending, or a forked one, need not."""
+        """Free memory on the GPU. In a forked process, or when Python is ending, do nothing."""
         if os.getpid() == self._owner and not sys.is_finalizing():
             self.enter()
             call("cuMemFree_v2", address)
 
     def upload(self, address: int, values: np.ndarray) -> None:
-        """Copy a contiguous array to the GPU."""
+        """Copy a contiguous array from host memory to `address` on the GPU."""
         self.upload_from(address, values.ctypes.data, values.nbytes)
 
     def upload_from(self, address: int, source: int, size: int) -> None:
-        """Copy `size` bytes of host memory to the GPU."""
+        """Copy `size` bytes from the address `source` in host memory to `address` on the GPU."""
         if size:
             self.enter()
             call("cuMemcpyHtoD_v2", address, source, size)
 
     def download(self, address: int, values: np.ndarray) -> None:
-        """Fill a contiguous array from the GPU."""
+        """Fill a contiguous array in host memory from `address` on the GPU."""
         if values.nbytes:
             self.enter()
             call("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
 
     def copy(self, address: int, source: int, size: int) -> None:
-        """Copy `size` bytes within the GPU."""
+        """Copy `size` bytes from `source` to `address`, both on the GPU."""
         if size:
             self.enter()
             call("cuMemcpyDtoD_v2", address, source, size)
 
     def fill(self, address: int, bits: int, words: int) -> None:
-        """Set `words` four-byte words to a pattern."""
+        """Set `words` words of four bytes each, from `address` on, to the 32-bit pattern `bits`."""
         if words:
             self.enter()
             call("cuMemsetD32_v2", address, bits, words)
 
     def synchronize(self) -> None:
-        """Wait until all work is done."""
+        """Wait until the GPU has done all work that was requested."""
         self.enter()
         call("cuCtxSynchronize")
 
     def load(self, image: bytes) -> Module:
-        """Load a cubin."""
+        """Load a cubin, compiled kernels, onto the GPU."""
         self.enter()
         module = handle()
         call("cuModuleLoadData", ctypes.byref(module), image)
@@ -207,13 +208,13 @@ class Gpu:
 
 
 class Module:
-    """Compiled kernels on a GPU. They stay until the process ends."""
+    """Compiled kernels that are loaded on a GPU. They are never unloaded before the process ends."""
 
     def __init__(self, module: ctypes.c_void_p):
         self._module = module
 
     def function(self, name: str) -> int:
-        """A kernel's handle."""
+        """Return the driver's handle of the kernel `name`, by which it is launched."""
         found = handle()
         call("cuModuleGetFunction", ctypes.byref(found), self._module, name.encode())
         return found.value or 0
@@ -232,7 +233,7 @@ class Stopwatch:
         call("cuEventRecord", self._events[0], None)
 
     def stop(self) -> float:
-        """Seconds since `start`."""
+        """Return the seconds that the GPU took since `start`, after waiting for it to finish."""
         call("cuEventRecord", self._events[1], None)
         call("cuEventSynchronize", self._events[1])
         milliseconds = ctypes.c_float()

@@ -1,7 +1,11 @@
-"""The tape machine of a GPU: graphs are planned on the CPU, and each instruction is one launch.
+"""Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-It has the functions of `library.Library`. Addresses are the GPU's; what the planner itself reads and writes
-(records, tables, touched rows, lists of addresses) stays in the memory of the host.
+The planner is the same and runs on the CPU. It turns a graph into a tape, a list of instructions, which the host then
+launches one by one as CUDA kernels. Planner and machine share a list of integers, the context (`layout.CONTEXT`).
+
+Addresses of values and gradients are those of GPU memory. What the planner reads and writes stays in host memory: the
+records of the graph, tables, and the address lists, which say where each operand of an instruction is. The address
+lists are copied to the GPU before a tape is run. Kernels are compiled in groups, called shards.
 """
 
 from __future__ import annotations
@@ -19,46 +23,46 @@ from ..kernels import SHARD, Kernel, Kernels
 from ..target import host_cpu
 from . import compiler, driver, precision
 
-# What tells a plan's lists of addresses from all others of the same context.
+# The integers of the context that together identify a plan: if none has changed, neither have its address lists.
 FORWARD_PLAN = ("plan",)
 BACKWARD_PLAN = ("backward_plan", "backward_loss", "backward_everything", "backward_start")
-MOST_COPIES = 16  # of lists of addresses that a GPU keeps: those of a few threads, forwards and backwards
-LAUNCH_SHARD = "launch_shard"  # the name of a launcher's function
-MOST_PARAMETERS = 60  # of a kernel, beside memory, index, base and count
+MOST_COPIES = 16  # how many plans' address lists stay on the GPU: forward and backward plans of a few threads
+LAUNCH_SHARD = "launch_shard"  # the name of a launcher's function in its module
+MOST_PARAMETERS = 60  # how many parameters a kernel may have beside memory, index, base and count
 
 
 class Context(ctypes.Structure):
-    """The context of a tape."""
+    """The integers that planner and machine share: addresses of buffers, and the state of a tape (`layout.CONTEXT`)."""
 
     _fields_ = [(name, ctypes.c_int64) for name in at.CONTEXT]
 
 
 class Launch(ctypes.Structure):
-    """The arguments of the code that launches kernels, and its answer."""
+    """What the compiled code that launches kernels needs (`layout.LAUNCH`), and the status that it returns."""
 
     _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
 
 
 @functools.cache
 def _sources() -> str:
-    """A digest of the sources that are only for GPUs. `library` has a digest of the other sources."""
+    """Return a hash of the source files in this folder, on which only code for GPUs depends."""
     return library.digest_of(sorted(Path(__file__).parent.glob("*.py")))
 
 
 def symbol_of(name: str) -> str:
-    """The name of a kernel's device function."""
+    """Return the name of a kernel's function in CUDA C."""
     return "kernel_" + name.replace(".", "_")
 
 
 def _key_of(part: Source | Launcher) -> str:
-    """What the CUDA C of a shard and its grids depend on."""
+    """Return a text that changes whenever the CUDA C of a shard, or its numbers of blocks and threads, may change."""
     tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.kernels)
     return f"{tuned}, tf32={part.tf32}\n{_sources()}\n{shard.key}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """The CUDA C of a shard."""
+    """The CUDA C of a shard of kernels, as a part that the cache of compiled code can build and keep."""
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -67,7 +71,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Its name in error messages."""
+        """What error messages call this part: the names of its kernels."""
         return library.Shard(self.kernels).name
 
     @property
@@ -83,7 +87,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Launcher:
-    """The function of the host that launches a shard's kernels."""
+    """The host function that launches the kernels of a shard, as a part that the cache can build and keep."""
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -91,7 +95,7 @@ class Launcher:
 
     @property
     def name(self) -> str:
-        """Its name in error messages."""
+        """What error messages call this part: the names of the kernels."""
         return library.Shard(self.kernels).name
 
     @property
@@ -108,7 +112,13 @@ class Launcher:
 
 @dataclass
 class Copy:
-    """Lists of addresses on the GPU: where, how many there is room for, and of which plan they are."""
+    """A copy of a plan's address lists on the GPU.
+
+    Attributes:
+        address: where it is, 0 at first.
+        size: for how many addresses, of 8 bytes each, there is room.
+        plan: the numbers that identify the plan, or None if the copy must be made anew.
+    """
 
     address: int = 0
     size: int = 0
@@ -116,20 +126,24 @@ class Copy:
 
 
 def cubin(source: Source, code: bytes) -> bytes:
-    """The cubin of a shard, from its CUDA C."""
+    """Compile the CUDA C of a shard, which was built as `code`, to a cubin."""
     return compiler.compile(code.decode(), source.arch)
 
 
 class Machine:
-    """Runs tapes on one GPU.
+    """Plans graphs on the CPU and runs their tapes on one GPU.
 
     Args:
-        tf32: whether products round their factors to TF32.
+        kernels: all kernels, by name and opcode.
+        gpu: the GPU.
+        tf32: whether matrix products round their factors to TF32, so that tensor cores can compute them.
     """
 
-    norm_and_update = None  # the norm has to come to the host first
+    # On a CPU, this is one call that computes the norm of the gradients and then updates the parameters. On a GPU it
+    # must be two, because the host has to read the norm before the update.
+    norm_and_update = None
 
-    is_watched = False  # as in `library.Library`
+    is_watched = False  # whether other code, such as a profiler, has replaced functions of this object by its own
 
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         self.gpu, self.tf32 = gpu, tf32
@@ -146,12 +160,12 @@ class Machine:
         self._launch = Launch()
         self._launch.arguments, self._launch.pointers = start, ctypes.addressof(self._pointers)
         self._launch_at = ctypes.addressof(self._launch)
-        self._copies: dict[tuple[int, ...], Copy] = {}  # by context and direction; those used last come last
+        self._copies: dict[tuple[int, ...], Copy] = {}  # by (context, whether forward); the last one was used last
         self._numbers = itertools.count(1)
         self.load_used()
 
     def load_used(self) -> None:
-        """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
+        """Load the shards that have kernels in use and are not loaded yet. Compile those that the cache lacks."""
         with self._lock:
             numbers = sorted(self._kernels.used - set(self._launchers))
             if not numbers:
@@ -172,15 +186,18 @@ class Machine:
                 self._launchers[number] = module.get_function(LAUNCH_SHARD)
 
     def _grow_functions(self, size: int) -> None:
+        """Make room for the handles of kernels with opcodes below `size`."""
         size = max(size, len(self._functions))
         self._functions = (ctypes.c_int64 * size)(*self._functions)
         self._launch.functions = ctypes.addressof(self._functions)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
-        """Plan records, and take in the inputs that came with them."""
+        """Plan the records [begin, end), and upload the input values [inputs_begin, inputs_end) that belong to them."""
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
-        tape.origin = first - 4 * start  # from where the planner moves the inputs to where they are already
+        # The planner copies the inputs to float number `start` from `origin` on, in host memory. Since they are
+        # uploaded to the GPU below, choose `origin` so that it copies them onto themselves.
+        tape.origin = first - 4 * start
         try:
             self._plans["forward"](context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
@@ -189,6 +206,7 @@ class Machine:
             self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
 
     def plan_backward(self, context: int, *arguments: int) -> None:
+        """Plan the backward pass. Kernels on a GPU only ever add to gradients (`never_fresh`), atomically."""
         Context.from_address(context).never_fresh = 1
         self._plans["backward"](context, *arguments)
 
@@ -215,7 +233,7 @@ class Machine:
         self._run_if_ready(context)
 
     def synchronize(self) -> None:
-        """Wait until all work is done."""
+        """Wait until the GPU has done all work that was requested."""
         self.gpu.synchronize()
 
     def _run_if_ready(self, context: int) -> None:
@@ -223,7 +241,7 @@ class Machine:
             self.run(context)
 
     def run(self, context: int) -> None:
-        """Launch what is on the tape."""
+        """Launch all instructions of the tape, and do not wait until they are done."""
         tape = Context.from_address(context)
         with self._lock:
             self._launch.index = self._uploaded(tape)
@@ -238,7 +256,7 @@ class Machine:
                     self._fail(tape)
 
     def _uploaded(self, tape: Context) -> int:
-        """Where on the GPU the lists of addresses are. A plan that is run again has its lists there already."""
+        """Copy the tape's address lists to the GPU, unless the same plan's are still there; return their address."""
         owner, plan = self._plan_of(tape)
         copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
         if plan is None or copy.plan != plan:
@@ -255,7 +273,10 @@ class Machine:
         return copy.address
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """Whose lists of addresses are to be used, and of which plan: None where nothing tells it from another."""
+        """Return the key of the tape's copy in `_copies`, and the numbers that identify its plan.
+
+        The numbers are None if nothing tells the plan from others, so that its address lists must be copied every time.
+        """
         if tape.index == tape.forward_index:
             plan = FORWARD_PLAN
         elif tape.index == tape.backward_index and tape.backward_plan >= 0:
@@ -266,11 +287,13 @@ class Machine:
         return (tape.copies, tape.index == tape.forward_index), tuple(getattr(tape, name) for name in plan)
 
     def _give_back(self, copy: Copy) -> None:
+        """Free the GPU memory of a copy of address lists."""
         if copy.size:
             self.gpu.free(copy.address)
         copy.size = 0
 
     def _fail(self, tape: Context) -> None:
+        """Raise the error for the instruction at which launching has stopped."""
         row = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row)
         status, self._launch.failure = self._launch.failure, 0
         if not self._functions[row.value]:

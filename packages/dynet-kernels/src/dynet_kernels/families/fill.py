@@ -1,4 +1,12 @@
-"""Sets stretches of memory to one number."""
+"""Kernels that set contiguous ranges of memory to a constant.
+
+- Fill: memory[start + i] = number for each i < size. Parameters: (start, size, number); the number is an integer, which
+  becomes a float32. There are no address lists.
+- Clear: memory[start_c + i] = 0 for each i < size_c and each column c of the instruction. Address list 0 holds the
+  start of each range and list 1 its size in floats; there are no parameters.
+
+The emitters assume nothing about alignment or size.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +21,7 @@ from .threads import share_of, thread_each
 
 @dataclass(frozen=True)
 class Fill(Adds, Alone):
-    """Sets `size` floats from the address `start` on to a number."""
+    """Sets `size` floats, from the address `start` on, to the float32 value of the integer `number`."""
 
     parameters = ("start", "size", "number")
     key = "fill"
@@ -37,7 +45,7 @@ class Fill(Adds, Alone):
 
 @dataclass(frozen=True)
 class Clear(Adds, Alone):
-    """Sets stretches of memory to 0, one for each column. List 0 holds their beginnings, list 1 their sizes."""
+    """Sets a range of memory per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes."""
 
     parameters = ()
     key = "clear"
@@ -56,7 +64,7 @@ class Clear(Adds, Alone):
         return tir.kernel(body, self.parameters, shared=tir.ROWS)
 
     def cuda(self):
-        """A block for each stretch."""
+        """Emit a CUDA kernel with one block of threads per range of memory."""
 
         def body(instruction):
             number = instruction.thread("blockIdx.x", instruction.count)

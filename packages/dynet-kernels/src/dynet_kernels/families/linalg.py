@@ -1,9 +1,17 @@
-"""Inverts matrices in place, by Gauss-Jordan elimination with partial pivoting.
+"""Inversion of matrices in place, A := inverse of A, by Gauss-Jordan elimination with partial pivoting.
 
-Parameters: the order of the matrices, the lists of the matrix and of scratch memory (3 * order numbers), and how many
-neighbouring columns belong to one matrix. The addresses of the first of these columns count. Afterwards the first
-`order` numbers of the scratch memory are the pivots; their product is the determinant. A singular matrix has a pivot of
-0, and its inverse becomes infinite or NaN.
+A has `order` rows and columns, and is stored column by column. Each matrix has 3 * order floats of scratch memory:
+
+- `order` pivots, which are a second result: their product is the determinant of the original A;
+- `order` int32 row numbers, of which number k is the row that step k of the elimination has exchanged with row k;
+- a copy of the column that the current step eliminates.
+
+A singular matrix has a pivot of 0, and its inverse has elements that are infinite or NaN.
+
+The emitters assume that `group` neighbouring columns of an instruction belong to one matrix. They read the addresses of
+the first of these columns only.
+
+Parameters: order, the numbers of the address lists of the matrix and of the scratch memory, and group.
 """
 
 from __future__ import annotations
@@ -17,13 +25,13 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import share_of, wait
 
-COLUMNS = 4  # of the matrix that are changed at once on a CPU
+COLUMNS = 4  # columns of the matrix from which the CPU kernel subtracts the pivot column at once
 THREADS = 128
 
 
 @dataclass(frozen=True)
 class Invert(Adds, Alone):
-    """Replaces a matrix by its inverse."""
+    """Replaces each matrix by its inverse, and stores the pivots in its scratch memory."""
 
     parameters = ("order", "matrix", "work", "group")
     written = ("matrix", "work")
@@ -35,7 +43,11 @@ class Invert(Adds, Alone):
             memory = instruction.memory
 
             def eliminate(matrix, saved, k, factor):
-                """Make row k zero in all columns, some columns at once."""
+                """Emit step k of the elimination, for COLUMNS columns of the matrix at once.
+
+                From each column, subtract f times the old column k, which is in `saved`. f = factor * (element k of
+                the column) makes element k zero; then f is stored there. `factor` is 1 / pivot.
+                """
 
                 def columns(first, width):
                     starts = [let(matrix + (first + int64(c)) * order) for c in range(width)]
@@ -93,7 +105,7 @@ class Invert(Adds, Alone):
         return tir.kernel(body, self.parameters)
 
     def cuda(self):
-        """A block for each matrix. One thread chooses the pivots."""
+        """Emit a CUDA kernel with one block of threads per matrix. One of the threads chooses the pivots."""
 
         def body(instruction):
             order, matrix_role, work_role, group = instruction.parameters
@@ -104,7 +116,7 @@ class Invert(Adds, Alone):
             saved = let(work + order + order)
 
             def each(size, emit):
-                """emit(number) for this thread's share of the numbers below `size`."""
+                """Emit a loop over this thread's share of the numbers below `size`, with the body emit(number)."""
                 with share_of(lane, int64(THREADS), size) as number:
                     emit(number)
 
@@ -155,7 +167,7 @@ class Invert(Adds, Alone):
 
 
 def _find_pivot(memory, order, matrix, k):
-    """The row, from k on, with the largest magnitude in column k."""
+    """Return the row whose element in column k has the largest magnitude, among the rows from k on."""
     column = let(matrix + k * order)
     row = tir.Counter(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k), 1)))
@@ -175,7 +187,11 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Store the row of a pivot, and the pivot: negated if rows are exchanged, 0 if the pivot before it was 0."""
+    """Store pivot k and its row in the scratch memory `work`; return the pivot.
+
+    The stored pivot is negated if rows are exchanged, since that changes the sign of the determinant. It is 0 if the
+    pivot before it was 0: the matrix is singular, and its elements are infinite or NaN by now.
+    """
     pivot = load(memory, let(matrix + k * order + row), 1)
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)
@@ -187,4 +203,5 @@ def _note_pivot(memory, order, matrix, work, k, row):
 
 
 def _noted_row(memory, order, work, k):
+    """Load the number of the row that step k exchanged with row k."""
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, let(work + order + k), 1))))

@@ -1,6 +1,15 @@
-"""The sum of squares of gradients, in float64: no finite gradient overflows, and millions of terms lose no digits.
+"""The sum of squares of gradients, from which trainers get the norm of all gradients.
 
-Parameters: (size of a column).
+    total += sum over columns c and i < size of g_c[i] ** 2
+
+Each column of an instruction is one gradient g_c of `size` floats, whose address is in list 0. `total` is one float64,
+whose address is the first entry of list 1. In float64, squares of finite float32s do not overflow, and sums of millions
+of terms stay precise.
+
+The emitters assume that `total` was set before, and that the address is a multiple of 8 bytes. The CPU kernel also
+assumes that it runs in one thread.
+
+Parameters: (size,).
 """
 
 from __future__ import annotations
@@ -13,7 +22,7 @@ from .threads import Sums, share_of
 
 
 class GradientNorm(Adds, Alone):
-    """Adds the squares of all columns of list 0 to the float64 number at the address in list 1."""
+    """Adds the squares of all elements of the columns in address list 0 to one float64, whose address list 1 holds."""
 
     parameters = ("size",)
     key = "gradient_norm"
@@ -21,7 +30,7 @@ class GradientNorm(Adds, Alone):
     def cpu(self, lanes):
         wide = tir.vector_type("float64", lanes)
         stretches, vectors = tuning.cpu(lanes).norm.stretches, tuning.cpu(lanes).norm.vectors
-        chains = stretches * vectors  # independent sums hide the latency of additions
+        chains = stretches * vectors  # partial sums; since they are independent, additions need not wait for each other
 
         def body(instruction):
             (size,) = instruction.parameters
@@ -62,7 +71,7 @@ class GradientNorm(Adds, Alone):
         return tir.kernel(body, self.parameters)
 
     def cuda(self):
-        """A block for each column."""
+        """Emit a CUDA kernel with one block of threads per column, which adds its sum atomically to the total."""
         threads = tuning.cuda().threads
 
         def body(instruction):
@@ -82,6 +91,7 @@ class GradientNorm(Adds, Alone):
 
 
 def _total(instruction):
+    """Return a buffer whose first element is the float64 total."""
     return tir.buffer_at(instruction.address(int64(1), int64(0)) * int64(4), "float64")
 
 

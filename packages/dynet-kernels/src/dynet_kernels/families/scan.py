@@ -1,6 +1,16 @@
-"""Running sums along columns that lie side by side, from either end.
+"""Cumulative sums along one dimension of a tensor, and their gradient.
 
-Parameters: the lists of targets and sources, the size of a column, how many columns lie side by side.
+Each column of an instruction holds arrays of the shape (size, width), in which element (i, w) is at i * width + w: the
+sums run along i, separately for each w.
+
+    y[i, w] = sum over j <= i of x[j, w]
+    dx[i, w] += sum over j >= i of dy[j, w]    with `backward`
+
+So `size` is the extent of the dimension, and `width` is the product of the extents of the dimensions before it.
+
+The emitters assume that target and source do not overlap, except in elements with the same index.
+
+Parameters: the numbers of the address lists of target and source, size and width.
 """
 
 from __future__ import annotations
@@ -16,7 +26,10 @@ from .threads import add_atomically, thread_each
 
 @dataclass(frozen=True)
 class Scan(Adds, ByColumns):
-    """Running sums of a column. `backward` adds the sums from the end, the gradient of running sums, to the target."""
+    """Cumulative sums from the first element on.
+
+    With `backward`, sums from the last element on are added to the target: the gradient of cumulative sums.
+    """
 
     backward: bool
     parameters = ("target", "source", "size", "width")
@@ -46,7 +59,7 @@ class Scan(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each column."""
+        """Emit a CUDA kernel with one thread per series of elements that are summed: `width` of them per column."""
 
         def body(instruction):
             width = instruction.parameters[3]
@@ -58,7 +71,13 @@ class Scan(Adds, ByColumns):
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
-    """Work on as many neighbouring columns as there are lanes, from column `offset` on."""
+    """Emit the cumulative sums of `lanes` neighbouring series, from series `offset` on, as one vector.
+
+    Args:
+        number: the column of the instruction.
+        mask: selects the lanes that are used; None means all.
+        add: emits an atomic addition to a target that other threads may add to; None means an ordinary one.
+    """
     target_role, source_role, size, width = instruction.parameters
     memory = instruction.memory
     target = let(instruction.address(target_role, number) + offset)

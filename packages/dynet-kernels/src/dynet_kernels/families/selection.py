@@ -1,6 +1,15 @@
-"""The largest numbers of each column, sorting, and scattered sums.
+"""Kernels that select or sort the elements of a column x, and the scattered sum that computes their gradients.
 
-Places are int32 bits, stored as float32.
+- LargestInOrder: y = the `number` largest elements of x in the order in which x has them, places = their indices.
+- FallingOrder: y = x from its largest to its smallest element; places = the array `found`, reordered like x.
+- Scatter: target[places[i]] += source[i] for each i < size.
+
+Shapes: x, `found` and `source` have `size` elements; y and `places` have as many as their kernel selects. Indices are
+int32, whose bits are stored in the float32 memory. Elements are compared by integer keys (`_key`), so that NaN has a
+place in the order.
+
+The emitters assume that `number` is at most `size`, and that indices are within their array. Parameters are sizes and
+the numbers of address lists.
 """
 
 from __future__ import annotations
@@ -20,7 +29,10 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Adds, ByColumns):
-    """The `number` largest numbers of each column, in the order of their places, and these places."""
+    """The `number` largest elements of each column, in the order in which the column has them, and their indices.
+
+    A binary search finds the smallest key that belongs to them, one bit after the other.
+    """
 
     parameters = ("size", "number", "y", "x", "places")
     key = "largest_in_order"
@@ -59,7 +71,7 @@ class LargestInOrder(Adds, ByColumns):
                 with T.While(step.get() > int64(0)):
                     reached = _halve(found, step, count_from, number)
                     with tir.when(reached == number):
-                        step.set(int64(0))  # found early: further bits change nothing
+                        step.set(int64(0))  # exactly `number` keys are at least `found`: lower bits do not matter
                 threshold = let(T.Cast("int32", found.get()))
                 above = tir.Counter(int64(0))
                 with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
@@ -70,7 +82,7 @@ class LargestInOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A block for each column. Its threads count together; one of them writes."""
+        """Emit a CUDA kernel with one block per column. Its threads count together; one of them writes the result."""
 
         def body(instruction):
             size, number, y_role, x_role, places_role = instruction.parameters
@@ -104,7 +116,10 @@ class LargestInOrder(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class FallingOrder(Adds, ByColumns):
-    """The numbers of each column from the largest to the smallest, and the entries of `found` in the same order."""
+    """The elements of each column from the largest to the smallest, and the array `found` reordered in the same way.
+
+    The place of an element is the number of elements that come before it, so the time is quadratic in `size`.
+    """
 
     parameters = ("size", "y", "places", "x", "found")
     key = "falling_order"
@@ -126,7 +141,7 @@ class FallingOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each number."""
+        """Emit a CUDA kernel with one thread per element of each column, which finds the element's place."""
 
         def body(instruction):
             size = instruction.parameters[0]
@@ -138,7 +153,7 @@ class FallingOrder(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class Scatter(Adds, Alone):
-    """target[places[i]] += source[i] for each i < size; the places are integers."""
+    """target[places[i]] += source[i] for each i < size; `places` holds int32 indices."""
 
     parameters = ("size", "target", "source", "places")
     written = ("target",)
@@ -158,7 +173,7 @@ class Scatter(Adds, Alone):
         return tir.kernel(body, self.parameters)
 
     def cuda(self):
-        """A thread for each number."""
+        """Emit a CUDA kernel with one thread per element of the source; the additions are atomic."""
 
         def body(instruction):
             size, target_role, source_role, places_role = instruction.parameters
@@ -175,7 +190,10 @@ class Scatter(Adds, Alone):
 
 
 def _key(x):
-    """An int32 for each float32, in the same order. -0 counts as 0, and NaN of either sign as more than infinity."""
+    """Return int32 keys that are in the same order as the float32s x.
+
+    -0 and 0 have the same key. NaN of either sign has a key above that of infinity.
+    """
     lanes = vmath.lanes_of(x)
     bits = let(T.reinterpret(tir.vector_type("int32", lanes), x))
     sign = T.shift_right(bits, vmath.number(31, bits, "int32"))
@@ -187,7 +205,11 @@ def _key(x):
 
 
 def _halve(found, step, count_from, number):
-    """Add one more bit to the key, if `number` numbers reach it then. Return how many do."""
+    """Emit one step of the binary search for the largest key that at least `number` elements reach.
+
+    Add the bit `step` to the key `found` if at least `number` elements have a key that is not smaller than the sum.
+    Then halve `step`. Return how many elements have such a key.
+    """
     candidate = let(found.get() + step.get())
     reached = count_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= number):
@@ -197,7 +219,10 @@ def _halve(found, step, count_from, number):
 
 
 def _put_in_order(memory, size, number, threshold, spare, y, x, places):
-    """Write the numbers above the threshold, and the first `spare` numbers equal to it."""
+    """Store the elements whose key is above the threshold and the first `spare` ones whose key equals it.
+
+    They are stored in y, and their indices in `places`, in the order in which x has them.
+    """
     filled, equals = tir.Counter(int64(0)), tir.Counter(spare)
     with T.serial(int64(0), size) as place:
         value = load(memory, let(x + place), 1)
@@ -212,7 +237,7 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
 
 
 def _put_by_rank(instruction, column, number):
-    """Write one number of a column, and its entry of `found`, to its place in the falling order."""
+    """Store element `number` of a column, and the same element of `found`, at its place in the falling order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
     y, places, x, found = (instruction.address(role, column) for role in roles)
@@ -228,4 +253,5 @@ def _put_by_rank(instruction, column, number):
 
 
 def _place(memory, at):
+    """Load an index: an int32 whose bits are in the float32 memory."""
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, at, 1))))

@@ -1,9 +1,16 @@
-"""Projections of scores onto probabilities. Both need a threshold, which is found by iteration.
+"""Kernels that map a column of scores x to probabilities y of the same size, some of which are exactly 0 or at a bound.
 
-All elements begin on one side of the threshold. Each round moves some of them to the other side. The last round moves
-none, so there are at most as many rounds as elements; a handful is usual.
+- sparsemax: y_i = max(0, x_i - t), where t makes the sum of y equal 1.
+- constrained_softmax, with upper bounds u: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum
+  of u is less than 1, then y = u.
 
-Parameters: (size of a column). Lists: the result, the scores, and for constrained softmax the bounds.
+Both need a threshold, which is found by iteration. At first all elements are on one side of the threshold. Each round
+moves the threshold, and so some elements to the other side. It ends with a round that moves none, so there are at most
+as many rounds as elements; a handful is usual.
+
+The emitters assume that y, x and u do not overlap, and that a column has at least one element.
+
+Parameters: (size,). Address lists: 0 holds the addresses of y, 2 those of x, and 4 those of u.
 """
 
 from __future__ import annotations
@@ -17,13 +24,13 @@ from ..lazy import T
 from ..tir import float32, int64, let, load, store, vector_loop
 from .threads import thread_each
 
-THREADS = 64  # in a block of a GPU: few, because each thread works on a whole column
-LARGEST = 3.4e38  # above every x - log(u) with u > 0
+THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column
+LARGEST = 3.4e38  # the first threshold of constrained softmax: x - log(u) is below it for every u > 0
 
 
 @dataclass(frozen=True)
 class Simplex(Adds, ByColumns):
-    """A projection onto probabilities: "sparsemax" or "constrained_softmax"."""
+    """Maps each column of scores to probabilities. `function` is "sparsemax" or "constrained_softmax"."""
 
     function: str
     parameters = ("size",)
@@ -48,7 +55,7 @@ class Simplex(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each column."""
+        """Emit a CUDA kernel with one thread per column."""
         views, emit = EMITTERS[self.function]
 
         def body(instruction):
@@ -59,7 +66,10 @@ class Simplex(Adds, ByColumns):
 
 
 class _Column:
-    """One column: loops over its elements, and reductions."""
+    """Emits loops over the elements of one column, elementwise or as reductions.
+
+    Its arrays are known by number: 0 is the result y, 1 the scores x, 2 the bounds u.
+    """
 
     def __init__(self, instruction, number, views, lanes):
         (self.size,) = instruction.parameters
@@ -73,7 +83,7 @@ class _Column:
         return self.wide(float32(value))
 
     def each(self, view, formula, *reads):
-        """Set every element of a view to a formula of the same elements of other views."""
+        """Emit a loop that sets each element of array `view` to a formula of the same elements of arrays `reads`."""
 
         def step(offset, mask):
             values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
@@ -82,7 +92,13 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
 
     def reduce(self, combine, identity, formulas, *reads):
-        """Combine the values of formulas over all elements: one number for each formula."""
+        """Emit a loop that evaluates each formula on every element and combines its values; return a number for each.
+
+        Args:
+            combine: emits the combination of two values, such as their sum.
+            identity: the value that changes nothing when it is combined with another.
+            formulas: functions of one element of each array in `reads`.
+        """
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
@@ -103,7 +119,11 @@ def _sum(a, b):
 
 
 def _rounds(side, move):
-    """Run `move(*side())` until the first number of `side`, how many elements are on one side, no longer changes."""
+    """Emit the iteration that finds a threshold.
+
+    Each round calls side(), which returns how many elements are on one side of the threshold and a sum over them. If
+    the number has changed since the last round, move(number, sum) moves the threshold; else the iteration ends.
+    """
     going, previous = tir.Counter(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
         count, total = side()
@@ -115,7 +135,10 @@ def _rounds(side, move):
 
 
 def _sparsemax(column):
-    """y = max(0, z - t) where the z above t sum up to 1 + t times their number; z = x - max(x)."""
+    """Emit sparsemax: y = max(0, z - t) with z = x - max(x), where the sum of y must be 1.
+
+    So t = (the sum of the z above t, minus 1) / (how many z are above t). The iteration starts at t = -1, and t rises.
+    """
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)
     threshold = tir.Accumulator(1, float32(-1.0))
@@ -135,7 +158,7 @@ def _sparsemax(column):
 
     def raise_threshold(count, total):
         level = let((total - float32(1.0)) / count)
-        with tir.when(level > let(threshold.get())):  # rounding must not move elements back
+        with tir.when(level > let(threshold.get())):  # a rounding error must not lower the threshold again
             threshold.set(level)
 
     _rounds(above, raise_threshold)
@@ -144,9 +167,10 @@ def _sparsemax(column):
 
 
 def _constrained_softmax(column):
-    """y = u where x - log(u) is above a threshold. The other elements share the rest of the mass as a softmax of x.
+    """Emit constrained softmax, y = min(u, exp(x) / s): y = u where x - log(u) is above a threshold, which is log(s).
 
-    The memory of the result holds x - log(u) meanwhile.
+    The other elements divide what these leave of 1 among themselves, in proportion to exp(x). Until the end, the memory
+    of the result holds x - log(u).
     """
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, float32(LARGEST))

@@ -1,6 +1,12 @@
-"""Sums of columns: y is the sum of the x of all neighbouring columns that have the same y.
+"""Elementwise sums of arrays: y = x_1 + ... + x_k, or y = n * (x_1 + ... + x_k) with a factor n.
 
-Parameters: (size of a column). Lists: y, x, and a factor.
+y and each x_i are arrays of `size` floats. One column of an instruction stands for one term x_i: address list Y says
+where its y begins, list X where x_i begins, and list FACTOR where the number n is.
+
+The emitters assume that the columns of one sum are neighbours, called a *run*: they have the same address of y. The
+kernel overwrites y.
+
+Parameters: (size,).
 """
 
 from __future__ import annotations
@@ -14,14 +20,14 @@ from ..tir import int64, let, load, store
 from .products.panels import row_tiles
 from .threads import thread_each
 
-Y, X, FACTOR = 0, 2, 4
-VECTORS = 4  # of a column that are summed at once
-MANY = 16  # columns with one y, from which on prefetching pays
+Y, X, FACTOR = 0, 2, 4  # numbers of the address lists of y, of x and of the factor
+VECTORS = 4  # how many vector registers of y are summed at the same time
+MANY = 16  # sums of at least this many arrays prefetch what they read next
 
 
 @dataclass(frozen=True)
 class Sum(Adds, ByRows):
-    """y = the sum of the x of all neighbouring columns with this y; if `scaled`, times the factor of the first one."""
+    """y = the sum of x over all neighbouring columns that have this y; if `scaled`, times the first column's factor."""
 
     scaled: bool
     parameters = ("size",)
@@ -60,7 +66,8 @@ class Sum(Adds, ByRows):
                         with T.serial(int64(0), let(end - first)) as number:
                             add(number, ahead)
 
-                    # Many columns lie far apart in memory: prefetch the next tile of each.
+                    # The arrays to be summed are far apart in memory. If there are many, prefetch from each of them
+                    # the floats that the next turn of the loop over y will add up.
                     width = vectors * lanes
                     far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
                     tir.choose(far, lambda: all_columns(width), all_columns)
@@ -74,7 +81,10 @@ class Sum(Adds, ByRows):
         return tir.kernel(body, self.parameters, shared=tir.ROWS)
 
     def cuda(self):
-        """A thread for each number of y. Only the thread of the first column with that y works."""
+        """Emit a CUDA kernel with one thread per element of each column.
+
+        Of columns with the same y, only the threads of the first one work; each of them sums one element of y.
+        """
 
         def body(instruction):
             (size,) = instruction.parameters
@@ -101,7 +111,7 @@ def _scaled(kernel, instruction, first, total, lanes):
 
 
 def _end_of_run(instruction, first):
-    """The number of the first column after `first` with another y."""
+    """Return the index of the first column behind `first` that has another y, or `count` if there is none."""
     y = instruction.address(int64(Y), first)
     end = tir.Counter(first + int64(1))
 

@@ -1,4 +1,9 @@
-"""How the threads of a GPU share work: a thread for each number, or a block for each column, with sums over threads."""
+"""How CUDA kernels divide their work among threads, and how the threads of a block combine numbers.
+
+A kernel runs one thread per element (`thread_each`), one block of threads per column, whose elements the threads share
+(`share_of`), or one block per rectangle of a matrix product (`block_of_products`). `Sums` adds up numbers over threads.
+All functions emit TIR; `instruction` is the `tir.Instruction` of the kernel that is being built.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,15 @@ from .. import tir, tuning
 from ..lazy import T, tirx
 from ..tir import int64, let
 
-WARP = 32  # threads that run together and can read each other's registers
+WARP = 32  # threads in a warp: they run together and can read each other's registers
 
 
 @contextmanager
 def thread_each(instruction, count, size=None):
-    """One thread for each number below `count`, in blocks of `size`. Gives the number of the thread."""
+    """Launch `count` threads in blocks of `size`, and emit what each of them runs in the body of this `with` block.
+
+    Yields the number of the thread, below `count`. By default, `size` is the tuned block size.
+    """
     size = size or tuning.cuda().block
     block = instruction.thread("blockIdx.x", T.floordiv(count + int64(size - 1), int64(size)))
     number = let(block * int64(size) + instruction.thread("threadIdx.x", size))
@@ -22,20 +30,24 @@ def thread_each(instruction, count, size=None):
 
 
 def block_of_products(instruction, group, extents, height, width):
-    """Divide products into blocks of `height` x `width` results; find the work of this block.
+    """Launch one CUDA block per `height` x `width` results of matrix products, and find the work of this block.
+
+    An instruction has one product for each matrix. Several neighbouring columns of the instruction share the matrix.
 
     Args:
         group: how many columns share one matrix; 0 means all of them.
-        extents: of the number of columns that share a matrix: (rows, columns, inner).
+        extents: a function of the number of columns that share a matrix. It returns the extents (rows, columns, inner)
+            of the product: its result is rows x columns, and each element is a sum of `inner` terms.
 
     Returns:
-        Those extents, the first of the columns that share the matrix, and where this block begins in it.
+        The extents, the first column of the instruction that belongs to the product, and the row and column of the
+        result where this block begins.
     """
     sharing = let(T.Select(group == int64(0), instruction.count, group))
     rows, columns, inner = extents(sharing)
     down = let(T.floordiv(rows + int64(height - 1), int64(height)))
     across = let(T.floordiv(columns + int64(width - 1), int64(width)))
-    # All blocks are on one axis: the other axes have at most 65535.
+    # All blocks are on the x axis of the grid, because CUDA allows only 65535 blocks on the other axes.
     block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, sharing))
     first_row = settled(T.truncmod(block, down) * int64(height))
     block = settled(T.truncdiv(block, down))
@@ -46,7 +58,12 @@ def block_of_products(instruction, group, extents, height, width):
 
 @contextmanager
 def share_of(lane, threads, size):
-    """Loop over this thread's share of the numbers below `size`, which `threads` threads share."""
+    """Loop over this thread's share of the numbers below `size`: lane, lane + threads, lane + 2 * threads and so on.
+
+    Args:
+        lane: the number of this thread among those that share the work.
+        threads: how many threads share it.
+    """
     place = tir.Counter(lane)
     with T.While(place.get() < size):
         yield let(place.get())
@@ -56,29 +73,29 @@ def share_of(lane, threads, size):
 def settled(value):
     """Compute an int64 once and keep it in a register.
 
-    TVM replaces other names by their values wherever they occur. Selections and divisions in addresses then become long
-    expressions, for which its simplifier takes minutes.
+    TVM replaces a value that `let` has named by its formula wherever it is used. If the formula of an address has
+    selections and divisions, this makes long expressions, for which TVM's simplifier takes minutes.
     """
     return let(tir.Counter(value).get())
 
 
 def wait():
-    """Wait for all threads of the block. Call it outside of conditions only."""
+    """Emit a barrier: each thread waits for all threads of its block. Must not be in an `if`, as all must reach it."""
     T.evaluate(T.tvm_storage_sync("shared"))
 
 
 def add_atomically(memory, at, value):
-    """Add to a number that other threads may be adding to."""
+    """Emit memory[at] += value as one atomic operation, because other threads may add to the same number."""
     T.evaluate(T.call_extern("float32", "atomicAdd", T.address_of(memory[at]), value))
 
 
 class Sums:
-    """Combines numbers over the threads of a block. Can be used several times.
+    """Emits code that combines one number of each thread, for example into their sum. Can be used several times.
 
     Args:
-        thread: this thread's number in the block.
-        threads: of the block, a power of two from 32 on.
-        dtype: of the numbers.
+        thread: this thread's number in its block.
+        threads: how many threads a block has: a power of two, at least 32.
+        dtype: the type of the numbers.
     """
 
     def __init__(self, thread, threads, dtype="float32"):
@@ -87,7 +104,7 @@ class Sums:
         self.shared = T.alloc_buffer((self.warps,), dtype, scope="shared")
 
     def of_warp(self, value, combine):
-        """Combine the numbers of this thread's warp; every thread gets the result. Not within a condition."""
+        """Combine the `value` of all threads of this warp; each of them gets the result. Must not be in an `if`."""
         everybody = tirx.const(0xFFFFFFFF, "uint32")
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
@@ -99,11 +116,15 @@ class Sums:
         return let(total.get())
 
     def of_block(self, value, combine):
-        """Combine the numbers of all threads; every thread gets the result. Not within a condition."""
+        """Combine the `value` of all threads of the block; each of them gets the result. Must not be in an `if`."""
         return self.of_warps(int64(0), int64(self.warps), value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """Combine the numbers of `count` warps from `first` on, for every thread. Not within a condition."""
+        """Combine the `value` of all threads in the warps first to first + count - 1, and return the result.
+
+        Threads of different warps may ask for different warps. Must not be in an `if`, because all threads of the
+        block must reach the barriers.
+        """
         value = self.of_warp(value, combine)
         with tir.when(self.lane == int64(0)):
             T.buffer_store(self.shared, value, [self.warp])
@@ -111,5 +132,5 @@ class Sums:
         total = tir.Accumulator(1, self.shared[first], self.dtype)
         with T.serial(int64(1), count) as number:
             total.set(combine(let(total.get()), let(self.shared[first + number])))
-        wait()  # all threads must have read these before the next are written
+        wait()  # all threads must have read `shared` before the next call writes to it
         return let(total.get())

@@ -1,8 +1,13 @@
-"""Products with Toeplitz matrices, whose diagonals are constant: y[k] += sum over i of a[i] b[offset + k + step i].
+"""Products of a vector with a Toeplitz matrix, which is a matrix whose diagonals are constant.
 
-Circular convolution and correlation are such products, with two copies of b side by side.
+    y[k] += sum over i < size of a[i] * b[offset + k + step * i]    for 0 <= k < size
 
-Parameters: the lists of y, a and b, the size of y and a, offset, and step, which is 1 or -1.
+y and a have `size` floats. Circular convolution and correlation are such products, where b holds two copies of a vector
+side by side. Each column of an instruction is one product.
+
+The emitters assume that `step` is 1 or -1, and that b has all elements that the formula reads.
+
+Parameters: the numbers of the address lists of y, a and b, then size, offset and step.
 """
 
 from __future__ import annotations
@@ -16,13 +21,15 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
-OUTPUTS = 8  # vectors of y in a register tile
-INPUTS = 4  # elements of a, one vector apart, in a tile: two neighbours share all vectors of b but one
+OUTPUTS = 8  # vectors of y whose sums stay in registers together
+# How many elements of a are used together. Each is a whole vector behind the one before it, so both need the same
+# vectors of b but for one.
+INPUTS = 4
 
 
 @dataclass(frozen=True)
 class Toeplitz(Adds, ByColumns):
-    """y[k] += sum over i of a[i] b[offset + k + step i]."""
+    """y[k] += sum over i of a[i] * b[offset + k + step * i], for vectors y and a of `size` elements."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
     key = "toeplitz"
@@ -36,14 +43,18 @@ class Toeplitz(Adds, ByColumns):
         return 2 * FLOP * size * size
 
     def cpu(self, lanes):
-        """Elements of a that are a whole vector apart need the same vectors of b, which are loaded once."""
+        """Emit a CPU kernel.
+
+        It works on elements of a together that are a whole vector apart, because they need nearly the same vectors of
+        b, which are then loaded once.
+        """
 
         def body(instruction):
             y_role, a_role, b_role, size, offset, step = instruction.parameters
             memory = instruction.memory
 
             def tile(y, a, b, block):
-                """Compute OUTPUTS whole vectors of y."""
+                """Compute group number `block` of OUTPUTS full vectors of y."""
                 first = let(block * int64(OUTPUTS * lanes))
                 sums = [
                     tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes))
@@ -53,7 +64,11 @@ class Toeplitz(Adds, ByColumns):
                 whole = let(T.floordiv(size, int64(stretch)))
 
                 def together(start, forwards):
-                    """Use a[start], a[start + lanes], ...: each needs the vectors of b one further, or one back."""
+                    """Add the terms of INPUTS elements of a: a[start], a[start + lanes] and so on.
+
+                    Each of them needs the vectors of b that are one vector behind those of the element before it if
+                    `forwards`, and one vector ahead of them if not.
+                    """
                     factors = [
                         tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)
                     ]
@@ -81,7 +96,7 @@ class Toeplitz(Adds, ByColumns):
                     store(memory, let(y + first + int64(k * lanes)), let(total.get()))
 
             def single(y, a, b, at, mask):
-                """Compute one vector of y."""
+                """Compute one vector of y, from element `at` on. A mask selects lanes; None means all."""
                 total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
                 with T.serial(int64(0), size) as i:
                     factor = tir.wide(load(memory, let(a + i), 1), lanes)
@@ -104,7 +119,7 @@ class Toeplitz(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each element of y."""
+        """Emit a CUDA kernel with one thread per element of y."""
 
         def body(instruction):
             y_role, a_role, b_role, size, offset, step = instruction.parameters

@@ -1,8 +1,22 @@
 """Windows that move over images, for convolution and pooling.
 
-An image is (height, width, channels), column-major. A window that reaches beyond the image reads zeros there; the
-largest number leaves these places out. Copied windows form a matrix with a row for each place of the window
-(result_height x result_width) and a column for each number of it (window_height x window_width x channels).
+An image has the shape (height, width, channels) and is column-major: elements of one column are contiguous. The window
+takes result_height x result_width positions (r, c). In position (r, c), its element (i, j, k) lies over the image's
+element
+
+    (r * row_step + i - above, c * column_step + j - left, k),
+
+which may be in the padding outside of the image. An instruction works on many images; each is one of its columns. The
+kernels are:
+
+- Windows: matrix[(r, c), (i, j, k)] = that element of the image, or 0 outside of it. The matrix has a row for each
+  position and a column for each element of a window; its shape is (result_height * result_width, window_height *
+  window_width * channels). The convolution is then a product with this matrix.
+- Windows(backward=True): adds each element of the matrix to the image element from which it was copied.
+- LargestInWindow: y[r, c, k] = the maximum over i, j of those elements that are inside of the image, and places[r, c,
+  k] = the offset of the largest element in the image.
+
+The emitters assume that a window contains at least one element of the image in every position.
 """
 
 from __future__ import annotations
@@ -16,7 +30,8 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
-# Parameters of a window: the sizes of image and window, its steps, its padding, and the size of the result.
+# Parameters of each kernel here: the shapes of image and window, by how many rows and columns the window moves from one
+# position to the next, the padding above and left of the image, and how many positions there are.
 WINDOW = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
@@ -25,7 +40,7 @@ WINDOW = (
 
 @dataclass(frozen=True)
 class Windows(Adds, ByColumns):
-    """Copies the numbers under a window at each of its places; `backward` adds them back to the image."""
+    """Copies the image elements under the window, for each position, to a matrix; `backward` adds them to the image."""
 
     backward: bool = False
     parameters = ("windows", "image", *WINDOW)
@@ -55,7 +70,11 @@ class Windows(Adds, ByColumns):
                 vector_loop(size, lanes, step)
 
             def run(seen, image, size):
-                """Copy `size` places, one below the other: neighbours in the matrix, row_step apart in the image."""
+                """Copy one window element for `size` positions of the window, one below the other.
+
+                The copies are contiguous in the matrix of windows and `row_step` apart in the image. With `backward`,
+                add to the image instead.
+                """
 
                 def vectors():
                     def step(offset, mask):
@@ -77,7 +96,11 @@ class Windows(Adds, ByColumns):
                 tir.choose(g.row_step == int64(1), vectors, scalars)
 
             def one_column(seen, image, row, left, first, end):
-                """Copy for one column of the result, of which rows first..end see the image."""
+                """Copy one window element for all positions of the window in one column of the result.
+
+                In the positions of rows [first, end), the element is over a row of the image, in others over padding.
+                `left` is the image column under the element.
+                """
 
                 def inside():
                     if not self.backward:
@@ -99,7 +122,7 @@ class Windows(Adds, ByColumns):
                 windows = instruction.address(windows_role, column)
                 with T.serial(int64(0), g.channels) as channel:
                     with T.serial(int64(0), g.window_height) as i:
-                        # in rows first..end of the result, row i of the window is within the image
+                        # For window positions in rows [first, end) of the result, row i of the window is in the image.
                         row = let(i - g.above)
                         first = let(
                             T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
@@ -121,7 +144,7 @@ class Windows(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each number of the matrix of windows."""
+        """Emit a CUDA kernel with one thread per element of the matrix of windows."""
 
         def body(instruction):
             memory = instruction.memory
@@ -159,7 +182,7 @@ class Windows(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class LargestInWindow(Adds, ByColumns):
-    """The largest number under a window at each of its places, and where that number is in the image."""
+    """The largest image element under the window in each position, and its offset in the image as an int32."""
 
     parameters = ("y", "image", "places", *WINDOW)
     key = "largest_in_window"
@@ -182,7 +205,7 @@ class LargestInWindow(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each window and channel."""
+        """Emit a CUDA kernel with one thread per window position and channel."""
 
         def body(instruction):
             y_role, image_role, places_role, *parameters = instruction.parameters
@@ -199,6 +222,7 @@ class LargestInWindow(Adds, ByColumns):
 
 
 def _geometry(parameters):
+    """Return the parameters by name, with `places`, how many positions there are, and `plane`, a channel's floats."""
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.places = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
@@ -206,7 +230,11 @@ def _geometry(parameters):
 
 
 def _unfolded(number, extents, order):
-    """The coordinates of a number in nested loops, innermost first."""
+    """Split a flat index into the indices of nested loops, innermost first; return order(*indices).
+
+    Args:
+        extents: the number of turns of each loop, innermost first.
+    """
     found = []
     for extent in extents:
         found.append(let(T.floormod(number, extent)))
@@ -215,7 +243,13 @@ def _unfolded(number, extents, order):
 
 
 def _largest_at(memory, g, y, image, places, channel, row, place):
-    """Find the largest number of one window: the first one of equals. NaN counts as the largest."""
+    """Find the largest number in one window and one channel; store it in y and its offset in the image in `places`.
+
+    Of equal numbers the first one is taken. NaN counts as larger than any number.
+
+    Args:
+        row, place: the row and column of the result, which say the position of the window.
+    """
 
     def within(start, window, extent):
         return let(T.max(int64(0) - start, int64(0))), let(T.min(extent - start, window))

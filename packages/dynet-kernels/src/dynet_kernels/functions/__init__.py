@@ -1,1 +1,4 @@
-"""Elementary functions of vectors, as polynomials: TVM would call the C library for each element."""
+"""Elementary functions such as exp and tanh, emitted as polynomials and bit operations on whole vectors.
+
+TVM's own versions of these functions would call the C library for each element.
+"""

@@ -1,4 +1,8 @@
-"""Exponentials and logarithms that stay exact near 0, powers, and what follows from them."""
+"""Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf.
+
+Each function emits code for a float32 vector x (one lane on a GPU) and returns the result as a vector. The coefficients
+of polynomials are minimax fits in relative error.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,14 @@ from .vmath import (
 )
 
 LOG2_E = 1.44269504088896341
-LOG_2 = (0.693359375, -2.12194440e-4)  # in two parts, of which the first has 9 bits
+LOG_2 = (0.693359375, -2.12194440e-4)  # log(2) is the sum; the first has 9 bits, so n times it is exact for an int n
 
 
 def halved(x):
-    """exp(x) = 2^n (1 + p): n, and p = expm1 of what is left of x, which is at most log(2) / 2."""
+    """Split exp(x) into 2^n * (1 + p), and return the int32 n and p.
+
+    p is expm1(rest) with rest = x - n log(2), whose magnitude is at most log(2) / 2.
+    """
     n = let(T.floor(fma(x, number(LOG2_E, x), number(0.5, x))))
     rest = fma(n, number(-LOG_2[0], x), x)
     rest = let(fma(n, number(-LOG_2[1], x), rest))
@@ -36,14 +43,14 @@ def halved(x):
 
 def expm1(x):
     n, p = halved(let(clamp(x, -30.0, 89.0)))
-    half = register(power_of_two(n - number(1, n, "int32")))  # 2^128 is no float32
+    half = register(power_of_two(n - number(1, n, "int32")))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = register(fma(half, p, half - number(0.5, x)) * number(2.0, x))
-    size = register(absolute(x))  # denormals do not survive being halved
+    size = register(absolute(x))  # where it is small, the result is p itself: p / 2 would lose bits of denormals
     return with_sign(select(size < number(0.25, x), absolute(p), absolute(value)), x)
 
 
 def log1p(x):
-    """log(1 + x) and what the rounding of 1 + x took away."""
+    """Return log(1 + x), precise near 0: log of the rounded sum, plus the rounding error divided by the sum."""
     above = register(number(1.0, x) + x)
     lost = register(x - register(above - number(1.0, x)))
     lost = select(x < number(1e9, x), lost, number(0.0, x))
@@ -52,19 +59,22 @@ def log1p(x):
 
 
 def logistic(x):
-    """From exp(-|x|), so that nothing overflows and small results keep their digits."""
+    """Return 1 / (1 + exp(-x)), computed from exp(-|x|), so that nothing overflows and small results are precise."""
     one = number(1.0, x)
     e = register(exp(register(negative_size(x))))
     return register(select(x < number(0.0, x), e, one) / (one + e))
 
 
 def negative_size(x):
-    """-|x|"""
+    """Return -|x|, by setting the sign bit."""
     return from_bits(T.bitwise_or(bits_of(x), number(-(1 << 31), x, "int32")))
 
 
 def erf(x):
-    """Odd polynomial near 0; elsewhere 1 - exp(a polynomial), which has become 1 at 4."""
+    """Return erf(x), the Gaussian error function.
+
+    It is an odd polynomial for |x| < 0.9. Above, |erf(x)| is 1 - exp(a polynomial of |x|); from 4 on, this rounds to 1.
+    """
     size = register(clamp(absolute(x), 0.0, 4.0))
     square = register(size * size)
     near = polynomial(
@@ -81,9 +91,10 @@ def erf(x):
 
 
 def power(x, y):
-    """2 to the power of y log2(x). The logarithm needs more digits than a float32 has.
+    """Return x to the power of y, as 2 to the power of y * log2(|x|).
 
-    Like C: 1 to any power and anything to the power of 0 are 1; a negative number to a power that is not whole is NaN.
+    The exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
+    power and anything to the power of 0 are 1; a negative number to a power that is not whole is NaN.
     """
     size = register(absolute(x))
     exact = let(T.Cast(as_type("float64", x), y) * _log2(size))
@@ -97,7 +108,8 @@ def power(x, y):
     value = register(fma(rest, value, number(1.0, x)))
     n = T.Cast(as_type("int32", whole), whole)
     half = let(T.shift_right(n, number(1, n, "int32")))
-    value = register(value * power_of_two(half) * power_of_two(n - half))  # in two: denormals, infinity
+    # Multiply by 2^n in two steps: where the result is denormal or infinite, 2^n itself is no normal float32.
+    value = register(value * power_of_two(half) * power_of_two(n - half))
     value = _of_limits(value, x, size, y)
     halved_y = register(y * number(0.5, x))
     odd = select(halved_y == T.floor(halved_y), number(0.0, x), number(1.0, x))
@@ -112,7 +124,13 @@ def power(x, y):
 
 
 def _of_limits(value, x, size, y):
-    """Powers of 0, 1 and infinity, and NaN for NaN, of which the whole numbers on the way know nothing."""
+    """Return `value`, which is |x| to the power of y, corrected where |x| is 0, 1 or infinite, or x or y is NaN.
+
+    In these cases `value` may be meaningless, because it was computed from log2(|x|) and an integer exponent.
+
+    Args:
+        size: |x|.
+    """
     zero, one, infinity = number(0.0, y), number(1.0, y), number(float("inf"), y)
     value = select(size == zero, select(y > zero, zero, infinity), value)
     value = select(size == infinity, select(y > zero, infinity, zero), value)
@@ -122,12 +140,12 @@ def _of_limits(value, x, size, y):
 
 
 def _log2(x):
-    """The binary logarithm of a number that is not negative, in float64."""
+    """Return the binary logarithm of x >= 0 as a float64."""
     tiny = x < number(1.17549435e-38, x)
-    scaled = register(T.Select(tiny, x * number(8388608.0, x), x))  # denormals: times 2^23
+    scaled = register(T.Select(tiny, x * number(8388608.0, x), x))  # denormals are multiplied by 2^23
     lift = register(T.Select(x < number(1.17549435e-38, x), number(23.0, x), number(0.0, x)))
     bits = let(bits_of(scaled))
-    # the exponent changes at the square root of a half, so that the mantissa is close to 1
+    # Split into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
     shifted = let(bits - number(0x3F3504F3, bits, "int32"))
     exponent = let(T.shift_right(shifted, number(23, bits, "int32")))
     mantissa = register(from_bits(bits - T.shift_left(exponent, number(23, bits, "int32"))))

@@ -1,4 +1,8 @@
-"""The logarithm of the gamma function and its derivative."""
+"""The logarithm of the gamma function, lgamma, and its derivative, digamma.
+
+Each function emits code for a float32 vector x (one lane on a GPU) and returns the result as a vector. The coefficients
+of polynomials are minimax fits in relative error.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,34 @@ from ..lazy import T
 from .vmath import absolute, log, number, polynomial, register, select
 
 HALF_LOG_2_PI = 0.918938533204672742
-ROOT = (4.6163213253e-1, 1.2438149843e-8)  # where digamma is 0, less 1, in two parts
+ROOT = (4.6163213253e-1, 1.2438149843e-8)  # digamma is 0 at 1 + the sum of these two; one float32 would be too rough
 
 
 def _split(x):
-    """For x below 0, what reflection needs: 1 - x in place of x, and how far x is from a whole number."""
+    """Return what the reflection formulas need: 1 - x if x < 0, else x; and the fractional part of |x|.
+
+    They give the function at x < 0 by its value at 1 - x, which is positive.
+    """
     size = register(absolute(x))
     argument = select(x < number(0.0, x), number(1.0, x) - x, x)
     return argument, register(size - T.floor(size))
 
 
 def _near(z, numerator, denominator):
-    """The rational part of both functions on 1..3, and t = z - 1 there; below 1, of the next number."""
+    """Return t and the rational function numerator(t) / denominator(t), which both functions here use for z < 3.
+
+    t is z - 1 for z in [1, 3). For z < 1 it is z, as for the number z + 1, from which a recurrence leads back to z.
+    """
     t = select(z < number(1.0, z), z, z - number(1.0, z))
     return t, register(polynomial(t, numerator) / polynomial(t, denominator))
 
 
 def lgamma(x):
-    """Rational on 1..3, Stirling's series above, one step of the recurrence below, reflection below 0."""
+    """Return log |gamma(x)|.
+
+    It is a rational function on [1, 3) and Stirling's series above. On [0, 1) it is lgamma(x + 1) - log(x), and below 0
+    it follows from lgamma(1 - x) by reflection.
+    """
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
     logarithm = register(log(z))
@@ -33,7 +47,7 @@ def lgamma(x):
         (8.2404940474e-2, 9.4105075628e-1, 2.4787092592, 1.7324547550),
     )
     near = register(t * (t - one) * quotient)
-    near = register(near + select(z < one, number(0.0, x) - logarithm, number(0.0, x)))  # never -0
+    near = register(near + select(z < one, number(0.0, x) - logarithm, number(0.0, x)))  # adding 0 turns -0 into 0
     inverse = register(one / z)
     series = polynomial(register(inverse * inverse), (6.7897693829e-4, -2.7698875539e-3, 8.3333162294e-2))
     far = register((z - number(0.5, x)) * (logarithm - one))
@@ -46,12 +60,16 @@ def lgamma(x):
     )
     reflected = register(number(0.0, x) - log(register(to_whole * sine)) - value)
     infinity = number(float("inf"), x)
-    reflected = select(x <= number(-8388608.0, x), infinity, reflected)  # only whole numbers from there on
+    # All float32s from -2^23 downwards are whole numbers, where the gamma function has poles.
+    reflected = select(x <= number(-8388608.0, x), infinity, reflected)
     return select(x < number(0.0, x), reflected, value)
 
 
 def digamma(x):
-    """As lgamma is made; on 1..3 the root is a factor, so that results near 0 keep their digits."""
+    """Return the derivative of lgamma(x), from the same four ranges of x.
+
+    On [1, 3), one factor of the formula is x minus the root of digamma, so that results near 0 are precise.
+    """
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
     t, quotient = _near(
@@ -66,7 +84,7 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = register(log(z) - number(0.5, x) * inverse - square * series)
     value = select(z < three, near, far)
-    # pi times the cotangent of pi r
+    # Reflection adds pi * cot(pi * r), which is 1 / r - r * rest.
     r = select(part > number(0.5, x), part - one, part)
     rest = polynomial(
         register(r * r),

@@ -1,4 +1,4 @@
-"""Hyperbolic functions and their inverses."""
+"""Hyperbolic functions and their inverses, emitted for a float32 vector x (one lane on a GPU)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .vmath import (
 )
 
 LOG_OF_2 = 0.693147180559945309
-LARGE = 1e8  # above, 1 is nothing beside x
+LARGE = 1e8  # for x above this, x + 1 and x are the same float32
 
 
 def tanh(x):
-    """A rational function up to 9.01, from where on the nearest float32 is 1."""
+    """Return tanh(x): a rational function for |x| up to 9.01, beyond which the nearest float32 is 1 or -1."""
     near = let(clamp(x, -9.02, 9.02))
     square = let(near * near)
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
@@ -35,7 +35,7 @@ def tanh(x):
 
 
 def quarter_exp(x):
-    """exp(|x|) / 4 and expm1(|x|) / 4: up to the largest that has a hyperbolic sine, none of them overflows."""
+    """Return exp(|x|) / 4 and expm1(|x|) / 4. Because of the factor, neither overflows where sinh(x) is finite."""
     n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
     scale = register(power_of_two(n - number(2, n, "int32")))
     product = register(scale * p)
@@ -59,18 +59,21 @@ def asinh(x):
     inside = register(clamp(size, 0.0, LARGE))
     square = register(inside * inside)
     above = register(inside + square / (number(1.0, x) + sqrt(number(1.0, x) + square)))
-    return with_sign(_log1p_of_half(size, above), x)
+    return with_sign(_log1p_unless_large(size, above), x)
 
 
 def acosh(x):
     above = register(clamp(x, -1.0, LARGE) - number(1.0, x))
     root = register(sqrt(register(above * (number(2.0, x) + above))))
-    value = _log1p_of_half(x, register(above + root))
+    value = _log1p_unless_large(x, register(above + root))
     return select(x < number(1.0, x), number(float("nan"), x), value)
 
 
-def _log1p_of_half(x, above):
-    """log1p(above), which is log(2 x) where x is large."""
+def _log1p_unless_large(x, above):
+    """Return log1p(above), or log(2 x) where x > LARGE.
+
+    asinh(x) and acosh(x) are log1p(above), where `above` is computed from x limited to LARGE: squares must stay finite.
+    """
     large = number(LARGE, x)
     value = register(log1p(select(x > large, x, above)))
     return register(value + select(x > large, number(LOG_OF_2, x), number(0.0, x)))

@@ -1,4 +1,8 @@
-"""Numbers that look random and follow from two keys and a place: a counter-based generator."""
+"""Pseudo-random numbers, each of which is a hash of two keys and the position of an element.
+
+Such a counter-based generator has no state: elements can be drawn in any order, on any thread, and again with the same
+result. Keys are float32 vectors of which only the bits matter; positions are int32 vectors.
+"""
 
 from __future__ import annotations
 
@@ -17,41 +21,47 @@ def _const(value, like):
 
 
 def _low(h):
-    """The lower 32 bits. TVM takes it that unsigned numbers never overflow, so arithmetic modulo 2^32 needs 64 bits."""
+    """Return the lower 32 bits of a uint64.
+
+    Arithmetic modulo 2^32 is done in 64 bits here, because TVM assumes that unsigned integers never overflow.
+    """
     return register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
 
 
 def _mixed(h):
-    """32 bits, each of which depends on every bit of h."""
+    """Return 32 bits, each of which depends on every bit of h."""
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
     return register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
 
 
 def _hash(key, other, position):
-    """32 bits from the bits of two keys and a place: two rounds of mixing."""
+    """Hash two keys and a position to 32 bits, by two rounds of mixing."""
 
     def unsigned(value):
         return T.Cast(as_type("uint64", value), T.reinterpret(as_type("uint32", value), value))
 
     place = T.Cast(as_type("uint64", position), position)
     h = _mixed(_low(place * _const(0x9E3779B1, position) + unsigned(key)))
-    return _mixed(_low(h + unsigned(other) + _const(GOLDEN, h)))  # mixing alone leaves 0 as it is
+    return _mixed(_low(h + unsigned(other) + _const(GOLDEN, h)))  # GOLDEN, because mixing would map 0 to 0
 
 
 def _unit(h):
-    """The upper 24 bits as a number in [0, 1)."""
+    """Return the upper 24 of 32 bits as a float32 in [0, 1)."""
     top = T.Cast(as_type("int32", h), T.shift_right(h, _const(8, h)))
     return let(T.Cast(as_type("float32", h), top) * number(2.0**-24, h))
 
 
 def uniform(key, other, position):
-    """A number in [0, 1)."""
+    """Return a number of the uniform distribution on [0, 1), as a function of two keys and a position."""
     return _unit(_hash(key, other, position))
 
 
 def normal(key, other, position):
-    """A number of the standard normal distribution, by the method of Box and Muller; a third round gives the angle."""
+    """Return a number of the standard normal distribution, as a function of two keys and a position.
+
+    The method is that of Box and Muller: the hash gives the radius, and a third round of mixing the angle.
+    """
     h = _hash(key, other, position)
     u = register(_unit(h))
     u = select(u > number(0.0, u), u, number(2.0**-25, u))

@@ -1,7 +1,8 @@
-"""Trigonometric functions and their inverses.
+"""Trigonometric functions and their inverses, emitted for a float32 vector x (one lane on a GPU).
 
-Angles are reduced by pi/2 in float64, where the products of its parts are exact, up to LIMIT. Beyond, neighbouring
-float32s are further apart than a whole turn, and the functions answer as for 0.
+Multiples of pi/2 are subtracted from an angle in float64. pi/2 is a sum of parts whose products with the multiple are
+exact, for angles up to LIMIT. Beyond, neighbouring float32s are further apart than a whole turn, and the functions
+return their value at 0.
 """
 
 from __future__ import annotations
@@ -23,19 +24,20 @@ from .vmath import (
 )
 
 HALF_PI = 1.57079632679489662
-HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)  # the first two have 25 bits
+# pi/2 is the sum of these. The first two have 25 bits, so that float64 holds their products with whole numbers exactly.
+HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
 LIMIT = 2.0**27
 
 
 def _quadrant(x):
-    """The nearest quarter turn of an angle, and sine and cosine of the rest."""
+    """Return the number n (int32) of quarter turns nearest to the angle x, and sine and cosine of x - n pi/2."""
     inside = select(absolute(x) <= number(LIMIT, x), x, number(0.0, x))
     exact = let(T.Cast(as_type("float64", x), inside))
     turns = let(T.floor(exact * number(1 / HALF_PI, x, "float64") + number(0.5, x, "float64")))
     for part in HALF_PI_PARTS:
         exact = register(exact - turns * number(part, x, "float64"), "float64")
     rest = register(T.Cast(as_type("float32", x), exact))
-    # infinity and NaN have no sine; the turns of NaN are those of 0
+    # Sine and cosine of infinity and NaN are NaN. This must be set here, because `inside` is 0 for them.
     rest = select(absolute(x) < number(float("inf"), x), rest, number(float("nan"), x))
     square = register(rest * rest)
     sine = polynomial(square, (-1.9516654721e-4, 8.3321735332e-3, -1.6666654873e-1))
@@ -51,7 +53,7 @@ def _odd(quarter):
 
 
 def _turned(value, quarter):
-    """The sign changes in the third and fourth quarter."""
+    """Return `value`, negated where `quarter` modulo 4 is 2 or 3: in the third and fourth quarter of a turn."""
     bit = T.shift_left(T.bitwise_and(quarter, number(2, quarter, "int32")), number(30, quarter, "int32"))
     return register(from_bits(T.bitwise_xor(bits_of(value), bit)))
 
@@ -76,13 +78,13 @@ def tan(x):
 
 
 def _arc(t, square):
-    """The inverse sine up to a half."""
+    """Return asin(t) for |t| up to 1/2; `square` is t * t."""
     value = polynomial(square, (4.2218546136e-2, 2.4147611861e-2, 4.5477097115e-2, 7.4952417775e-2, 1.6666753928e-1))
     return register(fma(t * square, value, t))
 
 
 def _of_half_angle(size):
-    """The inverse sine, above a half that of the square root of (1 - size) / 2, where it is near 0."""
+    """Return asin(size) for size in [0, 1/2]; above, acos(size) / 2, which is asin(sqrt((1 - size) / 2))."""
     large = number(0.5, size)
     square = select(size > large, (number(1.0, size) - size) * number(0.5, size), size * size)
     return _arc(select(size > large, sqrt(square), size), square)

@@ -1,7 +1,8 @@
-"""Elementary functions of float32 expressions of any width: 16 lanes on a CPU, one on a GPU thread.
+"""Arithmetic and elementary functions of float32 vectors, emitted as TIR. Other modules of this folder build on them.
 
-The other modules of this folder build on this one. The polynomials here have the coefficients of the Cephes library (S.
-Moshier); those of the other modules are minimax fits in relative error.
+A vector is a TIR expression with as many lanes as the target's registers have: for example 16 on a CPU with AVX-512,
+one on a GPU, where each thread has its own element. The polynomials here have the coefficients of the Cephes library
+(S. Moshier); those of the other modules are minimax fits in relative error.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ def number(value, like, dtype="float32"):
 
 
 def as_type(dtype, x):
-    """A type as wide as x."""
+    """Return the type of a vector of `dtype` that has as many lanes as x."""
     return vector_type(dtype, lanes_of(x))
 
 
-AVX512 = 16  # lanes; no other target has as many
+AVX512 = 16  # float32s in a vector register of AVX-512; no other target has as many
 
 
 def register(value, dtype="float32"):
-    """A value by way of a register: the simplifier must not see long trees of selections."""
+    """Store a value in a register and load it again, so that TVM's simplifier does not see long trees of selections."""
     return let(Accumulator(lanes_of(value), value, dtype).get())
 
 
 def select(condition, x, y):
-    """x where the condition holds, else y, so that selections can follow upon each other."""
+    """Return x where the condition holds, else y. All are put in registers, so that nested selections compile fast."""
     return register(T.Select(condition, register(x), register(y)))
 
 
@@ -47,12 +48,12 @@ def from_bits(bits):
 
 
 def sign_bit(x):
-    """The bit of the sign alone."""
+    """Return the bits of x with all but the sign bit cleared, as an int32."""
     return T.bitwise_and(bits_of(x), number(-(1 << 31), x, "int32"))
 
 
 def with_sign(magnitude, x):
-    """A magnitude with the sign of x; a value whose sign is that of x already, zeros included."""
+    """Return `magnitude` with the sign of x, even if x is -0. It must be positive or have the sign of x already."""
     return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
@@ -73,7 +74,7 @@ def divide(x, y):
 
 
 def negative(x):
-    """-x, the sign of zero and of NaN included."""
+    """Return -x by flipping the sign bit, which also works for zero and NaN."""
     bits = T.reinterpret(as_type("int32", x), x)
     return T.reinterpret(as_type("float32", x), T.bitwise_xor(bits, number(-(1 << 31), x, "int32")))
 
@@ -95,24 +96,25 @@ def where(condition, x, y):
 
 
 def minimum(x, y):
-    """The smaller of two; NaN in either gives NaN."""
+    """Return the smaller of x and y, or NaN if either of them is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(x < y, x, y))))
     return _both(T.min(x, y), T.min(y, x))
 
 
 def maximum(x, y):
-    """The larger of two; NaN in either gives NaN."""
+    """Return the larger of x and y, or NaN if either of them is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(y < x, x, y))))
     return _both(T.max(x, y), T.max(y, x))
 
 
 def _both(one, other):
-    """One answer from two, which differ only where an operand is NaN. It is NaN where one of the two is NaN.
+    """Merge min(x, y) with min(y, x), or the same for max: where one of the two is NaN, the result is NaN.
 
-    The answer is the bitwise or of the two: NaN stays NaN if more bits are set. Nested selections would give the same,
-    but TVM's simplifier takes minutes for them.
+    Apart from the sign of zeros, the two differ only where x or y is NaN, because T.min and T.max then return their
+    second argument. Their bitwise or is the result: a NaN stays NaN if more bits are set. Nested selections would do
+    the same, but TVM's simplifier takes minutes for them.
     """
     union = T.bitwise_or(T.reinterpret(as_type("int32", one), one), T.reinterpret(as_type("int32", other), other))
     return let(T.reinterpret(as_type("float32", one), union))
@@ -128,7 +130,11 @@ def sqrt(x):
 
 
 def over_root(x, y, c):
-    """Where the CPU guesses roots and reciprocals, with a step of Newton's method for each: 6 cycles, not 40."""
+    """Return x / (sqrt(y) + c).
+
+    AVX-512 has fast approximations of 1 / sqrt(y) and 1 / y. With a step of Newton's method after each, the result
+    takes 6 cycles instead of 40.
+    """
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
     y = register(y)
@@ -143,7 +149,7 @@ def over_root(x, y, c):
 
 
 def _guessed(function, x):
-    """A result of which the first 14 bits are right."""
+    """Call an approximation of AVX-512, `rsqrt14` or `rcp14`. The first 14 bits of its result are right."""
     return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
 
 
@@ -156,7 +162,7 @@ def ceil(x):
 
 
 def round(x):  # noqa: A001
-    """The nearest whole number, halves away from zero."""
+    """Return the whole number nearest to x. Halves are rounded away from zero."""
     size = register(absolute(x))
     whole = register(T.floor(size))
     up = T.Select(size - whole < number(0.5, x), number(0.0, x), number(1.0, x))
@@ -164,12 +170,12 @@ def round(x):  # noqa: A001
 
 
 def fma(a, b, c):
-    """a * b + c in one step; CUDA has no such TIR intrinsic, but nvcc contracts the plain form."""
+    """Return a * b + c in one operation. TIR has no such operation for CUDA, but nvcc forms it from a * b + c."""
     return T.fma(a, b, c) if lanes_of(c) > 1 else a * b + c
 
 
 def polynomial(x, coefficients):
-    """Horner's rule, highest power first."""
+    """Evaluate a polynomial at x by Horner's rule. The coefficient of the highest power comes first."""
     value = number(coefficients[0], x)
     for coefficient in coefficients[1:]:
         value = let(fma(value, x, number(coefficient, x)))
@@ -177,7 +183,11 @@ def polynomial(x, coefficients):
 
 
 def clamp(x, low, high):
-    """NaN passes through: constants come first on a CPU; CUDA's max and min would swallow it."""
+    """Limit x to the range [low, high]; NaN stays NaN.
+
+    On a CPU, min and max return their second argument if one is NaN, so x comes second. CUDA's return the other one, so
+    NaN must be selected there.
+    """
     inside = T.max(number(low, x), T.min(number(high, x), x))
     return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
 
@@ -188,14 +198,14 @@ def power_of_two(n):
 
 
 def scaled(value, whole):
-    """value 2^whole, where that may be denormal or infinite."""
+    """Return value * 2^whole, also where the result is denormal or infinite."""
     if lanes_of(value) == AVX512:
         everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
     exponent = let(T.Cast(as_type("int32", whole), whole))
     half = let(T.shift_right(exponent, number(1, exponent, "int32")))
-    return value * power_of_two(half) * power_of_two(exponent - half)  # in two steps, since one may not do
+    return value * power_of_two(half) * power_of_two(exponent - half)  # in two steps, as 2^whole may be no float32
 
 
 def exp(x):
@@ -220,7 +230,7 @@ def exp(x):
 def log(x):
     x = register(x)
     tiny = x < number(SMALLEST_NORMAL, x)
-    scaled = register(T.Select(tiny, x * number(8388608.0, x), x))  # denormals: times 2^23
+    scaled = register(T.Select(tiny, x * number(8388608.0, x), x))  # denormals are multiplied by 2^23
     lift = register(T.Select(tiny, number(23.0, x), number(0.0, x)))
     bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, number(SMALLEST_NORMAL, x))))
     exponent = T.shift_right(bits, number(23, bits, "int32")) - number(126, bits, "int32")
@@ -243,23 +253,30 @@ def log(x):
 
 
 def horizontal(combine, x):
-    """Combine all lanes of a vector into one number."""
+    """Combine all lanes of a vector into one number, by combining its two halves again and again.
+
+    `combine` emits the combination of two vectors, such as their sum.
+    """
     lanes = lanes_of(x)
     while lanes > 1:
         lanes //= 2
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
         halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(Accumulator(lanes, halves).get())  # through memory: the simplifier must not see the whole chain
+        x = let(Accumulator(lanes, halves).get())  # stored and loaded, so that TVM's simplifier sees no long expression
     return x
 
 
 def horizontal_sums(vectors) -> dict:
-    """The sum over the lanes of each vector: vectors of as many sums as can be made together, by the first's place."""
+    """Return the sum over the lanes of each vector, in a dict.
+
+    Sums of 2, 4 or 8 vectors are computed together and are one vector, under the key 0. Otherwise there is one number
+    for each vector, whose key is its place in the list.
+    """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
-    while len(vectors) > 1:  # two vectors become one, in which each number has half as many lanes
+    while len(vectors) > 1:  # two vectors become one, in which each sum is spread over half as many lanes
         share //= 2
         vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
     (whole,) = vectors
@@ -270,17 +287,22 @@ def horizontal_sums(vectors) -> dict:
 
 
 def _folded(vectors, share, lanes):
-    """Neighbouring stretches of `share` lanes, of `lanes` lanes in all, added up."""
+    """Add each second group of `share` lanes to the group before it; return the vector of these sums.
+
+    Args:
+        vectors: one vector, or two that are taken as one of twice the length.
+        lanes: how many lanes they have together.
+    """
     first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
 
 
 def transposed(vectors):
-    """As many vectors as they have lanes, taken as the rows of a square: its columns."""
+    """Transpose a square of numbers: given n vectors of n lanes, return n vectors; number k holds lane k of each."""
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
-    while move:  # squares of `move` lanes beside the diagonal change places
+    while move:  # exchange the squares of move x move numbers on both sides of the diagonal
         for first in [place for place in range(lanes) if not place & move]:
             pair = [vectors[first], vectors[first + move]]
             upper = [lanes + k - move if k & move else k for k in range(lanes)]

@@ -1,10 +1,18 @@
-"""Products of matrices with gathered columns, and their gradients.
+"""Products of a matrix W with many columns x[j], which may be anywhere in memory, and their gradients.
 
-Matrices are stored column by column. The kernels share their parameters: (rows, inner, list of the matrix, list of the
-columns of `inner` numbers, list of the columns of `rows` numbers, group). `group` is how many neighbouring columns
-share one matrix; 0: all of them.
+    Product           y[j] = start[j] + W x[j]
+    ColumnGradient    dx[j] += W' dy[j]
+    MatrixGradient    dW += sum over j of dy[j] x[j]'
 
-The sizes of tiles, panels and blocks are in `tuning.py`.
+W has the shape (rows, inner) and is stored column by column. x[j] has `inner` floats; y[j] and start[j] have `rows`
+floats. j is a column of an instruction. Each address list says where one of these arrays begins, for every j.
+
+The kernels share these parameters: (rows, inner, then the numbers of the address lists of W, x and y or of their
+gradients, group). `group` is how many neighbouring columns share one matrix; 0 means all of them. Product has one more
+list before `group`, that of start.
+
+A tile is a small part of the result whose sums stay in registers. A panel is a part of a matrix that is copied to
+contiguous memory. `tuning.py` has the sizes of both.
 """
 
 from .column_gradient import ColumnGradient

@@ -1,4 +1,11 @@
-"""The gradient of the columns in a product: dx[j] += W' dy[j]."""
+"""The gradient of the columns x[j] of a product y[j] = W x[j]: dx[j] += W' dy[j].
+
+W has the shape (rows, inner) and is stored column by column; dx[j] has `inner` floats and dy[j] has `rows`. j is a
+column of an instruction.
+
+The emitters assume that dx does not overlap with W and dy. Several columns may have the same dx, and if the instruction
+is fresh (dx is uninitialised and overwritten), then none do.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +21,15 @@ from ..threads import add_atomically
 from .panels import Sums, blocks, by_chunks, groups, tiles
 from .shared import tiled_product, with_matrix
 
-ACROSS = 6  # a horizontal sum takes as long as so many rows for each lane
-READ_AGAIN = 1 << 17  # floats of a matrix that can be read again quickly
-AS_IF = 96  # reading a larger one again takes as long as if it had so few rows
+# `one_matrix` uses these figures to estimate which of two ways to compute dx is faster.
+ACROSS = 6  # adding up the lanes of a vector takes as long as computing this many rows of W per lane
+READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
+AS_IF = 96  # a larger matrix counts as if it had at most this many rows, because it is slow to read again
 
 
 @dataclass(frozen=True)
 class ColumnGradient(ByRows):
-    """dx[j] += W' dy[j]."""
+    """dx[j] += W' dy[j] for every column j, with a matrix W of shape (rows, inner)."""
 
     parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
     written = ("dx",)
@@ -45,6 +53,7 @@ class ColumnGradient(ByRows):
             begin, stop = instruction.stretch(inner, lanes)
 
             def tile(w, columns, k, width, first_row, height):
+                """Add the terms of `height` rows of W to `width` elements of dx[j], from k on, for j in `columns`."""
                 dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
                 dx = [instruction.address(dx_role, j) for j in columns]
                 zero = tir.wide(tir.float32(0.0), lanes)
@@ -74,6 +83,8 @@ class ColumnGradient(ByRows):
             width_for = dict(sizes.tiles)
 
             def in_place(w, first, end):
+                """Compute dx[j] for j in [first, end), with W as it is stored; the lanes of each sum are added up."""
+
                 def some_rows(first_row, height):
                     def some_columns(start, n):
                         columns = [let(start + int64(j)) for j in range(n)]
@@ -91,6 +102,8 @@ class ColumnGradient(ByRows):
                 blocks(rows, let(height * int64(lanes)), some_rows)
 
             def with_panels(w, first, end):
+                """Compute dx[j] for j in [first, end) from transposed copies of parts of W: no lanes are added up."""
+
                 def fill(panel, row, vectors, mask, k, length):
                     def column(number):
                         place = row + number
@@ -99,12 +112,12 @@ class ColumnGradient(ByRows):
                     panel.fill_transposed(memory, length, column, vectors)
 
                 def bring(row, vectors, k, part):
-                    beyond = (
-                        row + int64(vectors * lanes) >= stop
-                    )  # then the next panel begins further down in the matrix
+                    # After the last elements of dx, the next panel is for the first ones again, and for rows further
+                    # down in W.
+                    beyond = row + int64(vectors * lanes) >= stop
                     next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                     at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))
-                    lines = sizes.panel // CACHE_LINE  # of each column
+                    lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
 
                     def line(number):
                         column, place = quotient(number, lines), remainder(number, lines)
@@ -118,9 +131,9 @@ class ColumnGradient(ByRows):
 
             def one_matrix(first, end):
                 w = instruction.shared_address(w_role, first)
-                # In place, each sum is added up across lanes in the end, and a large matrix is read again for every few
-                # columns, which takes as long as if it had few rows. Of a panel, lanes beyond `inner` are lost. As many
-                # threads as there may be, they all do the same.
+                # Estimate which way is faster. In place, the lanes of each sum must be added up in the end, and the
+                # matrix is read again for every few columns. With panels, W is transposed first, and lanes beyond
+                # `inner` are wasted. The estimate counts the columns of all threads, so that they choose the same way.
                 columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
                 filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
                 summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))

@@ -1,7 +1,11 @@
-"""The gradient of the matrix in a product: dW += dy x', the sum over all columns that share the matrix.
+"""The gradient of the matrix W of a product y[j] = W x[j]: dW += sum over j of dy[j] x[j]'.
 
-The columns were written by many instructions, and are in far caches. So the kernel prefetches the next ones while it
-works, a cache line at a time.
+dW has the shape (rows, inner) and is stored column by column; x[j] has `inner` floats and dy[j] has `rows`. j runs over
+all columns of an instruction that share the matrix.
+
+The emitters assume that dW does not overlap with x and dy, and that different matrices do not overlap. The columns were
+written by many instructions, so they are no longer in the nearest cache. Therefore the CPU kernel prefetches the next
+columns while it works, a cache line at a time.
 """
 
 from __future__ import annotations
@@ -18,15 +22,15 @@ from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import tiled_product, with_matrix
 
-MOST_COLUMNS = 16  # of dW in one tile, where there are few rows
-TOGETHER = 150_000  # floats of dW that are worked on together: they stay in the second cache
-LARGE = 1 << 18  # floats of dW that do not fit in the second cache
-LONGER = 3  # times as long are panels for a large dW: it is read less often
+MOST_COLUMNS = 16  # a tile of dW has at most this many columns, even if it has few rows
+TOGETHER = 150_000  # floats of dW that are worked on together, so that they stay in the L2 cache
+LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
+LONGER = 3  # panels are this many times as long for a large dW, so that it is read and written less often
 
 
 @dataclass(frozen=True)
 class MatrixGradient(Adds, ByRows):
-    """dW += sum over j of dy[j] x[j]'."""
+    """dW += sum over j of dy[j] x[j]', with dW of shape (rows, inner), over all columns j that share the matrix."""
 
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
     written = ("dmatrix",)
@@ -52,9 +56,12 @@ class MatrixGradient(Adds, ByRows):
                 )
 
             def add(dw, k, width, row, vectors, mask, start, length, panel, bring=None, spread=False):
-                """Add the products of `length` columns, whose dy are in the panel, to a tile of dW.
+                """Add the products dy x' of `length` columns, from column `start` on, to a tile of dW.
 
-                If dW is large, prefetch its next rows: all at once, or `spread` over the columns.
+                The tile has `width` columns of dW from k on, and `vectors` vectors of rows from `row` on. The dy of the
+                columns are the rows of the panel. If `bring` is given, bring(number) prefetches something while column
+                `number` is added. If dW is large, its next rows are prefetched, too: all at once, or with `spread` one
+                cache line per column.
                 """
 
                 def at(c, v):
@@ -101,6 +108,7 @@ class MatrixGradient(Adds, ByRows):
                         store(memory, at(c, v), sums[c][v].get(), mask)
 
             def of_few(dw, first, end):
+                """Add dy[j] x[j]' for few columns j in [first, end). One panel holds the dy of all of them."""
                 width, tall = sizes.few_tile
                 panel = Panel(lanes, tall, sizes.few)
 
@@ -117,6 +125,7 @@ class MatrixGradient(Adds, ByRows):
                 row_tiles(first_row, end_row, lanes, tall, some_rows)
 
             def of_many(dw, first, end):
+                """Add dy[j] x[j]' for many columns j in [first, end). Panels hold the dy of some columns each."""
                 width, tall = sizes.tile
                 taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
                 panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
@@ -124,7 +133,11 @@ class MatrixGradient(Adds, ByRows):
                 most = let(tir.Counter(int64(sizes.panel) * longer).get())
 
                 def some_columns(stretch, height, start, length):
-                    """All rows of a stretch. Each tile prefetches a line of each of the next columns."""
+                    """Add the products of `length` columns, from column `start` on, to `height` rows of dW.
+
+                    The rows begin at row `stretch`. Each tile of dW prefetches one cache line of each of the columns
+                    that come next.
+                    """
                     more = tir.Counter(end - start - length).get() > int64(0)
                     later = let(T.min(start + length, end - length))
                     lines_of_x, lines_of_dy = (
@@ -133,7 +146,7 @@ class MatrixGradient(Adds, ByRows):
                     tiles_of_rows = let(quotient(inner, width))
 
                     def line_of(tile):
-                        """The cache line that a tile prefetches: its address list, and its distance from there."""
+                        """Return which cache line of the next columns a tile prefetches: (list of x or dy, offset)."""
                         of_x = tile < lines_of_x
                         of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
                         return (
@@ -146,7 +159,7 @@ class MatrixGradient(Adds, ByRows):
                             memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask
                         )
                         tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
-                        # enough independent sums
+                        # A tile of fewer rows has more columns, so that it has as many independent sums.
                         wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                         widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 

@@ -1,7 +1,12 @@
-"""How products loop over rows and columns on a CPU: register tiles, panels of the matrix, chunks of columns.
+"""Loops over rows and columns that matrix products use on a CPU, and sums of products by tiles and panels.
 
-The columns of a large matrix are far apart in memory. So a *panel*, the part that is used again and again, is first
-copied to contiguous memory. The sizes of tiles and panels are in `tuning.py`.
+- Tile: a part of the result, some columns by some vectors of rows, whose sums stay in registers.
+- Panel: a part of the matrix that is used again and again, copied to contiguous memory, because the columns of a large
+  matrix are far apart. `tuning.py` has the sizes of tiles and panels.
+- Chunk: as many columns of the other factor as fit into the L2 cache.
+
+`emit` is always a function that emits the body of a loop. A range [first, end) does not include `end`. A vector holds
+`lanes` floats; a mask selects the lanes that are used, where fewer rows are left.
 """
 
 from __future__ import annotations
@@ -13,7 +18,12 @@ from ...tir import int64, let, load, quotient, remainder, store
 
 
 def tiles(first, end, sizes, emit):
-    """Cover first..end with tiles, the largest first: emit(start, size)."""
+    """Emit loops that cover the range [first, end) with tiles: as many of the first size as fit, then of the next.
+
+    Args:
+        sizes: falling sizes, of which the last one is 1 if the range is to be covered without a rest.
+        emit: emit(start, size) emits the work on one tile.
+    """
     start = first
     for size in sizes:
         turns = let(quotient(end - start, size))
@@ -23,7 +33,7 @@ def tiles(first, end, sizes, emit):
 
 
 def halves(size):
-    """A size, half of it and so on to 1."""
+    """Return the list of `size`, half of it (rounded up), half of that and so on down to 1."""
     sizes = [size]
     while sizes[-1] > 1:
         sizes.append((sizes[-1] + 1) // 2)
@@ -31,9 +41,12 @@ def halves(size):
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
-    """Cover rows first..end with tiles of `vectors` vectors, then halves of that: emit(start, vectors, mask).
+    """Emit loops that cover the rows [first, end) with tiles of `vectors` vectors, and the rest with smaller tiles.
 
-    Only the last tile has a mask. `taller`: if one vector would be left over, the last tile takes it.
+    Args:
+        emit: emit(start, vectors, mask) emits the work on one tile. The mask is None but for the last tile: if rows
+            are left that do not fill a vector, this tile is one vector with a mask.
+        taller: if one full vector would be left over, the last of the large tiles has one vector more instead.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -57,14 +70,19 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """The same, but the masked vector is the last one of a tile: alone it would take as long as several."""
+    """Cover rows like `row_tiles`, but never with a tile that is only a vector with a mask, if there are more rows.
+
+    Such a tile would take as long as one of several vectors. So the vector with the mask is the last one of a larger
+    tile.
+    """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * int64(lanes))
-    last = int64(0)  # vectors of the masked tile
+    last = int64(0)  # how many vectors the tile with the mask has
     if lanes > 1:
         left_over = remainder(whole, vectors) + int64(1)
-        one_left = T.And(left_over == int64(1), whole > int64(0))  # the tile before it gives it some of its vectors
+        # If only the masked vector is left over, its tile also takes some vectors of the tile before.
+        one_left = T.And(left_over == int64(1), whole > int64(0))
         shared = int64(vectors + 1 - (vectors + 1) // 2)
         last = tir.Counter(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
     begin = tir.Counter(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last).get()
@@ -80,14 +98,17 @@ def joined_row_tiles(first, end, lanes, vectors, emit):
 
 
 class Panel:
-    """Scratch memory for `height` rows of `vectors` vectors."""
+    """Contiguous memory on the stack for a part of a matrix: `height` rows of `vectors` vectors each."""
 
     def __init__(self, lanes, vectors, height):
         self.lanes, self.width, self.height = lanes, vectors * lanes, height
         self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
 
     def fill(self, memory, count, source, vectors, mask):
-        """Copy `vectors` vectors from source(number) for each number below `count`; the mask is of the last vector."""
+        """Fill rows 0 to count - 1 of the panel: copy `vectors` vectors from address source(number) to row `number`.
+
+        The mask, if any, is for the last vector of each row.
+        """
         with T.serial(int64(0), count) as number:
             at = let(source(number))
             for v in range(vectors):
@@ -95,7 +116,10 @@ class Panel:
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
 
     def fill_transposed(self, memory, count, source, vectors):
-        """The same, transposed: number `k` of row `n` comes from source(k) + n."""
+        """Fill rows 0 to count - 1 of the panel with a transpose: element k of row n comes from address source(k) + n.
+
+        source(k) must be a valid address for each of the `vectors` * lanes elements of a row, even if it is not used.
+        """
         lanes = int64(self.lanes)
         with T.serial(int64(0), int64(vectors)) as v:
             with T.serial(int64(0), quotient(count + lanes - int64(1), self.lanes)) as block:
@@ -107,12 +131,15 @@ class Panel:
                     store(self.buffer, let((number + int64(k)) * int64(self.width) + v * lanes), row)
 
     def vector(self, number, v):
-        """Vector v of a row. Masked lanes are uninitialised."""
+        """Load vector v of row `number`. Lanes that a mask left out when the panel was filled are uninitialised."""
         return load(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), self.lanes)
 
 
 def blocks(count, size, emit):
-    """Cover `count` with blocks of at most `size`: emit(first, length)."""
+    """Emit a loop that covers the range [0, count) with blocks of `size`, the last of which may be shorter.
+
+    emit(first, length) emits the work on one block.
+    """
     whole = int64(size)
     with T.serial(int64(0), quotient(count + whole - int64(1), size)) as block:
         first = let(block * whole)
@@ -120,22 +147,29 @@ def blocks(count, size, emit):
 
 
 def even_blocks(count, size, emit):
-    """The same with blocks of nearly the same length."""
+    """Cover a range like `blocks`, with as many blocks, but make their lengths nearly the same."""
     number = let(quotient(count + size - int64(1), size))
     blocks(count, let(tir.Counter(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
 
 
-CHUNK = 512  # columns that are worked on together: their numbers stay in the second cache
+CHUNK = 512  # columns of an instruction that are worked on together, so that their elements stay in the L2 cache
 
 
 def by_chunks(emit, w, first, end):
-    """emit(w, first, end) for one chunk of columns after the other."""
+    """Emit a loop over chunks of at most CHUNK columns of [first, end); emit(w, start, stop) emits the work on one.
+
+    Args:
+        w: the address of the matrix, which is passed on.
+    """
     blocks(end - first, CHUNK, lambda start, length: emit(w, let(first + start), let(first + start + length)))
 
 
 def groups(instruction, group, emit):
-    """For each matrix: emit(first column, end)."""
-    # a thread may have no columns at all
+    """Emit a loop over the matrices of an instruction; emit(first, end) emits the work on one.
+
+    The columns [first, end) share the matrix. There are `group` columns for each matrix; if it is 0, all share one.
+    """
+    # At least 1, since we divide by it: a thread may have no columns at all.
     width = let(T.Select(group == int64(0), T.max(instruction.count, int64(1)), group))
     with T.serial(int64(0), quotient(instruction.count, width)) as number:
         first = let(number * width)
@@ -143,10 +177,11 @@ def groups(instruction, group, emit):
 
 
 class Sums:
-    """Computes target[j] = start[j] + M source[j] on a CPU, for the rows first_row..end_row of the target.
+    """Emits target[j] = start[j] + M source[j] for a CPU, for columns j of an instruction.
 
-    M is a matrix or its transpose. A role is the number of an address list. The role of the start is -1 if there is no
-    start. If `shared`, several columns may have the same target, and the products are added to what it holds.
+    M is a matrix or its transpose. Only the rows [first_row, end_row) of the target are computed. A role is the number
+    of an address list; -1 as the role of start means that there is none. If `shared`, several columns may have the same
+    target; then start must be the target itself, so that the products are added to it.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -155,13 +190,18 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Add `length` columns of M, whose vectors are vector_of(k, v), to a tile of some rows and columns.
+        """Add the terms of `length` columns of M, from column `first` on, to one tile of the target.
 
-        The mask is for the last vector of rows. bring(k) prefetches a line: a core has only few of them in flight.
+        The tile has the columns `columns` of the instruction, and `vectors` vectors of rows from `row` on.
+
+        Args:
+            vector_of: vector_of(k, v) loads vector v of column first + k of M.
+            mask: for the last vector of rows; None means all lanes.
+            bring: bring(k) prefetches one cache line during step k, because a core can wait for only few at a time.
         """
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
-        if self.shared:  # they are read at the end
+        if self.shared:  # the targets are read at the end of the tile, so prefetch them now
             for v in range(vectors):
                 for at in target:
                     tir.prefetch_line(self.memory, at + int64(v * self.lanes))
@@ -185,18 +225,24 @@ class Sums:
         for j in range(len(columns)):
             for v in range(vectors):
                 at, total = target[j] + int64(v * self.lanes), sums[j][v].get()
-                if self.shared:  # other columns may have added to it meanwhile
+                if self.shared:  # read the target only now, because a column before this one may have added to it
                     adds = tir.wide(start_role >= int64(0), self.lanes)
                     total = total + T.Select(adds, load(self.memory, at, self.lanes, masks[v]), zero)
                 store(self.memory, at, total, masks[v])
 
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
-        """Columns first..end by a tile of (columns, vectors), from panels of `height` columns of M.
+        """Compute the columns [first, end) by tiles from panels of M.
 
-        M has `depth` columns. fill(panel, row, vectors, mask, k, length) fills a panel. Each of the first tiles
-        prefetches one vector of rows of the next panel, by bring(row, vectors, k, part)(number). `row_first`: finish a
-        few rows before the next ones, so that targets are written once; else finish a few columns of M, so that the
-        source is read once.
+        Args:
+            fill: fill(panel, row, vectors, mask, k, length) copies columns k to k + length - 1 of M to the panel: of
+                each, `vectors` vectors of rows from `row` on.
+            bring: prefetches the next panel. bring(row, vectors, k, part) returns a function that is called with each
+                number below `length`, and prefetches a cache line of vector `part` of that panel.
+            tile: (columns, vectors of rows) of the largest tile.
+            height: how many columns of M a panel has at most.
+            depth: how many columns M has.
+            row_first: whether all panels of the same rows come one after the other, so that each target is written only
+                once. Otherwise all panels of the same columns of M do, so that the source is read only once.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)
@@ -207,7 +253,8 @@ class Sums:
 
             def some_columns(start, count):
                 columns = [let(start + int64(j)) for j in range(count)]
-                with tir.when(row == self.first_row):  # prefetch the next columns, for all rows
+                # While the first rows are computed, prefetch the source of the next columns, which all rows need.
+                with tir.when(row == self.first_row):
                     with T.serial(int64(0), int64(count)) as j:
                         column = let(T.min(start + int64(count) + j, end - int64(1)))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)

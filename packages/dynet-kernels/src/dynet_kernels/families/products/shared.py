@@ -1,4 +1,4 @@
-"""What all products share: the lists that they read, and products by blocks on a GPU."""
+"""Code that all matrix products and their gradients share: which address lists they read, and their CUDA kernel."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from . import tensor_cores
 
 
 def with_matrix(matrix: int, group: int, *columns: int) -> Lists:
-    """The lists of a product. If all columns share one matrix, its list has one address."""
+    """Return the address lists that a product reads or writes: see `kernels.Lists`.
+
+    If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
+    """
     return (columns, (matrix,)) if group == 0 else ((*columns, matrix), ())
 
 
 def tiled_product(instruction, group, extents, left, right, write):
-    """A product for each matrix, by square blocks through shared memory.
+    """Emit a CUDA kernel that computes sums over k of left(i, k) * right(k, j), for each matrix of an instruction.
+
+    Each block of threads computes a square of results, one per thread. It copies squares of both factors to shared
+    memory first, because each of their elements is used many times.
 
     Args:
-        group, extents: see `threads.block_of_products`. `first` is the first of the columns that share a matrix.
-        left, right: left(first, i, k) and right(first, k, j), the factors.
-        write: write(first, i, j, sum over k of left * right).
+        group: how many neighbouring columns of the instruction share one matrix; 0 means all.
+        extents: the extents of i, j and k, as a function of how many columns share a matrix.
+        left, right: left(first, i, k) and right(first, k, j) load elements of the factors. `first` is the first of the
+            columns that share the matrix.
+        write: write(first, i, j, total) stores the result.
     """
     if precision.tf32():
         tensor_cores.product(instruction, group, extents, left, right, write)

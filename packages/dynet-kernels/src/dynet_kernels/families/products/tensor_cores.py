@@ -1,7 +1,10 @@
-"""Products on the tensor cores of a GPU, with factors rounded to TF32.
+"""Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa).
 
-A block of four warps computes 64 x 32 results, each warp 32 x 16 of them as four products of 16 x 8. The threads of the
-warp hold the sums: thread 4 g + t has the numbers (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
+They compute, for each matrix of an instruction, sums over k of left(i, k) * right(k, j). A block of four warps computes
+64 x 32 results. Each warp computes 32 x 16 of them, as four products of 16 x 8. The 32 threads of a warp hold the
+results of such a product: thread 4 g + t has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
+
+The emitter assumes a GPU with TF32, which means compute capability 8.0 or higher.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ from ...lazy import T
 from ...tir import int64, let
 from ..threads import WARP, block_of_products, settled, share_of, wait
 
-ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # of the tile of a block
-DOWN, ACROSS = 2, 2  # products of 16 x 8 of a warp
-APART = 8  # floats of padding in a row of shared memory: no two rows of a fragment are in the same bank
-# Defined ahead of kernels; d += a b for factors of 16 x 8 and 8 x 8, by the 32 threads of a warp together.
+ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
+DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
+APART = 8  # floats of padding per row in shared memory, so that the rows a warp reads at once are in different banks
+# CUDA C that is put before the kernels. The 32 threads of a warp call multiply_tf32 together: it computes d += a b for
+# factors of 16 x 8 and 8 x 8, of which each thread passes its elements.
 SOURCE = """\
 #ifdef __CUDACC__
 __device__ __forceinline__ unsigned to_tf32(float x) {
@@ -35,13 +39,13 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 
 def product(instruction, group, extents, left, right, write):
-    """The same as `shared.tiled_product`, with rounded factors."""
+    """Emit a product on tensor cores, with factors rounded to TF32; the arguments are those of `tiled_product`."""
     found = block_of_products(instruction, group, extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = found
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
     warp, lane = let(T.floordiv(thread, int64(WARP))), let(T.floormod(thread, int64(WARP)))
     g, t = let(T.floordiv(lane, int64(4))), let(T.floormod(lane, int64(4)))
-    # this warp's part of the block, and in it this thread's part of each product
+    # `top` is the first row of this thread's results within the block, `side` the first column of its warp's results.
     top = settled(T.floormod(warp, int64(2)) * int64(16 * DOWN) + g)
     side = settled(T.floordiv(warp, int64(2)) * int64(8 * ACROSS))
     a = T.alloc_buffer((INNER, ROWS + APART), "float32", scope="shared")
@@ -51,6 +55,7 @@ def product(instruction, group, extents, left, right, write):
         T.buffer_store(sums, tir.float32(0.0), [int64(place)])
 
     def fill(shared, width, start, end, first_k, value):
+        """Copy INNER x `width` elements of a factor to shared memory. Elements beyond the factor's extents become 0."""
         with share_of(thread, int64(WARPS * WARP), int64(INNER * width)) as number:
             k, i = settled(T.floordiv(number, int64(width))), settled(T.floormod(number, int64(width)))
             there = T.And(start + i < end, first_k + k < inner)

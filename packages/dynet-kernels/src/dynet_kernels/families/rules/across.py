@@ -1,6 +1,16 @@
-"""Rules for columns that lie side by side: a vector holds one element of each of several columns.
+"""Rules for columns whose elements are interleaved, such as the rows of a matrix that is stored column by column.
 
-Parameters: (size of a column, how many columns lie side by side).
+Each value x of a rule is an array of the shape (size, width), in which element (i, w) is at i * width + w. For each w
+separately, the kernel computes what the rule computes for one column of `size` elements:
+
+    y[i, w] = f(x[i, w], ..., r[w])    with reductions such as    r[w] = sum over i < size of g(x[i, w], ...)
+
+A vector register holds the same element of several neighbouring columns, so a reduction needs no sum over its lanes.
+
+The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
+Gradients are always added to their targets, which must therefore be initialised.
+
+Parameters: (size, width).
 """
 
 from __future__ import annotations
@@ -19,10 +29,10 @@ from .rule import Rule
 
 @dataclass(frozen=True)
 class Across(ByColumns):
-    """A rule for `width` columns that lie side by side in memory: neighbouring elements of one are `width` apart.
+    """Applies a rule to `width` interleaved columns: successive elements of one column are `width` floats apart.
 
-    This reduces a dimension other than the first without a transpose. One column of the instruction stands for all
-    `width` columns; the `numbers` of the rule are `width` neighbouring floats.
+    So a rule can work along any dimension of a tensor without a transpose. One column of the instruction stands for all
+    `width` columns. Where the rule has one number per column (`Rule.numbers`), these are `width` contiguous floats.
     """
 
     rule: Rule
@@ -30,29 +40,29 @@ class Across(ByColumns):
 
     @property
     def key(self) -> str:
-        """Text that tells this kernel from every other, for the cache of compiled kernels."""
+        """Text that identifies this kernel in the cache of compiled kernels."""
         return f"across({self.rule.key})"
 
     def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """Nothing: columns of several instructions may be interleaved."""
+        """Return None: the kernel always adds to gradients, as other instructions may write between its columns."""
         return None
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """What the `width` columns write: see `kernels.Targets`."""
+        """Return the address lists to which the kernel writes, and how many floats: see `kernels.Targets`."""
         size, width = parameters
         return tuple((role, of * width) for role, of in self.rule.targets((size,)))
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:
-        """The lists that formulas read and write: see `kernels.Lists`."""
+        """Return the numbers of the address lists that the formulas read or write: see `kernels.Lists`."""
         return self.rule.lists(parameters[:1])
 
     def work(self, parameters: tuple[int, ...]) -> int:
-        """About how many picoseconds the `width` columns take."""
+        """Return about how many picoseconds one CPU thread takes for the `width` columns."""
         size, width = parameters
         return self.rule.work((size,)) * width
 
     def cpu(self, lanes):
-        """One vector of neighbouring columns after the other."""
+        """Emit a CPU kernel that works on as many neighbouring columns at once as a vector register has lanes."""
 
         def body(instruction):
             size, width = instruction.parameters
@@ -67,7 +77,7 @@ class Across(ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """A thread for each column: neighbouring threads read neighbouring numbers."""
+        """Emit a CUDA kernel with one thread per column, so that neighbouring threads read neighbouring floats."""
 
         def body(instruction):
             size, width = instruction.parameters
@@ -79,7 +89,15 @@ class Across(ByColumns):
 
 
 class Columns:
-    """As many neighbouring columns as there are lanes, from `offset` on. Values are loaded when first needed."""
+    """Emits a rule for `lanes` neighbouring columns, one column per lane of a vector.
+
+    Args:
+        rule: the rule with its formulas.
+        instruction: the instruction of the kernel that is being built.
+        number: the column of the instruction, which stands for all interleaved columns.
+        offset: the first of the interleaved columns to work on.
+        mask: selects the lanes that are used; None means all.
+    """
 
     def __init__(self, rule, instruction, number, offset, lanes, mask=None):
         _, self.width = instruction.parameters
@@ -95,7 +113,7 @@ class Columns:
                 self.reduced[name] = load(self.memory, self.addresses[name], lanes, mask)
 
     def evaluate(self, formulas, row):
-        """The values of formulas at one place of each column."""
+        """Return the values of formulas for element `row` of each column. A value is loaded when it is first needed."""
         loaded = {}
 
         def value_of(name):
@@ -112,7 +130,10 @@ class Columns:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def write(self, outputs, row, add=None):
-        """Evaluate outputs at one place and store them."""
+        """Evaluate the outputs for element `row` of each column, and store them or add them to their targets.
+
+        `add` emits an atomic addition; None means an ordinary one.
+        """
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
             at = let(self.addresses[name] + row * self.width)
@@ -124,7 +145,7 @@ class Columns:
                 store(self.memory, at, load(self.memory, at, self.lanes, self.mask) + value, self.mask)
 
     def run(self, size, add=None):
-        """Reductions, then outputs."""
+        """Emit all reductions, then the outputs, whose formulas may read the results of reductions."""
         for name, reduction in self.rule.reductions.items():
             combine, identity = COMBINE[reduction.combine]
             total = tir.Accumulator(self.lanes, tir.wide(tir.float32(identity), self.lanes))

@@ -1,6 +1,17 @@
-"""The code of rules: elementwise functions, reductions, softmax and their gradients, column by column.
+"""Emits the code of rules, which are kernels stated as formulas: elementwise functions, softmax, gradients and others.
 
-Parameters: (size of a column).
+For each column of an instruction, where each value x is either `size` contiguous floats or one number, a rule computes
+
+    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in order
+    y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
+    z = h(r, ...)                                                its outputs that are one number per column (`numbers`)
+
+A gradient is added to its target; any other output overwrites it. Address list 2 v holds the addresses of the rule's
+value number v, and list 2 v + 1 those of its gradient.
+
+The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
+
+Parameters: (size,).
 """
 
 from __future__ import annotations
@@ -22,7 +33,7 @@ COMBINE = {
 
 
 class Column:
-    """One column of an instruction. Formulas get its values from here; each is loaded when it is first needed."""
+    """Emits loads, formulas and stores of a rule for one column of an instruction."""
 
     def __init__(self, rule, instruction, column):
         self.rule, self.instruction, self.column = rule, instruction, column
@@ -34,7 +45,11 @@ class Column:
             self.reduced[name] = load(self.memory, self.addresses[name], 1)
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
-        """The values of formulas at one place of the column. `loaded` has the values of views that are known there."""
+        """Return the values of formulas for the `lanes` elements from `offset` on, as vectors.
+
+        A value that the formulas read is loaded when it is first needed. `loaded` is a dict of the values, by name,
+        that are in registers already; values that are loaded here are added to it.
+        """
         loaded = {} if loaded is None else loaded
 
         def value_of(name):
@@ -52,12 +67,16 @@ class Column:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def keep(self, reduction, value, offset, mask=None):
-        """Store a value that a reduction keeps."""
+        """Store the vector `value` that a reduction combines, if a later formula reads it again (`Reduction.keep`)."""
         if reduction.keep:
             store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
-        """Evaluate outputs at some places, and store them when all are known."""
+        """Evaluate the outputs for the vectors at several offsets; then store them or add them to their targets.
+
+        All are evaluated first, because an output may overwrite what a formula reads. `add` emits an atomic addition;
+        None means an ordinary one.
+        """
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
@@ -70,15 +89,17 @@ class Column:
                     tir.add_or_set(self.instruction, self.memory, at, value, mask)
 
 
+# Functions of formulas that take about one machine instruction each.
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 
 def _outputs(rule, numbers: bool):
+    """Return those outputs that are one number per column, or those that have `size` elements."""
     return {name: formula for name, formula in rule.outputs.items() if (name in rule.numbers) == numbers}
 
 
 def _weight(formulas):
-    """About how many instructions formulas take. Each symbol counts once."""
+    """Estimate how many machine instructions formulas take. A subexpression that occurs several times counts once."""
     symbols, stack = {}, [formula.result for formula in formulas]
     while stack:
         symbol = stack.pop()
@@ -89,13 +110,13 @@ def _weight(formulas):
 
 
 def _at_once(formulas, lanes):
-    """How many vectors to work on at once. For long formulas one: more gains little, and takes long to compile."""
+    """Return how many vectors to work on at once. It is 1 for long formulas: more gains little and compiles slowly."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
 
 def cpu(rule, lanes):
-    """One column after the other, in vectors of elements."""
+    """Emit a CPU kernel that works on one column after the other, a few vectors of elements at a time."""
     few = lanes // 4
 
     def body(instruction):
@@ -107,7 +128,8 @@ def cpu(rule, lanes):
 
         def any_size():
             if rule.reductions:
-                # A column that fits into a vector stays in a register: a masked load after a masked store is slow.
+                # A column that fits into one vector stays in a register from reduction to output. To store and load it
+                # again would be slow, because both are masked.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
                 tir.choose(
                     size <= int64(lanes),
@@ -117,7 +139,9 @@ def cpu(rule, lanes):
             else:
                 each(_in_vectors, size, lanes)
 
-        if few >= 4:  # columns of a small matrix: masked vectors of neighbours would overlap
+        # Columns of lanes / 4 floats, as in small matrices, have vectors of their own length. With full vectors and
+        # masks, those of neighbouring columns would overlap in memory, which is slow.
+        if few >= 4:
             tir.choose(size == int64(few), lambda: each(_in_one_vector, few, None), any_size)
         else:
             any_size()
@@ -126,6 +150,7 @@ def cpu(rule, lanes):
 
 
 def _in_vectors(column, size, lanes):
+    """Emit the reductions and outputs of a column of any size, as loops over its vectors."""
     rule = column.rule
     for name, reduction in rule.reductions.items():
         column.reduced[name] = _reduce_vectors(column, reduction, size, lanes)
@@ -137,6 +162,7 @@ def _in_vectors(column, size, lanes):
 
 
 def _in_one_vector(column, lanes, mask):
+    """Emit the reductions and outputs of a column that fits into one vector, without loops."""
     rule, loaded = column.rule, {}
     for name, reduction in rule.reductions.items():
         combine, identity = COMBINE[reduction.combine]
@@ -154,6 +180,7 @@ def _in_one_vector(column, lanes, mask):
 
 
 def _reduce_vectors(column, reduction, size, lanes):
+    """Emit a loop over the vectors of a column that reduces them; return the one number that results."""
     combine, identity = COMBINE[reduction.combine]
     start = tir.wide(tir.float32(identity), lanes)
     vectors = _at_once([reduction.formula], lanes)
@@ -176,7 +203,11 @@ def _reduce_vectors(column, reduction, size, lanes):
 
 
 def cuda(rule):
-    """A thread for each element; with reductions, a block for each column, or a warp if the column is small."""
+    """Emit a CUDA kernel.
+
+    It has one thread per element. With reductions, it has one block of threads per column, or one warp if columns are
+    small.
+    """
 
     def body(instruction):
         (size,) = instruction.parameters
@@ -198,9 +229,15 @@ def cuda(rule):
 
 
 def _reduce_with_threads(rule, instruction, size, vectors, numbers):
+    """Emit a rule with reductions for a GPU. The threads of a block, or of a warp, share one column.
+
+    Args:
+        vectors: the outputs that have `size` elements, by name.
+        numbers: the outputs that are one number per column, by name.
+    """
     threads = tuning.cuda().threads
     warps = threads // WARP
-    small = let(size <= int64(threads))  # then each warp has its own column
+    small = let(size <= int64(threads))  # then each warp works on a column; otherwise the whole block does
     blocks = T.Select(small, T.floordiv(instruction.count + int64(warps - 1), int64(warps)), instruction.count)
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)
@@ -208,7 +245,8 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     number = settled(T.Select(small, block * int64(warps) + sums.warp, block))
     lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
     first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
-    # A warp without a column gets an empty one: all threads must reach the barriers.
+    # A warp for which no column is left works on an empty one, because all threads of the block must reach the barriers
+    # in `of_warps`.
     there = let(number < instruction.count)
     size = settled(T.Select(there, size, int64(0)))
     column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))

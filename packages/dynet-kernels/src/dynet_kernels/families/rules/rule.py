@@ -1,4 +1,10 @@
-"""Rules: kernels stated as formulas. `columns` emits their code."""
+"""Rules: kernels that are stated as formulas of the values of a column, such as y = x / sum(x).
+
+A rule has *views*, which are the named values of a column (x, y, and their gradients dx, dy), and *outputs*, a formula
+for each target. Sums and extremes over the column are taken out of the formulas and become *reductions*. A formula is a
+tree of symbols (`formula.py`). `columns.py` states what the kernels compute, in formulas with shapes, and emits their
+code.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +19,10 @@ from . import columns
 
 @dataclass(frozen=True)
 class Reduction:
-    """Combines the values of a formula over a column into one number.
+    """Combines the values of a formula for all elements of a column into one number.
 
-    `keep` names an output in which the values are stored as well, so that later formulas can read them.
+    `combine` is "sum", "max" or "min". If `keep` is not empty, it names an output in whose memory the values are stored
+    as well, so that later formulas can read them.
     """
 
     combine: str
@@ -28,12 +35,19 @@ class Reduction:
 
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
-    """Separate formulas into reductions, in the order in which they must run, and formulas that read these by name.
+    """Take the reductions out of formulas, and replace each by an input with the name of the reduction.
 
-    The values that a reduction combines are kept in the output if the formula of that output reads them again.
+    For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. If the formula of an
+    output also reads the values that are summed (exp(x) in exp(x) / sum(exp(x))), the reduction stores them in the
+    memory of that output.
 
     Args:
-        columns: the outputs that may keep values.
+        outputs: the formulas by the names of their targets.
+        columns: the names of the outputs that may hold such values meanwhile: they have an element for each element of
+            the column, and are overwritten.
+
+    Returns:
+        The reductions by name, in the order in which they must run, and the remaining formulas.
     """
     sharing, reductions, names = Sharing(), {}, {}
 
@@ -66,7 +80,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
-    """Whether a formula reads a part of itself other than through reductions."""
+    """Return whether the formula `root` contains `part` outside of its reductions."""
     if root is part:
         return True
     inner = () if root.function in (*REDUCTIONS, "input", "constant") else root.arguments
@@ -74,19 +88,20 @@ def _reads(root: Symbol, part: Symbol) -> bool:
 
 
 class Rule(ByColumns):
-    """What one instruction does to each of its columns.
+    """A kernel that computes formulas for each column.
 
-    The sums and extremes in formulas become `reductions`: numbers of the column, by name. They run in order, before the
-    formulas that read them.
+    Sums and extremes in the formulas become `reductions`: by name, one number per column each. They run in order,
+    before the formulas that read them.
 
     Args:
-        views: names of the values of a column, in the order of the address lists. The gradient of `x` is `dx`.
-        outputs: a formula for each target, by name, or one function that returns all of them. A gradient is added to,
-            and any other target is overwritten.
-        numbers: views with one number for each column, instead of `size` numbers.
-        accumulate: targets other than gradients that are added to.
-        constants: further views with one number, which stays the same for all columns of an `Across`.
-        sets: gradients that are overwritten.
+        views: the names of the values of a column. Address list 2 v holds the addresses of the value that is number v
+            here, and list 2 v + 1 those of its gradient. The gradient of `x` has the name `dx`.
+        outputs: a formula for each target, by name, or one function that returns all of them. A gradient is added to
+            its target; any other output overwrites it.
+        numbers: the views that have one number per column, instead of `size` elements.
+        accumulate: the outputs other than gradients that are added to their targets.
+        constants: further views with one number per column. In an `Across`, all interleaved columns share it.
+        sets: the gradients that overwrite their targets.
     """
 
     parameters = ("size",)
@@ -116,26 +131,29 @@ class Rule(ByColumns):
 
     @property
     def key(self) -> str:
-        """Text that tells this rule from every other, for the cache of compiled kernels."""
+        """Text that identifies this rule in the cache of compiled kernels."""
         outputs = [f"{name}={formula.key}" for name, formula in self.outputs.items()]
         reductions = [f"{name}={reduction.key}" for name, reduction in self.reductions.items()]
         numbers = sorted(self.numbers), sorted(self.accumulate), *self.constants
         return repr((self.views, outputs, reductions, *numbers))
 
     def role_of(self, name: str) -> int:
-        """The address list of a view or gradient."""
+        """Return the number of the address list of a view, such as x, or of a gradient, such as dx."""
         if name in self.views:
             return 2 * self.views.index(name)
         return 2 * self.views.index(name.removeprefix("d")) + 1
 
     @property
     def reads(self) -> set[str]:
-        """The views and gradients that the formulas read."""
+        """The names of the views and gradients that the formulas read."""
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
     def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """The gradient that the rule adds to, if it has only that output: see `kernels.Covered`."""
+        """Return the gradient that the rule may overwrite instead of adding to it: see `kernels.Covered`.
+
+        It is None unless that gradient is the only output.
+        """
         if len(self.outputs) != 1:
             return None
         ((name, formula),) = self.outputs.items()
@@ -147,22 +165,22 @@ class Rule(ByColumns):
         return self.role_of(name), 1 if name in self.numbers else parameters[0], copied
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """What the rule writes for a column: see `kernels.Targets`."""
+        """Return the address lists to which the rule writes, and how many floats per column: see `kernels.Targets`."""
         return tuple((self.role_of(name), 1 if name in self.numbers else parameters[0]) for name in self.outputs)
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:
-        """The lists that formulas read and write: see `kernels.Lists`."""
+        """Return the numbers of the address lists that the rule reads or writes: see `kernels.Lists`."""
         kept = {reduction.keep for reduction in self.reductions.values() if reduction.keep}
         return tuple({self.role_of(name) for name in self.reads | {*self.outputs} | kept}), ()
 
     def work(self, parameters: tuple[int, ...]) -> int:
-        """About how many picoseconds a column takes."""
+        """Return about how many picoseconds one CPU thread takes for a column."""
         return NUMBER * parameters[0] * len(self.outputs)
 
     def cpu(self, lanes: int):
-        """The kernel for an LLVM target."""
+        """Emit the kernel for a CPU whose vector registers hold `lanes` float32s."""
         return columns.cpu(self, lanes)
 
     def cuda(self):
-        """The kernel for a CUDA target."""
+        """Emit the kernel for a GPU."""
         return columns.cuda(self)

@@ -1,6 +1,17 @@
-"""The update rules of trainers. They are bandwidth bound: each tensor is read and written some cache lines at a time.
+"""Update rules of trainers, such as p = p - rate * g.
 
-Parameters: (size of a column).
+For each element i < size of a column, which is a parameter or one row of a lookup table:
+
+    p[i], s[i], ... = formulas of p[i], g[i], s[i], ..., n, ...    and    g[i] = 0
+
+with the parameter p, its gradient g, the tensors s that the trainer keeps for each parameter (its states, of the same
+size), and hyper-parameters n, which are single numbers. Address list 2 v holds the addresses of value number v, in the
+order p, g, states, numbers.
+
+The CPU emitter assumes that formulas have no reductions, so that threads can share the elements in any way. The kernels
+are limited by memory bandwidth, so they read and write a few cache lines of each tensor at a time.
+
+Parameters: (size,).
 """
 
 from __future__ import annotations
@@ -14,14 +25,17 @@ from ...tir import int64, let, unrolled_loop
 from .columns import Column
 from .rule import Rule
 
-SMALL = 1e-37  # smaller states become 0: just above the smallest normal float32
+SMALL = 1e-37  # states of a smaller magnitude become 0; it is a little above the smallest normal float32
 
 
 class UpdateRule(Rule):
-    """A rule that overwrites tensors of one size."""
+    """A rule that overwrites several tensors of the same size, element by element."""
 
     def cpu(self, lanes):
-        """Work on a few vectors of all tensors at a time. Threads share rows: stretches of all columns together."""
+        """Emit a CPU kernel that works on a few vectors of every tensor at a time.
+
+        The elements of all columns, one column behind the other, are divided into one contiguous range per thread.
+        """
         vectors = tuning.cpu(lanes).update.vectors
 
         def body(instruction):
@@ -29,7 +43,7 @@ class UpdateRule(Rule):
             first, end = instruction.stretch(instruction.count * size, lanes)
 
             def some(number, begin, stop):
-                """Update elements begin..stop of a column."""
+                """Update the elements [begin, stop) of a column."""
                 column = Column(self, instruction, number)
 
                 def step(offsets, mask):
@@ -46,12 +60,13 @@ class UpdateRule(Rule):
 
 
 def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable) -> UpdateRule:
-    """What an update sets the parameter `p` and its states to; it also sets the gradient `g` to zero.
+    """Return the rule that updates a parameter `p` and its states by formulas, and sets its gradient `g` to zero.
 
     Args:
-        states: names of tensors like the parameter, in the order of the trainer's table.
-        numbers: names of hyper-parameters, in the order in which the trainer gives them.
-        formulas: the new `p` and states, from what these were before, `g` and the numbers.
+        states: the names of the tensors that the trainer keeps for each parameter, in the order of its table.
+        numbers: the names of the hyper-parameters, in the order in which the trainer passes them.
+        formulas: functions that compute the new `p` and the new states, by name. Their arguments are any of the old
+            `p`, the old states, `g` and the numbers.
     """
     rule = UpdateRule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)
     for name in states:
@@ -61,8 +76,9 @@ def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: C
 
 
 def without_denormals(x: Symbol) -> Symbol:
-    """x, or 0 where x is so small that many CPUs take a hundred cycles for each operation on it.
+    """Return a formula: 0 where |x| < SMALL, else x. Many CPUs take a hundred cycles for an operation on such numbers.
 
-    A running average of zero gradients would stay at such a number: 0.9 times the smallest float32 rounds to itself.
+    Otherwise, a running average of gradients that are zero would shrink to such a number and stay there, because 0.9
+    times the smallest float32 rounds to itself.
     """
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -91,10 +91,10 @@ class Alone(AnyList):
 
 
 class ByRows(AnyList):
-    """A matrix product, of which each thread computes some rows of the result.
+    """A kernel of which each thread computes some rows of the result, such as a matrix product.
 
-    The first two parameters are the rows and columns of the matrix. `written` names those parameters that are numbers
-    of address lists the kernel writes to.
+    By default, `work` expects the rows and columns of a matrix as the first two parameters. `written` names those
+    parameters that are numbers of address lists the kernel writes to.
     """
 
     written: tuple[str, ...] = ()

@@ -1,4 +1,9 @@
-"""The compiled machine for this CPU: its parts are taken from the cache, or built when they are not there."""
+"""Loads the machine code that computes graphs on this CPU, and compiles what the cache does not have.
+
+The code is loaded in *parts* (`parts.py`). One is the planner, which turns a graph into a list of instructions and runs
+them. Each other part is a *shard*, up to 32 kernels that are compiled together. Separate processes compile the parts,
+several at a time; a `Builder` stands for one of them.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +26,30 @@ from .parts import write_object as write_object
 from .sources import digest_of as digest_of
 from .target import host_cpu
 
-PHASES = ("forward", "backward", "gradient_norm", "update")  # each also as `plan_...`, which does not run
+PHASES = ("forward", "backward", "gradient_norm", "update")  # each plans and runs; `plan_forward` and so on only plan
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
-PLACES = 64  # shards for which a planner is compiled
+PLACES = 64  # a planner is compiled for a multiple of this many shards
 
 
 class Library:
-    """The functions of the planner as attributes, and the shards that they call."""
+    """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call.
+
+    Args:
+        kernels: the table of all kernels.
+    """
 
     forward: Callable[..., None]
     backward: Callable[..., None]
     gradient_norm: Callable[..., None]
     update: Callable[..., None]
-    norm_and_update: Callable[..., None] | None  # both in one call, unless they are to be told apart
+    norm_and_update: Callable[..., None] | None  # both in one call; None while a profile times each by itself
     run: Callable[..., None]
     plan_forward: Callable[..., None]
     plan_backward: Callable[..., None]
     plan_gradient_norm: Callable[..., None]
     plan_update: Callable[..., None]
 
-    is_watched = False  # whether others, such as a profile, have put their own functions in the place of these
+    is_watched = False  # True while a profile has replaced these functions by its own
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
@@ -49,16 +58,16 @@ class Library:
         self.load_used()
 
     def synchronize(self) -> None:
-        """Wait until all work is done, which on a CPU it is."""
+        """Do nothing: on a CPU, all work is done when a function returns. On a GPU this waits."""
 
     def load_used(self) -> None:
-        """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
+        """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""
         numbers = sorted(self._kernels.used - self._loaded)
         for number in numbers:
             self._kernels.close(number)
         parts: list[Shard | Planner] = [Shard(number, self._kernels.shard(number)) for number in numbers]
         if numbers and numbers[-1] >= self._places:
-            parts.insert(0, Planner(-(-(numbers[-1] + 1) // PLACES) * PLACES))  # it takes longest
+            parts.insert(0, Planner(-(-(numbers[-1] + 1) // PLACES) * PLACES))  # first: it takes longest to compile
         for part, module in zip(parts, modules(parts)):
             if isinstance(part, Shard):
                 run = module.get_function(shard_name(part.number))
@@ -67,7 +76,7 @@ class Library:
             else:
                 for name in FUNCTIONS:
                     setattr(self, name, module.get_function(name))
-                self._places = part.places  # last: an interrupt before leaves the planner to be loaded again
+                self._places = part.places  # set last: after an interrupt, the planner is loaded again
 
 
 def modules(
@@ -76,14 +85,19 @@ def modules(
     finish: Callable[[Part, bytes], bytes] | None = None,
     kind: str | None = "CPU",
 ) -> list:
-    """The machine code of parts; what has to be compiled is compiled side by side.
+    """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
     An exception, such as KeyboardInterrupt, ends all processes that compile.
 
     Args:
-        load: what makes a module of a file.
-        finish: makes a file of what a part builds; None: it is one.
-        kind: what it is for, in the message that something is compiled; None: no message.
+        parts: what to load: shards of kernels, or the planner.
+        load: turns the contents of a cache file into a module.
+        finish: `finish(part, content)` turns what the part's `build` wrote into the contents of a cache file. None:
+            they are the same.
+        kind: the name of the device in the message that something is compiled. None: print no message.
+
+    Returns:
+        The modules in the order of the parts.
     """
     target = host_cpu()
     keys = [key_of(part, target) for part in parts]
@@ -95,7 +109,8 @@ def modules(
 
     def made(place: int):
         part = parts[place]
-        # The process comes first: one that is ended while it has the lock, but nobody to compile, leaves it behind.
+        # Start the builder before the cache takes its lock: if this process is killed, the builder removes the lock
+        # file. Without a builder the file would stay.
         with builders.one() as builder:
 
             def identify(lock: Path) -> str:
@@ -121,7 +136,8 @@ def modules(
                 except BaseException as problem:
                     done.put((place, None, problem))
 
-    # No pool of `concurrent.futures`: an interrupt can leave its locks held. A queue of this kind is whole at any time.
+    # Not a pool of `concurrent.futures`, because an interrupt can leave its locks held. An interrupt does not damage a
+    # SimpleQueue.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
         with Progress(kind, len(missing)) as progress:
@@ -142,7 +158,12 @@ def modules(
 
 
 def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None, is_emitted: bool = False) -> bytes:
-    """The file of a part; `is_emitted`: the builder has emitted its code."""
+    """Have a builder compile a part. Return the contents of the file that it wrote.
+
+    Args:
+        lock: the lock file of the cache that this process holds, if any.
+        is_emitted: the builder has already emitted the code of this part.
+    """
     with failures_of(part):
         if not is_emitted:
             builder.emit(part, lock)
@@ -151,7 +172,7 @@ def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None,
 
 @contextmanager
 def failures_of(part: Part) -> Iterator[None]:
-    """Have errors say what could not be compiled."""
+    """For a `with` block: turn a BuildError into a CacheError that names the part which could not be compiled."""
     try:
         yield
     except BuildError as problem:
@@ -159,7 +180,12 @@ def failures_of(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """What is said on stderr while kernels are compiled: how many are done on a terminal, else one line a process."""
+    """Reports on stderr that kernels are compiled: a running count on a terminal, else one line per process.
+
+    Args:
+        kind: the device for which they are compiled; None: report nothing.
+        count: how many parts are compiled.
+    """
 
     _is_said = False
 
@@ -181,7 +207,7 @@ class Progress:
             print(file=sys.stderr, flush=True)
 
     def advance(self) -> None:
-        """Another one is compiled."""
+        """Count one more part as compiled."""
         self._done += 1
         if self._on_terminal:
             self._show()

@@ -1,4 +1,4 @@
-"""The table of all kernels. Ops add theirs; those that every program may need stand here."""
+"""The table of all kernels. This module adds those that every program may need; ops add their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("clear_stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
-KERNELS.close(0)  # every program uses these
+KERNELS.close(0)  # the first group to be compiled has only these, as every program uses them
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
     KERNELS.add(_name, _kernel)
-KERNELS.close(1)  # products take longer to compile than all else that a small program uses
+KERNELS.close(1)  # products are a group by themselves, as they take the longest to compile

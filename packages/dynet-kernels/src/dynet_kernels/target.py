@@ -1,6 +1,6 @@
-"""Which CPU this is, known without importing TVM.
+"""Finds out for which CPU to compile, without importing TVM.
 
-A warm start finds its kernels by the CPU, and importing TVM only to ask for it would cost a second.
+Compiled kernels are looked up in the cache by CPU at every start. Importing TVM only for that would take a second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tvm
 
-# What LLVM calls each kind that DYNET_CPU can ask for, the float32 lanes it has, and what the CPU must offer.
+# The kinds of CPU that DYNET_CPU can name: the name in LLVM, float32 numbers in a vector register, needed features.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -25,11 +25,11 @@ _KINDS = {
     "generic": ("x86-64", 4, frozenset()),
 }
 
-# An option of LLVM: no kernel becomes part of the function that calls it. As one function of 150 kB, with all others of
-# its shard, a kernel ran at half its speed whenever another one had grown.
+# An option that keeps LLVM from inlining kernels into the function that calls them. When all kernels of a module were
+# inlined into one function of 150 kB, a kernel ran at half its speed whenever another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
-# What /proc/cpuinfo says of a CPU that lasts; clock, microcode and core number change from day to day.
+# Entries of /proc/cpuinfo that identify a CPU. Others, such as clock or microcode, can change from day to day.
 _LASTING = (
     "vendor_id",
     "cpu family",
@@ -47,10 +47,10 @@ class CpuTarget:
     """A CPU to compile for.
 
     Args:
-        machine: architecture and system, such as `x86_64-linux`.
-        identity: everything that decides which code runs here; part of the cache key.
+        machine: the architecture and operating system, such as `x86_64-linux`.
+        identity: a text that differs for CPUs that need different machine code. It is part of the cache key.
         lanes: float32 numbers in one vector register.
-        kind: `native`, or what DYNET_CPU asked for.
+        kind: `native`, or the value of DYNET_CPU.
     """
 
     machine: str
@@ -70,7 +70,8 @@ class CpuTarget:
             return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
         if self.kind != "native":
             return named(baseline)
-        # LLVM goes by the model. A virtual machine may hide what the model has; a new model has no name yet.
+        # LLVM infers the features from the CPU's model. It is wrong if a virtual machine hides some of them, or if the
+        # model is too new for LLVM. Then compile for any CPU whose registers are as wide.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
         has = tvm.target.codegen.target_has_features
         lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
@@ -79,7 +80,7 @@ class CpuTarget:
 
 @functools.cache
 def host_cpu() -> CpuTarget:
-    """This machine's CPU, or the lesser kind that the environment variable DYNET_CPU asks for.
+    """Return this machine's CPU, or the less capable kind that the environment variable DYNET_CPU asks for.
 
     Raises:
         ValueError: DYNET_CPU is not one of `avx512`, `avx2`, `generic`, or this CPU cannot run it.
@@ -88,7 +89,7 @@ def host_cpu() -> CpuTarget:
 
 
 def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
-    """The target for a CPU of this description, restricted to `kind` unless that is empty."""
+    """Return the target for a CPU of this description. If `kind` is not empty, use only features of that kind."""
     if not kind:
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
         described = "\n".join([model, *sorted(features)])
@@ -104,7 +105,7 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
 
 
 def read_cpu() -> tuple[str, str, frozenset[str]]:
-    """This CPU's machine (`x86_64-linux`), what model it is, and its features as Linux names them."""
+    """Return (architecture and system as in `x86_64-linux`, CPU model, features by the names that Linux uses)."""
     architecture = platform.machine().lower()
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
     system = platform.system().lower()
@@ -123,7 +124,7 @@ def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if not line.strip():
-                    break  # the first core speaks for all: a server's file is long and slow to make
+                    break  # the first core is enough, and with many cores the file is slow to read
                 name, _, value = line.partition(":")
                 facts[name.strip()] = value.strip()
     except OSError:
@@ -140,7 +141,7 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 
 
 def _sysctl(name: str) -> str:
-    """A text that macOS knows by name; empty if it does not."""
+    """Return a text that macOS has under a name of its sysctl interface; empty if there is none."""
     ask = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t(0)
     if ask(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):

@@ -138,8 +138,8 @@ def prefetch_line(buffer, place):
 def vector_loop(size, lanes, step):
     """Emit a loop over `size` elements in vectors of `lanes`.
 
-    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. If elements are left over, the
-    last vector has a mask.
+    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. If elements are left over,
+    the last vector has a mask.
     """
     with T.serial(int64(0), quotient(size, lanes)) as block:
         step(let(block * int64(lanes)), None)
@@ -203,8 +203,8 @@ class Instruction:
     Args:
         memory: all float32 numbers. Addresses count floats.
         index: the address lists of all instructions.
-        base: where the instruction's address lists begin in `index`. List `role` begins at base + role * stride, and has
-            one address for each column.
+        base: where the instruction's address lists begin in `index`. List `role` begins at base + role * stride, and
+            has one address for each column.
         count: the number of columns to work on.
         stride: the distance between the beginnings of two address lists.
         fresh: 1 if the memory that the kernel adds to is uninitialised, so that it has to overwrite it. 0 on a GPU.

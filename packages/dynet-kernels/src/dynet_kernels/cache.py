@@ -41,7 +41,7 @@ except ImportError:  # Windows: without locks, processes may compile the same ke
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 64  # this many files of each suffix, the last used ones, are kept for KEEP_DAYS, and others for a day
+KEEP = 64  # of each suffix, this many last used files are kept for KEEP_DAYS, and all others for a day
 KEEP_DAYS = 30
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
@@ -151,10 +151,9 @@ def load_runtime() -> None:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    Old are files that were not used for KEEP_DAYS, and all but the KEEP last used object files and the KEEP last used
-    `.key` files. Not removed are the files of the key `keep` and files used within a day: a file's time of use is
-    updated at most once a day, so among these it does not tell which is older. Running processes are not affected, as
-    they do not need a file once it is loaded.
+    A file is old if it was not used for KEEP_DAYS, or if it is not among the KEEP last used files with its suffix. The
+    files of the key `keep` stay, and so do files used within a day: a file's time of use is updated at most once a day,
+    so it does not tell which of these is older. Running processes do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}

@@ -50,7 +50,7 @@ GRADIENTS: dict[str, Callable] = {
     "lgamma": lambda dy, y, x: dy * f.digamma(x),
     "sum": lambda dy, y, x: dy,
 }
-"""For each function, the gradient of its argument, given its value y and the gradient dy. A tuple for several ones."""
+"""For each function, the gradient of its argument, given its value y and dy. With several arguments, a tuple."""
 
 CHOICES: dict[str, Callable] = {
     "where": lambda y, condition, a, b: (condition, a, b),
@@ -131,8 +131,8 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            # If the gradient is 0 because no taken branch uses the symbol, its derivative may be NaN: choose 0, since
-            # 0 * NaN would be NaN.
+            # Where no branch that is taken uses the symbol, its gradient is 0, but its derivative may be NaN. Select 0
+            # there, as 0 * NaN would be NaN.
             if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:
@@ -178,7 +178,10 @@ class Chain:
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
-    """Return whether `gradient` may be 0 because of a `where` with a constant branch, one that is not within `dy`."""
+    """Return whether `gradient` contains a `where` with a constant branch, so that it may be 0.
+
+    A `where` that is part of `dy` does not count.
+    """
     above = beneath(dy)
     chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
     return any(branch.function == "constant" for one in chosen for branch in one.arguments[1:])

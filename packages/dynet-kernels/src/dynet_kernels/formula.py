@@ -259,7 +259,7 @@ class Formula:
 
     @property
     def key(self) -> str:
-        """Return a text of the whole tree. Formulas with the same text compute the same."""
+        """Return the tree of symbols as a text. Formulas with the same text compute the same."""
         return repr(self.result)
 
 
@@ -287,7 +287,7 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
 
 
 def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
-    """Return whether a symbol has the same value for all elements of a column, as the inputs named `numbers` have."""
+    """Return whether a symbol has one value for all elements of a column, given that the inputs in `numbers` have."""
     if symbol.function == "input":
         return symbol.arguments[0] in numbers
     if symbol.function in ("constant", *REDUCTIONS):

@@ -17,7 +17,7 @@ class _Module:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # `inspect` and other tools ask any object for these: do not import for them
+        if attribute.startswith("__"):  # `inspect` and other tools ask any object for these: this must not import TVM
             raise AttributeError(attribute)
         found = getattr(importlib.import_module(self._name), attribute)
         setattr(self, attribute, found)

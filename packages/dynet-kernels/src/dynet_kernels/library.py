@@ -26,7 +26,12 @@ from .parts import write_object as write_object
 from .sources import digest_of as digest_of
 from .target import host_cpu
 
-PHASES = ("forward", "backward", "gradient_norm", "update")  # each plans and runs; `plan_forward` and so on only plan
+PHASES = (
+    "forward",
+    "backward",
+    "gradient_norm",
+    "update",
+)  # these functions plan and run; `plan_forward` and so on only plan
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 PLACES = 64  # a planner is compiled for a multiple of this many shards
 
@@ -58,7 +63,7 @@ class Library:
         self.load_used()
 
     def synchronize(self) -> None:
-        """Do nothing: on a CPU, all work is done when a function returns. On a GPU this waits."""
+        """Do nothing: a CPU has done all work when a function returns. The same method for a GPU waits until it has."""
 
     def load_used(self) -> None:
         """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""

@@ -84,7 +84,7 @@ class Shard:
     """A group of kernels that are compiled together.
 
     Args:
-        number: which group of the kernel table it is.
+        number: the number of the group in the table of kernels.
         kernels: (name, kernel) by opcode, the kernel's number.
         parameters: tile sizes and other tuning parameters with which the code is emitted.
     """
@@ -168,7 +168,7 @@ def _files_of_kernels(kernels: dict[int, tuple[str, Kernel]]) -> set[str]:
 
 
 def key_of(part: Part, target: CpuTarget) -> str:
-    """Return a part's first cache key. It covers the part, its source files, TVM's version and the CPU."""
+    """Return a part's first cache key: a hash of its own `key`, its source files, TVM's version and the CPU."""
     return key_of_code(target, sources_of(part), part.key)
 
 

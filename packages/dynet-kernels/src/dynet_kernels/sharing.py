@@ -45,7 +45,8 @@ def threads() -> int:
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
     """Set how many threads share work, and how much work they share.
 
-    Results do not depend on it. If the main thread has shared a pass before, the number cannot exceed that of before.
+    Results do not depend on it. Once the main thread has shared a pass, it can use fewer threads than it did then, but
+    not more.
 
     Args:
         threads: the number of threads.

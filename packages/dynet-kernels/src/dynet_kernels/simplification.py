@@ -24,7 +24,7 @@ Product = tuple[float, Counter[tuple[int, bool]]]
 
 
 class Sharing:
-    """Maps all symbols that apply the same function to equal arguments to one of them, the representative.
+    """Replaces equal symbols, which apply the same function to equal arguments, by one: their representative.
 
     So a part that occurs several times in a formula is computed once.
     """
@@ -35,7 +35,7 @@ class Sharing:
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
-        """Return the representative of a symbol."""
+        """Return the representative of a symbol: the symbol by which all that are equal to it are replaced."""
         if id(symbol) not in self.seen:
             if symbol.function in ("input", "constant"):
                 result = self.known.setdefault((symbol.function, repr(symbol.arguments[0])), symbol)
@@ -51,7 +51,7 @@ class Sharing:
 
 
 class Simplifier(Sharing):
-    """Maps equal symbols to one representative, like `Sharing`, and simplifies it.
+    """Replaces equal symbols by one, their representative, in a simplified form.
 
     Args:
         numbers: the names of inputs that have only one number for a whole column.
@@ -66,7 +66,7 @@ class Simplifier(Sharing):
         return is_number(symbol, self.numbers)
 
     def made(self, symbol: Symbol) -> Symbol:
-        """Return the simplified representative of a symbol whose arguments are simplified already."""
+        """Simplify a symbol whose arguments are simplified already."""
         function, arguments = symbol.function, symbol.arguments
         numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
         if function in FOLDED and None not in numbers:
@@ -155,7 +155,10 @@ class Simplifier(Sharing):
         # The gradient is the first factor of every product. Multiply by it last, so that products overflow less.
         found.reverse()
         product = as_symbol(number)
-        for of_numbers in (True, False):  # first the factors that are numbers of the whole column: computed once
+        for of_numbers in (
+            True,
+            False,
+        ):  # first the factors with one number for a column: their product is computed once
             above, below = (
                 [one for one, divides in found if divides == wanted and self.is_number(one) == of_numbers]
                 for wanted in (False, True)

@@ -12,7 +12,7 @@ KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("clear_stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
-KERNELS.close(0)  # the first group to be compiled has only these, as every program uses them
+KERNELS.close(0)  # kernels are compiled in groups: the first one has only these, which every program uses
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
     KERNELS.add(_name, _kernel)
-KERNELS.close(1)  # products are a group by themselves, as they take the longest to compile
+KERNELS.close(1)  # products are a group by themselves, as they take longest to compile

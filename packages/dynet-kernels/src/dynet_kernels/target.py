@@ -59,7 +59,7 @@ class CpuTarget:
     kind: str = "native"
 
     def tvm_target(self) -> tvm.target.Target:
-        """The TVM target to compile with. Imports TVM."""
+        """Return the TVM target to compile with. Imports TVM."""
         import tvm
 
         def named(mcpu: str) -> tvm.target.Target:

@@ -131,7 +131,7 @@ def prefetch(buffer, start, size):
 
 def prefetch_line(buffer, place):
     """Emit a prefetch of the cache line that holds the float at `place`, into the L2 cache."""
-    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # a read; L2 cache; data, not code
+    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # a read, into the L2 cache, of data
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
 
 
@@ -214,7 +214,7 @@ class Instruction:
             of the result.
         rows_after: the share of the rows after those of this thread.
         parameters: the integer parameters.
-        scope: is closed when the kernel is complete.
+        scope: contexts, such as axes of GPU threads, that are closed when the kernel is complete.
     """
 
     memory: object

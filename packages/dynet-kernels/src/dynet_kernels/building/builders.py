@@ -144,7 +144,7 @@ class LocalBuilder:
 
 
 class Builders:
-    """The builders of this process, in folders of the directory `site`. It starts another one when all are busy."""
+    """All builders that this process has started. They work in folders of the directory `site`."""
 
     def __init__(self, site: Path):
         self.site = site
@@ -155,7 +155,7 @@ class Builders:
 
     @contextmanager
     def one(self) -> Iterator[Builder | LocalBuilder]:
-        """Lend a builder to the caller for the length of a `with` block.
+        """Lend an idle builder, or a new one, to the caller for the length of a `with` block.
 
         Raises:
             BuildError: `stop` has been called.
@@ -175,7 +175,7 @@ class Builders:
             self._idle.append(builder)
 
     def stop(self) -> None:
-        """End all builders. No more can be started."""
+        """End all builder processes. No more can be started."""
         with self._lock:
             self.stopped = True
         for builder in self._all:

@@ -39,7 +39,7 @@ class Site:
                 self._forget()
                 self._folder = self._parent / f"{PREFIX}{secrets.token_hex(8)}"
                 self._folder.mkdir(mode=0o700)
-                with suppress(OSError):  # another process has locked it to remove it
+                with suppress(OSError):  # fails if another process has locked the folder to remove it
                     self._descriptor = _locked(self._folder)
             return self._folder
 

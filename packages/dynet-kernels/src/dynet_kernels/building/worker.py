@@ -3,7 +3,8 @@
 A part is a group of kernels or the planner; see `parts.py`. A request comes on stdin: the name of a lock file and a
 pickle, each preceded by its length. If the pickle is a part, the process emits the part's code and answers with the
 code's key. An empty pickle asks for the code just emitted to be compiled; the answer is the contents of the file.
-Answers go to stdout, preceded by their length. The process ends when the parent closes stdin or dies.
+Answers go to stdout, preceded by their length. The process ends when the parent closes stdin or dies. It then removes
+the lock file, which would make other processes wait.
 
 TVM is imported when the first part needs it. It releases Python's global lock while it compiles, so that other threads
 can listen to the parent and to signals meanwhile, and end the process at any time.
@@ -55,7 +56,7 @@ class Worker:
         self.emitted: Any = None
 
     def end(self) -> None:
-        """End the process. Remove its folder and the parent's lock file before."""
+        """Remove this process's folder and the parent's lock file, and end the process."""
         self.site.remove(for_good=True)
         if self.lock is not None:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Searches the fastest tuning parameters of a family of kernels: change one after the other, keep what is faster.
+"""Searches for the fastest tuning parameters of a family of kernels: changes one at a time, and keeps what is faster.
 
 A *candidate* is the family's kernels, compiled with some parameters. A *workload* is a computation that is timed.
 """
@@ -209,9 +209,10 @@ class Search:
         return sum(len(list(axis.variants(first, self.registers))) for axis in AXES[self.family])
 
     def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Cpu, bool]:
-        """Search for about so many seconds.
+        """Search for about `seconds`.
 
         Args:
+            seconds: when they are over, the search stops.
             report: is called with a text after each candidate.
 
         Returns:

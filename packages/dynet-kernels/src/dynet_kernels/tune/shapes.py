@@ -50,7 +50,7 @@ SHAPES = (
 )  # fmt: skip
 # As in a step of a recurrent network for the few sequences that have not ended.
 STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
-# Few columns. In the first two, the columns of the matrix begin 4096 bytes apart, where caches are slow.
+# Few columns. In the first two, columns of the matrix begin 4096 bytes apart, a distance at which caches are slow.
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
 SMALL = (16, 16, 512, 32)  # 32 small matrices, each with 16 of the 512 columns
 

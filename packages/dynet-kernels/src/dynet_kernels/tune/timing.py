@@ -95,7 +95,7 @@ class Candidate:
 
     Args:
         parameters: these parameters.
-        run: runs a list of instructions, given the address of a `layout.CONTEXT`.
+        run: runs a list of instructions, given the address of the integers that `layout.CONTEXT` names.
         opcodes: the number of each kernel in instructions, by name.
     """
 
@@ -139,7 +139,7 @@ def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarg
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
-    """Return how many times to run a workload so that it takes about so many seconds."""
+    """Return how many times to run a workload so that this takes about `seconds`."""
     rows = 1
     workload.reset()
     while (spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:

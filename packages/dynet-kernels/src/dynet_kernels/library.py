@@ -26,12 +26,8 @@ from .parts import write_object as write_object
 from .sources import digest_of as digest_of
 from .target import host_cpu
 
-PHASES = (
-    "forward",
-    "backward",
-    "gradient_norm",
-    "update",
-)  # these functions plan and run; `plan_forward` and so on only plan
+# The planner's functions of these names plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
+PHASES = ("forward", "backward", "gradient_norm", "update")
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 PLACES = 64  # a planner is compiled for a multiple of this many shards
 

@@ -155,10 +155,8 @@ class Simplifier(Sharing):
         # The gradient is the first factor of every product. Multiply by it last, so that products overflow less.
         found.reverse()
         product = as_symbol(number)
-        for of_numbers in (
-            True,
-            False,
-        ):  # first the factors with one number for a column: their product is computed once
+        # First the factors that have one number for a column: their product is computed once for the column.
+        for of_numbers in (True, False):
             above, below = (
                 [one for one, divides in found if divides == wanted and self.is_number(one) == of_numbers]
                 for wanted in (False, True)

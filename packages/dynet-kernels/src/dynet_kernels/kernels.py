@@ -78,7 +78,7 @@ class AnyList:
 class Alone(AnyList):
     """A kernel whose instructions run on one thread.
 
-    `written` names those of its parameters that are numbers of address lists it writes to.
+    `written` names the parameters that hold the numbers of the address lists to which the kernel writes.
     """
 
     written: tuple[str, ...] = ()
@@ -93,8 +93,8 @@ class Alone(AnyList):
 class ByRows(AnyList):
     """A kernel of which each thread computes some rows of the result, such as a matrix product.
 
-    By default, `work` expects the rows and columns of a matrix as the first two parameters. `written` names those
-    parameters that are numbers of address lists the kernel writes to.
+    By default, `work` expects the rows and columns of a matrix as the first two parameters. `written` names the
+    parameters that hold the numbers of the address lists to which the kernel writes.
     """
 
     written: tuple[str, ...] = ()
@@ -198,10 +198,10 @@ class Kernels:
 
 
 def shard_name(shard: int) -> str:
-    """Return the name of the function in a shard's module that runs its kernels."""
+    """Return the name of the compiled function that runs the kernels of a shard, a group that is compiled together."""
     return f"run_shard_{shard}"
 
 
 def registered_name(shard: int) -> str:
-    """Return the name under which a shard's function is registered with TVM, where the planner's code finds it."""
+    """Return the name under which a shard's function is registered with TVM, for the planner's code to call it."""
     return f"dynet.{shard_name(shard)}"

@@ -38,7 +38,7 @@ def address() -> int:
 
 
 def threads() -> int:
-    """Return how many threads share a pass of Python's main thread."""
+    """Return how many CPU threads share the work of Python's main thread."""
     return _table[at.SHARING.threads]
 
 

@@ -15,4 +15,4 @@ KERNELS.add("accumulate", Strides(accumulate=True))
 KERNELS.close(0)  # kernels are compiled in groups: the first one has only these, which every program uses
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
     KERNELS.add(_name, _kernel)
-KERNELS.close(1)  # products are a group by themselves, as they take longest to compile
+KERNELS.close(1)  # matrix products are a group by themselves, as they take longest to compile

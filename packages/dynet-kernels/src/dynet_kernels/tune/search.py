@@ -17,7 +17,7 @@ from .shapes import STUDIES, Study
 from .timing import Candidate, Workload
 
 GAIN = 0.985  # a candidate must take less than this times the best one's time: smaller gains may be noise
-LOSS = 1.05  # for no single workload may a candidate take longer than this times the best one's time
+LOSS = 1.05  # a candidate may not take longer than this times the best one's time for any workload
 
 
 @dataclass(frozen=True)

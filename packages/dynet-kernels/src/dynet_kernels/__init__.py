@@ -1,4 +1,7 @@
-"""Kernel families, planner and tape machine; compiled by TVM, kept on disk."""
+"""The back end that computes graphs: kernels, and the planner that turns a graph into a list of kernel calls.
+
+TVM compiles both when they are first needed. The machine code is cached on disk.
+"""
 
 from .interpreter import check_interpreter
 

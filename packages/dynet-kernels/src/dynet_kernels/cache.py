@@ -1,10 +1,10 @@
-"""Compiled kernels kept on disk between runs, and loaded without TVM, compiler or linker.
+"""A cache on disk for compiled kernels. Loading one needs neither TVM nor a compiler or system linker.
 
-A stored file is an object file followed by a SHA-256 digest of its key and contents. What is loaded from it
-runs as this user, so nobody else may be able to write it, and what is read and checked is what is loaded.
+The file `KEY.o` holds an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs with this
+user's rights, so nobody else may be able to write to the cache. Exactly the bytes that were checked are loaded.
 
-A key that is found quickly can stand for another one, which takes longer to find: then the file `KEY.key` holds the
-other key, and a digest in the same way. So one object file serves all keys that turn out to mean the same code.
+A key that is quick to compute can refer to a second key, which takes longer to compute. The file `KEY.key` then holds
+the second key, followed by a digest as well. So keys that turn out to mean the same code share one object file.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from .cache_directory import CacheError, cache_directory, danger, temporary_inst
 
 try:
     import fcntl
-except ImportError:  # Windows: without a lock several processes may compile, which costs only time
+except ImportError:  # Windows: without locks, processes may compile the same kernels twice, which only costs time
     fcntl = None
 
-STORED = (".o", ".key")  # object files; keys that stand for others
-UNFINISHED = (".lock", ".new")
+STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
+UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # so many files, those used last, are kept for KEEP_DAYS; the others only for a day
+KEEP = 512  # of each suffix, this many last used files are kept for KEEP_DAYS, and all others for a day
 KEEP_DAYS = 30
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
-ROOM = 64 << 20  # free bytes wanted where kernels are built
+ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
 _linking = threading.Lock()
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(sys.platform, "libtvm_runtime.so")
@@ -56,13 +56,16 @@ Identify = Callable[[Path], str]
 
 
 class _Unwritable(Exception):
-    """Nothing can be added to the cache directory."""
+    """The cache directory cannot be written to."""
 
 
 def load_or_build(
     key: str, build: Callable[[Path], None], check: Callable[[Any], bool] | None = None, load: Load | None = None
 ) -> Any:
-    """The same as `load_or_make`, but `build` writes an object file to the path that it is given."""
+    """Return the module cached under `key`. If there is none, compile it with `build` and cache it.
+
+    The same as `load_or_make`, but `build(path)` writes an object file to `path` instead of returning its contents.
+    """
 
     def make(_) -> bytes:
         with sites.folder(building_site()) as folder:
@@ -81,19 +84,21 @@ def load_or_make(
     stopped: Callable[[], bool] = lambda: False,
     identify: Identify | None = None,
 ) -> Any:
-    """The module stored under `key`, made first if there is none.
+    """Return the module cached under `key`. If there is none, make it with `make` and cache it.
 
     Args:
-        key: names all that the machine code depends on; letters, digits, `.`, `_` and `-`.
-        make: the contents of an object file. It is told the lock that is held meanwhile: a file.
-        check: whether a loaded module is fit for use. A stored one that is not is made again.
-        load: makes a module of these contents, if they are not an object file for this CPU.
-        stopped: whether to wait no longer for another process that makes the same.
-        identify: finds a second key, for which `key` stands from then on. A module stored under the second key is
-            taken instead of making one. It is told the lock, as `make` is, and called before it.
+        key: a text that differs whenever the machine code may differ. It consists of letters, digits, `.`, `_` and `-`.
+        make: `make(lock)` returns the contents of an object file. `lock` is the path of the lock file that this process
+            holds meanwhile.
+        check: returns whether a loaded module can be used. A cached module that cannot is made again.
+        load: turns the cached contents into a module. Needed if they are not an object file for this CPU.
+        stopped: asked again and again while another process makes this module. If it returns True, stop waiting.
+        identify: `identify(lock)` computes a second key, to which `key` refers from then on. It is called only if
+            nothing is cached under `key`. If a module is cached under the second key, it is used, and `make` is not
+            called.
 
     Raises:
-        CacheError: DYNET_CACHE_DIR is not safe, or a module just made is not fit for use, or it was stopped.
+        CacheError: DYNET_CACHE_DIR is not safe, a module just made fails `check`, or `stopped` returned True.
     """
     if not _is_key(key):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
@@ -109,7 +114,7 @@ def load_or_make(
 
 
 def load_stored(key: str, load: Load | None = None) -> Any:
-    """The module stored under `key`, or under the key that it stands for, if there is one."""
+    """Return the module cached under `key`, or under the second key that `key` refers to. None if there is none."""
     machine_code = stored(key)
     return None if machine_code is None else (load or load_object)(machine_code)
 
@@ -120,27 +125,28 @@ def stored(key: str) -> bytes | None:
 
 
 def load_object(machine_code: bytes) -> tvm_ffi.Module:
-    """Load an object file; its functions stay valid until the process ends."""
+    """Load an object file into this process. Its functions stay valid until the process ends."""
     return load_objects([machine_code])
 
 
 def load_objects(objects: list[bytes]) -> tvm_ffi.Module:
-    """Load object files that refer to each other, as one module."""
+    """Load several object files, which may call each other's functions, as one module."""
     session = linker()
-    # By default the session asks the C++ compiler where its runtime library is; kernels need neither.
+    # By default the session runs the C++ compiler to find the compiler's runtime library. Kernels do not need that
+    # library, so name a compiler that does not exist.
     with _linking:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
 
 def linker() -> Any:
-    """What links machine code into this process. The first call takes 7 ms and 10 MB."""
+    """Return the session that links machine code into this process. The first call takes 7 ms and 10 MB of memory."""
     load_runtime()
     return tvm_ffi_orcjit.default_session()
 
 
 @functools.cache
 def load_runtime() -> None:
-    """Load TVM's small runtime library (1 ms), without which a kernel that uses `T.parallel` crashes."""
+    """Load TVM's small runtime library, in 1 ms. Without it, kernels that run on several threads crash."""
     spec = importlib.util.find_spec("tvm")  # finds the package without importing it
     if spec is None or spec.origin is None:
         raise ImportError("dynet-kernels needs the package apache-tvm, which is not installed")
@@ -148,11 +154,11 @@ def load_runtime() -> None:
 
 
 def prune(directory: Path, keep: str) -> None:
-    """Remove files unused for KEEP_DAYS, all but the KEEP last used, and what killed processes left behind.
+    """Remove old files from the cache directory, and files that killed processes left behind.
 
-    KEEP object files are kept, and as many keys that stand for others. The file of the key `keep` stays, and so do all
-    used within a day: the time of use is noted at most daily, so among those it does not say which is older. No running
-    process needs a file that it has loaded.
+    A file is old if it was not used for KEEP_DAYS, or if it is not among the KEEP last used files with its suffix. The
+    files of the key `keep` stay, and so do files used within a day: a file's time of use is updated at most once a day,
+    so it does not tell which of these is older. Running processes do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -174,9 +180,9 @@ def prune(directory: Path, keep: str) -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all compiled kernels, and what killed processes left behind; how many files and bytes that were.
+    """Remove all compiled kernels, and files that killed processes left behind. Return how many files and bytes.
 
-    What running processes have loaded stays with them, and what was tuned stays, too.
+    Running processes keep the code that they have loaded. The results of tuning are not removed.
     """
     count = size = 0
     directory = cache_directory()
@@ -208,7 +214,7 @@ def _load_or_make_in(directory, key, make, check, load, stopped, identify):
         return module
     lock = directory / f"{key}.lock"
     with _turn(lock, lambda: _find(directory, key) is not None, stopped):
-        module = load_stored(key)  # another process may have made it meanwhile
+        module = load_stored(key)  # another process may have made it while we waited for the lock
         if module is not None:
             return module
         if identify is None:
@@ -223,7 +229,7 @@ def _load_or_make_in(directory, key, make, check, load, stopped, identify):
 
 def _make(directory, key, make, lock, check, load):
     machine_code = make(lock)
-    module = load(machine_code)  # before it is kept: what cannot be loaded must not be found again
+    module = load(machine_code)  # Load before storing: the cache must not hold a file that cannot be loaded.
     if check is not None and not check(module):
         raise CacheError(f"the kernels just compiled ({key}) are not fit for use")
     _keep(directory / f"{key}.o", key, machine_code)
@@ -231,7 +237,7 @@ def _make(directory, key, make, lock, check, load):
 
 
 def _keep(path: Path, key: str, content: bytes) -> None:
-    """Store a file, if there is room for it."""
+    """Write `content` and its digest to `path`, and remove old files. If writing fails, only warn."""
     try:
         _write(path, sealed(key, content))
         prune(path.parent, keep=key)
@@ -240,7 +246,7 @@ def _keep(path: Path, key: str, content: bytes) -> None:
 
 
 def _find(directory: Path, key: str) -> bytes | None:
-    """The object file stored under `key`, or under the key that it stands for; None if `_read` finds none."""
+    """Return the object file cached under `key`, or under the key that `key` refers to; None without a valid one."""
     other = _read(directory / f"{key}.key", key)
     if other is not None:
         key = other.decode()
@@ -248,10 +254,13 @@ def _find(directory: Path, key: str) -> bytes | None:
 
 
 def building_site() -> Path:
-    """A directory in which to build object files: the one for temporary files if it has room, else the cache's.
+    """Return a directory in which to compile: the system's for temporary files if it has room, else the cache's.
 
-    LLVM ends the whole process if a write fails, so the free space is checked first. Folders that dead processes left
-    in these directories are removed.
+    Check the free space first, because LLVM ends the whole process if a write fails. Also remove folders that dead
+    processes left in these directories.
+
+    Raises:
+        CacheError: neither directory has ROOM bytes free.
     """
     cache = cache_directory()
     sites.prune(cache)
@@ -266,15 +275,15 @@ def building_site() -> Path:
 
 
 def _read(path: Path, key: str) -> bytes | None:
-    """What is stored at `path`; None if there is nothing, it is damaged, or others could write it."""
+    """Return the contents of a cache file without its digest; None if missing, damaged or writable by others."""
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
-        # Without waiting, should it have become a pipe since.
+        # O_NONBLOCK: do not wait if a pipe has replaced the file since lstat.
         flags = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
         descriptor = os.open(path, functools.reduce(operator.or_, flags, os.O_RDONLY))
         with open(descriptor, "rb") as file:
-            # Asked of the open file, the answer holds whatever becomes of the directories above it.
+            # Ask about the open file: the answer stays true even if somebody renames or replaces a directory above it.
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or danger(status):
                 return None
@@ -284,12 +293,12 @@ def _read(path: Path, key: str) -> bytes | None:
     stored = unsealed(key, content)
     if stored is not None and time.time() - status.st_mtime > DAY:
         with suppress(OSError):
-            os.utime(path)  # it is in use: see prune
+            os.utime(path)  # note that the file is in use, for `prune`
     return stored
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing."""
+    """Write a file in one step: if this fails, `path` keeps its previous state."""
     descriptor, unfinished = tempfile.mkstemp(prefix=path.stem, suffix=".new", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:
@@ -321,10 +330,15 @@ def _digest(key: str, content: bytes) -> bytes:
 
 @contextmanager
 def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock at `path`, so that one process compiles while the others wait until it is `ready`.
+    """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
-    The lock saves time and guards nothing: a build is right without it. The system frees it when its holder
-    dies; a holder that hangs, or dies and leaves a child, keeps the others waiting for PATIENCE at most.
+    Wait until the lock is free, or `ready()` says that the other process has stored its result, but at most PATIENCE
+    seconds. Then go on in any case: the lock only saves time, and results are right without it. The system frees the
+    lock when the process that holds it dies, unless a child of that process still has the file open.
+
+    Raises:
+        CacheError: `stopped()` returned True while waiting.
+        _Unwritable: the lock file cannot be created.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -344,7 +358,7 @@ def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) ->
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Take the lock unless another holds it; on a file system without locks everybody may go on."""
+    """Try to take the lock. Return False if another process holds it, and True if the file system has no locks."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

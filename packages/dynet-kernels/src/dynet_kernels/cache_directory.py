@@ -1,4 +1,7 @@
-"""The cache directory. It is private, because code that is loaded from it runs as this user."""
+"""Finds the directory of compiled kernels, and checks that only this user can write to it.
+
+Code loaded from the directory runs with this user's rights, so nobody else may be able to put files there.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,21 @@ import platformdirs
 
 
 class CacheError(RuntimeError):
-    """The cache directory is not safe to load code from, or compiled kernels are not fit for use."""
+    """Kernels cannot be loaded: the cache directory is not safe, compiling failed, or the compiled code is unusable."""
 
 
 def cache_directory() -> Path:
-    """The directory of stored kernels: DYNET_CACHE_DIR, or `dynet` in this user's cache directory.
+    """Return the directory of compiled kernels: DYNET_CACHE_DIR, or by default `dynet` in the user's cache directory.
 
-    Where that cannot be made, or the default is not safe, it is a private temporary one, with one warning.
+    If it cannot be created, or the default one is not safe, warn once and return a private temporary directory.
 
     Raises:
-        CacheError: others own DYNET_CACHE_DIR or can write to it.
+        CacheError: DYNET_CACHE_DIR is not a directory, belongs to another user, or can be written to by others.
     """
     chosen = os.environ.get("DYNET_CACHE_DIR")
     directory = Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("dynet", appauthor=False)))
     try:
-        if not chosen and not directory.is_absolute():  # "~" stays as it is for a user without a home
+        if not chosen and not directory.is_absolute():  # for a user without a home directory, expanduser leaves the "~"
             raise CacheError("this user has no home directory")
         return private_directory(directory)
     except CacheError as problem:
@@ -42,11 +45,15 @@ def cache_directory() -> Path:
 
 
 def private_directory(directory: Path) -> Path:
-    """Make `directory` if need be, and resolve it. CacheError if others own it or can write to it."""
+    """Create `directory` if it does not exist, and return its path without symbolic links.
+
+    Raises:
+        CacheError: it is not a directory, belongs to another user, or can be written to by others.
+    """
     directory = Path(os.path.realpath(directory))
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
-        # sudo may keep HOME, and a directory of root's in there would shut its owner out from then on.
+        # Under sudo, HOME may be the home of another user, who could not use a directory that root creates there.
         raise CacheError(f"{missing[-1].parent} belongs to another user than root")
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
@@ -55,8 +62,9 @@ def private_directory(directory: Path) -> Path:
     if found := danger(directory.stat()):
         raise CacheError(f"{directory} {found}, and code stored there would run as this user")
     for path in directory.parents:
-        # Groups do not count here: many a home's group has one member, and every file's owner is checked when
-        # it is read. The sticky bit keeps others from renaming what is not theirs.
+        # A parent directory may be writable for its group: often only this user is in the group, and the owner of a
+        # file is checked again when the file is read. If it is writable for all, it must have the sticky bit, so that
+        # others cannot rename a directory that is not theirs.
         mode = path.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
@@ -64,9 +72,9 @@ def private_directory(directory: Path) -> Path:
 
 
 def danger(status: os.stat_result) -> str:
-    """Why others may have put something into this file or directory; empty if they cannot have."""
+    """Return why other users may have written to this file or directory. Empty if they cannot have."""
     if os.name != "posix":
-        return ""  # Windows keeps a user's folders private, and its mode bits say nothing
+        return ""  # on Windows, a user's folders are private, and mode bits mean nothing
     if status.st_uid != os.geteuid():
         return f"belongs to another user (uid {status.st_uid})"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -75,7 +83,7 @@ def danger(status: os.stat_result) -> str:
 
 
 def temporary_instead(reason: str) -> Path:
-    """A temporary directory, with one warning that gives the reason."""
+    """Warn once, giving `reason`, and return a private temporary directory for compiled kernels."""
     directory = _temporary_directory()
     warn(
         f"dynet: compiled kernels are kept in {directory}, since {reason}. "
@@ -86,11 +94,15 @@ def temporary_instead(reason: str) -> Path:
 
 @functools.cache
 def _temporary_directory() -> Path:
-    """A private directory that this user's next process finds again; if not safe, one for this process."""
+    """Return a private temporary directory.
+
+    Its name is fixed, so this user's next process finds it again. If that directory is not safe, return a new one,
+    which is removed when this process ends.
+    """
     user = os.geteuid() if os.name == "posix" else "user"
     directory = Path(os.path.realpath(tempfile.gettempdir())) / f"dynet-{user}"
     with suppress(CacheError, OSError):
-        if private_directory(directory) == directory:  # not a link that somebody put there
+        if private_directory(directory) == directory:  # the paths differ if somebody put a symbolic link there
             return directory
     directory = Path(tempfile.mkdtemp(prefix="dynet-"))
     atexit.register(_remove, directory, os.getpid())
@@ -98,11 +110,11 @@ def _temporary_directory() -> Path:
 
 
 def _remove(directory: Path, owner: int) -> None:
-    if os.getpid() == owner:  # not in a child, whose parent goes on using it
+    if os.getpid() == owner:  # a forked child must not remove it: the parent still uses it
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @functools.cache
 def warn(message: str) -> None:
-    """Warn once."""
+    """Issue `message` as a RuntimeWarning, once per process."""
     warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -1,4 +1,8 @@
-"""Gradients of formulas: a line for each function, and the chain rule."""
+"""Differentiates formulas symbolically: a table with the gradients of each function, and the chain rule.
+
+A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`. It computes one
+number for each element of a column of numbers.
+"""
 
 from __future__ import annotations
 
@@ -46,40 +50,46 @@ GRADIENTS: dict[str, Callable] = {
     "lgamma": lambda dy, y, x: dy * f.digamma(x),
     "sum": lambda dy, y, x: dy,
 }
-"""The gradient of each argument of a function, from that of its value y; of several arguments, a tuple."""
+"""For each function, the gradient of its argument, given its value y and dy. With several arguments, a tuple."""
 
 CHOICES: dict[str, Callable] = {
     "where": lambda y, condition, a, b: (condition, a, b),
     "minimum": lambda y, a, b: ((y if _is_read(b) else a) < b, a, b),
     "maximum": lambda y, a, b: ((y if _is_read(b) else a) > b, a, b),
 }
-"""The functions whose value is one of two: (condition, value where it holds, value elsewhere).
+"""Functions that select one of two values: (condition, value if it holds, value otherwise).
 
-A value that is computed again may be rounded in another way: it is not compared with the result."""
+A condition may compare the result y with an input or a constant only. Other values are computed again for the gradient,
+and may then be rounded differently than y, so the condition compares the two computed values instead."""
 
 STEPS = ("floor", "ceil", "round", "uniform", "normal")
-"""The functions whose gradient is 0 wherever they have one."""
+"""Functions whose gradient is 0 wherever it exists: step functions, and random numbers."""
 
 UNKNOWN = ("digamma", "max", "min")
-"""The functions whose gradient must be stated: there is no formula for it, or equal elements must share it somehow."""
+"""Functions that `gradients` refuses. There is no formula for the gradient of digamma. For max and min, the op has to
+decide how equal elements share the gradient."""
 
 
 def gradients(
     formula: Formula, operands: Iterable[str], result: str = "y", numbers: Iterable[str] = ()
 ) -> dict[str, Formula]:
-    """The gradients of a formula's inputs, as formulas of its inputs, its result and the gradient of that.
+    """Derive the gradients of a formula's inputs, as formulas of its inputs, its result and the result's gradient.
 
-    Where the result makes a gradient cheaper, the gradient reads it. A branch of `where`, `minimum` or `maximum` that
-    is not taken adds nothing, not even NaN.
+    A gradient reads the result if that makes it cheaper: for y = tanh(x), dx = dy * (1 - y * y). The branch of `where`,
+    `minimum` or `maximum` that is not taken contributes 0, even if its derivative is NaN.
 
     Args:
-        operands: the names of the inputs whose gradients are wanted. One on which the result does not depend, or by
-            steps only, gets none.
-        result: what the gradients call the result. Its gradient is "d" + this.
-        numbers: the names of inputs that are one number a column.
+        formula: the formula to differentiate.
+        operands: the names of the inputs whose gradients are wanted.
+        result: the name of the result in the gradients. The name of its gradient is "d" + `result`.
+        numbers: the names of inputs that have only one number for a whole column.
+
+    Returns:
+        The gradients by name of the input. An input is left out if the result does not depend on it, or depends on it
+        only through step functions such as `floor`.
 
     Raises:
-        TypeError: a function on the way has no known derivative.
+        TypeError: the result depends on one of the operands through a function without a known derivative.
     """
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
@@ -92,19 +102,26 @@ def gradients(
 
 
 class Chain:
-    """The chain rule for the inputs of some names."""
+    """Applies the chain rule to trees of symbols.
+
+    Args:
+        simplifier: simplifies the gradients.
+        wanted: the names of the inputs whose gradients are wanted.
+    """
 
     def __init__(self, simplifier: Simplifier, wanted: set[str]):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
         self.left_out: set[int] = set()
-        """The ids of symbols that two branches share, though neither may take them."""
+        """Ids of symbols that both branches of a choice use, but perhaps only inside a branch that is not taken."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
-        """The gradients of wanted inputs, and of other symbols where the way down is to end.
+        """Return pairs of a symbol and its gradient: for the wanted inputs below `root`, and the symbols in `ends`.
 
         Args:
-            y: the root's value, if that is known.
-            ends: the ids of these symbols.
+            root: the symbol to differentiate.
+            dy: the gradient of `root`.
+            y: a symbol for the value of `root`, if that value is stored.
+            ends: ids of symbols whose gradients are returned instead of being traced to the inputs.
         """
         terms, found = {id(root): [dy]}, []
         for symbol in reversed(beneath(root).values()):
@@ -114,13 +131,15 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            if id(symbol) in self.left_out and symbol is not root:  # 0 times a derivative of NaN would be NaN
+            # Where no branch that is taken uses the symbol, its gradient is 0, but its derivative may be NaN. Select 0
+            # there, as 0 * NaN would be NaN.
+            if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:
                 parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
             for argument, part in parts:
                 if self.simplifier.is_number(argument) and not self.simplifier.is_number(symbol):
-                    part = f.sum(part)  # a number goes into all elements of a column
+                    part = f.sum(part)  # all elements of the column use the number, so add up their gradients
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
         return found
 
@@ -142,7 +161,11 @@ class Chain:
         return zip(arguments, parts if isinstance(parts, tuple) else (parts,), strict=True)
 
     def _choice(self, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
-        """Each branch has all of the gradient, down to what both have in common: only there one of them is chosen."""
+        """Return pairs of a symbol and its gradient for a choice between `a` and `b`.
+
+        Differentiate each branch as if it were taken, down to the inputs and to the symbols that both branches use.
+        Only there, select the gradient of the branch that is taken.
+        """
         ends = ends | (beneath(a).keys() & beneath(b).keys())
         one, other = self.gradients(a, dy, y, ends), self.gradients(b, dy, y, ends)
         found = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in one + other}
@@ -155,12 +178,15 @@ class Chain:
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
-    """Whether a gradient is 0 on one side of a `where` that `dy` does not hold."""
+    """Return whether `gradient` contains a `where` with a constant branch, so that it may be 0.
+
+    A `where` that is part of `dy` does not count.
+    """
     above = beneath(dy)
     chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
     return any(branch.function == "constant" for one in chosen for branch in one.arguments[1:])
 
 
 def _is_read(symbol: Symbol) -> bool:
-    """Whether a symbol has its value without rounding."""
+    """Return whether a symbol is an input or a constant: its value is not computed, so never rounded."""
     return symbol.function in ("input", "constant")

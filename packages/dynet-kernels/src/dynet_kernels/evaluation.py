@@ -1,4 +1,7 @@
-"""Turns formulas into code: each function of `formula` has a namesake in one of the modules of `functions`."""
+"""Turns formulas into TIR, TVM's intermediate code.
+
+Each function that formulas can use (`formula.py`) is implemented under the same name in a module of `functions`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,14 @@ FUNCTIONS = {
 
 
 class Evaluation:
-    """Turns the symbols of formulas into code of one width, each symbol once."""
+    """Turns symbols of formulas into TIR expressions of one vector width. Each symbol is computed once.
+
+    Args:
+        roots: the symbols that will be evaluated. They tell which symbols are used more than once.
+        value_of: `value_of(name)` emits the load of an input.
+        position_of: emits the int32 positions of the elements in their column.
+        lanes: elements in a vector.
+    """
 
     def __init__(self, roots: list[Symbol], value_of: Callable, position_of: Callable, lanes: int):
         self.value_of, self.position_of, self.lanes = value_of, position_of, lanes
@@ -42,7 +52,8 @@ class Evaluation:
         if symbol.function == "place":
             return let(T.Cast(vector_type("float32", self.lanes), self.position_of()))
         value = FUNCTIONS[symbol.function](*map(self, symbol.arguments))
-        condition = symbol.function in formula.CONDITIONS  # a vector of bools, which cannot be named
+        condition = symbol.function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
         if condition or self.uses.get(id(symbol), 0) <= 1:
             return value
-        return let(Accumulator(self.lanes, value).get())  # through memory: the simplifier must not see the whole tree
+        # Store it in a local buffer and load it: if TVM's simplifier saw the whole tree, it would take very long.
+        return let(Accumulator(self.lanes, value).get())

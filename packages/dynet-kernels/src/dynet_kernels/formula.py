@@ -1,7 +1,10 @@
-"""The symbols in which ops write their mathematics: traced once, compiled for every target.
+"""Symbols with which ops state their mathematics once, for CPU and GPU.
 
-A formula is an ordinary Python function of named values. Called once with symbols, it leaves a small tree
-that `functions` turn into vector code. Nothing here needs TVM, so that defining an op is cheap.
+A *formula* is an ordinary Python function of named values, such as `lambda x, y: x * tanh(y)`. It is called once with
+symbols, and returns a small tree of symbols. `evaluation.py` turns this tree into vector code. Nothing here needs TVM,
+so defining an op is cheap.
+
+A formula is applied to each element of a *column*, a list of numbers. Functions such as `sum` combine a whole column.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ class Symbol:
         return apply("negative", self)
 
     def __pow__(self, other):
-        """x to the power of a number or symbol. The powers 1 to 4 are products, which cost less."""
+        """Return x to the power of a number or symbol. Whole powers from 1 to 4 become products, which are faster."""
         if isinstance(other, int) and 0 < other <= 4:
             return self if other == 1 else self ** (other - 1) * self
         return apply("power", self, other)
@@ -89,19 +92,19 @@ class Symbol:
 
 
 def as_symbol(value) -> Symbol:
-    """A number as a constant; a symbol as it is."""
+    """Return a symbol unchanged, and a number as a constant symbol."""
     return value if isinstance(value, Symbol) else Symbol("constant", float(value))
 
 
 CONDITIONS = ("less", "less_equal", "equal")
-"""The functions whose values are true or false, and nothing but the first argument of `where`."""
+"""Functions whose values are true or false. Such a value can only be the first argument of `where`."""
 
 
 def apply(function: str, *arguments) -> Symbol:
-    """A named function of symbols and numbers.
+    """Return the symbol of a function, given by name, applied to symbols and numbers.
 
     Raises:
-        TypeError: a condition where a number is needed, or the other way round.
+        TypeError: an argument is a condition where a number is needed, or a number where a condition is needed.
     """
     symbols = [as_symbol(argument) for argument in arguments]
     for place, symbol in enumerate(symbols):
@@ -115,10 +118,11 @@ def apply(function: str, *arguments) -> Symbol:
 
 
 FUNCTIONS = {"add", "subtract", "multiply", "divide", "negative"}
-"""The names of all functions."""
+"""The names of all functions. `_function` adds those that are defined below."""
 
 
-Value = TypeVar("Value")  # what checkers see in the place of a symbol: an expression, in the body of an op
+# For type checkers: a function returns the type of its argument. Ops annotate their arguments as expressions.
+Value = TypeVar("Value")
 
 
 class Unary(Protocol):
@@ -206,20 +210,20 @@ sum = _unary("sum", "The sum over a column.")  # noqa: A001
 max = _unary("max", "The largest of a column.")  # noqa: A001
 min = _unary("min", "The smallest of a column.")  # noqa: A001
 REDUCTIONS = ("sum", "max", "min")
-"""The functions that make one number of all values of a column."""
+"""Functions that combine all values of a column into one number."""
 
 
 def greater(x: Any, y: Any) -> Any:
-    """A condition: x > y."""
+    """Return the condition x > y."""
     return less(y, x)
 
 
 place = Symbol("place")
-"""The number of an element in its column, as a float32."""
+"""The index of an element in its column, as a float32."""
 position = Symbol("position")
-"""The same as an integer, for `uniform`."""
+"""The index of an element in its column, as an int32. For `uniform` and `normal`."""
 origin = Symbol("origin")
-"""The position 0, for what is decided once for a column."""
+"""The index 0, as an int32. With it, `uniform` and `normal` draw one number for a whole column."""
 
 
 def _number(result) -> Symbol:
@@ -233,14 +237,14 @@ def _number(result) -> Symbol:
 
 @dataclass(frozen=True)
 class Formula:
-    """A traced function: the names it reads, and one result."""
+    """A traced function: the names of its inputs, and the symbol of its result."""
 
     names: tuple[str, ...]
     result: Symbol
 
     @classmethod
     def of(cls, function: Callable | Formula) -> Formula:
-        """What a function of values by name computes; a formula is taken as it is."""
+        """Trace a function. Its parameters name the inputs. A formula is returned unchanged."""
         if isinstance(function, Formula):
             return function
         names = tuple(inspect.signature(function).parameters)
@@ -248,19 +252,22 @@ class Formula:
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
-        """The formulas of a function that returns them by name; what they have in common is computed once."""
+        """Trace a function that returns a dict of results. Parts that results share are computed once."""
         names = tuple(inspect.signature(function).parameters)
         results = function(**{name: Symbol("input", name) for name in names})
         return {name: cls(names, _number(result)) for name, result in results.items()}
 
     @property
     def key(self) -> str:
-        """Text that two formulas share exactly if they compute the same thing."""
+        """Return the tree of symbols as a text. Formulas with the same text compute the same."""
         return repr(self.result)
 
 
 def beneath(symbol: Symbol) -> dict[int, Symbol]:
-    """A symbol and all that it is made of, but constants, by id; arguments come before what is made of them."""
+    """Return a symbol and all symbols that it is computed from, except constants, by id.
+
+    The arguments of a symbol come before the symbol.
+    """
     found: dict[int, Symbol] = {}
 
     def visit(symbol):
@@ -275,12 +282,12 @@ def beneath(symbol: Symbol) -> dict[int, Symbol]:
 
 
 def inputs_of(symbol: Symbol) -> tuple[str, ...]:
-    """The names that a symbol reads."""
+    """Return the names of the inputs from which a symbol is computed, sorted."""
     return tuple(sorted({one.arguments[0] for one in beneath(symbol).values() if one.function == "input"}))
 
 
 def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
-    """Whether a symbol is the same for all elements of a column, as the inputs named `numbers` are."""
+    """Return whether a symbol has one value for all elements of a column, given that the inputs in `numbers` have."""
     if symbol.function == "input":
         return symbol.arguments[0] in numbers
     if symbol.function in ("constant", *REDUCTIONS):
@@ -289,7 +296,7 @@ def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
-    """How often each symbol is used, by its id: what is used twice is worth a name."""
+    """Return how often each symbol below the roots is used, by id. One used twice should be computed only once."""
     counts: dict[int, int] = {}
     stack = list(roots)
     while stack:

@@ -1,4 +1,7 @@
-"""Which interpreter of the process this is. Asked before anything is imported that works in the main one alone."""
+"""Checks that this is the main Python interpreter of the process.
+
+Runs first, because numpy and TVM, which are imported next, do not work in a sub-interpreter.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import ctypes
 
 
 def check_interpreter() -> None:
-    """Refuse a sub-interpreter.
+    """Refuse to run in a sub-interpreter.
 
     Raises:
-        ImportError: this is none that the process began with.
+        ImportError: this is not the main interpreter of the process.
     """
     api = getattr(ctypes, "pythonapi", None)
-    if api is None or not hasattr(api, "PyInterpreterState_GetID"):  # not CPython
+    if api is None or not hasattr(api, "PyInterpreterState_GetID"):  # not CPython, so there is nothing to check
         return
     api.PyInterpreterState_Get.restype = ctypes.c_void_p
     api.PyInterpreterState_GetID.argtypes = [ctypes.c_void_p]

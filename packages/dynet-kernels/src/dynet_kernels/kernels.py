@@ -1,6 +1,9 @@
-"""What all kernels share: what the machine asks of them, how threads share them, and tables of kernels.
+"""The interface of kernels, base classes that say how threads share their work, and the table of all kernels.
 
-The kernels themselves stand in `families`, with their emitters.
+A kernel is a compiled function that carries out one instruction. The instruction says on how many *columns* to work.
+Each column is a run of floats in memory. An instruction has several *address lists*, one for each operand, with the
+address of that operand for every column. Its *parameters* are a few integers, such as the size of a column and the
+numbers of its address lists. The kernels themselves are in the folder `families`, with the code that emits them.
 """
 
 from __future__ import annotations
@@ -11,7 +14,12 @@ from .layout import MOST_SHARDS
 
 
 class Kernel(Protocol):
-    """What the machine needs of a kernel."""
+    """The interface of a kernel.
+
+    `parameters` names the integers of an instruction, and `key` tells the kernel's code from that of other kernels.
+    `cpu` and `cuda` emit the code. The other methods get the integers of one instruction, and describe what it does;
+    see `Covered`, `Targets` and `Lists`.
+    """
 
     @property
     def parameters(self) -> tuple[str, ...]: ...
@@ -26,50 +34,53 @@ class Kernel(Protocol):
 
 
 Covered = tuple[int, int, int | None]
-"""What a kernel adds to, on a CPU: (address list, how many numbers from each address on, source).
+"""Memory that a kernel adds to, and can overwrite instead on a CPU: (address list, size, source).
 
-The kernel overwrites these numbers where an instruction says that they are uninitialised ("fresh"). A kernel whose
-`covers` is None always adds. `source` is the address list of what is added if the kernel is a plain copy, else None.
+For each address in the list, these are the `size` floats from there on. The kernel overwrites them if the instruction
+is marked `fresh`, which means that they are uninitialised. A kernel whose `covers` returns None always adds. `source`
+is the list of the columns that are added if the kernel just copies numbers, else None.
 """
 
 Targets = tuple[tuple[int, int], ...] | None
-"""What a kernel writes for one column: pairs of an address list, and how many numbers from the address on.
+"""What a kernel writes for one column: pairs of an address list and a size, the number of floats from its address on.
 
-Threads share an instruction by columns where no two columns write to the same numbers. None: threads share it by rows
-of the result, which is always possible. A `ByRows` may still be shared by columns, if there are many, where its
-`targets_by_columns` says what one column writes. `work` is about how many picoseconds one thread takes for a column; 0:
-threads cannot share the instruction.
+If no two columns write to the same floats, threads share the instruction by columns: each works on some of them. None:
+threads share it by rows of the result, which is always possible. A `ByRows` kernel can also be shared by columns, if
+there are many, and if its `targets_by_columns` does not return None. The method `work` estimates how many picoseconds
+one thread takes for a column. If it returns 0, threads cannot share the instruction.
 """
 
 Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
-"""The address lists that a kernel reads: those that it reads for all columns, and those for the first column only.
+"""The address lists that a kernel uses: those it reads for all columns, and those it reads for the first column only.
 
-No other lists are written. None: the kernel may read any list.
+The planner fills in only these lists. None: the kernel may use any list, so the planner fills in all.
 """
 
-FLOP = 10  # picoseconds of a floating point operation in a product
-NUMBER = 250  # picoseconds for one number in other kernels
-AT_HAND = 1 << 17  # floats of a matrix that fits in the second cache of each core: threads then share its columns
+FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
+NUMBER = 250  # estimated picoseconds for one number that any other kernel writes
+# A matrix of at most this many floats fits in the L2 cache of each core. Threads may then share a product by columns,
+# as each can read the whole matrix.
+AT_HAND = 1 << 17
 
 
 class Adds:
-    """A kernel that never overwrites what it could add to."""
+    """A kernel that cannot overwrite an uninitialised gradient: the planner clears it before the kernel adds to it."""
 
     def covers(self, parameters: tuple[int, ...]) -> Covered | None:
         return None
 
 
 class AnyList:
-    """A kernel that does not say which lists of addresses it reads."""
+    """A kernel that does not say which address lists it reads, so the planner fills in all of them."""
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:
         return None
 
 
 class Alone(AnyList):
-    """A kernel whose instructions threads do not share.
+    """A kernel whose instructions run on one thread.
 
-    `written` names the parameters that hold the address lists it writes to.
+    `written` names the parameters that hold the numbers of the address lists to which the kernel writes.
     """
 
     written: tuple[str, ...] = ()
@@ -82,9 +93,10 @@ class Alone(AnyList):
 
 
 class ByRows(AnyList):
-    """A kernel whose instructions threads share by rows of the result. `work` is the work of a product.
+    """A kernel of which each thread computes some rows of the result, such as a matrix product.
 
-    `written` names the parameters that hold the address lists it writes to.
+    By default, `work` expects the rows and columns of a matrix as the first two parameters. `written` names the
+    parameters that hold the numbers of the address lists to which the kernel writes.
     """
 
     written: tuple[str, ...] = ()
@@ -97,12 +109,12 @@ class ByRows(AnyList):
         return None
 
     def targets_by_columns(self, parameters: tuple[int, ...]) -> Targets:
-        """What the kernel writes for a column, if threads can share it by columns as well; else None."""
+        """Return what the kernel writes for one column, if threads can share it by columns as well; else None."""
         return None
 
 
 class ByColumns(AnyList):
-    """A kernel whose instructions threads share by columns. Its time follows from how much it writes."""
+    """A kernel of which each thread works on some columns. Its time is estimated from how many floats it writes."""
 
     def work(self, parameters: tuple[int, ...]) -> int:
         return NUMBER * sum(size for _, size in self.targets(parameters))
@@ -111,28 +123,29 @@ class ByColumns(AnyList):
         raise NotImplementedError
 
 
-SHARD = 16  # the most kernels that are compiled as one module, with a switch on the opcode
-RUN_SHARD = "run_shard"  # the name of the function with that switch
+SHARD = 16  # the most kernels that are compiled together as one module
+RUN_SHARD = "run_shard"  # the name of the function of such a module that runs its kernels
 
 
 class NoCodeError(RuntimeError):
-    """The machine met an instruction whose code is not loaded. The result of that instruction is missing."""
+    """A graph needs a kernel whose machine code is not loaded, so its result is missing. A defect of this library."""
 
 
 class Kernels:
-    """A table of kernels by name and opcode. They are added at the end and never removed.
+    """A table of kernels by name and by opcode, a kernel's number. Kernels are added at the end and never removed.
 
-    Kernels whose names begin alike (`tanh`, `tanh.dx`) form a *shard*: a module that is compiled by itself when one of
-    its kernels is first used. The shard is closed then: a later kernel with such a name begins another shard. So the
-    code of a shard does not depend on which other kernels there are.
+    Kernels whose names begin alike, such as `tanh` and `tanh.dx`, form a *shard*: a module that is compiled by itself
+    when one of its kernels is first used. The shard is closed then: a kernel that is added later with such a name
+    begins another shard. So the code of a shard does not depend on which other kernels there are.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
-        self._shards: list[list[str]] = []  # the names of the kernels of each
-        self._open: dict[str, int] = {}  # the shard that takes the next kernel, by the first part of the kernel's name
-        self.used: set[int] = set()  # shards whose kernels something may run
+        self._shards: list[list[str]] = []  # for each shard, the names of its kernels
+        # The shard that takes the next kernel, by the first part of the kernel's name.
+        self._open: dict[str, int] = {}
+        self.used: set[int] = set()  # numbers of the shards that have a kernel in use
 
     def add(self, name: str, kernel: Kernel) -> int:
         """Add a kernel, unless the same one has been added under this name. Return its opcode."""
@@ -153,20 +166,20 @@ class Kernels:
         return self._opcodes[name]
 
     def use(self, opcode: int) -> int:
-        """Note that a kernel may be run. Return its opcode."""
+        """Note that a kernel is in use, so that its shard will be loaded. Return the opcode."""
         self.used.add(opcode // SHARD)
         return opcode
 
     def opcode(self, name: str) -> int:
-        """Return the opcode of a kernel that may be run."""
+        """Return the opcode of a kernel, and note that the kernel is in use."""
         return self.use(self._opcodes[name])
 
     def close(self, shard: int) -> None:
-        """Add no more kernels to a shard."""
+        """Close a shard: it takes no more kernels."""
         self._open = {group: number for group, number in self._open.items() if number != shard}
 
     def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """Return the names and kernels of a shard by their places in it."""
+        """Return (name, kernel) for each place in a shard. The opcode is number * SHARD + place."""
         return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
 
     def shards(self) -> range:
@@ -174,7 +187,7 @@ class Kernels:
         return range(len(self._shards))
 
     def no_code(self, opcode: int) -> NoCodeError:
-        """The error for an instruction whose code is not loaded."""
+        """Return the error to raise for an instruction whose machine code is not loaded."""
         name = next((name for name, known in self._opcodes.items() if known == opcode), "unknown")
         return NoCodeError(
             f"the machine code of kernel {name} (opcode {opcode}) is not loaded: this is a defect of the library; "
@@ -194,5 +207,5 @@ class Kernels:
         return self._kernels.items()
 
     def numbered(self) -> list[tuple[int, str, Kernel]]:
-        """Opcode, name and kernel of each."""
+        """Return (opcode, name, kernel) for each kernel."""
         return [(self._opcodes[name], name, kernel) for name, kernel in self._kernels.items()]

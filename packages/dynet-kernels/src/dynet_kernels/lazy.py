@@ -1,7 +1,7 @@
-"""The parts of TVM that emitters need. Each is imported when something of it is first used.
+"""The modules of TVM that emit code. Each is imported when one of its attributes is first used.
 
-Kernels are described in the files of their emitters, and a program that finds all its code in the cache never imports
-TVM, which takes a second.
+Importing TVM takes a second. A program whose kernels are all in the cache never does it, although it imports the files
+that define kernels, which also contain the code that emits them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 
 class _Module:
-    """A module that is imported when it is first asked for something."""
+    """A stand-in for a module, which is imported when one of its attributes is first read."""
 
     def __init__(self, name: str):
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # asked by tools that look at any object, such as inspect
+        if attribute.startswith("__"):  # `inspect` and other tools ask any object for these: this must not import TVM
             raise AttributeError(attribute)
         found = getattr(importlib.import_module(self._name), attribute)
         setattr(self, attribute, found)

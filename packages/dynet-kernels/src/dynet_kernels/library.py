@@ -1,4 +1,9 @@
-"""The compiled machine for this CPU: its parts are taken from the cache, or built when they are not there."""
+"""Loads the machine code that computes graphs on this CPU, and compiles what the cache does not have.
+
+The code is loaded in *parts* (`parts.py`). One is the planner, which turns a graph into a list of instructions and runs
+them. Each other part is a *shard*, up to 32 kernels that are compiled together. Separate processes compile the parts,
+several at a time; a `Builder` stands for one of them.
+"""
 
 from __future__ import annotations
 
@@ -19,34 +24,39 @@ from .kernels import RUN_SHARD, Kernels
 from .parts import Part, Planner, Shard, key_of, key_of_code, target_of
 from .parts import write_object as write_object
 from .sources import digest_of as digest_of
-from .target import CpuTarget, general_kinds, host_cpu
+from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 
-PHASES = ("forward", "backward", "gradient_norm", "update")  # each also as `plan_...`, which does not run
+# The planner's functions of these names plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
+PHASES = ("forward", "backward", "gradient_norm", "update")
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
 
 
 def code_address() -> int:
-    """Return where contexts find the handles of the shards' functions."""
+    """Return the address of the list with the handle of each shard's function, for the slot `code` of a context."""
     return ctypes.addressof(_code)
 
 
 class Library:
-    """The functions of the planner as attributes, and the shards that they call."""
+    """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call.
+
+    Args:
+        kernels: the table of all kernels.
+    """
 
     forward: Callable[..., None]
     backward: Callable[..., None]
     gradient_norm: Callable[..., None]
     update: Callable[..., None]
-    norm_and_update: Callable[..., None] | None  # both in one call, unless they are to be told apart
+    norm_and_update: Callable[..., None] | None  # both in one call; None while a profile times each by itself
     run: Callable[..., None]
     plan_forward: Callable[..., None]
     plan_backward: Callable[..., None]
     plan_gradient_norm: Callable[..., None]
     plan_update: Callable[..., None]
 
-    is_watched = False  # whether others, such as a profile, have put their own functions in the place of these
+    is_watched = False  # True while a profile has replaced these functions by its own
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
@@ -55,16 +65,16 @@ class Library:
         self.load_used()
 
     def synchronize(self) -> None:
-        """Wait until all work is done, which on a CPU it is."""
+        """Do nothing: a CPU has done all work when a function returns. The same method for a GPU waits until it has."""
 
     def load_used(self) -> None:
-        """Load the shards that are used by now and not loaded yet, compiling what the cache lacks."""
+        """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""
         numbers = sorted(self._kernels.used - self._loaded.keys())
         for number in numbers:
             self._kernels.close(number)
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(number)) for number in numbers]
-        loaded = modules([*planners, *shards])  # the planner takes longest, so it is the first to be compiled
+        loaded = modules([*planners, *shards])  # the planner takes longest, so it comes first
         for number, module in zip(numbers, loaded[len(planners) :]):
             run = module.get_function(RUN_SHARD)
             self._loaded[number] = run
@@ -72,7 +82,7 @@ class Library:
         for module in loaded[: len(planners)]:
             for name in FUNCTIONS:
                 setattr(self, name, module.get_function(name))
-            self._has_planner = True
+            self._has_planner = True  # set last: after an interrupt, the planner is loaded again
 
 
 def modules(
@@ -81,14 +91,19 @@ def modules(
     finish: Callable[[Part, bytes], bytes] | None = None,
     kind: str | None = "CPU",
 ) -> list:
-    """The machine code of parts; what has to be compiled is compiled side by side.
+    """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
     An exception, such as KeyboardInterrupt, ends all processes that compile.
 
     Args:
-        load: what makes a module of a file.
-        finish: makes a file of what a part builds; None: it is one.
-        kind: what it is for, in the message that something is compiled; None: no message.
+        parts: what to load: shards of kernels, or the planner.
+        load: turns the contents of a cache file into a module.
+        finish: `finish(part, content)` turns what the part's `build` wrote into the contents of a cache file. None:
+            they are the same.
+        kind: the name of the device in the message that something is compiled. None: print no message.
+
+    Returns:
+        The modules in the order of the parts.
     """
     keys = [key_of(part) for part in parts]
     found = [stored(part, load) for part in parts]
@@ -99,7 +114,8 @@ def modules(
 
     def made(place: int):
         part = parts[place]
-        # The process comes first: one that is ended while it has the lock, but nobody to compile, leaves it behind.
+        # Start the builder before the cache takes its lock: if this process is killed, the builder removes the lock
+        # file. Without a builder the file would stay.
         with builders.one() as builder:
 
             def identify(lock: Path) -> str:
@@ -125,7 +141,8 @@ def modules(
                 except BaseException as problem:
                     done.put((place, None, problem))
 
-    # No pool of `concurrent.futures`: an interrupt can leave its locks held. A queue of this kind is whole at any time.
+    # Not a pool of `concurrent.futures`, because an interrupt can leave its locks held. An interrupt does not damage a
+    # SimpleQueue.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
         with Progress(kind, len(missing)) as progress:
@@ -146,9 +163,10 @@ def modules(
 
 
 def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
-    """Load the machine code of a part from the cache, or what the package brings; None if neither has it.
+    """Load the machine code of a part from the cache or from the package. Return None if neither has it.
 
-    Code for exactly this CPU is preferred, then code for the best of the general kinds that this CPU can run.
+    Code that was compiled for exactly this CPU comes first, then code for the best general kind of CPU that this one
+    is, such as x86-64-v4 or x86-64-v3.
     """
     module = cache.load_stored(key_of(part), load)
     if module is not None or not hasattr(part, "for_target"):
@@ -162,18 +180,24 @@ def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
 
 
 def general_targets() -> list[CpuTarget]:
-    """The general kinds of CPU whose code is run here if there is none for exactly this CPU, the best one first.
+    """Return the general kinds of CPU whose code may run here if there is none for exactly this CPU, the best first.
 
-    There is none if DYNET_CPU names a kind, or kernels have been tuned for this CPU.
+    There are none if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a kind, it is
+    the only one.
     """
     host = host_cpu()
-    if os.environ.get("DYNET_CPU") == "native" or (host.kind == "native" and records.are_tuned_for(host)):
+    if os.environ.get("DYNET_CPU") == NATIVE or (host.kind == NATIVE and records.are_tuned_for(host)):
         return []
-    return general_kinds() if host.kind == "native" else [host]
+    return general_kinds() if host.kind == NATIVE else [host]
 
 
 def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None, is_emitted: bool = False) -> bytes:
-    """The file of a part; `is_emitted`: the builder has emitted its code."""
+    """Have a builder compile a part. Return the contents of the file that it wrote.
+
+    Args:
+        lock: the lock file of the cache that this process holds, if any.
+        is_emitted: the builder has already emitted the code of this part.
+    """
     with failures_of(part):
         if not is_emitted:
             builder.emit(part, lock)
@@ -182,7 +206,7 @@ def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None,
 
 @contextmanager
 def failures_of(part: Part) -> Iterator[None]:
-    """Have errors say what could not be compiled."""
+    """For a `with` block: turn a BuildError into a CacheError that names the part which could not be compiled."""
     try:
         yield
     except BuildError as problem:
@@ -190,7 +214,12 @@ def failures_of(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """What is said on stderr while kernels are compiled: how many are done on a terminal, else one line a process."""
+    """Reports on stderr that kernels are compiled: a running count on a terminal, else one line per process.
+
+    Args:
+        kind: the device for which they are compiled; None: report nothing.
+        count: how many parts are compiled.
+    """
 
     _is_said = False
 
@@ -212,7 +241,7 @@ class Progress:
             print(file=sys.stderr, flush=True)
 
     def advance(self) -> None:
-        """Another one is compiled."""
+        """Count one more part as compiled."""
         self._done += 1
         if self._on_terminal:
             self._show()

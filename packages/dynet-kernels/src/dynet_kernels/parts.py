@@ -1,7 +1,9 @@
-"""The parts of the machine that are compiled each for itself, and the keys under which their code is kept.
+"""The parts of the library's machine code, each compiled by itself, and the keys under which the cache has them.
 
-Every part has a key that is found without TVM, at every start: it depends on the sources that make the code. Where
-these have changed, the code is emitted, which takes a tenth of the time that compiling takes, and has a key of its own.
+A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, a group of kernels. Its first key
+is computed without TVM at every start, from the source files that emit the code. If the cache has nothing under this
+key, because a source has changed, the code is emitted, which takes a tenth of the time of compiling. The second key is
+computed from the emitted code. If the cache has that one, nothing is compiled.
 """
 
 from __future__ import annotations
@@ -25,41 +27,41 @@ MACHINE, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "
 
 
 class Part(Protocol):
-    """What is compiled by itself and kept in the cache.
+    """A piece of machine code that is compiled by itself and kept in the cache.
 
     A part for a CPU has its `target`, and `for_target` returns the same part for another CPU. A part without both is
-    for this CPU.
-    A part may also have a method `emit`, which gives the code to be compiled: an object with a `key` and a `build` of
-    its own. Then a part whose sources have changed is not compiled again if its emitted code is the same.
+    for this CPU. A part may also have a method `emit`. It returns the code before compilation, as an object that has a
+    `key` and a `build`, too. A part whose sources have changed is then compiled again only if its emitted code has
+    changed.
     """
 
     @property
     def name(self) -> str:
-        """Its name in error messages."""
+        """The part's name in error messages."""
         ...
 
     @property
     def key(self) -> str:
-        """Text that two parts share exactly if their machine code would be the same, from the same sources."""
+        """Text for the cache key. It covers all that the code depends on, except source files, compiler and CPU."""
         ...
 
     def build(self, path: Path) -> None:
-        """Write the object file. May import TVM."""
+        """Compile the part and write the object file to `path`. May import TVM."""
         ...
 
 
 @dataclass(frozen=True)
 class Emitted:
-    """A module of TIR, and what it is compiled for."""
+    """Emitted code that is not compiled yet: a module of TIR, TVM's intermediate code, and the CPU it is for."""
 
     module: Any
     target: CpuTarget
 
     @property
     def key(self) -> str:
-        """Text that two modules share only if their machine code would be the same. Imports TVM.
+        """Text for the cache key. It differs for modules whose machine code would differ. Imports TVM.
 
-        The structural hash covers all but the names of variables.
+        It contains TVM's structural hash of the module, which covers everything except the names of variables.
         """
         from . import machine
 
@@ -69,12 +71,12 @@ class Emitted:
         return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
 
     def build(self, path: Path) -> None:
-        """Write the object file. Imports TVM."""
+        """Compile the module and write the object file to `path`. Imports TVM."""
         write_object(self.module, self.target, path)
 
 
 def write_object(module, target: CpuTarget, path: Path) -> None:
-    """Compile a module into an object file. Imports TVM."""
+    """Compile a module of TIR for a CPU, and write the object file to `path`. Imports TVM."""
     from . import machine
 
     machine.compile_cpu(module, target.tvm_target()).write_to_file(str(path))
@@ -82,9 +84,13 @@ def write_object(module, target: CpuTarget, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Shard:
-    """Kernels that are compiled together, and the tuning parameters that they are emitted with.
+    """A group of kernels that are compiled together.
 
-    `kernels` has the name and the kernel of each place. By default the parameters are those recorded for the target.
+    Args:
+        kernels: (name, kernel) by place in the group.
+        target: the CPU.
+        parameters: tile sizes and other tuning parameters with which the code is emitted. By default they are those
+            that are recorded for the CPU.
     """
 
     kernels: dict[int, tuple[str, Kernel]]
@@ -97,57 +103,64 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """Its name in error messages."""
+        """The shard's name in error messages: the names of its kernels."""
         return ", ".join(name for name, _ in self.kernels.values())
 
     @property
     def key(self) -> str:
-        """Text that two shards share exactly if their machine code would be the same, from the same sources."""
+        """Text for the cache key. It covers all that the code depends on, except source files, compiler and CPU."""
         kernels = [f"{place} {name}: {kernel.key}" for place, (name, kernel) in self.kernels.items()]
         return "\n".join([self.parameters.key, *kernels])
 
     def for_target(self, target: CpuTarget) -> Shard:
-        """The same for another CPU."""
+        """Return the same part for another CPU."""
         return Shard(self.kernels, target)
 
     def emit(self) -> Emitted:
-        """Emit the code. Imports TVM."""
+        """Emit the code of the kernels, without compiling it. Imports TVM."""
         from . import machine
 
         with tuning.using(self.parameters):
             return Emitted(machine.shard_module(self.kernels, self.target.lanes), self.target)
 
     def build(self, path: Path) -> None:
-        """Write the object file. Imports TVM."""
+        """Emit and compile the kernels, and write the object file to `path`. Imports TVM."""
         self.emit().build(path)
 
 
 @dataclass(frozen=True)
 class Planner:
-    """What plans graphs and calls shards."""
+    """The part that turns graphs into lists of instructions and runs them by calling shards, groups of kernels.
+
+    Args:
+        target: the CPU.
+    """
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the planner"
     key = "planner"
 
     def for_target(self, target: CpuTarget) -> Planner:
-        """The same for another CPU."""
+        """Return the same part for another CPU."""
         return Planner(target)
 
     def emit(self) -> Emitted:
-        """Emit the code. Imports TVM."""
+        """Emit the code of the planner, without compiling it. Imports TVM."""
         from . import machine
 
         return Emitted(machine.planner_module(), self.target)
 
     def build(self, path: Path) -> None:
-        """Write the object file. Imports TVM."""
+        """Emit and compile the planner, and write the object file to `path`. Imports TVM."""
         self.emit().build(path)
 
 
 @functools.singledispatch
 def sources_of(part: Any) -> str:
-    """A digest of the sources that make a part's code: those beside its class, those of its kernels, their imports."""
+    """Return a digest of the source files that make a part's code.
+
+    These are the files in the folder of the part's class, those that define its kernels, and all that they import.
+    """
     kernels = _files_of_kernels(getattr(part, "kernels", {}))
     return sources.digest({TARGET, *sources.files_beside(type(part)), *kernels})
 
@@ -168,21 +181,21 @@ def _files_of_kernels(kernels: dict[int, tuple[str, Kernel]]) -> set[str]:
 
 
 def key_of(part: Part, with_versions: bool = True) -> str:
-    """What machine code depends on, found without emitting it: sources, ops, tuned parameters, compiler and CPU.
+    """Return a part's first cache key: a hash of its own `key`, its source files, TVM's version and the CPU.
 
     Args:
-        with_versions: whether it depends on the versions of the compiler; code that comes with the package does not.
+        with_versions: whether TVM's version is a part of the hash. It is not for code that comes with the package.
     """
     return key_of_code(target_of(part), sources_of(part), part.key, with_versions=with_versions)
 
 
 def target_of(part: Part) -> CpuTarget:
-    """The CPU that a part is compiled for."""
+    """Return the CPU that a part is compiled for."""
     return getattr(part, "target", None) or host_cpu()
 
 
 def key_of_code(target: CpuTarget, *facts: str, with_versions: bool = True) -> str:
-    """A name for a file of code that depends on these facts, the compiler and the CPU."""
+    """Return a cache key for machine code: a hash of some facts about it, of TVM's version and of the CPU."""
     versions = _versions() if with_versions else []
     return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 

@@ -1,10 +1,11 @@
-"""Records of tuning: JSON files that say which parameters are best on which kind of machine. Needs no TVM.
+"""Tuning records: JSON files with the kernel parameters that are fastest on a kind of machine. Needs no TVM.
 
-The directory `shipped_records` holds those that come with the package, one file for a kind of machine. What
-`python -m dynet_kernels.tune` finds goes to this user's cache directory, and wins on the CPU that it was found on.
-On a machine without a record the nearest one is taken. A file that cannot be read is passed over with a warning: it
-can make kernels slow, not wrong. DYNET_RECORDS=off leaves all records aside; a directory's name stands for its files
-alone.
+A record holds the parameters of one family of kernels, such as tile sizes; see `tuning.py`. The directory
+`shipped_records` has the records of this package, one file for each kind of machine. `python -m dynet_kernels.tune`
+writes records to the user's cache directory, which take precedence on the CPU that they were found on. A machine
+without records uses those of the most similar kind. A file that cannot be read is skipped with a warning: kernels may
+be slower without it, but not wrong. DYNET_RECORDS=off ignores all records. If DYNET_RECORDS names a directory, only its
+records are used.
 """
 
 from __future__ import annotations
@@ -25,25 +26,26 @@ from . import cache, tuning
 from .target import CpuTarget, host_cpu
 
 SHIPPED = Path(__file__).parent / "shipped_records"
-TUNED = "tuned.json"  # in the cache directory
-LARGEST = 1 << 20  # bytes of a file of records
-# Kinds of CPU: lanes of float32 in a register, and registers.
+TUNED = "tuned.json"  # the file of the user's own records, in the cache directory
+LARGEST = 1 << 20  # a file of records with more bytes is refused
+# For each kind of CPU: the float32 numbers in a vector register, and the number of vector registers.
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 
 
 @dataclass(frozen=True)
 class Record:
-    """The best parameters of one family that were found on one kind of machine.
+    """The best parameters that were found for one family of kernels on one kind of machine.
 
     Args:
-        family: a name of `tuning.FAMILIES`.
-        target: the kind of machine: `avx512`, `avx2`, `sse`, `neon`, or `sm_` and the capability of a GPU.
-        parameters: of the family.
-        cpu: the one CPU for which they were found, as `CpuTarget.identity` has it; empty for any of the kind.
-        figure: how many times as fast as by default each shape was, or nothing.
-        measured: how the figures came about, or `not measured`.
-        versions: of what compiled the kernels.
-        date: year, month and day.
+        family: a key of `tuning.FAMILIES`.
+        target: the kind of machine: a CPU `avx512`, `avx2`, `sse` or `neon`, or a GPU's compute capability as in
+            `sm_90`.
+        parameters: the parameters of the family.
+        cpu: `CpuTarget.identity` of the only CPU that the record is for. Empty: it is for all CPUs of the kind.
+        figure: for each shape that was timed, the speed divided by the speed with default parameters. May be empty.
+        measured: how the speeds were measured, or `not measured`.
+        versions: the versions of the packages that compiled the kernels, by package.
+        date: the day of the measurement, as in `2025-01-31`.
     """
 
     family: str
@@ -72,21 +74,21 @@ class Record:
 
 
 def kind_of(target: CpuTarget) -> str:
-    """The kind of a CPU, as records name it."""
+    """Return the kind of a CPU, by its name in records: a key of KINDS."""
     if target.machine.startswith(("aarch64", "arm")):
         return "neon"
     return next(kind for kind, (lanes, _) in KINDS.items() if lanes == target.lanes)
 
 
 def read(path: Path) -> list[Record]:
-    """The records of one file.
+    """Read the records of one file.
 
     Raises:
-        ValueError: the file, or one of its records, is not what it should be.
-        OSError: it cannot be read.
+        ValueError: the file or one of its records is malformed.
+        OSError: the file cannot be read.
     """
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
         raise ValueError("it is no regular file")
     if status.st_size > LARGEST:
         raise ValueError(f"it is larger than {LARGEST} bytes")
@@ -112,7 +114,10 @@ def _record(number: int, entry: object) -> Record:
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
-    """Write a whole file of records or nothing."""
+    """Write records to a file in one step: if this fails, the old file stays.
+
+    Also forget the parameters that `for_cpu` and `for_cuda` have looked up.
+    """
     entries = [{**asdict(record), "parameters": tuning.to_json(record.parameters)} for record in records]
     lines = ",\n".join(_flat(entry) for entry in entries)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
@@ -127,23 +132,23 @@ def write(path: Path, records: Iterable[Record]) -> None:
 
 
 def _flat(entry: dict) -> str:
-    """One record, an entry a line."""
+    """Format one record as JSON, with one entry per line."""
     return " {\n" + ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in entry.items()) + "\n }"
 
 
 def merged(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
-    """All records, of which the new ones take the place of old ones for the same family and machine."""
+    """Return old and new records. A new one replaces an old one for the same family, kind of machine and CPU."""
     found = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
     return list(found.values())
 
 
 def user_file() -> Path:
-    """Where this user's own records are."""
+    """Return the path of the file with this user's own records."""
     return cache.cache_directory() / TUNED
 
 
 def _readable(path: Path) -> list[Record]:
-    """The records of a file; none, and a warning, if it is malformed."""
+    """Read the records of a file. Return none if it does not exist. If it is malformed, warn and return none."""
     try:
         return read(path)
     except FileNotFoundError:
@@ -158,7 +163,14 @@ def _readable(path: Path) -> list[Record]:
 
 
 def known(setting: str) -> list[list[Record]]:
-    """Lists of records, those that win first, by what DYNET_RECORDS says."""
+    """Return lists of records, in order of precedence.
+
+    Args:
+        setting: the value of the environment variable DYNET_RECORDS: empty, `off` or a directory.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if setting == "off":
         return []
     places = [Path(setting)] if setting else [user_file(), SHIPPED]
@@ -172,11 +184,14 @@ def known(setting: str) -> list[list[Record]]:
 
 
 def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Record]]) -> Record | None:
-    """The record for a machine: its own, else the one of the nearest kind; of records as near, the first.
+    """Return the record of a family for a machine: one for this very CPU, else one for the most similar kind.
+
+    If several records fit equally well, return the first. None if the family has no record.
 
     Args:
-        target: a CPU, or the capability of a GPU (`sm_90`).
-        lists: lists of records, those that win first.
+        family: a key of `tuning.FAMILIES`.
+        target: a CPU, or the compute capability of a GPU as in `sm_90`.
+        lists: lists of records, in order of precedence.
     """
     candidates = [record for records in lists for record in records if record.family == family]
     of_own = [record for record in candidates if isinstance(target, CpuTarget) and record.cpu == target.identity]
@@ -187,10 +202,10 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
 
 
 def _distance(kind: str, target: CpuTarget | str) -> tuple[float, ...]:
-    """How far a record's kind is from a machine's.
+    """Return how much a record's kind of machine differs from a machine, as a tuple; smaller is more similar.
 
-    For CPUs, the number of registers decides; if it is as near, the number of lanes. For GPUs, the capability does; of
-    two that are as near, the lower one counts as nearer.
+    CPUs are compared by the number of vector registers, then by the floats in a register. GPUs are compared by compute
+    capability. If two differ equally, the lower capability counts as more similar.
     """
     if isinstance(target, str):
         mine, other = int(target.removeprefix("sm_")), int(kind.removeprefix("sm_"))
@@ -201,7 +216,7 @@ def _distance(kind: str, target: CpuTarget | str) -> tuple[float, ...]:
 
 
 def for_cpu(target: CpuTarget) -> tuning.Cpu:
-    """The parameters for a CPU: of its records, or by default.
+    """Return the kernel parameters for a CPU: for each family those of a record, or the default if there is none.
 
     Raises:
         ValueError: DYNET_RECORDS is neither `off` nor a directory.
@@ -221,7 +236,7 @@ def _for_cpu(target: CpuTarget, setting: str) -> tuning.Cpu:
 
 
 def for_cuda(capability: str) -> tuning.Cuda:
-    """The parameters for a GPU of a capability such as `sm_90`."""
+    """Return the kernel parameters for a GPU, given its compute capability as in `sm_90`."""
     return _for_cuda(capability, os.environ.get("DYNET_RECORDS", ""))
 
 
@@ -238,5 +253,5 @@ def are_tuned_for(target: CpuTarget) -> bool:
 
 
 def for_host() -> tuning.Cpu:
-    """The parameters for this machine's CPU."""
+    """Return the kernel parameters for the CPU of this machine."""
     return for_cpu(host_cpu())

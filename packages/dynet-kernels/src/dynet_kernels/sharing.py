@@ -1,7 +1,8 @@
-"""How the threads of a CPU share passes: how many they are, and from how much work on. Needs no TVM.
+"""Sets how many CPU threads share a pass, and how much work is worth sharing. Needs no TVM.
 
-Compiled code reads this from a few integers that all contexts refer to; its threads are those of TVM's runtime, which
-reads environment variables when a thread of Python first shares a pass.
+A pass runs the instructions of a graph once, forward or backward. Compiled code reads the settings from a few integers
+whose address it knows. The threads belong to TVM's runtime. It reads its environment variables when a Python thread
+first shares a pass, so `use` sets them before.
 """
 
 from __future__ import annotations
@@ -16,35 +17,44 @@ from pathlib import Path
 
 from . import layout as at
 
-INSTRUCTION = 5_000_000  # picoseconds of work from which on threads share an instruction, and wait for each other
-PASS = 100_000_000  # of such work in a pass from which on they begin: to wake them may take long
-MOST = 8  # threads that are used unless somebody asks for more
-TURNS = 10_000  # for which a thread looks for more work before it sleeps
+# Threads share an instruction that takes at least this many picoseconds. After it, they wait for each other.
+INSTRUCTION = 5_000_000
+# Threads share a pass if such instructions take at least this many picoseconds in it, as waking threads may take long.
+PASS = 100_000_000
+MOST = 8  # the most threads that are used by default
+TURNS = 10_000  # how often a thread without work checks for more before it sleeps
 
 _initial = at.SHARING.filled(threads=1, least_instruction=INSTRUCTION, least_pass=PASS)
 _table, _one = ((ctypes.c_int64 * len(at.SHARING))(*_initial) for _ in range(2))
 
 
 def address() -> int:
-    """Where contexts that this thread makes find how threads share work.
+    """Return the address of the settings that graphs of the calling Python thread use.
 
-    Each thread that shares has TVM make others for it, for good; so only the main one does.
+    Only the main thread gets settings with several threads, others get settings with one: TVM creates worker threads
+    for each Python thread that shares its work, and never ends them.
     """
     return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
 
 
 def threads() -> int:
-    """How many threads share a pass."""
+    """Return how many CPU threads share the work of Python's main thread."""
     return _table[at.SHARING.threads]
 
 
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
-    """Have so many threads share what takes at least so many picoseconds: an instruction, and a whole pass.
+    """Set how many threads share work, and how much work they share.
 
-    Results are the same for any number. Threads of Python that have shared a pass before get no more than they have.
+    Results do not depend on it. Once the main thread has shared a pass, it can use fewer threads than it did then, but
+    not more.
+
+    Args:
+        threads: the number of threads.
+        instruction: share instructions with at least this much work, in picoseconds.
+        whole: share passes whose shared instructions have at least this much work together, in picoseconds.
 
     Raises:
-        ValueError: not a number of threads from 1 to MOST_THREADS.
+        ValueError: `threads` is less than 1 or more than MOST_THREADS.
     """
     if not 1 <= threads <= at.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {at.MOST_THREADS} can be used")
@@ -56,7 +66,10 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
 
 @contextmanager
 def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
-    """`use` for the length of a `with` block. For tests and measurements: plans that are kept stay as they are."""
+    """Apply the settings of `use` for the length of a `with` block.
+
+    For tests and measurements only: a plan that was made before and is used again does not change.
+    """
     before = _table[:]
     use(threads, instruction, whole)
     try:
@@ -66,7 +79,9 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 
 
 def available() -> int:
-    """How many threads to use if nobody says: one for each core that this process may use, and not too many.
+    """Return the default number of threads: one for each core that this process may use, but at most MOST.
+
+    A container's CPU quota and DYNET_NUM_THREADS can make it lower. Without the latter, OMP_NUM_THREADS can.
 
     Raises:
         ValueError: DYNET_NUM_THREADS is not a whole number of at least 1.
@@ -74,7 +89,8 @@ def available() -> int:
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         told = os.environ.get(name, "")
-        if re.fullmatch(r"0*[1-9]\d*", told.partition(",")[0].strip()):  # OpenMP's may be a list, for nested loops
+        # OMP_NUM_THREADS may be a list, with one number for each level of nested loops: the first one counts.
+        if re.fullmatch(r"0*[1-9]\d*", told.partition(",")[0].strip()):
             limits.append(int(told.partition(",")[0]))
             break
         if told and name.startswith("DYNET"):
@@ -83,14 +99,14 @@ def available() -> int:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
-    """How many cores' time a container may take."""
+    """Return how many cores the CPU quota of a container allows, or MOST without a quota."""
     with suppress(OSError, ValueError):
         quota, period = Path(path).read_text().split()
         return max(1, int(quota) // int(period))
@@ -98,7 +114,7 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def _go_on_alone() -> None:
-    """A forked child has none of its parent's threads but one."""
+    """In a forked child, use one thread: the worker threads of its parent do not exist there."""
     _table[at.SHARING.threads] = 1
 
 

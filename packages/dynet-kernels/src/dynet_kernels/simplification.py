@@ -1,4 +1,7 @@
-"""Simpler formulas: equal parts are one symbol, numbers are put together, common factors are taken out."""
+"""Simplifies formulas: equal parts become one symbol, constants are computed, common factors are factored out.
+
+A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,22 @@ FOLDED = {
     "negative": lambda a: 0.0 - a,
 }
 Product = tuple[float, Counter[tuple[int, bool]]]
-"""A coefficient and factors, each as often as it occurs: the id of a symbol, and whether it divides."""
+"""A coefficient, and how often each factor occurs. A factor is (id of a symbol, whether to divide by it)."""
 
 
 class Sharing:
-    """Gives for each symbol the one that stands for all that compute the same thing in the same way."""
+    """Replaces equal symbols, which apply the same function to equal arguments, by one: their representative.
+
+    So a part that occurs several times in a formula is computed once.
+    """
 
     def __init__(self):
         self.known: dict[tuple, Symbol] = {}
-        self.seen: dict[int, tuple[Symbol, Symbol]] = {}  # with what was simplified: so its id remains its own
+        # By id of a symbol: the symbol and its representative. Keeping the symbol alive keeps its id unique.
+        self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
-        """The symbol that stands for this one."""
+        """Return the representative of a symbol: the symbol by which all that are equal to it are replaced."""
         if id(symbol) not in self.seen:
             if symbol.function in ("input", "constant"):
                 result = self.known.setdefault((symbol.function, repr(symbol.arguments[0])), symbol)
@@ -39,15 +46,15 @@ class Sharing:
         return self.seen[id(symbol)][1]
 
     def made(self, symbol: Symbol) -> Symbol:
-        """The same of a symbol whose arguments stand for themselves."""
+        """Return the representative of a symbol whose arguments are representatives already."""
         return self.known.setdefault((symbol.function, *map(id, symbol.arguments)), symbol)
 
 
 class Simplifier(Sharing):
-    """Makes symbols simpler as well.
+    """Replaces equal symbols by one, their representative, in a simplified form.
 
     Args:
-        numbers: the names of inputs that are one number a column.
+        numbers: the names of inputs that have only one number for a whole column.
     """
 
     def __init__(self, numbers: Iterable[str] = ()):
@@ -55,11 +62,11 @@ class Simplifier(Sharing):
         self.numbers = frozenset(numbers)
 
     def is_number(self, symbol: Symbol) -> bool:
-        """Whether a symbol is the same for all elements of a column."""
+        """Return whether a symbol has the same value for all elements of a column."""
         return is_number(symbol, self.numbers)
 
     def made(self, symbol: Symbol) -> Symbol:
-        """The symbol, whose arguments are simple, in a simpler form."""
+        """Simplify a symbol whose arguments are simplified already."""
         function, arguments = symbol.function, symbol.arguments
         numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
         if function in FOLDED and None not in numbers:
@@ -100,7 +107,7 @@ class Simplifier(Sharing):
         return super().made(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
-        """The sum of simplified terms: multiples of the same are put together, common factors taken out."""
+        """Return the sum of simplified terms. Add up multiples of the same product, and factor out common factors."""
         if len(terms) == 1:
             return terms[0]
         products: dict[tuple, Product] = {}
@@ -123,7 +130,8 @@ class Simplifier(Sharing):
 
     def _plain_sum(self, products: list[Product]) -> Symbol:
         total = as_symbol(0)
-        for number, factors in sorted(products, key=lambda product: product[0] < 0):  # positive terms first
+        # Positive terms first: a sum that begins with -a would need a negation.
+        for number, factors in sorted(products, key=lambda product: product[0] < 0):
             term = self._product(abs(number), factors)
             total = total + term if number > 0 else total - term
         return total
@@ -144,9 +152,11 @@ class Simplifier(Sharing):
 
     def _product(self, number: float, factors: Counter) -> Symbol:
         found = [(self.seen[which][1], divides) for which, divides in factors.elements()]
-        found.reverse()  # the gradient comes first in all: multiplied last, it overflows last
+        # The gradient is the first factor of every product. Multiply by it last, so that products overflow less.
+        found.reverse()
         product = as_symbol(number)
-        for of_numbers in (True, False):  # first what is computed once for a column
+        # First the factors that have one number for a column: their product is computed once for the column.
+        for of_numbers in (True, False):
             above, below = (
                 [one for one, divides in found if divides == wanted and self.is_number(one) == of_numbers]
                 for wanted in (False, True)

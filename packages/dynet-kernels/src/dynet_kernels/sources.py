@@ -1,6 +1,7 @@
-"""The sources that a piece of compiled code depends on: some files, and those that they import. Needs no TVM.
+"""Finds the source files that compiled code depends on: given files, and all that they import. Needs no TVM.
 
-Imports are found by their lines of text, which is quick enough for every start: parsing takes ten times as long.
+A digest of these files is part of the key under which the code is cached. A regular expression finds the imports, which
+is quick enough for every start; parsing takes ten times as long.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from os.path import dirname, isfile, join
 from pathlib import Path
 
 HERE = dirname(__file__)
-# No `^` before it: an expression that begins with plain text is looked for quickly.
+# It does not begin with `^`, because Python searches faster for an expression that begins with plain text.
 IMPORT = re.compile(rf"from (\.+|{__package__}\.?)([\w.]*) import (\([^)]*\)|[^\n(]*)")
-# These keep compiled code, and do not change it.
+# These files load and store compiled code but do not affect it, so digests leave them out.
 KEEPERS = frozenset(join(HERE, name) for name in ("cache.py", "cache_directory.py", "library.py", "parts.py"))
 
 
 def digest_of(paths: Iterable[Path]) -> str:
-    """A digest of what files hold."""
+    """Return a digest of the contents of files."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())
@@ -30,10 +31,11 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 def digest(files: Iterable[str], nested: bool = False) -> str:
-    """A digest of files and of all that they import.
+    """Return a digest of the contents of files and of all files of this library that they import.
 
     Args:
-        nested: whether imports within functions count, too.
+        files: paths.
+        nested: whether to follow imports within functions, too.
     """
     digest = hashlib.sha256()
     for file in sorted(reached(files, nested)):
@@ -42,7 +44,7 @@ def digest(files: Iterable[str], nested: bool = False) -> str:
 
 
 def reached(files: Iterable[str], nested: bool = False) -> set[str]:
-    """The files, and those that they import, but for KEEPERS."""
+    """Return the files and all that they import, also through others, except KEEPERS. `nested` as in `digest`."""
     waiting, found = list(files), set()
     while waiting:
         file = waiting.pop()
@@ -53,21 +55,24 @@ def reached(files: Iterable[str], nested: bool = False) -> set[str]:
 
 
 def files_of(kind: type) -> set[str]:
-    """The files in which a class and its bases are defined."""
+    """Return the files in which a class and its base classes are defined."""
     modules = {base.__module__ for base in kind.__mro__} - {"builtins", "typing", "abc"}
     files = {getattr(sys.modules.get(module), "__file__", None) for module in modules}
     return {file for file in files if file and file.endswith(".py") and isfile(file)}
 
 
 def files_beside(kind: type) -> set[str]:
-    """The files of the folders in which a class and its bases are defined."""
+    """Return all Python files in the folders in which a class and its base classes are defined."""
     folders = {dirname(file) for file in files_of(kind)}
     return {join(folder, name) for folder in folders for name in os.listdir(folder) if name.endswith(".py")}
 
 
 @functools.cache
 def _read(file: str) -> tuple[bytes, list[tuple[str, bool]]]:
-    """The digest of a file, and the files of this and its own package that it imports: whether within a function."""
+    """Return the digest of a file, and for each file that it imports: (path, whether the import is in a function).
+
+    Only imports from this package, or relative ones, are found.
+    """
     with open(file, "rb") as source:
         content = source.read()
     text, imported = content.decode(), []
@@ -79,7 +84,7 @@ def _read(file: str) -> tuple[bytes, list[tuple[str, bool]]]:
 
 
 def _imported(file: str, dots: str, module: str, names: str) -> set[str]:
-    """The files that one line imports."""
+    """Return the files that one line imports: `from {dots}{module} import {names}`."""
     base = HERE
     if dots.startswith("."):
         for _ in dots:
@@ -88,7 +93,7 @@ def _imported(file: str, dots: str, module: str, names: str) -> set[str]:
     base = join(base, *module.split("."))
     if other := _file(base + ".py"):
         return {other}
-    # a package, or modules of one
+    # `module` is a package. A name is a module of the package, or is defined in its __init__.py.
     names = re.sub(r"#.*| as \w+", "", names)
     found = [
         _file(join(base, f"{name}.py")) or _file(join(base, name, "__init__.py")) for name in re.findall(r"\w+", names)

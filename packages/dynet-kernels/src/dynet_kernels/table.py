@@ -1,4 +1,4 @@
-"""The table of all kernels. Ops add theirs; those that every program may need are added here."""
+"""The table of all kernels. This module adds those that every program may need; ops add their own."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ KERNELS.add("fill.stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
-    # Products take longest to compile, so each is compiled by itself.
+    # Matrix products take longest to compile, so each is a shard by itself.
     KERNELS.close(KERNELS.add(_name, _kernel) // SHARD)

@@ -1,6 +1,6 @@
-"""Which CPU this is, known without importing TVM.
+"""Finds out for which CPU to compile, without importing TVM.
 
-A warm start finds its kernels by the CPU, and importing TVM only to ask for it would cost a second.
+Compiled kernels are looked up in the cache by CPU at every start. Importing TVM only for that would take a second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tvm
 
-# What LLVM calls each kind that DYNET_CPU can ask for, the float32 lanes it has, and what the CPU must offer.
+# The kinds of CPU that DYNET_CPU can name: the name in LLVM, float32 numbers in a vector register, needed features.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -25,16 +25,16 @@ _KINDS = {
     "generic": ("x86-64", 4, frozenset()),
 }
 
-NATIVE = "native"  # exactly this CPU
+NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# What LLVM calls the machines that code can be compiled for on another machine.
+# LLVM's names of the machines for which code can be compiled on another machine.
 _TRIPLES = {"x86_64-linux": "x86_64-unknown-linux-gnu", "aarch64-linux": "aarch64-unknown-linux-gnu"}
 
-# An option of LLVM: no kernel becomes part of the function that calls it. As one function of 150 kB, with all others of
-# its shard, a kernel ran at half its speed whenever another one had grown.
+# An option that keeps LLVM from inlining kernels into the function that calls them. When all kernels of a module were
+# inlined into one function of 150 kB, a kernel ran at half its speed whenever another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
-# What /proc/cpuinfo says of a CPU that lasts; clock, microcode and core number change from day to day.
+# Entries of /proc/cpuinfo that identify a CPU. Others, such as clock or microcode, can change from day to day.
 _LASTING = (
     "vendor_id",
     "cpu family",
@@ -52,10 +52,10 @@ class CpuTarget:
     """A CPU to compile for.
 
     Args:
-        machine: architecture and system, such as `x86_64-linux`.
-        identity: everything that decides which code runs here; part of the cache key.
+        machine: the architecture and operating system, such as `x86_64-linux`.
+        identity: a text that differs for CPUs that need different machine code. It is part of the cache key.
         lanes: float32 numbers in one vector register.
-        kind: `native`, or the general kind that it stands for.
+        kind: `native`, or a general kind, such as `avx2`.
     """
 
     machine: str
@@ -64,7 +64,7 @@ class CpuTarget:
     kind: str = NATIVE
 
     def tvm_target(self) -> tvm.target.Target:
-        """The TVM target to compile with. Imports TVM."""
+        """Return the TVM target to compile with. Imports TVM."""
         import tvm
 
         other = {} if self.machine == read_cpu()[0] else {"mtriple": _TRIPLES[self.machine]}
@@ -77,7 +77,8 @@ class CpuTarget:
             return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
             return named(baseline)
-        # LLVM goes by the model. A virtual machine may hide what the model has; a new model has no name yet.
+        # LLVM infers the features from the CPU's model. It is wrong if a virtual machine hides some of them, or if the
+        # model is too new for LLVM. Then compile for any CPU whose registers are as wide.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
         has = tvm.target.codegen.target_has_features
         lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
@@ -86,7 +87,7 @@ class CpuTarget:
 
 @functools.cache
 def host_cpu() -> CpuTarget:
-    """This machine's CPU, or the general kind that the environment variable DYNET_CPU asks for.
+    """Return this machine's CPU, or the general kind that the environment variable DYNET_CPU asks for.
 
     Raises:
         ValueError: DYNET_CPU is not `native` or one of `avx512`, `avx2`, `generic`, or this CPU cannot run it.
@@ -95,7 +96,11 @@ def host_cpu() -> CpuTarget:
 
 
 def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
-    """The target for a CPU of this description, restricted to `kind` unless that is empty or `native`."""
+    """Return the target for a CPU of this description.
+
+    Args:
+        kind: "" or `native` for exactly this CPU, else the general kind whose features may be used.
+    """
     if kind in ("", NATIVE):
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
         described = "\n".join([model, *sorted(features)])
@@ -110,12 +115,12 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
 
 
 def general(kind: str, machine: str) -> CpuTarget:
-    """The target for all CPUs of a kind."""
+    """Return the target for all CPUs of a general kind."""
     return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
 
 
 def general_kinds() -> list[CpuTarget]:
-    """The general kinds that this CPU is one of and whose code may come with the package, the best one first."""
+    """Return the general kinds of CPU that include this one and whose code may come with the package, the best first."""
     machine, _, features = read_cpu()
     return [target for target, needed in _shipped(machine) if needed <= features]
 
@@ -125,7 +130,7 @@ def _shipped(machine: str) -> list[tuple[CpuTarget, frozenset[str]]]:
     return [(general(kind, machine), _KINDS[kind][2]) for kind in kinds]
 
 
-# What code can be compiled for on another machine, by the name that LLVM or the system has for it.
+# The targets for which `python -m dynet_kernels.build --for NAME` compiles.
 NAMED = {
     "x86-64-v4": general("avx512", "x86_64-linux"),
     "x86-64-v3": general("avx2", "x86_64-linux"),
@@ -135,7 +140,7 @@ NAMED = {
 
 
 def read_cpu() -> tuple[str, str, frozenset[str]]:
-    """This CPU's machine (`x86_64-linux`), what model it is, and its features as Linux names them."""
+    """Return (architecture and system as in `x86_64-linux`, CPU model, features by the names that Linux uses)."""
     architecture = platform.machine().lower()
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
     system = platform.system().lower()
@@ -154,7 +159,7 @@ def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if not line.strip():
-                    break  # the first core speaks for all: a server's file is long and slow to make
+                    break  # the first core is enough, and with many cores the file is slow to read
                 name, _, value = line.partition(":")
                 facts[name.strip()] = value.strip()
     except OSError:
@@ -171,7 +176,7 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 
 
 def _sysctl(name: str) -> str:
-    """A text that macOS knows by name; empty if it does not."""
+    """Return a text that macOS has under a name of its sysctl interface; empty if there is none."""
     ask = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t(0)
     if ask(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):

@@ -1,7 +1,11 @@
-"""The forms of TIR that every kernel is written in.
+"""Helpers that emit TIR, TVM's intermediate code, for kernels.
 
-A kernel is a private PrimFunc over one float32 `memory` and one int64 `index` array. Where its lists of addresses
-stand, how many columns it works on and its integer parameters come from one instruction of the tape.
+These functions run when a kernel is emitted. What they return are TIR expressions, whose values are known only when the
+compiled kernel runs.
+
+A kernel is a TIR function. It gets two arrays: `memory` holds all float32 numbers, and `index` holds lists of int64
+addresses, which count floats. One instruction tells the kernel where its address lists are in `index`, on how many
+columns (runs of floats at these addresses) to work, and its integer parameters.
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ from dataclasses import dataclass
 from .layout import CACHE_LINE, WHOLE
 from .lazy import T, ir, ir_builder, tirx
 
-UNBOUNDED = 1 << 40  # the declared extent of raw buffers: keeps their indices 64 bits wide
-ON_STACK = {"disable_lower_builtin": True}  # scratch in registers or on the stack instead of a workspace
+UNBOUNDED = 1 << 40  # declared size of a buffer of unknown size: too large for TVM to use 32-bit indices
+ON_STACK = {"disable_lower_builtin": True}  # put a local buffer in registers or on the stack, not on the heap
 
 
 def int64(value):
@@ -27,19 +31,19 @@ def float32(value):
 
 
 def let(value, name="t"):
-    """Name a value, so that it is computed once."""
+    """Bind an expression to a new variable and return the variable, so that it is computed once."""
     bound = T.bind(value)
     ir_builder.IRBuilder.name(name, bound)
     return bound
 
 
 def pointer(address, dtype):
-    """An address that came as an integer."""
+    """Turn an address, given as an integer, into a pointer to numbers of a type."""
     return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
 
 
 def function(name, parameters, body, private=False):
-    """A PrimFunc of int64 parameters, from an emitter of its body."""
+    """Build a TIR function that has int64 parameters. `body(*parameters)` emits its code."""
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True, is_private=private):
             T.func_name(name)
@@ -48,7 +52,7 @@ def function(name, parameters, body, private=False):
 
 
 def emitted(name, body, private=False):
-    """The same, of parameters named as those of the emitter."""
+    """Build a TIR function with int64 parameters, named like the parameters of `body`, which emits its code."""
     return function(name, list(inspect.signature(body).parameters), body, private)
 
 
@@ -57,18 +61,19 @@ def buffer_at(address, dtype):
 
 
 def quotient(number, divisor):
-    """How often a positive number, which may be a plain int, goes into one that is not negative."""
+    """Emit number // divisor for a number >= 0 and a divisor > 0. The divisor may be a plain int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, int64(divisor.bit_length() - 1))
         return T.truncdiv(number, int64(divisor))
-    # Exact below 2 ** 53. What LLVM knows to be a quotient of integers it divides anew in loops that depend on it.
+    # Divide in float64, which is exact below 2 ** 53. LLVM would repeat a division of integers within each loop whose
+    # bounds depend on the quotient.
     wide = [T.Cast("float64", each) for each in (number, divisor)]
     return T.Cast("int64", wide[0] / wide[1])
 
 
 def remainder(number, divisor):
-    """What is left over by `quotient`."""
+    """Emit number % divisor for a number >= 0 and a divisor > 0. The divisor may be a plain int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
             return T.bitwise_and(number, int64(divisor - 1))
@@ -83,7 +88,7 @@ def when(condition):
 
 
 def choose(condition, then, otherwise):
-    """Run one of two emitters."""
+    """Emit a branch: `then()` and `otherwise()` emit the code of its two sides."""
     with T.If(condition):
         with T.Then():
             then()
@@ -100,7 +105,7 @@ def vector_type(dtype, lanes):
 
 
 def first_lanes(count, lanes):
-    """A mask with the first `count` lanes on."""
+    """Return a mask for a vector of `lanes` elements in which the first `count` are on."""
     numbers = T.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), lanes)
     return numbers < T.Broadcast(T.Cast("int32", count), lanes)
 
@@ -119,19 +124,23 @@ def store(buffer, start, value, mask=None):
 
 
 def prefetch(buffer, start, size):
-    """Have `size` floats that will be read soon brought into the second cache."""
+    """Emit a prefetch of `size` floats, which will be read soon, into the L2 cache."""
     with T.serial(int64(0), quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) as line:
         prefetch_line(buffer, start + line * int64(CACHE_LINE))
 
 
 def prefetch_line(buffer, place):
-    """The same for the cache line that holds one float."""
-    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # to be read, kept for some time, no code
+    """Emit a prefetch of the cache line that holds the float at `place`, into the L2 cache."""
+    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # a read, into the L2 cache, of data
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
 
 
 def vector_loop(size, lanes, step):
-    """`step(offset, mask)` for every full vector, then once under a mask for the rest."""
+    """Emit a loop over `size` elements in vectors of `lanes`.
+
+    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. If elements are left over,
+    the last vector has a mask.
+    """
     with T.serial(int64(0), quotient(size, lanes)) as block:
         step(let(block * int64(lanes)), None)
     if lanes == 1:
@@ -142,7 +151,10 @@ def vector_loop(size, lanes, step):
 
 
 def unrolled_loop(size, lanes, vectors, step):
-    """`step(offsets, mask)` for `vectors` full vectors at a time, then for one after the other as in a vector loop."""
+    """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single vectors.
+
+    `step(offsets, mask)` emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
+    """
     begin = int64(0)
     if vectors > 1:
         blocks = let(quotient(size, vectors * lanes))
@@ -150,12 +162,13 @@ def unrolled_loop(size, lanes, vectors, step):
             start = let(block * int64(vectors * lanes))
             step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
         begin = let(blocks * int64(vectors * lanes))
-        size = let(remainder(size, vectors * lanes))  # not a difference: so LLVM knows how many vectors may be left
+        # A remainder tells LLVM an upper limit of the vectors that are left. A difference would not.
+        size = let(remainder(size, vectors * lanes))
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
 
 
 class Accumulator:
-    """A vector that stays in registers across loop iterations."""
+    """A vector variable, which stays in a register while a loop changes it."""
 
     def __init__(self, lanes, value, dtype="float32"):
         self.type = vector_type(dtype, lanes)
@@ -170,7 +183,7 @@ class Accumulator:
 
 
 class Counter:
-    """A mutable int64 in a register."""
+    """An int64 variable in a register, which loops can change."""
 
     def __init__(self, value):
         self.buffer = T.alloc_buffer((1,), "int64", scope="local", annotations=ON_STACK)
@@ -185,12 +198,23 @@ class Counter:
 
 @dataclass
 class Instruction:
-    """What a kernel body sees: memory, its columns and its parameters.
+    """What the body of a kernel knows about the instruction that it carries out, as TIR expressions.
 
-    `count` columns are worked on at once; list `role` holds one address, in floats, for each of them, and lists begin
-    `stride` places after one another. `fresh` is 1 if what the kernel adds to is uninitialised; on a GPU it is always
-    0. Where threads of a CPU share columns, as many `others` are others', and of these `columns_before` come first;
-    where they share rows, the shares `rows_before` and `rows_after` are others'.
+    Args:
+        memory: all float32 numbers. Addresses count floats.
+        index: the address lists of all instructions.
+        base: where the instruction's address lists begin in `index`. List `role` begins at base + role * stride, and
+            has one address for each column.
+        count: the number of columns to work on.
+        stride: the distance between the beginnings of two address lists.
+        fresh: 1 if the memory that the kernel adds to is uninitialised, so that it has to overwrite it. 0 on a GPU.
+        others: the number of columns that other CPU threads work on, if threads share the columns.
+        columns_before: how many of these columns come before the columns of this thread.
+        rows_before: the share of the rows before those of this thread, in units of 1 / WHOLE, if threads share the rows
+            of the result.
+        rows_after: the share of the rows after those of this thread.
+        parameters: the integer parameters.
+        scope: contexts, such as axes of GPU threads, that are closed when the kernel is complete.
     """
 
     memory: object
@@ -207,30 +231,39 @@ class Instruction:
     scope: ExitStack
 
     def thread(self, axis, extent):
-        """Bind the rest of the kernel to a GPU axis; this thread's number on it."""
+        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis such as "threadIdx.x".
+
+        Return the number of this thread or block.
+        """
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
     def address(self, role, column):
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
 
     def shared_address(self, role, column):
-        """The same of a list that may hold the address of the very first column alone, which all others share."""
+        """Load the address of a column from a list that may have only one address, which all columns share.
+
+        Such a list has the address in the place of the instruction's first column, which another thread may work on.
+        """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
-        """This thread's stretch of `count` neighbours, in whole units but for the last: where it begins and ends."""
+        """Return where this thread's share of `count` rows begins and ends.
+
+        Each thread gets a multiple of `unit` rows, except that the last one may get fewer.
+        """
         units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
         return let(T.min(first * int64(unit), count)), let(T.min(end * int64(unit), count))
 
 
 def share_of(count, share):
-    """A share of a number of things, in parts of WHOLE."""
+    """Emit count * share / WHOLE, rounded down: `share` is a fraction in units of 1 / WHOLE."""
     return T.shift_right(count * share, int64(WHOLE.bit_length() - 1))
 
 
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
-    """Add to memory, or overwrite it if it is uninitialised."""
+    """Emit code that adds a value to memory, or overwrites the memory if the instruction says it is uninitialised."""
     lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
     fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
     so_far = let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
@@ -243,10 +276,15 @@ COLUMNS, ROWS, EITHER = "columns", "rows", "either"
 def kernel(
     body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: str | None = None
 ):
-    """Build the private PrimFunc of one kernel from `body(instruction)`; one that `may_set` is told what is fresh.
+    """Build the TIR function of one kernel.
 
-    One that is `shared` by COLUMNS sees those of its thread as if there were no others; by ROWS, the body asks for the
-    stretches of its thread. By EITHER, it does both.
+    Args:
+        body: `body(instruction)` emits the code of the kernel.
+        parameters: the names of the integer parameters.
+        may_set: the kernel can overwrite uninitialised memory, so it is told whether it is: `Instruction.fresh`.
+        shared: how CPU threads share an instruction. COLUMNS: the kernel sees only the columns of its thread. ROWS: the
+            body asks for the rows of its thread by `Instruction.stretch`. EITHER: both are possible. None: one thread
+            runs the whole instruction.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
@@ -283,10 +321,10 @@ def kernel(
 
 
 def value_role(view: int) -> int:
-    """The list that holds where a view's values stand."""
+    """Return the number of the address list for the values of operand number `view`."""
     return 2 * view
 
 
 def gradient_role(view: int) -> int:
-    """The list that holds where a view's gradients stand."""
+    """Return the number of the address list for the gradients of operand number `view`."""
     return 2 * view + 1

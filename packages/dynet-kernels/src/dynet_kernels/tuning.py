@@ -1,7 +1,11 @@
-"""The parameters that kernels are emitted with: sizes of tiles, panels and blocks, unrolling, threads. Needs no TVM.
+"""Tuning parameters with which kernels are emitted: sizes of tiles and panels, unrolling, GPU threads. Needs no TVM.
 
-They decide how fast a kernel is, and in which order some sums are formed; never what is computed. The defaults here
-are right everywhere; records (`records.py`) hold better ones for a kind of CPU or GPU.
+They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults work
+everywhere. Tuning records (`records.py`) hold better values for kinds of CPUs and GPUs.
+
+A *vector* is the content of one vector register of the CPU. A *tile* is a block of results whose sums stay in registers
+while a kernel adds to them. A *panel* is a part of a matrix that is first copied to contiguous memory, because it is
+used many times.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields, replace
 
 Tile = tuple[int, int]
-ON_STACK = 1 << 16  # floats that a panel may take, on any thread's stack
+ON_STACK = 1 << 16  # the most floats in a panel (contiguous copy of a part of a matrix), as it is on the stack
 
 
 def _between(family: object, **limits: tuple[int, int]) -> None:
@@ -42,14 +46,16 @@ def _tiles(family: object, name: str) -> None:
 
 @dataclass(frozen=True)
 class Product:
-    """y = W x; see `families.matmul`.
+    """Parameters of the matrix product y = W x; see `families.products`.
 
     Args:
-        tiles: (columns of x, vectors of rows) whose sums stay in registers, for many columns first, for one last.
-        panel: columns of W that are copied to where they are contiguous, and used again and again.
-        many: columns of x from which on a panel pays.
-        far: rows of W from which on it does.
-        large: floats of W from which on it does for any columns that more than one tile takes: so it is read once.
+        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of x, vectors of rows of W).
+            The widest tile, for many columns, comes first, and one for a single column last.
+        panel: columns of W that are copied to contiguous memory at once; this copy is the panel.
+        many: panels are used if x has at least this many columns, and W has at least `far` rows.
+        far: see `many`.
+        large: panels are also used if W has at least this many floats and x more columns than the widest tile. W is
+            then read only once.
     """
 
     tiles: tuple[Tile, ...] = ((4, 3), (2, 4), (1, 8))
@@ -66,15 +72,15 @@ class Product:
 
 @dataclass(frozen=True)
 class ColumnGradient:
-    """dx += W' dy; see `families.matmul`.
+    """Parameters of dx += W' dy, the gradient of x in the product y = W x; see `families.products`.
 
     Args:
-        tiles: (columns of dy, columns of W) whose sums stay in registers.
+        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W).
         block: floats of W that are worked on at once, so that they stay in the cache.
-        many: columns of dy, for every hundred rows of W, from which on parts of W are transposed, to be worked on as in
-            a product; more, if lanes are lost by that.
-        tile: (columns of dy, vectors of columns of W) whose sums stay in registers then.
-        panel: rows of W that are transposed at once; in whole vectors.
+        many: if dy has at least this many columns for every hundred rows of W, parts of W are transposed into panels,
+            and the kernel works as it does for y = W x. More are needed if the columns of W do not fill whole vectors.
+        tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).
+        panel: rows of W that are transposed at once, a multiple of 16.
     """
 
     tiles: tuple[Tile, ...] = ((3, 3), (2, 5), (1, 8))
@@ -93,13 +99,13 @@ class ColumnGradient:
 
 @dataclass(frozen=True)
 class MatrixGradient:
-    """dW += dy x'; see `families.matrix_gradient`.
+    """Parameters of dW += dy x', the gradient of W in the product y = W x; see `families.products`.
 
     Args:
-        tile: (columns of W, vectors of rows) whose sums stay in registers.
-        few: columns of dy up to which time goes by reading and writing dW.
-        few_tile: the tile for so few columns; of long stretches.
-        panel: columns of dy that are copied to where they are contiguous; three times as many if dW is large.
+        tile: the size of a tile, a block of dW whose sums stay in registers: (columns of W, vectors of rows).
+        few: if dy has at most this many columns, most of the time is spent on reading and writing dW.
+        few_tile: the size of a tile in this case: narrow and tall, so that it reads long runs of memory.
+        panel: columns of dy that are copied to contiguous memory at once; three times as many if dW is large.
     """
 
     tile: Tile = (4, 3)
@@ -115,12 +121,13 @@ class MatrixGradient:
 
 @dataclass(frozen=True)
 class Columns:
-    """Rules; see `families.columns`.
+    """Parameters of rules, kernels that apply formulas to columns of numbers; see `families.rules`.
 
     Args:
         vectors: vectors of a column that are worked on at once.
-        chains: partial sums of a reduction that do not wait for one another; at most `vectors`.
-        heaviest: the weight of formulas up to which more than one vector is worked on at once.
+        chains: partial sums into which a reduction is split, so that additions need not wait for each other; at most
+            `vectors`.
+        heaviest: only one vector is worked on at once if the formulas take more than about this many instructions.
     """
 
     vectors: int = 1
@@ -135,11 +142,12 @@ class Columns:
 
 @dataclass(frozen=True)
 class Norm:
-    """The norm of a gradient; see `families.norm`.
+    """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
     Args:
-        stretches: places in which a column is read at once: two are faster than one where memory is slow.
-        vectors: vectors that are read at once in each; every one has a sum of its own.
+        stretches: a column of numbers is cut into this many parts, which are read side by side. Two are faster than one
+            if memory is slow.
+        vectors: vectors that are read at once from each part. Each has its own partial sum.
     """
 
     stretches: int = 2
@@ -151,10 +159,10 @@ class Norm:
 
 @dataclass(frozen=True)
 class Update:
-    """Rules of trainers; see `families.update`.
+    """Parameters of the kernels that update parameters in training; see `families.rules.update`.
 
     Args:
-        vectors: vectors of every tensor that are worked on at once.
+        vectors: vectors of each tensor that are worked on at once.
     """
 
     vectors: int = 2
@@ -165,7 +173,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Cpu:
-    """The parameters of all families on a CPU."""
+    """The tuning parameters of all families of kernels on a CPU."""
 
     product: Product = field(default_factory=Product)
     column_gradient: ColumnGradient = field(default_factory=ColumnGradient)
@@ -176,18 +184,18 @@ class Cpu:
 
     @property
     def key(self) -> str:
-        """Text that tells these parameters from all others, for the cache of compiled kernels."""
+        """Text with all parameters, for the keys of compiled kernels in the cache."""
         return repr(self)
 
 
 @dataclass(frozen=True)
 class Cuda:
-    """The parameters of all families on a GPU.
+    """The tuning parameters of all kernels on a GPU.
 
     Args:
-        threads: threads that share one column; a power of two.
-        block: threads of a block where each works on one element.
-        tile: a block computes tile x tile results of a product.
+        threads: the threads that reduce one column of numbers together, a power of two.
+        block: the threads of a block in kernels with one thread for each element.
+        tile: a block of threads computes tile x tile numbers of a matrix product.
     """
 
     threads: int = 128
@@ -201,7 +209,7 @@ class Cuda:
 
     @property
     def key(self) -> str:
-        """Text that tells these parameters from all others, for the cache of compiled kernels."""
+        """Text with all parameters, for the keys of compiled kernels in the cache."""
         return repr(self)
 
 
@@ -221,14 +229,15 @@ _chosen_cuda: ContextVar[Cuda | None] = ContextVar("chosen_cuda", default=None)
 
 
 def registers(lanes: int) -> int:
-    """How many vector registers, at least, a CPU has whose vectors hold `lanes` floats."""
+    """Return the least number of vector registers of a CPU whose registers hold `lanes` floats each."""
     return 32 if lanes == 16 else 16
 
 
 def defaults(lanes: int) -> Cpu:
-    """The parameters for a CPU without a record.
+    """Return the tuning parameters for a CPU without a tuning record, given the floats in a vector register.
 
-    A tile has at most 24 sums on a CPU with 32 vector registers, and at most 12 on a CPU with 16.
+    A tile needs one register for each of its sums. It has at most 24 sums on a CPU with 32 vector registers, and at
+    most 12 on a CPU with 16.
     """
     if registers(lanes) == 16:
         return Cpu()
@@ -240,18 +249,18 @@ def defaults(lanes: int) -> Cpu:
 
 
 def cpu(lanes: int) -> Cpu:
-    """The parameters with which kernels are emitted at present."""
+    """Return the parameters set by `using`, or the defaults for a CPU whose registers hold `lanes` floats each."""
     return _chosen.get() or defaults(lanes)
 
 
 def cuda() -> Cuda:
-    """The parameters with which kernels for a GPU are emitted at present."""
+    """Return the GPU parameters set by `using`, or the defaults."""
     return _chosen_cuda.get() or Cuda()
 
 
 @contextmanager
 def using(parameters: Cpu | Cuda) -> Iterator[None]:
-    """Emit kernels with these parameters."""
+    """Use these parameters for all kernels that are emitted within a `with` block."""
     if isinstance(parameters, Cuda):
         token = _chosen_cuda.set(parameters)
         try:
@@ -267,17 +276,17 @@ def using(parameters: Cpu | Cuda) -> Iterator[None]:
 
 
 def with_family(parameters: Cpu, name: str, family: Family) -> Cpu:
-    """The same parameters but for one family."""
+    """Return a copy of the parameters in which those of one family are replaced."""
     return replace(parameters, **{name: family})
 
 
 def to_json(family: Family) -> dict:
-    """A family's parameters as JSON holds them."""
+    """Return the parameters of a family as a dict for JSON."""
     return asdict(family)
 
 
 def from_json(name: str, values: object) -> Family:
-    """A family's parameters from what JSON holds.
+    """Return the parameters of a family, given what was read from JSON.
 
     Raises:
         ValueError: there is no such family or parameter, or a value is out of range.

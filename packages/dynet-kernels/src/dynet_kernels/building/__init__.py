@@ -1,1 +1,1 @@
-"""Processes that compile, and the folders in which they do."""
+"""Compiles kernels in separate processes, each with a temporary folder."""

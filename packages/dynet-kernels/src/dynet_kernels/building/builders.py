@@ -1,4 +1,7 @@
-"""Processes that build parts side by side, so that this one need not import TVM."""
+"""Starts processes that compile parts of the library's machine code, so that this process need not import TVM.
+
+A part is a group of kernels or the planner; see `parts.py`. The program of these processes is in `worker.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from typing import Any
 from . import sites
 from .worker import emit, receive, send
 
-PATIENCE = 0.5  # seconds to wait for a process to end by itself, after it was told to
+PATIENCE = 0.5  # seconds to wait for a process to end by itself
 CHILD = """
 import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
@@ -36,11 +39,11 @@ worker.main(site)
 
 
 class BuildError(RuntimeError):
-    """A part could not be built."""
+    """A part of the machine code could not be compiled."""
 
 
 class Builder:
-    """A process that builds parts in folders of the directory `site`."""
+    """A child process that compiles parts, one after the other, in a folder of its own in the directory `site`."""
 
     def __init__(self, site: Path):
         self._said = tempfile.TemporaryFile()
@@ -48,9 +51,9 @@ class Builder:
             [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
         try:
-            self._process.stdout.read(1)  # type: ignore[union-attr]  # from here on it leaves nothing behind
+            self._process.stdout.read(1)  # type: ignore[union-attr]  # from now on it cleans up before it ends
             self._stdin.write(json.dumps([sys.path, str(site), str(Path(__file__).parent)]).encode() + b"\n")
-        except BrokenPipeError:  # it has ended: `build` says why
+        except BrokenPipeError:  # the process has ended already: `emit` will say why
             pass
 
     @property
@@ -58,18 +61,21 @@ class Builder:
         return self._process.stdin
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Emit the code of a part; its key.
+        """Have the process emit the code of a part, which `build` compiles. Return the key of the code.
+
+        Args:
+            lock: the lock file of the cache that is held meanwhile. The process removes it if this one is killed.
 
         Raises:
-            BuildError: it fails, or the process ends.
+            BuildError: emitting fails, or the process ends.
         """
         return self._ask(pickle.dumps(part), lock)
 
     def build(self, lock: Path | None) -> bytes:
-        """Build the file of the code just emitted.
+        """Have the process compile the code that it has just emitted. Return the contents of the file.
 
         Raises:
-            BuildError: it fails, or the process ends.
+            BuildError: compiling fails, or the process ends.
         """
         return self._ask(b"", lock)
 
@@ -93,11 +99,14 @@ class Builder:
         return found
 
     def tell_to_end(self) -> None:
-        """Have the process end. A thread that waits for it is told so."""
+        """Ask the process to end. A thread that waits for an answer of the process gets a BuildError."""
         self._process.terminate()
 
     def end(self) -> bool:
-        """Wait until the process has ended after `tell_to_end`. Whether it did so by itself, and so left nothing."""
+        """Wait until the process has ended after `tell_to_end`, and kill it if it does not.
+
+        Return whether it ended by itself, so that its folder has been removed.
+        """
         try:
             self._process.wait(PATIENCE)
             return True
@@ -107,35 +116,35 @@ class Builder:
             return False
 
     def close(self) -> None:
-        """Close the ends of its pipes, when no thread uses them."""
+        """Close the pipes to the process. Call this only when no thread uses them."""
         for file in (self._process.stdin, self._process.stdout, self._said):
             try:
                 file.close()  # type: ignore[union-attr]
-            except BrokenPipeError:  # something was not sent
+            except BrokenPipeError:  # the process ended before it received everything
                 pass
 
 
 class LocalBuilder:
-    """Does the same as a `Builder` in this process, where the path of Python is not known."""
+    """Does the same as a `Builder`, but in this process. Used if the path of the Python executable is unknown."""
 
     def __init__(self, site: Path):
         self._site = site
         self._emitted: Any = None
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Emit the code of a part; its key."""
+        """Emit the code of a part, which `build` compiles. Return the key of the code."""
         self._emitted = emit(part)
         return self._emitted.key
 
     def build(self, lock: Path | None) -> bytes:
-        """Build the file of the code just emitted."""
+        """Compile the code that was just emitted. Return the contents of the file."""
         with sites.folder(self._site) as folder:
             self._emitted.build(folder / "part.o")
             return (folder / "part.o").read_bytes()
 
 
 class Builders:
-    """As many of them as are needed at a time, until `stop` and `close`."""
+    """All builders that this process has started. They work in folders of the directory `site`."""
 
     def __init__(self, site: Path):
         self.site = site
@@ -146,7 +155,11 @@ class Builders:
 
     @contextmanager
     def one(self) -> Iterator[Builder | LocalBuilder]:
-        """One that has nothing to do, or another, for the length of a `with` block."""
+        """Lend an idle builder, or a new one, to the caller for the length of a `with` block.
+
+        Raises:
+            BuildError: `stop` has been called.
+        """
         if not sys.executable:
             yield LocalBuilder(self.site)
             return
@@ -158,11 +171,11 @@ class Builders:
                 self._all.append(self._idle[-1])
             builder = self._idle.pop()
         yield builder
-        with self._lock:  # not after an exception: it may have ended
+        with self._lock:  # not after an exception, as the builder may have ended
             self._idle.append(builder)
 
     def stop(self) -> None:
-        """End them all."""
+        """End all builder processes. No more can be started."""
         with self._lock:
             self.stopped = True
         for builder in self._all:
@@ -171,6 +184,6 @@ class Builders:
             sites.prune(self.site)
 
     def close(self) -> None:
-        """Close what they leave open, when no thread uses it."""
+        """Close the pipes to all builders. Call this only when no thread uses them."""
         for builder in self._all:
             builder.close()

@@ -1,4 +1,8 @@
-"""Folders in which kernels are built. Each is locked by its process, so that others can tell what a dead one left."""
+"""Temporary folders in which kernels are compiled.
+
+Each process locks its folder, and the system frees the lock when the process dies. So other processes can tell which
+folders are left over from dead ones, and remove them.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,15 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: without locks, only age says that a folder is abandoned
+except ImportError:  # Windows: without locks, only its age tells that a folder is left over
     fcntl = None
 
 PREFIX = "dynet-building-"
-ABANDONED = 3600.0  # seconds after which what is unfinished, and cannot be locked, is taken for abandoned
+ABANDONED = 3600.0  # seconds after which an unfinished file, or a folder without a lock, counts as left over
 
 
 class Site:
-    """A folder of this process in `parent`, made when it is first asked for."""
+    """This process's folder for compiling, in the directory `parent`. It is created when it is first asked for."""
 
     def __init__(self, parent: Path):
         self._parent, self._lock = parent, threading.Lock()
@@ -29,20 +33,23 @@ class Site:
         self._descriptor: int | None = None
 
     def folder(self) -> Path:
-        """Where to build."""
+        """Return the folder. Create and lock it if it does not exist."""
         with self._lock:
             while self._folder is None or not self._folder.exists():
                 self._forget()
                 self._folder = self._parent / f"{PREFIX}{secrets.token_hex(8)}"
                 self._folder.mkdir(mode=0o700)
-                with suppress(OSError):  # locked by who is about to prune it: then it is gone soon
+                with suppress(OSError):  # fails if another process has locked the folder to remove it
                     self._descriptor = _locked(self._folder)
             return self._folder
 
     def remove(self, for_good: bool = False) -> None:
-        """Remove the folder; `for_good`: no thread can make another one from then on."""
+        """Remove the folder.
+
+        If `for_good`, the process is about to end: a thread that asks for a folder from then on waits forever.
+        """
         self._lock.acquire()
-        for _ in range(100):  # another thread may be writing into it
+        for _ in range(100):  # try again, as another thread may be writing to the folder
             if self._folder is None or not self._folder.exists():
                 break
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -58,7 +65,7 @@ class Site:
 
 @contextmanager
 def folder(parent: Path) -> Iterator[Path]:
-    """A folder for the length of a `with` block."""
+    """Create a locked folder in `parent` for the length of a `with` block."""
     site = Site(parent)
     try:
         yield site.folder()
@@ -67,7 +74,7 @@ def folder(parent: Path) -> Iterator[Path]:
 
 
 def prune(parent: Path) -> list[Path]:
-    """Remove what dead processes of this user have left in a directory; the folders that were removed."""
+    """Remove the folders that dead processes of this user have left in `parent`. Return the paths of these folders."""
     removed = []
     with suppress(OSError):
         for path in parent.glob(f"{PREFIX}*"):
@@ -94,7 +101,11 @@ def _prune(path: Path) -> bool:
 
 
 def _locked(path: Path) -> int | None:
-    """A descriptor that holds the folder's lock; None where there are no locks. BlockingIOError if another holds it."""
+    """Lock a folder. Return the file descriptor that holds the lock, or None if the system has no locks.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+    """
     if fcntl is None:
         return None
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,9 +1,13 @@
-"""A process that builds parts, one after the other, and ends when nobody waits for them any more.
+"""The program of a process that compiles parts of the library's machine code for another process, its parent.
 
-It is asked on stdin, by the name of a lock and a pickle, each with its length before it, and answers so on stdout. The
-pickle is a part: its code is emitted, and the answer is the code's key. No pickle means that the code just emitted is
-to be built. TVM is imported by the first part, and works without Python's lock: so threads can watch meanwhile, and end
-the process at any time.
+A part is a group of kernels or the planner; see `parts.py`. A request comes on stdin: the name of a lock file and a
+pickle, each preceded by its length. If the pickle is a part, the process emits the part's code and answers with the
+code's key. An empty pickle asks for the code just emitted to be compiled; the answer is the contents of the file.
+Answers go to stdout, preceded by their length. The process ends when the parent closes stdin or dies. It then removes
+the lock file, which would make other processes wait.
+
+TVM is imported when the first part needs it. It releases Python's global lock while it compiles, so that other threads
+can listen to the parent and to signals meanwhile, and end the process at any time.
 """
 
 from __future__ import annotations
@@ -26,14 +30,14 @@ LENGTH = struct.Struct("<q")
 
 
 def send(file: BinaryIO, content: bytes) -> None:
-    """Write bytes that `receive` reads at the other end."""
+    """Write the length of some bytes and the bytes, for `receive` at the other end of a pipe."""
     file.write(LENGTH.pack(len(content)))
     file.write(content)
     file.flush()
 
 
 def receive(file: BinaryIO) -> bytes | None:
-    """What was sent; None if there is nobody at the other end any more."""
+    """Read what `send` wrote. None if the other end of the pipe has been closed."""
     head = file.read(LENGTH.size)
     if head is None or len(head) < LENGTH.size:
         return None
@@ -43,16 +47,16 @@ def receive(file: BinaryIO) -> bytes | None:
 
 
 class Worker:
-    """The process."""
+    """The state of this process, and its threads: one compiles, and others listen to the parent and to signals."""
 
     def __init__(self, site: Site):
         self.site = site
-        self.lock: Path | None = None  # the file that says that its parent has a part built
+        self.lock: Path | None = None  # the lock file of the cache that the parent holds meanwhile
         self.work: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.emitted: Any = None
 
     def end(self) -> None:
-        """End the process, and leave nothing behind."""
+        """Remove this process's folder and the parent's lock file, and end the process."""
         self.site.remove(for_good=True)
         if self.lock is not None:
             with contextlib.suppress(OSError):
@@ -60,7 +64,7 @@ class Worker:
         os._exit(0)
 
     def listen(self) -> None:
-        """Take work until nobody is there to ask for it."""
+        """Queue the requests of the parent. When the parent has closed the pipe or died, end the process."""
         while (lock := receive(sys.stdin.buffer)) is not None and (asked := receive(sys.stdin.buffer)) is not None:
             self.lock = Path(os.fsdecode(lock)) if lock else None
             self.work.put(asked)
@@ -71,7 +75,10 @@ class Worker:
         self.end()
 
     def answer(self, asked: bytes) -> bytes:
-        """The pickle of whether all went well, and of the key or the file; or of text that says why it failed."""
+        """Fulfil a request. Return the answer as a pickle.
+
+        It is (True, key of the emitted code or contents of the compiled file), or (False, text of the error).
+        """
         try:
             if asked:
                 self.emitted = emit(pickle.loads(asked))
@@ -86,19 +93,24 @@ class Worker:
 
 
 def emit(part: Any) -> Any:
-    """The code of a part, which has a `key` and can `build` a file. A part that has no `emit` is its own code."""
+    """Return the emitted code of a part: an object that has a `key` and a `build`.
+
+    A part without the method `emit` is itself such an object.
+    """
     return part.emit() if hasattr(part, "emit") else part
 
 
 def main(site: str) -> None:
-    """Build what is asked for on stdin, in folders of the directory `site`."""
+    """Compile what the parent asks for on stdin, in a folder of the directory `site`."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a compiler prints must not mix with the answers
+    os.dup2(2, 1)  # what a compiler prints to stdout goes to stderr, as answers use stdout
     worker = Worker(Site(Path(site)))
     watchers = [threading.Thread(target=worker.listen, daemon=True)]
     if hasattr(signal, "sigwait"):
         signals = {signal.SIGTERM, signal.SIGHUP}
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # where the parent ignores it, too; they are blocked
+        # Undo an "ignore" inherited from the parent, with which `sigwait` would not see the signal. The default action,
+        # to end the process, does not happen, as both signals are blocked.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         watchers.append(threading.Thread(target=worker.wait_for_signal, args=(signals,), daemon=True))
     for watcher in watchers:
         watcher.start()

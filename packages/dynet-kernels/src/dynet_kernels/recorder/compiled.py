@@ -30,7 +30,7 @@ class Recorder:
         return f"recorder {_sources()}"
 
     def for_target(self, target: CpuTarget) -> Recorder:
-        """The same for another CPU."""
+        """Return the same part for another CPU."""
         return Recorder(target)
 
     def build(self, path: Path) -> None:

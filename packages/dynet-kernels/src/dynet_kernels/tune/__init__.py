@@ -1,4 +1,5 @@
-"""Finds the parameters with which kernels are fastest on this CPU: `python -m dynet_kernels.tune`.
+"""Finds the tuning parameters, such as tile sizes, with which kernels are fastest on this CPU.
 
-`shapes` holds what is timed, `timing` compiles and times candidates, `search` chooses them.
+Run it by `python -m dynet_kernels.tune`. `shapes` has the computations that are timed, `search` chooses the parameters
+to try, and `timing` compiles kernels with them and times these.
 """

@@ -1,4 +1,4 @@
-"""Tunes kernels for this CPU: `python -m dynet_kernels.tune --help`."""
+"""The command `python -m dynet_kernels.tune`, which finds the fastest parameters of kernels for this CPU."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 
 def pin(core: int | None) -> None:
-    """Stay on one core, where the system lets us say so."""
+    """Keep this process on one core, by default the last, if the operating system allows it."""
     if hasattr(os, "sched_setaffinity"):
         allowed = os.sched_getaffinity(0)
         if core is not None and core not in allowed:
@@ -49,7 +49,7 @@ def pin(core: int | None) -> None:
 
 
 class Progress:
-    """A bar of tqdm where it is installed (`pip install dynet-kernels[tune]`), else a line a family."""
+    """Shows progress: a bar if tqdm is installed (`pip install dynet-kernels[tune]`), else lines of text."""
 
     def __init__(self, total: int):
         self.bar, self.last = None, ""
@@ -89,7 +89,7 @@ def main(given: list[str] | None = None) -> None:
     end, shares = time.monotonic() + chosen.seconds, sum(SHARES[family] for family in searches)
     try:
         for family, search in searches.items():
-            seconds = (end - time.monotonic()) * SHARES[family] / shares  # what one does not need, the others may use
+            seconds = (end - time.monotonic()) * SHARES[family] / shares  # time that is left goes to the next families
             shares -= SHARES[family]
             parameters, complete = search.run(seconds, progress)
             values, figures = getattr(parameters, family), search.figures(parameters)
@@ -103,7 +103,7 @@ def main(given: list[str] | None = None) -> None:
                 versions={name: importlib.metadata.version(name) for name in TVM},
                 date=datetime.date.today().isoformat(),
             )
-            if path:  # at once: a run that is ended early keeps what it found
+            if path:  # after each family, so an interrupted run keeps results
                 records.write(path, records.merged(records.read(path) if path.exists() else [], [found]))
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
@@ -115,7 +115,7 @@ def main(given: list[str] | None = None) -> None:
 
 
 def _model() -> str:
-    """What people call this CPU."""
+    """Return the name of this CPU's model."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith(("model name", "Model")):

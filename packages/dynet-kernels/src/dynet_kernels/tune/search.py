@@ -1,4 +1,7 @@
-"""Chooses the parameters of a family: one after the other is changed, and what is faster is kept."""
+"""Searches for the fastest tuning parameters of a family of kernels: changes one at a time, and keeps what is faster.
+
+A *candidate* is the family's kernels, compiled with some parameters. A *workload* is a computation that is timed.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,19 @@ from . import timing
 from .shapes import STUDIES, Study
 from .timing import Candidate, Workload
 
-GAIN = 0.985  # a candidate must take less than this share of the best one's time: the rest is noise
-LOSS = 1.05  # and no more than this share for any shape
+GAIN = 0.985  # a candidate must take less than this times the best one's time: smaller gains may be noise
+LOSS = 1.05  # a candidate may not take longer than this times the best one's time for any workload
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One direction in which parameters are changed.
+    """A tuning parameter that the search changes, or several that it changes together.
 
     Args:
-        name: for people.
-        variants: other parameters of the family, given those that are best so far and the number of registers.
-        touches: whether a workload depends on what is changed, by its columns.
+        name: the name to show to the user.
+        variants: `variants(best, registers)` yields parameters to try, given the best so far and the number of vector
+            registers.
+        touches: returns whether the time of a workload can depend on this parameter.
     """
 
     name: str
@@ -42,7 +46,7 @@ def _values(name: str, *values: int) -> Callable[[tuning.Family, int], Iterator[
 
 
 def _valid(family: tuning.Family, **changes: object) -> Iterator[tuning.Family]:
-    """The family with these changes, if there may be such."""
+    """Yield the parameters with these changes, or nothing if a value is not allowed."""
     try:
         yield replace(family, **changes)
     except ValueError:
@@ -50,7 +54,10 @@ def _valid(family: tuning.Family, **changes: object) -> Iterator[tuning.Family]:
 
 
 def register_tiles(registers: int, widths: range) -> list[tuning.Tile]:
-    """Tiles whose sums, and one vector of each row, fill the registers but do not overflow them."""
+    """Return tiles (columns, vectors of rows) that use at least 5/8 of the registers, but not more than there are.
+
+    A tile needs a register for each of its sums, and for each vector of rows.
+    """
     return [
         (width, vectors)
         for width in widths
@@ -168,15 +175,18 @@ AXES: dict[str, tuple[Axis, ...]] = {
 
 
 class WrongResult(RuntimeError):
-    """Kernels with the default parameters do not compute what numpy does."""
+    """Kernels with the parameters from which the search starts do not compute what numpy does."""
 
 
 class Search:
-    """A search for one family's parameters.
+    """A search for the fastest tuning parameters of one family of kernels.
 
     Args:
-        study: what is timed; the family's own if None.
-        compiled: makes a candidate of kernels, parameters and a CPU.
+        family: a key of AXES.
+        target: the CPU.
+        start: the parameters from which to start, and those of the other families.
+        study: the kernels and workloads to time. None: those in STUDIES.
+        compiled: compiles kernels, given the kernels, parameters and a CPU.
     """
 
     def __init__(
@@ -194,18 +204,22 @@ class Search:
         self.registers = records.KINDS[records.kind_of(target)][1]
 
     def steps(self) -> int:
-        """About how many candidates there are."""
+        """Return about how many candidates `run` will try."""
         first = getattr(self.start, self.family)
         return sum(len(list(axis.variants(first, self.registers))) for axis in AXES[self.family])
 
     def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Cpu, bool]:
-        """The best parameters found within so many seconds, and whether all candidates were tried.
+        """Search for about `seconds`.
 
         Args:
-            report: is told of each candidate.
+            seconds: when they are over, the search stops.
+            report: is called with a text after each candidate.
+
+        Returns:
+            The best parameters, and whether all candidates were tried.
 
         Raises:
-            WrongResult: kernels with default parameters do not compute what numpy does.
+            WrongResult: kernels with the parameters from which the search starts do not compute what numpy does.
         """
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
@@ -232,12 +246,12 @@ class Search:
         mean, _ = timing.ratio(candidate, best, touched)
         if mean >= GAIN:
             return best
-        mean, _ = timing.ratio(candidate, best, touched, 21)  # to make sure, longer, and with all shapes
+        mean, _ = timing.ratio(candidate, best, touched, 21)  # confirm the gain by a longer measurement
         _, largest = timing.ratio(candidate, best, workloads, 15)
         return candidate if mean < GAIN and largest <= LOSS else best
 
     def figures(self, parameters: tuning.Cpu) -> dict[str, float]:
-        """How many times as fast as with default parameters each shape is."""
+        """Return for each workload, by its label, the speed with `parameters` divided by that with the default ones."""
         pair = [
             self._compiled(self.study.kernels, each, self.target)
             for each in (tuning.defaults(self.target.lanes), parameters)

@@ -1,4 +1,7 @@
-"""What the tuner times: for each family its kernels, and the shapes that programs meet, with numpy's results."""
+"""What the tuner times: for each family of kernels, computations of sizes that are typical for programs.
+
+Each of these *workloads* comes with the results that numpy computes, so that wrong kernels are found.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """What is timed of a family."""
+    """The kernels of a family, and a function that makes the workloads by which they are timed."""
 
     kernels: dict[str, Kernel]
     workloads: Callable[[], list[Workload]]
@@ -28,7 +31,10 @@ def _random(*shape: int) -> np.ndarray:
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Matrices column by column, and columns of `inner` and of `rows` numbers."""
+    """Return random matrices of `rows` x `inner`, and `columns` columns of `inner` and of `rows` numbers.
+
+    All are stored column by column.
+    """
     rng = np.random.default_rng(1)
     shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
     return [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
@@ -42,9 +48,11 @@ SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
-STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)  # of a recurrent network, where some sequences have ended
-FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)  # the first two with rows that lie 4096 bytes apart
-SMALL = (16, 16, 512, 32)  # many small matrices
+# As in a step of a recurrent network for the few sequences that have not ended.
+STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
+# Few columns. In the first two, columns of the matrix begin 4096 bytes apart, a distance at which caches are slow.
+FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
+SMALL = (16, 16, 512, 32)  # 32 small matrices, each with 16 of the 512 columns
 
 
 def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
@@ -105,7 +113,7 @@ COLUMNS = {
 
 
 def _expected(name: str, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What a rule of COLUMNS computes, in float64."""
+    """Compute with numpy, in float64, what the kernel `name` of COLUMNS should write, given its operands by name."""
     x = v["x"] if "x" in v else v["a"]
     if name == "softmax":
         e = np.exp(x - x.max(1, keepdims=True))
@@ -144,12 +152,13 @@ def _columns() -> list[Workload]:
 
 def norm(columns: int, size: int) -> Workload:
     g = _random(columns, size)
-    total = np.zeros((1, 2), np.float32)  # one number of double precision
+    total = np.zeros((1, 2), np.float32)  # room for one float64
     expected = {1: np.array([[np.square(np.float64(g)).sum()]])}
     return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, float(g.size), (1,), (1,))
 
 
-# The shape of a trainer with two states, as Adam is; these stay away from numbers that are slow because tiny.
+# An update like that of a trainer with two states, such as Adam. The term 0.01 keeps numbers from becoming denormal,
+# which is slow.
 UPDATE = update_rule(
     ("m", "v"),
     ("rate",),

@@ -1,4 +1,8 @@
-"""Compiles kernels with given parameters, and times them as the machine runs them: by rows of a tape."""
+"""Compiles kernels with given tuning parameters, and times them.
+
+Kernels run as they do in programs, from a *tape*: a list of instructions, each of which calls a kernel. The tapes here
+repeat one instruction.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +19,24 @@ from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..target import CpuTarget
 
-ROW_SECONDS = 1e-3  # how long the rows of a tape should take together
-TOLERANCE = 2e-4  # of a result, relative to the largest
+ROW_SECONDS = 1e-3  # repeat an instruction for about this long in one measurement
+TOLERANCE = 2e-4  # allowed error of a result, relative to the largest one
 
 
 class Workload:
-    """A kernel and the columns it works on.
+    """A computation to time: a kernel and the columns that it works on.
+
+    The kernel finds each operand by an address list, which has the address of that operand for every column.
 
     Args:
-        label: the shape, for people.
-        kernel: its name among the kernels of the family.
-        arrays: one (columns, floats) array for each list of addresses; a column of its own for every row.
-        parameters: of the instruction.
-        expected: the arrays that the kernel writes, by list, computed by numpy from what stood in all of them.
-        work: what is done, in floating point operations or in elements.
-        shared: lists in which all columns have the address of the first row.
-        doubles: lists of float64.
+        label: the sizes, as a text for people.
+        kernel: the name of the kernel within its family.
+        arrays: for each address list, an array of shape (columns, floats). Row c is the operand of column c.
+        parameters: the integer parameters of the instruction.
+        expected: the arrays that the kernel writes, by number of their address list, as numpy computes them.
+        work: floating point operations or elements, from which the speed is computed.
+        shared: numbers of address lists that have the address of the array's first row for all columns.
+        doubles: numbers of address lists whose arrays hold float64.
     """
 
     def __init__(
@@ -57,12 +63,12 @@ class Workload:
         self.table = np.array(parameters, np.int64)
 
     def reset(self) -> None:
-        """Put back what stood in the arrays before a kernel ran."""
+        """Restore the arrays to what they held before a kernel ran."""
         for array, start in zip(self.arrays, self.start, strict=True):
             array[...] = start
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
-        """The kernel's instruction, `rows` times."""
+        """Return a list of instructions that calls the kernel `rows` times. `opcode` is the kernel's number."""
         row = np.zeros(len(at.INSTRUCTION), np.int64)
         row[[at.INSTRUCTION.opcode, at.INSTRUCTION.base, at.INSTRUCTION.count, at.INSTRUCTION.parameters]] = (
             opcode,
@@ -74,7 +80,7 @@ class Workload:
 
 
 def _on_cache_line(array: np.ndarray) -> np.ndarray:
-    """A copy that begins where a cache line does."""
+    """Return a copy that begins at the start of a cache line."""
     line = 4 * at.CACHE_LINE
     room = np.empty(array.nbytes + line, np.uint8)
     skip = -room.ctypes.data % line
@@ -85,14 +91,20 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Candidate:
-    """The kernels of a family, compiled with some parameters."""
+    """The kernels of a family, compiled with some tuning parameters.
+
+    Args:
+        parameters: these parameters.
+        run: runs a list of instructions, given the address of the integers that `layout.CONTEXT` names.
+        opcodes: the number of each kernel in instructions, by name.
+    """
 
     parameters: tuning.Cpu
     run: Callable[[int], None]
     opcodes: dict[str, int]
 
     def once(self, workload: Workload, rows: int = 1) -> float:
-        """Run a workload so many times; the seconds of this thread."""
+        """Run a workload `rows` times. Return the seconds of CPU time that this thread took."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
         slots = np.zeros(len(CONTEXT), np.int64)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
@@ -103,7 +115,7 @@ class Candidate:
         return (time.thread_time_ns() - began) / 1e9
 
     def is_right(self, workload: Workload) -> bool:
-        """Whether the kernel writes what numpy computed, and nothing else."""
+        """Return whether the kernel writes what numpy computed, and changes no other array."""
         workload.reset()
         self.once(workload)
         for number, (array, start) in enumerate(zip(workload.arrays, workload.start, strict=True)):
@@ -119,7 +131,7 @@ class Candidate:
 
 
 def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarget) -> Candidate:
-    """Compile kernels with these parameters, in this process."""
+    """Compile kernels with these tuning parameters, in this process."""
     opcodes = {name: number for number, name in enumerate(kernels)}
     with tuning.using(parameters):
         module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, target.lanes)
@@ -127,7 +139,7 @@ def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarg
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
-    """How many rows take about so long."""
+    """Return how many times to run a workload so that this takes about `seconds`."""
     rows = 1
     workload.reset()
     while (spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
@@ -138,10 +150,10 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
 ) -> tuple[float, float]:
-    """How long a candidate takes over how long the best one does: the geometric mean over workloads, and the largest.
+    """Divide the time of a candidate by that of the best one. Return the geometric mean and maximum over workloads.
 
-    Both run by turns, so that what else the machine does strikes both, and the least time of each counts. A candidate
-    that is slower than `hopeless` after a few rounds is given up.
+    Both run in turns, so that other programs on the machine slow down both. For each workload the least time counts. If
+    the mean is more than `hopeless` after three rounds, stop early.
     """
     least = {workload.label: [math.inf, math.inf] for workload in workloads}
     rows = {workload.label: rows_for(best, workload) for workload in workloads}
@@ -160,7 +172,7 @@ def ratio(
 
 
 def speeds(candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int = 15) -> dict[str, list[float]]:
-    """The work each candidate does in a second, at best, by workload; they run by turns."""
+    """Return the most work per second of each candidate, by label of the workload. The candidates run in turns."""
     found = {}
     for workload in workloads:
         rows = rows_for(candidates[0], workload)

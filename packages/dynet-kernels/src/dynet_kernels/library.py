@@ -169,10 +169,11 @@ def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
     is, such as x86-64-v4 or x86-64-v3.
     """
     module = cache.load_stored(key_of(part), load)
-    if module is not None or not hasattr(part, "for_target"):
+    for_target = getattr(part, "for_target", None)
+    if module is not None or for_target is None:
         return module
     for target in general_targets():
-        general = part.for_target(target)
+        general = for_target(target)
         code = cache.stored(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
         if code is not None:
             return load(code)
@@ -182,8 +183,8 @@ def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
 def general_targets() -> list[CpuTarget]:
     """Return the general kinds of CPU whose code may run here if there is none for exactly this CPU, the best first.
 
-    There are none if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a kind, it is
-    the only one.
+    There are none if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a kind, only
+    this one is returned.
     """
     host = host_cpu()
     if os.environ.get("DYNET_CPU") == NATIVE or (host.kind == NATIVE and records.are_tuned_for(host)):

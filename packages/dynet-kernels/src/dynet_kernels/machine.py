@@ -99,7 +99,8 @@ def dispatch(running: Running, number, code, kernels, shares):
     """Emit a switch on `code`, which calls one of the kernels for instruction `number`.
 
     Args:
-        kernels: pairs of a value of `code` and (symbol, kernel, names of the arguments besides memory, index and parameters).
+        kernels: pairs of a value of `code` and (symbol, kernel, names of its arguments besides memory, index and
+            parameters).
         shares: the values of the arguments in `layout.SHARES`, by name: which part of the instruction this thread runs.
     """
     instruction = running.tape[number]

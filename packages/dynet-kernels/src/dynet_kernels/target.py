@@ -120,7 +120,7 @@ def general(kind: str, machine: str) -> CpuTarget:
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds of CPU that include this one and whose code may come with the package, the best first."""
+    """Return the general kinds of CPU, the best first, that this one belongs to and the package may bring code for."""
     machine, _, features = read_cpu()
     return [target for target, needed in _shipped(machine) if needed <= features]
 

@@ -90,6 +90,7 @@ def modules(
     load: Callable[[bytes], Any] = cache.load_object,
     finish: Callable[[Part, bytes], bytes] | None = None,
     kind: str | None = "CPU",
+    general: bool = True,
 ) -> list:
     """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
@@ -101,12 +102,13 @@ def modules(
         finish: `finish(part, content)` turns what the part's `build` wrote into the contents of a cache file. None:
             they are the same.
         kind: the name of the device in the message that something is compiled. None: print no message.
+        general: whether code for a general kind of CPU will do, as in `stored`.
 
     Returns:
         The modules in the order of the parts.
     """
     keys = [key_of(part) for part in parts]
-    found = [stored(part, load) for part in parts]
+    found = [stored(part, load) if general else cache.load_stored(key, load) for part, key in zip(parts, keys)]
     missing = [place for place, module in enumerate(found) if module is None]
     if not missing:
         return found

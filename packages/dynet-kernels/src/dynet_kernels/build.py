@@ -1,0 +1,82 @@
+"""The command `python -m dynet_kernels.build`, which compiles all kernels of this library beforehand.
+
+Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, as for an image of
+a container. `--into FOLDER` writes files for a wheel of dynet-kernels instead of files of this user's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import cache, library, shipped_code
+from .parts import Part, Planner, Shard, key_of
+from .recorder.compiled import Recorder
+from .table import KERNELS
+from .target import NAMED, CpuTarget, host_cpu
+
+PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")  # these add kernels to the table when they are imported
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m dynet_kernels.build",
+        description="Compile all kernels now, so that programs need not. By default this is done for exactly this CPU. "
+        "The code is kept in your cache directory.",
+    )
+    parser.add_argument(
+        "--for",
+        nargs="+",
+        choices=NAMED,
+        default=[],
+        metavar="KIND",
+        dest="kinds",
+        help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(NAMED)}",
+    )
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="write files for a wheel of dynet-kernels")
+    chosen = parser.parse_args(given)
+    if chosen.into and not chosen.into.is_dir():
+        parser.error(f"--into: {chosen.into} is not a directory")
+    if chosen.into and not chosen.kinds:
+        parser.error("--into: name the kinds of CPU with --for, since a wheel is for many machines")
+    return chosen
+
+
+def import_packages() -> None:
+    """Import the packages that define kernels and are installed."""
+    # Recording in Python will do here, so nothing is compiled only for this process.
+    os.environ["DYNET_RECORDER"] = "python"
+    for name in PACKAGES:
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name)
+
+
+def parts_for(target: CpuTarget) -> list[Part]:
+    """Return all parts that programs may need on a CPU: the planner, the recorder, and every shard of kernels."""
+    shards = [Shard(KERNELS.shard(number), target) for number in KERNELS.shards()]
+    return [Planner(target), Recorder(target), *shards]
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    chosen = arguments(given)
+    import_packages()
+    for target in [NAMED[kind] for kind in chosen.kinds] or [host_cpu()]:
+        parts = parts_for(target)
+        try:
+            built = library.modules(parts, load=bytes, general=False)
+        except cache.CacheError as problem:
+            sys.exit(f"python -m dynet_kernels.build: {problem}")
+        if chosen.into:
+            for part, code in zip(parts, built):
+                shipped_code.write(chosen.into, key_of(part, with_versions=False), code)
+        size = sum(map(len, built)) / 2**20
+        print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {chosen.into or cache.cache_directory()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -30,6 +30,8 @@ RECORDING = (
     "tests/test_other_threads.py",
     "tests/test_graph_modes.py",
 )  # the tests of how operations are recorded in graphs; compiled code does this with the internals of CPython's objects
+# The kinds of CPU for which a wheel of each architecture brings code.
+COMPILED = {"x86_64": ("x86-64-v3", "x86-64-v4"), "aarch64": ("aarch64",)}
 MPI = ("tests/mpi", "examples", "benchmarks/tests/test_benchmarks_mpi.py")  # where the tests with several processes are
 
 
@@ -246,6 +248,24 @@ def wheels(session):
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     session.run("pip", "wheel", "--no-deps", "--wheel-dir=dist", *(f"./packages/{name}" for name in PACKAGES))
     session.run("pytest", "tests/test_packaging.py", *session.posargs)
+
+
+@nox.session
+def compiled_wheels(session):
+    """Build wheels of dynet-kernels that bring compiled kernels, one for each architecture, into dist/compiled/."""
+    session.install("-r", "requirements.txt", *group("test"))
+    folder = ROOT / "dist" / "compiled"
+    shutil.rmtree(folder, ignore_errors=True)
+    for architecture, kinds in COMPILED.items():
+        built = Path(session.create_tmp()) / architecture
+        shutil.rmtree(built, ignore_errors=True)
+        built.mkdir()
+        session.run("python", "-m", "dynet_kernels.build", "--for", *kinds, "--into", str(built))
+        environment = {"DYNET_COMPILED": str(built), "DYNET_ARCHITECTURE": architecture}
+        wheel = ("pip", "wheel", "--no-deps", "--quiet", f"--wheel-dir={folder}", "./packages/dynet-kernels")
+        session.run(*wheel, env=environment)
+    session.env["DYNET_COMPILED_WHEELS"] = str(folder)
+    session.run("pytest", "tests/test_compiled_wheels.py", *session.posargs)
 
 
 @nox.session

@@ -1,7 +1,8 @@
 """Builds a wheel for one architecture that brings compiled kernels, if the environment asks for it.
 
-DYNET_COMPILED names a folder that `python -m dynet_kernels.build --into` has filled, and DYNET_ARCHITECTURE the machine:
-`x86_64` or `aarch64`. Without them the wheel is for all machines, and programs compile their kernels.
+The environment variable DYNET_COMPILED names a folder that `python -m dynet_kernels.build --into` has filled, and
+DYNET_ARCHITECTURE the machine, `x86_64` or `aarch64`. Without them the wheel is for all machines, and programs compile
+their kernels.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The command `python -m dynet_kernels.build`, which compiles all kernels of this library beforehand.
 
-Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, as for an image of
-a container. `--into FOLDER` writes files for a wheel of dynet-kernels instead of files of this user's cache.
+Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, as for the image
+of a container. `--into FOLDER` also writes files for a wheel of dynet-kernels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         dest="kinds",
         help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(NAMED)}",
     )
-    parser.add_argument("--into", type=Path, metavar="FOLDER", help="write files for a wheel of dynet-kernels")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="also write files for a wheel of dynet-kernels")
     chosen = parser.parse_args(given)
     if chosen.into and not chosen.into.is_dir():
         parser.error(f"--into: {chosen.into} is not a directory")

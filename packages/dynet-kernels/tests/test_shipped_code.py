@@ -1,0 +1,197 @@
+"""Code that comes with the package is found without a compiler, and refused if it is damaged. The command builds it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cached import run
+
+from dynet_kernels import build, cache, library, records, shipped_code, target
+from dynet_kernels.families.fill import Fill
+from dynet_kernels.parts import Shard
+from dynet_kernels.table import KERNELS
+
+MACHINE = {"x86_64": 62, "aarch64": 183}  # the number of an object file's machine in the ELF header
+
+KERNELS_OF_PROGRAM = """
+    import sys
+    from pathlib import Path
+    from dynet_kernels import library, shipped_code
+    from dynet_kernels.families.fill import Fill
+    from dynet_kernels.families.scan import Scan
+    from dynet_kernels.kernels import Kernels
+    from dynet_kernels.parts import Planner, Shard, key_of
+    kernels = Kernels()
+    kernels.use(kernels.add("fill", Fill()))
+    kernels.use(kernels.add("scan", Scan(False)))
+"""
+BUILD = """
+    from dynet_kernels.target import general_kinds
+    target = general_kinds()[-1]
+    parts = [Planner(target), *(Shard(kernels.shard(number), target) for number in kernels.shards())]
+    for part, code in zip(parts, library.modules(parts, load=bytes, general=False)):
+        if len(sys.argv) > 1:
+            shipped_code.write(Path(sys.argv[1]), key_of(part, with_versions=False), code)
+"""
+USE = """
+    shipped_code.FOLDER = Path(sys.argv[1])
+    machine = library.Library(kernels)
+    machine.run, machine._loaded[0], machine._loaded[1]
+    print("tvm" in sys.modules)
+"""
+
+needs_general = pytest.mark.skipif(
+    not target.general_kinds(), reason="this CPU is of no kind that packages bring code for"
+)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """A folder with the code of a planner and two shards for a general kind of CPU."""
+    folder = tmp_path_factory.mktemp("shipped")
+    cached = {"DYNET_CACHE_DIR": str(tmp_path_factory.mktemp("cache")), "DYNET_CPU": ""}
+    run(KERNELS_OF_PROGRAM, BUILD, arguments=[folder], environment=cached)
+    return folder
+
+
+def use(folder, cache_directory, **environment):
+    """Load the shards: whether TVM was imported, how many files of code were compiled, and what was said."""
+    search = os.pathsep.join([str(Path(cache.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    known = {"PYTHONPATH": search, "DYNET_CACHE_DIR": str(cache_directory), "DYNET_CPU": ""}
+    program = "\n".join(line[4:] for line in (KERNELS_OF_PROGRAM + USE).splitlines())
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        env={**os.environ, **known, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "False\n"
+    return len(list(Path(cache_directory).glob("*.o"))), done.stderr
+
+
+@needs_general
+def test_shipped_code_is_used_and_nothing_is_compiled(shipped, tmp_path):
+    assert use(shipped, tmp_path) == (0, "")
+
+
+@needs_general
+@pytest.mark.parametrize("harm", ["cut", "changed", "foreign"])
+def test_a_damaged_or_foreign_file_is_refused_and_compiled_instead(harm, shipped, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(shipped, folder)
+    paths = sorted(folder.iterdir(), key=lambda path: path.stat().st_size)
+    content = paths[0].read_bytes()
+    harmed = {"cut": content[:-1], "changed": content[:100] + b"!" + content[101:], "foreign": paths[1].read_bytes()}
+    paths[0].write_bytes(harmed[harm])
+    count, said = use(folder, tmp_path / "cache")
+    assert count == 1
+    assert f"RuntimeWarning: dynet: {paths[0]} is damaged and not used" in said
+    assert "Install dynet-kernels again" in said
+
+
+@needs_general
+def test_code_for_exactly_this_cpu_is_compiled_if_asked_for(shipped, tmp_path):
+    assert use(shipped, tmp_path, DYNET_CPU="native")[0] == 3
+    # From then on it is preferred.
+    assert use(tmp_path / "nothing", tmp_path) == (3, "")
+
+
+@needs_general
+def test_a_chosen_kind_takes_its_own_shipped_code(shipped, tmp_path):
+    kind = target.general_kinds()[-1].kind
+    assert use(shipped, tmp_path / "same", DYNET_CPU=kind) == (0, "")
+    if kind != "generic":
+        assert use(shipped, tmp_path / "other", DYNET_CPU="generic")[0] == 3
+
+
+@needs_general
+def test_kernels_tuned_for_this_cpu_are_compiled(shipped, tmp_path, monkeypatch):
+    monkeypatch.delenv("DYNET_CPU", raising=False)
+    target.host_cpu.cache_clear()
+    record = {"family": "update", "target": records.kind_of(target.host_cpu()), "cpu": target.host_cpu().identity}
+    (tmp_path / "tuned.json").write_text(json.dumps([{**record, "parameters": {"vectors": 2}}]))
+    tmp_path.chmod(0o700)
+    assert use(shipped, tmp_path)[0] == 3
+
+
+@needs_general
+def test_code_for_a_general_kind_is_found_in_the_cache_too(tmp_path):
+    """As an image of a container has it, made by `python -m dynet_kernels.build --for KIND`."""
+    cached = tmp_path / "cache"
+    run(KERNELS_OF_PROGRAM, BUILD, environment={"DYNET_CACHE_DIR": str(cached), "DYNET_CPU": ""})
+    assert use(tmp_path, cached) == (3, "")
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "kinds"),
+    [
+        ("x86_64-linux", target._KINDS["avx512"][2], ["avx512", "avx2"]),
+        ("x86_64-linux", target._KINDS["avx2"][2], ["avx2"]),
+        ("x86_64-linux", target._KINDS["avx2"][2] - {"fma"}, []),
+        ("aarch64-linux", frozenset({"asimd"}), ["generic"]),
+    ],
+)
+def test_only_code_that_this_cpu_can_run_is_considered(machine, features, kinds, monkeypatch):
+    monkeypatch.setattr(target, "read_cpu", lambda: (machine, "model", features))
+    assert [found.kind for found in target.general_kinds()] == kinds
+    assert {found.machine for found in target.general_kinds()} <= {machine}
+
+
+# The command
+
+
+def test_every_kernel_is_built():
+    parts = build.parts_for(target.NAMED["aarch64"])
+    names = [name for part in parts if isinstance(part, Shard) for name, _ in part.kernels.values()]
+    assert sorted(names) == sorted(name for name, _ in KERNELS.items())
+    assert len(parts) == len(KERNELS.shards()) + 2  # the planner and the recorder
+
+
+@pytest.mark.parametrize("kind", target.NAMED)
+def test_code_for_other_machines_is_built_and_linked_nowhere(kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "parts_for", lambda target: [Shard({0: ("fill", Fill())}, target)])
+    monkeypatch.setattr(build, "import_packages", lambda: None)
+    build.main(["--for", kind, "--into", str(tmp_path)])
+    (path,) = tmp_path.glob("*.o")
+    code = cache.unsealed(path.stem, path.read_bytes())
+    assert code is not None and code[:5] == b"\x7fELF\x02"
+    architecture = target.NAMED[kind].machine.partition("-")[0]
+    assert int.from_bytes(code[18:20], "little") == MACHINE[architecture]
+    assert f"{target.NAMED[kind].identity}: 1 modules" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--into", "nowhere"], "--into: nowhere is not a directory"),
+        (["--into", "."], "--into: name the kinds of CPU with --for"),
+        (["--for", "z80"], "invalid choice: 'z80'"),
+        (["--for"], "expected at least one argument"),
+    ],
+)
+def test_wrong_arguments_are_refused(given, said, capsys):
+    with pytest.raises(SystemExit):
+        build.arguments(given)
+    assert said in capsys.readouterr().err
+
+
+def test_a_failed_build_ends_with_its_reason(monkeypatch):
+    def fail(*_, **__):
+        raise cache.CacheError("compiling tanh failed")
+
+    monkeypatch.setattr(library, "modules", fail)
+    monkeypatch.setattr(build, "import_packages", lambda: None)
+    with pytest.raises(SystemExit, match="compiling tanh failed"):
+        build.main([])
+
+
+def test_a_file_that_is_not_there_is_not_found(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped_code, "FOLDER", tmp_path)
+    assert shipped_code.find("key") is None

@@ -106,7 +106,7 @@ class ComputationGraph(Graph):
         return self._expression("forward_scalar", index).scalar_value(recalculate=True)
 
     def inc_forward_scalar(self, index: int) -> float:
-        """Return the value of expression `index`; it must be a single number. Compute it if that was not done yet."""
+        """Return the value of expression `index`; it must be a single number. Compute it first if necessary."""
         return self._expression("inc_forward_scalar", index).scalar_value()
 
     def forward_vec(self, index: int) -> list[float]:
@@ -114,11 +114,16 @@ class ComputationGraph(Graph):
         return self._expression("forward_vec", index).vec_value(recalculate=True)
 
     def inc_forward_vec(self, index: int) -> list[float]:
-        """Return the value of expression `index` as a flat list, column by column. Compute it if not done yet."""
+        """Return the value of expression `index` as a flat list, column by column. Compute it first if necessary."""
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Add the gradient of expression `index`, a single number, to every parameter; see `Expression.backward`."""
+        """Differentiate expression `index`, a single number, and add to the parameters' gradients.
+
+        Args:
+            index: the number of the expression.
+            full: as for `Expression.backward`.
+        """
         self._expression("backward", index).backward(full)
 
     # Methods that print or draw the graph

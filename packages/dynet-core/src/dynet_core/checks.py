@@ -73,7 +73,7 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
             shape of x as a `Dim`.
 
     Raises:
-        ArgumentTypeError: `indices` is not a sequence of ints.
+        ArgumentTypeError: `indices` is not a sequence of numbers.
         ArgumentError: there are no indices, or one is not a whole number.
         OutOfRangeError: an index is negative, or is `size` or more.
     """

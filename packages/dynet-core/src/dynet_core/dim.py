@@ -123,8 +123,8 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         least: the smallest size that is allowed.
 
     Raises:
-        ArgumentTypeError: a size is not an int.
-        ArgumentError: a size is less than `least`, or there are no sizes.
+        ArgumentTypeError: a size is not a number.
+        ArgumentError: a size is not whole or is less than `least`, or there are no sizes.
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
     single = (
@@ -147,7 +147,7 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def extent(sizes: Sequence[int]) -> int:
-    """Return the product of the sizes that are not 0. It is limited to MAX_TOTAL even if a shape has no numbers."""
+    """Return the product of the sizes that are not 0. Callers refuse shapes for which it is more than MAX_TOTAL."""
     return math.prod([size or 1 for size in sizes])
 
 

@@ -17,7 +17,7 @@ from .nodes import nodes_of
 def dump_cg(
     filename: str | bytes = "", show_values: bool = True, show_gradients: bool = True, nan_check_only: bool = False
 ) -> None:
-    """Print the value and the gradient of every expression of the current graph. New nodes are computed first.
+    """Print the value and the gradient of every expression of the current graph. Values are computed if necessary.
 
     Args:
         filename: the file to write to; by default stdout.

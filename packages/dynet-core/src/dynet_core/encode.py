@@ -153,7 +153,7 @@ def _lists(steps: Sequence[Step]) -> tuple[int, int]:
 
     The planner writes a list for each role (the value or the gradient of a view), with an address for each column. Bit
     r of the first result says that a step reads the whole list of role r. Bit r of the second result says that steps
-    read only its first address. If a kernel does not say what it reads, the result is (ALL_LISTS, 0).
+    read only the first address of this list. If a kernel does not say what it reads, the result is (ALL_LISTS, 0).
     """
     all_columns = first_column = 0
     for step in steps:

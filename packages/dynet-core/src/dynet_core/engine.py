@@ -180,7 +180,7 @@ class Engine:
         self._use(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
-        """Replace the memory for values by one block of `floats` floats. The old blocks are freed first, to save memory."""
+        """Replace the memory for values by one new block. Free the old blocks first, so that they make room for it."""
         self._use(block(0))
         self.chunks.clear()
         try:

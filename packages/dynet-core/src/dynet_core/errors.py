@@ -66,9 +66,9 @@ class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
 
 
 class ParallelError(DynetError, RuntimeError):
-    """The processes that train a model together cannot connect, or differ in what must be the same in all of them.
+    """The processes that train a model together cannot connect, or do not all do the same.
 
-    That is, for example, the model, or the number of updates so far.
+    For example, their models or their numbers of updates differ.
     """
 
 

@@ -73,7 +73,7 @@ class Operations(Refusals):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of `npvalue()`: the dimensions, then the batch if it is larger than 1.
+        """The shape of `npvalue()`: the dimensions, then the batch size if it is larger than 1.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2, 3], [4, 5, 6]]).shape

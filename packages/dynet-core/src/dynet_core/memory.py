@@ -63,7 +63,7 @@ class HostBlock:
         self.array[:] = values
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that sets the numbers of the block to its arguments, one for each number."""
+        """Return a function that takes as many floats as the block holds, as arguments, and stores them there."""
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
@@ -107,11 +107,11 @@ class GpuBlock:
         self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that sets the numbers of the block to its arguments, one for each number."""
+        """Return a function that takes as many floats as the block holds, as arguments, and stores them there."""
         pack_into = struct.Struct(f"={self.floats}f").pack_into
 
         def pack(*numbers: float) -> None:
-            """Set the numbers of the block to `numbers`. The count must be right."""
+            """Store `numbers` in the block. There must be as many as the block holds."""
             packed = np.empty(self.floats, np.float32)
             pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
             self.write(packed)

@@ -21,7 +21,7 @@ def reset(seed: int) -> None:
 
 
 def state() -> tuple[int, int, int]:
-    """Return the seed, how many keys have been drawn since it was set, and how many processes have been forked."""
+    """Return the seed, and how many keys have been drawn and processes been forked since it was set."""
     return *recorder.noise(), _forks
 
 

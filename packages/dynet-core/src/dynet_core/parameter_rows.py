@@ -56,7 +56,7 @@ class Rows:
             name: the name of the parameter, for messages.
             touched: for a lookup parameter, the address of the list of its rows that have a gradient; otherwise 0.
             width: for a lookup parameter, the number of floats in one of its rows.
-            rows: for a lookup parameter, how many rows it has itself.
+            rows: for a lookup parameter, how many rows it has.
         """
         next_generation()
         with self.lock:

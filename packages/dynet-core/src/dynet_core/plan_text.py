@@ -2,8 +2,8 @@
 
 A plan is made by compiled code, the planner. It puts nodes into groups that are computed together, and writes a *tape*,
 a list of instructions (kernel calls). A node has a *signature*, which says how to compute it. The signature lists
-*steps*, which are the kernel calls that the node needs. This module finds the instruction on the tape for each step of
-each group, and prints them.
+*steps*, which are the kernel calls that the node needs. For each step of each group, this module finds the instruction
+on the tape and describes it in a line of text.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def append(graph: PinnedGraph, signature: Signature, integers: Sequence[int]) ->
 
     Args:
         signature: says how the op is computed.
-        integers: the node numbers of the operands, then the attributes.
+        integers: the number of each operand (`Expression.at`), then the attributes, which are further integers.
     """
     return graph.append(signature, integers)
 

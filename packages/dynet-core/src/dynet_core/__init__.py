@@ -57,8 +57,8 @@ from .seeds import reset_random_seed
 from .several import forward, npvalues, values
 from .tensor import Tensor
 
-# Load the linker of compiled code when the library is imported, like the library's own modules. If that fails, the
-# library can still be imported: the same error is raised again when something is computed.
+# Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the library
+# can still be imported: the same error is raised again when something is computed.
 with suppress(ImportError):
     cache.linker()
 

@@ -1,4 +1,4 @@
-"""Type aliases that annotate the arguments and results of public functions."""
+"""Type aliases for annotating the arguments and results of public functions."""
 
 from __future__ import annotations
 
@@ -18,5 +18,6 @@ Index: TypeAlias = SupportsIndex
 Indices: TypeAlias = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 Dims: TypeAlias = SupportsIndex | Indices
 Key: TypeAlias = SupportsIndex | slice | tuple[SupportsIndex | slice, ...]
-"""The key in `x[key]`: whole numbers and slices, one for each dimension."""
+"""What may be in the brackets of `x[key]`: an index or a slice, or a tuple of these, one for each dimension from the
+first on. Further dimensions are taken whole."""
 Path: TypeAlias = str | os.PathLike[str]

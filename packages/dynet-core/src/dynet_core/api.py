@@ -35,7 +35,7 @@ class ComputationGraph(Graph):
         """Return the names of the public methods only, for `dir` and for completion in editors."""
         return [*dir(object), *(name for name in ComputationGraph.__dict__ if not name.startswith("_"))]
 
-    if TYPE_CHECKING:  # methods that dynet_ops adds at run time
+    if TYPE_CHECKING:  # methods that the package dynet_ops adds at run time; this shows them to type checkers
 
         def inputMatrixLiteral(self, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression: ...
         def inputSparseTensor(
@@ -55,7 +55,7 @@ class ComputationGraph(Graph):
     def renew(
         self, immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None
     ) -> ComputationGraph:
-        """Begin a new graph and return it. The arguments are as for the function `renew_cg`."""
+        """Begin a new graph, like the function `renew_cg` with the same arguments, and return it."""
         return renew_cg(immediate_compute, check_validity, autobatching)
 
     def parameters(self, params: Trained) -> Expression:
@@ -70,7 +70,7 @@ class ComputationGraph(Graph):
         """Remove the last checkpoint and all expressions recorded after it, like the function `cg_revert`."""
         checkpoints.revert(self)
 
-    # Methods that compute the expression with a given number
+    # Methods that compute values or gradients. Their argument `index` is the number of an expression.
 
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
@@ -82,6 +82,9 @@ class ComputationGraph(Graph):
 
     def forward(self, index: int) -> None:
         """Compute the whole graph again, with new random numbers for dropout and noise.
+
+        Args:
+            index: the number of any expression of the graph. Which one makes no difference.
 
         >>> x = dy.inputVector([1, 2])
         >>> g = dy.cg()
@@ -95,27 +98,32 @@ class ComputationGraph(Graph):
         self._expression("forward", index).forward(recalculate=True)
 
     def inc_forward(self, index: int) -> None:
-        """Compute all expressions of the graph that have not been computed yet."""
+        """Compute all expressions of the graph that have not been computed yet. `index` is as for `forward`."""
         self._expression("inc_forward", index).forward()
 
     def forward_scalar(self, index: int) -> float:
-        """Compute the whole graph again, and return the value of expression `index`, which must be a single number."""
+        """Compute the whole graph again. Return the value of expression `index`; it must be a single number."""
         return self._expression("forward_scalar", index).scalar_value(recalculate=True)
 
     def inc_forward_scalar(self, index: int) -> float:
-        """Return the value of expression `index`, which must be a single number. Compute it if it is new."""
+        """Return the value of expression `index`; it must be a single number. Compute it first if necessary."""
         return self._expression("inc_forward_scalar", index).scalar_value()
 
     def forward_vec(self, index: int) -> list[float]:
-        """Compute the whole graph again; return the value of expression `index` as a flat list, column by column."""
+        """Compute the whole graph again. Return the value of expression `index` as a flat list, column by column."""
         return self._expression("forward_vec", index).vec_value(recalculate=True)
 
     def inc_forward_vec(self, index: int) -> list[float]:
-        """Return the value of expression `index` as a flat list, column by column. Compute it if it is new."""
+        """Return the value of expression `index` as a flat list, column by column. Compute it first if necessary."""
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Compute the gradients of expression `index`, which must be a single number; see `Expression.backward`."""
+        """Differentiate expression `index`, a single number, and add to the parameters' gradients.
+
+        Args:
+            index: the number of the expression.
+            full: as for `Expression.backward`.
+        """
         self._expression("backward", index).backward(full)
 
     # Methods that print or draw the graph
@@ -127,7 +135,7 @@ class ComputationGraph(Graph):
         show_gradients: bool = True,
         nan_check_only: bool = False,
     ) -> None:
-        """Print the value and the gradient of each expression. The arguments are as for the function `dump_cg`."""
+        """Print the value and the gradient of each expression, like the function `dump_cg` with the same arguments."""
         dump(self, filename, show_values, show_gradients, nan_check_only)
 
     def print_graphviz(self) -> None:

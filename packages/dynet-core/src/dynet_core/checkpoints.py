@@ -1,6 +1,7 @@
-"""Checkpoints of a graph, and the settings that compute nodes when they are recorded and check values for infinities.
+"""Checkpoints of a graph, and the options `immediate_compute` and `check_validity` of `renew_cg`.
 
-A graph that uses any of these has a `Watch`, an object with their state.
+With `immediate_compute`, each node is computed as soon as it is recorded. With `check_validity`, all values are checked
+for infinities and NaN. A graph that uses checkpoints or one of these options has a `Watch`, an object with their state.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from .watch import Checkpoint, Watch
 
 
 def watch_of(graph: Graph) -> Watch:
-    """Return the `Watch` of a graph: the state of its checkpoints and checks. Create it if there is none."""
+    """Return the `Watch` of a graph, the object with the state of its checkpoints. Create it if there is none."""
     if graph.watch is None:
         graph.records.watch_values()
         graph.watch = Watch()
@@ -19,11 +20,11 @@ def watch_of(graph: Graph) -> Watch:
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
-    """Turn on immediate computation, checks of values, or both, for a graph that is still empty.
+    """Turn on options of `renew_cg` for a new graph, before any node is recorded.
 
     Args:
-        immediate: compute each node as soon as it is recorded.
-        check: check all values for infinities and NaN.
+        immediate: whether to compute each node as soon as it is recorded.
+        check: whether to check all values for infinities and NaN.
     """
     graph.records.watch_values()
     graph.watch = Watch(immediate, check)
@@ -39,7 +40,7 @@ def checkpoint(graph: Graph) -> None:
 
 
 def revert(graph: Graph) -> None:
-    """Remove the last checkpoint and all nodes recorded after it. Using their expressions is an error from then on.
+    """Remove the last checkpoint and all nodes recorded after it. Using expressions of these nodes is then an error.
 
     Raises:
         ArgumentError: there is no checkpoint.

@@ -46,12 +46,12 @@ def whole(name: str, what: str, value) -> int:
 
 
 def checked_index(name: str, index) -> int:
-    """Convert an index that a user passed to an int. Raise the errors of `whole` if it is not a whole number."""
+    """Convert an index that a user passed to an int. If it is not a whole number, raise an error as `whole` does."""
     return whole(name, "an index", index)
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of Python ints from 0 to `size` - 1, the common case."""
+    """Return whether `values` is a nonempty list or tuple of Python ints from 0 to `size` - 1, as in most calls."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -69,12 +69,13 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
         name: the public function that was called, for error messages.
         indices: what the user passed.
         size: the number of elements that the indices can select from.
-        of: the object that has these elements, for error messages: its name, or the shape of an operand x.
+        of: what the indices select from, for error messages: its name as a str, or, for the operand x of an op, the
+            shape of x as a `Dim`.
 
     Raises:
-        ArgumentTypeError: `indices` is not a sequence of ints.
-        ArgumentError: there are no indices, or one is not whole.
-        OutOfRangeError: an index is out of range.
+        ArgumentTypeError: `indices` is not a sequence of numbers.
+        ArgumentError: there are no indices, or one is not a whole number.
+        OutOfRangeError: an index is negative, or is `size` or more.
     """
     if _are_plain(indices, size):
         return indices if indices.__class__ is list else list(indices)
@@ -120,7 +121,7 @@ def checked_flag(name: str, what: str, value) -> bool:
 
 
 def checked_number(name: str, value) -> float:
-    """Convert a number that a user passed to a float, and check that it is finite.
+    """Convert a number that a user passed to a float. Infinity and NaN are refused.
 
     Raises:
         ArgumentTypeError: the value is not a number.
@@ -152,11 +153,11 @@ def real_array(name: str, values) -> np.ndarray:
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
     """Convert values that a user passed for a parameter of shape `dims` to a float32 array of this shape.
 
-    A single number is accepted in any shape, such as 2.5 for a parameter of shape (1,).
+    If the parameter has only one number, the shape of `values` does not matter: 2.5 fits a parameter of shape (1,).
 
     Raises:
         ArgumentTypeError: the values are not real numbers.
-        ShapeError: the array has another shape.
+        ShapeError: the values have another shape.
     """
     array = real_array(name, values)
     if array.shape != dims and array.size == 1 == math.prod(dims):

@@ -100,7 +100,7 @@ class DynetParams:
         self.devices: str = ""
         # The class that `LSTMBuilder` makes: "coupled" or "vanilla", or "" if the user has not chosen.
         self.lstm_builder: str = os.environ.get("DYNET_LSTM_BUILDER", "")
-        # The user's classes that files may contain objects of, by their names in files. `load` refuses others.
+        # The user's classes whose objects `load` may make from files, by their names in files. It refuses all others.
         self.allow: dict[str, Any] = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
@@ -156,7 +156,9 @@ class DynetParams:
                 device.allow_tf32()
         if self.threads:  # 0 keeps the default: one thread for each core of this process, but at most 8
             sharing.use(self.threads)
-        if self.random_seed:  # 0 keeps the seed that was drawn at random when the library was imported
+        # 0 keeps the seed that was drawn at random when the library was imported. A negative number, or one that is too
+        # large, becomes the largest seed, 2**32 - 1.
+        if self.random_seed:
             reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
             profile_program()
@@ -183,7 +185,7 @@ class DynetParams:
         return numbers[0] if numbers else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change several settings. If one value is not allowed, raise an error and change none of them.
+        """Change several settings. If one of the new values is not allowed, raise an error and change nothing.
 
         Args:
             settings: a dict from the attribute of each setting to its new value.
@@ -194,7 +196,7 @@ class DynetParams:
         vars(self).update(vars(fresh))
 
     def set_mem(self, mem: int | str) -> None:
-        """Store a number of megabytes. It has no effect, because memory grows with the graph.
+        """Store a number of megabytes, as DyNet expects it. The number has no effect: memory grows with the graph.
 
         Args:
             mem: an int, or a str as for `--dynet-mem`, such as "512" or "128,128,128,128".
@@ -238,7 +240,7 @@ class DynetParams:
         self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
-        """Set whether parameters are in memory that forked processes share, so that all of them train one model."""
+        """Set whether new parameters are in memory that processes forked later share, so that all train one model."""
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: Number) -> None:
@@ -249,7 +251,7 @@ class DynetParams:
         self.weight_decay = decay
 
     def set_autobatch(self, autobatch: bool) -> None:
-        """Store a flag. It has no effect, because automatic batching is always on."""
+        """Store the flag `autobatch`. It has no effect, because automatic batching is always on."""
         self.autobatch = _checked("set_autobatch", autobatch, int)
 
     def set_profiling(self, profiling: int) -> None:
@@ -257,7 +259,7 @@ class DynetParams:
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
-        """Set which of the user's classes `load` may make objects of, in addition to those in DYNET_ALLOW."""
+        """Set the classes of which `load` may make objects, in addition to those in the environment's DYNET_ALLOW."""
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_cpu_mode(self) -> None:
@@ -271,7 +273,7 @@ class DynetParams:
         `requested_gpus` and, optionally, `gpu_mask`.
 
         Raises:
-            ArgumentError: a setting is missing, or its value is not allowed. No setting has been changed.
+            ArgumentError: a setting is missing, or a value is not allowed. In both cases, no setting is changed.
         """
         settings = conf
         if not isinstance(conf, Mapping):
@@ -289,7 +291,7 @@ CONFIG = {
     "weight_decay": "weight_decay", "shared_params": "shared_parameters", "requested_gpus": "requested_gpus",
     "gpu_mask": "gpu_mask",
 }  # fmt: skip
-"""The name of each setting in `from_config` -> the attribute of DynetParams."""
+"""The settings that `from_config` reads: name -> attribute of DynetParams."""
 
 
 def _allowed_by_environment() -> dict[str, Any]:
@@ -317,7 +319,7 @@ def _checked(name: str, value: Any, kind: type[T]) -> T:
 PARAMS = DynetParams()
 """The settings of this process."""
 in_force = False
-"""Whether `init` has applied the settings. Changing them later has no effect."""
+"""Whether `init` or `init_from_params` has applied the settings. Most changes made after that have no effect."""
 
 
 def init(shared_parameters: bool | None = None) -> None:

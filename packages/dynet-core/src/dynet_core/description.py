@@ -5,10 +5,10 @@ The planner is compiled code that orders the nodes of a graph, puts them into ba
 - A *record* is one call of an op, stored in the graph as integers: the index of its signature, its operands and its
   attributes (further integers). Most records are one node; a record with *parts* is one node for each part.
 - A *signature* is a description in the planner's table. Nodes with the same signature can be computed in one batch.
-- A *column* is the unit of work: a kernel computes a number of columns, such as the batch elements of a value.
+- A *column* is the unit of work: a kernel call computes one or more columns, such as the batch elements of values.
 - A *step* is one kernel call. A *view* says where in memory each column starts that a step reads or writes.
-- In a record with a variable number of operands (a *variadic* one), the constant EACH stands for all operands after
-  the first `Description.operands`, which have views of their own.
+- In a *variadic* record, which has a variable number of operands, only the first `Description.operands` operands have
+  views of their own. All others are *EACH operands*: they share views, whose source is the constant EACH.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ class View:
     """Where a kernel reads or writes in memory: one address for each column that it computes.
 
     The address of column c is `base + offset + (c % period) * stride + (c // period) * outer`, or
-    `base + offset + c * stride` if `period` is 0. All fields count floats, except `source`, `period` and the indices.
-    `base` depends on `source`:
+    `base + offset + c * stride` if `period` is 0. `offset`, `stride`, `outer` and `scale` count floats. What `base` is
+    depends on `source`:
 
     - the number of an operand: where this operand starts;
     - SELF: where the node itself starts;
-    - EACH: where each operand after the first `Description.operands` starts; each of them has `period` columns;
+    - EACH, in a variadic record: where EACH operand number `c // period` starts (each of these operands has `period`
+      columns; `outer` and `index` are not used);
     - NOWHERE: 0;
     - BEFORE, in a record of several parts: where the previous part starts;
-    - FIRST, in a record of several parts: where the first part starts, plus `scale` for each part between it and this
-      one.
+    - FIRST, in a record of several parts: where the first part starts, plus `scale` for each part between the first
+      one and the node itself.
 
-    If `index` is given, `scale * attribute[index + c * index_step]` is added, where `attribute` are the integers that
-    the node's record holds after its operands.
+    If `index` is given, `scale * attribute[index + c * index_step]` is added to the address. `attribute` is the list of
+    integers that the node's record holds after its operands.
     """
 
     source: int
@@ -59,7 +60,8 @@ class Step:
     Args:
         kernel: the name of the kernel.
         parameters: the integers that the kernel needs, such as sizes and the roles of views (see `Description`).
-        gradient_of: the number of the operand whose gradient the step adds to, or NO_OPERAND.
+        gradient_of: the number of the operand to whose gradient the step adds; or a negative constant of `layout`, such
+            as NO_OPERAND for a step that adds to no operand's gradient.
     """
 
     kernel: str
@@ -72,7 +74,7 @@ class Description:
     """What the planner has to know about a kind of node: its shape, the memory it uses and the steps that compute it.
 
     A step is a kernel call that handles all columns (vectors) of the nodes in a batch. A view says where each column
-    starts in memory. It refers to an operand by its number, or by EACH to all operands after the first `operands`.
+    starts in memory. The EACH operands of a variadic record are those after the first `operands`; they share views.
 
     Args:
         dim: the shape of the value.
@@ -85,20 +87,21 @@ class Description:
             or INPUT.
         size: the number of floats that the node takes in memory; by default the size of `dim`.
         size_each: the number of floats that the node takes in addition for each EACH operand.
-        columns: the number of columns that steps run on; with `each`, their number for each EACH operand.
-        each: whether steps run on columns of each EACH operand; None means the same as `variadic`.
-        views: the memory that steps use. Steps name it by roles: 2 * k is the value of view k, 2 * k + 1 its gradient.
+        columns: the number of columns that the steps compute; with `each`, their number for each EACH operand.
+        each: whether `columns` is a number for each EACH operand; None means the same as `variadic`.
+        views: where the steps read and write. A step names a view by its role: 2 * k is the value of view number k,
+            2 * k + 1 its gradient.
         forward, backward: the steps of each pass.
         deferred: steps of the backward pass that run at its end, once for all nodes of the graph.
         passes: whether the operands can get a gradient from the node.
         alias_scale, alias_offset: where the value of an ALIAS starts within its operand; see `signature.alias`.
         parts: if not empty, a record is several nodes with these descriptions, which are already in the table.
-        repeats: the record has a node for its first part and one for each EACH operand. The last part is used for all
-            nodes after those of the other parts.
-        waits: for a part, a pair (start, end): it runs after the record's operands number start to end - 1, and after
-            the part before it. None means after all operands.
-        waits_each: for a part, whether it also runs after the EACH operands.
-        at: the index of the first integer in the planner's table; -1 if it has not been entered.
+        repeats: whether a record has one node more than EACH operands. Each part then describes one node, in order, and
+            the last part also describes all further nodes.
+        waits: for a part, a pair (start, end): the part is computed after the record's operands number start to
+            end - 1, and after the part before it. None means after all operands.
+        waits_each: for a part, whether it is computed after the EACH operands, too.
+        at: the index of the description's first integer in the planner's table; -1 if it is not in the table yet.
     """
 
     dim: Dim
@@ -128,5 +131,5 @@ class Description:
 
     @property
     def has_each(self) -> bool:
-        """Return whether steps compute columns for each operand after the first `operands`. Their number varies."""
+        """Return whether `columns` is a number for each EACH operand, so that the total differs between nodes."""
         return self.variadic if self.each is None else self.each

@@ -26,7 +26,7 @@ _changed: list[Callable[[], None]] = []
 
 
 def refuse_while(reason: Callable[[], str]) -> None:
-    """Register a function that can forbid a change of the device. `choose` calls it before it uses a GPU.
+    """Register a function that can forbid a change of the device. `choose` calls it before it changes to a GPU.
 
     Args:
         reason: returns why the device cannot change any more, such as "parameters had been made", or "" if it can.
@@ -53,14 +53,15 @@ def name() -> str:
 def check_device(caller: str, device: str) -> None:
     """Check the argument `device` of a public function. Allowed are "CPU", "" and the device in use.
 
-    A process computes everything on one device. "CPU" is accepted even if this is a GPU: results are the same.
+    A process computes everything on one device. "CPU" is accepted even if the device in use is a GPU, because the
+    results are the same.
 
     Args:
         caller: the name of the public function, for error messages.
         device: what the user passed.
 
     Raises:
-        ArgumentTypeError: the name is not a string.
+        ArgumentTypeError: `device` is not a string.
         DeviceError: the device does not exist or is not in use.
     """
     if not isinstance(device, str):
@@ -77,7 +78,7 @@ def compiled() -> library.Library | Machine:
 
 
 def machine_of(gpu: Gpu | None) -> library.Library | Machine:
-    """Return the compiled code for a GPU, or for the CPU (None), after loading all kernels needed so far."""
+    """Return the compiled code for `gpu` (None: for the CPU), after loading all kernels that ops have needed so far."""
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
         if key in _machines:
@@ -110,7 +111,7 @@ def _open(number: int) -> Gpu:
 
 
 def choose(number: int) -> None:
-    """Use GPU `number` from now on. Call this before any parameter is made, because parameters cannot be moved.
+    """Use GPU `number` from now on. Parameters cannot be moved to it, so call this before any parameter is made.
 
     Raises:
         DeviceError: the GPU, its driver or the compiler is missing.
@@ -143,9 +144,13 @@ def allow_tf32(allowed: bool = True) -> None:
 
 @contextmanager
 def use(number: int | None, tf32: bool = False) -> Iterator[None]:
-    """Return a context manager that uses GPU `number`, or the CPU if it is None, with a new graph.
+    """Return a context manager that changes the device in its `with` block, for tests and measurements.
 
-    This is for tests and measurements. Parameters made outside the `with` block must not be used inside.
+    A new graph begins at both ends of the block. Parameters made outside the block must not be used inside.
+
+    Args:
+        number: the number of the GPU to use, or None for the CPU.
+        tf32: whether matrix products may round their inputs, as for `allow_tf32`.
     """
     global _gpu, _tf32
     before = _gpu, _tf32
@@ -182,8 +187,8 @@ class DeviceInfo:
 
     Args:
         name: the name, "CPU" or a name such as "GPU:0".
-        id: the kind of device: 0 for a CPU, 1 for a GPU.
-        dtype: the number of the device, stored as the attribute `type`: -1 for the CPU, n for GPU:n.
+        id: the kind of device, not its number: 0 for a CPU, 1 for a GPU.
+        dtype: the number of the device: -1 for the CPU, n for GPU:n. The attribute for it is called `type`.
     """
 
     def __init__(self, name: str, id: int, dtype: int):

@@ -32,14 +32,14 @@ _owned: dict[Dim, int] = {}
 class Dim:
     """The shape of an expression: the sizes of its dimensions, and its batch size. Values are stored column-major.
 
-    `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a separate Dim, made by
-    `own`. Nodes are put into one batch if their operands have the same Dims, and this keeps nodes with different
-    parameters apart.
+    `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a Dim object that only it
+    uses, made by `own`. Nodes are put into one batch only if their operands have the same Dim objects, so nodes that
+    use different parameters get into different batches.
 
     Args:
         dims: the sizes of the dimensions.
         batch: the batch size.
-        plain: for the Dim of a parameter, the shared Dim of the same sizes. For others, the Dim itself.
+        plain: for the Dim of a parameter, the Dim of the same sizes that `Dim.of` returns. For others, the Dim itself.
         size: how many numbers one batch element has.
         total: how many numbers all batch elements have together.
     """
@@ -63,7 +63,7 @@ class Dim:
         """Return the Dim of these sizes. Every call with the same sizes returns the same object.
 
         Raises:
-            ShapeError: there are too many dimensions or numbers.
+            ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
         """
         known = cls._known.get((dims, batch))
         if known is None:
@@ -75,10 +75,11 @@ class Dim:
         return known
 
     def own(self) -> Dim:
-        """Return a Dim of the same sizes that only one parameter uses.
+        """Return a Dim of the same sizes that no other parameter uses.
 
-        Dims of deleted parameters are returned again, the oldest first. A program that makes equal models one after
-        the other then also reuses what is stored by Dim, such as signatures (how to compute a kind of node).
+        The Dim of a deleted parameter is handed out again; if there are several, the one created first. So a program
+        that makes equal models one after the other finds what it has cached under these Dims, such as signatures (how
+        to compute a kind of node).
         """
         with _lock:
             while GIVEN_BACK:
@@ -122,9 +123,9 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
         least: the smallest size that is allowed.
 
     Raises:
-        ArgumentTypeError: a size is not an int.
-        ArgumentError: a size is less than `least`, or there is none.
-        ShapeError: there are too many dimensions or numbers.
+        ArgumentTypeError: a size is not a number.
+        ArgumentError: a size is not whole or is less than `least`, or there are no sizes.
+        ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
     single = (
         dims.__class__ is int or (dims.__class__ is not tuple and not np.iterable(dims)) or isinstance(dims, Refusals)
@@ -146,12 +147,12 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def extent(sizes: Sequence[int]) -> int:
-    """Return the product of all sizes except zeros. `checked_dims` limits it even for shapes without any numbers."""
+    """Return the product of the sizes that are not 0. Callers refuse shapes for which it is more than MAX_TOTAL."""
     return math.prod([size or 1 for size in sizes])
 
 
 def checked_batch(name: str, batch_size: Index) -> int:
-    """Check a batch size that a user passed, and return it as an int. Raise ArgumentError unless in 1..MAX_TOTAL."""
+    """Return a batch size that a user passed as an int. Raise ArgumentError if it is not from 1 to MAX_TOTAL."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")

@@ -1,6 +1,7 @@
 """Share GPU memory with torch, CuPy and other libraries without a copy, by DLPack.
 
-DLPack is a C structure that describes a tensor in memory. A capsule is a Python object that holds a pointer to one.
+DLPack defines a C structure that describes a tensor in memory. A capsule is a Python object that holds a pointer to
+such a structure.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class _Managed(ctypes.Structure):
     _fields_ = [("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
-_kept: dict[int, tuple] = {}  # the objects that own each capsule's memory, until the library using it calls `_delete`
+_kept: dict[int, tuple] = {}  # number of a capsule -> the objects that own its memory, until `_delete` drops them
 _numbers = itertools.count(1)
 
 
@@ -49,9 +50,10 @@ def _delete(managed) -> None:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _delete_unused(capsule) -> None:
-    """Release the memory of a capsule that is being destroyed, unless a library has taken it and thereby renamed it.
+    """Release the memory of a capsule that is being destroyed, unless a library has taken over the memory.
 
-    The capsule is passed as an address: a reference to an object that is being destroyed would destroy it again.
+    In that case the library has renamed the capsule, and calls `_delete` itself later. `capsule` is an address and not
+    a Python object: to drop a new reference to an object that is being destroyed would destroy it again.
     """
     if _is_valid(capsule, NAME):
         _delete(ctypes.cast(_pointer(capsule, NAME), ctypes.POINTER(_Managed)))
@@ -69,8 +71,8 @@ def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], i
     """Return a DLPack capsule for a whole block of GPU memory. The capsule keeps the block alive.
 
     Args:
-        block: the memory.
-        shape: the shape of the tensor that it holds.
+        block: the memory, which holds the elements of the tensor.
+        shape: the shape of the tensor.
         strides: the strides, counted in elements.
         int64: whether the elements are int64 instead of float32.
     """

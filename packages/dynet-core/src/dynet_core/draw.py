@@ -13,12 +13,19 @@ from .nodes import Node, nodes_of
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import ANY_GRAPH
 
-LINE, LETTER, GAP = 22, 7, 40  # pixels of the SVG: height of a box, width of a letter, gap between columns of boxes
+LINE, LETTER, GAP = 22, 7, 40  # in an SVG, in pixels: height of a box, width of a letter, gap between columns of boxes
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box in the picture of a graph: a node or a parameter. `operands` are its operands' indices among the boxes."""
+    """A box in the picture of a graph, which stands for a node or a parameter.
+
+    Args:
+        label: the text that names the node or the parameter.
+        dims: the dimensions as text, or "" to show none.
+        operands: for a node, the positions of its operands in the list of all boxes.
+        is_parameter: whether the box is a parameter's. These boxes get another form.
+    """
 
     label: str
     dims: str
@@ -37,7 +44,7 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return a box for each node and each parameter of a graph. Each box comes after those of its operands.
+    """Return a box for each node and each parameter of a graph. The box of a node comes after those of its operands.
 
     Args:
         graph: the graph to draw.

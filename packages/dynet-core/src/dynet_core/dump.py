@@ -17,7 +17,7 @@ from .nodes import nodes_of
 def dump_cg(
     filename: str | bytes = "", show_values: bool = True, show_gradients: bool = True, nan_check_only: bool = False
 ) -> None:
-    """Print the value and the gradient of every expression of the current graph. New nodes are computed first.
+    """Print the value and the gradient of every expression of the current graph. Values are computed if necessary.
 
     Args:
         filename: the file to write to; by default stdout.
@@ -42,7 +42,7 @@ def dump_cg(
 
 
 def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
-    """Print the value and the gradient of every expression of a graph. The other arguments are as for `dump_cg`."""
+    """Print the value and the gradient of every expression of `graph`. The other arguments are as for `dump_cg`."""
     flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
     text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
     if filename:

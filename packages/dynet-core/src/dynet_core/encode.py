@@ -1,9 +1,9 @@
 """Write descriptions of nodes as integers into TABLE, the list that the planner reads.
 
-The planner is compiled code that decides how the nodes of a graph are computed. A description (`description.py`, where
-its terms are explained) tells it about one kind of node: by *steps*, which are kernel calls, and by *views*, which say
-where in memory the kernels read and write for each *column*, the unit of work. A step names a view by a number, its
-*role*: 2 * k is the value of view k, 2 * k + 1 its gradient. `dynet_kernels.layout` defines the order of the integers.
+The planner is compiled code that decides how the nodes of a graph are computed. A description tells it about one kind
+of node: by *steps*, which are kernel calls, and by *views*, which say where in memory the kernels read and write for
+each *column*, the unit of work. A step names the memory by a number, its *role*: 2 * k is the value of view k,
+2 * k + 1 its gradient. `description.py` explains more terms. `dynet_kernels.layout` defines the order of the integers.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .description import Description, Step, View
 from .errors import ShapeError
 from .recorder import next_generation
 
-TABLE: list[int] = [0] * at.TABLE_HEAD  # the integers of all descriptions, one after the other
+TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then those of all descriptions
 _lock = threading.RLock()
-MOST_CHECKED = 1 << 12  # the most columns of a view whose addresses are checked one by one
+MOST_CHECKED = 1 << 12  # if a view has more columns than this, their addresses are not checked one by one, to save time
 
 
 def enter(description: Description) -> int:
@@ -37,8 +37,8 @@ def enter(description: Description) -> int:
     numbered = [(number, step) for number, group in enumerate(groups) for step in group]
     steps_at = len(at.SIGNATURE) + len(at.VIEW) * len(description.views)
     parts_at = steps_at + len(at.STEP) * len(numbered)
-    # The positions in `row` of integers that are indices into TABLE. They count from the start of the row; `_extend`
-    # changes them to count from the start of TABLE.
+    # The positions in `row` of those integers that are indices into TABLE. These indices count from the start of `row`
+    # at first. `_extend` changes them to count from the start of TABLE.
     addresses = [at.SIGNATURE.parts] if description.parts else []
     row = [*_head(description, groups, steps_at, parts_at), *_views(description.views)]
     parameters: list[int] = []
@@ -128,12 +128,13 @@ def _step(description: Description, step: Step, parameters_at: int, deferred: bo
 def _extend(row: array.array, addresses: Sequence[int]) -> int:
     """Append the integers of a description to TABLE and return the index of the first one.
 
-    A signal handler or a finalizer may append another row after the length was read. The loop then tries again.
+    A signal handler or a finalizer may append to TABLE after its length was read. The loop then appends the integers
+    once more, at a place that it knows, and the first copy stays unused.
 
     Args:
         row: the integers.
-        addresses: the positions in `row` of integers that are indices relative to the start of the row. They are
-            changed to indices into TABLE.
+        addresses: the positions in `row` of those integers that are indices. They count from the start of `row`; they
+            are changed to count from the start of TABLE.
     """
     relative = [row[place] for place in addresses]
     with _lock:
@@ -148,11 +149,11 @@ def _extend(row: array.array, addresses: Sequence[int]) -> int:
 
 
 def _lists(steps: Sequence[Step]) -> tuple[int, int]:
-    """Return which lists of addresses the steps read, as two sets of bits.
+    """Return which lists of addresses the steps read, as two bit sets.
 
-    The planner writes a list of addresses for each role (the value or the gradient of a view). Bit r of the first
-    result says that a step reads the list of role r for all columns; bit r of the second result, that steps read it
-    for the first column only.
+    The planner writes a list for each role (the value or the gradient of a view), with an address for each column. Bit
+    r of the first result says that a step reads the whole list of role r. Bit r of the second result says that steps
+    read only the first address of this list. If a kernel does not say what it reads, the result is (ALL_LISTS, 0).
     """
     all_columns = first_column = 0
     for step in steps:
@@ -167,17 +168,18 @@ def _lists(steps: Sequence[Step]) -> tuple[int, int]:
 
 
 def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool) -> int:
-    """Return how many floats of an operand's gradient a step writes; 0 if it leaves gaps or writes a float twice.
+    """Return how many floats of an operand's gradient a step can overwrite, or 0 if it can only add to the gradient.
 
-    If the result is not 0, the step writes this many floats from the start of the gradient on, each exactly once, and
-    so can overwrite uninitialised memory. Otherwise the gradient must be set to zero before.
+    If the result is not 0, the step writes this many floats from the start of the gradient on, each exactly once, so
+    that the gradient may be uninitialised memory. The result is 0 if the step leaves gaps or writes a float twice. Then
+    the gradient must be set to zero before.
 
     Args:
         kernel: the kernel of the step.
         views: the views of the description.
-        columns: its number of columns.
-        for_each: whether these columns are repeated for each of a variable number of operands. The step then writes
-            to the gradient of any other operand several times.
+        columns: the description's number of columns.
+        for_each: whether the node has this number of columns for each EACH operand (see `description.py`). The step
+            then writes several times to the gradient of any operand that is not an EACH operand.
     """
     covers = kernel.covers(step.parameters)
     if covers is None:
@@ -194,7 +196,7 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
 
 
 def _start(view: View, column: int) -> int:
-    """Return where a column of a view starts, in floats from the start of the operand that the view refers to."""
+    """Return where column number `column` of a view starts, in floats from the start of the view's operand."""
     if view.source == at.EACH:
         return column % view.period * view.stride
     if not view.period:
@@ -203,9 +205,9 @@ def _start(view: View, column: int) -> int:
 
 
 def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
-    """Return whether a step only copies the node's gradient to the gradient of its operand, number by number.
+    """Return whether a step only copies the node's gradient to an operand's gradient, without changing its order.
 
-    The planner can then let both gradients share memory. Call this only if `_covered` is not 0 for the step.
+    The planner can then let both gradients share memory. Call this only if `_covered` has not returned 0 for the step.
     """
     target, _, source = kernel.covers(step.parameters)
     if source is None or _changes_own_gradient(step, views):
@@ -218,7 +220,7 @@ def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) ->
 
 
 def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
-    """Return whether a step writes to the gradient of its own node, not only to those of the operands."""
+    """Return whether a step writes to the gradient of the node itself, not only to the gradients of operands."""
     kernel = KERNELS[step.kernel]
     if isinstance(kernel, (Alone, ByRows)):
         roles = [role for name, role in zip(kernel.parameters, step.parameters) if name in kernel.written]
@@ -235,8 +237,8 @@ def _sharing(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
     Args:
         kernel: the kernel of the step.
         views: the views of the description.
-        columns: its number of columns.
-        for_each: whether these columns are repeated for each of a variable number of operands.
+        columns: the description's number of columns.
+        for_each: whether the node has this number of columns for each EACH operand (see `description.py`).
         deferred: whether the step runs at the end of the backward pass, for all nodes of the graph together.
     """
     targets = kernel.targets(step.parameters)
@@ -269,10 +271,13 @@ def _sharing_by_columns(
 
 
 def _columns_disjoint(view: View, size: int, columns: int, for_each: bool) -> bool:
-    """Return whether no two columns of a view overlap within one node. Each column is `size` floats long."""
+    """Return whether no two columns of a view overlap within one node. Each column is `size` floats long.
+
+    The result may be False although they do not overlap, if this would take too long to find out.
+    """
     if view.source == at.NOWHERE or view.index_step:
         return False
-    if for_each and view.source != at.EACH:  # the number of columns differs between nodes, so it is not known here
+    if for_each and view.source != at.EACH:  # then the total number of columns is not known here
         inner = not view.period or view.stride * (view.period - 1) + size <= view.outer
         return view.stride >= size and inner
     count, period = (view.period, 0) if view.source == at.EACH else (columns, view.period)

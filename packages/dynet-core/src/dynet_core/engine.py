@@ -180,7 +180,7 @@ class Engine:
         self._use(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
-        """Replace the memory for values by one empty block. The old blocks are freed first, to need less memory."""
+        """Replace the memory for values by one new block. Free the old blocks first, so that they make room for it."""
         self._use(block(0))
         self.chunks.clear()
         try:
@@ -399,8 +399,8 @@ class Engine:
         With `everything`, also compute the gradients of nodes that depend on no parameter.
 
         Returns:
-            True if this was done. False if a parameter is trained now that was frozen when the graph was planned: the
-            caller must compute the graph again and retry.
+            True if this was done. False if a parameter that was frozen when the graph was planned has been unfrozen
+            since: the caller must compute the graph again and retry.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

@@ -12,7 +12,7 @@ class DynetError(Exception):
 
 
 class ShapeError(DynetError, ValueError):
-    """The dimensions or batch sizes of operands do not fit together, or do not fit the operation."""
+    """The dimensions or batch sizes of operands do not fit together, or the operation does not allow them."""
 
 
 class ArgumentError(DynetError, ValueError):
@@ -24,43 +24,52 @@ class ArgumentTypeError(DynetError, TypeError):
 
 
 class ParameterNameError(ArgumentError, RuntimeError):
-    """A parameter or a collection cannot have this name."""
+    """A parameter or a collection cannot have the name that the user gave: it contains "/" or "_", or is no string."""
 
 
 class OutOfRangeError(DynetError, IndexError, ValueError, OverflowError):
-    """An index is outside the dimension, lookup table or batch that it selects from."""
+    """An index or a number is out of range, such as an index that a dimension, lookup table or batch does not have."""
 
 
 class DeviceError(DynetError, RuntimeError):
-    """A device cannot be used, because another one is in use or something is missing. The message says which."""
+    """A device cannot be used: another one is in use, or something is missing, such as a driver."""
 
 
 class OutOfMemoryError(DynetError, MemoryError):
-    """There is not enough memory."""
+    """Memory for parameters, input values, the nodes of a graph or the like could not be allocated on the host.
+
+    The message says for how many numbers.
+    """
 
 
 class StaleExpressionError(DynetError, RuntimeError, ValueError):
-    """An expression cannot be used: `renew_cg` or `cg_revert` has removed its node, or it is another thread's."""
+    """An expression cannot be used: `renew_cg` or `cg_revert` has removed its node, or another thread recorded it."""
 
 
 class GradientError(DynetError, RuntimeError):
-    """A gradient does not exist or is not finite."""
+    """A gradient does not exist, for example because `backward` was not called; or one is not finite in an update."""
 
 
 class NotFiniteError(DynetError, RuntimeError):
-    """A value is infinite or NaN, in a graph with `check_validity=True`."""
+    """A value is infinite or NaN. Most functions check this only after `renew_cg(check_validity=True)`."""
 
 
 class FileFormatError(DynetError, ValueError, RuntimeError):
-    """A file is damaged, or does not fit the model that reads it. The model has not been changed."""
+    """A file is damaged, or does not fit the model or trainer that reads it.
+
+    The model or trainer is unchanged. But what `load_generator` returned before the error stays in the model.
+    """
 
 
 class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
-    """A file that parameters were to be read from does not exist."""
+    """A file from which parameters should be read does not exist."""
 
 
 class ParallelError(DynetError, RuntimeError):
-    """The processes of a parallel training cannot connect, or do not agree with each other."""
+    """The processes that train a model together cannot connect, or do not all do the same.
+
+    For example, their models or their numbers of updates differ.
+    """
 
 
 class DynetWarning(RuntimeWarning):

@@ -1,4 +1,4 @@
-"""Expressions: references to nodes of a computation graph, and parameters. Methods return values and gradients."""
+"""`Expression`: a reference to a node of a graph, or a parameter. Its methods return values and gradients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Operations(Refusals):
 
     `dynet_ops` adds the operators, such as `+`. An expression has three attributes, all read-only:
 
-    - `at`: the number of the node in its graph; for a parameter, -1 minus its row in PARAMETER_ROWS.
+    - `at`: the number of the node in its graph; for a parameter, -1 minus its row number in the table PARAMETER_ROWS.
     - `version`: the version of the graph that the node belongs to; ANY_GRAPH for a parameter.
     - `type`: the shape, a `Dim`.
     """
@@ -40,7 +40,7 @@ class Operations(Refusals):
         version: int
         type: Dim
 
-        # dynet_ops adds these methods at run time. They are declared here for type checkers.
+        # The package dynet_ops adds these methods at run time. They are declared here for type checkers.
 
         def __add__(self, other: Expression | Number) -> Expression: ...
         def __radd__(self, other: Expression | Number) -> Expression: ...
@@ -73,7 +73,7 @@ class Operations(Refusals):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of `npvalue()`: the dimensions, then the batch if it is larger than 1.
+        """The shape of `npvalue()`: the dimensions, then the batch size if it is larger than 1.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2, 3], [4, 5, 6]]).shape
@@ -106,14 +106,14 @@ class Operations(Refusals):
         return floats_at(self._address(), self.type.total)
 
     def _address(self, recalculate: bool = False) -> int:
-        """Return where the value is in memory, as an address that counts floats. Compute the value if it is new."""
+        """Return the address of the value in memory, counted in floats: bytes / 4. Compute the value if necessary."""
         graph = self._graph()
         if recalculate is not False:
             graph._compute(recalculate)
         return graph.address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
-        """Compute this expression and all others of the graph that are new.
+        """Compute all expressions of the graph, among them this one, that have not been computed yet.
 
         With `recalculate`, compute the whole graph again, with the inputs' present values and new random numbers.
         """
@@ -123,6 +123,8 @@ class Operations(Refusals):
     def npvalue(self, recalculate: bool = False) -> Array:
         """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
 
+        `recalculate` is as for `forward`.
+
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
         array([[1., 2.],
@@ -131,7 +133,9 @@ class Operations(Refusals):
         return self._stored(recalculate).reshape(self.type.shape, order="F").copy(order="F")
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
-        """Return a copy of the value as a `Tensor`, which has methods such as `argmax`. On a GPU, it stays there.
+        """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
+
+        If the value is on a GPU, so is the copy. `recalculate` is as for `forward`.
 
         >>> import dynet as dy
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
@@ -143,7 +147,7 @@ class Operations(Refusals):
         return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), self.type.total), self.type.shape, len(dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
-        """Return the value as a float.
+        """Return the value as a float. `recalculate` is as for `forward`.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -156,7 +160,10 @@ class Operations(Refusals):
         return self._graph().number(self.at)
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
-        """Return the value as a flat list, column by column, batch element after batch element."""
+        """Return the value as a flat list, column by column, batch element after batch element.
+
+        `recalculate` is as for `forward`.
+        """
         return self._stored(recalculate).tolist()
 
     def value(self, recalculate: bool = False) -> Any:
@@ -164,7 +171,7 @@ class Operations(Refusals):
 
         A single number is a float, a vector or a batch of vectors is a flat list, anything else is an array. Type
         checkers cannot know which, so the annotation is Any. `scalar_value`, `vec_value` and `npvalue` always return
-        the same type.
+        the same type. `recalculate` is as for `forward`.
         """
         dim = self.type
         if len(dim.dims) > 1:
@@ -175,20 +182,21 @@ class Operations(Refusals):
     def gradient(self) -> Array:
         """Return the gradient that `backward` computed for this node, as an array shaped like `npvalue()`.
 
-        A node that depends on no parameter gets a gradient only by `backward(full=True)`.
+        Only `backward(full=True)` computes the gradients of nodes that depend on no parameter. After `backward()`, this
+        method returns zeros for them.
         """
         stored = self._graph().gradients(self.at, self.type.total)
         return stored.reshape(self.type.shape, order="F").copy(order="F")
 
     def backward(self, full: bool = False) -> None:
-        """Compute the gradient of this number with respect to every parameter, and add it to the parameter's gradient.
+        """Differentiate this number with respect to every parameter, and add the result to the parameter's gradient.
 
         `backward` can be called several times on one graph, on this expression or on others. Later calls use the
         values that the forward pass has computed, even if a parameter has changed since.
 
         Args:
-            full: also compute the gradients of nodes that depend on no parameter, for `gradient()`. Parameters with
-                `set_updated(False)` still get none.
+            full: whether to compute also the gradients of nodes that depend on no parameter, for `gradient()`. Frozen
+                parameters (`set_updated(False)`) get no gradient even so.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -207,7 +215,7 @@ class Operations(Refusals):
     def _refuse_stale(self) -> None:
         """Raise StaleExpressionError if the graph no longer has this node.
 
-        Callers do this before they raise another error, because this one tells the user more.
+        Callers do this before they raise another error, because StaleExpressionError tells the user more.
         """
         if self.version != ANY_GRAPH:
             self._graph()
@@ -222,8 +230,8 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
     Args:
         kind: the name of the compiled function; see `recorder.function`.
         name: the name of the method.
-        numbers: maps a Dim to the number that the compiled function needs for this shape, such as the count of numbers
-            to return. 0 means that only the Python method handles this shape.
+        numbers: returns, for a Dim (shape), the number that the compiled function needs for expressions of this shape,
+            such as how many numbers the value has. 0 means that only the Python method handles this shape.
     """
     documented = getattr(Operations, name)
 

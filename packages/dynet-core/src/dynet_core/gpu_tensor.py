@@ -1,4 +1,4 @@
-"""`GpuTensor`: a copy of an expression's value in the memory of a GPU, which finds its largest elements there."""
+"""`GpuTensor`: a copy of an expression's value that stays on the GPU. Its methods `argmax` and `topk` run there."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from .tensor import Tensor
 
 KERNELS.add("largest_in_order", LargestInOrder())
 KERNELS.add("falling_order", FallingOrder())
-Layout = list[tuple[int, int, int]]  # nested loops of a copy: (count, target stride, source stride), innermost first
+Layout = list[tuple[int, int, int]]  # nested loops of a copy, innermost first: (count, target stride, source stride)
 
 
 class GpuTensor(Tensor):
-    """A tensor on a GPU. Reading it as an array copies it to the host; DLPack returns its memory, not a copy.
+    """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory, not a copy.
 
     Args:
-        block: the memory with the values, column-major, the batch last: float32, or int64 that take two floats each.
+        block: the memory with the values, column-major, the batch last. They are float32, or int64, which take the room
+            of two floats each.
         shape: the shape of the values; a batch larger than 1 is the last axis.
         dims: the number of axes that are dimensions, without the batch.
         integers: whether the values are int64.
@@ -54,7 +55,7 @@ class GpuTensor(Tensor):
         inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
         columns = inner * outer
         tape, source = Tape(self._block.gpu), self._block
-        if inner > 1:  # copy, so that the elements of each column are adjacent
+        if inner > 1:  # copy, so that the elements along `dim` that are compared with each other are adjacent
             source = tape.scratch(columns * size)
             tape.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
         found = [tape.scratch(columns * num) for _ in range(2)]
@@ -68,7 +69,7 @@ class GpuTensor(Tensor):
             tape.add("falling_order", (num, 0, 1, 2, 3), lists)
             found = ordered
         values = GpuBlock(self._block.gpu, columns * num)
-        # The indices are int64. The kernels write the lower 32 bits of each; the upper half stays 0.
+        # The indices are int64. The kernels make int32, which are copied to the lower halves. The upper halves stay 0.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         tape.copy(values, found[0], back)
@@ -124,8 +125,9 @@ class Tape:
 
         Args:
             kernel: the name of the kernel.
-            parameters: its integers: sizes, and the positions in `lists` of the lists that it reads or writes by.
-            lists: lists of addresses, each with one address for every column (vector) that the kernel computes.
+            parameters: the integers that the kernel needs: sizes, and for each operand the position of its list in
+                `lists`.
+            lists: for each operand, a list with its address for each column (vector) that the kernel computes.
         """
         base = sum(len(each) for each in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
@@ -133,7 +135,7 @@ class Tape:
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
-        """Append a copy from one block to another, in up to four nested loops."""
+        """Append a copy from one block to another, in up to four nested loops. Strides count floats; see `Layout`."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)

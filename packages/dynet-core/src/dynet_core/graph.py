@@ -99,7 +99,7 @@ class Graph:
     def as_of(self, version: int, places: Sequence[int] = ()) -> PinnedGraph:
         """Return a PinnedGraph, for code that stored node numbers (`places`) when the graph's version was `version`.
 
-        A PinnedGraph appends nodes to the graph as long as its present version does not change.
+        The PinnedGraph can append nodes until the graph's present version changes.
 
         Raises:
             StaleExpressionError: `renew_cg` or `cg_revert` has removed these nodes, or the graph is another thread's.
@@ -136,7 +136,7 @@ class Graph:
             self._compute_new()
 
     def _compute_new(self) -> None:
-        """Compute the nodes that have not been computed yet."""
+        """Compute the nodes that have not been computed yet. Unlike `_compute`, do not check the thread."""
         if self.engine.changing:  # an interrupt came while buffers were being replaced, so they cannot be used
             self._replace_engine()
         self.records.computed = self.engine.forward(*self.records.computed)
@@ -166,7 +166,7 @@ class Graph:
             self.engine.restart()
 
     def number(self, place: int) -> float:
-        """Return the first number of the value of node `place`. Compute the value if it is new."""
+        """Return the first number of the value of node `place`. Compute the value if that was not done yet."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
@@ -177,14 +177,17 @@ class Graph:
         return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
 
     def values(self, place: int, count: int) -> Array:
-        """Return the first `count` numbers of the value of node `place`. Compute the value if it is new.
+        """Return the first `count` numbers of the value of node `place`. Compute the value if that was not done yet.
 
         On the CPU the result is a view of the memory, valid until the next node is computed.
         """
         return floats_at(self.address(place), count)
 
     def address(self, place: int) -> int:
-        """Return the address of the value of node `place`, in floats. It is valid until the next node is computed."""
+        """Return the address of the value of node `place`, counted in floats. Compute the value if necessary.
+
+        The address is valid until the next node is computed.
+        """
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
@@ -233,7 +236,7 @@ class Graph:
     # Methods for input values
 
     def replace_input(self, place: int, values: Array) -> None:
-        """Replace the values of input node `place` by a float32 array. The graph is then computed again when needed."""
+        """Replace the values of input node `place` by a float32 array. If the old ones were used, forget all values."""
         start = self.start_of(place)
         assert start is not None
         if start < self.records.computed[1]:

@@ -1,7 +1,8 @@
 """Hints for attributes that users know from other libraries: `trainer.step()` raises an error that says what to use.
 
-A hint is a descriptor in a class, which does not slow down the attributes that exist. A method `__getattr__` would add
-80 ns to each access. Misspelt names need no hints, because Python itself suggests the right name for them.
+A hint is a descriptor: an object in a class that Python calls when the attribute is read. It does not slow down the
+attributes that exist; a method `__getattr__` would add 80 ns to each access. Misspelt names need no hints, because
+Python itself suggests the right name for them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import Any, NoReturn
 class Hint:
     """A descriptor for an attribute that does not exist. Reading it raises an AttributeError that says what to use.
 
-    Objects and subclasses may still define an attribute of this name.
+    Objects and subclasses may still define an attribute of this name, which then hides the hint.
+
+    Args:
+        name: the name of the attribute.
+        use: the text that says what to use instead.
     """
 
     def __init__(self, name: str, use: str):
@@ -31,14 +36,14 @@ class Hint:
 
 
 class FirmHint(Hint):
-    """A hint for an attribute that cannot be assigned either: both reading and assigning raise the error."""
+    """A hint that also refuses assignments: both reading and assigning the attribute raise the error."""
 
     def __set__(self, x: Any, value: object) -> NoReturn:
         self.__get__(x, type(x))
 
 
 class Hinted:
-    """The base of classes that have hints. It leaves them out of `dir` and of completion in editors."""
+    """The base of classes that have hints. It keeps hints out of the results of `dir` and of completion in editors."""
 
     __slots__ = ()
 
@@ -50,7 +55,7 @@ class Hinted:
 
 
 def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> None:
-    """Add hints to a class. `uses` maps the name of each missing attribute to what to use instead."""
+    """Add hints of the class `kind` to the class `to`. `uses`: name of a missing attribute -> what to use instead."""
     for name, use in uses.items():
         setattr(to, name, kind(name, use))
 
@@ -58,8 +63,8 @@ def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> No
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name that is spelled most like `name`, ignoring case and underscores; "" if none is close.
 
-    Names of at most four letters must have the same letters, because too many others are close. Names with other
-    digits are not close: `log2` is not `log`.
+    For a `name` of at most four letters, only a name with the same letters in another order is close, because too many
+    short names differ by one letter. Names whose digits differ are not close: `log2` is not suggested for `log`.
     """
     spelled = {_letters(each): each for each in sorted(known)}
     letters = _letters(name)

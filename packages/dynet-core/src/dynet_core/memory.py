@@ -1,7 +1,7 @@
 """Blocks of float32 memory, on the host or on a GPU. Addresses count floats: they are addresses in bytes divided by 4.
 
-The rest of the library uses memory only through `block`, `floats_at` and the members of a block: `address` and
-`floats`, `array` and `direct` to read it, `write`, `packer` and `edit` to change it.
+The rest of the library uses memory mainly through `block`, `floats_at` and the members of a block: `address` and
+`floats` (its size), `array` and `direct` to read it, `write`, `packer` and `edit` to change it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class HostBlock:
-    """A block of host memory for float32 numbers, aligned to a cache line.
+    """A block of host memory for float32 numbers that starts at a cache line.
 
     Args:
         floats: how many numbers it holds.
-        zero: fill the memory with zeros.
-        shared: share the memory with processes forked later.
+        zero: whether to fill the memory with zeros.
+        shared: whether processes that are forked later use the same memory, not a copy. It is then filled with zeros.
     """
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
@@ -55,7 +55,7 @@ class HostBlock:
         self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
-        """Return a view of the numbers that Python can read without a copy: here all of them."""
+        """Return a view of those numbers that Python can read without a copy. In host memory, these are all numbers."""
         return self._direct
 
     def write(self, values: Numbers) -> None:
@@ -63,7 +63,7 @@ class HostBlock:
         self.array[:] = values
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that sets the numbers of the block to its arguments, one for each number."""
+        """Return a function that takes as many floats as the block holds, as arguments, and stores them there."""
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
@@ -73,7 +73,10 @@ class HostBlock:
 
 
 class GpuBlock:
-    """A block of memory for `floats` numbers on a GPU. Its `address` is in GPU memory, which Python cannot read."""
+    """A block of memory for `floats` numbers on a GPU. Its `address` is in GPU memory, which Python cannot read.
+
+    With `zero`, it is filled with zeros.
+    """
 
     __slots__ = ("address", "floats", "gpu")
 
@@ -96,7 +99,7 @@ class GpuBlock:
         return copy
 
     def direct(self) -> memoryview:
-        """Return an empty view: Python cannot read GPU memory without a copy."""
+        """Return a view of those numbers that Python can read without a copy. In GPU memory, these are none."""
         return memoryview(b"")
 
     def write(self, values: Numbers) -> None:
@@ -104,11 +107,11 @@ class GpuBlock:
         self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that sets the numbers of the block to its arguments, one for each number."""
+        """Return a function that takes as many floats as the block holds, as arguments, and stores them there."""
         pack_into = struct.Struct(f"={self.floats}f").pack_into
 
         def pack(*numbers: float) -> None:
-            """Set the numbers of the block to the arguments, one for each number."""
+            """Store `numbers` in the block. There must be as many as the block holds."""
             packed = np.empty(self.floats, np.float32)
             pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
             self.write(packed)
@@ -134,7 +137,8 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     """Allocate a block of memory on the device in use, and return it. The arguments are as for `HostBlock`.
 
     Raises:
-        OutOfMemoryError: there is not enough memory.
+        OutOfMemoryError: the memory could not be allocated on the host.
+        MemoryError: it could not be allocated on the GPU.
     """
     gpu = device.gpu()
     if gpu is not None:
@@ -153,7 +157,10 @@ def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
 
 
 def floats_at(address: int, count: int) -> Array:
-    """Return the `count` floats at an address as an array: a view of host memory, or a copy of GPU memory."""
+    """Return the `count` floats at an address of the device in use as an array.
+
+    On the CPU it is a view of the memory; on a GPU it is a copy on the host.
+    """
     gpu = device.gpu()
     if gpu is None:
         return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
@@ -163,5 +170,5 @@ def floats_at(address: int, count: int) -> Array:
 
 
 def integers_at(address: int, count: int) -> npt.NDArray[np.int64]:
-    """Return a view of the `count` int64 numbers at an address in host memory. This address counts bytes."""
+    """Return a view of the `count` int64 numbers at an address in host memory. The address counts bytes, not floats."""
     return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

@@ -1,4 +1,4 @@
-"""Mutable numbers and lists of numbers, as DyNet has them. They are objects with the methods `get` and `set`."""
+"""Objects that hold a number or a list of numbers, as in DyNet. Their methods `get` and `set` read and change it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FloatValue:
         self.set(val)
 
     def set(self, val: float) -> None:
-        """Change the number."""
+        """Replace the number by `val`."""
         self._value = _float("FloatValue", val)
 
     def get(self) -> float:
@@ -69,7 +69,7 @@ class UnsignedValue:
         self.set(val)
 
     def set(self, val: int) -> None:
-        """Change the number."""
+        """Replace the number by `val`."""
         self._value = _unsigned("UnsignedValue", val)
 
     def get(self) -> int:
@@ -89,7 +89,7 @@ class FloatVectorValue:
         self.set(vals)
 
     def set(self, newval: Iterable[float]) -> None:
-        """Replace the list. The new list may have another length."""
+        """Replace the list by `newval`, which may have another length."""
         self._values = _list("FloatVectorValue", newval, _float)
 
     def get(self) -> list[float]:
@@ -112,7 +112,7 @@ class UnsignedVectorValue:
         self.set(vals)
 
     def set(self, newval: Iterable[int]) -> None:
-        """Replace the list. The new list may have another length."""
+        """Replace the list by `newval`, which may have another length."""
         self._values = _list("UnsignedVectorValue", newval, _unsigned)
 
     def get(self) -> list[int]:

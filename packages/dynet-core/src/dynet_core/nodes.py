@@ -1,7 +1,8 @@
 """Decode the records of a graph into `Node` objects, for code that checks, prints or draws the graph.
 
-A record is a call of an op as the graph stores it: the integers of its signature, its operands and its attributes. The
-signature is an index in TABLE, where the planner finds how to compute the op.
+A record is a call of an op as the graph stores it: an integer for its signature, then its operands and its attributes.
+The signature is an index in TABLE, where the planner (the code that decides how a graph is computed) finds how to
+compute the op.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
     """Find the operands and the attributes in the record that starts at index `place` of the integers `records`.
 
     Returns:
-        Three indices: where its operands start, where its attributes start, and where the next record starts.
+        Three indices in `records`: where the operands start, where the attributes start, and where the next record
+        starts.
     """
     head, first = records[place], place + 1
     operands = TABLE[head + at.SIGNATURE.operands]
@@ -41,7 +43,7 @@ class Node:
         all: the numbers of all its nodes.
         places: the numbers of those nodes that the op returned as expressions.
         op: the name of the op.
-        dim: the shape of these nodes.
+        dim: the shape of the nodes in `places`.
         operands: for each operand, the number of its node, or -1 minus the row of a parameter in PARAMETER_ROWS.
         attributes: the other integers of the record, such as positions of input values.
         is_input: whether the user's program gives the value, so that nothing is computed.
@@ -61,7 +63,7 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 
     Args:
         recorded: the records.
-        begin, end: decode only the records from integer number `begin` up to integer number `end`; by default all.
+        begin, end: decode only the records in the integers number `begin` to `end` - 1; by default all records.
         number: the number of the first node of the record at `begin`.
     """
     records = recorded.integers()
@@ -87,7 +89,7 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 
 
 def node_at(recorded: Records, place: int) -> Node | None:
-    """Return the Node that node number `place` belongs to, or None if no expression can have this number."""
+    """Return the decoded record that has node number `place`, or None if no expression can refer to this node."""
     return next((node for node in nodes_of(recorded) if place in node.places), None)
 
 
@@ -95,10 +97,10 @@ class InputIndex:
     """An index of a graph's input nodes: it says where the values of each start in the graph's buffer of input values.
 
     Args:
-        version: the version of the graph that this belongs to.
+        version: the version of the graph for which the index is valid.
         records: how many integers of the graph's records have been searched for inputs so far.
-        nodes: how many nodes these are.
-        starts: the number of each input node -> the start of its values.
+        nodes: how many nodes these records have.
+        starts: the number of each input node -> the position of its first value.
     """
 
     __slots__ = ("nodes", "records", "starts", "version")

@@ -12,28 +12,28 @@ import struct
 
 from . import recorder
 
-_forks = 0  # how many child processes have been forked since `reset`; it makes the seed of each child different
+_forks = 0  # how many child processes have been forked since `reset`; with it, each child gets a different seed
 
 
 def reset(seed: int) -> None:
-    """Set the seed, and start its sequence of keys from the beginning."""
+    """Set the seed. The next key is the first one of this seed's sequence."""
     set_state(seed, 0, 0)
 
 
 def state() -> tuple[int, int, int]:
-    """Return the seed, how many keys have been drawn since it was set, and how many processes have been forked."""
+    """Return the seed, and how many keys have been drawn and processes been forked since it was set."""
     return *recorder.noise(), _forks
 
 
 def set_state(seed: int, drawn: int, forks: int) -> None:
-    """Restore a state that `state` returned."""
+    """Restore a state: three numbers that `state` has returned."""
     global _forks
     recorder.set_noise(seed & 0xFFFFFFFF, drawn)
     _forks = forks
 
 
 def next_key() -> bytes:
-    """Draw the next key and return it as 8 bytes, for random numbers that no node of a graph computes."""
+    """Draw the next key and return it as 8 bytes. It is for random numbers that are drawn outside of graphs."""
     count, (seed, _) = recorder.draw(), recorder.noise()
     return struct.pack("<II", seed, count & 0xFFFFFFFF)
 

@@ -1,4 +1,4 @@
-"""OPS, the table of all operations, with facts about each from which tests and documentation are generated."""
+"""OPS, the table of all operations (ops). Tests and documentation are generated from the facts in it."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class Op:
 
     Args:
         name: the name of the function that users call.
-        record: this function. It appends a node to the graph.
+        record: this function. It appends one or more nodes to the graph.
         reference: computes the op in float64 numpy, from arrays of one batch element each.
-        samples: the calls to test.
+        samples: the arguments with which tests call the op.
         domain: the range from which tests draw the operands' values.
         whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
-        differentiated_as: the function whose gradient the op has, if this is deliberately not `reference`.
-        tolerance: the largest error of a value that tests accept, relative to the largest magnitude.
+        differentiated_as: another function, for ops that by design have its gradient and not that of `reference`.
+        tolerance: the largest error that tests accept, relative to the largest magnitude of the correct values.
         tolerance_reason: why `tolerance` is larger than the default.
         random: whether the op draws random numbers.
-        prepare: turns values that a test has drawn into a valid operand, if not all values of `domain` are valid.
+        prepare: makes a valid operand from numbers that a test has drawn, if not all numbers in `domain` are valid.
         elementwise: whether each element of the result depends on one element of each operand only.
-        limit: tests do not compare results with `reference` if an operand has a larger finite magnitude.
+        limit: tests do not compare results with `reference` if an operand has a finite number of a larger magnitude.
     """
 
     name: str
@@ -70,10 +70,10 @@ OPS: dict[str, Op] = {}
 
 
 def check_is_free(function: Callable) -> None:
-    """Check that a function can become an op: no other op has its name.
+    """Check that a function can become an op, because no other op has its name.
 
-    A function with the same module and qualified name as the old op may replace it, as when a notebook cell is run
-    twice. Nodes recorded with the old definition stay as they are.
+    If an op of this name was made from a function of the same module and qualified name, the new function may replace
+    it, as when a notebook cell is run twice. Nodes recorded with the old definition stay as they are.
 
     Raises:
         ArgumentError: another op has this name.
@@ -90,8 +90,8 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
 
     Args:
         function: records the op: it appends nodes to the graph.
-        repeats: whether programs often repeat calls that append the same nodes. The returned function then learns what
-            to append, and does it without calling `function`; see `templates`.
+        repeats: whether programs often repeat calls that append the same nodes. The returned function then observes
+            what such calls append, and later appends it without calling `function`; see the module `templates`.
         facts: the other fields of `Op`.
     """
     name = function.__name__

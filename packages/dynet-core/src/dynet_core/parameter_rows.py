@@ -1,4 +1,4 @@
-"""PARAMETER_ROWS, the table in which compiled code finds the values and gradients of all parameters."""
+"""PARAMETER_ROWS, the table in which compiled code finds the addresses of all parameters' values and gradients."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from .recorder import next_generation
 
 
 class Rows:
-    """The table of parameters, which all threads share. PARAMETER in `layout` names the columns.
+    """The table of parameters, which all threads share. PARAMETER in `layout` names its columns.
 
-    Each parameter has a row, and some have more rows for other uses, such as one without a gradient. In the integers
-    that store a graph, the operand `-1 - row` is the parameter in this row. `version` counts the changes of the table.
+    Each parameter has a row. Some have more rows, for example one without a gradient, for uses in which the parameter
+    gets none. In the integers that store a graph, an operand that is a parameter is written as -1 minus the number of
+    its row. `version` counts the changes of the table.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,8 @@ class Rows:
         self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
         self.lock = threading.RLock()  # reentrant: while it is held, the garbage collector may run code that takes it
         self.version = 0
-        # Counts how often a frozen parameter has become trained. Graphs planned before do not compute its gradient.
+        # How many times any frozen parameter has been unfrozen. A graph planned before that has no place for its
+        # gradient, so the engine compares this number and computes the graph again if it has changed.
         self.trained_again = 0
         # Rows that no parameter and no graph uses any more, so that `add` can use them again. Finalizers add them here
         # without taking the lock, because they may run while it is held.
@@ -52,9 +54,9 @@ class Rows:
             gradient: the address of its gradient.
             needs: whether backward passes are to compute the gradient.
             name: the name of the parameter, for messages.
-            touched: for a lookup table, the address of the list of its rows that have a gradient; otherwise 0.
-            width: for a lookup table, the number of floats in one of its rows.
-            rows: for a lookup table, the number of its rows.
+            touched: for a lookup parameter, the address of the list of its rows that have a gradient; otherwise 0.
+            width: for a lookup parameter, the number of floats in one of its rows.
+            rows: for a lookup parameter, how many rows it has.
         """
         next_generation()
         with self.lock:
@@ -81,7 +83,10 @@ class Rows:
         self.buffer[start : start + len(at.PARAMETER)] = self.rows[number]
 
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
-        """Set whether backward passes compute the gradient of the parameter in a row, and at which address."""
+        """Set whether backward passes are to compute the gradient of the parameter in row `number`.
+
+        `gradient` is the address where they then store the gradient.
+        """
         with self.lock:
             next_generation()
             value, _, _, *rest = self.rows[number]

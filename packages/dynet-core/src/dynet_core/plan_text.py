@@ -1,8 +1,9 @@
 """`show_plan`: print which nodes of a graph are computed together, by which kernels, and where they are in memory.
 
 A plan is made by compiled code, the planner. It puts nodes into groups that are computed together, and writes a *tape*,
-a list of instructions (kernel calls). The signature of a node, which says how to compute it, lists *steps*: the kernel
-calls that it asks for. Here each step of a group is matched with an instruction of the tape.
+a list of instructions (kernel calls). A node has a *signature*, which says how to compute it. The signature lists
+*steps*, which are the kernel calls that the node needs. For each step of each group, this module finds the instruction
+on the tape and describes it in a line of text.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ OPERANDS = {at.ANY_OPERAND: "its operands", at.EACH_OPERAND: "its operands", at.
 class Group:
     """Nodes that are computed together: each kernel call that they need is made once for all of them.
 
-    They have the same signature, which says how to compute them. `lines` describe the kernel calls.
+    Args:
+        signature: says how to compute the nodes. All nodes of the group have this signature.
+        nodes: the numbers of the nodes.
+        lines: the lines of text that describe the kernel calls.
     """
 
     signature: Signature
@@ -42,11 +46,11 @@ class Group:
     lines: list[str] = field(default_factory=list)
 
     def head(self, addresses: Rows, start: int) -> str:
-        """Return a line of text: the op, its shape, the number of nodes, and where in memory the first node is.
+        """Return a line of text: the op, the shape, the number of nodes, and where in memory the first node is.
 
         Args:
-            addresses: the address of each node's value or gradient.
-            start: the address from which the text counts floats.
+            addresses: the address of the value, or of the gradient, of each node of the graph.
+            start: the address that the text calls 0: it counts floats from there.
         """
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
@@ -54,7 +58,7 @@ class Group:
 
 
 class Planned:
-    """A plan of the whole graph, made only to print it. Nothing is computed, and the graph does not change."""
+    """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change."""
 
     def __init__(self, graph: Graph):
         self.engine = Engine(graph.records)
@@ -97,7 +101,7 @@ class Planned:
 
 
 class Tape:
-    """A list of instructions (kernel calls), read one after the other to match them with what the groups ask for."""
+    """A list of instructions (kernel calls) that is read one by one, to match them with the steps of the groups."""
 
     def __init__(self, instructions: Sequence[Rows]):
         self.instructions, self.place = instructions, 0
@@ -186,9 +190,9 @@ def _backward(planned: Planned) -> list[str]:
 
 
 def _of_planner(planned: Planned, tape: Tape) -> str | None:
-    """Describe the next instruction if the planner itself has added it: to set the loss's gradient or clear memory.
+    """If no node asked for the next instruction, move on and describe it; otherwise return None.
 
-    Return None if the instruction computes a step of a node.
+    The planner itself adds such instructions, to set the loss's gradient to 1 and to clear memory for gradients.
     """
     if tape.next_is(at.FILL) is not None:
         return "set the gradient of the loss to 1"
@@ -210,7 +214,7 @@ def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, param
 
 
 def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
-    """Return whether the first node of a group has its gradient in the same memory as the operand of a step."""
+    """Return whether a group's first node and the operand that `step` is for have one gradient, in the same memory."""
     number = group.nodes[0]
     place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
     operand = int(planned.engine.buffers["records"][place])
@@ -230,7 +234,7 @@ def _target(group: Group, step: Step) -> str:
 
 
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
-    """Yield the kernel calls that a signature lists for a pass, each with the index of its parameters in TABLE.
+    """Yield the steps that a signature lists for a pass, each with the index of the step's parameters in TABLE.
 
     `direction` is "forward", "backward", or "deferred" for the end of the backward pass.
     """
@@ -252,11 +256,13 @@ def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:
 def show_plan(loss: Expression | None = None) -> None:
     """Print how the graph is computed: which nodes together, by which kernels, and where they are in memory.
 
-    Nodes with the same op and shapes that do not wait for each other form a group. Under each group are the kernel
-    calls that compute it. Positions count floats from the start of the memory for values, or for gradients. A kernel
-    of the backward pass sets a gradient, adds to it, or has nothing to do because two gradients are in the same memory.
+    Nodes of the same op with the same shapes form a group, if none of them needs the value of another. Under each group
+    are the kernel calls that compute it. Positions, such as "from 16", count floats from the start of the memory for
+    values, or for gradients. A kernel of the backward pass sets a gradient, adds to it, or has nothing to do because
+    two gradients are in the same memory.
 
-    The printed plan computes the whole graph at once. `show_plan` itself computes nothing.
+    The plan is for computing the whole graph at once, even if parts have been computed already. `show_plan` itself
+    computes nothing.
 
     Args:
         loss: the expression that the backward pass starts from. By default it is the last node, if its value is a

@@ -29,19 +29,19 @@ from .recorder import next_generation
 
 LONGEST_TRACE = 200_000  # the most events that a trace has
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # how many empty calls measure the overhead of a call; several, because the first ones have cold caches
+CALLS = 5  # how many empty calls measure the overhead of a call; the fastest counts, because the first are slower
 
 
 @dataclass
 class Line:
-    """A line of the table: how often a kernel or phase ran, for how many columns (vectors), and for how long."""
+    """A line of the table: how often a kernel or phase ran, on how many columns (vectors), and for how many seconds."""
 
     calls: int = 0
     columns: int = 0
     seconds: float = 0.0
 
     def add(self, columns: int, seconds: float) -> None:
-        """Add one call to the sums."""
+        """Add one call to the sums: it computed `columns` columns and took `seconds`."""
         self.calls += 1
         self.columns += columns
         self.seconds += max(seconds, 0.0)
@@ -50,8 +50,8 @@ class Line:
 class Profile:
     """A context manager that times the kernels and phases that run in its `with` block.
 
-    `kernels` and `phases` are dicts from name to a line with `calls`, `columns` and `seconds`. `print` shows a table.
-    A profiled program is slower, and only one thread computes at a time.
+    `kernels` and `phases` are dicts from a name to a `Line` with `calls`, `columns` and `seconds`. Printing a `Profile`
+    shows the table. A profiled program is slower, and only one thread computes at a time.
     """
 
     _running: Profile | None = None
@@ -86,12 +86,12 @@ class Profile:
         Profile._running = None
 
     def _set_watched(self, watched: bool) -> None:
-        """Make the passes of all graphs start from Python, which calls the functions that time them; or undo this."""
+        """Set whether Python starts all passes, so that they are timed. Otherwise compiled code can start them."""
         self._machine.is_watched = watched
         next_generation()
 
     def _timed(self, phase: str, plan: Callable) -> Callable:
-        """Return a function that plans a pass and runs it one kernel call at a time, and times both.
+        """Return a function that plans a pass, runs it one kernel call after the other, and times all of this.
 
         Args:
             phase: the name of the pass, such as "forward".
@@ -162,9 +162,9 @@ class Profile:
         return "\n".join(lines)
 
     def save(self, fname: str | os.PathLike[str]) -> None:
-        """Write the trace as JSON for the viewers of Chrome (`chrome://tracing`) and Perfetto.
+        """Write the trace to the file `fname`, as JSON for the viewers of Chrome (`chrome://tracing`) and Perfetto.
 
-        It has at most 200,000 events, the first ones.
+        Only the first 200,000 events are in it.
         """
         Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
 
@@ -177,9 +177,10 @@ def _row(name: str, line: Line, whole: float) -> str:
 def profile() -> Profile:
     """Return a context manager that times the kernels and phases that run in its `with` block.
 
-    The phases are planning and running, each for forward passes, backward passes and updates. The rest of the time is
-    spent in Python, which includes the recording of graphs. `--dynet-profiling 1` on the command line profiles the
-    whole program: at its end, the table is printed to stderr, and the trace is written to `dynet-trace.json`.
+    The phases are planning and running, each for forward passes, backward passes and updates. The rest of the time,
+    which includes the recording of graphs, is shown as the phase "Python". `--dynet-profiling 1` on the command line
+    profiles the whole program: at its end, the table is printed to stderr, and the trace is written to
+    `dynet-trace.json`.
 
     >>> with profile() as times:
     ...     _ = dy.tanh(dy.inputVector([1, 2])).value()

@@ -115,7 +115,7 @@ class InitialStream:
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
-        """Return `count` numbers that are 1 with the given probability, else 0.
+        """Return `count` numbers, each of which is 1 with the given probability, else 0.
 
         Each uses up two 32-bit words of the generator.
 
@@ -139,9 +139,9 @@ class InitialStream:
     def _normal_pairs(self, wanted: int) -> np.ndarray:
         """Return up to `wanted` pairs of normally distributed numbers, made as `normal` describes.
 
-        Words of the generator after those of the last pair are kept for the next draw.
+        The generator's words that were not needed are kept for the next draw.
         """
-        # A share of pi / 4 of the points falls into the circle, so draw 4 / pi times as many, and some more.
+        # pi / 4 of all points fall into the circle, so draw 4 / pi = 1.273 times as many points, and some more.
         tries = min(BLOCK, int(wanted * 1.28) + 8)
         words = self._words(2 * tries)
         points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
@@ -163,11 +163,11 @@ class InitialStream:
 
 
 def reset_random_seed(seed: int) -> None:
-    """Start a new stream with this seed, and make it the current one. `--dynet-seed` does this for seeds from 1 on.
+    """Start a new stream with this seed, and make it the current one.
 
-    Here 0 is a seed like any other, as in DyNet. On the command line, 0 means a random seed.
+    Here 0 is a seed like any other, as in DyNet. But `--dynet-seed 0` on the command line means a random seed.
 
-    The seed and the errors are as for `InitialStream`.
+    Which seeds are allowed, and the errors for others, are as for `InitialStream`.
 
     >>> reset_random_seed(42)
     >>> stream().uniform(-1, 1, 1)
@@ -199,7 +199,7 @@ _current = InitialStream()
 
 
 def _float32(name: str, value: Number) -> np.float32:
-    """Return `value` as a float32. If that is not finite, raise a ValueError in which it is called `name`."""
+    """Return `value` as a float32. If it is not finite, raise a ValueError; the message calls it `name`."""
     with np.errstate(over="ignore"):
         rounded = np.float32(value)
     if not np.isfinite(rounded):
@@ -208,7 +208,7 @@ def _float32(name: str, value: Number) -> np.float32:
 
 
 def _fractions(words: np.ndarray) -> np.ndarray:
-    """Convert 32-bit words to float32 numbers in [0, 1). What would round up to 1 becomes the largest float32 below."""
+    """Convert 32-bit words to float32 numbers in [0, 1). If one would round to 1, it becomes LARGEST_BELOW_ONE."""
     return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
 
 
@@ -216,7 +216,8 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
     The product of two float32 is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
-    the midpoint of two float32. Then the sum is moved to the next float64 in the direction of the exact sum.
+    the midpoint of two float32: a float64 whose last 29 bits, which float32 lacks, are 1 and then zeros. In this case
+    the sum is moved to the next float64 in the direction of the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
@@ -233,8 +234,8 @@ def _log(x: np.ndarray) -> np.ndarray:
     """Return the natural logarithm of float32 numbers in (0, 1], rounded like the C library's logf.
 
     logf sometimes does not return the nearest float32. A test of all arguments showed that glibc's logf does so only if
-    the exact result is within 0.05 units in the last place of the midpoint of two float32 (0.3 for x near 1). Only for
-    such arguments is logf called.
+    the exact result is within 0.05 units in the last place of the midpoint of two float32 (0.3 for x near 1). logf is
+    called only for such arguments.
     """
     exact = np.log(x.astype(np.float64))
     nearest = exact.astype(np.float32)
@@ -248,7 +249,7 @@ def _log(x: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _c_logf() -> Callable[[float], float] | None:
-    """Return the C library's logf, or None if the process has not loaded it."""
+    """Return the C library's function logf, or None if it cannot be found in this process."""
     try:
         logf = ctypes.CDLL(None).logf
     except (AttributeError, OSError, TypeError):

@@ -1,11 +1,12 @@
-"""Make the recording functions of ops: those that users call, such as `dy.tanh`, and that append a node to the graph.
+"""Make the recording functions of ops. Users call these functions, such as `dy.tanh`, to append a node to the graph.
 
 A *record* is how the graph stores the call of an op: integers for its signature, its operands and its attributes. The
 *signature* says how the node is computed. It depends on the shapes of the operands, which are `Dim` objects.
 
 A recording function is compiled code with a table of the shapes it has seen (see `recorder`). For new shapes, for wrong
-operands, and for graphs that compute nodes as soon as they are recorded, it calls `record_slowly`, a Python function
-made here. All checks come before the one call that appends the record, so an error never leaves half a node.
+operands, and for graphs that compute nodes as soon as they are recorded, it calls a Python function instead, which is
+made here and called `record_slowly`. It makes all checks before the one call that appends the record, so an error never
+leaves half a node.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from .signature import Signature
 
 SignatureOf = Callable[..., Signature]
 PARAMETERS: list[type] = []
-"""The types of parameters, which the package `parameter` adds. Other subclasses of `Expression` cannot be operands."""
+"""The subclasses of `Expression` whose objects can be operands: the types of parameters, added by the package
+`parameter`."""
 
 
 def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
-    """Check the operands of the op `name`, and return this thread's graph as a PinnedGraph, to append the record to.
+    """Check the operands of the op `name`, and return a PinnedGraph: this thread's graph, to append the record to.
 
     Raises:
         ArgumentTypeError: an operand is not an expression.
@@ -59,7 +61,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
 
 
 def made_of(value: Any) -> str:
-    """Return a hint for an error message, which says how to make an expression from `value`; "" if there is no way."""
+    """Return a text for an error message: how to make an expression from `value`. Return "" if there is no way."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one of an array"
     return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""
@@ -76,7 +78,7 @@ def append(graph: PinnedGraph, signature: Signature, integers: Sequence[int]) ->
 
     Args:
         signature: says how the op is computed.
-        integers: the numbers of the operands, then the attributes.
+        integers: the number of each operand (`Expression.at`), then the attributes, which are further integers.
     """
     return graph.append(signature, integers)
 
@@ -91,7 +93,7 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
     known: dict[Dim, Signature] = {}
 
     def record_slowly(x: Expression) -> Expression:
-        """Record a node in Python. If its operand has a new shape, let compiled code record the next such node."""
+        """Record a node. If its operand has a new shape, let compiled code record further nodes with this shape."""
         graph = graph_of(name, (x,))
         signature = known.get(x.type)
         if signature is None:
@@ -120,7 +122,7 @@ def two_operands(
     record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
 
     def record_slowly(a: Expression, b: Expression) -> Expression:
-        """Record a node in Python. If its operands have new shapes, let compiled code record the next such node."""
+        """Record a node. If its operands have new shapes, let compiled code record further nodes with these shapes."""
         if not isinstance(b, Expression):
             return record_number(a, b)
         graph = graph_of(name, (a, b))
@@ -139,7 +141,7 @@ def two_operands(
 
 
 def _refuse(name: str, *operands) -> Expression:
-    """Raise ArgumentTypeError, with a message that shows the operand which is not an expression."""
+    """Raise ArgumentTypeError, because one of the operands is not an expression. The message shows this operand."""
     graph_of(name, operands)
     raise AssertionError(name)
 
@@ -156,7 +158,7 @@ def many_operands(
     Args:
         name: the name of the op.
         signature_of: maps the operands' Dims (shapes) to a signature, which says how the op is computed.
-        as_list: makes a list or tuple of expressions from the user's argument.
+        as_list: turns the argument that the user passed into a list or tuple of expressions.
         otherwise: called first if the operands have new shapes. It records the op and returns the expression, or
             returns None if `signature_of` is to be used.
         variadic: whether the record stores the number of its operands, because the signature does not fix it.
@@ -164,7 +166,7 @@ def many_operands(
     known: dict[tuple[Dim, ...], Signature] = {}
 
     def record_slowly(xs: Sequence[Expression]) -> Expression:
-        """Record a node in Python. If its operands have new shapes, let compiled code record the next such node."""
+        """Record a node. If its operands have new shapes, let compiled code record further nodes with these shapes."""
         operands = as_list(xs)
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
@@ -183,10 +185,10 @@ def many_operands(
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
-    """Return the batch size of an op's result. Each operand must have this batch size or 1.
+    """Return the largest batch size of the operands of an op, which is the batch size of the result.
 
     Raises:
-        ShapeError: batch sizes larger than 1 differ.
+        ShapeError: an operand has another batch size that is not 1.
     """
     batch = max(dim.batch for dim in dims)
     if any(dim.batch not in (1, batch) for dim in dims):

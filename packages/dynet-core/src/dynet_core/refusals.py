@@ -1,4 +1,4 @@
-"""Methods that keep Python and numpy from using an expression as a number or an array: they raise errors.
+"""Methods that raise an error if Python or numpy tries to use an expression as a number or an array.
 
 An expression is a node of a graph. It has no value before it is computed, and it cannot be changed in place. Each error
 says what to write instead.
@@ -26,8 +26,9 @@ OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
     np.negative: (operator.neg, ""),
     np.absolute: (operator.abs, ""),
 }
-"""numpy's function for an operator -> (the operator, the method that computes it if the expression is on the right)."""
-OPERATIONS: dict[str, str] = {}  # name of a numpy function -> operation for expressions; dynet_ops adds the entries
+"""numpy's function for an operator -> (Python's function for it, the method of an expression on the right that computes
+it if the left operand is a number or an array)."""
+OPERATIONS: dict[str, str] = {}  # name of a numpy function -> what to use for expressions; dynet_ops adds the entries
 NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 ROUNDINGS = {"__round__": "round", "__floor__": "floor", "__ceil__": "ceil"}
@@ -45,16 +46,17 @@ NO_OPERATORS = {
 
 
 class Hints(Hinted):
-    """A base class of expressions for hints: attributes that arrays have in other libraries and expressions do not.
+    """A base class of expressions. It has a hint for each attribute that they lack but users know from other libraries.
 
-    `dynet_ops` adds the hints. Reading one raises an AttributeError that says what to use instead.
+    Reading such an attribute, as in `x.numpy()`, raises an AttributeError that says what to use instead. The package
+    `dynet_ops` adds the hints.
     """
 
     __slots__ = ()
 
 
 class Refusals(Hints):
-    """The methods that Python and numpy call to use an object as a number or an array. Most raise an error here."""
+    """The methods that Python and numpy call to use an object as a number or an array. Here, most raise an error."""
 
     __slots__ = ()
 
@@ -64,7 +66,7 @@ class Refusals(Hints):
         def type(self) -> Any: ...  # a Dim; the annotation cannot say so, because `dim` imports this module
 
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
-    # The end of the error message for a change in place: what to do instead.
+    # What to do instead of changing the object in place: the end of the error message.
     _change = "operations make another one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
@@ -185,9 +187,9 @@ class Refusals(Hints):
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
-        """Handle numpy's other functions: raise an error for an expression, but pass the values of a parameter.
+        """Handle numpy's other functions: raise an error for an expression, but give them the values of a parameter.
 
-        Without this method, numpy would treat an expression as a single object: `numpy.argmax` would return 0.
+        Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
         """
         if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
             raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue()"))
@@ -201,9 +203,10 @@ class Refusals(Hints):
         raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """Return the expression itself as an array of one object, so that numpy never uses numbers without a gradient.
+        """Return an array that holds one object, the expression itself: numpy must not compute with its value.
 
-        `numpy.array([e1, e2])` then holds the expressions, and `numpy.sum([e1, e2])` records their sum in the graph.
+        With the value, the result would have no gradient. This way, `numpy.array([e1, e2])` holds the expressions, and
+        `numpy.sum([e1, e2])` records their sum in the graph.
         """
         if dtype is not None and np.dtype(dtype) != object:
             raise ArgumentTypeError(
@@ -224,8 +227,8 @@ def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
     """Return a method that raises the error for an operator that expressions do not have.
 
     Args:
-        sign: the operator's symbol.
-        use: what to use instead, or "".
+        sign: the operator's symbol, for the error message.
+        use: the end of the message, which says what to use instead; or "".
     """
 
     def refuse(self: Refusals, *others: Any) -> NoReturn:

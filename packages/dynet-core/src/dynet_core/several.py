@@ -1,4 +1,4 @@
-"""Functions that compute several expressions in one pass over the graph, and return their values."""
+"""`forward`, `values` and `npvalues`: compute several expressions in one pass over the graph."""
 
 from __future__ import annotations
 
@@ -51,7 +51,12 @@ def npvalues(exps: Iterable[Expression], recalculate: bool = False) -> list[Arra
 
 
 def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
-    """Check that `exps` are expressions, compute them, and return them as a list. `name` is for error messages."""
+    """Check that `exps` are expressions, compute them, and return them as a list.
+
+    Args:
+        name: the public function that was called, for error messages.
+        exps, recalculate: as for `forward`.
+    """
     if isinstance(exps, Expression):
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
     try:

@@ -1,6 +1,7 @@
 """Signatures: each says how one kind of node is computed. Nodes with the same signature can be computed in one batch.
 
-A signature has *steps*, which are kernel calls, and *views*, which say where in memory the kernels read and write.
+A signature has *steps*, which are kernel calls, and *views*, which say where in memory the kernels read and write. The
+planner, compiled code that orders and batches the nodes of a graph, reads signatures from the list TABLE.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
 
 @dataclass(eq=False, slots=True)
 class Signature(Description):
-    """A `Description` that has been written to TABLE, the list of integers that the planner reads, at index `at`."""
+    """A `Description` of a kind of node that has been written to TABLE. There it begins at index `at`."""
 
     def __post_init__(self) -> None:
         self.at: int = enter(self)
@@ -31,11 +32,11 @@ class Signature(Description):
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int]) -> int:
-        """Return how many nodes a record (a call of the op) adds to the graph.
+        """Return how many nodes a record (a call of the op, as the graph stores it) adds to the graph.
 
         Args:
-            integers: what the record holds after its signature: the operands (after their number, if it differs from
-                record to record), then the attributes.
+            integers: the integers of the record after its signature: the operands, then the attributes. If the number
+                of operands differs from record to record, it comes first.
         """
         if not self.repeats:
             return len(self.parts) or 1
@@ -43,34 +44,34 @@ class Signature(Description):
 
 
 def constant(attribute: int) -> View:
-    """Return the view of a constant in the graph's buffer of input values.
+    """Return a view with which a kernel reads a constant from the graph's buffer of input values.
 
     Args:
-        attribute: the number of the node's attribute that holds the constant's position there. Attributes are the
-            integers that a node has besides its operands.
+        attribute: which attribute of the node is the position of the constant in this buffer, counted from 0.
+            Attributes are the integers that a node has besides its operands.
     """
     return View(at.NOWHERE, index=attribute, scale=1)
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
-    """Return a step that copies `size` adjacent numbers of each column to other memory, or adds them there.
+    """Return a step that copies or adds `size` adjacent numbers of each column from `source` to `target`.
 
     Args:
-        kernel: "copy", or "accumulate" to add.
+        kernel: "copy" to overwrite the target, "accumulate" to add to it.
         target, source: roles, which name memory: 2 * k is the value of view number k, 2 * k + 1 is its gradient.
-        gradient_of: the number of the operand whose gradient the target is, if it is one.
+        gradient_of: the number of the operand whose gradient is the target; NO_OPERAND if the target is something else.
     """
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
 def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0) -> Signature:
-    """Return the signature of a node whose value is a part of its operand's memory. Nothing is computed or copied.
+    """Return the signature of a node whose value is a part of its operand's value, in the same memory, without a copy.
 
     The part starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
-    attribute (an integer stored with it), and the part starts `scale` times this attribute later.
+    attribute (an integer stored with it), and `scale` times this attribute is added to `offset`.
 
-    The node's gradient is the same part of the operand's gradient. In `backward(full=True)`, the node has separate
-    memory for its gradient, which is then added to the operand's.
+    In the same way, the node's gradient is a part of the operand's gradient. But in `backward(full=True)`, the node has
+    separate memory for its gradient, which is then added to the operand's gradient.
     """
     return Signature(
         dim,
@@ -92,7 +93,7 @@ def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Sig
         dim: the shape.
         backward: the steps (kernel calls) that compute the operand's gradient from the node's. Without any, the operand
             gets no gradient from this node.
-        constants: how many constants from the graph's input buffer the steps use.
+        constants: how many constants the steps read from the graph's buffer of input values.
     """
     return Signature(
         dim,

@@ -3,8 +3,8 @@
 A *record* is how the graph stores the call of an op: integers for its signature (how to compute it), its operands and
 its attributes. An op such as `softmax(x, 1)` is a Python function that makes one record or several. They depend on the
 shapes of its operands and on its other arguments (numbers, flags, lists), which together are the *key* of the call. If
-two calls with the same key make the same records and do nothing else, these become a template. From the fourth call
-on, compiled code makes the records for calls with this key, and Python does not run.
+two calls with the same key make the same records and do nothing else, these records become a template. From the fourth
+call on, compiled code makes the records for calls with this key, and the Python function does not run.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
 
-MOST = 1 << 12  # the most keys of one op that are observed; calls with other keys are always recorded in Python
+MOST = 1 << 12  # calls of one op are observed for the first keys only, this many; others are always recorded in Python
 MOST_INPUTS = 64  # the most input values that a template may have
-MOST_CALLS = 8  # after this many calls with one key that have not led to a template, no more are observed
+MOST_CALLS = 8  # if this many calls with one key have not led to a template, further ones are not observed
 
 
 def with_templates(op: Callable) -> Any:
-    """Return a function that does what `op` does, but repeats what earlier calls have recorded where that is possible.
+    """Return a function that does the same as `op`, but records from a template if it has one for the arguments.
 
-    It calls `op` if it has no template for the arguments.
+    Otherwise it calls `op`, and observes what this records, to make a template of it.
     """
     return recorder.with_templates(op, _Learner)
 
@@ -44,14 +44,14 @@ class _Learner:
 
     def __init__(self, enter: Callable):
         self._enter = enter
-        # key -> (number of calls so far, what the last one has recorded, in the form of a template)
+        # key -> (number of calls so far; what the last one has recorded, in the form of a template, or None)
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
     def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
         """Prepare to observe a call of the op, before it runs.
 
         Returns:
-            What `end` needs after the call; None if the call need not be observed.
+            What to pass to `end` after the call as `begun`; None if the call need not be observed.
         """
         key, seen = recorder.key(*arguments), self._seen
         if key is None or (key not in seen and len(seen) == MOST):
@@ -65,9 +65,9 @@ class _Learner:
         return key, graph, _state(graph)
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
-        """Compare what a call has recorded with what the last call with the same key recorded, after the op has run.
+        """After the op has run, compare what it has recorded with what the last call with the same key recorded.
 
-        If both are equal, give it to compiled code as a template.
+        If they are equal, give this to compiled code as a template.
 
         Args:
             begun: what `begin` has returned.
@@ -84,9 +84,10 @@ class _Learner:
 
 
 def _state(graph: Graph) -> tuple:
-    """Return the state that an op must leave as it is if it is to have a template, and the lengths of the graph.
+    """Return a pair: the state that an op must not change if there is to be a template, and the lengths of the graph.
 
-    The lengths are the numbers of integers, nodes and input values. They show later what the op has recorded.
+    The lengths are how many integers of records, nodes and input values the graph has. With them, `_template` finds
+    what the op has recorded since.
     """
     engine, records = graph.engine, graph.records
     same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
@@ -94,10 +95,16 @@ def _state(graph: Graph) -> tuple:
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
-    """Return what has been recorded since `state` as a template: integers from which compiled code records it again.
+    """Return what an op has recorded as a template: integers from which compiled code can record the same again.
 
-    Return None if it depends on more than the arguments, because it uses other nodes or earlier input values, or if the
-    op has done more than to record nodes.
+    Return None if a template could not replace the op: for example, if the records depend on more than the arguments,
+    because they use other nodes or earlier input values, or if the op has done more than to record nodes.
+
+    Args:
+        graph: the graph in which the op has recorded.
+        state: what `_state` returned before the op ran.
+        arguments: the arguments of the op.
+        result: what the op has returned.
     """
     (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
     if now != same or end == begin or type(result) is not Expression or result.at != nodes - 1:
@@ -129,8 +136,9 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    # Set the keys of random nodes to zero. When compiled code records the nodes again, it writes a new key there, and
-    # in front of it the position of the key before that one.
+    # A random node, such as dropout, has a key of another kind among its input values: from it, its random numbers are
+    # computed. These keys are set to zero here. When compiled code records the nodes again, it writes a new key there,
+    # and in front of it the position of the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     head = len(integers), nodes - first_node, len(bits), len(keys)

@@ -1,4 +1,4 @@
-"""`Tensor`: a copy of an expression's value, which does not depend on the graph any more."""
+"""`Tensor`: a copy of an expression's value. It stays valid when the graph changes or a new one begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .errors import ArgumentError, OutOfRangeError
 class Tensor:
     """A copy of an expression's value, made by `Expression.tensor_value`.
 
-    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) return its memory, not a copy. On a GPU, numpy gets a copy.
+    For a tensor `t`, `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) return its memory, not a copy. But numpy
+    gets a copy of a tensor on a GPU.
 
     Args:
         array: the values, in the shape of the expression; a batch larger than 1 is the last axis.
@@ -40,7 +41,7 @@ class Tensor:
         return self._array.copy(order="K")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Return the indices of the largest values along a dimension. Of equal values, the first one comes first.
+        """Return the indices of the largest values along a dimension. Of equal values, the lowest index comes first.
 
         Args:
             dim: the dimension.
@@ -57,7 +58,7 @@ class Tensor:
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
         """Return the largest values along a dimension in descending order, and their indices.
 
-        Of equal values, the first one comes first. NaN counts as larger than any number.
+        Of equal values, the one with the lowest index comes first. NaN counts as larger than any number.
 
         Args:
             dim: the dimension.
@@ -82,7 +83,7 @@ class Tensor:
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
         """Draw random indices along a dimension. The tensor's values are the logarithms of the indices' probabilities.
 
-        The seed is the same as for dropout; see `reset_random_seed`.
+        The random numbers depend on the same seed as dropout; see `reset_random_seed`.
 
         Args:
             dim: the dimension.
@@ -109,7 +110,7 @@ class Tensor:
         return self._array
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        """Return a tensor with the values of `array`, on the same device and with as many dimensions as this one."""
+        """Return a tensor with the values of `array`. It is on this tensor's device and has as many dimensions."""
         return Tensor(array, self._dims)
 
     def _axes(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Protocols for type checkers: the methods that modules call on objects whose classes they cannot import.
 
-They cannot because the modules that define these classes import them.
+Such an import would be circular, because the module that defines the class imports the module that uses it.
 """
 
 from __future__ import annotations

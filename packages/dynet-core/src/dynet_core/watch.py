@@ -1,4 +1,4 @@
-"""`Watch`: the state of a graph that has checkpoints, checks its values, or computes nodes when they are recorded.
+"""`Watch`: the state of a graph that has checkpoints, checks its values, or computes nodes at once when recorded.
 
 The *records* of a graph are the integers that store its nodes.
 """
@@ -26,7 +26,7 @@ class Checkpoint:
         records: the number of integers in its records.
         nodes: the number of its nodes.
         inputs: the number of its input values.
-        arena: how much memory its values took, for `Engine.return_to`; None if this memory has been reused since.
+        arena: how much memory its values took, for `Engine.return_to`; None if all values were discarded since.
     """
 
     records: int
@@ -36,30 +36,30 @@ class Checkpoint:
 
 
 class PastVersions:
-    """The versions that a graph had before each `cg_revert`, and for each how many of its nodes still exist.
+    """The versions that a graph had before each `cg_revert`, and how many nodes from the time of each still exist.
 
-    A graph gets a new version when nodes are removed. Nodes that were recorded before the checkpoint keep the version
-    they have, and stay valid.
+    `cg_revert` removes nodes and gives the graph a new version. Expressions of the remaining nodes still hold the old
+    version and stay valid, so the graph has to remember this version.
     """
 
     def __init__(self):
         self._versions: set[int] = set()
-        # Two parallel lists in ascending order: versions, and how many of their nodes still exist. Consecutive versions
-        # with the same count share an entry, which has the last of them.
+        # Two parallel lists in ascending order: versions, and how many nodes from their time still exist. Consecutive
+        # versions with the same count share an entry, which has the last of these versions.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
         return version in self._versions
 
     def count(self, version: int) -> int:
-        """Return how many of the nodes that the graph had at a version still exist; 0 for an unknown version."""
+        """Return how many nodes of the graph at this version still exist; 0 if the graph never had this version."""
         if version not in self._versions:
             return 0
         lasts, counts = self._rows
         return counts[bisect_left(lasts, version)]
 
     def cut(self, version: int, nodes: int) -> None:
-        """Note that `cg_revert` removes all but the first `nodes` nodes of the graph, whose version was `version`."""
+        """Note that `cg_revert` removes all but the first `nodes` nodes from a graph that had the version `version`."""
         lasts, counts = self._rows
         kept = bisect_left(counts, nodes)
         self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
@@ -74,7 +74,7 @@ class Watch:
         immediate: whether each node is computed as soon as it is recorded.
         check: whether all values are checked for infinities and NaN.
         checkpoints: the checkpoints that `cg_revert` can return to, the newest last.
-        past_versions: the versions that the graph had before each `cg_revert`.
+        past_versions: the versions that the graph had before each `cg_revert`, and how many of its nodes still exist.
         checked: how many nodes have been checked so far.
         checked_records: how many integers the records of these nodes have.
     """
@@ -87,7 +87,7 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Forget the memory marks of checkpoints, and which values were checked: all values are to be discarded."""
+        """Note that all values are discarded: none is checked, and the memory marks of checkpoints are not valid."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
@@ -97,7 +97,7 @@ class Watch:
 
         Args:
             recorded: the records of the graph.
-            values_of: returns the value of a node, given its number and the count of its elements.
+            values_of: called with the number of a node and its count of elements; returns the node's value.
 
         Raises:
             NotFiniteError: a value is infinite or NaN.

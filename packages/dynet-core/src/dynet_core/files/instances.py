@@ -1,6 +1,6 @@
 """Make objects of users' classes from a pickle, without running code of these classes.
 
-The caller, `names`, checks before that the user has allowed the class: `dy.load` has an argument `allow` for this.
+The caller, module `names`, first checks that the user has allowed the class, by the argument `allow` of `dy.load`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
 
 
 def is_member(made: Any) -> bool:
-    """Return whether an object is a member of an `Enum`. They existed before loading, so they get no state."""
+    """Return whether an object is a member of an `Enum`. Members existed before loading, so they get no state."""
     return is_a(made, enum.Enum)
 
 

@@ -39,7 +39,11 @@ class Limits:
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
 
     def copy(self, count: int) -> None:
-        """Note that `count` more items or bytes are copied. Raise ValueError if there have been too many."""
+        """Note that `count` more items or bytes are copied.
+
+        Raises:
+            ValueError: in proportion to the file's size, too many have been copied.
+        """
         self._copies -= count
         if self._copies < 0:
             raise ValueError("it copies the same data again and again")

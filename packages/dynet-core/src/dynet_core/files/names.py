@@ -25,7 +25,7 @@ from .limits import Limits, is_a
 from .plain_data import MAKERS
 
 OURS = ("dynet", "_dynet", "dynet_rnn")  # this library's modules that define builders; some may not be imported
-THEIRS = ("_dynet", "_gdynet", "dynet")  # the modules to which files assign builders and operations, as DyNet does
+THEIRS = ("_dynet", "_gdynet", "dynet")  # files name one of these modules for builders and operations, as DyNet does
 OPS = "dynet_ops"
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed to all files: their objects only hold attributes
 NOT_ALLOWED = "is not allowed"
@@ -150,7 +150,11 @@ class Names:
         return self._refuse(name_of(callee), "would be called")
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the attributes or contents of `target`, an object made by `call`, to `state`. Allow this only once."""
+        """Set the attributes or contents of `target`, an object made by `call`, to `state`.
+
+        Raises:
+            ValueError: this has been done before, or such objects have no state.
+        """
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -271,9 +275,9 @@ def is_builder(found: Any) -> bool:
 
 
 def _imported(module: str, name: str) -> Any:
-    """Return what `name` means in a module; it may contain dots, as in "Class.Inner". Run no code of the module.
+    """Return the object that a module has under a name, which may contain dots, as in "Class.Inner".
 
-    Return None if the module is not imported or has no such name.
+    Return None if the module is not imported or has no such name. No code of the module is run.
     """
     found: Any = sys.modules.get(module)
     for part in name.split("."):

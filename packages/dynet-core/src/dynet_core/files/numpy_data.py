@@ -31,7 +31,7 @@ def dtype(arguments: Any, limits: Limits) -> np.dtype:
 
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
-    """Set the byte order of a dtype, and the unit of a dtype of dates or times, to the state that a pickle has."""
+    """Set the byte order of a dtype, and the unit of a dtype of dates or times, as `state` from the pickle says."""
     order, unit = (state[1], state[8:]) if type(state) is tuple and len(state) in (8, 9) else (None, ())
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
@@ -65,7 +65,7 @@ def array(arguments: Any, limits: Limits) -> np.ndarray:
 
 
 def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
-    """Set the shape, dtype and content of an array to the state that a pickle has.
+    """Set the shape, dtype and content of an array as `state` from the pickle says.
 
     An array of objects may contain only numbers, strings, bytes and None.
     """

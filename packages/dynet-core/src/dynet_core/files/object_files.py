@@ -40,7 +40,7 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
     warning says so.
 
     Args:
-        basename: the names of the two files without their endings.
+        basename: the path of the two files, without the endings.
         objects: an iterable of parameters, builders and objects of your own classes. These need a method
             `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the object
             again.

@@ -136,7 +136,7 @@ def _bytes(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a bytearray. `arguments` are nothing; or bytes; or a string and an encoding, as in `encoded`."""
+    """Make a bytearray. `arguments` is empty, or has bytes, or has a string and an encoding as for `encoded`."""
     if len(arguments) == 2:
         arguments = (encoded(arguments, limits),)
     made = bytearray.__new__(cls)

@@ -282,9 +282,12 @@ class Trained(Expression):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Check a name that the user gives to a parameter or a collection (`kind`), and return it.
+    """Check a name that the user gives to a parameter or a collection, and return it.
 
-    It may not contain `/` and `_`, of which full names such as `/encoder/_0` are built.
+    It may not contain `/` or `_`, because these have a meaning in full names such as `/encoder/_0`.
+
+    Args:
+        kind: what gets the name, such as "parameter", for the error message.
 
     Raises:
         ParameterNameError: the name is not a string, or contains `/` or `_`.

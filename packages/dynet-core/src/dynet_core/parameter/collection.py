@@ -133,7 +133,7 @@ class ParameterCollection(Hinted):
             init: an initializer, an array, a number, or a name such as `"glorot"`; Glorot's by default. If `dim` is an
                 int, a whole number of 2 or more must be passed by keyword, `init=3`, because it could be meant as a
                 second dimension.
-            name: the parameter's name in the collection; a number is added if it is taken. By default a number alone.
+            name: the parameter's name in the collection; a number is added if it is taken. By default `_0`, `_1`, ...
             device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
@@ -185,7 +185,7 @@ class ParameterCollection(Hinted):
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return a full name that is not taken: first with `name` itself, later with `name_1`, `name_2`, ...
+        """Return a full name that is not taken. At first it ends with `name`, later with `name_1`, `name_2`, ...
 
         If `name` is "", the full names end with `_0`, `_1`, ...
 

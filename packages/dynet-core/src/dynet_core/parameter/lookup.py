@@ -65,8 +65,8 @@ class LookupParameters(Trained):
     table is an expression, too. Its last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If it
     is an operand, all rows get gradients.
 
-    `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which return the
-    table's memory, not a copy.
+    `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which do not copy:
+    the result has the table's memory, and changes with the table. On a GPU, numpy gets a copy.
 
     Args:
         name: the full name, such as `/encoder/_0`.

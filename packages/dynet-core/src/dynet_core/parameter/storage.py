@@ -1,8 +1,7 @@
 """The memory of a parameter, and its rows in PARAMETER_ROWS.
 
-PARAMETER_ROWS is a table in which compiled code finds the memory of all parameters: the planner, which decides in which
-order and in which batches a graph is computed, and the passes, which compute it. A row says where the values and the
-gradient of a parameter are, and whether the gradient is to be computed.
+PARAMETER_ROWS is a table in which compiled code finds the memory of all parameters. A row says where the values and the
+gradient of a parameter are, and whether backward passes are to compute the gradient.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Identity:
         return row
 
     def dim(self, dim: Dim) -> Dim:
-        """Return a new Dim of the same sizes as `dim`, for this parameter alone."""
+        """Return a Dim of the same sizes as `dim`, for this parameter alone."""
         own = dim.own()
         self.dims.append(own)
         return own

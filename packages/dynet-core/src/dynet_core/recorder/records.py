@@ -103,8 +103,8 @@ def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key
     """Remove all nodes of the graph whose memory is at `address`, because its thread has ended.
 
     Returns:
-        Whether the memory can be used again. It can if this function runs in the graph's own thread, from which it then
-        also removes the address. In another thread it cannot do so.
+        Whether the memory can be used again. This is so if the function runs in the very thread that has ended: then it
+        also makes this thread forget the address. It cannot do this from another thread.
     """
     renew(address)
     if get(key) != address:
@@ -123,8 +123,8 @@ def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
 class Records:
     """The records and input values of one thread's graph, and how many of them there are and have been computed.
 
-    They are in memory that compiled code reads and writes. It has fast paths that record and compute nodes without
-    Python. Some methods here switch a fast path off: then compiled code calls Python functions instead.
+    They are in memory that compiled code reads and writes. Compiled code has fast paths that record and compute nodes
+    without Python. Some methods here switch a fast path off: then compiled code calls Python functions instead.
     """
 
     __slots__ = ("_view", "_words")

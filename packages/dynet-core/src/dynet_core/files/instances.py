@@ -1,6 +1,6 @@
 """Make objects of users' classes from a pickle, without running code of these classes.
 
-The caller has checked that the user allows the class, by the argument `allow` of `dy.load`.
+The caller, module `names`, first checks that the user has allowed the class, by the argument `allow` of `dy.load`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ be made or deleted without running code of the class, so they are refused."""
 
 
 def static(cls: type, name: str) -> tuple[type | None, Any]:
-    """Look up an attribute of a class without running code, such as a descriptor or a metaclass's method.
+    """Look up the attribute `name` of a class. Unlike `getattr`, run no code of descriptors or metaclasses.
 
     Returns:
-        The class that defines it (`cls` or a base class), and the attribute as stored there; (None, None) if there is
-        none.
+        The class that defines the attribute (`cls` or a base class), and what is stored there; (None, None) if there is
+        no such attribute.
     """
     for base in _bases(cls):
         if name in type.__getattribute__(base, "__dict__"):
@@ -44,11 +44,11 @@ def reason_against(cls: type) -> str:
 
 
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
-    """Make an object of a class and return it. For an enumeration, return the existing member instead.
+    """Make an object of a class and return it. For a class derived from `Enum`, return the existing member instead.
 
     Args:
         cls: a class for which `reason_against` returns "".
-        arguments: the arguments that the pickle passes to the class; for an enumeration, the value of the member.
+        arguments: a tuple of the arguments that the pickle passes to the class; for an `Enum`, the member's value.
         limits: counts the cost.
     """
     if issubclass(cls, enum.Enum):
@@ -59,12 +59,12 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
 
 
 def base_of(cls: type) -> type:
-    """Return the built-in class from which a class derives: the first class in its MRO that MAKERS can make."""
+    """Return the built-in class from which `cls` derives: the first class in its MRO that is a key of MAKERS."""
     return next(base for base in _bases(cls) if base in MAKERS)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
-    """Set the attributes and slots of an object to the state that a pickle has for it.
+    """Set the attributes and slots of an object to those in `state`, which the pickle has for the object.
 
     Args:
         target: an object that `made` has returned.
@@ -73,7 +73,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
         limits: counts the cost.
 
     Raises:
-        ValueError: the state has another form, or the class has no such slots.
+        ValueError: the state has another form, or the class has no slots of these names or allows no attributes.
     """
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
@@ -94,12 +94,12 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
 
 
 def is_member(made: Any) -> bool:
-    """Return whether an object is a member of an enumeration: it existed before loading, so it gets no state."""
+    """Return whether an object is a member of an `Enum`. Members existed before loading, so they get no state."""
     return is_a(made, enum.Enum)
 
 
 def is_named_tuple(cls: type) -> bool:
-    """Return whether a class was made by `namedtuple` or `NamedTuple`, or derives from a class made so."""
+    """Return whether a class was made by `namedtuple` or `NamedTuple`, or derives from one that was."""
     return any(_is_generated(base) for base in _bases(cls))
 
 

@@ -1,4 +1,4 @@
-"""Limits on the time and memory that reading a pickle takes, in proportion to its size.
+"""Limits on the time and memory for reading a pickle. The larger the pickle, the more is allowed.
 
 Without them, a small file made by an attacker could keep the reader busy without end, or fill the memory.
 """
@@ -12,7 +12,7 @@ from typing import Any
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
 DEEPEST, DEEPEST_KEY = 2000, 500  # the most levels of nesting in a value and in a key; pickle itself allows about 1000
 MOST_ALIKE = 1000  # the most keys of one container with the same hash: finding a key may compare it with all of these
-_OWN_HASH = 2**61 - 1  # smaller ints are their own hashes; larger ones can be chosen to have equal hashes
+_OWN_HASH = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
 
 
 def is_a(value: Any, *kinds: type) -> bool:
@@ -24,34 +24,41 @@ def is_a(value: Any, *kinds: type) -> bool:
 
 
 class Limits:
-    """Counts the work of making the values in a file of `size` bytes, and raises ValueError if it gets too much.
+    """Counts the work of making the values in a file of `size` bytes, and raises ValueError if it is too much.
 
-    A pickle needs only two bytes to refer to an earlier object again. Sharing the object is cheap. Copying it, hashing
-    it, or visiting it by every path, as `repr` does, may be expensive.
+    A pickle needs only two bytes to refer to an earlier object again. As long as the object is only shared, this costs
+    little. But copying it each time, hashing it, or visiting it by every path, as `repr` does, may be expensive.
     """
 
     def __init__(self, size: int):
         self._copies = 10_000 + 3 * size
         self._steps = 200_000 + 10 * size
-        # The keys of both dicts are ids of objects. The values begin with the object itself, which keeps it alive, so
-        # no other object gets the same id.
+        # The keys of both dicts are ids of objects. Each value begins with the object itself: this keeps it alive, so
+        # that no other object gets the same id.
         self._states: dict[int, tuple[Any, Any]] = {}  # an object of a user's class, and its state (its attributes)
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
 
     def copy(self, count: int) -> None:
-        """Count `count` copied items or bytes. Raise ValueError if too many have been copied."""
+        """Note that `count` more items or bytes are copied.
+
+        Raises:
+            ValueError: in proportion to the file's size, too many have been copied.
+        """
         self._copies -= count
         if self._copies < 0:
             raise ValueError("it copies the same data again and again")
 
     def state(self, made: Any, state: Any) -> None:
-        """Remember the state (the attributes) that a pickle sets for an object: computing its hash may read them."""
+        """Remember that the pickle gives the object `made` the attributes in `state`.
+
+        The hash of the object may depend on them, so `key` follows them, too.
+        """
         self._states[id(made)] = made, state
 
     def key(self, value: Any, container: Any) -> Any:
         """Check the cost of hashing a value that will become a key of a container, and return the value.
 
-        Tuples and long ints do not store their hash, so the work is done again each time.
+        Tuples and large ints do not store their hash, so it is computed again whenever they become a key.
 
         Args:
             value: the key of a dict, or the element of a set.
@@ -79,11 +86,14 @@ class Limits:
         return value
 
     def ways(self, value: Any, without: type) -> None:
-        """Raise ValueError if there are too many paths through a value, or if it contains an object of class `without`.
+        """Check a value that has been read. Raise ValueError if there are too many paths through it.
 
         A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
-        so a container that is shared counts once for each path to it. Paths end at objects that are no containers; the
-        attributes of users' objects, noted by `state`, are checked in the same way. At the end, forget all notes.
+        so a shared container counts once for each path to it. The attributes that `state` has remembered are checked
+        in the same way. They and the counts of hashes are then forgotten.
+
+        Args:
+            without: a class of which the value may contain no object.
         """
         for root in (value, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
@@ -112,7 +122,7 @@ class Limits:
 
 
 def _held(value: Any) -> Iterator:
-    """Return an iterator over the items of a container (of a dict, keys and values); an empty one for other values."""
+    """Return an iterator over the items of a container, for a dict its keys and values. Other values have no items."""
     if is_a(value, dict):
         return (part for pair in dict.items(value) for part in pair)
     bases = (list, tuple, set, frozenset, deque)

@@ -1,12 +1,12 @@
 """Write and read the `.meta` file of `dy.save`, which describes the saved objects.
 
-It has one pickle for each object, whose value is one of these:
+The file has one pickle for each object. The pickled value is one of these tuples:
 
-    ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of its collection)
+    ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of the object's parameter collection)
 
 A spec is the value from which the class makes the object again, by `from_spec`. It can be anything that can be pickled.
-The library's classes have the names that DyNet's files give them, in module `_dynet`. Reading a file imports nothing
-and calls nothing that the file names; see `pickle_reader` and `names`.
+Classes of this library are named as in the original DyNet's files, for example `_dynet.VanillaLSTMBuilder`. Reading a
+file imports nothing and calls nothing that the file names; see `pickle_reader` and `names`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def write(file: BinaryIO, record: Record) -> str:
     """Write the description of one object to an open `.meta` file.
 
     Returns:
-        "" if `read` will accept the description when all its classes are allowed; else a message that says why not.
+        "" if `read` will accept the description once the user allows all classes in it; else a message that says why
+        `read` will refuse it in any case.
 
     Raises:
         ArgumentTypeError: the spec cannot be pickled.
@@ -69,9 +70,9 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
 
     Args:
         content: the bytes of the file.
-        path: its name, for error messages.
-        allow: the classes that the user allows, by their names in the file. If a value is None, the class is looked up
-            by this name in the modules that are already imported.
+        path: the file's name, for error messages.
+        allow: the classes that the user allows: name of the class in the file -> class. If None stands for the class,
+            it is looked up by its name in the modules that are already imported.
 
     Raises:
         FileFormatError: the file is damaged, or names a class that is not allowed.
@@ -88,7 +89,7 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
 
 
 def _value(stream: BinaryIO, names: Names) -> Any:
-    """Read the next pickle of a file and return its value. Raise ValueError if it needs a class that is refused."""
+    """Read the next pickle from `stream` and return its value. Raise ValueError if `names` refuses a class in it."""
     try:
         found = PickleReader(names).read(stream)
         names.limits.ways(found, without=Function)
@@ -101,7 +102,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
 
 
 def _problem(error: Exception, names: Names) -> str:
-    """Return text for an error message: which names `names` has refused; if none, the message of `error`."""
+    """Return text for an error message: the classes that `names` refused, and why; if none, what `error` says."""
     if names.refused:
         return explanation(names.refused)
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"

@@ -37,7 +37,7 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
 
 
 def write(file: BinaryIO, path: Path, tensors: Sequence[StoredTensor]) -> None:
-    """Write parameters to an open file. The ending of the name `path` determines the format."""
+    """Write parameters to an open file, in the format that the ending of `path`, the file's final name, determines."""
     if _is_safetensors(path):
         safetensors_format.write(file, tensors)
     else:
@@ -52,7 +52,7 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     """Open a file of parameters for reading.
 
     Args:
-        named: the name whose ending determines the format, if it is not `path`: a temporary file has another ending.
+        named: the file's final name if `path` is a temporary one. The ending of the final name determines the format.
         name: the name of the calling function, for error messages.
 
     Raises:
@@ -67,7 +67,7 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:
-        raise FileFormatError(str(error)) from None  # a new error, so that the traceback does not show the reader
+        raise FileFormatError(str(error)) from None  # a new error: its traceback is shorter
 
 
 def load_all(path: Path) -> list[StoredTensor]:
@@ -77,11 +77,11 @@ def load_all(path: Path) -> list[StoredTensor]:
 
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
-    """Read one parameter, or with `lookup` one lookup parameter, by its name. Return it.
+    """Read the parameter `name`, or with `lookup` the lookup parameter of this name, and return it.
 
     Raises:
-        FileFormatError: the file is damaged or has none of this name; or it has other dimensions than `dims`, if these
-            are given.
+        FileFormatError: the file is damaged, or has no such parameter; or `dims` is given and the parameter has other
+            dimensions.
     """
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
@@ -98,7 +98,7 @@ def load_matching(path: Path, key: str, expected: Expected) -> list[StoredTensor
         expected: the parameters of the model. They are matched with those in the file by order, not by name.
 
     Raises:
-        FileFormatError: the file is damaged, or its parameters have other dimensions than the expected ones.
+        FileFormatError: the file is damaged, or the number of its parameters or their dimensions are not as expected.
     """
     with opened(path, name="populate") as reader:
         return [reader.read(entry) for entry in reader.matching(key, expected)]

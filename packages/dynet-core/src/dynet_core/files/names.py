@@ -1,9 +1,9 @@
 """Find what the names in a `.meta` file refer to, and refuse those that the user does not allow.
 
-A pickle names classes and functions, which are called to make objects. A `.meta` file may name plain data types of
-Python and numpy, builders and operations of this library, and classes that the user allows. They are looked up in
-tables and in modules that are already imported. Nothing is imported, and nothing found by a name is called:
-`plain_data`, `numpy_data` and `instances` make the objects instead.
+A pickle names classes and functions, which Python's own reader would call to make objects. A `.meta` file may name
+plain data types of Python and numpy, builders and operations of this library, and classes that the user allows. They
+are looked up in tables and in modules that are already imported. Nothing is imported, and nothing found by a name is
+called: the modules `plain_data`, `numpy_data` and `instances` make the objects instead.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .limits import Limits, is_a
 from .plain_data import MAKERS
 
 OURS = ("dynet", "_dynet", "dynet_rnn")  # this library's modules that define builders; some may not be imported
-THEIRS = ("_dynet", "_gdynet", "dynet")  # the modules that files name for builders and operations, as in DyNet
+THEIRS = ("_dynet", "_gdynet", "dynet")  # files name one of these modules for builders and operations, as DyNet does
 OPS = "dynet_ops"
-NAMESPACES = ("argparse.Namespace", "optparse.Values")  # always allowed: their objects only hold attributes
+NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed to all files: their objects only hold attributes
 NOT_ALLOWED = "is not allowed"
 
 Allow = Mapping[str, Any] | Iterable[Any]
@@ -37,11 +37,12 @@ have in files to the classes and functions."""
 
 @dataclass(frozen=True)
 class Function:
-    """Does the work of a function that pickles call, such as numpy's `_reconstruct`.
+    """What is done instead of calling a function that pickles name, such as numpy's `_reconstruct`.
 
     Args:
-        make: returns the object that a call with these arguments makes.
-        complete: sets the state that a pickle may have for this object; None if there is no state.
+        make: gets the arguments that the pickle has for the function, and limits. Makes the object and returns it.
+        complete: gets the object, the state that the pickle has for it, and limits. Sets this state. None if pickles
+            have no state for such objects.
     """
 
     make: Callable[[Any, Limits], Any]
@@ -50,15 +51,19 @@ class Function:
 
 @dataclass(frozen=True)
 class Refused:
-    """A placeholder for a class that is refused, and for all objects that a pickle makes by calling it.
+    """A placeholder for a class or function that is refused, and for all objects that a pickle makes by calling it.
 
-    With it, reading can go on to the end, so that one error message lists all classes that are refused.
+    With it, reading can go on to the end, so that one error message lists everything that is refused.
+
+    Args:
+        name: the full name of the class or function.
     """
 
     name: str
 
 
-# Pickles of protocols 0 and 1 make objects by one function. `Names.call` leaves such calls to `Names._rebuilt`.
+# Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects. Its `make` is never used:
+# `Names.call` recognises it and calls `Names._rebuilt`.
 _REBUILD = Function(lambda arguments, limits: None)
 _DTYPE = Function(numpy_data.dtype, numpy_data.set_dtype)
 _NUMPY = {
@@ -81,13 +86,13 @@ _PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, typ
 
 
 class Names:
-    """Looks up the names in one pickle, and makes the objects that the pickle makes by calling them.
+    """Looks up the names in one pickle, and makes objects where the pickle calls a class or function by its name.
 
     Args:
-        allow: the classes and functions that the user allows, by their names in the file. If a value is None, the name
-            is looked up in the modules that are already imported.
+        allow: the classes and functions that the user allows: name in the file -> class or function. If the value is
+            None, the name is looked up in the modules that are already imported.
         limits: counts the cost of making objects.
-        everything: whether all classes and functions of imported modules are allowed.
+        everything: whether to allow all classes and functions of imported modules.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, everything: bool = False):
@@ -96,7 +101,7 @@ class Names:
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
         self._everything = everything
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
-        # By `id`: an object for which the pickle may still set a state, and the function that sets it.
+        # Objects for which the pickle may still set a state: `id` -> (object, function that sets its state).
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
         self._fragile: list[Any] = []
 
@@ -145,7 +150,11 @@ class Names:
         return self._refuse(name_of(callee), "would be called")
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the state (attributes or contents) that a pickle has for an object made by `call`."""
+        """Set the attributes or contents of `target`, an object made by `call`, to `state`.
+
+        Raises:
+            ValueError: this has been done before, or such objects have no state.
+        """
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -176,12 +185,12 @@ class Names:
         return made
 
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
-        """Make an object that a pickle of protocol 0 or 1 describes.
+        """Make the object that a pickle of protocol 0 or 1 makes by calling `copyreg._reconstructor`.
 
         Args:
             cls: the class of the object.
-            base: the built-in class that it derives from, such as `list`.
-            content: what the object contains, as a `base`; None if `base` is `object`.
+            base: the built-in class from which `cls` derives, such as `list`.
+            content: an object of class `base` with the contents of the new object; None if `base` is `object`.
         """
         if type(cls) is Refused:
             return cls
@@ -207,7 +216,8 @@ def allowed(allow: Allow) -> dict[str, Any]:
     The value is None where the user gave only a name.
 
     Raises:
-        ArgumentTypeError: `allow` is neither a list of classes, functions and names nor a dict of these by name.
+        ArgumentTypeError: `allow` is neither a list of classes, functions and names, nor a dict from names to classes
+            and functions.
     """
     if isinstance(allow, Mapping):
         listed = list(allow.items())
@@ -223,10 +233,10 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 
 def explanation(refused: Mapping[str, str]) -> str:
-    """Return text for an error message: which names were refused, why, and how to allow them, where this is possible.
+    """Return text for an error message: what was refused and why, and how the user can allow it if this is possible.
 
     Args:
-        refused: for each name, why it is refused.
+        refused: name of a class or function -> why it is refused.
     """
     others = [f"{_shown(name)} {reason}" for name, reason in refused.items() if reason != NOT_ALLOWED]
     names = [_shown(name) for name, reason in refused.items() if reason == NOT_ALLOWED]
@@ -243,7 +253,7 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return the builder or operation that the library's imported modules have under a name; None if there is none."""
+    """Return what the library's imported modules have under a name, such as a builder or an operation, or None."""
     modules = [sys.modules[module] for module in (*OURS, OPS) if module in sys.modules]
     return next((vars(module)[name] for module in modules if name in vars(module)), None)
 
@@ -265,9 +275,9 @@ def is_builder(found: Any) -> bool:
 
 
 def _imported(module: str, name: str) -> Any:
-    """Return the object that a module has under a name, which may contain dots. No code of the module is run.
+    """Return the object that a module has under a name, which may contain dots, as in "Class.Inner".
 
-    Return None if the module is not imported or has no such name.
+    Return None if the module is not imported or has no such name. No code of the module is run.
     """
     found: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -279,7 +289,7 @@ def _imported(module: str, name: str) -> Any:
 
 
 def _why_not(found: Any) -> str:
-    """Return text that says why the object found for a name in a file is refused."""
+    """Return text that says why a name in a file is refused. `found` is the object that it refers to, or None."""
     if found is None:
         return "is in no module that is imported"
     if is_a(found, type):

@@ -1,7 +1,7 @@
-"""Write and read the numbers in DyNet's text files. Their format is `"%+.8e "`, as in `+1.23456789e-01 `.
+"""Write and read the numbers in DyNet's text files. Each has the format `"%+.8e "`, as in `+1.23456789e-01 `.
 
-So each number takes sixteen characters, and has the nine digits that a float32 needs. Reading and writing compute with
-whole arrays of characters, which is many times faster than one number at a time.
+So each number takes sixteen characters, and has the nine digits that a float32 needs. The functions here convert whole
+arrays with numpy, which is many times faster than converting one number after the other.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from ..errors import FileFormatError
 
 WIDTH = 16  # characters of a number with the space after it: "+1.23456789e-01 "
-BLOCK = 1 << 14  # numbers that are converted together; the intermediate arrays fit into a CPU cache
+BLOCK = 1 << 14  # how many numbers to convert at a time; the intermediate arrays fit into a CPU cache
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of float32 numbers
 POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])
 LARGEST = float(np.finfo(np.float32).max)
 LAST_WORD = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
-"""Matches a number that is surely complete. If a file ends in a number of another form, it may have been cut off."""
+"""Matches a number of which no digits can be missing. If a file ends in one that does not match, it may be cut off."""
 
 
 def _power(exponents: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def _written_block(values: np.ndarray) -> bytes:
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
     """Return the exponent that each magnitude has in scientific notation, such as 2 for 123 = 1.23e2; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    # 0.301... is log10(2). This gives the right exponent or one that is 1 too small, which the next line corrects.
+    # 0.301... is log10(2). The first line gives the right exponent or one that is 1 too small, the second corrects it.
     exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
     exponents += magnitudes >= _power(exponents + 1)
     exponents[magnitudes == 0] = 0
@@ -105,8 +105,8 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
         where: the file and the parameter's name, for error messages.
 
     Raises:
-        FileFormatError: the line has more or fewer numbers or ends in the middle of one, or a word is not a number or
-            too large for float32.
+        FileFormatError: the line has more or fewer numbers than `count`, or the file ends in the middle of one; or
+            something is not a number, or is too large for float32.
     """
     line, ended = line.rstrip(b"\r\n"), line.endswith(b"\n")
     if len(line) == count * WIDTH:
@@ -124,7 +124,8 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     """Parse up to BLOCK numbers, each in a cell of sixteen characters, and put them into `values`.
 
-    Return False if a cell does not have exactly the form that `written` gives it, or its number may be too large.
+    Return False if a cell is not exactly in the form that `written` writes, or if its number may be too large for
+    float32. The caller then uses a slower way, which also gives error messages.
     """
     digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
@@ -167,7 +168,7 @@ def _read_word(word: bytes, where: str) -> float:
         shown = word[:40].decode("ascii", "replace")
         raise FileFormatError(f"{where}: {shown!r} is not a number") from None
     if LARGEST < abs(number) < np.inf:
-        if abs(number) > LARGEST * (1 + 1e-8):  # the largest float32, rounded to nine digits, may be larger
+        if abs(number) > LARGEST * (1 + 1e-8):  # allow the largest float32 rounded up to nine digits
             raise FileFormatError(f"{where}: {number} is more than float32 can hold")
         number = float(np.copysign(LARGEST, number))
     return number

@@ -5,7 +5,7 @@ A builder is described by its class, its `spec`, and the name of its parameter c
 again by `from_spec(spec, collection)`.
 
 Even if saving is interrupted, readers find two files that belong together. First, the new `.data` is written under a
-temporary name that contains a hash of the new `.meta`. Then the new `.meta` replaces the old one. From now on, readers
+temporary name that contains a hash of the new `.meta`. Then the new `.meta` replaces the old one. From then on, readers
 compute the hash and find the new `.data` by its temporary name. Last, the new `.data` is renamed and replaces the old.
 """
 
@@ -40,7 +40,7 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
     warning says so.
 
     Args:
-        basename: the names of the two files without their endings.
+        basename: the path of the two files, without the endings.
         objects: an iterable of parameters, builders and objects of your own classes. These need a method
             `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the object
             again.
@@ -119,7 +119,10 @@ def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> 
 
 
 def save_components(path: Path, components: Iterable[Any]) -> None:
-    """Save parameters, builders and other objects to two files: their numbers to `path`, descriptions to `path.pym`."""
+    """Save the objects that the user passed to `ParameterCollection.save` as `components`.
+
+    Their numbers are written to `path`, and their descriptions to `path.pym`.
+    """
     path = checked_path("save", path)
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
@@ -136,13 +139,13 @@ def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
 
 
 def forget_components(path: Path) -> None:
-    """Remove the file `path.pym`. Its descriptions are out of date once parameters alone have been saved to `path`."""
+    """Remove the file `path.pym` of an earlier `save_components`, because a collection has now been saved to `path`."""
     with suppress(FileNotFoundError):
         os.unlink(os.fsdecode(path) + ".pym")
 
 
 def _basename(basename: Path, params: object) -> str:
-    """Check the arguments of `load`, and return `basename`, the names of the two files without endings, as a str."""
+    """Check both arguments of `load`. Return `basename`, the name of the two files without their endings, as a str."""
     if not hasattr(params, "_add_loaded"):
         if isinstance(params, str) and not isinstance(basename, str):
             raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")
@@ -185,7 +188,10 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
-    """Return all classes that may be loaded, by name: those in `allow`, and those that `dynet_config` has allowed."""
+    """Return all classes that files may name: those in `allow`, and those that `dynet_config` allows.
+
+    The result maps their names in files to the classes. If the user gave only a name, None stands for the class.
+    """
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
@@ -252,8 +258,8 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
 class _Entries:
     """Finds the parameters of each loaded object among the entries of a `.data` file. An entry describes a parameter.
 
-    The objects take the next entries of the file, one object after the other, as long as these fit. If they do not fit,
-    the entries are found by name.
+    Objects are loaded in the order in which they were saved. So an object's entries are usually the next ones in the
+    file. If these do not fit the object, its entries are found by the name of its parameter or collection.
 
     Args:
         reader: the open `.data` file.
@@ -264,7 +270,7 @@ class _Entries:
         self.reader, self.next, self.single = reader, 0, single
 
     def one(self, lookup: bool, name: str) -> Entry:
-        """Return the entry of a parameter that was saved as an object itself, given its kind and name."""
+        """Return the entry of the parameter `name`, or lookup parameter, that was saved as an object itself."""
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
             return self.reader.named(lookup, name)
@@ -272,13 +278,14 @@ class _Entries:
         return entry
 
     def floats(self, name: str) -> int:
-        """Return how many numbers the file has for the collection `name`."""
+        """Return how many numbers the file has for the parameters of the collection `name`."""
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the next entries if they fit the parameters that a builder has outside of its collection, else [].
+        """Return the next entries if they fit `expected`, the parameters that a builder has outside of its collection.
 
-        An LSTM keeps the parameters of its layer normalisation there. Files that DyNet wrote do not contain them.
+        An LSTM has those of its layer normalisation there. Files that DyNet wrote do not contain them; then the result
+        is [].
         """
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
@@ -288,7 +295,7 @@ class _Entries:
         return following
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
-        """Return the entries of the collection `name` of a builder, one for each expected parameter, in their order."""
+        """Return the entries of a builder's collection `name`, one for each parameter in `expected`, in this order."""
         following = self.reader.entries[self.next : self.next + len(expected)]
         if len(following) == len(expected) and all(
             entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
@@ -304,7 +311,8 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
     # Limit how many numbers `from_spec` may add: the spec of a forged file could ask for very many. Allow 2.5 times as
-    # many as the file has: files of DyNet lack the parameters of layer normalisation, at most 1.5 times the others.
+    # many as the file has, because files of DyNet lack the parameters of layer normalisation. These are at most 1.5
+    # times as many numbers as the others.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
 """Read pickles without calling anything that they name.
 
 A pickle is a sequence of instructions (opcodes) for a machine with a stack and a memo, a table of values that are used
-again. Where Python's own reader would import and call what the pickle names, this one asks `Names`. `OPCODES` has the
-opcodes that plain data need. The others are refused: persistent objects, the extension registry, out-of-band buffers.
+again. Where Python's own reader would import and call what the pickle names, this one calls methods of a `Names` object
+(see `names`). `OPCODES` has the opcodes that plain data need. A pickle with any other opcode is refused: those are for
+persistent objects, the extension registry and out-of-band buffers.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from .plain_data import add_items, set_items
 
 
 class PickleReader:
-    """The state of reading one pickle.
+    """Reads one pickle, for which it keeps the stack and the memo.
 
-    `stack` has the values above the last mark. A mark is put before the items of a container; it moves the values so
-    far to `below`, where there is one list for each mark. `memo` has the values that the pickle uses again, by number.
+    The opcode MARK begins the items of a container: it appends the present `stack` to `below`, as one list, and starts
+    an empty `stack`. So `stack` has the values since the last mark, and `below` has a list for each mark. `memo` has
+    the values that the pickle uses again, by the numbers that it gives them.
     """
 
     def __init__(self, names: Names):
@@ -49,7 +51,7 @@ class PickleReader:
         return values
 
     def to_mark(self) -> list:
-        """Pop all values above the last mark and return them. Remove the mark."""
+        """Pop all values since the last mark and return them. Remove the mark."""
         values, self.stack = self.stack, self.below.pop()
         return values
 
@@ -108,7 +110,7 @@ def _of_top(count: int) -> Perform:
 
 
 def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
-    """Return the function for an opcode that replaces all values above the last mark by the result of `make`."""
+    """Return the function for an opcode that replaces all values since the last mark by the result of `make`."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.to_mark()
@@ -122,7 +124,7 @@ def _into_below(put: Callable[[PickleReader, Any, list], None], count: int = 0) 
 
     Args:
         put: adds the values to the container.
-        count: how many values; 0 moves all values above the last mark.
+        count: how many values to move; 0 moves all since the last mark.
     """
 
     def perform(reader: PickleReader, argument: None) -> None:

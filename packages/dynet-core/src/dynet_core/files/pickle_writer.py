@@ -19,11 +19,11 @@ _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value, and which functions reading it will call.
+    """Return the pickle of a value, and the names of the functions that make its objects again when it is read.
 
     Returns:
-        The pickle, and a dict from the full name of each function or class that makes an object again to the class of
-        this object.
+        The pickle; and a dict that maps the full name of each such function (or class) to the class of the object that
+        it makes.
 
     Raises:
         ArgumentTypeError: the value contains an object of the library, such as a parameter.
@@ -41,7 +41,7 @@ class _Pickler(_PythonPickler):
 
     @classmethod
     def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
-        """Return the pickle of a value, and a dict from the names of functions to the classes of objects they make."""
+        """Do the work of the function `dumps`."""
         stream = io.BytesIO()
         pickler = cls(stream, protocol=4)
         pickler.makers = {}
@@ -49,7 +49,7 @@ class _Pickler(_PythonPickler):
         return stream.getvalue(), pickler.makers
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
-        """Write a class or function as its name: the name that DyNet has for it, if it is of this library."""
+        """Write a class or function as its full name; if it is of this library, as the name that DyNet has for it."""
         module, known = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
         if module.partition(".")[0] in PACKAGES and ours(known) is obj:
             known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known

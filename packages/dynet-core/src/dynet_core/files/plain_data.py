@@ -1,7 +1,8 @@
 """Make objects of Python's built-in classes from a pickle, without calling what the pickle names.
 
-`MAKERS` maps each built-in class to a function, its maker, which also makes objects of derived classes. A maker takes
-the class of the new object, the arguments that the pickle passes to it, and `limits`, which count the cost.
+`MAKERS` maps each built-in class to a function, its maker, which makes objects of this class and of classes derived
+from it. A maker takes the class of the new object, the arguments that the pickle passes to this class, and `limits`,
+which count the cost.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ Maker = Callable[[type, tuple, Limits], Any]
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
-    """Check the number and the exact types of the arguments that a pickle passes in a call. Return the arguments.
+    """Check the arguments that a pickle passes in a call: a tuple of the right length and types. Return them.
 
     Args:
-        kinds: for each argument, the types that it may have.
-        least: how many arguments there must be at least.
+        kinds: for each argument, the types that it may have; derived classes are not accepted.
+        least: how many arguments there must be at least; at most, there is one for each element of `kinds`.
 
     Raises:
         ValueError: the number or a type is not as expected.
@@ -37,14 +38,14 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
-    """Put pairs of keys and values into a dict, without running methods that a derived class overrides."""
+    """Put pairs of a key and a value into a dict. If it is of a derived class, do not run its own methods."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
 
 
 def add_items(target: set, items: Iterable, limits: Limits) -> None:
-    """Put items into a set, without running methods that a derived class overrides."""
+    """Put items into a set. If it is of a derived class, do not run its own methods."""
     for item in items:
         set.add(target, limits.key(item, target))
 
@@ -112,7 +113,7 @@ def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
 def _same(base: type) -> Maker:
     """Return a maker for `base` (str, int or float) and derived classes.
 
-    The maker's argument is an object of class `base`, whose value the new object gets.
+    The maker's `arguments` must be one object of class `base`. The new object gets its value.
     """
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
@@ -135,7 +136,7 @@ def _bytes(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a bytearray. The arguments are bytes; or a string with a character for each byte, and an encoding."""
+    """Make a bytearray. `arguments` is empty, or has bytes, or has a string and an encoding as for `encoded`."""
     if len(arguments) == 2:
         arguments = (encoded(arguments, limits),)
     made = bytearray.__new__(cls)
@@ -146,9 +147,9 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def encoded(arguments: tuple, limits: Limits) -> bytes:
-    """Return the bytes that a pickle before protocol 3 stores as a string, which has one character for each byte.
+    """Return bytes. Pickles of protocols 0 to 2 store them as a string that has one character for each byte.
 
-    The arguments are this string and the name of its encoding, which must be Latin-1.
+    `arguments` are this string and the name of its encoding, which must be Latin-1.
     """
     text, encoding = checked(arguments, (str,), (str,), least=2)
     if encoding not in ("latin1", "latin-1"):
@@ -158,7 +159,7 @@ def encoded(arguments: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker for `base` (range or slice). The arguments are three ints, or None for some of them."""
+    """Return a maker for `base` (range or slice). Its `arguments` must be three, each an int or None."""
     whole = (int, type(None))
     return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
 

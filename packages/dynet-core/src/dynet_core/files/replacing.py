@@ -16,7 +16,7 @@ from typing import BinaryIO
 def replacing(
     path: str | os.PathLike[str], keep: bool = False, named: str | os.PathLike[str] | None = None
 ) -> Iterator[BinaryIO]:
-    """Return a context manager that gives a new file to write, and renames it to `path` if the block raises no error.
+    """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
     Until then, readers find the whole old file, even after a crash. If `path` is something else than a regular file,
     such as a pipe or a terminal, it is written directly.
@@ -71,8 +71,8 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
     Args:
         target: the path of the file that will be replaced.
-        mode: the mode of `target` as `os.stat` returns it. The new file gets the same permissions; with None, it gets
-            the default ones.
+        mode: `st_mode` of `target`, from `os.stat`: the new file gets the same permissions. With None, it gets the
+            default ones.
     """
     folder, name = os.path.split(target)
     path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
@@ -84,7 +84,7 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
 
 def sync_folder(target: str) -> None:
-    """Write the folder of a file to disk, so that a renaming of the file survives a power failure.
+    """Write the entries of the folder of `target` to disk, so that the new name of the file survives a power failure.
 
     Do nothing on systems that cannot do this.
     """
@@ -98,7 +98,7 @@ def sync_folder(target: str) -> None:
 
 
 def checked_mode(path: str, named: str | bytes) -> int | None:
-    """Check that a file can be replaced, and return its mode as `os.stat` does; None if it does not exist.
+    """Check that a file can be replaced. Return its `st_mode`, from `os.stat`; None if the file does not exist.
 
     Args:
         named: the file's name in error messages.

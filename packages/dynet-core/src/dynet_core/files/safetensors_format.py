@@ -1,8 +1,8 @@
 """Read and write files in the safetensors format: binary, many times faster than text, and readable by other software.
 
-A parameter is stored as the array that its `as_array` returns; for a lookup parameter, the first dimension is its rows.
-The file's metadata say in which order the parameters are, which of them are lookup parameters, and which are frozen
-(not changed by trainers). Gradients are not stored.
+A parameter is stored as the array that its `as_array` returns, in row-major order; the first dimension of a lookup
+parameter counts its rows. The file's metadata say in which order the parameters are, which of them are lookup
+parameters, and which are frozen (not changed by trainers). Gradients are not stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..dim import MAX_DIMS, MAX_TOTAL, extent
 from ..errors import ArgumentError, FileFormatError
 from .tensors import Entry, Reader, StoredTensor
 
-PIECE = 1 << 16  # about how many numbers to copy at once, where an array must be put into row-major order
+PIECE = 1 << 16  # about how many numbers to copy at a time when an array must be put into row-major order
 ORDER = "dynet"  # a key of the metadata; its value is JSON: [[name, whether it is a lookup parameter], ...]
 FROZEN = "dynet.frozen"  # a key of the metadata, if there are frozen parameters; its value is JSON: [name, ...]
 
@@ -38,7 +38,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
     Raises:
         ArgumentError: two parameters have the same name, or one has a name that the format reserves.
-        ImportError: the package `safetensors` is not installed. Writing does without it, but reading needs it.
+        ImportError: the package `safetensors` is not installed. This function does not use it, but reading needs it.
         OSError: the file cannot be written.
     """
     _library()  # raise ImportError now: without the package, the file could not be read again
@@ -71,7 +71,8 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the numbers of an array in row-major order, as little-endian float32, in one or more arrays.
 
-    An array in this order is yielded as it is. Other arrays are copied in pieces that fit into a CPU cache.
+    An array in this order is yielded as it is. Others are copied in pieces that fit into a CPU cache. Each piece is
+    valid only until the next one, which may overwrite it.
     """
     if not array.size:
         return
@@ -92,7 +93,7 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _is_possible(shape: tuple[int, ...], lookup: bool) -> bool:
-    """Return whether a parameter, or with `lookup` a lookup parameter, can have this shape."""
+    """Return whether a parameter, or a lookup parameter if `lookup` is True, can have this shape."""
     return 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
 
 

@@ -1,6 +1,6 @@
 """The classes that all file formats share: stored parameters, their descriptions, and readers of files.
 
-A file of parameters consists of entries, one for each parameter. `Entry` describes one without its numbers.
+A file of parameters has an entry for each parameter. An `Entry` object has all that is in this entry but the numbers.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ..errors import FileFormatError
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A parameter as files store it.
+    """A parameter as it is written to a file or was read from one.
 
     Args:
         lookup: whether this is a lookup parameter, a table of rows.
         name: the full name, such as `/encoder/_0`.
         dims: the dimensions; of a lookup parameter, the last one is the number of rows.
         values: all numbers in a flat array, column by column.
-        gradient: the gradient, as a flat array like `values`; None if it is zero.
+        gradient: the gradient, as a flat array like `values`; None if it is zero, or if the file stores no gradients.
         frozen: whether trainers leave the parameter unchanged.
     """
 
@@ -38,12 +38,12 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Entry:
-    """The description of a parameter in a file, without its numbers.
+    """The description of a parameter in a file: everything but its values and gradient.
 
     Args:
         lookup, name, dims, frozen: as in `StoredTensor`.
-        gradient: whether the file has a gradient.
-        position: where the numbers begin in the file, in bytes. Only the text format uses it.
+        gradient: whether the file also has the parameter's gradient.
+        position: at which byte of the file the values begin. Only the text format uses it.
     """
 
     lookup: bool
@@ -59,14 +59,18 @@ class Entry:
         return math.prod(self.dims)
 
     def problem(self, dims: tuple[int, ...]) -> str:
-        """Return an error message if the dimensions in the file are not `dims`, those in the model; else ""."""
+        """Return an error message if the entry has other dimensions than `dims`, those in the model; else ""."""
         if self.dims == dims:
             return ""
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
         return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
 
     def check(self, path: str, dims: tuple[int, ...]) -> None:
-        """Raise FileFormatError if the dimensions in the file `path` are not `dims`, those in the model."""
+        """Raise FileFormatError if the entry has other dimensions than `dims`, those in the model.
+
+        Args:
+            path: the file, for the error message.
+        """
         if problem := self.problem(dims):
             raise FileFormatError(f"{path}: {problem}")
 
@@ -77,24 +81,29 @@ def kind_of(lookup: bool) -> str:
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a parameter's stored dimensions in the order in which users write them.
+    """Return `dims`, a parameter's dimensions as files store them, in the order in which users write them.
 
-    They differ for a lookup parameter: files store the number of rows last, users write it first.
+    Only lookup parameters (`lookup` is True) differ: files store the number of rows last, users write it first.
     """
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
-# The parameters of a model that a file must have. For each: whether it is a lookup parameter, its dimensions, its name.
+# What a file must contain to fit a model. For each parameter of the model: whether it is a lookup parameter, its
+# dimensions as files store them, its name. Lookup parameters come last.
 Expected = Sequence[tuple[bool, tuple[int, ...], str]]
 MOST_NAMED = 20  # the most problems that one error message lists
 
 EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
-"""Functions that may know why a file does not fit a model; other packages add theirs. The arguments are the parameters'
-names in the file and the expected ones. The result is a sentence for the error message, or ""."""
+"""Functions that may know why a file does not fit a model. Other packages append theirs to this list. Each gets the
+parameters' names in the file, and the names that the model expects. It returns a sentence for the error message, or ""
+if it knows no reason."""
 
 
 class Reader:
-    """An open file of parameters. `entries` describe them, in the order of the file; `read` reads one of them."""
+    """An open file of parameters. `entries` describes all of them, in the order of the file; `read` reads one.
+
+    This is the base class; each file format has a subclass.
+    """
 
     path: str
     entries: list[Entry]
@@ -123,7 +132,7 @@ class Reader:
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first entry with a name: a lookup parameter's if `lookup` is set, else another parameter's.
+        """Return the first entry named `name` of a lookup parameter (if `lookup` is True) or of any other parameter.
 
         Raises:
             FileFormatError: the file has no such entry.
@@ -134,19 +143,20 @@ class Reader:
         return entry
 
     def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
-        """Return the error for a file that does not fit a model: `message`, and explanations from EXPLAIN.
+        """Return an error that says `message`, and why the file does not fit the model if a function in EXPLAIN knows.
 
         Args:
             found: the entries in the file.
-            expected: the names that it should have.
+            expected: the names of the parameters that the file should have.
         """
         names, wanted = [entry.name for entry in found], list(expected)
         return FileFormatError(". ".join(filter(None, [message, *[explain(names, wanted) for explain in EXPLAIN]])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
-        """Return the entries of the collection `key`, or of the whole file if it is "", in the order of `expected`.
+        """Return the entries of the collection `key`, one for each parameter in `expected`, in the same order.
 
-        Entries and expected parameters are matched by their order, and names may differ.
+        If `key` is "", the whole file is taken. The first entry belongs to the first expected parameter, and so on;
+        names may differ. Lookup parameters are counted separately: they come after the others in both lists.
 
         Raises:
             FileFormatError: the number of entries or their dimensions are not as expected.
@@ -172,7 +182,7 @@ class Reader:
 
 
 def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
-    """Compare the entries of a file with the expected parameters of the same names. Return a message per difference."""
+    """Compare the entries of a file with the expected parameters, by name. Return one message for each difference."""
     there = {(entry.lookup, entry.name): entry for entry in found}
     wanted = {(lookup, name): dims for lookup, dims, name in expected}
     different = [there[key].problem(dims) for key, dims in wanted.items() if key in there]
@@ -190,6 +200,6 @@ def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
 
 
 def _listed(problems: list[str]) -> str:
-    """Return the end of an error message, which lists the first problems; "" if there are none."""
+    """Return the end of an error message: a colon and the first MOST_NAMED problems; "" if there are none."""
     more = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
     return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + more

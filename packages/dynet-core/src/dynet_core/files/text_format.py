@@ -63,7 +63,7 @@ def checked_name(name: str) -> str:
 
 
 def _shown(line: bytes) -> str:
-    """Return the start of a line, in quotes, for an error message: at most 40 characters."""
+    """Return the start of a line, in quotes, for an error message. The result has at most 40 characters."""
     shown = repr(line[:40])
     return shown if len(shown) <= 40 else f"{shown[:36]}...'"
 
@@ -119,7 +119,7 @@ class TextReader(Reader):
         gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once
         if size != once * (1 + gradient):
             raise self._error(start, f"{count} values do not take {size} bytes")
-        # Check that so many values can follow: each takes at least one byte, and one for the space after it.
+        # Check that so many values can follow: each takes at least one byte, and all but the last a space after it.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values are announced, and the file ends before")
         try:
@@ -135,8 +135,8 @@ class TextReader(Reader):
     def _skip(self, entry: Entry, size: int) -> None:
         """Move to the end of an entry's numbers.
 
-        It is `size` bytes after their start if another entry or the end of the file follows there. If not, the size in
-        the file is wrong, and the end is found by reading lines.
+        `size` is how many bytes they take, as the file says. If neither another entry nor the end of the file follows
+        after so many bytes, `size` is wrong, and the end is found by reading lines.
         """
         end = entry.position + size
         self.file.seek(end - 1)

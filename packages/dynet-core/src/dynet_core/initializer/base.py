@@ -13,15 +13,15 @@ from ..annotations import Array
 from ..checks import whole
 from ..errors import ArgumentTypeError, DynetError
 
-FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and larger ones become infinity when rounded to float32
+FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and all larger ones become infinity when rounded to float32
 
 
 class InitializerError(DynetError, ValueError):
-    """Raised if an argument of an initializer is not allowed, or if the initializer does not fit the parameter."""
+    """An argument of an initializer is not allowed, or the initializer does not fit the shape of the parameter."""
 
 
 class PyInitializer:
-    """The base class of initializers. A subclass overrides `draw`.
+    """The base class of initializers. A subclass overrides `draw`; users call `values`.
 
     >>> class Ramp(PyInitializer):
     ...     def draw(self, dim):
@@ -35,7 +35,7 @@ class PyInitializer:
     """
 
     def draw(self, dim: tuple[int, ...]) -> Array:
-        """Return the initial values of a parameter: a flat array, in column-major order of `dim`.
+        """Return the initial values of a parameter of dimensions `dim`, as a flat array in column-major order.
 
         Args:
             dim: the dimensions in memory order: for a lookup parameter, the number of rows is last.
@@ -43,7 +43,7 @@ class PyInitializer:
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
-        """Return the initial values as a new float32 array of shape `dim`, whose memory has the parameter's order.
+        """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
 
         Args:
             dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
@@ -64,7 +64,7 @@ class PyInitializer:
 
 
 def error(initializer: PyInitializer, reason: str) -> InitializerError:
-    """Return an InitializerError whose message begins with the class of the initializer."""
+    """Return an InitializerError whose message is the initializer's class and `reason`."""
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
@@ -85,7 +85,7 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
 
     Args:
         field: the name of the attribute.
-        least: the smallest number that is allowed; None allows all.
+        least: the smallest number that is allowed; None if there is no such limit.
         infinite: whether infinities are allowed.
 
     Raises:
@@ -102,7 +102,7 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
 
 
 def beyond_float32(number: Any) -> bool:
-    """Return whether a number is finite, and would become infinite if it were rounded to float32."""
+    """Return whether a number is finite, but would become infinite if it were rounded to float32."""
     try:
         return FLOAT32_LIMIT <= abs(float(number)) < math.inf
     except OverflowError:
@@ -110,7 +110,7 @@ def beyond_float32(number: Any) -> bool:
 
 
 def real_array(data: object) -> Array:
-    """Return a copy of `data`, an array or nested lists, as a float32 array.
+    """Return a copy of `data`, the argument of `NumpyInitializer` (an array or nested lists), as a float32 array.
 
     Raises:
         InitializerError: the data are not real numbers, or a number is too large for float32.

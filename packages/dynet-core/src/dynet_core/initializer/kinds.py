@@ -1,4 +1,4 @@
-"""The initializers that DyNet has: random distributions, constants, the identity, and values from files or arrays."""
+"""DyNet's initializers: random distributions, constants, the identity matrix, and values from files or arrays."""
 
 from __future__ import annotations
 
@@ -122,17 +122,17 @@ class GlorotInitializer(PyInitializer):
     gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is taken as the filter of a convolution:
     s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
 
-    The dimensions are in memory order: for a lookup parameter, the number of rows is the last. As in DyNet, it counts
-    like the others unless `is_lookup` is set: a lookup parameter of 10 rows of size 5 gets s = 0.6325, or 0.7746 with
+    For a lookup parameter, the last of these dimensions is the number of rows. As in DyNet, it counts like the others
+    unless `is_lookup` is True: a lookup parameter of 10 rows of size 5 gets s = 0.6325, or 0.7746 with
     `is_lookup=True`.
 
     Args:
-        is_lookup: whether to leave out the last dimension, a lookup parameter's number of rows.
+        is_lookup: whether to leave out the last dimension, which is the number of rows in a lookup parameter.
         gain: a factor, 0 or more. It depends on the activation function f: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
             1 / f'(0) for any smooth f.
 
     Raises:
-        InitializerError: the gain is negative or not finite, or no dimension is left to count.
+        InitializerError: the gain is negative or not finite, or `is_lookup` leaves out the only dimension.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     2010.
@@ -193,8 +193,8 @@ class SaxeInitializer(PyInitializer):
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
-        # A singular value decomposition does not determine the common sign of a left and a right vector, so libraries
-        # differ. Choose the sign that makes the largest element of the right vector positive.
+        # If a left singular vector and its right one both change their signs, they still solve the problem, and
+        # libraries differ in this. Choose the signs that make the right vector's element of largest magnitude positive.
         largest = np.argmax(np.abs(right), axis=1)
         signs = np.sign(right[np.arange(side), largest])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
@@ -287,12 +287,15 @@ class NumpyInitializer(PyInitializer):
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
-    """Draw values for a parameter of dimensions `dim` uniformly from [-scale, scale]. Return them as a flat array."""
+    """Draw values uniformly from [-scale, scale], one for each element of a parameter of dimensions `dim`.
+
+    Return them as a flat array.
+    """
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
 def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
-    """Return how many rows a square matrix of dimensions `dim` has. Raise InitializerError if it is not square."""
+    """Return the number of rows of a square matrix. Raise InitializerError if `dim` is no square matrix's shape."""
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]

@@ -42,17 +42,21 @@ def initializer_from(
     - "identity": `IdentityInitializer()`
     - "uniform": `UniformInitializer(scale)`; "saxe": `SaxeInitializer(scale)`
     - "normal": `NormalInitializer` with the mean `mean` and the standard deviation `std`
-    - "he": `NormalInitializer` with variance 0.5 / n, where n is the parameter's last dimension, as in DyNet 2.1
+    - "he": as in DyNet 2.1, `NormalInitializer` with variance 0.5 / n, where n is the last dimension of the parameter
+      (of a row if it is a lookup parameter)
 
-    As in DyNet, initializers ignore those of `scale`, `mean` and `std` that they do not use.
+    As in DyNet, `scale`, `mean` and `std` are ignored if the initializer does not use them.
 
     Args:
         dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
         lookup: whether this is a lookup parameter.
+        scale: for "uniform" and "saxe".
+        mean: for "normal".
+        std: for "normal".
 
     Raises:
-        InitializerError: the name is unknown, or the initializer does not allow the values.
-        TypeError: `init` has another type.
+        InitializerError: the name is unknown, or an argument has a value that is not allowed.
+        ArgumentTypeError: `init` has another type, or an argument that is used is not a number.
 
     Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015. There, the variance is 2 / n.
 

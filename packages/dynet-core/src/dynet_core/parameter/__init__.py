@@ -40,8 +40,8 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
     """Return a parameter or a whole lookup table as an expression. With update=False it gets no gradient.
 
     Parameters are expressions already, so this function is needed only for update=False. (In DyNet 1 it was always
-    needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. For a list of parameters it returns a
-    list, for a tuple a tuple. An expression that is not a parameter is returned as it is.
+    needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. `parameter([W, b])` returns a list, and
+    with a tuple as argument, a tuple. An expression that is not a parameter is returned as it is.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()

@@ -31,7 +31,7 @@ def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], 
         kind: the name of the parameter's class, for error messages.
 
     Raises:
-        ShapeError: `values` is not flat, or has another size than `dims`.
+        ShapeError: `values` is not a flat array of as many numbers as `dims` says.
     """
     dims = checked_dims(kind, dims, least=0)
     if not (isinstance(values, np.ndarray) and values.dtype == np.float32):
@@ -62,7 +62,7 @@ class Constant(Expression):
 
     @property
     def shape(self) -> Shape:
-        """The dimensions of the parameter, in the form that its own `shape` has."""
+        """The same as the parameter's `shape`."""
         return self._source.shape
 
     def _stored(self, recalculate: bool) -> Array:
@@ -83,7 +83,7 @@ class Constant(Expression):
 
 
 class Trained(Expression):
-    """The base class of `Parameters` and `LookupParameters`: an expression with values to train, a gradient, a name."""
+    """The base class of `Parameters` and `LookupParameters`: expressions that have a name, values and a gradient."""
 
     __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
@@ -122,7 +122,7 @@ class Trained(Expression):
         return f"{kind} {printable(self._name)} {self.shape}" + ", frozen" * (not self._updated)
 
     def expr(self, update: bool = True) -> Expression:
-        """Return the parameter as an expression; with update=False, as one that gets no gradient."""
+        """Return the parameter itself, which is an expression. With update=False, return one that gets no gradient."""
         return self if update else self._fixed()
 
     def _fixed(self) -> Constant:
@@ -149,11 +149,11 @@ class Trained(Expression):
             self._storage.touched[-1] = 1
 
     def _view(self) -> Array:
-        """Return the values in the shape that users see: a view of the memory, or on a GPU of a copy."""
+        """Return the values in the shape that users see. On the CPU it is a view of the memory, on a GPU a copy."""
         raise NotImplementedError
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return the values, for numpy. So `numpy.array([p, q])` is an array of numbers, and part of no graph."""
+        """Return the values for numpy: `numpy.array([p, q])` is an array of numbers, and records nothing in a graph."""
         return np.array(self._view(), dtype, order="K", copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -168,7 +168,7 @@ class Trained(Expression):
         return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
 
     def gradient(self) -> Array:
-        """Return a copy of the gradient, shaped like `npvalue()`."""
+        """Return a copy of the gradient, in the shape of `npvalue()`."""
         return self._storage.gradient.array.reshape(self.type.shape, order="F").copy(order="F")
 
     def zero(self) -> None:
@@ -208,7 +208,10 @@ class Trained(Expression):
         self._storage.set_needs(self._updated)
 
     def _is_never_trained(self) -> None:
-        """Freeze this parameter for good, such as a mask of 0s and 1s: `set_updated` of collections will skip it."""
+        """Mark a parameter that is never to be trained, such as a mask of 0s and 1s, and freeze it.
+
+        `set_updated` of its collections skips it, so it stays frozen.
+        """
         self.set_updated(False)
         self._never_trained = True
 
@@ -243,17 +246,20 @@ class Trained(Expression):
     populate_from_textfile = populate
 
     def _tensor(self, name: str = "") -> StoredTensor:
-        """Return what a file stores for this parameter. If `name` is given, it replaces the parameter's own name."""
+        """Return what a file is to store for this parameter. `name` is its name there, by default its own name."""
         storage = self._storage
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
         return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
     def _expected(self) -> tuple[bool, tuple[int, ...], str]:
-        """Return what a file must contain: whether this is a lookup parameter, its dimensions, its name."""
+        """Return how a file should describe this parameter: whether it is a lookup parameter, dimensions, name."""
         return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: StoredTensor) -> None:
-        """Replace the values and the gradient by those read from a file. Freeze the parameter if the file says so."""
+        """Replace the values and the gradient by those of `tensor`, which was read from a file.
+
+        Freeze the parameter if it was frozen when it was saved.
+        """
         self._storage.values.write(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
@@ -276,9 +282,12 @@ class Trained(Expression):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Check a name that the user gives to a parameter or a collection (`kind`), and return it.
+    """Check a name that the user gives to a parameter or a collection, and return it.
 
-    It may not contain `/` and `_`, of which full names such as `/encoder/_0` are built.
+    It may not contain `/` or `_`, because these have a meaning in full names such as `/encoder/_0`.
+
+    Args:
+        kind: what gets the name, such as "parameter", for the error message.
 
     Raises:
         ParameterNameError: the name is not a string, or contains `/` or `_`.

@@ -46,10 +46,10 @@ def _is_whole(value: object) -> bool:
 
 
 def one_dim_argument(method: Method) -> Method:
-    """Decorate a method whose first argument is all dimensions and whose second is the initial value.
+    """Decorate a method whose first argument is all dimensions, and whose second one is the initial values.
 
-    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. Such calls raise
-    ArgumentError.
+    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. The decorated method raises
+    ArgumentError for such calls.
     """
 
     @functools.wraps(method)
@@ -133,7 +133,7 @@ class ParameterCollection(Hinted):
             init: an initializer, an array, a number, or a name such as `"glorot"`; Glorot's by default. If `dim` is an
                 int, a whole number of 2 or more must be passed by keyword, `init=3`, because it could be meant as a
                 second dimension.
-            name: the parameter's name in the collection; a number is added if it is taken. By default a number alone.
+            name: the parameter's name in the collection; a number is added if it is taken. By default `_0`, `_1`, ...
             device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
@@ -157,7 +157,7 @@ class ParameterCollection(Hinted):
         mean: Number = 0.0,
         std: Number = 1.0,
     ) -> LookupParameters:
-        """Add a lookup table of dim[0] rows, which have the dimensions dim[1:], or one number if there are none.
+        """Add a lookup table of dim[0] rows. A row has the dimensions dim[1:]; if there are none, it is one number.
 
         The arguments are as for `add_parameters`.
         """
@@ -179,13 +179,13 @@ class ParameterCollection(Hinted):
         return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
-        """Return a new collection, whose parameters belong to this collection, too."""
+        """Return a new collection inside this one: its parameters belong to both. Their names begin with its name."""
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return a full name that is not taken: first with `name` itself, later with `name_1`, `name_2`, ...
+        """Return a full name that is not taken. At first it ends with `name`, later with `name_1`, `name_2`, ...
 
         If `name` is "", the full names end with `_0`, `_1`, ...
 
@@ -232,11 +232,11 @@ class ParameterCollection(Hinted):
         return list(self._lookups)
 
     def _everything(self) -> list[Trained]:
-        """Return all parameters in the order that files have: lookup parameters come after the others."""
+        """Return all parameters in the order in which files store them: lookup parameters come after the others."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
-        """Return how many numbers all parameters have together, lookup parameters included."""
+        """Return how many numbers all parameters and lookup parameters of the collection have together."""
         return sum(p._storage.values.floats for p in self._everything())
 
     def get_weight_decay(self) -> float:
@@ -371,7 +371,7 @@ class ParameterCollection(Hinted):
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return what a file stores for each parameter. If `key` is given, names begin with it in place of `name()`."""
+        """Return what a file is to store for each parameter. If `key` is given, it replaces `name()` in their names."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key if not key or key.endswith("/") else key + "/"
@@ -391,7 +391,8 @@ class ParameterCollection(Hinted):
     def _all_or_nothing(self, floats: int) -> Iterator[None]:
         """Return a context manager for loading an object, whose parameters are added to this collection.
 
-        The `with` block may add up to `floats` numbers. If it raises an error, what it has added is removed again.
+        The `with` block may add parameters that have up to `floats` numbers together. If it raises an error, all
+        parameters that it has added are removed again.
         """
         before = self._state()
         _loading.floats = floats

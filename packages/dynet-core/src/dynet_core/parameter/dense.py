@@ -14,8 +14,8 @@ from .storage import Storage
 class Parameters(Trained):
     """A tensor that is trained. It is an expression, and can be an operand in every graph.
 
-    `ParameterCollection.add_parameters` makes it. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) return the
-    parameter's memory, not a copy, so the array changes with the parameter. On a GPU, numpy gets a copy.
+    `ParameterCollection.add_parameters` makes it. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) do not copy:
+    the result has the parameter's memory, and changes with the parameter. On a GPU, numpy gets a copy.
 
     Args:
         name: the full name, such as `/encoder/_0`.

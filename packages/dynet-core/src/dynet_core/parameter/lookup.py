@@ -1,8 +1,8 @@
 """Lookup parameters: tables of rows, such as word embeddings.
 
-Looking up rows records a node in the graph. The node's signature tells the planner how to compute it. Compiled
-recording functions record such nodes for lookup parameters that they know. For others they call the Python methods
-here, which record the node and then, by `enter`, tell the functions which signature to use from now on.
+Looking up rows records a node in the graph, that is, appends it. The node's signature says how to compute it. Recording
+functions are compiled code that does this for the lookup parameters in its tables. For others it calls the Python
+methods here. They record the node, and add the lookup parameter to the tables by the method `enter`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,22 @@ from .storage import Storage
 
 @functools.cache
 def _row_signature(table: Dim) -> Signature:
-    """Return the signature of a node that is one row of a table. Its value is a part of the table's memory."""
+    """Return the signature of a node that is one row of a table. The row is not copied: the node's value is its memory.
+
+    Args:
+        table: the Dim (shape) of the whole table.
+    """
     row = Dim.of(table.dims[:-1])
     return alias(row, name="lookup", scale=row.size)
 
 
 @functools.cache
 def _batch_signature(table: Dim, count: int) -> Signature:
-    """Return the signature of a node that copies `count` rows of a table, one for each batch element."""
+    """Return the signature of a node that copies `count` rows of a table, one into each of its batch elements.
+
+    Args:
+        table: the Dim (shape) of the whole table.
+    """
     row = Dim.of(table.dims[:-1])
     return Signature(
         Dim.of(row.dims, count),
@@ -54,11 +62,11 @@ class LookupParameters(Trained):
     """A table of rows, which are vectors or tensors. `E[i]` is row i as an expression.
 
     `ParameterCollection.add_lookup_parameters` makes it. Only the rows that a graph uses get gradients. The whole
-    table is an expression, too, of dimensions (*dims of a row, rows), as `dim()`, `npvalue()` and `T` show. If it is
-    an operand, all rows get gradients.
+    table is an expression, too. Its last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If it
+    is an operand, all rows get gradients.
 
-    `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which return the
-    table's memory, not a copy.
+    `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which do not copy:
+    the result has the table's memory, and changes with the table. On a GPU, numpy gets a copy.
 
     Args:
         name: the full name, such as `/encoder/_0`.
@@ -80,17 +88,19 @@ class LookupParameters(Trained):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # `_operand` is the number of the table in records that look up rows. Ops on the whole table read the property
-        # `at` instead, which has side effects. A table of size 0 has no `_operand`: its methods raise ShapeError first.
+        # Records of nodes that look up rows refer to the table by the number `_operand`. Records of ops on the whole
+        # table use the property `at` instead, which has side effects. A table of size 0 has no `_operand`, because its
+        # methods raise ShapeError before they need it.
         if values.size:
             self._operand = -1 - self._storage.row
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
     @property
     def at(self) -> int:  # type: ignore[override]
-        """The number that a record has for the whole table as an operand.
+        """The number by which the record of an op refers to the whole table as an operand.
 
-        Reading it tells the engine of the current graph that the whole table is used, so all rows get gradients.
+        Reading this property also tells the engine of the current graph that it uses the whole table, so that all rows
+        get gradients.
         """
         storage = self._storage
         row = storage.whole_row(self._updated)
@@ -113,7 +123,7 @@ class LookupParameters(Trained):
 
         Args:
             operand: the expression whose row this is: the table itself, or with update=False its `Constant`.
-            functions: the recording functions that shall know the table from now on.
+            functions: the recording functions that get an entry for the table.
         """
         graph = pinned()
         if not 0 <= index < self.rows:
@@ -141,7 +151,7 @@ class LookupParameters(Trained):
 
         Args:
             operand: the expression whose rows these are: the table itself, or with update=False its `Constant`.
-            functions: the recording functions that shall know the table from now on.
+            functions: the recording functions that get an entry for the table and this number of rows.
         """
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
@@ -149,10 +159,10 @@ class LookupParameters(Trained):
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
     def _is_trained_by(self, name: str, update: bool) -> bool:
-        """Check the user's argument `update` of the function `name`, and return it as a bool.
+        """Check `update`, an argument that the user passed to the function `name`, and return it as a bool.
 
         Raises:
-            ShapeError: the table has size 0, and no graph can use it.
+            ShapeError: the table has size 0, so no graph can use it.
         """
         if not self.type.total:
             graph_of(name, (self,))
@@ -167,7 +177,7 @@ class LookupParameters(Trained):
     def _dense_gradient(self) -> bool:
         """Whether every row may have a gradient, because a graph used the whole table.
 
-        The next update then changes the whole table, not only the rows listed as touched.
+        The next update by a trainer then changes the whole table, and not only the rows that `Storage.touched` lists.
         """
         return bool(self._storage.touched[-1])
 
@@ -256,8 +266,8 @@ class LookupParameters(Trained):
 
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
-"""The recording functions for one row and for several rows. Ops that call `lookup` or `batch` add their own to the
-lists, so that all functions know a table after its first use."""
+"""The recording functions for one row and for several rows. Ops that call `lookup` or `batch` add theirs to these
+lists, so that all of them get an entry for a table when any of them first uses it."""
 
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
@@ -274,6 +284,6 @@ def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
 FIXED_ROW_FUNCTIONS = [function("index", _fixed_row_slowly)]
 FIXED_BATCH_FUNCTIONS = [function("indices", _fixed_batch_slowly)]
 (_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
-"""The recording functions for rows of tables that are used with update=False. They look rows up in a `Constant`."""
+"""The recording functions that look up rows with update=False. The table is then an operand as a `Constant`."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

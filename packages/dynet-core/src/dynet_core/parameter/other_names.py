@@ -1,6 +1,6 @@
-"""Hints for users of other libraries, whose names for a collection's methods are not known here.
+"""Hints for users who try names of other libraries on a collection, such as `model.state_dict()`.
 
-The error message for such an attribute of a collection says what to write instead.
+The error message for such a missing attribute then says what to write instead.
 """
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ OTHER_NAMES = {
     **dict.fromkeys(("forward", "predict"), "functions of expressions: a collection has parameters only"),
     **dict.fromkeys(("fit", "compile"), "a loop: loss.backward(), then trainer.update()"),
 }
-"""What to write instead, by the name that another library has for it."""
+"""Name of an attribute in another library -> what to write here instead."""

@@ -1,6 +1,7 @@
-"""The memory of a parameter, and its rows in PARAMETER_ROWS, a table in which the planner finds this memory.
+"""The memory of a parameter, and its rows in PARAMETER_ROWS.
 
-The planner decides in which order and in which batches a graph is computed.
+PARAMETER_ROWS is a table in which compiled code finds the memory of all parameters. A row says where the values and the
+gradient of a parameter are, and whether backward passes are to compute the gradient.
 """
 
 from __future__ import annotations
@@ -25,36 +26,44 @@ class Identity:
         self.dims: list[Dim] = dims or []
 
     def row(self, **facts) -> int:
-        """Add a row for this parameter to PARAMETER_ROWS and return its number. `facts` are the columns, by name."""
+        """Add a row for this parameter to PARAMETER_ROWS and return its number. `facts` are the arguments of `add`."""
         row = PARAMETER_ROWS.add(**facts)
         self.rows.append(row)
         return row
 
     def dim(self, dim: Dim) -> Dim:
-        """Return a Dim of the same sizes as `dim` that no other parameter has."""
+        """Return a Dim of the same sizes as `dim`, for this parameter alone."""
         own = dim.own()
         self.dims.append(own)
         return own
 
 
 class Retired(Identity):
-    """The rows and Dims of a deleted parameter. When this object is deleted, too, other parameters may use them."""
+    """The rows and Dims of a deleted parameter. Graphs that may still use them keep this object alive.
+
+    When it is deleted, other parameters may get these rows and Dims.
+    """
 
     __slots__ = ()
 
-    # The default arguments keep what is called here alive: when Python shuts down, it may clear modules before it runs
-    # finalizers.
+    # The default arguments keep these objects alive: when Python shuts down, it may clear the names in modules before
+    # it runs finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)
 
 
 class Storage:
-    """The values and the gradient of a parameter, and its rows in the planner's table.
+    """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    For a lookup table of `rows` rows, `touched` lists the rows that have a gradient: how many there are, room for their
-    numbers, a mark for each row of the table, and a mark that is set if all rows may have one. A parameter of size 0
-    has no `touched` and gets no gradient, so trainers skip it.
+    For a lookup parameter, a table of `rows` rows, the array `touched` lists the rows that have a gradient. It has four
+    parts: the number of such rows; room for their indices; for each row of the table, 1 if it is listed; and at the end
+    1 if any row may have a gradient, listed or not. A parameter of size 0 has no `touched` and gets no gradient.
+
+    Args:
+        name: the parameter's full name, for messages.
+        values: the initial values, as a flat array.
+        rows: for a lookup parameter, the number of its rows; otherwise 0.
     """
 
     __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
@@ -85,15 +94,15 @@ class Storage:
     def _lost(self) -> int:
         """Return the address of memory for a gradient that is written but never read.
 
-        A parameter used with update=False needs no gradient. But it may run in one batch with operands that need one,
-        and then gradients are computed for all operands of the batch, so there must be a place to write this one.
+        A parameter that is frozen or used with update=False needs no gradient. But it may be in one batch with operands
+        that need one. Then gradients are computed for all operands of the batch, so this one must be written somewhere.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
         return self._scratch.address
 
     def fixed_row(self) -> int:
-        """Return the number of the row in PARAMETER_ROWS for the parameter used with update=False.
+        """Return the number of the row of PARAMETER_ROWS that stands for the parameter used with update=False.
 
         The first call adds this row.
         """
@@ -104,9 +113,12 @@ class Storage:
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """Return the number of the row in PARAMETER_ROWS for a lookup table that is used as one tensor.
+        """Return the number of the row of PARAMETER_ROWS that stands for a lookup table used as one tensor.
 
-        The first call adds this row. Unlike the table's other row, it does not refer to `touched`.
+        The first call adds this row. Unlike the row for lookups, it does not refer to `touched`.
+
+        Args:
+            needs: whether the gradient is to be computed; used by the first call only. `set_needs` changes it later.
         """
         if self._whole is None:
             self._whole = self.identity.row(
@@ -115,14 +127,14 @@ class Storage:
         return self._whole
 
     def trained_rows(self) -> list[int]:
-        """Return the numbers of this parameter's rows in PARAMETER_ROWS that get a gradient; [] if it is frozen."""
+        """Return the numbers of the parameter's rows in PARAMETER_ROWS that get a gradient; [] if it is frozen."""
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
     def _gradient_at(self, needs: bool) -> int:
         return self.gradient.address if needs else self._lost()
 
     def set_needs(self, needs: bool) -> None:
-        """Set whether the gradient is computed. A parameter of size 0 never gets one."""
+        """Set whether backward passes compute the gradient. For a parameter of size 0, they never do."""
         for row in (self.row, self._whole):
             if row is not None:
                 wanted = needs and self.values.floats > 0
@@ -134,7 +146,7 @@ class Storage:
         return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: Array | None) -> None:
-        """Replace the gradient by a flat array, or by zero if it is None. Update `touched` to list its rows."""
+        """Replace the gradient by a flat array, or by zero if `gradient` is None. Update `touched`."""
         self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:
             return
@@ -146,9 +158,9 @@ class Storage:
             self.touched[1 + self.rows + touched] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
-        # Attributes are missing if memory ran out in __init__. Make the `Retired` object only now: the garbage
-        # collector finalizes all objects of a reference cycle together. If it finalized a `Retired` made earlier, other
-        # parameters would get rows and Dims that graphs still use.
+        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now, because the
+        # garbage collector finalizes all objects of a reference cycle together. If that included a `Retired` object
+        # made earlier, other parameters would get rows and Dims that graphs still use.
         held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])

@@ -33,7 +33,7 @@ def _numbers(parameters: Iterable[Trained]) -> int:
 
 
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
-    """Return the texts in the cells of the table, row by row: the titles, a row for each parameter, the totals."""
+    """Return the text of each cell of a table of parameters, row by row: the titles, the parameters, the totals."""
     hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
     rows = [
         (
@@ -74,7 +74,7 @@ def table(parameters: Sequence[Trained]) -> str:
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """Return a table of parameters as HTML, which notebooks show."""
+    """Return the table that `table` returns as HTML, for notebooks. It always has the column "kind"."""
 
     def line(row: Sequence[str], cell: str) -> str:
         aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]

@@ -2,13 +2,14 @@
 
 A graph is a list of records. A record describes one or more nodes (values to compute) by a few integers: first its
 signature, which says what is computed, then its operands. Numbers that the user passes in are kept in an input buffer.
-A recording function appends a record and returns an `Expression`, which refers to the last node of this record. It has
-a table from keys (the Dims of the operands, and for some kinds sizes) to signatures. Each graph has a version, which
-changes when nodes are removed, so that expressions of removed nodes are noticed. A pass computes values or gradients.
+A recording function appends a record and returns an `Expression`, which refers to the last node of this record. In the
+compiled recorder, each recording function has a table from keys (the Dims, that is shapes, of the operands, or other
+words, depending on the kind of function) to signatures. Each graph has a version, which changes when nodes are removed,
+so that expressions of removed nodes are noticed. A pass is the computation of the values or gradients of a graph.
 
 There are two recorders with one interface: `compiled`, machine code made by TVM, and `plain`, in Python. The plain one
-is used if `DYNET_RECORDER=python` is set, or if this Python's objects do not have the memory layout that the compiled
-one relies on. Both have:
+is used if `DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that the compiled one
+relies on, or if its machine code cannot be made or loaded. Both have:
 
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
   attributes `at` (the number of the node), `version` (of its graph) and `type` (its Dim). The version of a parameter is
@@ -18,14 +19,14 @@ one relies on. Both have:
 - `take`: append numbers to the input buffer; `take_keyed`: append those of a random node, with a key.
 - `handle(at, dim)`: return an expression for a node.
 - `noise`, `set_noise` and `draw`: the source of the keys of random nodes. Such a key determines the random numbers.
-- `function(kind, slow)`: return a recording function. If the table has the key of a call, it appends the record itself;
-  otherwise it calls `slow`, which adds the key to the table by the method `enter`.
+- `function(kind, slow)`: return a recording function. If its table has the key of a call, it appends the record itself.
+  Otherwise it calls `slow`, which records in Python, and adds the key to the table by the method `enter`.
 - `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
   earlier call has recorded) if it knows one for the `key` of its arguments.
 - `operator`, `negative`, `subscript`: set the operators of `Expression`.
 - `become(x, at, dim)`: make an object a parameter.
-- `next_generation`: tell graphs that signatures or parameters change, so the next pass starts from Python.
-- `note_pass`: count a backward pass.
+- `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
+- `note_pass`: add 1 to the number of backward passes.
 """
 
 from __future__ import annotations

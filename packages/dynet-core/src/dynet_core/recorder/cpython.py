@@ -27,7 +27,7 @@ def problem() -> str:
 
 
 def word(address: int, place: int = 0) -> int:
-    """Read one of the 64-bit words that begin at an address: the first if `place` is 0."""
+    """Read word number `place` (the first is 0) of the 64-bit words that begin at an address, and return it."""
     return ctypes.c_int64.from_address(address + 8 * place).value
 
 

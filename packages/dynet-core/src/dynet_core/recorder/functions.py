@@ -1,9 +1,10 @@
 """Make recording functions, which append a record to the graph and return an expression.
 
-A recording function is compiled code with a table. A row of the table has a key (the Dims, that is shapes, of the
-operands, or other words, depending on the kind of function) and says what to record for operands with this key. For
-unknown keys the recording function calls its slow function, which is in Python. The slow function records the node, and
-usually adds a row to the table by the method `enter`.
+A record is a few integers that describe a call of an op. A recording function is compiled code with a table. A row of
+the table has a key (the Dims, that is shapes, of the operands, or other 64-bit words, depending on the kind of
+function) and says what to record for operands with this key. For keys not in the table the recording function calls its
+slow function, which is in Python. The slow function records the call, and usually adds a row to the table by the method
+`enter`.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ KEYS = {
     "template": TEMPLATE_KEY,
 }
 """How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
-# The keys of these dicts are the addresses of recording functions.
+# These dicts have an entry for each recording function, by its address.
 _documented: dict[int, Callable] = {}  # the Python function from which it has its name, docstring and parameters
-_entered: dict[int, dict] = {}  # what has been entered into its table: key -> (signature, result, limit)
-_sizes: dict[int, int] = {}  # how many words its keys have
+_entered: dict[int, dict] = {}  # the rows that have been added to its table: key -> (signature, result, limit)
+_sizes: dict[int, int] = {}  # how many words each key in its table has
 
 
 def _word(function: Any, name: str) -> c_int64:
@@ -89,10 +90,10 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
     """Add a row to the table of the recording function `self`. This is the method `enter` of recording functions.
 
     Args:
-        key: the operands' Dims (shapes), or ints, to which the row applies.
+        key: the row applies to calls with this key. It consists of Dims (the shapes of operands) and ints.
         signature: the index in TABLE of the signature (what to compute), or the address of a template.
         result: the Dim of the expression that the recording function returns.
-        limit: a number whose meaning depends on the kind of function, such as the bound of an index.
+        limit: a number whose meaning depends on the kind of function. For lookups, indices must be less than it.
     """
     rows, row_facts = _entered[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
@@ -117,8 +118,8 @@ def describe(record: Any, documented: Callable, around: Callable | None = None, 
 
     Args:
         record: the recording function, which is returned.
-        around: a function to call for unknown keys instead of the slow function, which becomes its first argument.
-        learner: observes the calls with unknown keys.
+        around: if given, called as `around(slow, *arguments)` where the slow function would be called.
+        learner: observes the calls that go to the slow function.
     """
     fallback = _documented[id(record)]
     if isinstance(fallback, FunctionType):  # the slow function is a recording function, too, with a slow one behind it
@@ -135,15 +136,15 @@ def describe(record: Any, documented: Callable, around: Callable | None = None, 
 
 
 def with_templates(op: Callable, learn: Callable) -> Any:
-    """Return a function that records an op from templates, and calls `op` where there is no template.
+    """Return a function that does the same as `op`, by a template where there is one, else by a call of `op`.
 
     A template is a copy of what an earlier call has recorded. It serves further calls with the same key, which has the
     Dims of the operands and the values of all other arguments.
 
     Args:
         op: a Python function; or a recording function, which then uses templates for keys not in its own table.
-        learn: a function that returns the `Learner`, which observes calls without a template. Its argument is the
-            function enter(key, template, Dim of the last node), by which the learner adds a template.
+        learn: called once, as `learn(enter)`. Returns the `Learner` that observes calls without a template. When this
+            has found a template, it calls `enter(key, template, Dim of the last node)`.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):

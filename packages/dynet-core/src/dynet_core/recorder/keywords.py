@@ -1,4 +1,7 @@
-"""Wrap recording functions, which take positional arguments only, so that they accept keyword arguments."""
+"""Wrap recording functions, which append nodes to the graph and take positional arguments only.
+
+The wrapped functions also accept keyword arguments.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,9 @@ def with_keywords(
     Args:
         documented: the function whose name, parameters and default values to use.
         record: the function to call.
-        in_order: called instead of `record` if keyword arguments were not in the order of the parameters. This is the
-            compiled function, which left such a call to Python, but may record it once the arguments are in order.
+        in_order: called instead of `record` if the order of keyword arguments differs from the order of parameters. It
+            is the compiled function that has left this call to Python. With the arguments in order, it may be able to
+            record the call.
         learner: observes calls of `record`.
     """
     signature, name = inspect.signature(documented), documented.__name__

@@ -3,6 +3,9 @@
 Its functions and classes have the interface of the compiled recorder, so some of them have nothing to do here. A graph
 consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an input
 buffer. A random node has a key among its inputs, which determines the random numbers that it draws.
+
+A recording function appends a record and returns an expression. In the compiled recorder, it is compiled code that
+leaves some calls to its slow function, which is in Python. Here it is a copy of the slow function.
 """
 
 from __future__ import annotations
@@ -53,7 +56,12 @@ _expression: Any = None
 
 
 def become(x, at: int, dim) -> None:
-    """Set the fields of an object that make it a parameter: its operand number and its Dim. Every graph may use it."""
+    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
+
+    Args:
+        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS.
+        dim: its Dim (shape).
+    """
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
 
@@ -70,15 +78,15 @@ class Records:
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Let the calling thread append to these records from now on."""
+        """Let the calling thread append to these records from now on. `graph` is not used here."""
         _thread.records = self
 
     def renew(self) -> None:
         """Remove all records and input values, and give the graph a new version."""
         self._flat = array.array("q")
         self._floats = array.array("f")
-        # An entry for each record: its integers, and how many integers and nodes there are with it. An entry is
-        # appended in one step, so even an interrupt cannot leave half a record.
+        # An entry for each record: its integers, and how many integers and nodes the graph has up to its end. An entry
+        # is appended in one step, so even an interrupt cannot leave half a record.
         self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
         self.computed, self.differentiated = (0, 0), (-1, False)
         self.key_places: list[int] = []
@@ -88,7 +96,9 @@ class Records:
         """Remove the newest records and give the graph a new version.
 
         Args:
-            nodes, length, inputs_length: how many nodes, integers of records and input values to keep.
+            nodes: how many nodes to keep.
+            length: how many integers of the records to keep.
+            inputs_length: how many input values to keep.
         """
         self.version = next(_versions)
         self._flat = array.array("q")
@@ -104,7 +114,7 @@ class Records:
         """Do nothing: this tells the compiled recorder to let Python record, and here Python always does."""
 
     def ends(self) -> tuple[int, int, int]:
-        """Return how many integers of records, nodes and input values there are, all at the same moment."""
+        """Return three counts of the same moment: of the integers of all records, of nodes, and of input values."""
         while True:  # try again if a signal handler has appended a record in between
             entry = self._entries[-1]
             count = len(self._floats)
@@ -149,7 +159,7 @@ class Records:
         return self._floats.buffer_info()[0]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the records' integers number `begin` to `end` - 1, or to the last if `end` is None."""
+        """Return a copy of the integers of the records, from number `begin` to `end` - 1; by default to the last."""
         self.address()
         return self._flat[begin:end].tolist()
 
@@ -158,7 +168,7 @@ class Records:
         return np.array(self._floats[start : start + count])
 
     def keys(self, begin: int) -> list[int]:
-        """Return where in the input buffer the keys of random nodes are, from place `begin` on, the newest first."""
+        """Return the offsets of the random nodes' keys in the input buffer that are at least `begin`, newest first."""
         return [place for place in reversed(self.key_places) if place >= begin]
 
     def renew_keys(self) -> None:
@@ -171,7 +181,7 @@ class Records:
         self._floats[start : start + values.size] = array.array("f", values.tobytes(order="F"))
 
     def take(self, values: np.ndarray) -> int:
-        """Append a float32 array, column by column, to the input buffer. Return where it starts there."""
+        """Append a float32 array, column by column, to the input buffer. Return its offset there."""
         start = len(self._floats)
         self._floats = self._floats + array.array("f", values.tobytes(order="F"))
         return start
@@ -184,7 +194,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         dim: the Dim (shape) of this node.
         nodes: how many nodes the record has.
         head: the integers with which the record begins.
-        operands: ints, which are appended as they are, and expressions, whose operand numbers are appended.
+        operands: what follows: ints, which are appended as they are, and expressions, whose numbers are appended.
         version: the version that the graph should have.
 
     Returns:
@@ -215,18 +225,20 @@ def handle(at: int, dim) -> Any:
 
 
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
-    """Append a record with one node, and one more for each of its operands, which are a list of nodes.
+    """Append one record for a whole list of operands, such as the inputs of an RNN at all time steps.
+
+    The record has one node for all of them, and then one node for each.
 
     Args:
-        result: the Dim (shape) of the record's nodes.
+        result: the Dim (shape) of the nodes for single operands.
         head: the integers with which the record begins.
-        xs: the operands.
+        xs: the operands, expressions of nodes.
         dim: the Dim that each operand should have.
         version: the version that the graph should have.
 
     Returns:
-        The expressions of the nodes except the first; None if the graph has another version, or an operand is not a
-        node of it or has another Dim.
+        The expressions of all nodes but the first; None if the graph has another version, or an operand is not a node
+        of it or has another Dim.
     """
     if any(type(x) is not _expression or x.version != version or x.type is not dim for x in xs):
         return None
@@ -235,7 +247,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 
 def take(numbers: Sequence[float]) -> int:
-    """Append numbers to the input buffer of this thread's graph. Return where they start there."""
+    """Append numbers to the input buffer of this thread's graph. Return their offset there."""
     return _thread.records.take(_floats(numbers))
 
 
@@ -245,9 +257,9 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
-    """Append a new key of a random node, and then numbers, to the input buffer. Return where the key starts there."""
+    """Append a new key for a random node, and then `numbers`, to the input buffer. Return the offset of the key."""
     records, floats = _thread.records, _floats(numbers)
-    link = np.zeros(1, np.float32)  # where the compiled recorder stores the place of the previous key; not used here
+    link = np.zeros(1, np.float32)  # where the compiled recorder stores the offset of the previous key; not used here
     start = records.take(np.concatenate([link, _key(), floats])) + 1
     records.key_places.append(start)
     return start
@@ -280,7 +292,7 @@ def draw() -> int:
 
 
 def function(kind: str, slow: Any) -> Any:
-    """Return a recording function that does what the Python function `slow` does.
+    """Return a recording function that does what the Python function `slow` does. `kind` is not used here.
 
     It is a copy of `slow`. A function that calls `slow` would make the user's tracebacks longer.
     """
@@ -291,15 +303,15 @@ def function(kind: str, slow: Any) -> Any:
 
 
 def _enter(key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Do nothing: this adds a row to the table of a compiled recording function, and here there are no tables."""
+    """Do nothing: in the compiled recorder, recording functions have tables, and this method adds a row to them."""
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
     """Return a recording function with the name, docstring, parameters and keyword arguments of `documented`.
 
     Args:
-        record: a recording function, made of a slow function. This does the work.
-        around: a function to call instead of the slow function, which becomes its first argument.
+        record: a recording function, which is a copy of a slow function.
+        around: if given, called as `around(slow, *arguments)` where the slow function would be called.
     """
     slow = record
     while hasattr(slow, "enter"):  # call the slow function itself, so that the user's tracebacks are shorter
@@ -352,7 +364,7 @@ def generation() -> int:
 
 
 def next_generation() -> None:
-    """Do nothing: this changes the number that `generation` returns, and in this recorder nothing depends on it."""
+    """Do nothing: in the compiled recorder, this changes the result of `generation`. Nothing depends on it here."""
 
 
 def passes() -> int:

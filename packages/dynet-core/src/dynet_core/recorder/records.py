@@ -2,7 +2,8 @@
 
 A graph consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an
 input buffer. A random node has a key among its inputs, which determines the random numbers that it draws. A graph has a
-version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
+version, which changes when nodes are removed, so that expressions of removed nodes are noticed. All of this is in
+memory made of 64-bit words, which have names for Python (`NamedWords`) and addresses for compiled code.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
 def _refuse_commit(dim, nodes, head, operands, version) -> None:
-    """Return None. The compiled `commit` calls this if the graph has another version or an operand is not allowed."""
+    """Return None: the result of `commit` if the graph has another version or an operand is not allowed.
+
+    The compiled function calls this one in such cases.
+    """
     return None
 
 
@@ -49,22 +53,28 @@ def _take_array(graph: int, values: np.ndarray) -> int:
     """Append an array, as float32 and column by column, to the input buffer of a graph.
 
     Args:
-        graph: the address of the graph's words.
+        graph: the address of the graph's memory.
 
     Returns:
-        The place in the input buffer where the array starts.
+        The offset in the input buffer at which the array starts.
     """
     values = np.asfortranarray(values, np.float32)
     return _take_inputs(graph, values.ctypes.data, values.size)
 
 
 def _refuse_sequence(result, head, xs, dim, version) -> None:
-    """Return None. The compiled `sequence` calls this if the nodes cannot be the operands of one record."""
+    """Return None: the result of `sequence` if the nodes in `xs` cannot be the operands of one record.
+
+    The compiled function calls this one in this case.
+    """
     return None
 
 
 def _no_key(*arguments) -> None:
-    """Return None. The compiled `key` calls this for arguments that have no key, so there can be no template."""
+    """Return None: the result of `key` for arguments that it has no key for. Calls with them never use a template.
+
+    The compiled function calls this one for such arguments.
+    """
     return None
 
 
@@ -90,9 +100,11 @@ _no_words["version"] = _no_words["open"] = NO_NODE
 
 
 def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key=THREAD_GRAPH, renew=_renew) -> bool:
-    """Remove all nodes of the graph of a thread that has ended. Return whether this is the calling thread's graph.
+    """Remove all nodes of the graph whose memory is at `address`, because its thread has ended.
 
-    If so, no thread refers to the memory at `address` any more, and it can be used again.
+    Returns:
+        Whether the memory can be used again. This is so if the function runs in the very thread that has ended: then it
+        also makes this thread forget the address. It cannot do this from another thread.
     """
     renew(address)
     if get(key) != address:
@@ -102,17 +114,17 @@ def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key
 
 
 def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
-    """Release the reference to the Graph object that the memory of a graph holds."""
+    """Release the reference to the `Graph` object that `adopt` has stored in the memory of a graph."""
     graph, words["object"] = words["object"], 0
     if graph:
         let_go(Address(graph))
 
 
 class Records:
-    """The records and input values of one thread's graph, and its counters.
+    """The records and input values of one thread's graph, and how many of them there are and have been computed.
 
-    They are in memory that compiled code reads and writes. Some methods switch fast paths of compiled code off: then it
-    calls Python functions instead.
+    They are in memory that compiled code reads and writes. Compiled code has fast paths that record and compute nodes
+    without Python. Some methods here switch a fast path off: then compiled code calls Python functions instead.
     """
 
     __slots__ = ("_view", "_words")
@@ -126,7 +138,7 @@ class Records:
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Let the calling thread append to these records from now on. `graph` is the object that `renew_cg` returns."""
+        """Let the calling thread append to these records from now on. `graph` is the `Graph` that they belong to."""
         ctypes.pythonapi.Py_IncRef(py_object(graph))  # `end` releases this reference, except when Python shuts down
         self._words["object"] = id(graph)
         api.PyThread_tss_set(THREAD_GRAPH, self._words.address)
@@ -139,12 +151,14 @@ class Records:
         """Remove the newest records and give the graph a new version.
 
         Args:
-            nodes, length, inputs_length: how many nodes, integers of records and input values to keep.
+            nodes: how many nodes to keep.
+            length: how many integers of the records to keep.
+            inputs_length: how many input values to keep.
         """
         _cut(self._words.address, nodes, length, inputs_length)
 
-    # The default arguments keep what is called here alive: when Python shuts down, it may clear modules before it runs
-    # finalizers.
+    # The default arguments keep these objects alive: when Python shuts down, it may clear the names in modules before
+    # it runs finalizers.
     def end(
         self,
         finalizing: Any = sys.is_finalizing,
@@ -161,7 +175,7 @@ class Records:
                 unused.append(mine)
 
     def watch(self) -> None:
-        """Let Python functions record all nodes from now on, until `renew`."""
+        """Let Python functions record all nodes until `renew`, so that Python can compute each as it is recorded."""
         self._words["open"] = WATCHED
 
     @property
@@ -170,9 +184,9 @@ class Records:
         return self._view[_VERSION]
 
     def ends(self) -> tuple[int, int, int]:
-        """Return how many integers of records, nodes and input values there are.
+        """Return three counts: of the integers of all records, of the nodes, and of the input values.
 
-        All are read in one step, because a signal handler may append a record between two steps.
+        All three are read in one step, because a signal handler may append a record between two steps.
         """
         length, nodes, inputs_length = self._words.together(_ENDS)
         return length, nodes, inputs_length
@@ -194,7 +208,7 @@ class Records:
 
     @property
     def computed(self) -> tuple[int, int]:
-        """Up to where the graph has been computed: the count of integers of records, and of input values."""
+        """How much of the graph has been computed: how many of the records' integers, and of the input values."""
         length, inputs_length = self._words.together(_COMPUTED)
         return length, inputs_length
 
@@ -206,9 +220,10 @@ class Records:
 
     @property
     def differentiated(self) -> tuple[int, bool]:
-        """The node from which the last backward pass started, or -1, and whether the pass reached all nodes.
+        """The number of the node from which the last backward pass started, -1 if there was none; and a bool.
 
-        Otherwise it computed gradients only for nodes that depend on a parameter.
+        The bool says whether the pass computed the gradients of all nodes that the node depends on. If it is False, the
+        pass computed only those of nodes that depend on a parameter.
         """
         place, fully = self._words.together(_DIFFERENTIATED)
         return place, bool(fully)
@@ -218,9 +233,10 @@ class Records:
         self._words.set_together(_DIFFERENTIATED, *what)
 
     def watch_values(self) -> None:
-        """Let Python functions do the next `renew_cg` and discard computed values: they update the graph's `Watch`.
+        """Let Python functions do the next `renew_cg`, and discard values that are to be computed again.
 
-        A graph has one if it has checkpoints, checks its values for infinities and NaN, or computes nodes at once.
+        They also update the graph's `Watch`, which compiled code does not know. A graph has one if it has checkpoints,
+        checks its values for infinities and NaN, or computes each node when it is recorded.
         """
         self._words["unusual"] = self._words["watched"] = 1
 
@@ -229,11 +245,16 @@ class Records:
         self._words["unusual"] = 1
 
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
-        """Let compiled code compute values and gradients without Python, as long as `generation()` is `generation`.
+        """Let compiled code start computations of values and gradients without Python.
+
+        It may do so until a signature is added, or the memory or state of a parameter changes.
 
         Args:
-            forward, backward: the compiled functions that compute values, and gradients.
-            addresses: the addresses and sizes that these functions need, by name.
+            generation: what the function `generation` returned when `addresses` were read. When it returns another
+                number, the addresses are out of date, and compiled code does not use them.
+            forward: the compiled function that computes values.
+            backward: the compiled function that computes gradients.
+            addresses: the addresses and sizes that these two functions need, by name.
         """
         for name, address in addresses.items():
             self._words[name] = address
@@ -241,7 +262,7 @@ class Records:
         self._words["prepared"] = generation
 
     def is_prepared(self, generation: int) -> bool:
-        """Return whether `prepare` has been called for this generation, and `unprepare` has not been called since."""
+        """Return whether `prepare` has been called with this `generation`, and `unprepare` not since then."""
         return self._words["prepared"] == generation
 
     def unprepare(self) -> None:
@@ -257,7 +278,7 @@ class Records:
         return self._words["inputs"]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the records' integers number `begin` to `end` - 1, or to the last if `end` is None."""
+        """Return a copy of the integers of the records, from number `begin` to `end` - 1; by default to the last."""
         count = (self.length if end is None else end) - begin
         return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
 
@@ -269,7 +290,7 @@ class Records:
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
-        """Return where in the input buffer the keys of random nodes are, from place `begin` on, the newest first."""
+        """Return the offsets of the random nodes' keys in the input buffer that are at least `begin`, newest first."""
         places, key = [], self._words["newest_key"]
         while key > begin:
             places.append(key - 1)
@@ -286,17 +307,23 @@ class Records:
         _write_inputs(self._words.address, start, values.ctypes.data, values.size)
 
     def take(self, values: np.ndarray) -> int:
-        """Append an array, as float32 and column by column, to the input buffer. Return where it starts there."""
+        """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""
         return _take_array(self._words.address, values)
 
 
 def generation(place: int = words.SHARED.index("generation")) -> int:
-    """Return a number that changes whenever a signature is added or the memory or state of a parameter changes."""
+    """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
+
+    What `Records.prepare` has stored is out of date as soon as the number is another one.
+    """
     return SHARED.view[place]
 
 
 def next_generation() -> None:
-    """Change the number that `generation` returns, because signatures or parameters have changed or will change."""
+    """Change the number that `generation` returns, so that the next pass starts from Python.
+
+    Called when signatures or parameters change.
+    """
     SHARED["generation"] = next(_generations)
 
 

@@ -31,8 +31,8 @@ def whole_setting(name: str, default: int) -> int:
 
 _forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
-"""How many freed expressions to keep at most, to be used again. With 0, each is freed at once, which tools that check
-memory need."""
+"""The most freed expressions to keep, so that their memory can be used again. With 0, each is freed at once, as tools
+that check memory need it."""
 
 
 def immortal(x: Any) -> Any:
@@ -43,7 +43,10 @@ def immortal(x: Any) -> Any:
 
 
 class NamedWords:
-    """64-bit words that Python reads and writes by their names, and compiled code by their address. Never freed."""
+    """64-bit words that Python reads and writes by their names, and compiled code by their address.
+
+    Their memory is never freed.
+    """
 
     __slots__ = ("_places", "address", "view")
 
@@ -56,11 +59,15 @@ class NamedWords:
         return self.view[self._places[name]]
 
     def together(self, places: slice) -> list[int]:
-        """Read several adjacent words and return them. No signal handler can change any in between."""
+        """Read several adjacent words at once and return them, so that no signal handler changes some in between.
+
+        Args:
+            places: a slice of the numbers of these words.
+        """
         return self.view[places].tolist()
 
     def set_together(self, places: slice, *values: int) -> None:
-        """Write several adjacent words. No signal handler can run in between and see only some written."""
+        """Write several adjacent words at once, so that no signal handler sees only some of them written."""
         self.view[places] = array.array("q", values)
 
     def __setitem__(self, name: str, value: int) -> None:

@@ -52,9 +52,10 @@ def make_type(
     Args:
         name: the full name of the type.
         names: the names of the words.
-        members: the read-only attributes: name -> (name of the word that it returns, how to convert it to an object).
+        members: the read-only attributes: name -> (name of the word that it returns, its type of member). This type,
+            such as OBJECT, says how CPython converts the word to an object.
         slots: number of a slot -> address of the C function that CPython calls for it.
-        flags: the flags of the type, beside DEFAULT.
+        flags: the flags of the type, besides DEFAULT.
         bases: its base classes.
     """
     listed = [
@@ -103,5 +104,10 @@ def know_parameters(parameters: type, constant: type, lookup: type) -> None:
 
 
 def become(x, at: int, dim) -> None:
-    """Set the fields of an object that make it a parameter: its operand number and its Dim. Every graph may use it."""
+    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
+
+    Args:
+        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS.
+        dim: its Dim (shape).
+    """
     _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

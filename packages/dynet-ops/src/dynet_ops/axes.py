@@ -69,8 +69,8 @@ def column_signature(
     """Return the signature (shape and kernels) of a node that runs a kernel along one dimension of its operand.
 
     Args:
-        kernel: the name of the kernel. Its strided version and the kernels of the gradient must be called as in
-            `add_across`.
+        kernel: the name of the kernel. With ".dx" behind it, it is the name of the kernel for the gradient. If `before`
+            is more than 1, the strided versions that `add_across` adds are used instead.
         result: the shape of the node's value.
         before: the product of the sizes of all dimensions before this one. Neighbouring elements along the dimension
             are so many floats apart in memory.

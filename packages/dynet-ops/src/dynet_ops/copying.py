@@ -85,7 +85,7 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 
     Args:
         result: the shape of the node's value.
-        parts: for each copy (where it starts in the node, where it starts in an operand, its loops).
+        parts: for each copy (view of the node to write, view of an operand to read, loops).
         facts: other fields of `Signature`.
     """
     views, forward, backward = [], [], []
@@ -139,7 +139,7 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes of the copies that `repeat` makes, one of the other, to get from the shape `dim` to `whole`.
+    """Return the shapes that `repeat` copies to, one after the other, to get from the shape `dim` to `whole`.
 
     If one copy is enough, this is [whole]. Otherwise each copy repeats one dimension more than the one before it. The
     list is empty if nothing is to be repeated.

@@ -55,7 +55,7 @@ def as_last(dims: Sequence[Dim]) -> int:
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Return 1, so that `of_rank` drops every trailing dimension of size 1 from the result, except a first dimension."""
+    """Return 1, so that `of_rank` drops every trailing dimension of size 1 from the result, except the first one."""
     return 1
 
 

@@ -26,7 +26,7 @@ AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` a
 
 
 def _terms(xs):
-    """Return the largest of the xs, and e^(x - largest) for each x. It is 1 where x is the largest, even if infinite."""
+    """Return the largest of the xs, and e^(x - largest) for each x: 1 where x is the largest, even if x is infinite."""
     largest = xs[0]
     for x in xs[1:]:
         largest = f.maximum(largest, x)

@@ -55,7 +55,7 @@ def as_last(dims: Sequence[Dim]) -> int:
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Return 1, so that `of_rank` drops every trailing dimension of size 1 from the result, except the first one."""
+    """Return 1, so that `of_rank` drops every trailing dimension of size 1 from the result. (1,) stays as it is."""
     return 1
 
 

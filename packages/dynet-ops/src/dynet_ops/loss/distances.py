@@ -138,7 +138,7 @@ def _binary_log_loss_reference(x, y):
 
 @columnwise(
     whole=True,
-    gradients={  # stated: automatic derivation would give 0 where x or 1 - x is 0, as `SMALLEST` is a constant
+    gradients={  # automatic derivation would give 0 where x or 1 - x is 0, because `SMALLEST` is a constant
         "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
     },
     domain=(0.05, 0.95),

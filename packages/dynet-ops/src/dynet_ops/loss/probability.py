@@ -35,7 +35,7 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    # Stated, because automatic derivation would not see that the maximum in the formula has no effect on the gradient.
+    # The gradient is stated, because automatic derivation would not see that the maximum has no effect on it.
     gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
     called="softmax",
     reference=_softmax_reference,

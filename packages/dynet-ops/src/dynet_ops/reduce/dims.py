@@ -96,8 +96,8 @@ def _if_finite(x):
 
 
 @columnwise(
-    # Stated, because automatic derivation would not see that the maximum cancels, which the formula adds and subtracts.
-    # The derivative is exp(x - y).
+    # The gradient is stated, because automatic derivation would not see that the maximum, which the formula subtracts
+    # and adds again, has no effect on it.
     gradients={"x": lambda x, y, dy: dy * f.exp(x - _if_finite(y))},
     reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
 )

@@ -31,7 +31,7 @@ def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int
         loops: how to copy the first terms: loops of (extent, stride in the result, stride in the operand), innermost
             first.
         count: the number of terms of each sum.
-        apart: how many floats one term comes after the term before it.
+        apart: how many floats the terms of a sum are apart in the operand.
     """
     first = collapsed(loops)
     others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
@@ -89,7 +89,7 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     """The sum of each group of nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
     Args:
-        x: a matrix. The number of its rows is a multiple of nrows.
+        x: a matrix. The number of its rows must be a multiple of nrows.
         nrows: the number of rows to add.
 
     >>> fold_rows(inputTensor([[1, 2], [3, 4], [5, 6], [7, 8]])).npvalue()

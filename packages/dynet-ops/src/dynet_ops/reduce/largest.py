@@ -1,4 +1,4 @@
-"""The largest and smallest elements along a dimension, and the index of the largest."""
+"""The largest and smallest elements along a dimension, and `argmax`, which marks the largest."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
 
 
 @columnwise(
-    # Stated, because automatic derivation would add code for r = 0; orders are at least 1.
+    # The gradient is stated, because automatic derivation would add code for r = 0, but orders are at least 1.
     gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
     reference=_moment_reference,
 )
@@ -49,7 +49,7 @@ _any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / 
 
 
 def _moment(name: str, order: Index) -> tuple[Along, int]:
-    """Check the argument `order` of the op `name`. Return what reduces by this moment, and the order as an int."""
+    """Check the argument `order` of the op `name`. Return the `Along` that computes this moment, and the order."""
     r = checked_count(name, "r", order, 1)
     if r > LARGEST_ORDER:
         raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
@@ -109,8 +109,8 @@ def _deviation(x, n):
 
 @columnwise(
     gradients={
-        # Stated, because the terms with the derivative of the mean add up to 0, and because automatic derivation would
-        # divide by 0 if all elements are equal: their gradient is 0.
+        # The gradient is stated, because automatic derivation would divide by 0 if all elements are equal. It would
+        # also compute terms with the derivative of the mean, which add up to 0.
         "x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - f.sum(x) * share)
     },
     reference=_deviation,

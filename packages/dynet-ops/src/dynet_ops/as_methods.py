@@ -1,4 +1,4 @@
-"""Give expressions the operator `@` and the attribute `T`, and errors with hints for methods that they lack.
+"""Give expressions the operator `@`, the attribute `T`, and errors that say what to use instead of missing methods.
 
 DyNet has functions where numpy or PyTorch have methods. So `e.sum()` on an expression `e` raises an AttributeError that
 names the function to call, such as `dy.sum_elems(e)`.
@@ -25,7 +25,7 @@ METHODS = """
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Methods that arrays of other libraries have, but that are functions in DyNet."""
+"""Methods of arrays in other libraries. DyNet has functions instead, some under other names (see `OPERATIONS`)."""
 ATTRIBUTES: dict[str, str] = {
     "argmax": "e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1",
     "as_array": "e.npvalue()",
@@ -70,7 +70,10 @@ OF_PARAMETERS: dict[str, str] = {
 
 
 class Hint(FirmHint):
-    """A missing attribute of expressions and parameters: reading it raises an error that says what to use instead."""
+    """An attribute that expressions and parameters do not have: using it raises an error that says what to use instead.
+
+    `install` adds an object of this class for each name in `METHODS` and `ATTRIBUTES`.
+    """
 
     def use_for(self, owner: type) -> str:
         parameter = issubclass(owner, (Parameters, LookupParameters))
@@ -78,7 +81,7 @@ class Hint(FirmHint):
 
 
 def _call(name: str) -> str:
-    """Return how to call the op `name` on an expression e, as text: "dy.cmult(e, y)" for "cmult".
+    """Return a call of the op `name` on an expression e, with all required arguments, as text: "dy.cmult(e, y)".
 
     Return "" if there is no op with this name, or if its first argument is not an expression.
     """
@@ -92,7 +95,10 @@ def _call(name: str) -> str:
 
 
 def install() -> None:
-    """Add the hints to the class of expressions. Call this once all ops are registered, because hints name ops."""
+    """Add a `Hint` to expressions for each method or attribute that they lack; give `refusals` the names of all ops.
+
+    Call this after all ops are registered, because the hints name ops and their arguments.
+    """
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}

@@ -1,14 +1,14 @@
 """Reduce an expression (by a sum, maximum, ...) along any of its dimensions and along the batch.
 
-Values are stored column-major, so the elements along the first dimension are adjacent in memory. They form a *column*,
-the unit that a kernel works on. Leading dimensions are reduced within each column. Other dimensions are reduced by a
-strided kernel, whose name ends in "across". The operand is transposed only if the dimensions are not adjacent and must
+A kernel reduces *columns*: the elements of a column become one number. Values are stored column-major, so if the first
+dimensions are reduced, the elements of each column are adjacent in memory. Otherwise they are not, and a strided kernel
+reduces them, with ".across" in its name. The operand is transposed only if the dimensions are not neighbours and must
 be reduced in one step.
 
 An *axis* is the number of a dimension; the axis after the last dimension is the batch. A `Signature` describes a node
 to the planner: its shape, its operands' places in memory (*views*), and the kernels that compute it. A *rule* is a
-kernel that is stated as a formula. *Constants* are plain numbers that a kernel reads, such as the number of elements in
-a mean.
+kernel that is stated as a formula. *Constants* are plain numbers that a kernel reads, such as 1 / n for a mean of n
+elements.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from .kinds import COLUMNWISE
 from .operands import checked_count, checked_dimension, checked_expression
 
 Groups = list[tuple[int, bool]]
-"""The dimensions of an operand, merged where neighbours are all reduced or all kept. The innermost group comes first.
+"""The dimensions of an operand and its batch, innermost first; neighbours that are all reduced or all kept are merged.
 
-Each group is (number of elements, whether they are reduced).
+Each group is (product of the sizes, whether it is reduced). Sizes of 1 are left out, but at least one group is reduced.
 """
 
 
 def add_across(name: str) -> None:
-    """Add strided versions of the kernel `name` and of its gradient, for columns whose elements are not adjacent.
+    """Add kernels for columns whose elements are not adjacent: strided versions of the rules `name` and `name.dx`.
 
-    They are called `name.across` and `name.across.dx`.
+    `name.dx` computes the gradient. The new kernels are called `name.across` and `name.across.dx`.
     """
     for gradient in ("", ".dx"):
         rule = KERNELS[name + gradient]
@@ -69,12 +69,13 @@ def column_signature(
     """Return the signature (shape and kernels) of a node that runs a kernel along one dimension of its operand.
 
     Args:
-        kernel: the name of the kernel; that of its gradient adds ".dx".
+        kernel: the name of the kernel. With ".dx" behind it, it is the name of the kernel for the gradient. If `before`
+            is more than 1, the strided versions that `add_across` adds are used instead.
         result: the shape of the node's value.
-        before: the number of elements before the dimension, as `math.prod` of the sizes of the dimensions before it.
-            This is also the distance between neighbouring elements along the dimension.
-        size: the number of elements along the dimension.
-        after: the number of elements behind the dimension, the batch included.
+        before: the product of the sizes of all dimensions before this one. Neighbouring elements along the dimension
+            are so many floats apart in memory.
+        size: the size of the dimension.
+        after: the product of the sizes of all dimensions behind this one, and of the batch size.
         reduces: whether the kernel reduces these `size` elements to one number. Otherwise it makes `size` new ones.
         constants: how many plain numbers the kernel reads. Each node stores where they are in the graph's input buffer.
         op: the name of the op, for messages.
@@ -99,16 +100,16 @@ def column_signature(
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
-    """Return how many elements lie before, along and behind dimension d; those behind include the batch.
+    """Return the arguments `before`, `size` and `after` of `column_signature` for dimension d of the shape `dim`.
 
-    For dims (2, 3, 4) with batch size 5 and d = 1, this is (2, 3, 20).
+    For dimensions (2, 3, 4) with batch size 5 and d = 1, they are (2, 3, 20).
     """
     sizes = (*dim.dims, dim.batch)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
 
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
-    """Return the shape that is left after reducing `axes`. The batch is the axis after the last dimension."""
+    """Return the shape that is left of `dim` after reducing `axes`. If the batch is among them, its size becomes 1."""
     rank = len(dim.dims)
     kept = tuple(size for place, size in enumerate(dim.dims) if place not in axes)
     return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
@@ -132,7 +133,7 @@ def _extents(groups: Groups) -> list[int]:
 
 
 def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """Return how many elements lie before, in and behind the last of the groups that are reduced."""
+    """Return the arguments `before`, `size` and `after` of `column_signature` for the last group that is reduced."""
     last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
     extents = _extents(groups)
     return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
@@ -142,7 +143,8 @@ def _around_last(groups: Groups) -> tuple[int, int, int]:
 def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
     """Return the signature (shape and kernels) of a node that swaps the two middle dimensions of its operand.
 
-    The operand has the sizes (before, kept, size, after), innermost first; the result (before, size, kept, after).
+    The operand has the sizes (before, kept, size, after), innermost first; the result (before, size, kept, after). So
+    the dimension that is to be reduced, of size `size`, changes places with one that is kept.
     """
     loops = [
         (before, 1, 1),
@@ -154,7 +156,7 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 
 
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Transpose x until the dimensions to reduce are adjacent. Return the transposed x and its groups of dimensions."""
+    """Add nodes that transpose x until its dimensions to reduce are one group. Return the last node and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
         place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
         extents = _extents(groups)
@@ -176,7 +178,7 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     Args:
         name: the name of the op, for messages.
         d: the number of a dimension, or several.
-        b: whether to reduce the batch, too. It is then the last of the returned axes.
+        b: whether to reduce the batch, too. The axis of the batch is then the last one that is returned.
         dim: the shape of the operand.
 
     Raises:
@@ -200,11 +202,11 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Axes:
-    """Which axes an op reduces, for its numpy reference in tests. The last axis is the batch.
+    """Which axes an op reduces, for its numpy reference in tests. In numpy arrays, the last axis is the batch.
 
     Args:
-        of: returns the axes to reduce, given the number of all axes and the op's arguments d and b.
-        batch: whether the batch may be among them.
+        of: returns the axes to reduce, given the number of all axes and those of the arguments d and b that the op has.
+        batch: whether the batch may be among them. The reference then gets whole batches, else single batch elements.
         samples: calls of the op to test.
     """
 
@@ -253,15 +255,16 @@ BATCH = Axes(
 
 
 class Along:
-    """A reduction of columns to one number each, made available along any axes.
+    """Makes ops that reduce along any axes, from a function that reduces each column to one number.
 
     Args:
-        column: the reduction, a function decorated with `columnwise`.
-        parts: the reduction that combines the results of several parts, also decorated with `columnwise`; for a sum of
-            squares it is the sum. None if `column` must read all elements at once.
-        constants: returns the numbers that the formula of `column` reads besides x. It is called with n, the number by
-            which a mean divides; the number of elements that become one; and the last arguments of `record`. The numpy
-            reference of `column` gets n and the last arguments of `record` instead of these numbers.
+        column: this function, decorated with `columnwise`.
+        parts: used if the axes are not neighbours: `column` reduces some of them, then `parts` combines the results.
+            It is decorated with `columnwise`, too. If `column` is a sum of squares, it is the sum. None if `column`
+            must read all elements at once; the operand is then transposed first.
+        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x. n is
+            the number by which a mean divides, `count` how many elements become one number, and `others` the last
+            arguments of `record`. The numpy reference of `column` gets n and `others` instead of these numbers.
     """
 
     def __init__(
@@ -279,10 +282,12 @@ class Along:
         add_across(self.column.kernels)
 
     def op(self, axes: Axes, samples: Sequence[Sample] = ()) -> Callable[[Function], Function]:
-        """Return a decorator that registers a function as an op. The function adds the op's node to the graph itself.
+        """Return a decorator that registers a function as an op, with a numpy reference for tests.
+
+        The function itself must add nodes to the graph, by `dimensions` or one of the methods that follow it.
 
         Args:
-            axes: which axes the op reduces; tests compare the op with numpy along them.
+            axes: which axes the op reduces.
             samples: calls to test, in place of `axes.samples`.
         """
 
@@ -307,13 +312,14 @@ class Along:
             name: the name of the op, for messages.
             axes: the dimensions to reduce. The axis after the last dimension is the batch.
             n: the number by which a mean divides; 0 means the number of elements that become one.
-            others: the other arguments of `constants`.
+            others: the last arguments of `constants`, such as the order of a moment.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
         result, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
             x, groups = _together(x, groups)
-        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan  # without elements, a mean is NaN
+        # NaN if x has size 0, because the mean of no elements is NaN.
+        count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
         constants = self.constants(n or count, count, *others)
         start = graph.take(constants)
         places, column = range(start, start + len(constants)), self.column
@@ -331,7 +337,10 @@ class Along:
             groups = [*groups[:place], *groups[place + 1 :]]
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
-        """Check d, b and n, then add nodes that reduce x along the dimensions d, and along the batch if b is true."""
+        """Check d, b and n, then add nodes that reduce x along the dimensions d, and along the batch if b is true.
+
+        `n` and `others` are passed on to `record`.
+        """
         axes = checked_axes(name, d, b, checked_expression(name, x).type)
         return self.record(name, x, axes, checked_count(name, "n", n, 0), *others)
 
@@ -343,9 +352,9 @@ class Along:
         return append(graph_of(name, (x,)), signature, [x.at])
 
     def elements(self, name: str, x: Expression, *others: float) -> Expression:
-        """Add nodes that reduce each batch element of x to one number."""
+        """Add nodes that reduce each batch element of x to one number. `others` are passed on to `record`."""
         return self.record(name, x, range(len(checked_expression(name, x).type.dims)), 0, *others)
 
     def over_batch(self, name: str, x: Expression, *others: float) -> Expression:
-        """Add a node that reduces x along the batch, keeping all dimensions."""
+        """Add a node that reduces x along the batch, keeping all dimensions. `others` are passed on to `record`."""
         return self.record(name, x, [len(checked_expression(name, x).type.dims)], 0, *others)

@@ -1,8 +1,9 @@
-"""Copy an operand's numbers into another layout, such as for a transpose, a broadcast or a slice.
+"""Signatures of nodes that copy numbers of their operands to other places, such as transposes, broadcasts and slices.
 
-A copy is stated as nested loops, innermost first. Each loop is (extent, stride in the result, stride in the operand),
-with strides in floats. A `Signature` describes a node to the planner: its shape, where its operands are in memory
-(*views*), and the kernels that compute it (*steps*). A `Dim` is a shape: dimensions and batch size.
+A copy is stated as nested loops, innermost first. Each loop is (extent, stride in the result, stride in the operand):
+the number of its passes, and by how many floats each pass moves on. A `Signature` describes a node to the planner: its
+shape, where its operands are in memory (*views*), and the kernels that compute it (*steps*). A `Dim` is a shape:
+dimensions and batch size.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class TooManyLoops(ShapeError):
 
 
 def joined(loops: Sequence[Loop]) -> list[Loop]:
-    """Merge neighbouring loops (innermost first) where the outer one continues the strides of the inner one.
+    """Merge each loop with the next outer one where together they are one longer loop with the inner strides.
 
     Loops of extent 1 are dropped.
     """
@@ -65,10 +66,11 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
     """Return the parameters of a copying kernel: of `copy`, or of `accumulate`, which adds instead of overwriting.
 
     Args:
-        target, source: what the kernel writes and reads: 2 * k for the values of view k, the memory that is number k in
-            the list of the node's signature; 2 * k + 1 for their gradients.
-        loops: the loops, `LOOPS` in number, as the forward pass runs them.
-        backward: swap the strides, because the backward pass reads the result and writes the operand.
+        target, source: numbers that say what the kernel writes, and what it reads. With 2 * k, it is the values of
+            `views[k]` of the node's signature; with 2 * k + 1, it is their gradients.
+        loops: the loops of the forward pass. There must be exactly `LOOPS` of them, as `collapsed` returns them.
+        backward: swap the two strides of each loop, because the backward pass reads the result's gradient and writes
+            the operand's.
     """
     extents, targets, sources = zip(*loops)
     if backward:
@@ -77,13 +79,13 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature (shape and kernels) of a node that is made of copies, such as a concatenation.
+    """Return the signature (shape and kernels) of a node that consists of copies, such as a concatenation.
 
-    Where a loop has stride 0 in the result, the values that it visits are added up.
+    A loop with stride 0 in the result writes to one place again and again: the numbers that it reads are added up.
 
     Args:
         result: the shape of the node's value.
-        parts: (where in the node to write, where in an operand to read, loops) of each copy.
+        parts: for each copy (view of the node to write, view of an operand to read, loops).
         facts: other fields of `Signature`.
     """
     views, forward, backward = [], [], []
@@ -112,9 +114,8 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
     Args:
         result: the shape of the node's value.
         loops: which numbers to copy, as nested loops of (extent, stride in the node, stride in the operand).
-        index_scale: if given, each node stores an index i, and the copy starts i * index_scale floats later in the
-            operand.
-        offset: how many floats of the operand come before the copy's start.
+        index_scale: if given, each node stores an index i, and reading starts i * index_scale floats later.
+        offset: how many floats after the start of the operand to begin reading.
     """
     if index_scale is None:
         return copies(result, [(View(SELF), View(0, offset=offset), loops)])
@@ -138,10 +139,10 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes through which `repeat` goes from the shape `dim` to the shape `whole`, one copy for each.
+    """Return the shapes that `repeat` copies to, one after the other, to get from the shape `dim` to `whole`.
 
-    They are `whole` alone if one copy can do it; otherwise each shape repeats one dimension more. The list is empty if
-    nothing is repeated.
+    If one copy is enough, this is [whole]. Otherwise each copy repeats one dimension more than the one before it. The
+    list is empty if nothing is to be repeated.
     """
     if dim.total == whole.total:
         return []
@@ -159,7 +160,7 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
 def repeat(x: Expression, whole: Dim) -> Expression:
     """Broadcast x to the shape `whole` by copying: repeat it along sizes of 1, missing dimensions and a batch of 1.
 
-    If nothing is to be repeated, return x itself. Its shape may then differ from `whole` in trailing 1s.
+    If nothing is to be repeated, return x itself. Its shape may then differ from `whole` in trailing sizes of 1.
     """
     for step in _repeat_steps(x.type.plain, whole):
         x = append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, step), [x.at])

@@ -69,10 +69,10 @@ BROADCAST = [
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of` with a cache whose keys are the sizes of the operands alone.
+    """Return `signature_of` with a cache, from which operands of equal sizes get the same signature.
 
-    A Dim holds sizes, but each parameter has its own Dim object. `Dim.plain` is the one that all other expressions of
-    the same sizes share. So parameters and other operands of equal sizes get the same signatures.
+    Its keys are `Dim.plain`, which all operands of equal sizes share. The Dims themselves would not do, because each
+    parameter has its own.
     """
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
@@ -89,7 +89,9 @@ def register_as(function: Function, record: Callable[..., Any], **facts: Any) ->
 
 
 def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Function]:
-    """Return a decorator that registers `record` as an op, with the name, docstring and arguments of its function.
+    """Return a decorator that registers `record` as an op.
+
+    The op gets the name, docstring and arguments of the decorated function, whose body never runs.
 
     Args:
         record: the function that users will call. It appends a node to the graph.
@@ -116,7 +118,7 @@ def elementwise(
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """Define an op that works on each element. Two operands are broadcast against each other.
+    """Return a decorator that makes an op which works on each element. Two operands are broadcast against each other.
 
     The body of the decorated function is the formula of the result. It is called once, with symbols in place of
     expressions: `*` multiplies element by element, and functions come from `dynet_kernels.formula`. The gradients are
@@ -195,12 +197,12 @@ def elementwise(
 
 
 def _of_number(function: Function, number: str, stated: dict[str, Callable[..., Any]], rank: Rank) -> Function:
-    """Return a function (x, number) that adds a node to the graph: an elementwise op with a finite plain number.
+    """Return the function that users call for an elementwise op whose second argument is a finite plain number.
 
     Args:
         function: the decorated function, whose body is the formula.
-        number: the name of its parameter for the plain number.
-        stated: formulas that replace derived gradients, by operand, as the argument `gradients` of `elementwise`.
+        number: the name of this function's second parameter.
+        stated: the argument `gradients` of `elementwise`.
         rank: returns the number of dimensions of the result.
     """
     name, operands = function.__name__, operand_names(function)
@@ -252,12 +254,14 @@ def elementwise_signature(
 
 @dataclass(frozen=True)
 class Operator:
-    """A Python operator with two operands, such as `+`, that does the same as an op. Its errors show the sign.
+    """A Python operator with two operands, such as `+`, that does the same as an op. Its error messages name the sign.
 
     Args:
-        name: the sign.
-        signature_of, repeating, with_number: arguments of `dynet_core.record.two_operands`, which makes a function that
-            adds the operator's node to the graph. There, `repeating` is called `otherwise`.
+        name: the sign, such as "+".
+        signature_of: returns the signature of a node for operands of given shapes.
+        repeating: tried first for new shapes. If kernels cannot broadcast the operands in place, it records the node
+            on copies of the full shape; otherwise it returns None.
+        with_number: called if the second operand is a plain number.
     """
 
     name: str
@@ -292,14 +296,13 @@ def _with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
-    """Return a function that broadcasts two operands by copying them to the full shape, then applies the op to them.
+    """Return a function (a, b) that broadcasts two operands by copying, and then applies the op to the copies.
 
-    Kernels can read most broadcast operands in place, without a copy. Then the returned function does nothing and
-    returns None.
+    The function returns None if no copies are needed: kernels can read most broadcast operands in place.
 
     Args:
         name: the name of the op.
-        called: the name of the op in errors.
+        called: what errors call the op: its name, or the sign of a Python operator.
         scalars: whether the op has kernels for an operand with one number per column.
         rank: returns the number of dimensions of the result.
     """
@@ -324,7 +327,8 @@ class Columnwise:
     Args:
         kernels: what the names of the op's kernels begin with.
         constants: the names of the plain numbers that the formula reads besides its operands.
-        reduces: whether x is the only operand, gets a gradient, and each of its columns becomes one number.
+        reduces: whether `axes.Along` can use it: x is the only operand, gets a gradient, and each of its columns
+            becomes one number.
         reference: the same function in numpy.
     """
 
@@ -348,11 +352,11 @@ def columnwise(
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """Define an op that works on each column, such as softmax: an element of the result may depend on a whole column.
+    """Return a decorator that makes an op which works on each column, such as softmax.
 
-    The body of the decorated function is the formula of the result, as with `elementwise`. The formula may also reduce
-    a column to one number (`formula.sum`, `max`, `min`). If it reads its operands only through these reductions, the
-    result is one number per column, and `axes.Along` can make ops of it that reduce any dimensions.
+    The body of the decorated function is the formula of the result, as with `elementwise`. But the formula may also
+    reduce a column to one number, by `formula.sum`, `max` or `min`. If it reads its operands only inside of such
+    reductions, the result is one number per column, and `axes.Along` can make ops of it that reduce any dimensions.
 
     A parameter annotated as a number is a constant of the formula. Only `axes.Along` can supply its value. So a
     function with constants does not become an op, and the decorator returns it unchanged.
@@ -361,7 +365,7 @@ def columnwise(
         reference: the same function in numpy, on one batch element.
         gradients: formulas that replace derived gradients, as with `elementwise`.
         whole: treat each batch element as one column. Otherwise a column is the elements along the first dimension.
-        called: the name in errors, if the op is a part of another op.
+        called: the name of the op in errors, if users call it through another op.
         domain, tolerance, tolerance_reason: as with `elementwise`.
     """
 

@@ -32,7 +32,7 @@ def is_matrix(dim: Dim) -> bool:
 
 
 Rank = Callable[[Sequence[Dim]], int]
-"""A function that returns the number of dimensions of an op's result, from the shapes of its operands.
+"""A function of the shapes of an op's operands. It returns to how many dimensions `of_rank` brings the op's result.
 
 Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. Ops of DyNet differ in how many of these
 the result has, so each op names one of the functions below.
@@ -55,12 +55,14 @@ def as_last(dims: Sequence[Dim]) -> int:
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Return 1, so that the result drops all trailing dimensions of size 1. A single number keeps the shape (1,)."""
+    """Return 1, so that `of_rank` drops every trailing dimension of size 1 from the result. (1,) stays as it is."""
     return 1
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
     """Return the shape of an elementwise result. A size of 1 fits any other; missing dimensions count as 1.
+
+    `rank` says how many trailing dimensions of size 1 the result has (see `Rank`).
 
     Raises:
         ShapeError: the operands do not fit. The message begins with `name`, the name of the op.
@@ -74,10 +76,13 @@ def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape that operands have in common. They may differ only in trailing 1s, and in a batch size of 1.
+    """Return the shape of the result of an op whose operands must have equal dimensions.
+
+    They may still differ in trailing dimensions of size 1, and a batch size of 1 fits any other. `rank` says how many
+    trailing dimensions of size 1 the result has (see `Rank`).
 
     Raises:
-        ShapeError: the shapes differ otherwise. The message begins with `name`, the name of the op.
+        ShapeError: the operands do not fit. The message begins with `name`, the name of the op.
     """
     if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
         raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
@@ -85,14 +90,14 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return the view that visits columns as nested loops do: where column number c starts, for each c.
+    """Return a view of an operand, which says where each column starts. Nested loops visit the columns in order.
 
-    Loops that continue each other's strides are merged. A view can express two loops; return None if more are left.
+    Two loops that are like one longer loop are merged. A view can express two loops; return None if more are left.
 
     Args:
-        source: the number of the operand in which the columns are.
+        source: the number of the operand.
         extents: the number of passes of each loop, innermost first.
-        strides: by how many floats the start of a column moves in each pass.
+        strides: for each loop, by how many floats the start of the column moves from one pass to the next.
     """
     levels: list[tuple[int, int]] = []
     for extent, stride in zip(extents, strides):
@@ -126,11 +131,11 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return along how many leading dimensions all operands can be read as one run of adjacent numbers.
+    """Return how many leading dimensions of `whole` are, in all operands, one run of adjacent numbers together.
 
     Args:
         whole: the shape of the result. Its batch counts as its last dimension.
-        strides: the strides of each operand in these dimensions, in floats.
+        strides: the strides of each operand, as `strides_of` returns them.
     """
     run, step = 0, 1
     for place, extent in enumerate((*whole.dims, whole.batch)):
@@ -150,8 +155,9 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         rank: returns the number of dimensions of the result.
 
     Returns:
-        (suffix, shape of the result, column size, number of columns, views). `suffix` is a function from the operands'
-        names to the end of the kernel's name: ".a_number" if operand `a` has one number per column, else "".
+        (suffix, shape of the result, column size, number of columns, views). `suffix` is a function of the operands'
+        names that returns the end of the kernel's name: ".a_number" if the operand named a has one number per column,
+        else "".
         None if a view would need more than two nested loops.
     """
     whole = broadcast(name, dims, rank)
@@ -161,7 +167,8 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     size = math.prod(extents[:run])
     number = None
     if size == 1 and whole.total > 1:
-        # One operand repeats along the first dimension of more than one element: it has one number per column.
+        # One operand repeats along the first dimension that is larger than 1, so no two elements are adjacent in both
+        # operands. Divide the other operand into columns of adjacent numbers; this one has one number per column.
         still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
         number, moving = still[0], 1 - still[0]
         run = leading_run(whole, [strides[moving]])
@@ -187,10 +194,12 @@ def _first_moving(extents: Sequence[int]) -> int:
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Return a numpy function, changed to broadcast as DyNet does: missing dimensions are trailing sizes of 1.
+    """Return the numpy function `reference`, changed to broadcast as DyNet does.
+
+    Where the operands' numbers of dimensions differ, DyNet adds dimensions of size 1 behind, but numpy in front.
 
     Args:
-        reference: the numpy function. Numpy itself would add missing dimensions in front.
+        reference: the numpy function.
         rank: returns the number of dimensions of the result; None leaves the result as numpy makes it.
     """
 

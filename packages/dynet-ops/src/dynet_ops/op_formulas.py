@@ -1,8 +1,9 @@
 """Find the operands of an op, derive its gradients and make its kernels, from the function that holds its formula.
 
 Ops such as `tanh` are Python functions whose body is a formula; decorators in `kinds.py` make ops of them. A `Formula`
-is that body as a tree of symbols. A `Rule` is a kernel that is stated as formulas, and code for it is generated. An
-*operand* is an argument that is an expression and may get a gradient; other arguments are *attributes*.
+is the tree of symbols that such a function returns if it is called with symbols. A `Rule` is a kernel that is stated as
+formulas, and code for it is generated. An *operand* is an argument that is an expression and may get a gradient; other
+arguments are *attributes*.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def _is_expression(annotation) -> bool:
 
 
 def _is_named(annotation, name: str, meaning) -> bool:
-    """Return whether an annotation is the type `meaning`, or a string like "module.name" that ends in its name."""
-    if isinstance(annotation, str):  # as in modules with `from __future__ import annotations`
+    """Return whether an annotation is the type `meaning`, or a string that is `name` or ends in "." and `name`."""
+    if isinstance(annotation, str):  # annotations are strings after `from __future__ import annotations`
         return annotation.rpartition(".")[2] == name
     return annotation is meaning or annotation == meaning
 
@@ -47,10 +48,7 @@ def number_names(function: Callable) -> tuple[str, ...]:
 
 
 def number_parameter(function: Callable) -> str:
-    """Return the name of the plain number, if an op has exactly two parameters: one expression, then one number.
-
-    Otherwise return "".
-    """
+    """Return the name of an op's second parameter if it has two: an expression, then a plain number. Else return ""."""
     operands, numbers = operand_names(function), number_names(function)
     names = [*inspect.signature(function).parameters]
     return names[1] if len(operands) == len(numbers) == 1 and names == [*operands, *numbers] else ""
@@ -63,9 +61,9 @@ def check_gradients(name: str, operands: Sequence[str], gradients: dict[str, Cal
 
 
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str) -> None:
-    """Raise ArgumentError if `operand` is not among the operands of the op `name`.
+    """Raise ArgumentError if `operand` is not among `operands`, the names of the operands of the op `name`.
 
-    `what` goes before the wrong name in the message: "a gradient is given for".
+    `what` is the part of the message before the wrong name, such as "a gradient is given for".
     """
     if operand not in operands:
         raise ArgumentError(
@@ -83,7 +81,7 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
     """Call the function of an op with symbols, and return the formula that it computes.
 
     Raises:
-        ArgumentError: a parameter of the function is not an operand.
+        ArgumentError: a parameter of the function is not among `operands`.
     """
     for parameter in inspect.signature(function).parameters:
         check_operand(function.__name__, operands, parameter, "the formula asks for")
@@ -95,11 +93,13 @@ def all_gradients(
 ) -> dict[str, Formula]:
     """Return the formula of each operand's gradient: the one in `stated` if there is one, else the derivative.
 
+    An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
+
     Args:
         name: the name of the op, for messages.
         operands: the names of the operands.
         formula: the formula of the op's result.
-        stated: functions that compute gradients, by operand.
+        stated: functions whose bodies are the formulas of gradients, by operand.
         numbers: the names of the plain numbers that the formula reads. They get no gradient.
     """
     check_gradients(name, operands, stated)
@@ -116,7 +116,7 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
 
     Args:
         name: the name of the op, for the message.
-        formulas: functions, by what the message calls them: "the gradient of x".
+        formulas: functions whose bodies are formulas. The keys are what the message calls them: "the gradient of x".
     """
     for what, formula in formulas.items():
         for asked in inspect.signature(formula).parameters:
@@ -125,10 +125,10 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
 
 
 def add_kernels(name: str, rules: dict[str, Rule]) -> str:
-    """Add the kernels of an op to the table of kernels, and return what their names begin with.
+    """Add the kernels of an op to the table of kernels, and return the beginning of their names.
 
-    This is the name of the op. If the op was defined before with other formulas, a number is appended, because kernels
-    are never removed.
+    It is the name of the op. If the op was defined before with other formulas, a number is appended, because the old
+    kernels stay in the table.
 
     Args:
         name: the name of the op.
@@ -140,13 +140,15 @@ def add_kernels(name: str, rules: dict[str, Rule]) -> str:
             for end, rule in rules.items():
                 KERNELS.add(start + end, rule)
             return start
-        except ValueError:  # raised by `KERNELS.add` if another kernel has this name
+        except ValueError:  # another kernel has this name
             pass
     raise AssertionError
 
 
 def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
-    """Make a kernel of a formula and one of each gradient. Return them by the ends of their names: "", ".da", ...
+    """Make a kernel of a formula and one of each gradient, and return them in a dict.
+
+    Its keys are the ends of the kernels' names: "" for the formula, ".da" for the gradient of an operand a.
 
     Args:
         operands: the names of the operands.
@@ -165,9 +167,10 @@ def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, For
 
 
 def add_rules(name: str, operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> None:
-    """Add the kernel of a formula and those of its gradients to the table of kernels, as `name`, `name.da`, ...
+    """Make kernels of a formula and of its gradients, and add them to the table of kernels.
 
-    The arguments are those of `rules_of`.
+    They are called `name` for the formula, and `name.da` for the gradient of an operand a. The other arguments are as
+    in `rules_of`.
     """
     for end, rule in rules_of(operands, formula, gradients, **facts).items():
         KERNELS.add(name + end, rule)

@@ -20,7 +20,7 @@ from dynet_core.record import graph_of
 
 
 def checked_dimension(name: str, d: Index, dim: Dim) -> int:
-    """Return d as an int; raise an error if it is not the number of a dimension of an expression of shape `dim`."""
+    """Return d as an int; raise an error if an expression of the shape `dim` has no dimension with this number."""
     place = whole(name, "an index", d)
     if not 0 <= place < len(dim.dims):
         raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
@@ -28,15 +28,16 @@ def checked_dimension(name: str, d: Index, dim: Dim) -> int:
 
 
 def checked_expression(name: str, x: Any) -> Expression:
-    """Return x; raise an error if it is not an expression of this thread's current graph, or a parameter."""
+    """Return x; raise an error unless it is a parameter or an expression of this thread's current graph."""
     graph_of(name, (x,))
     return x
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """Return the argument xs of an op as a list of expressions; raise an error if it is empty or not iterable.
+    """Return the argument xs of an op as a list or tuple; raise an error if it is empty or not iterable.
 
-    xs may be a list, a tuple, another iterable, or a single expression.
+    xs may be a list, a tuple, another iterable, or a single expression. Whether the items of an iterable are
+    expressions is not checked here.
     """
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):

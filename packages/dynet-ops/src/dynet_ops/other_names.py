@@ -140,4 +140,4 @@ OPERATIONS: dict[str, str] = {
     "uniform": "random_uniform",
     "vector": "inputVector",
 }
-"""Name in another library -> operations of DyNet, separated by spaces. Operations on one expression come first."""
+"""Name in another library -> operations of DyNet, separated by spaces. Those that take one expression come first."""

@@ -19,14 +19,14 @@ from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample
 
 GRADIENT_TOLERANCE = 1e-4
-# The allowed error is relative to the gradient, but not less than for a gradient of this size: smaller ones often are
-# sums of larger terms, whose rounding errors remain.
+# GRADIENT_TOLERANCE is relative to the largest element of a gradient, or to this if it is larger: smaller gradients
+# often are sums of larger terms that cancel, while the rounding errors of these terms remain.
 SMALLEST_GRADIENT = 1e-2
 STEP = 1e-5  # by how much central differences change an operand, in float64
 
 
 def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
-    """Return a random array for each operand of a sample. The batch is the last axis."""
+    """Return a random array for each operand of a sample, with the batch as its last axis."""
     rng = np.random.default_rng(seed)
     return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
 
@@ -71,7 +71,7 @@ class Input:
 
 
 class Parameter:
-    """An operand of a tested op that is a parameter. Parameters have no batch, so it is reshaped if one is needed."""
+    """An operand of a tested op that is a parameter. Parameters have no batch; if one is needed, `reshape` makes it."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -107,10 +107,10 @@ def largest(*arrays) -> float:
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the finite elements of the op's result for the absolute values of the operands.
+    """Return the finite elements of what the op should compute for the absolute values of the operands.
 
-    If the op computes sums, this is how large their terms are. They may cancel in the result for the true operands, but
-    their rounding errors do not.
+    If the op computes sums, their terms may cancel in its result, but the rounding errors of the terms do not. Absolute
+    values do not cancel, so they show how large these errors may be.
     """
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
@@ -134,7 +134,7 @@ def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
 
 
 def functional(result: Expression, weights: np.ndarray) -> Expression:
-    """Return a loss, from which gradients are computed: the sum of all elements of a result, multiplied by weights."""
+    """Return a loss, from which gradients are computed: the sum of all elements of a result, each times its weight."""
     return dy.sum_batches(dy.dot_product(result, dy.inputTensor(weights, batched=True)))
 
 
@@ -157,7 +157,7 @@ def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
 
 
 def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
-    """Return random weights, one for each element of a result, with which `functional` makes a loss of it."""
+    """Return random weights for `functional`, one for each element of `result`."""
     dims, batch = result.dim()
     return weights_of_shape((*dims, batch), seed)
 
@@ -166,7 +166,7 @@ _expected: dict[tuple, list[np.ndarray]] = {}  # a cache of expected gradients, 
 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
-    """Return the gradient of each operand, by central differences of the reference. The loss is the weighted result."""
+    """Return the gradient of each operand, by central differences of the reference. The loss is as in `functional`."""
     if not op.differentiable:
         return [np.zeros(array.shape) for array in arrays]
     key = op.reference, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
@@ -178,7 +178,7 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
 ) -> np.ndarray:
-    """Return the gradient of one array that is the operand in all of `places`, by central differences."""
+    """Return the gradient of one array by central differences. The operands number `places` are all this array."""
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
 
     def function(array):
@@ -195,7 +195,7 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
 
 
 def kinds_of_operands(count: int) -> list[list[type]]:
-    """Return which kinds of operands to test, as lists of `count` kinds: all alike, and all alike except one."""
+    """Return which kinds `count` operands should have in tests, as lists: all alike, and all alike except one."""
     kinds = [[kind] * count for kind in KINDS]
     if count > 1:
         for kind, rest in itertools.permutations(KINDS, 2):
@@ -234,7 +234,10 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 
 
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
-    """Check that gradients add up if one expression is several operands of a node, and an operand of two nodes."""
+    """Check that gradients add up if one expression is several operands of a node, and an operand of two nodes.
+
+    For this, all operands that have the same shape are the same expression.
+    """
     arrays = draw(op, sample)
     first = {array.shape: array for array in reversed(arrays)}
     arrays = [first[array.shape] for array in arrays]
@@ -267,11 +270,11 @@ def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarra
 def assert_same(
     actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], sizes: Sequence[float] | None = None
 ) -> None:
-    """Check that arrays are equal up to rounding, as when a sum is computed in another order.
+    """Check that arrays are equal up to rounding errors, which differ if a sum is computed in another order.
 
     Args:
-        sizes: for each array, the largest magnitude of the terms of its sums, to which rounding errors are relative. By
-            default, the largest magnitude of the expected array.
+        sizes: how large rounding errors may be for each array: they are relative to the largest term of its sums. By
+            default, this is the largest magnitude in the expected array.
     """
     sizes = [largest(other) for other in expected] if sizes is None else sizes
     for one, other, size in zip(actual, expected, sizes, strict=True):
@@ -280,7 +283,10 @@ def assert_same(
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Check that nodes that run as one batch give the same values and gradients as each node alone in a graph."""
+    """Check that nodes which run as one batch give the same values and gradients as each node alone in a graph.
+
+    `copies` is the number of nodes.
+    """
     sets = [draw(op, sample, seed) for seed in range(copies)]
     alone = [run(op, sample, arrays) for arrays in sets]
     renew_cg()
@@ -296,7 +302,7 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
 
 
 def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
-    """Check that gradients add up if many nodes that run as one batch share their operands.
+    """Check that gradients add up if many nodes, which run as one batch, share the same few operands.
 
     Args:
         leaf: the kind of the operands, one of `KINDS`.
@@ -336,13 +342,13 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     expected = []
     for whole, parts in zip(actual, zip(*singles)):
         expected.append(np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else sum(parts))
-    # Gradients of operands without a batch are sums over the batch. Their terms may cancel, but the rounding errors do
-    # not, so these are compared with the size of the terms.
+    # Gradients of operands without a batch are sums over the batch. Their terms may cancel, but the rounding errors of
+    # the terms do not. So the allowed error depends on the largest term.
     assert_same(actual, expected, [max(map(largest, parts)) for parts in zip(*singles)])
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:
-    """Return which operands to give a batch in tests, as lists of flags.
+    """Return lists for the argument `batched` of `check_minibatch`, which say which of `count` operands have a batch.
 
     For up to 4 operands, these are all combinations with at least one batch. For more, they are all operands, each one
     alone, and all but one.
@@ -355,10 +361,10 @@ def batched_operands(count: int) -> list[Sequence[bool]]:
 def check_op(function: Callable) -> None:
     """Run all checks that the ops of this package pass on one op, with all its samples.
 
-    Values are compared with the reference, and gradients with its central differences. This is repeated with operands
-    that are inputs, parameters and computed values, and with one expression as several operands or as the operand of
-    several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch what its elements give
-    one by one.
+    Values are compared with the reference, and gradients with central differences of the reference. This is repeated
+    with operands that are inputs, parameters and computed values, and with one expression as several operands or as the
+    operand of several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch must give
+    what its elements give one by one.
 
     Args:
         function: the function that `elementwise`, `columnwise`, `op` or `register` returned.

@@ -27,7 +27,7 @@ LARGEST = 3.4028234663852886e38  # the largest float32
 def with_number(
     name: str, operator: str, formula: Callable, rank: Rank = longest, gradient: Formula | None = None
 ) -> Callable[..., Expression]:
-    """Return a function (x, number) that adds a node of an op on an expression and a plain number to the graph.
+    """Return a function (x, number) that adds a node to the graph: an op on an expression and a plain number.
 
     The number is stored among the inputs of the graph. So nodes with different numbers have the same `Signature` (the
     shape and kernels of nodes), and can run as one batch.
@@ -35,9 +35,9 @@ def with_number(
     Args:
         name: what the names of the op's kernels begin with.
         operator: the name of the op in errors, such as "+".
-        formula: the result, as a function of the expression and the number.
+        formula: the formula of the result: a function of the expression and the number.
         rank: returns the number of dimensions of the result.
-        gradient: the gradient of the expression, if not the derivative of the formula.
+        gradient: the formula of the expression's gradient; None means the derivative of `formula`.
     """
     parsed = Formula.of(formula)
     operand, number = parsed.names
@@ -76,7 +76,7 @@ def number_of(name: str, value) -> float:
 
 
 def finite(name: str, argument: str, value) -> float:
-    """Return `value` as a float; raise an error if it is not a number that is finite as a float32.
+    """Return `value` as a float; raise an error if it is not a number, or is not finite as a float32.
 
     `name` is the name of the op and `argument` the name of its argument, for messages.
     """

@@ -1,4 +1,4 @@
-"""Activation functions such as `elu` and `silu`; `functions` has tanh, logistic and rectify."""
+"""Activation functions such as `elu` and `silu`. `functions.py` has three others: tanh, logistic and rectify."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def selu(x: Expression) -> Expression:
 
 @elementwise(reference=lambda x, beta=1.0: x / (1 + np.exp(-beta * x)))
 def silu(x: Expression, beta: Number = 1.0) -> Expression:
-    """Sigmoid linear unit ("swish") of each element, y = x / (1 + e^(-beta x)).
+    """Sigmoid linear unit ("swish") of each element, y = x / (1 + e^(-beta x)). beta is a plain number.
 
     Source: Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
     Reinforcement Learning", 2017; Ramachandran, Zoph and Le, "Searching for Activation Functions", 2017.
@@ -56,7 +56,8 @@ def silu(x: Expression, beta: Number = 1.0) -> Expression:
 
 @elementwise(
     reference=lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-    # Not left to automatic derivation, because both terms of the formula have a kink at 0. Their sum has none.
+    # The gradient is stated, because automatic derivation would be wrong at 0: both terms of the formula have a kink
+    # there, but their sum has none.
     gradients={"x": lambda x, dy: dy * f.logistic(-x)},
 )
 def log_sigmoid(x: Expression) -> Expression:

@@ -107,7 +107,10 @@ colwise_add = register(
 
 
 def _scales(a: Dim, b: Dim) -> bool:
-    """Return whether a * b multiplies each element by a single number; otherwise it is a matrix product."""
+    """Return whether `*` multiplies each element by a single number, for operands of the shapes a and b.
+
+    Otherwise it is a matrix product.
+    """
     matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
     return not matrices and (a.size == 1 or b.size == 1)
 

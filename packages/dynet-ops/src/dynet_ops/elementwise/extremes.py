@@ -1,4 +1,4 @@
-"""The larger and the smaller of expressions, element by element."""
+"""The largest and the smallest of several expressions, element by element."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def bmax(x: Expression, y: Expression) -> Expression:
 
 @elementwise(reference=np.maximum)
 def larger(x: Expression, y: Expression) -> Expression:
-    """Return the larger of two expressions for `emax`: as `bmax`, but x gets the gradient where both are equal."""
+    """Return the larger of two expressions for `emax`: like `bmax`, but x gets the gradient where both are equal."""
     return f.maximum(y, x)  # if both are equal, `f.maximum` gives the gradient to its second argument
 
 
 def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
-    """Check the operands of an op that takes a list of expressions, and find the shape to which they are broadcast.
+    """Check the operands of an op that takes a list of expressions, and find the shape of the result.
 
     Args:
         name: the name of the op, for messages.
@@ -56,7 +56,7 @@ def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) 
         rank: returns the number of dimensions of the result, from the operands' shapes.
 
     Returns:
-        the operands as a list, and the shape to which they are broadcast.
+        the operands as a list or tuple, and the shape to which they are broadcast.
     """
     found = listed(name, xs)
     graph_of(name, found)
@@ -66,13 +66,13 @@ def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) 
 def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 
-    The first of equal elements gets the gradient.
+    If several expressions have the largest element at a place, the first of them gets the gradient.
 
     >>> emax([inputVector([1, 4]), inputVector([3, 2]), inputVector([2, 3])]).value()
     [3.0, 4.0]
     """
     xs, _ = checked_together("emax", xs)
-    while len(xs) > 1:  # combine them in pairs, so that the depth of the graph grows only as their number's logarithm
+    while len(xs) > 1:  # combine them in pairs: the graph's depth then is only the logarithm of the number of operands
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]
     return xs[0]
@@ -94,7 +94,7 @@ emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), lon
 
 
 def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Combine arrays into one by a function of two arrays, from left to right: pair(pair(a, b), c)."""
+    """Combine arrays into one from left to right, by `pair`, a function of two arrays: pair(pair(a, b), c)."""
     result = arrays[0]
     for array in arrays[1:]:
         result = pair(result, array)

@@ -25,9 +25,10 @@ _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return a function that adds a node for x ** 2 or x ** 3 to the graph and computes it by multiplications.
+    """Return the function that records x ** 2 or x ** 3, to be computed by multiplications.
 
-    The node runs the kernel of `op`, which is `square` or `cube`. Its shape is that of `pow`: no trailing 1s.
+    The node runs the kernel of `op`, which is `square` or `cube`. But its shape is the one that `pow` gives: trailing
+    dimensions of size 1 are dropped.
     """
 
     @by_plain_dims
@@ -62,8 +63,8 @@ def _with_base(x: Expression, base) -> Expression:
 def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
     """x to the power of y, element by element; the same as x ** y. y may be an expression or a plain number.
 
-    Dimensions of size 1 are broadcast. Trailing dimensions of size 1 are dropped from the result. A negative x to the
-    power of a y that is not a whole number is NaN.
+    Dimensions of size 1 are broadcast. Trailing dimensions of size 1 are dropped from the result. Where x is negative
+    and y is not a whole number, the result is NaN.
 
     >>> pow(inputVector([2, 3]), inputVector([3, 2])).value()
     [8.0, 9.0]

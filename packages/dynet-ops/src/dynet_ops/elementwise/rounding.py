@@ -1,7 +1,7 @@
 """Functions that round each element.
 
-Their true gradient is 0, and so x gets no gradient by default. With gradient_mode = "straight_through_gradient", x gets
-the gradient of the result unchanged.
+Their true gradient is 0, so by default the argument x gets no gradient. If the argument gradient_mode is
+"straight_through_gradient", x gets the gradient of the result unchanged.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ def checked_gradient_mode(name: str, mode) -> str:
 
 
 def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op with two gradient modes from a function that rounds.
+    """Return a decorator that makes an op that rounds, and that has the argument gradient_mode.
+
+    The op has the name, docstring and arguments of the decorated function, whose body never runs.
 
     Args:
-        formula: the rounding of one element, as a formula from which kernels are generated.
+        formula: rounds one element; the kernel is generated from it.
         reference: the same function in numpy, for tests.
     """
 

@@ -32,14 +32,15 @@ from dynet_kernels.layout import INPUT
 
 
 def set_values(x: Expression, values) -> None:
-    """Replace the values of an input by a number, a list or an array as large as the input.
+    """Replace the values of the input x by a number, a list or an array of the same size. Users call it as `x.set`.
 
-    Values that the graph has computed before are computed again when they are next needed. Dropout and noise then draw
-    new random numbers.
+    All values that the graph has computed are computed again when they are next needed. Dropout and noise then draw new
+    random numbers.
 
     Raises:
         ArgumentError: the expression is not an input.
-        ShapeError: the number of values differs from the size of the input.
+        ShapeError: the number of values differs from the size of the input, or an array of several dimensions differs
+            from it in shape.
         StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed the input.
 
     >>> x = scalarInput(1.0)
@@ -69,7 +70,7 @@ _signatures: dict[Dim, Signature] = {}
 
 
 def input_signature(dim: Dim) -> Signature:
-    """Return the signature of input nodes of the shape `dim`: what the planner needs to know of them."""
+    """Return the signature of input nodes of the shape `dim`, always the same one for the same Dim."""
     signature = _signatures.get(dim)
     if signature is None:
         signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
@@ -77,7 +78,7 @@ def input_signature(dim: Dim) -> Signature:
 
 
 def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) -> np.ndarray:
-    """Return an argument as a float32 array: a number, nested lists, an array or an iterator of numbers.
+    """Convert an argument to a float32 array: a number, a list, nested lists, an array or an iterator of numbers.
 
     Args:
         name: the name of the op, for error messages.
@@ -95,7 +96,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
         raise  # an expression in the list has raised this; its message says what is wrong
     except ValueError:
         raise uneven(f"{name}: the rows of the list differ in length") from None
-    # numpy keeps ints of more than 64 bits as objects.
+    # numpy stores ints of more than 64 bits as objects. They are converted here.
     if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
         with contextlib.suppress(OverflowError):
             array = array.astype(np.float64)
@@ -112,7 +113,10 @@ def add_input(array: np.ndarray, dim: Dim) -> Expression:
 
 
 def numbers(name: str, values) -> np.ndarray:
-    """Return an argument as a float32 array of one dimension. A list may have any elements that float() accepts."""
+    """Convert an argument to a float32 array of one dimension; raise an error if it has another number of dimensions.
+
+    A list may hold any objects with a method `__float__` or `__index__`.
+    """
     if isinstance(values, list):
         with contextlib.suppress(TypeError, OverflowError):
             return np.array(array.array("f", values))
@@ -120,7 +124,7 @@ def numbers(name: str, values) -> np.ndarray:
 
 
 def flat(name: str, values) -> np.ndarray:
-    """Return an argument as a float32 array; raise an error unless it has exactly one dimension."""
+    """Convert an argument to a float32 array, as `real_array`; raise an error unless it has exactly one dimension."""
     array = real_array(name, values)
     if array.ndim != 1:
         kind = ShapeError if array.ndim else ArgumentTypeError
@@ -149,7 +153,8 @@ def register_input(function: Function, reference: Callable, *attributes: dict, r
     Args:
         reference: returns the input's values for tests, from the same arguments, with the batch as the last axis.
         attributes: the op's arguments in each test call.
-        repeats: whether programs call it with the same arguments again and again, so that caching its nodes pays.
+        repeats: whether programs call it with the same arguments again and again, so that it pays to cache what a call
+            records (see `dynet_core.op.register`).
     """
     samples = [Sample([], each) for each in attributes]
     facts = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": samples}
@@ -157,9 +162,9 @@ def register_input(function: Function, reference: Callable, *attributes: dict, r
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
-    """Reshape a flat list that is in memory order: column by column, batch element by batch element.
+    """Return an array of the dimensions `dim`, with the batch as the last axis, from a flat list in memory order.
 
-    The batch is the last axis of the array that is returned.
+    This order is column by column, batch element by batch element.
     """
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 

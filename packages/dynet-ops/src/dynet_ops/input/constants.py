@@ -22,7 +22,7 @@ from .arrays import real_array, register_input
 
 
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
-    """A tensor of zeros with the dimensions `dim`.
+    """A tensor of zeros with the dimensions `dim` and the batch size `batch_size`.
 
     >>> zeros((2,)).value()
     [0.0, 0.0]
@@ -31,7 +31,7 @@ def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
 
 
 def ones(dim: Dims, batch_size: Index = 1) -> Expression:
-    """A tensor of ones with the dimensions `dim`.
+    """A tensor of ones with the dimensions `dim` and the batch size `batch_size`.
 
     >>> ones((2,)).value()
     [1.0, 1.0]
@@ -40,7 +40,7 @@ def ones(dim: Dims, batch_size: Index = 1) -> Expression:
 
 
 def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
-    """A tensor with the dimensions `dim`, whose elements are all `val`.
+    """A tensor with the dimensions `dim` and the batch size `batch_size`, whose elements are all `val`.
 
     >>> constant((2,), 3).value()
     [3.0, 3.0]

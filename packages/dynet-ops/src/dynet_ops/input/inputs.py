@@ -73,7 +73,7 @@ scalarInput = describe(_scalar, scalarInput)
 
 
 def vecInput(dim: Index, device: str = "") -> Expression:
-    """A vector of `dim` zeros. The method `set` of the expression gives it other values.
+    """A vector of `dim` zeros. To give it other values, call the method `set` of the expression.
 
     Args:
         dim: the size.
@@ -91,7 +91,7 @@ def vecInput(dim: Index, device: str = "") -> Expression:
 
 
 def matInput(d1: Index, d2: Index) -> Expression:
-    """A matrix of d1 rows and d2 columns of zeros. The method `set` gives it other values, column by column.
+    """A matrix of d1 rows and d2 columns of zeros. To give it other values, call `set` with a list, column by column.
 
     >>> x = matInput(2, 2)
     >>> x.set([1, 2, 3, 4])

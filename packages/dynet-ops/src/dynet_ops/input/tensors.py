@@ -98,8 +98,9 @@ def sparse_inputTensor(
     """A tensor from the indices and values of some of its elements. If an index repeats, its last value counts.
 
     Args:
-        idxs: a sequence of indices for each dimension, the batch included.
-        values: as many numbers as there are indices in each sequence.
+        idxs: a sequence of indices for each dimension, the batch included. Item k of all sequences together is the
+            place of item k of `values`.
+        values: the values at these places.
         shape: the dimensions, the batch included.
         batched: whether the last axis is the batch.
         defval: the value of all other elements.

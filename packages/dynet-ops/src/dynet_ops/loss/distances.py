@@ -1,4 +1,4 @@
-"""Distances, and loss functions that do not contain a softmax."""
+"""Distances, and the log loss, ranking loss and Poisson loss."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ add_rules(
     "huber_distance",
     ("x", "y", "c"),
     Formula.of(lambda x, y, c: f.sum(_huber(x, y, c))),
-    {  # gradients: a clipped difference costs less than the derivatives of both branches of the formula
+    {  # the gradients, stated because a clipped difference costs less than deriving both branches of `_huber`
         "x": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))),
         "y": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))),
     },
@@ -128,7 +128,7 @@ huber_distance = register(
 
 
 def _at_least_smallest(x):
-    """Return x, but the smallest normal float32 where x is 0, so that the logarithm is finite."""
+    """Return x, but `SMALLEST` where x is 0. So its logarithm and 1 / x are finite."""
     return f.where(f.equal(x, 0), SMALLEST, x)
 
 
@@ -138,7 +138,7 @@ def _binary_log_loss_reference(x, y):
 
 @columnwise(
     whole=True,
-    gradients={  # automatic derivation would give 0 where x or 1 - x is 0, because the formula has a constant there
+    gradients={  # automatic derivation would give 0 where x or 1 - x is 0, because `SMALLEST` is a constant
         "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
     },
     domain=(0.05, 0.95),
@@ -147,7 +147,7 @@ def _binary_log_loss_reference(x, y):
 def binary_log_loss(x: Expression, y: Expression) -> Expression:
     """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
-    Where x or 1 - x is exactly 0, the smallest normal float32 takes its place, so that the loss stays finite.
+    Where x or 1 - x is exactly 0, the smallest normal float32, about 1.2e-38, takes its place. So the loss is finite.
 
     Args:
         x: predicted probabilities, for example from `logistic`.
@@ -169,7 +169,7 @@ add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_los
 def _rank_signature(*dims: Dim) -> Signature | None:
     """Return the signature (shape and kernels) of a ranking loss of operands of the shapes `dims`.
 
-    Return None if the kernel cannot broadcast these shapes: the operands must then be copied to the full shape first.
+    Return None if the kernel cannot broadcast these shapes. The caller then copies both operands to the full shape.
     """
     layout = column_layout("pairwise_rank_loss", dims)
     if layout is None or layout[0](("x", "y")):
@@ -230,11 +230,11 @@ add_rules(
 
 @functools.cache
 def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """Return the signature (shape and kernels) of Poisson losses of rates of the shape `dim`.
+    """Return the signature (shape and kernels) of a node that computes Poisson losses.
 
     Args:
-        dim: the shape of the rates: a single number for each batch element.
-        counts: the number of counts: 1 if all batch elements share one, else one for each.
+        dim: the shape of the operand x, the logarithms of the rates: a single number for each batch element.
+        counts: how many counts the node stores: 1 if all batch elements share it, else one for each.
     """
     batch, columns = dim.batch, counts
     size = batch if counts == 1 else 1

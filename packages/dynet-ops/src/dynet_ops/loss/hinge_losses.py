@@ -1,4 +1,4 @@
-"""Hinge losses: the score of the right choice must exceed the others by a margin."""
+"""Hinge losses. They are 0 if the score of the right choice exceeds all other scores by a margin."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _excess(x, picked, m):
-    """Return by how much a score x violates the margin m to `picked`, the score of the right choice.
+    """Return by how much a score x violates the margin m to `picked`, the score of the right choice; at most 0 if not.
 
-    For the right choice itself, this is m. The formula of the loss subtracts it from the sum again.
+    For the right choice itself, this is m. So the formula of the loss, which sums over all scores, subtracts m again.
     """
     return x - picked + m
 
@@ -67,7 +67,7 @@ def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int)
         size: the number of scores in a column.
         columns: the number of columns, in all batch elements.
         shared: whether all columns are the same scores in memory, with different right choices.
-        choices: the number of right choices: 1 if all columns share it, else one for each column.
+        choices: how many right choices a node stores: 1 if all columns share it, else one for each column.
     """
     stride = 0 if shared else size
     return Signature(
@@ -125,9 +125,9 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
 
 
 def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
-    """The hinge loss of a batch of score vectors, as in `hinge`: vs[b] is the right choice in batch element b.
+    """The hinge loss of each vector of scores in a batch, as in `hinge`: vs[b] is the right choice in batch element b.
 
-    The result is a batch of losses.
+    If x has no batch, its scores are used with each of the choices. The result is a batch with a loss for each choice.
 
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]], dtype=float32)
@@ -147,7 +147,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
 
     Args:
         x: scores, a matrix, with any batch size.
-        v: a list with the index of the right choice in each column (or row), for all batch elements; or a list of such
+        v: the index of the right choice in each column (or row), as one list for all batch elements, or as a list of
             lists, one for each batch element.
         d: 0 for a loss of each column, 1 for a loss of each row.
         m: the margin by which the score of the right choice should exceed the others.

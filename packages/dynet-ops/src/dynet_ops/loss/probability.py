@@ -35,7 +35,7 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    # Not left to automatic derivation, because the maximum in the formula cancels in the gradient.
+    # The gradient is stated, because automatic derivation would not see that the maximum has no effect on it.
     gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
     called="softmax",
     reference=_softmax_reference,
@@ -85,7 +85,7 @@ softmax = register(
 
 
 def _unless_left_out(y, value):
-    """Return `value`, but 0 where the log softmax y is -inf: there, the argument `restrict` has excluded an element."""
+    """Return `value`, but 0 where the log softmax y is -inf, as it is for elements that `restrict` leaves out."""
     return f.where(y < -LARGEST, 0, value)
 
 
@@ -109,8 +109,7 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
 
     Args:
         x: scores.
-        restrict: the indices of the elements of each column that take part; None means all. The result is -inf for the
-            others.
+        restrict: indices of the only elements of each column to use; None means all. The result is -inf for the others.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931], dtype=float32)
@@ -203,9 +202,9 @@ pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
 
 
 def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
-    """The negative log likelihoods of a batch of choices: vs[b] is the right choice in batch element b.
+    """The negative log likelihoods of a batch of choices, as in `pickneglogsoftmax`: vs[b] is for batch element b.
 
-    The result is a batch of losses, each as in `pickneglogsoftmax`.
+    If x has no batch, its scores are used with each of the choices. The result is a batch with a loss for each choice.
 
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]], dtype=float32)

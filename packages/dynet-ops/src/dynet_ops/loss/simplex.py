@@ -59,7 +59,7 @@ def _sparsemax_reference(x):
     ],
 )
 def sparsemax(x: Expression) -> Expression:
-    """The probabilities nearest to the scores of each column: y_i = max(0, x_i - t), where t makes the sum of y 1.
+    """Turn the scores of each column into the nearest probabilities: y_i = max(0, x_i - t), with t so that y sums to 1.
 
     Source: Martins and Astudillo, "From softmax to sparsemax", 2016.
 
@@ -76,7 +76,7 @@ _VIEWS = ("z", "x", "y")
 
 
 def _expected(z, y, dz):
-    """Return the mean of dz, the gradient of the result z, over elements below their bounds y, weighted by z.
+    """Return the mean of dz, the gradient of the result z, weighted by z, over the elements that are not at a bound y.
 
     It is 0 if the z of these elements add up to 0.
     """
@@ -147,7 +147,7 @@ def _constrained_reference(x, y):
 def constrained_softmax(x: Expression, y: Expression) -> Expression:
     """Softmax of each column, with an upper bound for each probability: z_i = min(y_i, exp(x_i) / s).
 
-    The number s makes the sum of z 1. If the bounds add up to less than 1, z is y.
+    The number s is such that the z_i add up to 1. If the bounds add up to less than 1, z is y.
 
     Args:
         x: scores.

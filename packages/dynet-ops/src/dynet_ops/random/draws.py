@@ -1,7 +1,8 @@
 """Random tensors and noise.
 
-The numbers are drawn in the forward pass. They depend on a *key* that each random node stores among the graph's inputs:
-the random seed, and a count of the random nodes so far. So batching nodes differently does not change what they draw.
+The numbers are drawn in the forward pass. They follow from the *key* of their node, which is stored among the graph's
+inputs: the random seed, and how many random nodes came before. So a node draws the same numbers whether or not it runs
+in a batch with other nodes.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from ..with_number import finite
 
 
 def keyed(graph: PinnedGraph, *numbers: Number) -> list[int]:
-    """Store inputs for a new random node, and return their places among the graph's inputs.
+    """Store the key (seed, count) of a new random node, and then `numbers`, among the graph's inputs.
 
-    They are the key (seed, count), from which the node draws, and then `numbers`.
+    Return their places there, for the node to store as attributes.
     """
     start = take_keyed(numbers)
     return [*range(start, start + len(KEY) + len(numbers))]
@@ -115,6 +116,11 @@ def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_siz
 def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, uniformly distributed between `left` and `right`.
 
+    Args:
+        dim: the dimensions.
+        left, right: the bounds.
+        batch_size: the batch size. Each batch element has different numbers.
+
     Raises:
         ArgumentError: left is larger than right.
 
@@ -132,7 +138,10 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
     """A tensor of independent numbers, each `scale` with probability p and 0 otherwise.
 
     Args:
+        dim: the dimensions.
         p: a probability, in [0, 1].
+        scale: a plain number.
+        batch_size: the batch size. Each batch element has different numbers.
 
     >>> random_bernoulli(3, 1.0, scale=2.0).value()
     [2.0, 2.0, 2.0]
@@ -145,6 +154,11 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
 
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
+
+    Args:
+        dim: the dimensions.
+        mu, beta: the location and the scale. beta must not be negative.
+        batch_size: the batch size. Each batch element has different numbers.
 
     >>> random_gumbel((2, 3), batch_size=4).dim()
     ((2, 3), 4)

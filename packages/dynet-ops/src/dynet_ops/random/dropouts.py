@@ -27,7 +27,7 @@ from .draws import KEY, keyed, random_bernoulli
 
 
 def checked_probability(name: str, p: Number) -> float:
-    """Return the dropout rate p as a float; raise an error that names the op if it is not a number in [0, 1)."""
+    """Return p, the dropout rate, as a float; raise an error that names the op unless p is a number and 0 <= p < 1."""
     if not isinstance(p, (Real, np.floating, np.integer)):
         raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
     number = float(p)
@@ -41,8 +41,8 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Exp
 
     Args:
         name: the name of the op and of its kernel.
-        position: the symbol that tells random decisions apart: `formula.position` for one decision for each element,
-            or `formula.origin` for one decision for all elements.
+        position: the symbol that the random numbers depend on besides the node's key: `formula.position` for a random
+            decision for each element, or `formula.origin` for one decision for all elements.
     """
     formula = Formula.of(lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale))
     numbers = (*KEY, "p", "scale")
@@ -80,7 +80,7 @@ _block_dropout = _dropping("block_dropout", f.origin)
 
 
 def dropout(x: Expression, p: Number) -> Expression:
-    """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p).
+    """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
     Use it in training only.
 
@@ -117,6 +117,8 @@ def block_dropout(x: Expression, p: Number) -> Expression:
 def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     """Dropout with one random decision for all elements along dimension d. With d = 0, it drops columns of a matrix.
 
+    What is dropped becomes zero, with probability p; the rest is scaled by 1 / (1 - p).
+
     Source: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", 2016.
 
     >>> dropout_dim(inputTensor([[1, 2], [3, 4]]), 0, 0.0).npvalue()
@@ -138,9 +140,9 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
 
 
 def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
-    """Multiply x by a random mask of 0 and 1 / (1 - p), whose shape (dims, batch) is broadcast to the shape of x.
+    """Multiply x by a random mask of the shape (dims, batch), which is broadcast to the shape of x.
 
-    p is the probability of 0, and `name` the name of the op for messages.
+    An element of the mask is 0 with probability p, else 1 / (1 - p). `name` is the name of the op for messages.
     """
     graph_of(name, (x,))
     p = checked_probability(name, p)

@@ -1,4 +1,4 @@
-"""Operations that reduce each batch element to one number."""
+"""Sums, dot products, norms and distances: operations that reduce each batch element to one number."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def squared_distance(x: Expression, y: Expression) -> Expression:
 
 @columnwise(
     whole=True,
-    # Not left to automatic derivation, which would give NaN where all elements are 0.
+    # The gradient is stated, because automatic derivation would give NaN if all elements are 0.
     gradients={"x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)},
     reference=lambda x: np.atleast_1d(np.sqrt((x * x).sum())),
 )

@@ -41,7 +41,8 @@ def _signature(dim: Dim, d: int) -> Signature:
 def cumsum(x: Expression, d: Index = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j. The result has the shape of x.
 
-    If d equals the number of dimensions of x, x counts as having size 1 along d, and the result is x.
+    d may also be the number of dimensions of x. x then counts as having one more dimension of size 1, and the result is
+    x itself.
 
     >>> cumsum(inputVector([1, 2, 3])).value()
     [1.0, 3.0, 6.0]

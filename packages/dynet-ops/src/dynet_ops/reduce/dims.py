@@ -15,9 +15,9 @@ from .columns import sum_elems
 
 
 def share(n: float, count: float, *others: float) -> tuple[float]:
-    """Return (1 / n,): the number by which the kernel of a mean multiplies the sum of n elements.
+    """Return (1 / n,), the number by which the kernel of a mean multiplies the sum.
 
-    `Along` calls this with more arguments than a mean needs.
+    This is the argument `constants` of `Along`, which passes more arguments than a mean needs.
     """
     return (1 / n,)
 
@@ -61,7 +61,7 @@ def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Ex
         x: any expression.
         d: the dimensions to average over, counted from 0. The result does not have them.
         b: whether to average over the batch, too.
-        n: the number to divide by, if zeros among the elements are padding; 0 means the number of all elements.
+        n: the number to divide by, if some elements are zeros for padding; 0 means the number of all elements.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
@@ -82,7 +82,7 @@ def mean_elems(x: Expression) -> Expression:
 
 @mean_along.op(BATCH)
 def mean_batches(x: Expression) -> Expression:
-    """The mean of the batch elements, at each place of their shape. The result has batch size 1.
+    """The mean of the n batch elements x_i, element by element, y = (1 / n) sum over i of x_i. y has batch size 1.
 
     >>> mean_batches(inputTensor([[1, 2, 6]], batched=True)).value()
     3.0
@@ -91,12 +91,13 @@ def mean_batches(x: Expression) -> Expression:
 
 
 def _if_finite(x):
-    """Return x, but 0 where x is infinite, so that subtracting it never computes infinity - infinity, which is NaN."""
+    """Return x, but 0 where x is infinite. The formulas below subtract it, and infinity - infinity would be NaN."""
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
 @columnwise(
-    # Not left to automatic derivation: the maximum in the formula cancels, and dy / dx is exp(x - y).
+    # The gradient is stated, because automatic derivation would not see that the maximum, which the formula subtracts
+    # and adds again, has no effect on it.
     gradients={"x": lambda x, y, dy: dy * f.exp(x - _if_finite(y))},
     reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
 )

@@ -21,17 +21,17 @@ from ..operands import checked_count, checked_expression
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
-    """Return the signature (shape and kernels) of a node that adds up `count` parts of its operand.
+    """Return the signature (shape and kernels) of a node whose elements are sums of elements of its operand.
 
-    Its kernels copy the first part, then add the others to it.
+    Its kernels copy the first term of each sum, then add the other terms.
 
     Args:
         name: the name of the op.
         result: the shape of the node's value.
-        loops: how to copy the first part: loops of (extent, stride in the result, stride in the operand), innermost
+        loops: how to copy the first terms: loops of (extent, stride in the result, stride in the operand), innermost
             first.
-        count: the number of parts.
-        apart: the distance, in floats, from the start of one part to the start of the next.
+        count: the number of terms of each sum.
+        apart: how many floats the terms of a sum are apart in the operand.
     """
     first = collapsed(loops)
     others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
@@ -60,7 +60,7 @@ def _ngram_signature(dim: Dim, width: int) -> Signature:
 def kmh_ngram(x: Expression, v: Index) -> Expression:
     """The sum of every v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
 
-    The windows of v columns overlap: a matrix of n columns gives n - v + 1.
+    Neighbouring sums share columns: a matrix of n columns gives n - v + 1 columns.
 
     Args:
         x: a matrix.
@@ -89,7 +89,7 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     """The sum of each group of nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
     Args:
-        x: a matrix. The number of its rows is a multiple of nrows.
+        x: a matrix. The number of its rows must be a multiple of nrows.
         nrows: the number of rows to add.
 
     >>> fold_rows(inputTensor([[1, 2], [3, 4], [5, 6], [7, 8]])).npvalue()

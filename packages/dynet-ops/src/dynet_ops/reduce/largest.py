@@ -1,4 +1,4 @@
-"""The largest and smallest elements along a dimension, and the index of the largest."""
+"""The largest and smallest elements along a dimension, and `argmax`, which marks the largest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..kinds import by_plain_dims, columnwise
 
 
 def _to_the_first(x, y, dy):
-    """Return the formula for the gradient of the minimum or maximum y of a column x: its first occurrence gets dy."""
+    """Return the formula for the gradient of a column x whose minimum or maximum is y: the first element y gets dy."""
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 
@@ -65,7 +65,7 @@ def min_dim(x: Expression, d: Index = 0) -> Expression:
     return _smallest.one_dimension("min_dim", x, d)
 
 
-# -------------------------------------------------------------------- argmax: the place of the largest element
+# ------------------------------------------------------------------------- argmax: mark the largest element
 
 
 def _is_first(x):
@@ -111,7 +111,7 @@ def argmax(x: Expression, gradient_mode: str) -> Expression:
     If several elements are the largest, the first of them is marked. NaN counts as larger than all numbers.
 
     Args:
-        x: any expression. Each column is treated separately.
+        x: any expression. A column is the elements along its first dimension.
         gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
             result unchanged.
 

@@ -22,11 +22,11 @@ from ..kinds import by_plain_dims
 from ..layouts import lined_up, shortest
 from ..shape.layout import reshape
 
-AT_ONCE = 4  # the largest number of operands of one node; more operands take several nodes
+AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
 
 
 def _terms(xs):
-    """Return the largest of the xs, and e^(x - largest) for each x: 1 where both are equal, even if infinite."""
+    """Return the largest of the xs, and e^(x - largest) for each x: 1 where x is the largest, even if x is infinite."""
     largest = xs[0]
     for x in xs[1:]:
         largest = f.maximum(largest, x)
@@ -90,7 +90,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
-    while len(xs) > 1:  # combine them in groups, so that the depth of the graph grows only as their number's logarithm
+    while len(xs) > 1:  # combine them in groups: the graph's depth then is only the logarithm of the number of operands
         groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
         xs = [
             append(graph, _signatures[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]

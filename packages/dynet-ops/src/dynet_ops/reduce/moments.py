@@ -36,7 +36,7 @@ _moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
 
 
 @columnwise(
-    # Automatic derivation would add code for r = 0, which does not occur.
+    # The gradient is stated, because automatic derivation would add code for r = 0, but orders are at least 1.
     gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
     reference=_moment_reference,
 )
@@ -49,7 +49,7 @@ _any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / 
 
 
 def _moment(name: str, order: Index) -> tuple[Along, int]:
-    """Check the argument `order` of the op `name`. Return the reduction that computes this moment, and the order."""
+    """Check the argument `order` of the op `name`. Return the `Along` that computes this moment, and the order."""
     r = checked_count(name, "r", order, 1)
     if r > LARGEST_ORDER:
         raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
@@ -69,7 +69,7 @@ def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) 
         d: the dimensions to reduce, counted from 0. The result does not have them.
         r: the order, from 1 to 2^24.
         b: whether to reduce the batch, too.
-        n: the number to divide by, if zeros among the elements are padding; 0 means the number of all elements.
+        n: the number to divide by, if some elements are zeros for padding; 0 means the number of all elements.
 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
@@ -91,7 +91,7 @@ def moment_elems(x: Expression, r: Index) -> Expression:
 
 @_any_moment.op(BATCH, [Sample(one.shapes, {"r": 1 + k}) for k, one in enumerate(BATCH.samples)])
 def moment_batches(x: Expression, r: Index) -> Expression:
-    """The moment of order r over the n batch elements x_i, y = (1 / n) sum over i of x_i^r. Its batch size is 1.
+    """The moment of order r over the n batch elements x_i, y = (1 / n) sum over i of x_i^r. y has batch size 1.
 
     >>> moment_batches(inputTensor([[1, 3]], batched=True), 2).value()
     5.0
@@ -109,15 +109,17 @@ def _deviation(x, n):
 
 @columnwise(
     gradients={
-        # Not left to automatic derivation: the derivative of the mean cancels, and equal elements get a gradient of 0.
+        # The gradient is stated, because automatic derivation would divide by 0 if all elements are equal. It would
+        # also compute terms with the derivative of the mean, which add up to 0.
         "x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - f.sum(x) * share)
     },
     reference=_deviation,
 )
 def std(x: Expression, share: Number, absent: Number):
-    """Return the formula for the standard deviation of a column, n of whose elements count.
+    """Return the formula for the standard deviation of a column, n of whose elements count; the others must be 0.
 
-    `share` is 1 / n, and `absent` is n minus the number of elements. Elements that do not count must be 0.
+    `share` is 1 / n. `absent` is n minus the number of elements, which is negative if some do not count: each of these
+    adds mean^2 to the sum of squares, and absent * mean^2 takes it away again.
     """
     mean = f.sum(x) * share
     return f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
@@ -161,7 +163,10 @@ def std_elems(x: Expression) -> Expression:
 
 @_std.op(BATCH)
 def std_batches(x: Expression) -> Expression:
-    """The standard deviation over the batch, at each place of the shape of x. The result has batch size 1.
+    """The standard deviation over the n batch elements x_i, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
+
+    It is computed element by element, and the result has batch size 1. Where all x_i are equal, it is 0, and so is the
+    gradient.
 
     >>> std_batches(inputTensor([[1, 3]], batched=True)).value()
     1.0

@@ -32,7 +32,7 @@ KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n},
 def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
     """Return the signature (shape and kernels) of nodes that add up any number of operands of the shape `dim`.
 
-    If `scaled`, the nodes multiply the sum by a number, as for an average.
+    If `scaled`, each node also stores a number by which it multiplies the sum, as for an average.
     """
     kernel = "scaled_sum" if scaled else "sum"
     return Signature(
@@ -64,7 +64,7 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
 def _sum_of_any(name: str) -> Callable:
     """Return a function that adds a node to the graph: the sum of operands of different shapes, which are broadcast.
 
-    `name` is the name of the op that errors show.
+    `name` is what errors call the op.
     """
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
@@ -97,7 +97,7 @@ _esum = many_operands(
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
-    The result has as many trailing dimensions of size 1 as the first expression.
+    The result has as many dimensions as the first expression, but keeps further dimensions that are larger than 1.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
@@ -139,7 +139,7 @@ def _sum_batches_signature(dim: Dim) -> Signature:
     samples=[Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
 )
 def sum_batches(x: Expression) -> Expression:
-    """The sum of the batch elements, at each place of their shape. The result has batch size 1.
+    """The sum of the batch elements x_i, element by element, y = sum over i of x_i. y has batch size 1.
 
     >>> sum_batches(inputTensor([[1, 2, 3]], batched=True)).value()
     6.0

@@ -25,12 +25,12 @@ _CELL, _OUTPUT = ("y", "c", "i", "f", "g"), ("y", "c", "o")
 
 
 def _add_kernels(name: str, views: tuple[str, ...], equation: Callable[..., Symbol]) -> None:
-    """Add the kernels of an equation for y: one for y, one for the gradient of c, and one for those of the gates.
+    """Add three kernels: one computes y by an equation, one the gradient of c, and one the gradients of the gates.
 
     Args:
-        name: the name of the first kernel; the others add ".dc" and ".dgates".
-        views: y and the names of the equation's arguments, in order.
-        equation: the formula of y.
+        name: the name of the first kernel. The other two have this name with ".dc" and ".dgates" at the end.
+        views: the names of the values that the kernels use: y, c and the gates.
+        equation: returns the formula of y. Its arguments are c and the gates, in the order of `views`.
     """
     forward, backward = rules({"y": equation(*symbols(*views[1:]))})
     gates = {target: formula for target, formula in backward.items() if target != "dc"}
@@ -43,11 +43,11 @@ _add_kernels("vanilla_lstm_h", _OUTPUT, lambda c, o: o * f.tanh(c))
 
 
 def _cell_and_gates_op(name: str, parts: Sequence[int]):
-    """Return a function (c, gates) that adds a node of an op on an LSTM's cell and some of its gates to the graph.
+    """Return a function (c, gates) that adds a node to the graph: an op that reads an LSTM's cell and some gates.
 
     Args:
-        name: the name of the op and of its kernels.
-        parts: which gates the op reads: 0 for input, 1 for forget, 2 for output, 3 for candidate.
+        name: the name of the op, and of the kernels that `_add_kernels` has added for it.
+        parts: the numbers of the gates that the op reads: 0 for input, 1 for forget, 2 for output, 3 for candidate.
     """
 
     @by_plain_dims

@@ -41,7 +41,7 @@ KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b"
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return how many positions a window has along one dimension of an image, and how many zeros pad its beginning.
+    """Return how many positions a window has along one dimension of an image, and how many zeros precede the image.
 
     Args:
         size: the size of the image along this dimension.
@@ -116,8 +116,8 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that multiplies a matrix of windows by filters.
 
-    It adds a bias if there is one. The columns of its kernels are the channels of the result, one for each filter and
-    batch element.
+    It adds a bias if there is one. A column (unit of work) of its kernels is a channel of the result, one for each
+    filter and batch element.
 
     Args:
         name: the name of the op.
@@ -298,7 +298,7 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 
 def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
-    """The largest element under a window, at each position of the window over images (max pooling).
+    """The largest element under a window that moves over images, for each of its positions (max pooling).
 
     The window has the same positions as the filters of `conv2d`. With is_valid=False, it may reach into padding, which
     is never the largest element. Of equal elements, the first gets the gradient.

@@ -23,9 +23,9 @@ from ..kinds import op
 from ..layouts import as_last, column_view, is_matrix, of_rank, shortest
 from ..operands import listed
 
-# Parameters of the product kernels. Y is the role of view 0, the result. NOTHING instead of the role of what a product
-# is added to: the result is the product alone. SHARED instead of the number of neighbouring columns that share one
-# matrix: all columns share one.
+# Values of the product kernels' parameters. Y is the role of view 0, the result. NOTHING, as the role of what a product
+# is added to, means that it is added to nothing. SHARED, as the number of neighbouring columns that share one matrix,
+# means all columns.
 Y, NOTHING, SHARED = 0, -1, 0
 
 

@@ -163,12 +163,12 @@ class _Part(Symbol):
 
 
 def split(of: Any, parts: int) -> list[Any]:
-    """Divide the rows of the sum of products `of` into `parts` gates of equal size. Return them from the top down."""
+    """Divide the rows of the sum of products `of` into `parts` gates of equal size, and return these, the top one first."""
     return Sum(of.bias, of.inputs, of.products, parts).parts
 
 
 def _sums_beneath(symbols) -> list[Sum]:
-    """Return every `Sum` in some formulas, also inside of the vectors that these sums multiply by matrices."""
+    """Return every `Sum` that some formulas contain, also those inside of vectors that such a sum multiplies."""
     found: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:

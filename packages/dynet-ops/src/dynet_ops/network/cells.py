@@ -38,7 +38,7 @@ Previous = int | tuple[tuple[int, int], ...]
 - a tuple: each value of the state has its own operand; the tuple has (batch size, offset in floats) for each;
 - the tuple (): nowhere, because this is the start of a sequence.
 """
-PREVIOUS = "_prev"  # formulas call the previous h "h_prev"
+PREVIOUS = "_prev"  # the previous value of h has the name "h_prev" in formulas
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """The field `gradient_of` of a `Step` that adds to a view's gradient, by the `source` of the view.
 
@@ -91,8 +91,8 @@ class Cell:
         following: the instructions of a time step in order: matrix products, and names of rules (elementwise kernels).
         first: the instructions of the first step of a sequence, where there is no previous state.
         first_weights: the recurrent parameters that `first` uses.
-        carries: whether the new state reads the last value of the previous state element by element. The new state then
-            has as many trailing dimensions of size 1 as that value.
+        carries: whether an elementwise formula, not only a matrix product, reads the last value of the previous state.
+            The new state then has as many trailing dimensions of size 1 as that value.
         reference: the cell in numpy. It returns the new state, one array or several, from input, state and parameters.
     """
 

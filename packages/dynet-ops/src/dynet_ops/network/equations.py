@@ -41,7 +41,7 @@ def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[d
 class Stored:
     """The values that forward kernels store: those that equations define, and the activations of gates.
 
-    `order` is a list of their (name, formula). A formula comes after all formulas of the list that it contains.
+    `order` lists them as pairs (name, formula). A formula comes after all formulas of the list that it contains.
 
     Args:
         equations: the formula of each value, by name.
@@ -165,7 +165,7 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return the formula `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all of it is 0."""
+    """Return `symbol` without the terms that are 0 if the inputs named in `zeros` are 0; None if all of it is 0."""
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":

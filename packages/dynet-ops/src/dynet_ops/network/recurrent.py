@@ -72,7 +72,7 @@ def _sigmoid(x):
 
 @cell(("h",), reference=lambda x, h, Wx, Wh, b: np.tanh(b + Wx @ x + Wh @ h))
 def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression, b: Expression) -> Expression:
-    """A step of a simple recurrent network, h' = tanh(b + Wx x + Wh h).
+    """A step of a simple recurrent network, whose new state is h' = tanh(b + Wx x + Wh h).
 
     Args:
         x: the input, of dimensions (n,).
@@ -130,8 +130,8 @@ def gru_step(
 ) -> Expression:
     """A step of a gated recurrent unit (GRU).
 
-    z = s(bz + Wzx x + Wzh h), r = s(br + Wrx x + Wrh h), h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)), where s is
-    the logistic function.
+    The new state is h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)), where z = s(bz + Wzx x + Wzh h),
+    r = s(br + Wrx x + Wrh h), and s is the logistic function.
 
     Args:
         x: the input, of dimensions (n,).

@@ -26,7 +26,7 @@ from .cells import Product, add_rule, input_view, part_signature, projection_par
 from .equations import Equations, rules, symbols
 
 # The operands of a record are b, W, the input x, the recurrent weights (the matrices for the children), and the
-# children's states. If there is no input, b is in its place, and not used there.
+# children's states. Without an input, b is given a second time in its place, and the kernels do not read it there.
 INPUT = 2  # the number of the operand that is the input
 FIXED = 3  # the number of operands before the recurrent weights
 

@@ -1,7 +1,7 @@
 """The gates of an LSTM step, computed by one op.
 
 If the output of a step has h elements, the gates are one vector of size 4 h: the input gate i, the forget gate f, the
-output gate o and the candidate g, in this order. `vanilla_lstm_state` computes the cell and the output from them.
+output gate o and the candidate g, in this order. `vanilla_lstm_state` computes the new state from them.
 
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 """

@@ -86,7 +86,7 @@ pick = register(
 
 
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
-    """The elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
+    """Elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -99,7 +99,7 @@ pickrange = describe(_pickrange, pickrange)
 
 
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
-    """The elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
+    """Elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]

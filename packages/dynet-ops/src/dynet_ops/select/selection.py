@@ -59,7 +59,7 @@ def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expre
 
 
 def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
-    """The rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
+    """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
 
     Args:
         x: a vector, matrix or tensor.
@@ -73,7 +73,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
 
 
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
-    """The columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
+    """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
 
     Args:
         x: a matrix.
@@ -131,8 +131,8 @@ def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]
     """Return the signature (shape and kernels) of nodes that copy regularly spaced elements.
 
     They copy counts[d] elements, which are steps[d] apart, along each dimension d. The batch counts as the last
-    dimension. Each node stores how many floats of the operand come before the first element. Return None if this needs
-    more nested loops than one copy has.
+    dimension. Each node stores how many floats of the operand come before the first element. Return None if the copy
+    needs more nested loops than the copy kernel has.
     """
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
@@ -171,7 +171,7 @@ def strided_select(
 ) -> Expression:
     """Regularly spaced elements, in numpy's notation x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...].
 
-    Each list has a number for each dimension and, at the end, one for the batch. The last of these may be left out.
+    Each list has a number for each dimension and, at the end, one for the batch. A list may also be shorter.
 
     Args:
         x: any expression.

@@ -163,7 +163,7 @@ class _Part(Symbol):
 
 
 def split(of: Any, parts: int) -> list[Any]:
-    """Divide the rows of the sum of products `of` into `parts` gates of equal size, and return these, the top one first."""
+    """Divide the rows of the `Sum` `of` into `parts` gates of equal size, and return these, the top one first."""
     return Sum(of.bias, of.inputs, of.products, parts).parts
 
 

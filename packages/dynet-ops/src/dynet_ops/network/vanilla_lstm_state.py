@@ -43,7 +43,7 @@ _add_kernels("vanilla_lstm_h", _OUTPUT, lambda c, o: o * f.tanh(c))
 
 
 def _cell_and_gates_op(name: str, parts: Sequence[int]):
-    """Return a function (c, gates) that adds a node to the graph: an op that reads an LSTM's cell state c and some gates.
+    """Return a function (c, gates) that adds a node to the graph: an op that reads the cell state c and some gates.
 
     Args:
         name: the name of the op, and of the kernels that `_add_kernels` has added for it.

@@ -23,15 +23,15 @@ _RESULT, _TWICE, _U, _V = range(4)
 
 
 def _signature(name: str, dims, step: int) -> Signature:
-    """Return the signature (shape and kernels) of nodes for z_k = sum over i of u_i v_((k + step i) mod d).
+    """Return the signature (shape and kernels) of a node for z_k = sum over i of u_i v_((k + step i) mod d).
 
-    The vectors u and v have d elements. Behind its value, the node stores two copies of v, one after the other. So
-    kernels need not compute indices mod d. The backward pass does the same with the gradient of the result.
+    The vectors u and v have d elements. After its value in memory, the node stores v twice in a row, so that kernels
+    need not compute indices mod d. For the same reason, the backward pass stores the gradient of z twice in a row.
 
     Args:
         name: the name of the op, for messages.
         dims: the shapes of u and v.
-        step: 1 or -1.
+        step: 1 for a correlation, -1 for a convolution.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:

@@ -20,9 +20,9 @@ from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul,
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature (shape and kernels) of a node that computes z = b + x y, with or without a bias b.
+    """Return the signature (shape and kernels) of a node for z_ij = b_ij + sum over k of x_ijk y_k. b is optional.
 
-    The tensor x_ijk counts as a matrix with a row for each (i, j) and a column for each k.
+    To the kernels, the tensor x is a matrix with a row for each (i, j) and a column for each k.
 
     Args:
         name: the name of the op, for messages.
@@ -131,9 +131,14 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
 
 
 def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
-    """Add two nodes to the graph: the tensor x times y, and this matrix times z, plus the bias if there is one.
+    """Add a node for the matrix m_ij = sum over k of x_ijk y_k to the graph, and one for m z + bias. Return the latter.
 
-    All shapes are checked first, so that an error leaves no node behind. `name` is the name of the op for messages.
+    All shapes are checked first, so that an error leaves no node behind.
+
+    Args:
+        name: the name of the op, for messages.
+        x, y, z: a tensor and two vectors.
+        bias: a list with the bias; [] for no bias.
     """
     graph_of(name, (x, y, z, *bias))
     dims = [operand.type for operand in (x, y, z, *bias)]

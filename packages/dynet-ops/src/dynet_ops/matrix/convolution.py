@@ -41,7 +41,7 @@ KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b"
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return the number of window positions along one dimension of an image, and how many zeros pad it in front.
+    """Return how many positions a window has along one dimension of an image, and how many zeros precede the image.
 
     Args:
         size: the size of the image along this dimension.
@@ -60,12 +60,12 @@ def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int
     """Return the numbers that tell a kernel how a window moves over an image.
 
     They are the sizes of image and window, the strides, the padding above and on the left, and the numbers of window
-    positions, as in `dynet_kernels.families.windows.WINDOW`.
+    positions, in the order of `dynet_kernels.families.windows.WINDOW`.
 
     Args:
         name: the name of the op, for messages.
         dim: the shape of the image.
-        window, stride: height and width of the window, and its steps in these directions.
+        window, stride: height and width of the window, and how far it moves at a time in these directions.
         is_valid: whether windows stay within the image. Otherwise the image is padded.
     """
     height, width, channels = (*dim.dims, 1, 1)[:3]
@@ -94,8 +94,8 @@ def _image(name: str, x: Expression) -> Dim:
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     """Return the signature (shape and kernels) of a node that copies the windows of an image into a matrix.
 
-    The matrix has a row for each window position and a column for each element of a filter. `window` has the numbers
-    that `_window` returns.
+    The matrix has a row for each window position and a column for each element of a filter. `dim` is the shape of the
+    image, and `window` the numbers that `_window` returns.
     """
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
@@ -116,7 +116,8 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that multiplies a matrix of windows by filters.
 
-    It adds a bias if there is one. The kernels work on one column for each filter and batch element.
+    It adds a bias if there is one. A column (unit of work) of its kernels is a channel of the result, one for each
+    filter and batch element.
 
     Args:
         name: the name of the op.
@@ -220,7 +221,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _padded(x, window, stride, is_valid, value):
-    """Return the image x, padded with `value`, and the number of window positions in each dimension, for tests."""
+    """Return the numpy image x, padded with `value`, and [vertical, horizontal] numbers of window positions."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     places, widths = [], [(0, 0)] * 3
     for d in range(2):
@@ -274,10 +275,10 @@ conv2d_bias = register(
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature (shape and kernels) of a node with the largest element of each window of an image.
+    """Return the signature (shape and kernels) of a node that finds the largest element of each window of an image.
 
-    Behind its value, the node stores the indices of these elements, which the backward pass needs. `window` has the
-    numbers that `_window` returns.
+    After its value, the node stores the indices of these elements, which the backward pass needs. `dim` is the shape of
+    the image, and `window` the numbers that `_window` returns.
     """
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
@@ -297,10 +298,10 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 
 def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
-    """The largest element of each window that moves over images (max pooling).
+    """The largest element under a window that moves over images, for each of its positions (max pooling).
 
-    The first of equal elements gets the gradient. Windows have the same positions as in `conv2d`. With is_valid=False,
-    the largest element is sought within the image only, not in the padding.
+    The window has the same positions as the filters of `conv2d`. With is_valid=False, it may reach into padding, which
+    is never the largest element. Of equal elements, the first gets the gradient.
 
     Args:
         x: images of dimensions (height, width, channels) or (height, width).
@@ -385,7 +386,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
             Step("clear", (filters,)),
             Step("product.dx", (inner, filters, value_of(y_at), value_of(z), value_of(x_at), group)),
         ],
-        backward=[  # windows overlap in x, so their gradients are computed apart, then added to dx one by one
+        backward=[  # windows overlap in x: compute their gradients in scratch memory, then add each of them to dx
             Step(
                 "product",
                 (inner, filters, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),

@@ -26,17 +26,17 @@ from ..kinds import by_plain_dims, op
 from ..layouts import is_matrix, matched
 from .products import as_matrix, gradient_of, value_of
 
-WORK = 3  # floats of scratch memory per row for inversion
+WORK = 3  # to invert a matrix with n rows, the kernel needs WORK * n floats of scratch memory
 
 KERNELS.add("invert", Invert())
 KERNELS.add(
-    "inverse.negate",  # changes the sign of dt: a gradient is added to its target, so that dt becomes dt - 2 dt
+    "inverse.negate",  # changes the sign of dt: rules add a gradient to its target, so dt becomes dt + (-2 dt)
     Rule(("y", "x", "t", "work"), {"dt": lambda dt: -2 * dt}),
 )
 
 
 def _log_of_product(pivots):
-    """Return the formula for the logarithm of the product of pivots: NaN if it is negative, -inf if it is 0."""
+    """Return the formula of log(product of the pivots): NaN if the product is negative, -inf if a pivot is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
@@ -57,10 +57,10 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Turn random square matrices into good test cases for inversion. The batch is the last axis.
+    """Return matrices that test inversion well, made from the random square matrices `arrays`.
 
-    The returned matrices are well-conditioned and have a positive determinant. Their largest elements are off the
-    diagonal, so that the elimination has to exchange rows.
+    They are well-conditioned and have a positive determinant. Their large elements are on the diagonal from top right
+    to bottom left, so that the elimination has to exchange rows. A third axis of `arrays`, if any, is the batch.
     """
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
@@ -74,7 +74,8 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 def _inverse_signature(dim: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that inverts a matrix of the shape `dim`.
 
-    Kernels work column by column. Behind its value, the node stores scratch memory for them.
+    The unit of work of its kernels is one column of a matrix. After its value, the node has scratch memory: a matrix
+    for the backward pass, and what the kernel `invert` needs.
     """
     n, batch = _order("inverse", dim), dim.batch
     y, x, change = range(3)
@@ -93,7 +94,7 @@ def _inverse_signature(dim: Dim) -> Signature:
             copy_step("copy", value_of(y), value_of(x), n),
             Step("invert", (n, value_of(y), value_of(3), n)),
         ],
-        backward=[  # dx -= (y' dy) y', where y' is the transposed y: a product, its negative, and another product
+        backward=[  # dx -= (y' dy) y', with y transposed as y', in three steps: t += y' dy, t = -t, dx += t y'
             Step("product.dx", (n, n, value_of(y), gradient_of(change), gradient_of(y), n), gradient_of=0),
             Step("inverse.negate", (n,), gradient_of=0),
             Step("product.dW", (n, n, gradient_of(x), value_of(y), gradient_of(change), n), gradient_of=0),
@@ -133,7 +134,8 @@ def inverse(x: Expression) -> Expression:
 def _logdet_signature(dim: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that computes the logarithm of the determinant of a matrix.
 
-    Behind its value, the node stores the transposed inverse of the matrix, which is the gradient of the logarithm.
+    After its value, the node stores the transposed inverse of the matrix, which is the gradient of the logarithm, and
+    scratch memory for inverting.
     """
     n, batch = _order("logdet", dim), dim.batch
     y, x, inverse, pivots = range(4)

@@ -3,7 +3,7 @@
 A `Signature` describes a node to the planner. It lists *views*, the memory that kernels read or write for each column
 (such as the node's value, or an operand), and *steps*, the kernels that run. A step refers to the values of view k by
 the *role* 2 k and to their gradient by the role 2 k + 1. A `Dim` is a shape: dimensions and batch size. Each parameter
-has a Dim of its own.
+has a separate `Dim` object; all other values of equal shape share one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from ..kinds import op
 from ..layouts import as_last, column_view, is_matrix, of_rank, shortest
 from ..operands import listed
 
-# Parameters of the product kernels. Y is the role of the values of view 0, the result. NOTHING, in the place of a role,
-# lets a sum start at 0. SHARED, in the place of a number of columns, says that all columns share one matrix.
+# Values of the product kernels' parameters. Y is the role of view 0, the result. NOTHING, as the role of what a product
+# is added to, means that it is added to nothing. SHARED, as the number of neighbouring columns that share one matrix,
+# means all columns.
 Y, NOTHING, SHARED = 0, -1, 0
 
 
@@ -47,14 +48,14 @@ def gradient_of(view: int) -> int:
 def is_shared(matrix: Dim) -> bool:
     """Return whether `matrix` is the Dim of a parameter.
 
-    Each parameter has its own Dim object. So all nodes with this Dim multiply by the same matrix, and its gradient can
-    be computed at the end of the backward pass, for all of them together.
+    No other value has this Dim object. So all nodes with it multiply by the same matrix, and the gradient of the matrix
+    can be computed for all of them together, at the end of the backward pass.
     """
     return matrix.plain is not matrix
 
 
 def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
-    """Return the numbers of rows and columns of an operand; raise ShapeError if it is not a matrix or vector.
+    """Return how many rows and columns an operand has; raise ShapeError if it is not a matrix or vector.
 
     Trailing dimensions of size 1 do not count. `name` is the name of the op for messages.
     """
@@ -78,10 +79,11 @@ def product_steps(
     Args:
         matrix: the Dim (shape object) of W.
         w, x, y: the numbers of the views of W, x and y, in the list of the node's signature.
-        start: what the product is added to, as `value_of` returns it; NOTHING if there is nothing.
-        width: how many neighbouring columns of x each matrix multiplies, if W is not a parameter.
-        operands: the numbers of the operands W and x, which get the gradients.
-        shape: the numbers of rows and columns of W, if not those of its Dim.
+        start: the role of what the product is added to, which `value_of` returns; NOTHING for y = W x.
+        width: how many neighbouring columns of x share one matrix. If W is a parameter, all columns share it, and
+            `width` is not used.
+        operands: the numbers of the operands W and x among the node's operands. They get the gradients.
+        shape: how many rows and columns W has, if it is a tensor that is multiplied as a matrix of another shape.
 
     Returns:
         (forward step, backward steps, deferred steps). Deferred steps run at the end of the backward pass, for all
@@ -176,7 +178,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """Return the signature (shape and kernels) of the matrix product of operands of the shapes a and b."""
+    """Return the signature (shape and kernels) of a node for the product of operands with the shapes `a` and `b`."""
     return affine_signature("*", (a, b), has_bias=False)
 
 
@@ -209,7 +211,7 @@ def matmul(a: Expression, b: Expression) -> Expression:
 
 
 def _affine_operands(xs) -> Sequence[Expression]:
-    """Return the operands of affine_transform as a list; raise ArgumentError if their number is even."""
+    """Return the operands `xs` of affine_transform as a list; raise ArgumentError if their number is even."""
     exprs = listed("affine_transform", xs)
     if len(exprs) % 2 == 0:
         raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")

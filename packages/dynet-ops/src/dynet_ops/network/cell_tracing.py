@@ -1,9 +1,12 @@
-"""Turn the equations of a recurrent cell into a `Cell`: products, rules, gradients and memory.
+"""Turn the equations of a recurrent cell into a `Cell`, which lists the kernels of a time step and their gradients.
 
-The function with the equations is called once with *symbols*, which stand for values and note what is done with them.
-A *gate* is b + W @ x + U @ h, a sum of a bias and matrix products, or a part of the rows of such a sum. A *rule* is a
-kernel that is stated as formulas; it computes the new state from the gates, element by element. A *step* of a cell is
-such a rule or a matrix product.
+The function that contains the equations is called once. Its arguments are *symbols*, which stand for values. Operators
+on symbols return new symbols, so that the results are the formulas of the new state. Further terms:
+
+- A *gate* is a vector b + W @ x + U @ h, a bias plus matrix products, or some of the rows of such a vector.
+- A *rule* is an elementwise kernel that is stated as formulas. It computes the new state, or vectors that further
+  matrix products need, from the gates and the previous state.
+- An *instruction* of a time step is a matrix product (`Product`) or the name of a rule.
 """
 
 from __future__ import annotations
@@ -22,19 +25,21 @@ from .equations import Stored, substituted, symbols, with_zeros
 
 
 def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
-    """Return the recurrent cell whose equations a function contains.
+    """Return the recurrent cell whose equations `function` contains.
 
-    The function gets the input x, the previous state and the parameters as symbols, and returns the new state.
-    Parameters occur only in sums of products, b + W @ x + U @ h, with one bias and one product of x. Such a sum is a
-    gate; `split(sum, n)` divides its rows into n gates. All other operations work element by element.
+    `function` is called once, with symbols for the input x, the previous state and the parameters of the cell. It may
+    use parameters only in sums such as b + W @ x + U @ h. Each sum has one bias, one product with x, and any number of
+    other products. Its value is a gate; `split(sum, n)` divides its rows into n gates. All other operations are
+    elementwise.
 
     Args:
-        name: what the names of the cell's kernels begin with.
-        function: returns the new state as one value, or as a tuple in the order of `state`.
-        state: the names of the values of the state, such as h and c.
+        name: the beginning of the names of the cell's kernels.
+        function: its arguments are the input, the values of the state and the parameters, in this order. It returns the
+            new state as one value, or as a tuple in the order of `state`.
+        state: the names of the values of the state, such as h and c. The arguments of `function` have the same names.
 
     Raises:
-        TypeError: the equations do not have this form.
+        TypeError: the arguments, the result or the equations of `function` do not have this form.
     """
     input_name, *names = inspect.signature(function).parameters
     weights = names[len(state) :]
@@ -73,14 +78,14 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
 
 
 class _Input:
-    """Stands for the input x in equations, which may only multiply it by a matrix."""
+    """Stands for the input x while the equations run. It has no operators; only `W @ x` with a `_Weight` works."""
 
 
 _INPUT = _Input()
 
 
 class _Weight:
-    """Stands for a parameter in equations: the matrix in `W @ x`, or the bias in `b + W @ x`."""
+    """Stands for a parameter while the equations run. `W @ x` and `b + W @ x` make a `Sum`; other operators raise."""
 
     def __init__(self, name: str):
         self.name = name
@@ -110,13 +115,13 @@ _numbers = itertools.count()
 
 
 class Sum(Symbol):
-    """A sum of a bias and matrix products, b + W @ x + U @ h. Formulas read its value as an input, the gate.
+    """A sum of a bias and matrix products, b + W @ x + U @ h. Formulas that contain it read its value as an input.
 
     Args:
-        bias: the name of the bias; "" if there is none yet.
-        inputs: the names of the matrices that multiply x.
-        products: (name of the matrix, what it multiplies) of the other products.
-        parts: into how many gates to divide the rows.
+        bias: the name of the bias; "" if none has been added yet.
+        inputs: the names of the matrices that multiply the cell's input x.
+        products: the other matrix products, each as (name of the matrix, formula of the vector that it multiplies).
+        parts: how many gates the rows are divided into.
     """
 
     __slots__ = ("bias", "inputs", "parts", "products")
@@ -142,13 +147,13 @@ class Sum(Symbol):
         return other + self if isinstance(other, _Weight) else super().__add__(other)
 
     def check(self, name: str) -> None:
-        """Raise TypeError unless the sum has a bias and exactly one product of x."""
+        """Raise TypeError unless the sum has a bias and exactly one product with x. `name` is the name of the cell."""
         if not self.bias or len(self.inputs) != 1:
             raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
 
 
 class _Part(Symbol):
-    """One of the gates into which `split` divides the rows of a sum of products."""
+    """One of the gates into which `split` divides the rows of a `Sum`. Formulas read it as an input."""
 
     __slots__ = ("of",)
 
@@ -158,12 +163,12 @@ class _Part(Symbol):
 
 
 def split(of: Any, parts: int) -> list[Any]:
-    """Divide the rows of a sum of products into `parts` gates of equal size, and return these, the first rows first."""
+    """Divide the rows of the `Sum` `of` into `parts` gates of equal size, and return these, the top one first."""
     return Sum(of.bias, of.inputs, of.products, parts).parts
 
 
 def _sums_beneath(symbols) -> list[Sum]:
-    """Return the sums of products that formulas read, also those in what a matrix is multiplied by."""
+    """Return every `Sum` that some formulas contain, also those inside of vectors that such a sum multiplies."""
     found: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:
@@ -179,10 +184,10 @@ class _Plan:
     """Orders the matrix products and elementwise kernels of a cell so that each value is computed before it is read.
 
     Args:
-        name: what the names of the cell's kernels begin with.
-        equations: the formula of each value of the new state.
-        sums: the sums of products.
-        gates: the name of each gate in kernels, by the name of its symbol.
+        name: the beginning of the names of the cell's kernels.
+        equations: the formula of each value of the new state, by its name.
+        sums: all sums of products that occur in the equations.
+        gates: for the name of each gate's symbol, the name of the gate in kernels, such as {"gate 7": "a0"}.
     """
 
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
@@ -194,21 +199,21 @@ class _Plan:
         states = {repr(symbol): value for value, symbol in self.equations.items()}
         others = [text for text in computed if text not in states]
         self.scratch = tuple(f"s{number}" for number in range(len(others)))
-        self.stored = {**states, **dict(zip(others, self.scratch))}  # names of stored values, by the text of formulas
+        # The name of each value that kernels store, by the text of its formula.
+        self.stored = {**states, **dict(zip(others, self.scratch))}
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
 
     def reads_by_element(self, name: str) -> bool:
-        """Return whether a formula reads the value `name` element by element, and not only in a matrix product."""
+        """Return whether an elementwise formula reads the value `name`. If not, only matrix products can read it."""
         return any(name in inputs_of(symbol) for symbol in self.defined.values())
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
-        """Add the kernels of one time step, and return its instructions in order.
-
-        They are matrix products, and names of rules, which are elementwise kernels.
+        """Add the rules of one time step to the table of kernels, and return all instructions of the step in order.
 
         Args:
-            first: whether this is the first step of a sequence. The previous state is then 0, and what depends on it is
-                left out.
+            cell: the cell, whose names of values and gates are already set.
+            first: whether this is the first step of a sequence. The previous state is then 0, so all products and terms
+                that it makes 0 are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
         defined = {name: found for name, x in self.defined.items() if (found := with_zeros(x, zeros)) is not None}
@@ -245,8 +250,9 @@ class _Plan:
             forward = stored.forward(now | gates)
             backward = stored.backward(now | gates, gates & shared)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            # In the backward pass, later rules run before this one. They have already written the gradients of the
-            # gates that they share with this rule. It adds to these, unless the gate's activation is computed here.
+            # In the backward pass, later rules run before this one, and have already written gradients of the gates
+            # that they share with it. This rule adds to them. If it computes the activation of such a gate, its formula
+            # contains the gradient so far, so it overwrites instead.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             steps.append(self._rule(cell, now, forward, backward, sets, first))
         return steps
@@ -255,17 +261,17 @@ class _Plan:
         return x.arguments[0] if x.function == "input" else self.stored[repr(x)]
 
     def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
-        """Add the kernels of a rule for the forward and the backward pass, and return the name of the first.
+        """Add a forward and a backward kernel to the table of kernels, and return the name of the forward kernel.
 
-        A rule is an elementwise kernel that is stated as formulas. The name of the backward kernel adds ".backward".
+        The backward kernel has the same name with ".backward" at the end.
 
         Args:
             cell: the cell that the rule belongs to.
             defines: the names of the values that the rule computes.
-            forward, backward: the formulas of the two kernels.
-            sets: the gradients that the backward kernel overwrites. It adds to the others.
-            first: whether the rule is for the first step of a sequence. If it is the same as for other steps, their
-                kernels are used.
+            forward, backward: the formulas of the two kernels, by the names of the values or gradients they compute.
+            sets: the gradients that the backward kernel overwrites. To all others, it adds.
+            first: whether the rule is for the first step of a sequence. If equal kernels for the other steps exist,
+                their name is returned and nothing is added.
         """
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):

@@ -34,11 +34,11 @@ from ..matrix.products import gradient_of, is_shared, product_steps, value_of
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
 
-- an int: in one node of the same cell, which has this batch size;
-- a tuple: in one operand for each value of the state, given as (batch size, offset in floats);
+- an int: one operand, a node of the same cell, has all values of the state; the int is their batch size;
+- a tuple: each value of the state has its own operand; the tuple has (batch size, offset in floats) for each;
 - the tuple (): nowhere, because this is the start of a sequence.
 """
-PREVIOUS = "_prev"  # formulas call the previous h "h_prev"
+PREVIOUS = "_prev"  # the previous value of h has the name "h_prev" in formulas
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """The field `gradient_of` of a `Step` that adds to a view's gradient, by the `source` of the view.
 
@@ -48,7 +48,7 @@ Sources that are missing here are numbers of operands. For these, `gradient_of` 
 
 @dataclass(frozen=True)
 class Product:
-    """A matrix product in a cell's time step: y += weight x, or y = start + weight x. All fields are names of views."""
+    """A matrix product in a time step: y += weight x, or, with `start`, y = start + weight x. Fields name views."""
 
     weight: str
     x: str
@@ -61,8 +61,8 @@ class Weight:
     """The shape of a parameter of a cell.
 
     Args:
-        gates: how many gates it computes. Each gate takes as many rows as the state has elements.
-        columns: what it multiplies: "h" for the state, the name of the input, or "" for a bias.
+        gates: how many gates it contributes to. For each, it has as many rows as the state has elements.
+        columns: what it multiplies: "h" for a vector as large as the state, the name of the input, or "" for a bias.
     """
 
     gates: int
@@ -78,21 +78,21 @@ class Weight:
 class Cell:
     """A recurrent cell: what it stores, its parameters, and the instructions of a time step.
 
-    All values are vectors of the same size, the hidden size. The fields have the names of values and parameters.
+    All values are vectors of the hidden size. The fields contain names of values and of parameters.
 
     Attributes:
         name: what the names of its kernels begin with.
         state: the values of the state, such as h and c. They are at the start of a node's memory.
         scratch: other values that a node stores, behind the state.
         gates: the gates, whose memory the projection fills with b + W x.
-        parameters: the shape of each parameter, in order.
+        parameters: the shape of each parameter, by name, in the order in which the cell's op takes them.
         pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
         weights: the recurrent parameters, which multiply the state.
         following: the instructions of a time step in order: matrix products, and names of rules (elementwise kernels).
         first: the instructions of the first step of a sequence, where there is no previous state.
         first_weights: the recurrent parameters that `first` uses.
-        carries: whether the new state reads the last value of the previous state element by element. The new state then
-            has as many trailing dimensions of size 1 as that value.
+        carries: whether an elementwise formula, not only a matrix product, reads the last value of the previous state.
+            The new state then has as many trailing dimensions of size 1 as that value.
         reference: the cell in numpy. It returns the new state, one array or several, from input, state and parameters.
     """
 
@@ -127,9 +127,9 @@ def add_rule(
     A rule is a kernel that is stated as formulas.
 
     Args:
-        kernel: the name of the forward kernel; the other adds ".backward".
-        views: the names of the values that the formulas read and write. They are the first views of a part of a record,
-            in the same order.
+        kernel: the name of the forward kernel. The backward kernel's name is this and ".backward".
+        views: the names of the values that the formulas read and write. A part of a record that runs the rule has the
+            views (memory) of these values first, in the same order.
         forward, backward: the formulas of the kernels, by the names of the values that they compute.
         facts: other arguments of `Rule`, for the forward kernel.
     """
@@ -160,7 +160,7 @@ def part_signature(
         views: the memory that the instructions read and write, by name. Rules use the first ones, in order.
         weights: the Dims of the matrices of products, by the names of their views.
         steps: the instructions in order: matrix products, and names of rules (elementwise kernels).
-        each: whether the part runs once for each of a variable number of operands.
+        each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
         facts: other fields of `Signature`.
     """
     place = {name: number for number, name in enumerate(views)}
@@ -198,19 +198,20 @@ def part_signature(
 
 
 def weight_view(operand: int, dim: Dim, batch: int) -> View:
-    """Return the view of a parameter: where in memory each of the `batch` columns reads it.
+    """Return the view of a parameter: where in memory a kernel reads it for each column (batch element of the state).
 
-    Usually all columns share it. If it has a batch, each column reads its own batch element.
+    Usually all columns share the parameter. If it has a batch itself, each column reads its own batch element.
 
     Args:
         operand: the number of the parameter among the operands.
         dim: the shape of the parameter.
+        batch: the number of columns.
     """
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
 def columns_per_matrix(matrix: Dim, batch: int) -> int:
-    """Return how many neighbouring columns a matrix multiplies: all `batch` of them, or 1 if it has a batch itself."""
+    """Return how many neighbouring columns share one matrix: all `batch` columns, or 1 if `matrix` has a batch."""
     return 1 if matrix.batch > 1 else batch
 
 
@@ -268,12 +269,12 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
 
 
 def input_view(x: Dim, batch: int, source: int) -> View:
-    """Return the view of an input: where in memory each of the `batch` columns reads it.
+    """Return the view of an input: where in memory a kernel reads it for each column (batch element of the state).
 
     Args:
         x: the shape of the input.
-        batch: the batch size of the record.
-        source: the number of the operand, or EACH for the view of each of a variable number of inputs.
+        batch: the batch size of the record, which is the number of columns.
+        source: the number of the operand; EACH for the inputs of a sequence, whose number varies.
     """
     return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
 
@@ -290,7 +291,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
         hidden: the size of the state.
         batch: the batch size of the record.
         previous: where the previous state is; None if it is the previous part of the same record.
-        pairs: the number of pairs (b, W).
+        pairs: the number of pairs (b, W) of a bias and a matrix that multiplies the input.
         weights: the shapes of the recurrent parameters.
     """
     names = cell.first_weights if previous == () else cell.weights
@@ -326,7 +327,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
 def state_operands(previous: Previous | None) -> int:
     """Return how many operands of a record (an entry of the graph) hold the previous state.
 
-    None means that the previous state is in the record itself, as the time step before.
+    `previous` says where this state is. None means: in the record itself, which has the previous time step, too.
     """
     if previous is None:
         return 0
@@ -347,8 +348,8 @@ def sequence_signature(
         batch: the batch size of the record.
         previous: where the state before the first step is.
         x: the shape of each input.
-        pairs: the number of pairs (b, W).
-        dims: the shapes of the pairs and of the recurrent weights.
+        pairs: the number of pairs (b, W) of a bias and a matrix that multiplies the input.
+        dims: the shapes of the parameters: b, W, b, W, ..., then the recurrent weights.
     """
     inputs, weights = dims[: 2 * pairs], dims[2 * pairs :]
     return Signature(

@@ -1,9 +1,8 @@
-"""Derive the kernels of the forward and the backward pass from equations between vectors.
+"""Derive the kernels of the forward and the backward pass from elementwise equations between vectors.
 
-A *rule* is a kernel that is stated as formulas, one for each value that it computes, element by element. A *symbol* is
-a formula, or a part of one, as a tree. A *gate* is an input whose memory the forward rule overwrites with its
-*activation*, such as logistic(z) in place of z. The backward rule reads the activations, and computes the gradients of
-the values before activation.
+A *rule* is an elementwise kernel that is stated as formulas, one for each value that it computes. A *symbol* is a
+formula, or a part of one, as a tree. A *gate* is an input z whose memory is used twice: the forward kernel overwrites
+it with its *activation*, such as logistic(z). The backward kernel reads the activation, and computes the gradient of z.
 """
 
 from __future__ import annotations
@@ -19,19 +18,20 @@ Equations = dict[str, Symbol]
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """Return symbols (variables of formulas) with these names."""
+    """Return a symbol for each of these names: an input (variable) that formulas can contain."""
     return [Symbol("input", name) for name in names]
 
 
 def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """Return the formulas of the forward kernel and of the backward kernel of some equations.
+    """Return (forward, backward): the formulas of the forward kernel and of the backward kernel of some equations.
 
-    The forward kernel computes the values that the equations define. It overwrites each gate that they read with its
-    activation. The backward kernel computes the gradients of all inputs from the gradients of the defined values.
+    The forward kernel computes the values that the equations define, and the activations of gates. The backward kernel
+    computes the gradients of all inputs from the gradients of these values. Both dicts have the formulas by the names
+    of what they compute; the gradient of x is called "dx".
 
     Args:
         equations: the formula of each value, by name.
-        gates: the names of the inputs that may be overwritten with their activations.
+        gates: the names of the inputs that the forward kernel may overwrite with their activations.
     """
     stored = Stored(equations, gates)
     names = {name for name, _ in stored.order}
@@ -41,7 +41,11 @@ def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[d
 class Stored:
     """The values that forward kernels store: those that equations define, and the activations of gates.
 
-    `order` lists their names and formulas. A formula comes after those that it contains.
+    `order` lists them as pairs (name, formula). A formula comes after all formulas of the list that it contains.
+
+    Args:
+        equations: the formula of each value, by name.
+        gates: the names of the inputs that may be overwritten with their activations.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
@@ -57,11 +61,10 @@ class Stored:
         self.order = sorted(stored.items(), key=lambda pair: place[id(pair[1])])
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
-        """Return the activation of a gate: the largest formula of the gate alone that can replace it in memory.
+        """Return the activation of a gate, such as logistic(gate): a formula whose value can overwrite the gate.
 
-        A gate is an input whose memory may be overwritten, here with logistic(gate) or the like. Nothing else may read
-        the gate, and the formula's derivative must be a function of its own value, as with logistic and tanh. If there
-        is no such formula, return the gate itself.
+        It is the largest formula that contains no other input, whose derivative can be computed from its own value (as
+        with logistic and tanh), and outside of which nothing reads the gate. If there is none, return the gate itself.
 
         Args:
             gate: the name of the gate.
@@ -78,16 +81,17 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """Return the formula for the gradient of a gate, from its activation and the gradient of the activation.
+        """Return the formula for the gradient of a gate, given its activation and the gradient of the activation.
 
-        The formula calls these "value" and "d" + gate: the gradients of gate and activation share their memory.
+        In the formula, the input "value" is the value of the activation. The input "d" + gate is the gradient of the
+        activation: it is in the memory that then gets the gradient of the gate.
         """
         chain = Chain(self.simplifier, {gate})
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
     def forward(self, names: Collection[str]) -> dict[str, Formula]:
-        """Return the formulas of the forward kernel that computes the values `names`, by name.
+        """Return the formulas of the forward kernel that computes the values and activations `names`, by these names.
 
         The formulas read all other stored values from memory instead of computing them again.
         """
@@ -96,12 +100,12 @@ class Stored:
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
 
     def backward(self, names: Collection[str], shared: Collection[str] = ()) -> dict[str, Formula]:
-        """Return the formulas of the backward kernel for the values `names`: the gradient of x is called "dx".
+        """Return the formulas of the gradients that one backward kernel computes, by name: the gradient of x is "dx".
 
         Args:
-            names: the values that the forward kernel computes.
-            shared: the gates among them whose activations later kernels read, too. In the backward pass, these have
-                already written a gradient of the activation.
+            names: the values and activations that the forward kernel computes.
+            shared: the gates in `names` whose activations are read by later forward kernels, too. The backward kernels
+                of these run before this one. So "d" + gate already holds their part of the activation's gradient.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
@@ -124,7 +128,7 @@ class Stored:
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
-        """Return what the equations of the values `names` read: the names of inputs, other values and gates."""
+        """Return the names of the inputs, gates and other values that the equations of the values `names` read."""
         symbols = [self.equations[name] for name in names]
         return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
 
@@ -132,9 +136,9 @@ class Stored:
         return self.simplifier(Symbol("input", name))
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """Return a formula that reads stored values from memory, in place of the parts of `symbol` that compute them.
+        """Return `symbol` with each part that is a stored value replaced by an input, which reads it from memory.
 
-        Parts whose `id` is in `inner` are kept.
+        Parts whose `id` is in `inner` are not replaced, because the kernel itself computes them.
         """
         if id(symbol) not in inner and id(symbol) in self.names:
             return self._input(self.names[id(symbol)])
@@ -144,7 +148,7 @@ class Stored:
 
 
 def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
-    """Return symbols and all parts of their formulas, each once. The arguments of a function come before it."""
+    """Return all symbols that some formulas consist of, each once. The arguments of a function come before it."""
     found: dict[int, Symbol] = {}
     for symbol in symbols:
         found |= {key: one for key, one in beneath(symbol).items() if key not in found}
@@ -152,7 +156,7 @@ def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
 
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
-    """Return a formula in which each input that is a key of `values` is replaced by that symbol."""
+    """Return the formula `symbol` with the symbol `values[name]` in place of each input whose name is a key there."""
     if symbol.function == "constant":
         return symbol
     if symbol.function == "input":
@@ -161,7 +165,7 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return a formula, simplified, in which the inputs named in `zeros` are 0. Return None if the result is 0."""
+    """Return `symbol` without the terms that are 0 if the inputs named in `zeros` are 0; None if all of it is 0."""
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":

@@ -27,7 +27,7 @@ _VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
-    """Return the formulas for normalising a column x.
+    """Return four formulas of the vector x (one batch element), from which the value and gradients are composed.
 
     They are x normalised to mean 0 and standard deviation 1; the sum of the squared differences from the mean; the
     standard deviation; and the number of elements.
@@ -40,9 +40,10 @@ def _normal(x):
 
 
 def _unless_equal(squares, value):
-    """Return the formula for `value`, but 0 if `squares`, the sum of squared differences from the mean, is 0.
+    """Return a formula that is 0 if all elements are equal, and otherwise `value`.
 
-    All elements are then equal, and dividing by their standard deviation would give NaN.
+    `squares` is the sum of squared differences from the mean. It is 0 if all elements are equal. `value` is then NaN,
+    because it contains a division by the standard deviation, which is 0.
     """
     return f.where(f.equal(squares, 0), 0, value)
 
@@ -92,12 +93,12 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     """Normalise x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
 
     y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element.
-    If all elements of a batch element are equal, y is b, and x and g get no gradient from it.
+    If all numbers of a batch element are equal, y is b there, and x and g get no gradient from this batch element.
 
     Args:
         x: any expression.
-        g: the scale, of the same dimensions as x. Other dimensions are broadcast as by `cmult`.
-        b: the shift, of the same dimensions as x. Other dimensions are broadcast as by `+`.
+        g: the scale. It usually has the dimensions of x; others are broadcast as by `cmult`.
+        b: the shift. It usually has the dimensions of x; others are broadcast as by `+`.
 
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 
@@ -108,12 +109,12 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
         return _layer_norm((x, g, b))
     except ShapeError:
         if 0 in (x.type.total, g.type.total, b.type.total):
-            raise  # an operand of size 0 cannot be broadcast, and the error already names it
+            raise  # the error says which operand has size 0, and broadcasting cannot help
         return _broadcast_layer_norm(x, g, b)
 
 
 def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    broadcast("layer_norm", [x.type, g.type, b.type])  # if shapes do not fit, raises an error that names this op
+    broadcast("layer_norm", [x.type, g.type, b.type])  # checks the shapes, so that the error names layer_norm
     normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
     return add(cmult(g, normal), b)
 

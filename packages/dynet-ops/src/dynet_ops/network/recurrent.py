@@ -1,7 +1,7 @@
 """The equations of recurrent cells (simple RNN, LSTM, GRU and variants), from which dynet_rnn builds networks.
 
-Each cell is a function with the decorator `cell`. Its body is the equations of one time step. The op that computes such
-a step, its gradients and its tests are derived from them.
+Each cell is a function with the decorator `cell`. Its body is the equations of one time step. The decorator derives
+from them the op that computes a step and its gradients, and the calls that test this op.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CELLS: dict[str, Cell] = {}
 
 
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of a function with the equations of a recurrent step.
+    """Return a decorator that turns a function with the equations of a recurrent step into an op.
 
-    The arguments of the function are the input, the previous state and the weights. It returns the new state. The op
-    computes all of it, and returns the expression of its first value. `cell_of_equations` describes what the equations
-    may contain.
+    The arguments of the function are the input, the previous state and the weights. It returns the new state.
+    `cell_of_equations` describes what the equations may contain. The op has the same arguments. It computes the whole
+    new state, but returns an expression for the first value only, such as h.
 
     Args:
         state: the names of the values of the state, such as h and c.
-        reference: the same function in numpy, on vectors.
+        reference: the same function in numpy, on vectors, with which tests compare the op.
     """
 
     def decorate(function: Function) -> Function:
@@ -57,7 +57,7 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
 
 def _samples(of: Cell) -> list[Sample]:
-    """Return calls to test of the op of a cell, with several sizes and batch sizes of its input and state."""
+    """Return calls of the cell's op for the tests, with several sizes and batch sizes of the input and the state."""
     sizes = [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
     samples = []
     for n, m, inputs, states in sizes:
@@ -72,7 +72,7 @@ def _sigmoid(x):
 
 @cell(("h",), reference=lambda x, h, Wx, Wh, b: np.tanh(b + Wx @ x + Wh @ h))
 def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression, b: Expression) -> Expression:
-    """A step of a simple recurrent network, h' = tanh(b + Wx x + Wh h).
+    """A step of a simple recurrent network, whose new state is h' = tanh(b + Wx x + Wh h).
 
     Args:
         x: the input, of dimensions (n,).
@@ -94,8 +94,8 @@ def _lstm(x, h, c, Wx, Wh, b):
 def lstm_step(x: Expression, h: Expression, c: Expression, Wx: Expression, Wh: Expression, b: Expression) -> Expression:
     """A step of a long short-term memory (LSTM) with the state h and c; the result is the new h.
 
-    b + Wx x + Wh h has the gates i, f, o, g in turn, each of size m. Then c' = s(f + 1) c + s(i) tanh(g) and
-    h' = s(o) tanh(c'), where s is the logistic function.
+    The rows of b + Wx x + Wh h are the gates i, f, o and g, in this order, with m rows each. The new state is
+    c' = s(f + 1) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function.
 
     Args:
         x: the input, of dimensions (n,).
@@ -130,8 +130,8 @@ def gru_step(
 ) -> Expression:
     """A step of a gated recurrent unit (GRU).
 
-    z = s(bz + Wzx x + Wzh h), r = s(br + Wrx x + Wrh h), h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)), where s is
-    the logistic function.
+    The new state is h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)), where z = s(bz + Wzx x + Wzh h),
+    r = s(br + Wrx x + Wrh h), and s is the logistic function.
 
     Args:
         x: the input, of dimensions (n,).

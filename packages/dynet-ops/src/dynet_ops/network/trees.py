@@ -1,9 +1,10 @@
 """The cells of TreeLSTMs, which compute the state (h, c) of a tree's node from its input and its children's states.
 
-Each node of the tree is one *record*, an entry of the graph that has several parts. The first part is the *projection*,
-b + W x for each gate. It depends on the input only, so the projections of all nodes run together. The other parts read
-the children and compute the state. The nodes of one height run together, even if they have different numbers of
-children.
+The state is computed from *gates*: vectors i, o, g, and f for each child, which are sums of a bias, W x, and products
+of other matrices with the children's h. Each node of the tree is one *record*, an entry of the graph that has several
+*parts*. The first part is the *projection*, b + W x for each gate. It depends on the input only, so the projections of
+all tree nodes run as one batch. The other parts read the children and compute the state. Tree nodes of the same height
+run as one batch, even if they have different numbers of children.
 
 A `Signature` describes a record or a part to the planner: its shape, the memory that its kernels read and write
 (*views*), and these kernels.
@@ -24,9 +25,10 @@ from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
 from .cells import Product, add_rule, input_view, part_signature, projection_part
 from .equations import Equations, rules, symbols
 
-# The operands of a record are b, W, the input (b again if there is none), the recurrent weights, and the children.
+# The operands of a record are b, W, the input x, the recurrent weights (the matrices for the children), and the
+# children's states. Without an input, b is given a second time in its place, and the kernels do not read it there.
 INPUT = 2  # the number of the operand that is the input
-FIXED = 3  # how many operands come before the recurrent weights
+FIXED = 3  # the number of operands before the recurrent weights
 
 
 def _node(i, o, g, c_kept=0.0):
@@ -39,13 +41,13 @@ def _child(f, c_child):
 
 
 def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations], gates: str, **facts) -> str:
-    """Add the kernels that compute equations of a TreeLSTM and their gradients. Return the first kernel's name.
+    """Add a forward and a backward kernel for equations of a TreeLSTM, and return the name of the forward kernel.
 
     Args:
-        name: the name of the forward kernel, without the prefix "tree_lstm.".
-        views: the names of the values that the kernels read and write, in order.
-        equations: a function that returns the formula of each value it defines.
-        gates: the names of the inputs that are overwritten with their activations.
+        name: the name of the forward kernel, without "tree_lstm." at its beginning.
+        views: the names of the values that the kernels read and write, in the order of the signature's views.
+        equations: a function of values with some of these names. It returns a dict with the formula of each new value.
+        gates: one letter for each gate that the forward kernel overwrites with its activation, such as logistic(i).
         facts: other arguments of `Rule`, for the forward kernel.
     """
     names = inspect.signature(equations).parameters.keys() & {*views}
@@ -76,8 +78,10 @@ child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
     """Return the views (places in memory) of the state h and c of a tree's node, and of its gates i, o and g.
 
+    The state is in the memory of the part itself; the gates are in the memory of the projection.
+
     Args:
-        hidden: the size of the state.
+        hidden: the size of h and of c.
         batch: the batch size.
         gates: how many gates the projection has in all.
     """
@@ -86,9 +90,12 @@ def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
 
 
 def _child_states(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
-    """Return the views (places in memory) of the states h and c of each child.
+    """Return the views (places in memory) of h and of c of each child.
 
-    `child_batch`, the batch size of the children, is 1 or `batch`, the batch size of the node.
+    Args:
+        hidden: the size of h and of c.
+        batch: the batch size of the tree node.
+        child_batch: the batch size of its children: `batch`, or 1 if all batch elements share the children.
     """
     stride = hidden if child_batch > 1 else 0
     return {f"{name}_child": View(EACH, k * hidden * child_batch, stride, period=batch) for k, name in enumerate("hc")}
@@ -224,11 +231,13 @@ def _joining_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def widened_signature(hidden: int, batch: int) -> Signature:
-    """Return the signature (shape and kernels) of a node that repeats a state (h, c) of batch size 1 along a batch.
+    """Return the signature (shape and kernels) of a graph node that repeats a child's state (h, c) along a batch.
+
+    It is needed if this child has batch size 1 and another child of the same tree node has a larger batch.
 
     Args:
         hidden: the size of h and of c.
-        batch: the size of the batch.
+        batch: the batch size of the result.
     """
     views = []
     for k in range(2):

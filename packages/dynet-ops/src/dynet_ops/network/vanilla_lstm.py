@@ -1,7 +1,7 @@
 """The gates of an LSTM step, computed by one op.
 
-If the state has h elements, the gates are a vector of size 4 h, with the input gate i, the forget gate f, the output
-gate o and the candidate g in turn. `vanilla_lstm_state` computes the cell and the output from them.
+If the output of a step has h elements, the gates are one vector of size 4 h: the input gate i, the forget gate f, the
+output gate o and the candidate g, in this order. `vanilla_lstm_state` computes the new state from them.
 
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 """
@@ -50,10 +50,11 @@ _B, _WX, _WH, _H, _X = range(5)  # the order of the operands of a node; _X is th
 def _gates_signature(*dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that computes the gates of an LSTM step.
 
-    Behind the gates, the node stores the sums b + Wx x + Wh h before activation.
+    After the gates in memory, the node stores the sums b + Wx x + Wh h from which it computes them.
 
     Args:
-        dims: the shapes of b, Wx, Wh, h and one or more inputs. Each input has its own columns of Wx.
+        dims: the shapes of b, Wx, Wh, the previous output h, and one or more inputs. If there are several, they are
+            multiplied by consecutive columns of Wx, as if they were concatenated.
     """
     name = "vanilla_lstm_gates"
     b, Wx, Wh, h, *xs = dims
@@ -108,6 +109,7 @@ def _checked(name: str, b: Dim, Wx: Dim, Wh: Dim, h: Dim, xs: Sequence[Dim], mas
 
     Args:
         name: the name of the op, for the message.
+        b, Wx, Wh, h: the shapes of the weights and of the previous output.
         xs: the shapes of the inputs.
         masks: the shapes of the dropout masks, if any: one for all inputs together, and one for h.
     """
@@ -134,7 +136,7 @@ def _record(
     weightnoise_std: Number,
     masks: tuple[Expression, ...] = (),
 ) -> Expression:
-    """Check the operands, then add the nodes that compute the gates of an LSTM step to the graph.
+    """Check the operands, add the nodes that compute the gates of an LSTM step to the graph, and return the gates.
 
     Args:
         name: the name of the op, for messages.
@@ -173,7 +175,7 @@ def vanilla_lstm_gates_concat(
     """The gates of an LSTM step whose input is the concatenation of several expressions, which are read in place.
 
     Args:
-        x_t: the inputs, vectors.
+        x_t: the inputs: a list of vectors, whose sizes may differ.
         h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates`, where n is the size of all inputs together.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
@@ -221,8 +223,8 @@ def vanilla_lstm_gates_dropout_concat(
 
     Args:
         x_t, h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates_concat`.
-        dropout_mask_x: a vector of the size of all inputs together.
-        dropout_mask_h: a vector of the size of h_tm1.
+        dropout_mask_x: a vector of the size of all inputs together, which multiplies their concatenation.
+        dropout_mask_h: a vector of the size of h_tm1, which multiplies it.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> Wx, Wh = zeros((4, 2)), zeros((4, 1))
@@ -267,7 +269,7 @@ def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
 
 
 def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
-    """Return (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, for test calls.
+    """Return a list with (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, for a test call.
 
     Args:
         inputs: the size of x_t.
@@ -281,18 +283,18 @@ def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[in
     return shapes + [(dims[k], batch) for k, batch in enumerate(masks)]
 
 
-def _from_list(name: str, inputs_at_end: int, record):
-    """Return a function that calls `record` with a list of all operands: the inputs, then the others.
+def _from_list(name: str, others: int, record):
+    """Return a function of one list with all operands, the inputs first. It calls `record(inputs, *other_operands)`.
 
-    The table of ops, from which tests are made, needs this form.
+    The tests call an op with several inputs in this form, which is why the table of ops gets such a function.
 
     Args:
-        name: the name of the function.
-        inputs_at_end: the number of operands that are not inputs. They are last in the list.
+        name: the name of the returned function.
+        others: how many operands at the end of the list are not inputs.
     """
 
     def from_list(operands):
-        xs, rest = operands[:-inputs_at_end], operands[-inputs_at_end:]
+        xs, rest = operands[:-others], operands[-others:]
         return record(xs, *rest)
 
     from_list.__name__ = name

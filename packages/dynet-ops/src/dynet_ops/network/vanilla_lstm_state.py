@@ -1,4 +1,4 @@
-"""Operations that compute the cell and the output of an LSTM step from the gates that `vanilla_lstm` computes."""
+"""Operations that compute the cell state and the output of an LSTM step from the gates that `vanilla_lstm` computes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _CELL, _OUTPUT = ("y", "c", "i", "f", "g"), ("y", "c", "o")
 
 
 def _add_kernels(name: str, views: tuple[str, ...], equation: Callable[..., Symbol]) -> None:
-    """Add the kernels of an equation for y: one for y, one for the gradient of c, and one for those of the gates.
+    """Add three kernels: one computes y by an equation, one the gradient of c, and one the gradients of the gates.
 
     Args:
-        name: the name of the first kernel; the others add ".dc" and ".dgates".
-        views: y and the names of the equation's arguments, in order.
-        equation: the formula of y.
+        name: the name of the first kernel. The other two have this name with ".dc" and ".dgates" at the end.
+        views: the names of the values that the kernels use: y, c and the gates.
+        equation: returns the formula of y. Its arguments are c and the gates, in the order of `views`.
     """
     forward, backward = rules({"y": equation(*symbols(*views[1:]))})
     gates = {target: formula for target, formula in backward.items() if target != "dc"}
@@ -43,11 +43,11 @@ _add_kernels("vanilla_lstm_h", _OUTPUT, lambda c, o: o * f.tanh(c))
 
 
 def _cell_and_gates_op(name: str, parts: Sequence[int]):
-    """Return a function (c, gates) that adds a node of an op on an LSTM's cell and some of its gates to the graph.
+    """Return a function (c, gates) that adds a node to the graph: an op that reads the cell state c and some gates.
 
     Args:
-        name: the name of the op and of its kernels.
-        parts: which gates the op reads: 0 for input, 1 for forget, 2 for output, 3 for candidate.
+        name: the name of the op, and of the kernels that `_add_kernels` has added for it.
+        parts: the numbers of the gates that the op reads: 0 for input, 1 for forget, 2 for output, 3 for candidate.
     """
 
     @by_plain_dims
@@ -91,10 +91,10 @@ _CELL_SAMPLES = [
 
 @op(_cell_and_gates_op("vanilla_lstm_c", (0, 1, 3)), reference=_cell_reference, samples=_CELL_SAMPLES)
 def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
-    """The cell of an LSTM step, c_t = i g + f c_tm1.
+    """The cell state of an LSTM step, c_t = i g + f c_tm1.
 
     Args:
-        c_tm1: the previous cell, a vector of size h.
+        c_tm1: the previous cell state, a vector of size h.
         gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_c(inputVector([2]), inputVector([0.5, 1, 0, 3])).value()
@@ -112,7 +112,7 @@ def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
     """The output of an LSTM step, h_t = o tanh(c_t).
 
     Args:
-        c_t: the cell, a vector of size h.
+        c_t: the cell state, a vector of size h.
         gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_h(inputVector([0]), inputVector([0.5, 1, 0, 3])).value()

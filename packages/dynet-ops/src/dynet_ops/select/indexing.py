@@ -30,7 +30,7 @@ def item(x: Expression, key) -> Expression:
         return _part(x, key)
     except StaleExpressionError:
         pass
-    graph_of("x[...]", (x,))  # raises the error again, with a message that names `x[...]` instead of another op
+    graph_of("x[...]", (x,))  # raises the same error, but its message names `x[...]`, not the op that `_part` called
     raise AssertionError("x[...]: a graph has come back")
 
 
@@ -40,7 +40,7 @@ def _part(x: Expression, key) -> Expression:
         try:
             start, stop, _ = key.indices(size)
         except TypeError:
-            start = stop = 0  # the ends are not ints: the general code below converts them or raises an error
+            start = stop = 0  # the ends are not ints: skip the next line; the code below converts them or raises
         if start < stop:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
@@ -70,15 +70,15 @@ def _part(x: Expression, key) -> Expression:
 def _index_of(x: Expression, number: int, index) -> int:
     size, index = x.type.dims[number], checked_index("x[...]", index)
     if not -size <= index < size:
-        graph_of("x[...]", (x,))  # raises a more helpful error if x is a parameter of size 0
+        graph_of("x[...]", (x,))  # if x is a parameter of size 0, this raises an error that says so
         raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}")
     return index % size
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Return the start, stop and step of a slice of dimension d of x, as indices that are not negative.
+    """Return (start, stop, step) of the slice `part` of dimension d of x. Negative ends become indices from 0.
 
-    The batch counts as the dimension after the last.
+    If d is the number of dimensions, the slice is one of the batch.
 
     Raises:
         ArgumentError: the step is not positive.

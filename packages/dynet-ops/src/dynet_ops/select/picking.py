@@ -26,8 +26,8 @@ from ..operands import checked_dimension, checked_expression, is_list
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     """Return the signature (shape and kernels) of nodes that pick `length` neighbouring elements along dimension d.
 
-    Each node stores the index of the first element, so nodes with different indices can run as one batch. A `length` of
-    0 picks one element and removes the dimension.
+    Each node stores the index of the first element, so nodes with different indices can run as one batch. If `length`
+    is 0, they pick one element, and the result does not have the dimension.
     """
     before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
@@ -86,7 +86,7 @@ pick = register(
 
 
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
-    """The elements v, v + 1, ..., u - 1 along dimension d, as x[v:u] for d = 0.
+    """Elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -99,7 +99,7 @@ pickrange = describe(_pickrange, pickrange)
 
 
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
-    """The elements v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
+    """Elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -153,7 +153,7 @@ def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
 
 
 def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
-    """A batch of some of the batch elements of x: those with the numbers vs, in this order. Numbers may repeat.
+    """A batch of the batch elements number vs[0], vs[1], ... of x, counted from 0. Numbers may repeat.
 
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
     array([[3., 1.]], dtype=float32)
@@ -213,9 +213,9 @@ pick_batch_elem = register(
 
 @functools.cache
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
-    """Return the signature (shape and kernels) of nodes that pick one element along d in each batch element.
+    """Return the signature (shape and kernels) of nodes that pick one element along dimension d in each batch element.
 
-    d is the number of a dimension. Each node stores one index for each batch element.
+    Each node stores an index for each batch element. The result does not have dimension d.
     """
     before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)

@@ -33,7 +33,7 @@ KERNELS.add("scatter", Scatter())
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
     """Return the signature (shape and kernels) of nodes that select `count` rows (d = 0) or columns (d = 1).
 
-    Each node stores the numbers of its rows or columns.
+    Each node stores the numbers of the rows or columns that it selects.
     """
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
@@ -59,7 +59,7 @@ def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expre
 
 
 def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
-    """The rows of a matrix with the numbers rs, in this order, y_ij = x_(rs_i)j. Numbers may repeat.
+    """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
 
     Args:
         x: a vector, matrix or tensor.
@@ -73,7 +73,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
 
 
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
-    """The columns of a matrix with the numbers cs, in this order, y_ij = x_i(cs_j). Numbers may repeat.
+    """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
 
     Args:
         x: a matrix.
@@ -113,11 +113,13 @@ select_cols = register(
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Plan a copy of counts[d] elements, steps[d] apart, along each dimension d and, last, the batch.
+    """Plan a copy of regularly spaced elements of an operand: counts[d] along dimension d, which are steps[d] apart.
+
+    The last entries of `counts` and `steps` are for the batch.
 
     Returns:
-        the shape of the result, and the loops of the copy, innermost first: (extent, stride in the result, stride in
-        the operand).
+        The shape of the result, and the loops of the copy, innermost first. Each is (number of passes, stride in the
+        result, stride in the operand).
     """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
@@ -129,14 +131,15 @@ def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]
     """Return the signature (shape and kernels) of nodes that copy regularly spaced elements.
 
     They copy counts[d] elements, which are steps[d] apart, along each dimension d. The batch counts as the last
-    dimension. Each node stores the place of its first element. Return None if one copy cannot do it.
+    dimension. Each node stores how many floats of the operand come before the first element. Return None if the copy
+    needs more nested loops than the copy kernel has.
     """
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a list of numbers, and return it with one number for each dimension and, last, the batch.
+    """Check a list of ints, and extend it to one int for each dimension and, at the end, one for the batch.
 
     Args:
         name: the name of the op, for messages.
@@ -168,13 +171,13 @@ def strided_select(
 ) -> Expression:
     """Regularly spaced elements, in numpy's notation x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...].
 
-    All lists may be shorter than the number of dimensions plus one for the batch, which is last.
+    Each list has a number for each dimension and, at the end, one for the batch. A list may also be shorter.
 
     Args:
         x: any expression.
         strides: the step along each dimension; 1 where left out.
         range_from: the first index along each dimension; 0 where left out.
-        range_to: the end of the range along each dimension, excluded; the size of the dimension where left out.
+        range_to: the index after the last along each dimension; the size of the dimension where left out.
 
     Raises:
         OutOfRangeError: a range is empty or outside its dimension.
@@ -199,7 +202,7 @@ def strided_select(
 
 
 def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
-    """Add nodes that select a range from each dimension of x to the graph. Return x itself if they would select all.
+    """Select a range of each dimension of x, by nodes that are added to `graph`. Return x itself if that is all of x.
 
     Args:
         ranges: (start, stop, step) for each dimension and, last, for the batch. Those left out at the end select all.
@@ -212,7 +215,7 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
         return x
     signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
-        for number, limits in enumerate(ranges):  # select from one dimension after the other
+        for number, limits in enumerate(ranges):  # one copy cannot do it: copy once for each dimension
             before = [(0, size, 1) for size in x.type.dims[:number]]
             x = select_regularly(graph, x, [*before, limits])
         return x
@@ -249,9 +252,9 @@ strided_select = register(
 
 @functools.cache
 def _largest_signature(dim: Dim, k: int) -> Signature:
-    """Return the signature (shape and kernels) of a node with the k largest elements of each column.
+    """Return the signature (shape and kernels) of a node that finds the k largest elements of each column.
 
-    Behind its value, the node stores the elements' indices, which the backward pass needs.
+    After its value, the node stores the indices of these elements, which the backward pass needs.
     """
     columns = dim.columns * dim.batch
     return Signature(

@@ -29,12 +29,12 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that concatenates operands along dimension d.
 
     Args:
-        d: the number of the dimension.
+        d: the number of the dimension, from 0.
         name: the name of the op, for messages.
         dims: the shapes of the operands.
 
     Raises:
-        ShapeError: the operands differ in other dimensions.
+        ShapeError: the operands differ in another dimension than d.
     """
     padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
     first = padded[0]
@@ -76,7 +76,7 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
     d = checked_index("concatenate", *given)
     if d == 0:
-        return concatenate(xs)  # without `d`, compiled code adds the node to the graph, which is faster
+        return concatenate(xs)  # compiled code handles calls without `d`, and is faster than the code below
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
     return _concatenate[d](xs)
@@ -160,7 +160,7 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
 
 
 def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
-    """Join expressions of the same dimensions into one batch: the batch elements of all, one after the other.
+    """Join expressions of the same dimensions into one batch, which has the batch elements of all, in their order.
 
     >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
     ((2,), 2)

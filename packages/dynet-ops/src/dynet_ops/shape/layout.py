@@ -1,7 +1,8 @@
 """Reshape or transpose expressions, or block their gradients.
 
-If the order of the numbers in memory stays the same, the result shares the memory of x (an *alias*). Otherwise it is a
-copy. A `Signature` describes such a node to the planner. A `Dim` is a shape: dimensions and batch size.
+If the order of the numbers in memory stays the same, the result shares the memory of the operand (an *alias*). If not,
+it is a copy, which a kernel makes in nested loops. A `Signature` describes such a node to the planner. A `Dim` is a
+shape: dimensions and batch size. Values are stored column by column.
 """
 
 from __future__ import annotations
@@ -66,11 +67,13 @@ reshape = register(
 
 
 def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Put the dimensions of a shape into another order: dimension i of the result is `order[i]` of `dim`.
+    """Plan a copy that puts the dimensions of an operand of shape `dim` into another order.
+
+    Dimension i of the result is dimension order[i] of the operand.
 
     Returns:
-        the shape of the result, and the loops of the copy, innermost first: (extent, stride in the result, stride in
-        the operand).
+        The shape of the result, and the loops of the copy, innermost first. Each is (number of passes, stride in the
+        result, stride in the operand).
     """
     sizes = of_rank(dim.dims, len(order))
     strides = strides_of(dim, Dim.of(sizes))
@@ -81,9 +84,10 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 
 @functools.cache
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the orders of dimensions by which to transpose, one copy after the other.
+    """Return the orders by which to transpose, one copy after the other, so that the last result has the order `order`.
 
-    This is `order` alone if one copy can do it. Otherwise each copy moves one more dimension to its place.
+    If one copy can do it, the list has `order` alone. Otherwise the copy kernel has too few loops, so that each copy
+    but the last moves one dimension to its place.
     """
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]
@@ -159,11 +163,11 @@ transpose = register(
 
 
 def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op that works on columns along dimension d instead: transpose x, apply the op, transpose back.
+    """Apply an op that can only work along dimension 0 to dimension d: transpose x, apply the op, transpose back.
 
     Args:
         name: the name of the op, for messages.
-        of_columns: the op, which works along dimension 0 and keeps the shape.
+        of_columns: the op. It may change the size of dimension 0, but not the number of dimensions.
     """
     d = checked_dimension(name, d, checked_expression(name, x).type)
     order = [d, *[k for k in range(len(x.type.dims)) if k != d]]

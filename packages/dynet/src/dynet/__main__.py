@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import dynet
 from dynet import _installation
 from dynet_core.config import FLAGS
-from dynet_kernels import cache, sharing, target
+from dynet_kernels import cache, library, sharing, shipped_code, target
 from dynet_kernels.cuda import compiler, driver
 
 REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
@@ -77,6 +77,15 @@ def kernel_cache() -> str:
     return text if os.access(directory, os.W_OK | os.X_OK) else f"{text}, but it cannot be written to"
 
 
+def shipped() -> str:
+    """Return the number and total size of the files of machine code that the installed package contains."""
+    sizes = [path.stat().st_size for path in shipped_code.FOLDER.glob("*.o")]
+    if not sizes:
+        return "none: kernels are compiled when they are first used"
+    kinds = [found.kind for found in library.general_targets()]
+    return f"{len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB; used here: {' or '.join(kinds) or 'none'}"
+
+
 def gpus() -> str:
     """Return the names of the GPUs, or the reason why there is none."""
     try:
@@ -114,6 +123,7 @@ LINES: dict[str, Callable[[], str]] = {
     "compile target": compile_target,
     "recorder": recorder,
     "kernel cache": kernel_cache,
+    "shipped code": shipped,
     "GPU": gpus,
     "GPU compiler": gpu_compiler,
     "threads": threads,

@@ -53,7 +53,7 @@ class Options:
         return 1 + self._edecay * self._epoch
 
     def _scheduled_rate(self) -> float:
-        """Return the learning rate without the decay by epochs. Overridden by trainers that change the rate otherwise."""
+        """Return the learning rate without the decay by epochs. `CyclicalSGDTrainer` overrides this."""
         return self._rate0
 
     def update_epoch(self, r: Number = 1.0) -> None:

@@ -67,7 +67,7 @@ class Builder:
         """Have the process emit the code of a part. A call of `build` compiles it. Return the key of the code.
 
         Args:
-            part: the part.
+            part: what to compile, such as a `parts.Shard`. It is sent to the process as a pickle.
             lock: a lock file of the cache that this process holds; None if it holds none. If this process is killed,
                 the child process removes the file.
 

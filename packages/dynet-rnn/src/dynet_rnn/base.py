@@ -54,7 +54,7 @@ class LayersBuilder(Hinted):
     _listed: int | None = None  # how many parameters of a layer, from the first on, `get_parameters` lists; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _run: Any = None  # what the states from the last call of `initial_state` share: a `Run` object; None before
+    _run: Any = None  # a `Run` object, which the states from the last call of `initial_state` share; else None
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()

@@ -25,7 +25,7 @@ START: Previous = ()  # the previous state of the first step of a sequence: ther
 
 
 class Layers:
-    """The parameters of all layers, as expressions, and the records that use them.
+    """The parameters of all layers, as expressions, and methods that make records with them.
 
     Attributes:
         cell: the equations of one step of a layer.
@@ -82,11 +82,11 @@ class Layers:
         return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))
 
     def vector(self, batch: int, rank: int) -> Dim:
-        """Return the shape of h, which c has, too: `rank` dimensions, of which all but the first have size 1."""
+        """Return the shape of h and of c, with this batch size: `rank` dimensions, all of size 1 but the first."""
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the `Form` with these attributes. It is made by the first such call, and returned by later ones."""
+        """Return the `Form` with the attributes `previous` and `ranks`. It is made by the first call with them."""
         found = self.forms.get((previous, ranks))
         if found is None:
             found = self.forms[previous, ranks] = Form(self, previous, ranks)

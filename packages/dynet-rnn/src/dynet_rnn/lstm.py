@@ -158,7 +158,7 @@ class VanillaLSTMBuilder(Variational):
     def _shifted(self, found: list[list[Expression]]) -> list[list[Expression]]:
         """Return the parameters of each layer as the cell reads them. They give the network its forget bias.
 
-        The cell adds 1 to the forget gate's part of b. For another forget bias, this adds the difference from 1 to it.
+        The cell itself adds 1 to the forget gate. If the forget bias is not 1, the difference is added to b here.
         """
         if self._forget_bias == 1:
             return found

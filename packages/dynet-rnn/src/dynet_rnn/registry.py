@@ -41,7 +41,7 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
 
     Args:
         others: pairs (arguments, step) to test in addition to the default arguments; see `Registered`.
-        step: the numpy step for the default arguments. None means the one that the builder's cell has.
+        step: the numpy step for the default arguments. None means `cell_step` of the class.
     """
 
     def decorate(kind: Kind) -> Kind:

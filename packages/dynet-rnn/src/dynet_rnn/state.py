@@ -143,7 +143,7 @@ class RNNState(Hinted):
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a state that follows `prev` and is set to `vectors`: for each value (h, then c), one per layer."""
+        """Return a state after `prev` with these `vectors`: for each value (h, then c), a tuple with one per layer."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         form = run.layers.form(shapes, ranks)

@@ -315,7 +315,7 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         return self._add((4 * m, n), (3 * m, m), (m, m), (4 * m,))
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of what a layer records for a tree node. Arguments as in `_TreeBuilder.signature`."""
+        """Return the signature of the graph node for a tree node. The arguments are as in `_TreeBuilder.signature`."""
         return child_sum_signature(batch, x, child_batch, *dims)
 
 
@@ -373,5 +373,5 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
             raise ArgumentError(f"add_input: {children} children, but the network has weights for {self._most}")
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of what a layer records for a tree node. Arguments as in `_TreeBuilder.signature`."""
+        """Return the signature of the graph node for a tree node. The arguments are as in `_TreeBuilder.signature`."""
         return nary_signature(batch, x, child_batch, children, *dims)

@@ -17,12 +17,12 @@ from .settings import FRACTION, POSITIVE, either, float32
 
 
 def mean(m, g, scale, beta_1):
-    """Return the formula for the new moving average of gradients, from the old one, m."""
+    """Return the formula for the new moving average of gradients. `m` is the old one; `scale` multiplies gradients."""
     return m * beta_1 + g * scale * (1 - beta_1)
 
 
 def variance(v, g, scale, beta_2):
-    """Return the formula for the new moving average of squared gradients, from the old one, v."""
+    """Return the formula for the new moving average of squared gradients. `v` is the old one; see also `mean`."""
     return v * beta_2 + (g * scale) * (g * scale) * (1 - beta_2)
 
 
@@ -36,9 +36,9 @@ def _adam(
     beta_2: float = 0.999,
     eps: float = 1e-8,
 ) -> None:
-    """Do update number t with Adam in numpy, for tests to compare with.
+    """Do update number t of Adam or AMSGrad in numpy, for tests to compare with.
 
-    If there is a third state, the largest average of squared gradients so far, this is AMSGrad.
+    For AMSGrad, `states` has a third array: the largest averages of squared gradients so far.
     """
     m, v, *largest = states
     a, b = rounded(beta_1), rounded(beta_2)
@@ -59,8 +59,8 @@ class AdamTrainer(Trainer):
         \theta &\leftarrow \theta -
         \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
 
-    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, which starts at 1. The rows
-    of lookup parameters have the same t.
+    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, which starts at 1. All rows
+    of lookup parameters have the same t, even if some were not used in earlier updates.
 
     Args:
         m: the collection to train.
@@ -129,7 +129,7 @@ class AmsgradTrainer(AdamTrainer):
         \theta \leftarrow \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
         \frac{m}{\sqrt{\hat v} + \epsilon}
 
-    where m and v are the averages of `AdamTrainer`, and t is the number of the update.
+    where m and v are the averages in the formulas of `AdamTrainer`, and t is the number of the update.
 
     Args:
         m, alpha, learning_rate, beta_1, beta_2, eps, edecay: as in `AdamTrainer`.

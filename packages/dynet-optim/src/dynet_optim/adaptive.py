@@ -15,7 +15,7 @@ from .settings import FRACTION, POSITIVE, either
 
 
 def mean_square(h, g, scale, rho):
-    """Return the formula for the new moving average of squared gradients, from the old one, h."""
+    """Return the formula for the new moving average of squared gradients. `h` is the old one; `rho` is its weight."""
     return h * rho + (g * scale) * (g * scale) * (1 - rho)
 
 
@@ -109,11 +109,13 @@ class AdadeltaTrainer(Trainer):
         d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
         \theta \leftarrow \theta - \eta \delta
 
-    The learning rate :math:`\eta` is 1, unless it is set or `edecay` lowers it. The original DyNet ignores it.
+    The learning rate :math:`\eta` is 1, unless a program sets it or `edecay` lowers it. The original DyNet ignores the
+    learning rate.
 
     Args:
         m: the collection to train.
-        eps: added under both roots, so that the divisor and the first steps are not zero.
+        eps: :math:`\epsilon`. Under the lower root, it keeps the divisor from being 0. Under the upper root, it keeps
+            the first step from being 0.
         rho: the decay of the averages h and d, in [0, 1).
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 

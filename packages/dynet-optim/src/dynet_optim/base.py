@@ -21,7 +21,7 @@ from .settings import FINITE, checked, places
 from .state import Resumable
 from .table import Table
 
-ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, it was not given and needs no check.
+ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the caller gave no `s`, so it needs no check.
 
 
 class Trainer(Options, Resumable, OtherNames):
@@ -31,8 +31,8 @@ class Trainer(Options, Resumable, OtherNames):
     alive. Parameters with `set_updated(False)` are not changed, and their gradients do not count in the norm of the
     gradients, which clipping uses. Updates are computed in float32, the norm in float64.
 
-    If the collection has a weight decay, every update ends by multiplying all parameters by 1 - decay. This includes
-    the rows of lookup parameters that were not used, so it reads and writes whole tables.
+    If the collection has a weight decay, every update ends by multiplying all parameters by 1 - decay. This changes all
+    rows of lookup parameters, whether they were used or not, so it takes long if there are many.
     """
 
     rule: Update
@@ -47,8 +47,8 @@ class Trainer(Options, Resumable, OtherNames):
         self._begin()
 
     def _begin(self) -> None:
-        """Create the attributes that are not pickled."""
-        self._passes = -1  # how many backward passes came before the last update; -1 before the first update
+        """Create the attributes that are not pickled with the trainer."""
+        self._passes = -1  # how many backward passes had run when the last update ended; -1 before the first update
         self._table = Table(self._collection, self.rule)
         self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed
 
@@ -58,9 +58,9 @@ class Trainer(Options, Resumable, OtherNames):
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        """Return the scalars that the rule reads in this update, in the order in which the rule names them.
+        """Return the scalars that `rule` reads in this update, in the order in which it names them.
 
-        The rule must multiply the gradients by `scale`.
+        This update multiplies the gradients by `scale`. So one of the scalars must be `scale` or have it as a factor.
         """
         raise NotImplementedError
 
@@ -99,8 +99,8 @@ class Trainer(Options, Resumable, OtherNames):
         to train only some parameters.
 
         Args:
-            updated_params: the indices in the collection's `parameters_list()` of the parameters to change.
-            updated_lookups: the indices in its `lookup_parameters_list()` of the lookup parameters to change.
+            updated_params: which parameters to change, as indices in the collection's `parameters_list()`.
+            updated_lookups: which lookup parameters to change, as indices in its `lookup_parameters_list()`.
             s: a factor by which the gradients are multiplied.
         """
         table = self._table.prepared()
@@ -127,7 +127,8 @@ class Trainer(Options, Resumable, OtherNames):
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply weight decay once: multiply parameters by 1 - decay.
 
-        `chosen` has indices of parameters in the table; None means all parameters that are trained.
+        `chosen` has the indices of these parameters in a list of all, in which lookup parameters come last. None means
+        all parameters that are trained.
         """
         self._shrinking = self._shrinking or Table(self._collection, SHRINK)
         table = self._shrinking.prepared()
@@ -137,7 +138,8 @@ class Trainer(Options, Resumable, OtherNames):
     def _scale(self, squared: float, s: Number) -> float:
         """Return the factor by which this update multiplies the gradients: s, or less in order to clip them.
 
-        `squared` is the squared norm of the gradients. If it is not finite, raise GradientError.
+        `squared` is the squared norm of the gradients. If it is not finite, set the gradients to zero and raise
+        GradientError.
         """
         factor = ONE if s is ONE else checked("update: s", s, FINITE)
         if not math.isfinite(squared):
@@ -162,7 +164,7 @@ class Trainer(Options, Resumable, OtherNames):
     def _warn_of_missing_gradients(self) -> None:
         """Warn, once, that this update had no gradients because no backward pass has reached the collection.
 
-        Do not warn if gradients were computed and are 0, as those of a hinge loss can be.
+        Do not warn if a backward pass has computed gradients and all are 0, which can happen with a hinge loss.
         """
         if self._warned:
             return
@@ -185,7 +187,7 @@ class Trainer(Options, Resumable, OtherNames):
         self._count()
 
     def _count(self) -> None:
-        """Count one more update. A trainer may override this to change its learning rate with every update."""
+        """Count one more update. Trainers override this if their learning rate changes with every update."""
         self._updates += 1
         self._recent_updates += 1
 
@@ -203,7 +205,7 @@ class Trainer(Options, Resumable, OtherNames):
         self._table = Table(self._collection, self.rule)
 
     def status(self) -> None:
-        """Write the learning rate to stderr, with the numbers of updates and of clipped updates since the last call."""
+        """Write to stderr the learning rate, and the numbers of updates and of clipped ones since the last call."""
         text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
         print(text, end="", file=sys.stderr, flush=True)
         self._recent_clips = self._recent_updates = 0

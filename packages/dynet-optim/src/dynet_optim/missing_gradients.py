@@ -1,6 +1,7 @@
-"""Finds out why an update has no gradients: whether the last loss depends on the parameters of the trainer.
+"""Finds out why an update has no gradients, for a warning: does the last loss depend on the trainer's parameters?
 
-The table PARAMETER_ROWS has a row or more for each parameter. Graphs refer to parameters by the numbers of these rows.
+The last loss is the expression whose `backward` was called last. The table PARAMETER_ROWS has one or more rows for each
+parameter. In a graph, parameters are given by the numbers of these rows.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dynet_core.parameter_rows import PARAMETER_ROWS
 
 
 def is_loss_known() -> bool:
-    """Return whether this thread's graph still has the last loss, the expression whose `backward` was called last."""
+    """Return whether this thread's graph still has the last loss. After `renew_cg`, for example, it does not."""
     return current().records.differentiated[0] >= 0
 
 
 def is_reached(collection: ParameterCollection) -> bool:
-    """Return whether the graph of the last loss uses a trained parameter of the collection.
+    """Return whether the graph of the last loss uses a parameter of the collection that is trained, not frozen.
 
-    Return True if this is not known, because the graph of the last loss is gone.
+    If the graph of the last loss is gone, this is not known; return True.
     """
     if not is_loss_known():
         return True
@@ -28,9 +29,9 @@ def is_reached(collection: ParameterCollection) -> bool:
 
 
 def others(collection: ParameterCollection) -> str:
-    """Return text for a warning that names trained parameters of other collections in the graph of the last loss.
+    """Return the end of the warning: which trained parameters of other collections the graph of the last loss uses.
 
-    Return "" if there are none.
+    Return "" if it uses none, or if the graph is gone.
     """
     if not is_loss_known():
         return ""
@@ -44,8 +45,8 @@ def others(collection: ParameterCollection) -> str:
 
 
 def _rows_of_loss() -> list[int]:
-    """Return the numbers of the rows in PARAMETER_ROWS that this thread's graph uses.
+    """Return the row numbers of all parameters that are operands of nodes in this thread's graph.
 
-    Where a parameter is an operand of a node, the operand is -1 - row.
+    Such an operand is stored as the number -1 - row. Other operands are numbers of nodes, 0 or more.
     """
     return [-1 - operand for node in nodes_of(current().records) for operand in node.operands if operand < 0]

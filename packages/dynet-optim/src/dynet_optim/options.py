@@ -12,7 +12,7 @@ from .settings import FINITE, NOT_NEGATIVE, Range, checked, plain_number
 
 
 class Options:
-    """The base class of `Trainer` that has its options.
+    """A base class of `Trainer`, with the methods that read and set its options.
 
     After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """
@@ -22,7 +22,7 @@ class Options:
         self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)
         self._epoch = 0.0
         self._threshold = 5.0  # the norm above which gradients are clipped
-        self._dense = 0  # 1: update whole lookup tables; 0: update only the rows that were used
+        self._dense = 0  # 1: update all rows of lookup parameters; 0: update only the rows that were used
 
     def whoami(self) -> str:
         """Return the name of the trainer's class."""
@@ -53,11 +53,11 @@ class Options:
         return 1 + self._edecay * self._epoch
 
     def _scheduled_rate(self) -> float:
-        """Return the learning rate without the decay by epochs. Trainers with a schedule override this."""
+        """Return the learning rate without the decay by epochs. `CyclicalSGDTrainer` overrides this."""
         return self._rate0
 
     def update_epoch(self, r: Number = 1.0) -> None:
-        """Count `r` more epochs. With n epochs in all, the rate becomes (initial rate) / (1 + edecay * n)."""
+        """Count `r` more epochs. The learning rate becomes (initial rate) / (1 + edecay * n) after n epochs in all."""
         epoch = self._epoch + checked("update_epoch: r", r, FINITE)
         if not 1 + self._edecay * epoch > 0:
             raise ArgumentError(f"update_epoch: r is {r}, which leads back to epoch {epoch}")

@@ -8,7 +8,7 @@ RATE = "trainer.learning_rate"
 
 
 class OtherNames(Hinted):
-    """A base class of trainers: reading an attribute for which there is a hint raises an AttributeError with it."""
+    """A base class of `Trainer`. Reading an attribute of other libraries raises an AttributeError with a hint."""
 
 
 give_hints(

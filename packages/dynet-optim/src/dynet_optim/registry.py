@@ -1,4 +1,4 @@
-"""A table of the trainers. Tests are generated from it, which compare each trainer with its equations in numpy."""
+"""TRAINERS, a table of all trainers. From it, tests are generated that compare each with its equations in numpy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Registered:
         reference: the trainer's equations in numpy. `reference(p, g, states, rate, t, **settings)` does update number t
             with the gradient g and the learning rate `rate`. It changes the parameter p and the list of `states`, all
             float64 arrays, in place.
-        settings: dicts of arguments to test the trainer with. `reference` gets those other than the learning rate.
+        settings: dicts of arguments to test the trainer with. `reference` gets the same arguments, except for the
+            learning rate, which is its argument `rate`.
     """
 
     kind: type[Trainer]
@@ -52,5 +53,5 @@ def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind]
 
 
 def rounded(number: float) -> float:
-    """Return a number rounded to float32, as kernels read it."""
+    """Return a number rounded to float32, as kernels read it, so that a reference computes with the same number."""
     return float(np.float32(number))

@@ -1,7 +1,8 @@
 """Update rules of trainers. A rule is stated as formulas, from which its kernel is compiled.
 
 For each parameter, a rule may keep *states*: tensors of the parameter's shape, such as a moving average of gradients.
-It also reads a few scalars in each update, such as the learning rate: its *numbers*.
+It also reads a few scalars in each update, such as the learning rate: its *numbers*. In compiled code, each kernel has
+a number, its *opcode*.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from dynet_kernels.families.norm import GradientNorm
 from dynet_kernels.families.rules import UpdateRule, update_rule
 from dynet_kernels.table import KERNELS
 
-NORM = KERNELS.add("gradient_norm", GradientNorm())
+NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel that sums the squares of gradients
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a `Table` of parameters needs to know of an update rule, in order to apply it.
+    """What `Table`, which updates all parameters of a trainer, needs to know about an update rule.
 
     Attributes:
-        opcode: the number of the rule's kernel in compiled code.
+        opcode: the opcode of the rule's kernel.
         states: how many tensors the rule keeps for each parameter, such as a moving average of gradients.
         numbers: how many scalars the rule reads in each update, such as the learning rate.
     """
@@ -35,11 +36,11 @@ class Update(Rule):
     """An update rule, made of formulas for the new value of a parameter `p` and of the rule's states.
 
     Args:
-        name: the name of the kernel.
+        name: the name of the rule. Its kernel is called `update.` and this name.
         states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
         numbers: the names of the scalars that `Trainer._numbers` returns, in that order.
-        formulas: functions that return the new value of `p` and of each state. The names of their arguments say what
-            they read: the old `p` and states, the gradient `g`, and the numbers.
+        formulas: a function for `p` and one for each state, by name, which return the new values. The names of their
+            arguments say what they read: the old `p`, old states, the gradient `g`, and numbers.
     """
 
     def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):
@@ -47,7 +48,7 @@ class Update(Rule):
         super().__init__(opcode, len(states), len(numbers))
 
 
-CLEAR = Update("clear", (), ())
+CLEAR = Update("clear", (), ())  # only sets the gradients to zero, which the rules of trainers do, too
 SHRINK = Rule(
     KERNELS.add(
         "update.shrink",

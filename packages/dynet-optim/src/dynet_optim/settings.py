@@ -13,13 +13,13 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
 class Range(NamedTuple):
-    """The allowed values of a hyper-parameter: `words` describes them for error messages, and `holds` tests a value."""
+    """The allowed values of a hyper-parameter: `words` describes them in error messages, `holds` tests a value."""
 
     words: str
     holds: Callable[[float], bool]
 
 
-FINITE = Range("a finite number", lambda x: True)
+FINITE = Range("a finite number", lambda x: True)  # `checked` itself refuses infinities and NaN
 POSITIVE = Range("a positive number", lambda x: x > 0)
 NOT_NEGATIVE = Range("a finite number, 0 or more", lambda x: x >= 0)
 FRACTION = Range("at least 0 and less than 1", lambda x: 0 <= x < 1)
@@ -27,7 +27,7 @@ UP_TO_ONE = Range("more than 0 and at most 1", lambda x: 0 < x <= 1)
 
 
 def plain_number(name: str, value: Any) -> float:
-    """Return an argument as a float; raise ArgumentTypeError if it is not a number. The message begins with `name`."""
+    """Return `value` as a float; raise ArgumentTypeError if it is not a number. The message begins with `name`."""
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
@@ -38,9 +38,9 @@ def plain_number(name: str, value: Any) -> float:
 
 
 def checked(name: str, value: Any, range: Range) -> float:
-    """Return an argument as a float; raise ArgumentError if it is not in the range.
+    """Return `value` as a float; raise ArgumentError if it is infinite, NaN or not in `range`.
 
-    The number is rounded to float32 for the check, because kernels use float32. The message begins with `name`.
+    What is checked is the number rounded to float32, because kernels use float32. The message begins with `name`.
     """
     number = plain_number(name, value)
     if not (math.isfinite(number) and math.isfinite(float32(number)) and range.holds(float32(number))):
@@ -65,7 +65,7 @@ def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[i
 
 
 def float32(number: float) -> float:
-    """Return the float32 nearest to a number; infinity with its sign if the number is too large."""
+    """Return the float32 nearest to a number; plus or minus infinity if the number is too large."""
     try:
         return struct.unpack("=f", struct.pack("=f", number))[0]
     except OverflowError:
@@ -78,7 +78,7 @@ def either(who: str, default: float, **given: Number | None) -> Any:
     Args:
         who: the name of the trainer's class, for the error message.
         default: what to return if neither is given.
-        given: the values by name; None for one that is not given.
+        given: the two names with what the user passed for each; None if the user passed nothing.
     """
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:

@@ -1,9 +1,9 @@
 """Saving, pickling and copying a trainer. Resumed training gives the same numbers as uninterrupted training.
 
 A trainer keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. A saved
-trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and one more
-for the trainer's own numbers, such as the learning rate, and for the random generator of dropout. Tensors are float32,
-so a Python float is stored as three float32 numbers that add up to it.
+trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and one tensor
+with the trainer's own numbers, such as the learning rate, and the state of the random generator of dropout. Tensors are
+float32, so each of these numbers is stored as three float32 numbers that add up to it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from dynet_core.memory import Block
 
 from .table import Table
 
-NOT_PICKLED = ("_passes", "_table", "_shrinking")  # the attributes that `_begin` creates
-IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")
+NOT_PICKLED = ("_passes", "_table", "_shrinking")  # attributes of `Trainer` that are not pickled: `_begin` creates them
+IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
 
 Path = str | os.PathLike[str]
 
@@ -38,7 +38,7 @@ class Resumable:
         raise NotImplementedError
 
     def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
-        """Return what pickle stores: the trainer's attributes, and the tensors that it keeps for each parameter."""
+        """Return what pickle stores: the trainer's attributes, and for each parameter copies of the states it keeps."""
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().states_in_order()]
 
@@ -85,7 +85,7 @@ class Resumable:
         """Load the state of training that `save` wrote. Training then continues as if it had not been interrupted.
 
         The trainer must be of the same class and have the same settings, and its collection the same parameters. Load
-        their values with the collection's own `populate`.
+        the values of the parameters with the collection's own `populate`.
 
         Raises:
             FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
@@ -104,13 +104,16 @@ def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) ->
         fname: the file.
         name: the name of the trainer's class.
         numbers: the trainer's own numbers by name, such as the learning rate.
-        table: the table with the tensors that the trainer keeps for its parameters.
+        table: the trainer's table, whose `kept` has its states for each parameter.
     """
     model_files.save(as_tensors(name, numbers, table), fname)
 
 
 def as_tensors(name: str, numbers: Mapping[str, float], table: Table) -> list[StoredTensor]:
-    """Return the tensors that `write` stores. The first has the numbers and the state of the random generator."""
+    """Return the tensors that `write` stores. The first has `numbers` and the state of the random generator.
+
+    The seed has 32 bits. It is stored as two numbers of 16 bits.
+    """
     seed, drawn, forks = noise.state()
     values = as_three([*map(float, numbers.values()), seed >> 16, seed & 0xFFFF, drawn, forks])
     own = StoredTensor(False, f"/{name}", (len(values),), values, None)
@@ -118,10 +121,16 @@ def as_tensors(name: str, numbers: Mapping[str, float], table: Table) -> list[St
 
 
 def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> dict[str, float]:
-    """Read a file that `write` wrote, and return the trainer's own numbers in it.
+    """Read a file that `write` wrote: copy its states into `table`, and restore the random generator of dropout.
 
-    The tensors of the trainer are written to the table, and the random generator gets its stored state. `numbers` has
-    the present numbers by name: the result has the same names and types.
+    Args:
+        fname: the file.
+        name: the name of the trainer's class.
+        numbers: the trainer's own numbers by name, as they are now.
+        table: the trainer's table.
+
+    Returns:
+        The trainer's own numbers in the file, with the same names and types as in `numbers`.
     """
     return load(model_files.load_all(fname), fname, name, numbers, table)
 
@@ -129,7 +138,10 @@ def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> 
 def load(
     stored: Sequence[StoredTensor], fname: Path, name: str, numbers: Mapping[str, float], table: Table
 ) -> dict[str, float]:
-    """Do what `read` does with the tensors `stored`, which `as_tensors` made. Error messages mention `fname`."""
+    """Do what `read` does, but with tensors that were read from a file before.
+
+    `stored` has the tensors as `as_tensors` made them. `fname` is only for error messages.
+    """
     states = _states(table)
     tensors = {tensor.name: tensor for tensor in stored}
     own = tensors.pop(f"/{name}", None)
@@ -149,7 +161,7 @@ def load(
 
 
 def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
-    """Return each tensor that the trainer keeps for a parameter, as a tensor for a file and as a block of memory."""
+    """Return all states of the trainer. Each is a pair: a tensor to store in a file, and the block of its memory."""
     return [
         # Names of parameters may repeat, so the index is part of the tensor's name.
         (StoredTensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
@@ -159,7 +171,7 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
 
 
 def as_three(numbers: Sequence[float]) -> np.ndarray:
-    """Return an array with three float32 numbers for each number, which add up to it."""
+    """Return an array in which each of `numbers` is split into three float32 numbers, which add up to it."""
     parts = []
     for number in numbers:
         for _ in range(3):

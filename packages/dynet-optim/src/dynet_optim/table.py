@@ -4,9 +4,10 @@ An update has two parts: compute the norm of all gradients, and apply the traine
 parameter, to the rows that were used). Each part is one compiled call for all parameters. If nothing is clipped, one
 call does both.
 
-A rule keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. It reads a few
-*numbers*, such as the learning rate. The argument `dense` of many functions is 1 for all rows of lookup parameters, and
-0 for the rows that were used since the last update.
+A rule is how the trainer computes new values of parameters. For each parameter it keeps *states*: tensors of the same
+shape, such as a moving average of gradients. It reads a few *numbers*, such as the learning rate. The argument `dense`
+of many functions is 1 to read or change all rows of lookup parameters, and 0 for only those rows that were used since
+the last update.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ from .rule import CLEAR, NORM, Rule
 
 STATUS = CONTEXT.status
 READY = at.READY
-NEARLY_ONE = 1 - 1e-6  # a squared norm below this part of the squared threshold needs no clipping, despite rounding
+# If the squared norm is below NEARLY_ONE times the squared clipping threshold, nothing is clipped. The norm may have a
+# rounding error, so a squared norm between this and the squared threshold is computed and compared again.
+NEARLY_ONE = 1 - 1e-6
 
 
 class Table:
-    """The parameters of a collection as compiled code reads them, and the tensors that a rule keeps for each of them.
+    """The parameters of a collection as compiled code reads them, and the states that a rule keeps for each of them.
 
-    Each parameter is a row of integers, such as addresses. The array `context` is how Python and compiled code exchange
-    addresses, sizes and results.
+    For each parameter, the array `rows` has a row of integers, such as addresses. By the array `context`, Python and
+    compiled code exchange addresses, sizes and results. Its integers have names in `layout.CONTEXT`.
     """
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
@@ -47,10 +50,10 @@ class Table:
             KERNELS.use(opcode)
         self.numbers = block(rule.numbers)
         self._pack = self.numbers.packer()
-        self.version = -1
+        self.version = -1  # the version of PARAMETER_ROWS when `_prepare` filled this table; -1: it is out of date
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
-        self.kept: dict[Storage, list[Block]] = {}  # the tensors that the rule keeps for each parameter
+        self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # before Python 3.12, type checkers do not know arrays as buffers
@@ -59,7 +62,7 @@ class Table:
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing], self.slots[CONTEXT.threads] = sharing.address(), self.threads.ctypes.data
         self.sum_block = block(4)  # two float64: the sum of squared gradients, and the limit for `run_if_below`
-        self.sum = self.sum_block.direct().cast("B").cast("d")
+        self.sum = self.sum_block.direct().cast("B").cast("d")  # the same two numbers for Python; empty for a GPU
         self._grow_index(1 << 10)
 
     def _grow_index(self, size: int) -> None:
@@ -68,7 +71,7 @@ class Table:
         self.slots[CONTEXT.index_end] = size
 
     def prepared(self) -> Table:
-        """Return this table. First rebuild it if parameters were added, removed or frozen since the last call."""
+        """Return this table. First fill it anew if parameters were added, removed, frozen or unfrozen since then."""
         if self.version != PARAMETER_ROWS.version:
             self._prepare()
         return self
@@ -98,11 +101,11 @@ class Table:
         self.version = version  # set last: if an allocation above fails or is interrupted, the next call starts again
 
     def states_in_order(self) -> list[list[Block]]:
-        """Return the tensors that the rule keeps for each parameter, and then those for each lookup parameter."""
+        """Return a list of the states that the rule keeps, for each parameter and then for each lookup parameter."""
         return [self.kept[parameter._storage] for parameter in [*self.parameters, *self.lookups]]
 
     def choose(self, places: list[int]) -> None:
-        """Restrict updates to the parameters at these indices. Lookup parameters are counted after all others."""
+        """Restrict updates to the parameters with these indices, in a list of all with lookup parameters at the end."""
         self.rows[:, at.UPDATE.chosen] = 0
         self.rows[places, at.UPDATE.chosen] = 1
 
@@ -113,7 +116,8 @@ class Table:
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
         """Return the sum of the squared gradients of the trained parameters with indices from `first` to `last` - 1.
 
-        `dense` is 1 to read all rows of lookup parameters, and 0 for those that were used.
+        The indices count all parameters, lookup parameters last. `dense` is 1 to read all rows of lookup parameters, 0
+        for only the rows that were used.
         """
         last = self.count if last is None else last
         direct = self.sum
@@ -134,11 +138,11 @@ class Table:
         return everything[next(bad)].name()
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
-        """Apply the rule to all parameters that are trained, or to those that `choose` has chosen among them.
+        """Apply the rule to all parameters that are trained, or to those among them that `choose` has chosen.
 
         Args:
             numbers: the scalars that the rule reads, such as the learning rate.
-            dense: 1 to update all rows of lookup parameters, 0 for those that were used.
+            dense: 1 to update all rows of lookup parameters, 0 for only the rows that were used.
 
         Raises:
             OverflowError: a number is too large for a float32; nothing has changed.
@@ -164,11 +168,11 @@ class Table:
         Args:
             threshold: the clipping threshold; 0 means that gradients are never clipped.
             numbers: the scalars that the rule reads, such as the learning rate.
-            dense: 1 to update all rows of lookup parameters, 0 for those that were used.
+            dense: 1 to update all rows of lookup parameters, 0 for only the rows that were used.
 
         Returns:
-            The sum of the squared gradients; None if no parameter was changed. The caller then has to do the two parts
-            one after the other.
+            The sum of the squared gradients. None if no parameter was changed, because gradients must be clipped or
+            because one call cannot do both here: the caller then has to call `squared_norm` and `run`.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:
@@ -185,10 +189,10 @@ class Table:
         return totals[0] if self.slots[STATUS] == READY else None
 
     def _make_room(self) -> None:
-        """Enlarge the index, the buffer in which compiled code lists addresses, after it turned out to be too small.
+        """Do what is needed after a compiled call that has failed: enlarge the buffer in which it lists addresses.
 
         Raises:
-            NoCodeError: the call failed because an instruction has no machine code.
+            NoCodeError: the call has not failed for lack of room, but because a kernel's machine code is not loaded.
         """
         if self.slots[STATUS] == at.NO_CODE:
             self.version = -1  # makes the next update load the kernels again

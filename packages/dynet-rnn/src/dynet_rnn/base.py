@@ -1,8 +1,8 @@
 """The base classes of builders.
 
-A builder owns the parameters of a network, and makes the initial states from which sequences or trees are read.
+A builder owns the parameters of a network. It also makes initial states, whose methods read sequences or trees.
 `LayersBuilder` has what all networks with several layers share. `_RNNBuilder` adds what networks that read sequences
-need: a *cell*, which holds the equations for one step of one layer, and dropout.
+need: dropout, and a *cell*, which holds the equations for one step of one layer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
         name: the name of the builder's class.
         spec: a tuple that begins with the number of layers, the size of an input and the size of an output.
         model: the collection that holds the builder's parameters.
-        rates: the dropout rates.
+        rates: the dropout rates. The text mentions them only if one is not 0.
     """
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
@@ -51,10 +51,10 @@ class LayersBuilder(Hinted):
     """
 
     _collection: str
-    _listed: int | None = None  # `get_parameters` lists the first `_listed` parameters of a layer; None: all of them
+    _listed: int | None = None  # how many parameters of a layer, from the first on, `get_parameters` lists; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _run: Any = None  # the `Run` object of the last call of `initial_state`, which all states made from it share
+    _run: Any = None  # a `Run` object, which the states from the last call of `initial_state` share; else None
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
@@ -67,9 +67,9 @@ class LayersBuilder(Hinted):
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        """Create the parameters of a layer with input size n and m hidden units.
+        """Create the parameters of a layer that reads vectors of size n and has m hidden units.
 
-        Return them in the order of `get_parameters`.
+        Return them in the order in which `get_parameters` lists them.
         """
         raise NotImplementedError
 
@@ -153,7 +153,7 @@ class _RNNBuilder(LayersBuilder):
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
-        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}
+        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}  # results of `_loaded` by its argument
         self._run: Run | None = None
         self._start: RNNState | None = None  # the initial state, which the sequences of a graph share if dropout is off
 
@@ -192,9 +192,9 @@ class _RNNBuilder(LayersBuilder):
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 
     def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
-        """Return the parameters of each layer as expressions, and the `Layers` object that records steps with them.
+        """Return the parameters of each layer as expressions, and a `Layers` object, which adds steps to the graph.
 
-        `update` is as in `initial_state`.
+        If `update` is False, the parameters get no gradient from these steps.
         """
         found = [[p.expr(update) for p in layer] for layer in self._parameters]
         self._known[update] = found, self._layers(found)
@@ -215,7 +215,7 @@ class _RNNBuilder(LayersBuilder):
     # Dropout rates, and steps with dropout
 
     def _is_plain(self) -> bool:
-        """Return whether all dropout rates are 0, so that a step records only the cells of the layers."""
+        """Return whether a step consists of the cells of the layers only, because all dropout rates are 0."""
         return not any(self._rates)
 
     def set_dropout(self, f: Number) -> None:
@@ -236,9 +236,9 @@ class _RNNBuilder(LayersBuilder):
             self._run.plain, self._run.masks = self._is_plain(), None
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Apply dropout and read the input x. Return the state after it.
+        """Read the input x with dropout, and return the state after it.
 
-        `RNNState.add_input` calls this after it has checked x.
+        `RNNState.add_input` calls this, after it has checked x, if `_is_plain` returns False.
         """
         run, values = state._run, len(self._cell.state)
         places, batches = [], []
@@ -261,8 +261,8 @@ class _RNNBuilder(LayersBuilder):
     def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
         """Return the previous state of layer k after dropout. Here it is unchanged; subclasses override this.
 
-        `before` and the result hold ((batch size, offset in floats), node number) for each value of the state, such as
-        h and c. The value starts at this offset in the memory of the node.
+        `before` and the result say where each value of the state, such as h or c, is: ((batch size, offset), node
+        number). The value starts `offset` floats after the start of the node's memory.
         """
         return before
 

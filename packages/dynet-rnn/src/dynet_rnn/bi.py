@@ -27,8 +27,9 @@ class BiRNNBuilder:
         hidden_dim: the size of an output, an even number. Each network of a pair computes half of it.
         model: the collection that gets the parameters.
         rnn_builder_factory: the builder class of the networks, such as `VanillaLSTMBuilder`, or a function that makes
-            a builder. It is called with (1, input_dim, hidden_dim / 2, model).
-        builder_layers: existing (forward, backward) pairs of builders to use instead of new ones.
+            a builder. It is called twice for each layer, with (1, size of the layer's inputs, hidden_dim / 2, a
+            collection for the parameters).
+        builder_layers: existing builders to use instead of new ones, as a pair (forward, backward) for each layer.
 
     Raises:
         ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
@@ -76,7 +77,7 @@ class BiRNNBuilder:
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
-        """Make a new bidirectional network with the sizes and options of another one. Values are not copied.
+        """Make a new bidirectional network with the sizes and options of another one. Parameter values are not copied.
 
         Args:
             spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
@@ -111,7 +112,7 @@ class BiRNNBuilder:
         return [builder for pair in self.builder_layers for builder in pair]
 
     def transduce(self, es: Iterable[Expression]) -> list[Expression]:
-        """Return an output for each input: the concatenated outputs of the last layer's two networks at this input."""
+        """Read a sequence. Return an output for each input: the two outputs of the last layer for it, concatenated."""
         return self._outputs(list(es), self.builder_layers)
 
     def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
@@ -122,9 +123,9 @@ class BiRNNBuilder:
         return es
 
     def add_inputs(self, es: Iterable[Expression]) -> list[tuple[RNNState, RNNState]]:
-        """Return the states of the last layer's two networks at each input, as pairs (forward, backward).
+        """Read a sequence. For each input, return the states of the last layer's two networks: (forward, backward).
 
-        The backward state has read the sequence from its end to this input.
+        The forward network has read the sequence from its start to this input, the backward network from its end.
         """
         es = self._outputs(list(es), self.builder_layers[:-1])
         forward, backward = self.builder_layers[-1]

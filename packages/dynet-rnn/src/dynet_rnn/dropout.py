@@ -43,8 +43,8 @@ class Variational(_RNNBuilder):
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
         """Draw new dropout masks for the sequence that the last call of `initial_state` has begun.
 
-        Without this call, the first input of the sequence draws them, with its own batch size. If `initial_state` has
-        not been called in the current graph, nothing happens.
+        If a program does not call this, the masks are drawn when the first input of the sequence is read, with the
+        batch size of this input. If `initial_state` has not been called in the current graph, nothing happens.
 
         Args:
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
@@ -54,7 +54,7 @@ class Variational(_RNNBuilder):
             self._draw_masks(self._run, batch)
 
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
-        """Draw the masks of a sequence, and keep them in `run.masks`.
+        """Draw the masks of a sequence with this batch size. Keep them in `run.masks`, and return them.
 
         For each layer there is a mask for the input, then one for h, and in some networks one for c. A mask is None if
         its dropout rate is 0.
@@ -73,9 +73,9 @@ class Variational(_RNNBuilder):
         return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
 
     def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
-        """Return the previous h of layer k after dropout, for steps with layer normalisation.
+        """Return h, the previous output of layer k, after dropout. Only for steps with layer normalisation.
 
-        Such steps consist of several operations. Other steps get their dropout from `_drop_state`.
+        Such a step consists of several operations on expressions. In all other steps, `_drop_state` applies dropout.
         """
         return _masked(h, run.masks[k][1])
 
@@ -100,7 +100,7 @@ class Vertical(_RNNBuilder):
     Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization", 2014.
     """
 
-    _rates = (0.0,)
+    _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
         return dropout(x, self._rates[0])

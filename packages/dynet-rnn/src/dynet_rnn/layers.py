@@ -5,8 +5,8 @@ says what is computed for which shapes; the number of operands; then the operand
 parameters. A step of one layer is one record. Its *head* is all that comes before the nodes of the previous state and
 of the input.
 
-A head depends only on the shapes of the state and of the input. It is computed once for each combination of shapes;
-later steps look it up in a `Form`. A shape is a `Dim`: dimensions and batch size.
+The head for a layer depends only on the shapes of the state and of the input. It is computed once for each combination
+of shapes; later steps look it up in a `Form`. A shape is a `Dim`: dimensions and batch size.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from dynet_core.graph import PinnedGraph
 from dynet_ops.layouts import of_rank
 from dynet_ops.network.cells import Cell, Previous, sequence_signature
 
-START: Previous = ()
+START: Previous = ()  # the previous state of the first step of a sequence: there is none
 
 
 class Layers:
-    """The parameters of all layers, as expressions, and the records that use them.
+    """The parameters of all layers, as expressions, and methods that make records with them.
 
     Attributes:
         cell: the equations of one step of a layer.
-        inputs: for each layer, the parameters of its projections b + W x of an input x, as b, W, b, W, ...
+        inputs: for each layer, the parameters that are applied to the input x, b + W x for each gate: b, W, b, W, ...
         weights: for each layer, the parameters that are applied to the previous state.
         hidden: the size of h.
-        forms: the results of `form` so far.
+        forms: the results of `form` so far, by its arguments.
     """
 
     def __init__(self, cell: Cell, inputs: list[list[Expression]], weights: list[list[Expression]]):
@@ -76,17 +76,17 @@ class Layers:
         Args:
             state: ((batch size, offset in floats), node number) for each value of the previous state, such as h and c.
                 The value starts at this offset in the memory of the node.
-            rank: the number of dimensions of h. Trailing 1s are added to get there.
+            rank: how many dimensions h gets, by trailing dimensions of size 1.
         """
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))
 
     def vector(self, batch: int, rank: int) -> Dim:
-        """Return the shape of h or of another value of the state, with trailing 1s up to `rank` dimensions."""
+        """Return the shape of h and of c, with this batch size: `rank` dimensions, all of size 1 but the first."""
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the `Form` of states with these shapes and ranks, each with an entry per layer. Make it if needed."""
+        """Return the `Form` with the attributes `previous` and `ranks`. It is made by the first call with them."""
         found = self.forms.get((previous, ranks))
         if found is None:
             found = self.forms[previous, ranks] = Form(self, previous, ranks)
@@ -98,14 +98,15 @@ class Form:
 
     Attributes:
         layers: the parameters of the network.
-        previous: for each layer, where the next step finds the state. If the state is the result of a step, one graph
-            node holds all of its values, and this is the batch size. If vectors were set, it is (batch size, offset in
-            floats) for the node of each value, such as h and c. () is the start of a sequence.
+        previous: for each layer, the batch size of the state, and where it is in memory. An int: the batch size; the
+            state is the result of a step, so one node holds all of its values. A tuple: the state was set by vectors,
+            so each value, such as h or c, has its own node; there is (batch size, offset in floats within the node)
+            for each. The tuple is empty at the start of a sequence, where there is no state.
         ranks: the number of dimensions of h in each layer: 1, or more if the initial vectors had trailing 1s, such as
             (m, 1). The results keep them, as in DyNet.
         dims: the Dim of h in each layer if the state is the result of a step; else empty.
         top: the last of `dims`, which is the Dim of the output; None if there is none.
-        starts: whether this is the start of a sequence, where there is no previous state.
+        starts: whether this is the start of a sequence, where there is no state.
         known: the results of `steps` so far, by the Dim of the input.
         sequences: the results of `sequence` so far, by the Dim of the inputs.
     """
@@ -177,9 +178,9 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
-    """Return the batch size of the state after an input with the Dim x.
+    """Return the batch size of the state after a step, given the Dim x of the input.
 
-    The batch sizes of the input and of the previous state must be equal, except that 1 fits any other.
+    The batch sizes of the input and of `previous`, the state before (see `Form`), must be equal, or one must be 1.
 
     Raises:
         ShapeError: the batch sizes do not fit.

@@ -146,9 +146,9 @@ class VanillaLSTMBuilder(Variational):
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:
-        """Return whether the cell reads expressions that are computed from the parameters once per graph.
+        """Return whether the cell reads expressions that are computed from the parameters, once per graph.
 
-        If not, it reads the parameters themselves.
+        If this is False, the cell reads the parameters themselves.
         """
         return self._forget_bias != 1 and self._norms_in is None
 
@@ -156,9 +156,9 @@ class VanillaLSTMBuilder(Variational):
         return [p.expr(update) for p in layer]
 
     def _shifted(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        """Return the parameters of each layer for the cell.
+        """Return the parameters of each layer as the cell reads them. They give the network its forget bias.
 
-        The cell itself adds 1 to the forget gate's bias, so another forget bias changes b by the difference from 1.
+        The cell itself adds 1 to the forget gate. If the forget bias is not 1, the difference is added to b here.
         """
         if self._forget_bias == 1:
             return found

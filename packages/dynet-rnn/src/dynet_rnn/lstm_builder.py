@@ -1,6 +1,6 @@
 """`LSTMBuilder`: the name means `CoupledLSTMBuilder` in DyNet's manual and `VanillaLSTMBuilder` in DyNet 2.
 
-A setting says which of the two it is here.
+A setting decides which of the two this library's `LSTMBuilder` makes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
 
     @classmethod
     def _dynet_name(cls) -> str:
-        """Return DyNet 2's name for the class of the builders that `LSTMBuilder` makes. Files store this name."""
+        """Return the name of the class that `LSTMBuilder` stands for. Files store it, so that DyNet 2 can read them."""
         return "VanillaLSTMBuilder" if config.PARAMS.lstm_builder == "vanilla" else "CoupledLSTMBuilder"
 
 
@@ -62,7 +62,9 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain why a file does not fit if `LSTMBuilder` had its other meaning when the file was written.
+    """Explain that a file does not fit a collection because `LSTMBuilder` meant another class when it was written.
+
+    If a file does not fit, the code that loads it adds this explanation to its error message.
 
     Args:
         found: the names of the parameters in the file.
@@ -83,5 +85,6 @@ def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
     return ""
 
 
+# Finds the builder in the name of a parameter: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
 _KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
 EXPLAIN.append(_other_meaning)

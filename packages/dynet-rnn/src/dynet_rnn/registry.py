@@ -23,8 +23,8 @@ class Registered:
         kind: the builder class.
         arguments: the arguments to make a builder with, other than the sizes and the collection.
         step: a numpy function for one step of one layer. `step(x, *state, *parameters)` returns the new state: one
-            float64 array, or a tuple of several. The first state is 0. The parameters are all those of a layer, in the
-            order in which the builder creates them.
+            float64 array, or a tuple of several. At the start of a sequence, `state` is 0. `parameters` has all
+            parameters of the layer, in the order in which the builder creates them.
     """
 
     kind: type[_RNNBuilder]
@@ -41,7 +41,7 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
 
     Args:
         others: pairs (arguments, step) to test in addition to the default arguments; see `Registered`.
-        step: the numpy step for the default arguments. None means the one that the builder's cell has.
+        step: the numpy step for the default arguments. None means `cell_step` of the class.
     """
 
     def decorate(kind: Kind) -> Kind:
@@ -54,9 +54,9 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Step:
-    """Return a numpy function for one step of a builder's cell.
+    """Return a numpy function for one step of one layer: `Cell.reference`, with the arguments of `Registered.step`.
 
-    It takes the input, the state and all parameters of a layer, which may be more than the cell uses.
+    These include all parameters of the layer. The cell may use only some of them.
     """
     cell, names = kind._cell, kind._names or tuple(kind._cell.parameters)
     reference = cell.reference

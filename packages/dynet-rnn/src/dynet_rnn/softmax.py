@@ -124,9 +124,9 @@ class SoftmaxBuilder(ABC):
     def _full_logits(self, x: Expression, update: bool) -> Expression: ...
 
     def _begin(self, rep_dim: Index, model: ParameterCollection, collection: str) -> int:
-        """Do what all constructors begin with: check the size of x and the model, and make a collection in the model.
+        """Do what all constructors begin with: check `rep_dim` and `model`, and add a collection to the model.
 
-        `collection` is the name of that collection. Return the size of x.
+        `rep_dim` is the size of the vector x; return it as an int. `collection` is the name of the new collection.
         """
         name = self.whoami()
         size = checked_size(name, "rep_dim", rep_dim)

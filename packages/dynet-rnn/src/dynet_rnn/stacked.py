@@ -14,7 +14,7 @@ class StackedRNNState:
 
     Args:
         states: a state for each network, first network first.
-        prev: the stacked state before the last input; None if there is none.
+        prev: the `StackedRNNState` before the last input; None if nothing was read.
     """
 
     def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
@@ -25,7 +25,7 @@ class StackedRNNState:
         return f"<{len(self.states)} states, one on top of the other: {', '.join(map(repr, self.states))}>"
 
     def add_input(self, x: Expression) -> StackedRNNState:
-        """Return the stacked state after all networks have read one more input."""
+        """Have the first network read x, and each other network the output of the one before. Return the new state."""
         states = []
         for state in self.states:
             states.append(state.add_input(x))
@@ -33,7 +33,7 @@ class StackedRNNState:
         return StackedRNNState(states, self)
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
-        """Read inputs one by one, and return the stacked state after each of them."""
+        """Read inputs one by one, as `add_input` does, and return the state after each of them."""
         state, found = self, []
         for x in xs:
             state = state.add_input(x)
@@ -59,5 +59,5 @@ class StackedRNNState:
         return [state.s() for state in self.states]
 
     def prev(self) -> StackedRNNState | None:
-        """Return the stacked state before the last input; None if there is none."""
+        """Return the state before the last input; None if nothing was read."""
         return self._prev

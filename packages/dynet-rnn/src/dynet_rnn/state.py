@@ -1,9 +1,9 @@
 """`RNNState`: the state of a recurrent network after some inputs of a sequence.
 
 Each layer applies a *cell*, the equations for one step. The state of a cell has one or two *values*, which are vectors:
-h, the output, and for an LSTM also c, the memory. When a layer reads an input, this is recorded as one node of the
-graph, whose memory holds h and then c. The number of such a node is called its place. A `Form` (see `layers.py`) has
-the shapes of a state.
+h, the output, and for an LSTM also c, the memory. For each input that a layer reads, one node of the graph holds the
+new state of the layer: h and then c. The number of this node is called its place. `layers.py` explains *records*, the
+operations that the graph stores, and `Form`, the shapes of a state.
 """
 
 from __future__ import annotations
@@ -70,12 +70,14 @@ class Run:
 
     Attributes:
         builder: the builder that made the states.
-        graph: the graph in which the states are recorded. If its version is not `version`, it has been renewed since.
-        version: the version of the graph in which the states are valid.
+        graph: the graph that has the nodes of the states.
+        version: the version of the graph when the states were made. From it, `Graph.as_of` finds out whether the
+            graph still has their nodes.
         layers: the parameters of the layers in the order in which the cell reads them.
         expressions: the parameters of each layer as expressions, in the builder's order.
-        plain: whether a step records only the cell of each layer: there is neither dropout nor layer normalisation.
-        masks: for dropout with the same masks at all steps, the masks of each layer; None until they are drawn.
+        plain: whether a step consists of the cell of each layer only, without dropout and layer normalisation.
+        masks: for dropout with the same masks (random factors) at all steps: the masks of each layer; None until they
+            are drawn.
     """
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
@@ -114,9 +116,10 @@ class RNNState(Hinted):
     ((3,), 1)
     """
 
-    # `_form` has the shapes of the state. After an input, `_places` has the number of the node of each layer, which
-    # holds all values of the layer's state. `_vectors` has expressions: for each value (h, then c), one per layer. A
-    # state that was set by expressions has no `_places`. Other states fill `_vectors` when they are asked for it.
+    # `_form` has the shapes of the state. After an input, `_places` has for each layer the number of the node that
+    # holds all values of the layer's state. `_vectors` has a tuple for each value (h, then c): the value of each layer
+    # as an expression. A state that was set by expressions has only `_vectors`. After an input, `_vectors` is None
+    # until the method `vectors` is called.
     __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -140,7 +143,7 @@ class RNNState(Hinted):
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a state with these vectors: for each value of the state (h, then c), an expression per layer."""
+        """Return a state after `prev` with these `vectors`: for each value (h, then c), a tuple with one per layer."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         form = run.layers.form(shapes, ranks)
@@ -156,7 +159,7 @@ class RNNState(Hinted):
         output: Expression | None,
         vectors: Sequence[tuple[Expression, ...]] | None = None,
     ) -> RNNState:
-        """Return a state whose attributes `_run`, `_prev`, `_form` and so on are the arguments."""
+        """Return a state whose attributes `_run`, `_prev`, `_form` and so on are set to the arguments."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
         state._places, state._output, state._vectors = places, output, vectors  # type: ignore[assignment]
@@ -223,9 +226,10 @@ class RNNState(Hinted):
         return [state.output() for state in self.add_inputs(given)] if found is None else found
 
     def read(self, xs: list[Expression]) -> list[Expression] | None:
-        """Record a whole sequence as one record per layer, and return its outputs.
+        """Add one record per layer to the graph for the whole sequence `xs`. Return the outputs of the last layer.
 
-        Return None if it must be recorded step by step, as with dropout. Nothing is recorded then.
+        If that is not possible, as with dropout or inputs of different shapes, change nothing and return None. The
+        caller then adds the inputs one by one.
         """
         run, form = self._run, self._form
         if not xs or not run.plain or run.graph.watch is not None:
@@ -250,13 +254,16 @@ class RNNState(Hinted):
         return found
 
     def operands(self, layer: int) -> tuple[int, ...]:
-        """Return the numbers of the nodes in which the next step of this layer finds this state."""
+        """Return the numbers of the nodes that hold this layer's state: one for all values, or one for each value."""
         if self._places is not None:
             return (self._places[layer],)
         return tuple([vectors[layer].at for vectors in self._vectors if vectors])
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """Do `add_input` where its fast path does not apply: for new shapes, a parameter as input, dropout, errors."""
+        """Do the work of `add_input` in all cases but the usual one, for which `add_input` has fast code.
+
+        Such cases are new shapes, a parameter as input, a state that was set by expressions, dropout and errors.
+        """
         run = self._run
         graph = graph_of("add_input", (x,))
         if run.graph.as_of(run.version, self._places or ()).graph is not graph.graph:
@@ -276,7 +283,7 @@ class RNNState(Hinted):
         return RNNState.made(run, self, form, places, x)
 
     def is_plain(self) -> bool:
-        """Return whether a step records only the cell of each layer, without dropout and layer normalisation."""
+        """Return whether a step consists of the cell of each layer only, without dropout and layer normalisation."""
         return self._run.plain
 
     # What is in the state
@@ -365,8 +372,8 @@ class RNNState(Hinted):
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
         """Return a copy of this state with new vectors.
 
-        `given` has an entry for h and perhaps one for c: the new vectors of all layers, or () to keep the old ones. If
-        there are no old ones either, as before the first input, they are zero.
+        `given` has an entry for h and perhaps one for c: the new vectors of all layers, or () to keep the old vectors.
+        Where there are no old vectors, as before the first input, zeros are used.
         """
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch

@@ -1,7 +1,8 @@
 """Networks over trees: TreeLSTMs, which compute the state of a tree node from its input and its children's states.
 
-The state of a tree node has two vectors in each layer: h, the output, and c, the memory. A layer records one node of
-the computation graph for each tree node; its memory holds h and then c. The number of such a graph node is its place.
+The state of a tree node has two vectors in each layer: h, the output, and c, the memory. For each tree node, a layer
+adds one node to the computation graph, which holds h and then c. The number of this graph node is called its place. A
+*signature* says what a graph node computes, and for which shapes.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from .state import place_in
 class Run:
     """What all states share that come from one call of a builder's `initial_state`.
 
-    `expressions` has the parameters of each layer as expressions, with the bias b first. The states are valid while the
-    graph has the version `version`.
+    `expressions` has the parameters of each layer as expressions, with the bias b first. `version` is the graph's
+    version when the states were made. From it, `Graph.as_of` finds out whether the graph still has their nodes.
     """
 
     builder: _TreeBuilder
@@ -40,19 +41,19 @@ class Run:
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
         self.builder, self.expressions = builder, found
         self._graph, self.version = graph, graph.version()
-        self.nothing: int | None = None  # the graph node of zeros, the state of an absent child, once it is recorded
+        self.nothing: int | None = None  # place of the zeros that are the state of absent children; None: not made yet
 
     @property
     def graph(self) -> PinnedGraph:
-        """Return the graph for recording, pinned to its version. Raise StaleExpressionError if it has been renewed."""
+        """The graph, for adding nodes to it. Raises StaleExpressionError if it has been renewed."""
         return self._graph.as_of(self.version)
 
     def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
-        """Return the graph as `graph` does. Raise StaleExpressionError also if `cg_revert` has removed these nodes."""
+        """Return `graph`. Raise StaleExpressionError also if `cg_revert` has removed the nodes numbered `places`."""
         return self._graph.as_of(self.version, places)
 
     def absent(self) -> int:
-        """Return the graph node of zeros that is the state of an absent child. Record it at the first call."""
+        """Return the number of a graph node of zeros, the state of an absent child. The first call adds this node."""
         if self.nothing is None:
             self.nothing = zeros((2 * self.builder._spec[2],)).at
         return self.nothing
@@ -196,16 +197,16 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
 
 
 def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
-    """Record a graph node that repeats a child's state of batch size 1 `batch` times, and return its number.
+    """Return the number of a new graph node that holds `batch` copies of a child's state in one layer.
 
-    The state is that of the given layer. If `child` is None, it is zero.
+    The batch size of the child's state is 1. If `child` is None, its state is zero.
     """
     place = run.absent() if child is None else child._places[layer]
     return append(run.graph, widened_signature(run.builder._spec[2], batch), [place]).at
 
 
 def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list[int]]]:
-    """Return the numbers of the nodes, children before parents, and a list of the children of each node.
+    """Return the numbers of all tree nodes, children before parents, and a list of the children of each node.
 
     Args:
         heads: for each node, the number of its parent; -1 for a root.
@@ -237,7 +238,7 @@ class _TreeBuilder(LayersBuilder):
     takes_gaps = False  # whether a child may be absent, that is, None
 
     def initial_state(self, update: bool = True) -> TreeState:
-        """Return the initial state, which belongs to no node. Its `add_input` makes the leaves of trees.
+        """Return the initial state, which belongs to no node. Its `add_input` makes the states of the nodes.
 
         Args:
             update: False treats the parameters as constants: they get no gradient from these trees.
@@ -255,7 +256,7 @@ class _TreeBuilder(LayersBuilder):
         return [[*weights[1:], weights[0]] for weights in super().get_parameter_expressions()]
 
     def _operands(self, layer: list[Expression]) -> list[Expression]:
-        """Return the parameters of a layer as records need them, with the bias first. `layer` has the bias last."""
+        """Move the bias from the end of a layer's parameters to the start, where `signature` expects it."""
         *weights, b = layer
         return [b, *weights]
 
@@ -263,7 +264,7 @@ class _TreeBuilder(LayersBuilder):
         """Raise ArgumentError if a node may not have this number of children. Here all numbers are allowed."""
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of what one layer records for a tree node: what it computes, for which shapes.
+        """Return the signature of the graph node that one layer adds for a tree node.
 
         Args:
             batch: the batch size of the node's state.
@@ -314,7 +315,7 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         return self._add((4 * m, n), (3 * m, m), (m, m), (4 * m,))
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of what a layer records for a tree node. Arguments as in `_TreeBuilder.signature`."""
+        """Return the signature of the graph node for a tree node. The arguments are as in `_TreeBuilder.signature`."""
         return child_sum_signature(batch, x, child_batch, *dims)
 
 
@@ -372,5 +373,5 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
             raise ArgumentError(f"add_input: {children} children, but the network has weights for {self._most}")
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of what a layer records for a tree node. Arguments as in `_TreeBuilder.signature`."""
+        """Return the signature of the graph node for a tree node. The arguments are as in `_TreeBuilder.signature`."""
         return nary_signature(batch, x, child_batch, children, *dims)

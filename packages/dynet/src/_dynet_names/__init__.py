@@ -1,7 +1,7 @@
-"""All public names of this library's installed packages, for the modules `dynet`, `_dynet` and `_gdynet`.
+"""All public names of this library's installed packages. The modules `dynet`, `_dynet` and `_gdynet` import them here.
 
-Importing this module makes no settings. `from dynet import *` also imports the names np, os, pickle and sys, because
-it does so in the original DyNet.
+Importing this module makes no settings and reads no command line. The names np, os, pickle and sys are public, too,
+because in the original DyNet `from dynet import *` also imports these.
 """
 
 import os as os

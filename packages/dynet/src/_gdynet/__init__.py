@@ -1,6 +1,6 @@
-"""Stands in for the original DyNet's module `_gdynet`, its version for GPUs. It has all public names of `dynet`.
+"""The same public names as `dynet`. In the original DyNet, the module `_gdynet` is the version for GPUs.
 
-Unlike `import dynet`, importing it does not read the command line. The program makes settings by `init()` or
+Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
 `DynetParams`.
 """
 

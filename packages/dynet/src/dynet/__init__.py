@@ -45,5 +45,5 @@ else:
         raise AttributeError(message)
 
     def __dir__() -> list[str]:
-        """Return the public names and the names with two underscores, but not imported submodules."""
+        """Return the public names and names such as `__version__`, but not imported submodules."""
         return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,7 +1,7 @@
 """``python -m dynet`` describes the installation, for bug reports; ``--clear-cache`` removes compiled kernels.
 
-It prints one line for each subject, such as the CPU. If it cannot find something out, the line says why. It compiles no
-kernel.
+It prints one line for each subject, such as the CPU. If it cannot find something out, the line says why. No kernels are
+compiled.
 """
 
 import argparse
@@ -58,13 +58,13 @@ def cpu() -> str:
 
 
 def compile_target() -> str:
-    """Return the kind of CPU for which kernels are compiled, and the size of its vectors."""
+    """Return the kind of CPU for which kernels are compiled, the size of its vectors, and LLVM's name for the CPU."""
     chosen = target.host_cpu()
     return f"{chosen.kind}, {chosen.lanes} numbers to a vector, {chosen.tvm_target().attrs['mcpu']} to LLVM"
 
 
 def recorder() -> str:
-    """Return which recorder, compiled code or Python, adds operations to graphs, and why."""
+    """Return which code adds operations to graphs, compiled code or Python, and why."""
     name = "dynet_core.recorder"
     return importlib.import_module(name).DESCRIPTION if _installation.is_installed(name) else "python"
 
@@ -104,7 +104,7 @@ def gpu_compiler() -> str:
 
 
 def threads() -> str:
-    """Return how many threads compute a graph together, the largest possible number, and the number of cores."""
+    """Return how many threads compute a graph together, the most that are used by default, and the number of cores."""
     return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing.cores()} cores"
 
 
@@ -132,7 +132,7 @@ LINES: dict[str, Callable[[], str]] = {
 
 
 def described(find: Callable[[], str]) -> str:
-    """Call `find`, and return its result or its error as one line of text, followed by the warnings that it gave."""
+    """Call `find`. Return its result, or the error it raised, and any warnings, joined to one line of text."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
@@ -143,7 +143,7 @@ def described(find: Callable[[], str]) -> str:
 
 
 def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without flags such as `--dynet-seed 3`, which `import dynet` has read already."""
+    """Return the arguments without `import dynet`'s own flags, such as `--dynet-seed 3`, which it has read already."""
     rest, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)

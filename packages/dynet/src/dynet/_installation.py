@@ -19,7 +19,7 @@ def is_installed(module: str) -> bool:
 
 
 def is_clearing() -> bool:
-    """Return whether this process was started by `python -m dynet --clear-cache`."""
+    """Return whether this process was started by `python -m dynet --clear-cache`, and now imports `dynet` for it."""
     if (
         sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv
     ):  # while Python still looks for the module to run, sys.argv[0] is "-m"
@@ -29,9 +29,9 @@ def is_clearing() -> bool:
 
 
 def version_of(distribution: str) -> str | None:
-    """Return the version of an installed distribution, a package by the name that pip knows.
+    """Return the version of an installed distribution: a package, by the name under which pip knows it.
 
-    Return None if it is not installed, or if it is imported from a source tree.
+    Return None if pip has not installed it, even if it can be imported from a source tree.
     """
     try:
         return metadata.version(distribution)
@@ -65,15 +65,16 @@ def check(own_version: str) -> None:
 def owners() -> dict[str, str]:
     """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
-    This looks at the names of files in `sys.path` first, which takes less than a millisecond. It reads the metadata of
-    distributions only if a name is suspicious.
+    First, this only looks at the names of files in the folders of `sys.path`, which takes less than a millisecond. Then
+    it reads the metadata of distributions whose names begin with `dynet`. Only if there is a foreign module `dynet` or
+    `_dynet` does it read the metadata of all distributions in the same folder.
     """
     found: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
             names = [name for name in os.listdir(folder) if name.lower().lstrip("_").startswith("dynet")]
             information = [name for name in names if name.endswith((".dist-info", ".egg-info"))]
-            # A distribution of any name may have installed a foreign module, so the metadata of all is needed then.
+            # A distribution with any name may have installed a foreign module `dynet` or `_dynet`.
             if any(_is_foreign(folder, name) for name in names):
                 information = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
             for name in information:
@@ -82,7 +83,10 @@ def owners() -> dict[str, str]:
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Return whether the file or directory `name` is a module `dynet` or `_dynet` of another distribution."""
+    """Return whether the file or directory `name` is a module `dynet` or `_dynet` that is not of this library.
+
+    This library's `dynet` is told by its file `_installation.py`.
+    """
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
     return _module(name) in MODULES
@@ -95,7 +99,7 @@ def _module(name: str) -> str:
 
 
 def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> None:
-    """Add a distribution to `found` if it does not belong to this library and has a module `dynet` or `_dynet`."""
+    """Add the name and version of a distribution to `found`, if it is not of this library and has these modules."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
         return  # an incomplete uninstallation has left a directory without metadata
     name = distribution.metadata["Name"]
@@ -109,9 +113,10 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
 
 
 def extra_with(name: str) -> str | None:
-    """Return which extra of dynet-core ("rnn", "optim" or "ops") may have a name that `dynet` lacks.
+    """Guess which extra of dynet-core ("rnn", "optim" or "ops") has a name that `dynet` lacks, from the name's ending.
 
-    The ending of the name decides. Return None if that extra is installed, or if the name is private.
+    An extra is an optional part, as in `pip install "dynet-core[rnn]"`. Return None if it is installed, or if the name
+    is private.
     """
     if name.startswith("_"):
         return None

@@ -1,4 +1,7 @@
-"""Hints for names of other libraries and for misspelled names: what the error for `dy.relu` or `dy.Adam` suggests."""
+"""What the error message for a missing name such as `dy.relu` or `dy.Adam` suggests to use instead.
+
+There are hints for names of other libraries, and for misspelled names.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,7 @@ PARTS: dict[str, str] = {
 
 
 def hint(name: str, public: Iterable[str]) -> str:
-    """Return the end of an error message: what to use instead of a name that does not exist; "" if nothing is known.
+    """Return the end of the error message for a missing name: what to use instead; "" if nothing is known.
 
     Args:
         name: the name that does not exist in `dynet`.

@@ -1,6 +1,6 @@
-"""Settings that a program makes before `import dynet`.
+"""Settings that a program makes before `import dynet`, instead of by `--dynet-...` flags on the command line.
 
-If it makes a setting here that the original DyNet has, the `--dynet-...` flags of the command line are not read.
+If a program makes a setting here that the original DyNet has, too, these flags are not read.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -21,9 +21,9 @@ DEFAULTS: dict[str, object] = {
     "requested_gpus": 0, "gpu_mask": [],
 }  # fmt: skip
 """The settings of the original DyNet, and their defaults."""
-_CALLED = {setting: name for name, setting in _config.CONFIG.items()}
-_wanted: dict[str, object] = {}
-_decides = False  # whether the program has made a setting of the original DyNet; if so, flags are not read
+_CALLED = {setting: name for name, setting in _config.CONFIG.items()}  # argument of `set` -> key in the result of `get`
+_wanted: dict[str, object] = {}  # all settings that the program has made here
+_decides = False  # whether one of them is a setting of the original DyNet, so that `import dynet` does not read flags
 
 
 def set(
@@ -44,27 +44,27 @@ def set(
 ) -> None:  # noqa: A001
     """Change the settings that are given. The others stay as they are.
 
-    The original DyNet does not have the settings `threads`, `tf32`, `lstm_builder` and `allow`. If a program makes no
-    other settings, the flags of the command line are still read.
+    The original DyNet does not have the settings `threads`, `tf32`, `lstm_builder` and `allow`. A program that makes
+    only these can still be given `--dynet-...` flags on the command line.
 
     Args:
         mem: accepted and ignored: memory grows with the graph.
-        random_seed: the seed of initial values, dropout and noise; 0 asks for a random one.
+        random_seed: the seed of initial values, dropout and noise; 0 means a random seed.
         autobatch: accepted and ignored: batching is always on.
         profiling: whether to profile the program; 0 means no.
         weight_decay: each update multiplies the parameters by 1 minus this number.
         shared_parameters: whether forked processes train the same parameters.
         requested_gpus: 1 to compute on a GPU.
-        gpu_mask: for each GPU of the machine in turn, 1 to compute on it or 0.
+        gpu_mask: a list with a number for each GPU of the machine: 1 to compute on this GPU, else 0.
         gpu: whether to compute on a GPU.
         threads: the number of threads for large graphs on the CPU. The default is one for each core that this process
             may use.
         tf32: whether matrix products on a GPU may round their factors to TF32. This is faster, with a relative error
             of about 0.001.
-        lstm_builder: the class that `LSTMBuilder` means, "coupled" or "vanilla". It can also be chosen by the
-            environment variable DYNET_LSTM_BUILDER.
-        allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to
-            those in DYNET_ALLOW. See `dy.load`.
+        lstm_builder: "coupled" if `LSTMBuilder` means `CoupledLSTMBuilder`, "vanilla" if it means `VanillaLSTMBuilder`.
+            The environment variable DYNET_LSTM_BUILDER can also choose it.
+        allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to the
+            names in the environment variable DYNET_ALLOW. See `dy.load`.
 
     Raises:
         ArgumentError: a value is out of its range; nothing has changed.
@@ -97,9 +97,9 @@ def _apply(given: dict[str, object], called: str) -> None:
 
 
 def get() -> dict[str, object] | None:
-    """Return all settings that the original DyNet has, as a dict for `DynetParams.from_config`.
+    """Return the settings that the original DyNet has, made here or defaults, as a dict for `DynetParams.from_config`.
 
-    Return None if the program has made none of them.
+    Return None if the program has made none of them here.
     """
     if not _decides:
         return None

@@ -1,6 +1,8 @@
 """Starts processes that compile parts of the library's machine code, so that this process need not import TVM.
 
-A part is a group of kernels or the planner; see `parts.py`. The program of these processes is in `worker.py`.
+A part is a group of kernels or the planner; see `parts.py`. To *emit* a part is to generate its code in TVM's
+intermediate language, which takes much less time than to compile this code. The key of the code is a text from which
+one can tell whether the cache already has the compiled code. The program of these processes is in `worker.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from . import sites
 from .worker import emit, receive, send
 
 PATIENCE = 0.5  # seconds to wait for a process to end by itself
+# The Python program with which a child process begins.
 CHILD = """
 import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
@@ -39,19 +42,19 @@ worker.main(site)
 
 
 class BuildError(RuntimeError):
-    """A part of the machine code could not be compiled."""
+    """Raised if a part of the machine code could not be compiled. The message has the error of the child process."""
 
 
 class Builder:
-    """A child process that compiles parts, one after the other, in a folder of its own in the directory `site`."""
+    """A child process that compiles parts, one after the other. It works in a new folder in the directory `site`."""
 
     def __init__(self, site: Path):
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # gets what the process writes to stderr
         self._process = subprocess.Popen(
             [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
         try:
-            self._process.stdout.read(1)  # type: ignore[union-attr]  # from now on it cleans up before it ends
+            self._process.stdout.read(1)  # type: ignore[union-attr]  # wait for the "!": from then on the process cleans up before it ends
             self._stdin.write(json.dumps([sys.path, str(site), str(Path(__file__).parent)]).encode() + b"\n")
         except BrokenPipeError:  # the process has ended already: `emit` will say why
             pass
@@ -61,10 +64,12 @@ class Builder:
         return self._process.stdin
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Have the process emit the code of a part, which `build` compiles. Return the key of the code.
+        """Have the process emit the code of a part. A call of `build` compiles it. Return the key of the code.
 
         Args:
-            lock: the lock file of the cache that is held meanwhile. The process removes it if this one is killed.
+            part: what to compile, such as a `parts.Shard`. It is sent to the process as a pickle.
+            lock: a lock file of the cache that this process holds; None if it holds none. If this process is killed,
+                the child process removes the file.
 
         Raises:
             BuildError: emitting fails, or the process ends.
@@ -72,7 +77,9 @@ class Builder:
         return self._ask(pickle.dumps(part), lock)
 
     def build(self, lock: Path | None) -> bytes:
-        """Have the process compile the code that it has just emitted. Return the contents of the file.
+        """Have the process compile the code that it has just emitted. Return the contents of the compiled file.
+
+        `lock` is as in `emit`.
 
         Raises:
             BuildError: compiling fails, or the process ends.
@@ -99,13 +106,13 @@ class Builder:
         return found
 
     def tell_to_end(self) -> None:
-        """Ask the process to end. A thread that waits for an answer of the process gets a BuildError."""
+        """Ask the process to end. If another thread waits in `emit` or `build`, it gets a BuildError."""
         self._process.terminate()
 
     def end(self) -> bool:
-        """Wait until the process has ended after `tell_to_end`, and kill it if it does not.
+        """Wait until the process has ended after `tell_to_end`; kill it if that takes too long.
 
-        Return whether it ended by itself, so that its folder has been removed.
+        Return whether it has ended by itself. Then it has removed its folder; a killed process leaves its folder.
         """
         try:
             self._process.wait(PATIENCE)
@@ -132,19 +139,19 @@ class LocalBuilder:
         self._emitted: Any = None
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Emit the code of a part, which `build` compiles. Return the key of the code."""
+        """Emit the code of a part. A call of `build` compiles it. Return the key of the code."""
         self._emitted = emit(part)
         return self._emitted.key
 
     def build(self, lock: Path | None) -> bytes:
-        """Compile the code that was just emitted. Return the contents of the file."""
+        """Compile the code that was just emitted. Return the contents of the compiled file."""
         with sites.folder(self._site) as folder:
             self._emitted.build(folder / "part.o")
             return (folder / "part.o").read_bytes()
 
 
 class Builders:
-    """All builders that this process has started. They work in folders of the directory `site`."""
+    """Starts builders and lends them to threads. The builders work in folders in the directory `site`."""
 
     def __init__(self, site: Path):
         self.site = site
@@ -171,11 +178,11 @@ class Builders:
                 self._all.append(self._idle[-1])
             builder = self._idle.pop()
         yield builder
-        with self._lock:  # not after an exception, as the builder may have ended
+        with self._lock:  # not done after an exception: the builder may have ended, so it must not be used again
             self._idle.append(builder)
 
     def stop(self) -> None:
-        """End all builder processes. No more can be started."""
+        """End the processes of all builders. From then on, `one` raises a BuildError."""
         with self._lock:
             self.stopped = True
         for builder in self._all:

@@ -1,7 +1,7 @@
 """Temporary folders in which kernels are compiled.
 
 Each process locks its folder, and the system frees the lock when the process dies. So other processes can tell which
-folders are left over from dead ones, and remove them.
+folders are left over from dead processes, and remove them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: without locks, only its age tells that a folder is left over
+except ImportError:  # Windows has no such locks: there, a folder that is old enough counts as left over
     fcntl = None
 
 PREFIX = "dynet-building-"
@@ -46,7 +46,8 @@ class Site:
     def remove(self, for_good: bool = False) -> None:
         """Remove the folder.
 
-        If `for_good`, the process is about to end: a thread that asks for a folder from then on waits forever.
+        If `for_good`, the process is about to end, and no folder must be created any more: a thread that then calls
+        `folder` waits forever.
         """
         self._lock.acquire()
         for _ in range(100):  # try again, as another thread may be writing to the folder
@@ -65,7 +66,7 @@ class Site:
 
 @contextmanager
 def folder(parent: Path) -> Iterator[Path]:
-    """Create a locked folder in `parent` for the length of a `with` block."""
+    """Create and lock a folder in `parent` for a `with` block, and remove it at the end of the block."""
     site = Site(parent)
     try:
         yield site.folder()

@@ -1,10 +1,11 @@
 """The program of a process that compiles parts of the library's machine code for another process, its parent.
 
-A part is a group of kernels or the planner; see `parts.py`. A request comes on stdin: the name of a lock file and a
-pickle, each preceded by its length. If the pickle is a part, the process emits the part's code and answers with the
-code's key. An empty pickle asks for the code just emitted to be compiled; the answer is the contents of the file.
-Answers go to stdout, preceded by their length. The process ends when the parent closes stdin or dies. It then removes
-the lock file, which would make other processes wait.
+A part is a group of kernels or the planner; see `parts.py`. A request comes on stdin. It has two strings of bytes, each
+preceded by its length: the name of a lock file, and a pickle. If the pickle is a part, the process *emits* it: it
+generates the part's code in TVM's intermediate language. The answer is the key of this code, by which the cache can
+tell whether it has the compiled code. If the second string is empty, the process compiles the code that it emitted
+last. The answer is the contents of the compiled file. Answers go to stdout, preceded by their length. The process ends
+when the parent closes stdin or dies. It then removes the lock file, which would make other processes wait.
 
 TVM is imported when the first part needs it. It releases Python's global lock while it compiles, so that other threads
 can listen to the parent and to signals meanwhile, and end the process at any time.
@@ -30,14 +31,14 @@ LENGTH = struct.Struct("<q")
 
 
 def send(file: BinaryIO, content: bytes) -> None:
-    """Write the length of some bytes and the bytes, for `receive` at the other end of a pipe."""
+    """Write `content` to a pipe, preceded by its length, so that `receive` can read it at the other end."""
     file.write(LENGTH.pack(len(content)))
     file.write(content)
     file.flush()
 
 
 def receive(file: BinaryIO) -> bytes | None:
-    """Read what `send` wrote. None if the other end of the pipe has been closed."""
+    """Read what `send` wrote to a pipe, and return it. Return None if the other end of the pipe has been closed."""
     head = file.read(LENGTH.size)
     if head is None or len(head) < LENGTH.size:
         return None
@@ -51,9 +52,9 @@ class Worker:
 
     def __init__(self, site: Site):
         self.site = site
-        self.lock: Path | None = None  # the lock file of the cache that the parent holds meanwhile
-        self.work: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self.emitted: Any = None
+        self.lock: Path | None = None  # the lock file of the cache that the parent holds, if any
+        self.work: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # requests that `listen` has received
+        self.emitted: Any = None  # the result of the last call of `emit`
 
     def end(self) -> None:
         """Remove this process's folder and the parent's lock file, and end the process."""
@@ -64,7 +65,7 @@ class Worker:
         os._exit(0)
 
     def listen(self) -> None:
-        """Queue the requests of the parent. When the parent has closed the pipe or died, end the process."""
+        """Put the parent's requests into `work`. When the parent has closed the pipe or died, end the process."""
         while (lock := receive(sys.stdin.buffer)) is not None and (asked := receive(sys.stdin.buffer)) is not None:
             self.lock = Path(os.fsdecode(lock)) if lock else None
             self.work.put(asked)
@@ -75,9 +76,9 @@ class Worker:
         self.end()
 
     def answer(self, asked: bytes) -> bytes:
-        """Fulfil a request. Return the answer as a pickle.
+        """Do what the request `asked` says: a pickled part, or b"" to compile. Return the answer as a pickle.
 
-        It is (True, key of the emitted code or contents of the compiled file), or (False, text of the error).
+        The answer is (True, key of the emitted code or contents of the compiled file), or (False, text of the error).
         """
         try:
             if asked:
@@ -93,9 +94,9 @@ class Worker:
 
 
 def emit(part: Any) -> Any:
-    """Return the emitted code of a part: an object that has a `key` and a `build`.
+    """Emit the code of a part. Return it as an object that has the attribute `key` and the method `build`.
 
-    A part without the method `emit` is itself such an object.
+    A part without a method `emit` has both itself, so return the part.
     """
     return part.emit() if hasattr(part, "emit") else part
 

@@ -1,4 +1,5 @@
 """Support for NVIDIA GPUs.
 
-`codegen` turns kernels into CUDA C, `compiler` compiles it, `driver` calls the CUDA driver, and `machine` runs graphs.
+`codegen` emits CUDA C from kernels, `compiler` compiles it, `driver` calls the CUDA driver, and `machine` plans graphs
+and runs them. `precision` has the setting for TF32.
 """

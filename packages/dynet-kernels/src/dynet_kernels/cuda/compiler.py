@@ -16,7 +16,8 @@ from pathlib import Path
 
 from .driver import CudaError
 
-# File names of nvrtc, newer versions first because they know more kinds of GPU.
+# File names of the library nvrtc, newer versions first because they know more kinds of GPU; and patterns for its path
+# within NVIDIA's Python packages.
 NVRTC = [f"libnvrtc.so.{version}" for version in (13, 12)] + [f"nvrtc64_{version}_0.dll" for version in (130, 120)]
 NVRTC_IN_WHEELS = ("*/lib/libnvrtc.so.[0-9]*", "*/bin/nvrtc64_*_0.dll", "*/bin/*/nvrtc64_*_0.dll")
 PATIENCE = 600  # seconds that nvcc may take for one file of kernels; enough on a busy machine
@@ -42,7 +43,7 @@ def find_nvcc() -> str | None:
 def find_nvrtc() -> str | None:
     """Return the name or path of a library nvrtc that can be loaded; None if there is none.
 
-    It is looked for first where the system's loader looks, then in NVIDIA's Python packages.
+    The places where the system looks for libraries come first, then NVIDIA's Python packages.
     """
     spec = importlib.util.find_spec("nvidia")
     places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []

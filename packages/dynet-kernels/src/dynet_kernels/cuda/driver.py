@@ -12,7 +12,7 @@ import numpy as np
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # values of the driver's enum CUdevice_attribute, for the compute capability
-NO_DEVICE = 100
+NO_DEVICE = 100  # values of the driver's enum CUresult, the status that its functions return
 OUT_OF_MEMORY = 2
 
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
@@ -50,12 +50,12 @@ class CudaError(RuntimeError):
 
 
 class NoDriverError(CudaError):
-    """Raised if there is no NVIDIA driver, or it finds no GPU."""
+    """Raised if there is no NVIDIA driver, or if the driver finds no GPU that it can use."""
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """Load the driver's library, once. It is loaded globally, because compiled code calls its `cuLaunchKernel`."""
+    """Load the driver's library, once. Other libraries can find its symbols: compiled code calls `cuLaunchKernel`."""
     try:
         library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
@@ -110,7 +110,7 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """One GPU: its memory, and modules of kernels. It does copies and kernels in the order in which they are requested.
+    """One GPU: its memory, and modules of kernels. It does all copies and kernels in the order of their requests.
 
     Args:
         number: the number of the GPU, as the driver counts them from 0.
@@ -121,7 +121,7 @@ class Gpu:
         if not 0 <= number < count:
             raise NoDriverError(f"there is no GPU {number}: the NVIDIA driver knows {count}")
         self.number = number
-        self._owner = os.getpid()
+        self._owner = os.getpid()  # a forked process cannot use the GPU, nor free its memory
         self._device = _whole("cuDeviceGet", number)
         self._context = handle()
         call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
@@ -140,7 +140,7 @@ class Gpu:
         return f"sm_{major}{minor}"
 
     def enter(self) -> None:
-        """Make this GPU the one to which driver calls of the current thread apply."""
+        """Make the driver apply calls from the current thread to this GPU. Other methods call this first."""
         if os.getpid() != self._owner:
             raise CudaError("a forked process cannot go on with its parent's GPU: start it with `spawn`")
         if not hasattr(self._thread, "entered"):
@@ -161,7 +161,7 @@ class Gpu:
         return address.value
 
     def free(self, address: int) -> None:
-        """Free memory on the GPU. In a forked process, or when Python is ending, do nothing."""
+        """Free the memory at `address` on the GPU. In a forked process, or when Python is ending, do nothing."""
         if os.getpid() == self._owner and not sys.is_finalizing():
             self.enter()
             call("cuMemFree_v2", address)
@@ -189,7 +189,7 @@ class Gpu:
             call("cuMemcpyDtoD_v2", address, source, size)
 
     def fill(self, address: int, bits: int, words: int) -> None:
-        """Set `words` words of four bytes each, from `address` on, to the 32-bit pattern `bits`."""
+        """Set `words` numbers of four bytes each, from `address` on, to the 32-bit pattern `bits`."""
         if words:
             self.enter()
             call("cuMemsetD32_v2", address, bits, words)
@@ -200,7 +200,7 @@ class Gpu:
         call("cuCtxSynchronize")
 
     def load(self, image: bytes) -> Module:
-        """Load a cubin, compiled kernels, onto the GPU."""
+        """Load `image`, a cubin (a file of compiled kernels), onto the GPU."""
         self.enter()
         module = handle()
         call("cuModuleLoadData", ctypes.byref(module), image)
@@ -208,7 +208,7 @@ class Gpu:
 
 
 class Module:
-    """Compiled kernels that are loaded on a GPU. They are never unloaded before the process ends."""
+    """Compiled kernels that are loaded on a GPU. They stay there until the process ends."""
 
     def __init__(self, module: ctypes.c_void_p):
         self._module = module

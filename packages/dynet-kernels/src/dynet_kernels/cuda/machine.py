@@ -1,10 +1,11 @@
 """Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-The planner is the same and runs on the CPU. It turns a graph into a tape, a list of instructions, which the host then
-launches one by one as CUDA kernels. Planner and machine share a list of integers, the context (`layout.CONTEXT`).
+The planner is the same as on a CPU, and runs there. It turns a graph into a tape, a list of instructions, which the
+host then launches one by one as CUDA kernels. Planner and machine share an array of integers, the context, which
+`layout.CONTEXT` names.
 
-Addresses of values and gradients are those of GPU memory. What the planner reads and writes stays in host memory: the
-records of the graph, tables, and the address lists, which say where each operand of an instruction is. The address
+Values and gradients are in GPU memory. What the planner reads and writes stays in host memory: the records (stored
+operations) of the graph, tables, and the address lists, which say where each operand of an instruction is. The address
 lists are copied to the GPU before a tape is run. Kernels are compiled in groups, called shards.
 """
 
@@ -23,29 +24,30 @@ from ..kernels import SHARD, Kernel, Kernels
 from ..target import host_cpu
 from . import compiler, driver, precision
 
-# The integers of the context that together identify a plan: if none has changed, neither have its address lists.
+# The integers of the context that together identify a plan, the result of the planner: if none has changed, the address
+# lists are still the same.
 FORWARD_PLAN = ("plan",)
 BACKWARD_PLAN = ("backward_plan", "backward_loss", "backward_everything", "backward_start")
 MOST_COPIES = 16  # how many plans' address lists stay on the GPU: forward and backward plans of a few threads
-LAUNCH_SHARD = "launch_shard"  # the name of a launcher's function in its module
-MOST_PARAMETERS = 60  # how many parameters a kernel may have beside memory, index, base and count
+LAUNCH_SHARD = "launch_shard"  # the name of the compiled function that launches the kernels of a shard
+MOST_PARAMETERS = 60  # how many arguments a kernel may have beside memory, index, base and count
 
 
 class Context(ctypes.Structure):
-    """The integers that planner and machine share: addresses of buffers, and the state of a tape (`layout.CONTEXT`)."""
+    """The integers that planner and machine share, such as addresses of buffers and the length of the tape."""
 
     _fields_ = [(name, ctypes.c_int64) for name in at.CONTEXT]
 
 
 class Launch(ctypes.Structure):
-    """What the compiled code that launches kernels needs (`layout.LAUNCH`), and the status that it returns."""
+    """The integers that compiled code needs to launch kernels, and its result `failure`; see `layout.LAUNCH`."""
 
     _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
 
 
 @functools.cache
 def _sources() -> str:
-    """Return a hash of the source files in this folder, on which only code for GPUs depends."""
+    """Return a hash of the source files in this folder. Code for GPUs is compiled again if one has changed."""
     return library.digest_of(sorted(Path(__file__).parent.glob("*.py")))
 
 
@@ -55,14 +57,21 @@ def symbol_of(name: str) -> str:
 
 
 def _key_of(part: Source | Launcher) -> str:
-    """Return a text that changes whenever the CUDA C of a shard, or its numbers of blocks and threads, may change."""
+    """Return a text that is different if the CUDA C of a shard, or its numbers of blocks and threads, may differ."""
     tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.kernels)
     return f"{tuned}, tf32={part.tf32}\n{_sources()}\n{shard.key}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """The CUDA C of a shard of kernels, as a part that the cache of compiled code can build and keep."""
+    """The CUDA C of a shard of kernels, as a `parts.Part` that the cache of compiled code keeps.
+
+    Args:
+        kernels: (name, kernel) by place in the shard.
+        arch: the kind of GPU, such as `sm_90`.
+        compiler: the name of the compiler for CUDA C.
+        tf32: whether matrix products use TF32; see `precision`.
+    """
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -71,7 +80,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What error messages call this part: the names of its kernels."""
+        """The part's name in error messages: the names of its kernels."""
         return library.Shard(self.kernels).name
 
     @property
@@ -87,7 +96,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Launcher:
-    """The host function that launches the kernels of a shard, as a part that the cache can build and keep."""
+    """The host function that launches the kernels of a shard, as a `parts.Part`. The arguments are as in `Source`."""
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -95,7 +104,7 @@ class Launcher:
 
     @property
     def name(self) -> str:
-        """What error messages call this part: the names of the kernels."""
+        """The part's name in error messages: the names of the kernels."""
         return library.Shard(self.kernels).name
 
     @property
@@ -115,9 +124,9 @@ class Copy:
     """A copy of a plan's address lists on the GPU.
 
     Attributes:
-        address: where it is, 0 at first.
+        address: the address of the copy in GPU memory; 0 before memory is allocated.
         size: for how many addresses, of 8 bytes each, there is room.
-        plan: the numbers that identify the plan, or None if the copy must be made anew.
+        plan: the numbers that identify the plan; None if the lists must be copied again.
     """
 
     address: int = 0
@@ -126,7 +135,7 @@ class Copy:
 
 
 def cubin(source: Source, code: bytes) -> bytes:
-    """Compile the CUDA C of a shard, which was built as `code`, to a cubin."""
+    """Compile `code`, the CUDA C that `source` has built, to a cubin: machine code for its kind of GPU."""
     return compiler.compile(code.decode(), source.arch)
 
 
@@ -134,7 +143,7 @@ class Machine:
     """Plans graphs on the CPU and runs their tapes on one GPU.
 
     Args:
-        kernels: all kernels, by name and opcode.
+        kernels: the table of all kernels.
         gpu: the GPU.
         tf32: whether matrix products round their factors to TF32, so that tensor cores can compute them.
     """
@@ -160,12 +169,13 @@ class Machine:
         self._launch = Launch()
         self._launch.arguments, self._launch.pointers = start, ctypes.addressof(self._pointers)
         self._launch_at = ctypes.addressof(self._launch)
-        self._copies: dict[tuple[int, ...], Copy] = {}  # by (context, whether forward); the last one was used last
+        # By (id of the context, whether it is for the forward pass), from the least to the most recently used.
+        self._copies: dict[tuple[int, ...], Copy] = {}
         self._numbers = itertools.count(1)
         self.load_used()
 
     def load_used(self) -> None:
-        """Load the shards that have kernels in use and are not loaded yet. Compile those that the cache lacks."""
+        """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""
         with self._lock:
             numbers = sorted(self._kernels.used - set(self._launchers))
             if not numbers:
@@ -192,11 +202,14 @@ class Machine:
         self._launch.functions = ctypes.addressof(self._functions)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
-        """Plan the records [begin, end), and upload the input values [inputs_begin, inputs_end) that belong to them."""
+        """Plan the new records of the graph, which are integers `begin` to `end` - 1 of all. Upload their input values.
+
+        These are the floats from `inputs_begin` to `inputs_end` - 1 of the buffer at the address `inputs`.
+        """
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
-        # The planner copies the inputs to float number `start` from `origin` on, in host memory. Since they are
-        # uploaded to the GPU below, choose `origin` so that it copies them onto themselves.
+        # On a CPU, the planner copies the inputs to the address `origin` plus `start` floats. Here they must go to GPU
+        # memory instead, by the upload below. So choose `origin` so that the planner copies the inputs onto themselves.
         tape.origin = first - 4 * start
         try:
             self._plans["forward"](context, begin, end, inputs, inputs_begin, inputs_end)
@@ -206,7 +219,10 @@ class Machine:
             self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
 
     def plan_backward(self, context: int, *arguments: int) -> None:
-        """Plan the backward pass. Kernels on a GPU only ever add to gradients (`never_fresh`), atomically."""
+        """Plan the backward pass. `never_fresh` tells the planner that kernels can only add to gradients.
+
+        On a GPU, kernels add atomically, and cannot overwrite an uninitialised gradient instead.
+        """
         Context.from_address(context).never_fresh = 1
         self._plans["backward"](context, *arguments)
 
@@ -241,7 +257,7 @@ class Machine:
             self.run(context)
 
     def run(self, context: int) -> None:
-        """Launch all instructions of the tape, and do not wait until they are done."""
+        """Launch the kernels of all instructions of the tape, without waiting until the GPU has run them."""
         tape = Context.from_address(context)
         with self._lock:
             self._launch.index = self._uploaded(tape)
@@ -256,7 +272,7 @@ class Machine:
                     self._fail(tape)
 
     def _uploaded(self, tape: Context) -> int:
-        """Copy the tape's address lists to the GPU, unless the same plan's are still there; return their address."""
+        """Return the address of the tape's address lists on the GPU. Copy them there if they are not there already."""
         owner, plan = self._plan_of(tape)
         copy = self._copies[owner] = self._copies.pop(owner, None) or Copy()
         if plan is None or copy.plan != plan:
@@ -275,7 +291,7 @@ class Machine:
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
         """Return the key of the tape's copy in `_copies`, and the numbers that identify its plan.
 
-        The numbers are None if nothing tells the plan from others, so that its address lists must be copied every time.
+        If no numbers identify the plan, return None for them: its address lists must then be copied every time.
         """
         if tape.index == tape.forward_index:
             plan = FORWARD_PLAN
@@ -293,7 +309,7 @@ class Machine:
         copy.size = 0
 
     def _fail(self, tape: Context) -> None:
-        """Raise the error for the instruction at which launching has stopped."""
+        """Raise the error for the instruction whose kernel the driver has refused to launch."""
         row = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row)
         status, self._launch.failure = self._launch.failure, 0
         if not self._functions[row.value]:

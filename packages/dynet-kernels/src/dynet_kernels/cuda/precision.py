@@ -1,7 +1,7 @@
 """The setting whether matrix products on a GPU round their factors to TF32, so that tensor cores can compute them.
 
-TF32 has ten bits of mantissa. Results differ from those in float32 by about a thousandth, so this is not one of the
-settings in `tuning.py`, which do not change what is computed. Needs no TVM.
+TF32 is a format for numbers with ten bits of mantissa. With it, results differ by about a thousandth from results in
+float32. So this setting is not in `tuning.py`, whose settings do not change what is computed. Needs no TVM.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-FIRST = 80  # GPUs from compute capability 8.0 on have TF32
+FIRST = 80  # GPUs whose `arch` is `sm_80` or higher have TF32
 _tf32: ContextVar[bool] = ContextVar("tf32", default=False)
 
 
 def tf32() -> bool:
-    """Return whether matrix products are to be emitted with TF32: what the innermost `using_tf32` has set, or False."""
+    """Return whether matrix products are to be emitted with TF32, as `using_tf32` has set it. The default is False."""
     return _tf32.get()
 
 
 @contextmanager
 def using_tf32(wanted: bool) -> Iterator[None]:
-    """Have kernels that are emitted in a `with` block use TF32 for matrix products, or not."""
+    """For a `with` block: emit kernels for matrix products that use TF32 if `wanted`, or float32 if not."""
     token = _tf32.set(wanted)
     try:
         yield

@@ -1,4 +1,7 @@
-"""The command `python -m dynet_kernels.tune`, which finds the fastest parameters of kernels for this CPU."""
+"""The command `python -m dynet_kernels.tune`: find the tuning parameters with which kernels are fastest on this CPU.
+
+A *family* is a group of kernels that share tuning parameters, such as tile sizes; see `tuning.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ from .. import records, tuning
 from ..target import host_cpu
 from .search import Search
 
+# How the time for the search is shared among families of kernels, in the order in which they are searched.
 SHARES = {"norm": 1, "update": 1, "columns": 2, "column_gradient": 3, "matrix_gradient": 3, "product": 6}
-TVM = ("apache-tvm", "apache-tvm-ffi")
+TVM = ("apache-tvm", "apache-tvm-ffi")  # packages whose versions are written into the results
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
@@ -40,7 +44,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 
 def pin(core: int | None) -> None:
-    """Keep this process on one core, by default the last, if the operating system allows it."""
+    """Make this process run on one core only, by default the last that it may use. Do nothing if Python cannot."""
     if hasattr(os, "sched_setaffinity"):
         allowed = os.sched_getaffinity(0)
         if core is not None and core not in allowed:
@@ -49,7 +53,10 @@ def pin(core: int | None) -> None:
 
 
 class Progress:
-    """Shows progress: a bar if tqdm is installed (`pip install dynet-kernels[tune]`), else lines of text."""
+    """Shows progress: a bar if tqdm is installed (`pip install dynet-kernels[tune]`), else lines of text on stderr.
+
+    Call the object with a text after each step. `total` is the expected number of steps.
+    """
 
     def __init__(self, total: int):
         self.bar, self.last = None, ""
@@ -89,7 +96,7 @@ def main(given: list[str] | None = None) -> None:
     end, shares = time.monotonic() + chosen.seconds, sum(SHARES[family] for family in searches)
     try:
         for family, search in searches.items():
-            seconds = (end - time.monotonic()) * SHARES[family] / shares  # time that is left goes to the next families
+            seconds = (end - time.monotonic()) * SHARES[family] / shares  # the next families get time that is left over
             shares -= SHARES[family]
             parameters, complete = search.run(seconds, progress)
             values, figures = getattr(parameters, family), search.figures(parameters)
@@ -103,7 +110,7 @@ def main(given: list[str] | None = None) -> None:
                 versions={name: importlib.metadata.version(name) for name in TVM},
                 date=datetime.date.today().isoformat(),
             )
-            if path:  # after each family, so an interrupted run keeps results
+            if path:  # written after each family, so that an interrupted run keeps its results
                 records.write(path, records.merged(records.read(path) if path.exists() else [], [found]))
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")

@@ -1,6 +1,8 @@
 """Searches for the fastest tuning parameters of a family of kernels: changes one at a time, and keeps what is faster.
 
-A *candidate* is the family's kernels, compiled with some parameters. A *workload* is a computation that is timed.
+A *candidate* is the family's kernels, compiled with some parameters. A *workload* is a computation that is timed. A
+*tile* is a block of results whose sums stay in vector registers; a *panel* is a part of a matrix that is copied to
+contiguous memory. `tuning.py` describes the parameters of each family.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from . import timing
 from .shapes import STUDIES, Study
 from .timing import Candidate, Workload
 
-GAIN = 0.985  # a candidate must take less than this times the best one's time: smaller gains may be noise
-LOSS = 1.05  # a candidate may not take longer than this times the best one's time for any workload
+# A candidate replaces the best one so far if, on average, it takes less than GAIN times the time of the best one, and
+# for no workload more than LOSS times the time. Smaller gains may be errors of measurement.
+GAIN = 0.985
+LOSS = 1.05
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,9 @@ class Axis:
 
     Args:
         name: the name to show to the user.
-        variants: `variants(best, registers)` yields parameters to try, given the best so far and the number of vector
-            registers.
-        touches: returns whether the time of a workload can depend on this parameter.
+        variants: `variants(best, registers)` yields the family's parameters to try: `best`, the best so far, with a
+            change. `registers` is the number of vector registers of the CPU.
+        touches: returns whether the time of a workload can depend on what this axis changes.
     """
 
     name: str
@@ -46,7 +50,7 @@ def _values(name: str, *values: int) -> Callable[[tuning.Family, int], Iterator[
 
 
 def _valid(family: tuning.Family, **changes: object) -> Iterator[tuning.Family]:
-    """Yield the parameters with these changes, or nothing if a value is not allowed."""
+    """Yield a copy of `family`, the parameters of a family, with these changes; nothing if a value is not allowed."""
     try:
         yield replace(family, **changes)
     except ValueError:
@@ -54,9 +58,10 @@ def _valid(family: tuning.Family, **changes: object) -> Iterator[tuning.Family]:
 
 
 def register_tiles(registers: int, widths: range) -> list[tuning.Tile]:
-    """Return tiles (columns, vectors of rows) that use at least 5/8 of the registers, but not more than there are.
+    """Return the sizes of tiles, as (columns, vectors of rows), that use at least 5/8 of a CPU's vector registers.
 
-    A tile needs a register for each of its sums, and for each vector of rows.
+    A tile needs `columns * vectors` registers for its sums, and `vectors` for the rows that it reads. These must not be
+    more than there are. `widths` has the numbers of columns to try.
     """
     return [
         (width, vectors)
@@ -175,7 +180,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
 
 
 class WrongResult(RuntimeError):
-    """Kernels with the parameters from which the search starts do not compute what numpy does."""
+    """Raised if kernels compute something else than numpy with the very parameters from which the search starts."""
 
 
 class Search:
@@ -184,9 +189,9 @@ class Search:
     Args:
         family: a key of AXES.
         target: the CPU.
-        start: the parameters from which to start, and those of the other families.
-        study: the kernels and workloads to time. None: those in STUDIES.
-        compiled: compiles kernels, given the kernels, parameters and a CPU.
+        start: the parameters from which to start. Only those of `family` are changed.
+        study: the kernels and workloads to time; None for the ones in `shapes.STUDIES`.
+        compiled: the function that compiles kernels, given the kernels, parameters and a CPU. Tests pass another.
     """
 
     def __init__(
@@ -204,19 +209,19 @@ class Search:
         self.registers = records.KINDS[records.kind_of(target)][1]
 
     def steps(self) -> int:
-        """Return about how many candidates `run` will try."""
+        """Return about how many candidates `run` will try if it has enough time."""
         first = getattr(self.start, self.family)
         return sum(len(list(axis.variants(first, self.registers))) for axis in AXES[self.family])
 
     def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Cpu, bool]:
-        """Search for about `seconds`.
+        """Search for the fastest parameters.
 
         Args:
-            seconds: when they are over, the search stops.
+            seconds: the time after which the search stops.
             report: is called with a text after each candidate.
 
         Returns:
-            The best parameters, and whether all candidates were tried.
+            The best parameters, and whether all candidates were tried within the time.
 
         Raises:
             WrongResult: kernels with the parameters from which the search starts do not compute what numpy does.
@@ -251,7 +256,7 @@ class Search:
         return candidate if mean < GAIN and largest <= LOSS else best
 
     def figures(self, parameters: tuning.Cpu) -> dict[str, float]:
-        """Return for each workload, by its label, the speed with `parameters` divided by that with the default ones."""
+        """Return the speed with `parameters` divided by the speed with default parameters, by label of the workload."""
         pair = [
             self._compiled(self.study.kernels, each, self.target)
             for each in (tuning.defaults(self.target.lanes), parameters)

@@ -1,6 +1,7 @@
-"""What the tuner times: for each family of kernels, computations of sizes that are typical for programs.
+"""What the tuner times: for each family of kernels, computations with sizes that are typical for programs.
 
-Each of these *workloads* comes with the results that numpy computes, so that wrong kernels are found.
+Such a computation is called a *workload*. It also has the results that numpy computes, so that wrong kernels are found.
+A kernel works on *columns*, runs of numbers, such as the columns of x in y = W x.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """The kernels of a family, and a function that makes the workloads by which they are timed."""
+    """The kernels of a family by name, and a function that makes the workloads by which they are timed."""
 
     kernels: dict[str, Kernel]
     workloads: Callable[[], list[Workload]]
@@ -31,9 +32,10 @@ def _random(*shape: int) -> np.ndarray:
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Return random matrices of `rows` x `inner`, and `columns` columns of `inner` and of `rows` numbers.
+    """Return three arrays of random numbers, each stored column by column.
 
-    All are stored column by column.
+    These are `matrices` matrices of size `rows` x `inner`; `columns` columns of `inner` numbers; and `columns` columns
+    of `rows` numbers.
     """
     rng = np.random.default_rng(1)
     shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
@@ -44,13 +46,14 @@ def _label(rows: int, inner: int, columns: int, matrices: int) -> str:
     return f"{rows}x{inner}x{columns}" + (f", {matrices} matrices" if matrices > 1 else "")
 
 
+# Sizes of products of a matrix and columns: (rows of the matrix, columns of the matrix, columns that it multiplies).
 SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
-# As in a step of a recurrent network for the few sequences that have not ended.
+# Like the late steps of a recurrent network over a minibatch, when only a few sequences have not ended yet.
 STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
-# Few columns. In the first two, columns of the matrix begin 4096 bytes apart, a distance at which caches are slow.
+# Few columns. In the first two, the columns of the matrix begin 4096 bytes apart, a distance at which caches are slow.
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
 SMALL = (16, 16, 512, 32)  # 32 small matrices, each with 16 of the 512 columns
 
@@ -113,7 +116,7 @@ COLUMNS = {
 
 
 def _expected(name: str, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Compute with numpy, in float64, what the kernel `name` of COLUMNS should write, given its operands by name."""
+    """Return what the kernel `name` of COLUMNS should write, computed by numpy. `v` has its operands, as float64."""
     x = v["x"] if "x" in v else v["a"]
     if name == "softmax":
         e = np.exp(x - x.max(1, keepdims=True))
@@ -157,8 +160,8 @@ def norm(columns: int, size: int) -> Workload:
     return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, float(g.size), (1,), (1,))
 
 
-# An update like that of a trainer with two states, such as Adam. The term 0.01 keeps numbers from becoming denormal,
-# which is slow.
+# The update of a trainer that keeps two tensors for each parameter, as Adam does. The term 0.01 keeps numbers from
+# becoming denormal (almost 0), because many CPUs compute slowly with such numbers.
 UPDATE = update_rule(
     ("m", "v"),
     ("rate",),

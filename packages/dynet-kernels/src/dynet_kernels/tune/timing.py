@@ -19,24 +19,24 @@ from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..target import CpuTarget
 
-ROW_SECONDS = 1e-3  # repeat an instruction for about this long in one measurement
-TOLERANCE = 2e-4  # allowed error of a result, relative to the largest one
+ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about this time
+TOLERANCE = 2e-4  # the allowed error of a number, relative to this number or to the largest of the result
 
 
 class Workload:
-    """A computation to time: a kernel and the columns that it works on.
+    """A computation to time: a kernel, and the *columns* on which it works, such as the elements of a batch.
 
-    The kernel finds each operand by an address list, which has the address of that operand for every column.
+    For each operand, the kernel has an *address list*: the address of the operand for every column.
 
     Args:
         label: the sizes, as a text for people.
         kernel: the name of the kernel within its family.
-        arrays: for each address list, an array of shape (columns, floats). Row c is the operand of column c.
-        parameters: the integer parameters of the instruction.
-        expected: the arrays that the kernel writes, by number of their address list, as numpy computes them.
-        work: floating point operations or elements, from which the speed is computed.
-        shared: numbers of address lists that have the address of the array's first row for all columns.
-        doubles: numbers of address lists whose arrays hold float64.
+        arrays: for each address list, an array of shape (columns, floats). Row c has the operand for column c.
+        parameters: the integer parameters of the instruction, which the kernel reads.
+        expected: what numpy computes for each array that the kernel writes, by the number of its address list.
+        work: how much is computed, in floating point operations or elements. Speed is work per second.
+        shared: the numbers of address lists of operands that all columns share: row 0 of their arrays.
+        doubles: the numbers of address lists whose arrays hold float64, each in the place of two floats.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Workload:
             array[...] = start
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
-        """Return a list of instructions that calls the kernel `rows` times. `opcode` is the kernel's number."""
+        """Return a tape that calls the kernel `rows` times. `opcode` is the number by which it names the kernel."""
         row = np.zeros(len(at.INSTRUCTION), np.int64)
         row[[at.INSTRUCTION.opcode, at.INSTRUCTION.base, at.INSTRUCTION.count, at.INSTRUCTION.parameters]] = (
             opcode,
@@ -94,9 +94,10 @@ class Candidate:
     """The kernels of a family, compiled with some tuning parameters.
 
     Args:
-        parameters: these parameters.
-        run: runs a list of instructions, given the address of the integers that `layout.CONTEXT` names.
-        opcodes: the number of each kernel in instructions, by name.
+        parameters: the tuning parameters, including those of other families.
+        run: the compiled function that runs a tape. Its argument is the address of the integers that `layout.CONTEXT`
+            names, which tell it where the tape is.
+        opcodes: the number by which instructions name a kernel, by the name of the kernel.
     """
 
     parameters: tuning.Cpu
@@ -104,7 +105,7 @@ class Candidate:
     opcodes: dict[str, int]
 
     def once(self, workload: Workload, rows: int = 1) -> float:
-        """Run a workload `rows` times. Return the seconds of CPU time that this thread took."""
+        """Run a workload `rows` times. Return how many seconds of CPU time this thread has used for it."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
         slots = np.zeros(len(CONTEXT), np.int64)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
@@ -115,7 +116,7 @@ class Candidate:
         return (time.thread_time_ns() - began) / 1e9
 
     def is_right(self, workload: Workload) -> bool:
-        """Return whether the kernel writes what numpy computed, and changes no other array."""
+        """Run a workload. Return whether the kernel has written what numpy computed, and changed no other array."""
         workload.reset()
         self.once(workload)
         for number, (array, start) in enumerate(zip(workload.arrays, workload.start, strict=True)):
@@ -131,7 +132,7 @@ class Candidate:
 
 
 def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarget) -> Candidate:
-    """Compile kernels with these tuning parameters, in this process."""
+    """Compile kernels with these tuning parameters, in this process and without the cache of compiled code."""
     opcodes = {name: number for number, name in enumerate(kernels)}
     with tuning.using(parameters):
         module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, target.lanes)
@@ -139,7 +140,7 @@ def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarg
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
-    """Return how many times to run a workload so that this takes about `seconds`."""
+    """Return how often to repeat a workload in one measurement, so that the measurement takes about `seconds`."""
     rows = 1
     workload.reset()
     while (spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
@@ -150,10 +151,13 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
 ) -> tuple[float, float]:
-    """Divide the time of a candidate by that of the best one. Return the geometric mean and maximum over workloads.
+    """Divide the time of a candidate by the time of the best one so far, for each workload.
 
-    Both run in turns, so that other programs on the machine slow down both. For each workload the least time counts. If
-    the mean is more than `hopeless` after three rounds, stop early.
+    The two run in turns, so that other programs on the machine slow down both. The least time in `rounds` rounds
+    counts. If the geometric mean of the ratios is more than `hopeless` after three rounds, stop early.
+
+    Returns:
+        The geometric mean of the ratios, and the largest ratio.
     """
     least = {workload.label: [math.inf, math.inf] for workload in workloads}
     rows = {workload.label: rows_for(best, workload) for workload in workloads}
@@ -172,7 +176,10 @@ def ratio(
 
 
 def speeds(candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int = 15) -> dict[str, list[float]]:
-    """Return the most work per second of each candidate, by label of the workload. The candidates run in turns."""
+    """Return a list with the speed of each candidate in its fastest round, for each workload by its label.
+
+    Speed is work per second (see `Workload`). The candidates run in turns, so that other programs slow down all.
+    """
     found = {}
     for workload in workloads:
         rows = rows_for(candidates[0], workload)

@@ -1,4 +1,9 @@
-"""Checkpoints of `DataParallel`: the parameters, the trainer's state and the place in the data, in one file."""
+"""Checkpoints of `DataParallel`: the parameters, the trainer's state and the position in the data, in one file.
+
+A file is a list of tensors, in this order: a hash of the rest; the parameters; the states of the random generators; the
+numbers of the position; and the trainer's state. Whole numbers are stored as `state.as_three` does: as three float32
+numbers that add up to it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from dynet_core.parameter import ParameterCollection
 from .. import state
 from ..base import Trainer
 
-PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position"
+PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position"  # how names of tensors begin
 MOST = 2**53  # a Python float holds whole numbers up to this exactly
 Noise = tuple[int, int, int]
 """The state of the random generator for dropout: (seed, count of numbers drawn, count of processes forked)."""
@@ -35,8 +40,8 @@ def write(
         fname: the file.
         collection: the model.
         trainer: its trainer.
-        position: the place in the data: whole numbers by name, such as {"epoch": 3}.
-        noises: the state of the random generator for dropout of each rank.
+        position: where in the data training is, as whole numbers by name, such as {"epoch": 3}.
+        noises: for each rank, the state of its random generator for dropout.
     """
     parameters = [StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in collection._tensors()]
     places = [_numbers(f"{POSITION}/{name}", [number]) for name, number in _checked(position).items()]
@@ -62,10 +67,12 @@ def _numbers(name: str, numbers: Sequence[int]) -> StoredTensor:
 
 
 def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a model and its trainer. If it does not fit, raise FileFormatError and change nothing.
+    """Load a checkpoint into a model and its trainer. If the file does not fit them, raise FileFormatError.
+
+    In this case nothing has changed.
 
     Returns:
-        The place in the data, and the state of the random generator for dropout of each rank.
+        The position in the data, and for each rank the state of its random generator for dropout.
     """
     stored = model_files.load_all(fname)
     if not stored or stored[0].name != DIGEST:
@@ -90,7 +97,7 @@ def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -
 
 
 def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
-    """Return a hash of tensors, as four whole numbers. A file stores it, so that damage to the file is noticed."""
+    """Return a hash of tensors: four numbers of 16 bits. The file stores it, so that damage to the file is noticed."""
     found = hashlib.blake2b(digest_size=8)
     for tensor in tensors:
         found.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())
@@ -99,7 +106,7 @@ def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
 
 
 def _read(tensor: StoredTensor) -> list[int]:
-    """Return the whole numbers that `_numbers` has stored in a tensor; [] if the tensor is damaged."""
+    """Return the whole numbers from which `_numbers` made a tensor; [] if the tensor is damaged."""
     if len(tensor.values) % 3 or not np.isfinite(tensor.values).all():
         return []
     return list(map(int, tensor.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()))

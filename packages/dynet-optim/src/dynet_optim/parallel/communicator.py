@@ -1,4 +1,8 @@
-"""Connects the processes of a parallel program, which are called ranks, by MPI. Ends all of them if one fails."""
+"""Connects the processes of a parallel program, which are called ranks, by MPI. Ends all of them if one fails.
+
+MPI (Message Passing Interface) has several implementations, such as MPICH and Open MPI. Each has a *launcher*, such as
+`mpiexec`, which starts the processes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ PATIENCE = "DYNET_MPI_SECONDS"
 """The environment variable that says how many seconds a process waits for the others to connect; 0 means forever."""
 
 PAUSE = 0.5
-"""How many seconds to wait before a process aborts, so that the launcher reads what it has printed.
+"""How many seconds a process waits before it ends all ranks, so that the launcher can read what it has printed.
 
 A launcher may drop what it has not read by then.
 """
@@ -75,10 +79,11 @@ def number_started(environment: Mapping[str, str]) -> int:
 
 @contextlib.contextmanager
 def _impatience(started: int) -> Iterator[None]:
-    """Return a context manager that ends this process if the others have not connected after some time.
+    """For a `with` block that connects with the `started` processes: end this process if that takes too long.
 
-    MPI waits for them without end, and MPICH's mpiexec does not tell that one of them has ended before it connected.
-    Python code cannot run while MPI waits, but the timer of `faulthandler` can, which is written in C.
+    MPI waits for the other processes without end, even if one has ended: MPICH's mpiexec does not report a process that
+    ends before it has connected. Python code cannot run while MPI waits. The timer of `faulthandler` can, because it is
+    written in C.
     """
     seconds = os.environ.get(PATIENCE, "600")
     if started > 1 and "mpi4py.MPI" not in sys.modules and seconds.isdecimal() and int(seconds):
@@ -128,5 +133,7 @@ def end_all(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+# Do this when the module is imported, since a rank may fail before it makes a `DataParallel`. Child processes of a rank
+# do not do it: they have inherited PROCESS with the rank's id.
 if number_started(os.environ) > 1 and os.environ.setdefault(PROCESS, str(os.getpid())) == str(os.getpid()):
     end_all_on_exceptions()

@@ -39,8 +39,8 @@ SCALE = Rule(
     numbers=1,
 )
 """The rule that multiplies all gradients by a number. It does not change the parameters."""
-COUNT = itertools.count()
-MOST_EXAMPLES = 1 << 40
+COUNT = itertools.count()  # numbers the DataParallels of this process, so that ranks can check that they use the same
+MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
 
 
 class DataParallel:
@@ -64,7 +64,7 @@ class DataParallel:
     values on all ranks. There is no `update_subset`.
 
     Args:
-        trainer: the trainer, which works on the whole collection.
+        trainer: the trainer, which on each rank has all parameters and updates them all.
         average: weight the gradients of the ranks by their numbers of examples, for losses that are means.
         compare_every: call `compare` after every so many updates; 0 means never.
 
@@ -99,7 +99,9 @@ class DataParallel:
         self._updates = 0
         if self._comm:
             self._number = next(COUNT)
-            # The version of PARAMETER_ROWS for which `_model`, `_digest` and `_shapes` are right; -1 before `_meet`.
+            # `_meet` computes `_model`, facts that must be the same on all ranks, `_digest`, their hash, and `_shapes`,
+            # a hash of the parameters' shapes. `_version` is the version of PARAMETER_ROWS at that time; -1: not yet.
+            # `_spread_shapes` is what `_shapes` was when parameters were last copied to all ranks.
             self._version = -1
             self._model: Facts = ()
             self._digest = self._shapes = self._spread_shapes = 0
@@ -149,7 +151,7 @@ class DataParallel:
         return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
 
     def total(self, number: Number) -> float:
-        """Return the sum of a number over all ranks, such as a loss to print. It is the same on all ranks.
+        """Return the sum of a number, such as a loss to print, over all ranks. All ranks get the same sum.
 
         Raises:
             ParallelError: another rank has called another method, or has ended.
@@ -174,7 +176,7 @@ class DataParallel:
             examples: the number of examples over which this rank's loss is a mean. It is needed with `average`.
 
         Raises:
-            ParallelError: the ranks do not agree; the message says how. Nothing has changed.
+            ParallelError: the ranks are not about to do the same; the message says how. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
         factor = checked("DataParallel.update: s", s, FINITE)
@@ -192,7 +194,7 @@ class DataParallel:
         """Replace this rank's gradients by the sums over all ranks.
 
         With `average`, each rank's gradients are weighted by `count`, the number of its examples. `s`, the factor of
-        the gradients, is not applied here; it must be the same on all ranks.
+        the gradients, is not applied here, only compared: it must be the same on all ranks.
         """
         trainer = self.trainer
         version = trainer._table.prepared().version
@@ -245,12 +247,12 @@ class DataParallel:
                     )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
-        """Write a checkpoint: parameters, the state of the trainer, and the place in the data. Rank 0 writes it.
+        """Write a checkpoint: parameters, the trainer's state, and where in the data training is. Rank 0 writes it.
 
         Args:
             fname: the file to write or replace. An older file is replaced only when everything is written. The format
                 is safetensors if the name ends in `.safetensors`, else text.
-            position: the place in the data: whole numbers by name, such as {"epoch": 3, "minibatch": 120}.
+            position: where in the data training is, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
 
         Raises:
             ArgumentError: a position is not a whole number; raised on all ranks.
@@ -271,7 +273,7 @@ class DataParallel:
         )
 
     def populate(self, fname: Path) -> dict[str, int]:
-        """Load a checkpoint that `save` wrote into the models and trainers of all ranks, and return its position.
+        """Load a file that `save` wrote: set the models and trainers of all ranks. Return the stored `position`.
 
         Training then continues as if it had not been interrupted. If the number of ranks is not the same as before,
         dropout draws other numbers. Rank 0 reads the file.
@@ -298,11 +300,11 @@ class DataParallel:
         return self.trainer._collection
 
     def _by_first(self, action: str, work: Callable[[list[tuple[int, int, int]]], Result]) -> Result:
-        """Call the function `work` on rank 0 only. All ranks then return its result or raise its exception.
+        """Call the function `work` on rank 0 only. Then return its result, or raise its exception, on all ranks.
 
         Args:
             action: the name of the calling method; all ranks must call the same one.
-            work: its argument is a list of the states of all ranks' random generators for dropout.
+            work: its argument is a list with the state of each rank's random generator for dropout.
         """
         if not self._comm:
             return work([noise.state()])
@@ -366,9 +368,9 @@ class DataParallel:
         self._spread_shapes = self._shapes
 
     def _spread_randomness(self) -> None:
-        """Copy the random generator for initial values from rank 0 to all ranks, and give each its seed for dropout.
+        """Copy the random generator for initial values from rank 0 to all ranks. Give each rank its seed for dropout.
 
-        So parameters that are made later have the same initial values on all ranks.
+        So parameters that are made later have the same initial values on all ranks, but dropout differs.
         """
         stream, (seed, drawn, forks) = self._comm.bcast((random_stream.stream(), noise.state()))
         if self.rank:
@@ -378,14 +380,14 @@ class DataParallel:
                 noise.set_state(self._own_seed(seed), drawn, forks)
 
     def _own_seed(self, seed: int) -> int:
-        """Return this rank's seed for dropout, given that of rank 0."""
+        """Return this rank's seed for dropout, computed from `seed`, which is the seed of rank 0."""
         if self.rank == 0:
             return seed
         return int.from_bytes(hashlib.blake2b(f"{seed} {self.rank}".encode(), digest_size=4).digest(), "little")
 
 
 def _sendable(problem: Exception) -> Exception:
-    """Return `problem` if it can be sent to other processes, else a ParallelError with its message."""
+    """Return `problem` if it can be pickled and sent to other processes, else a ParallelError with its message."""
     try:
         pickle.loads(pickle.dumps(problem))
     except Exception:

@@ -1,7 +1,7 @@
-"""Adds up the gradients of all ranks (the processes of a parallel program), by one exchange of one buffer.
+"""Adds up the gradients of all ranks (the processes of a parallel program), by one sum of one buffer.
 
 The buffer has the whole gradients of ordinary parameters, which are called dense here. Of lookup parameters, it has the
-rows that any rank has used.
+rows that any rank has used. To find these, the ranks first exchange the numbers of the rows that they have used.
 """
 
 from __future__ import annotations
@@ -25,22 +25,27 @@ class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
     The rows of all lookup parameters are numbered one after the other. After the last row of each lookup parameter
-    there is one more number, which stands for all of its rows.
+    there is one more number, which stands for all of its rows. `Storage.touched` of a lookup parameter is an array that
+    lists the rows with a gradient.
     """
 
     def __init__(self, table: Table, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
-        self.version = table.version
+        self.version = table.version  # if the table has another version later, this object is out of date
         trained = [p._storage for p in (*table.parameters, *table.lookups) if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [(storage, storage.touched) for storage in trained if storage.touched is not None]
+        # The number of the first row of each lookup parameter, and the end of the numbers.
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage, _ in self.tables)])
         self.buffer = np.empty(sum(storage.gradient.floats for storage in self.dense), np.float32)
         self.sent = 0
         """The number of bytes that this rank has sent in the last exchange."""
 
     def touched(self) -> Rows:
-        """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
+        """Return the numbers of the rows of lookup parameters for which this rank has gradients.
+
+        If all rows of a lookup parameter have gradients, one number stands for all of them (see the class).
+        """
         found = [np.empty(0, np.int64)]
         for first, (storage, touched) in zip(self.firsts, self.tables):
             if touched[-1]:
@@ -53,8 +58,8 @@ class Gradients:
         """Replace this rank's gradients by the sums over all ranks.
 
         Args:
-            own: the row numbers that `touched` has returned on this rank.
-            counts: how many row numbers `touched` has returned on each rank.
+            own: the row numbers that `touched` returned on this rank.
+            counts: for each rank, how many row numbers `touched` returned there.
         """
         used = list(self._used_by_all(own, counts))
         floats = sum(storage.gradient.floats for storage in self.dense)
@@ -88,9 +93,9 @@ class Gradients:
             begin = end
 
     def _used_by_all(self, own: Rows, counts: Rows) -> Iterator[tuple[Storage, Rows]]:
-        """Yield each lookup parameter with the rows of it that any rank has used.
+        """Yield each lookup parameter with the indices of those of its rows that any rank has used.
 
-        These rows are also marked as used on this rank, so that its next update changes them.
+        Also mark these rows as used on this rank, so that its next update changes them.
         """
         if not counts.any():
             return
@@ -112,7 +117,7 @@ class Gradients:
 
 
 def _block(buffer: Any, begin: int, storage: Storage, rows: Rows) -> tuple[Any, int]:
-    """Return the part of the buffer for some rows of a lookup parameter, which starts at `begin`, and where it ends."""
+    """Return the part of the buffer from `begin` on for these rows of a lookup parameter, and the part's end."""
     width = storage.gradient.floats // storage.rows
     end = begin + width * len(rows)
     return buffer[begin:end].reshape(len(rows), width), end

@@ -1,7 +1,7 @@
 """Checks that all ranks (the processes of a parallel program) are about to do the same, before they exchange data.
 
 Each rank sends a *header* to all others: what it is about to do, how many updates it has done, and hashes of its model
-and options. If the headers differ, all ranks raise an error. Otherwise they might wait for each other forever.
+and options. If the headers differ, all ranks raise an error. Without this check, ranks might wait for others forever.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from dynet_core.errors import ParallelError
 from .communicator import end_all, end_all_on_exceptions, world
 
 ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
-ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED = range(6)
+ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED = range(6)  # the indices of the integers in a header
 FIELDS = 6
 Facts = Sequence[tuple[str, object]]
-"""Pairs (name, value) that must be the same on all ranks."""
+"""Pairs (name, value) that describe a model or options, and must be the same on all ranks."""
 
 
 class Meeting:
     """The connection of this rank with the others, by which all ranks exchange headers and compare them.
 
-    A header is a row of integers, one for each argument of `meet`, with the indices ACTION, UPDATES, MODEL (a hash),
+    A header has six integers, one for each argument of `meet`. Their indices are ACTION, UPDATES, MODEL (a hash),
     OPTIONS (a hash), EXAMPLES and TOUCHED. The first four integers must be the same on all ranks.
     """
 
     def __init__(self, comm: Any):
         self.comm = comm
-        self.headers = np.zeros((comm.size, FIELDS), np.int64)
-        self.updates = 0
+        self.headers = np.zeros((comm.size, FIELDS), np.int64)  # the headers of all ranks at the last call of `meet`
+        self.updates = 0  # how many updates this rank had done then
         self.over = ""
         """The error message if a rank has ended, so that the others cannot exchange anything any more; else ""."""
-        self.process = os.getpid()
+        self.process = os.getpid()  # a forked child, which has another id, is no rank: `_end` does nothing there
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -85,11 +85,11 @@ class Meeting:
         Args:
             action: what this rank is about to do, one of ACTIONS.
             updates: how many updates it has done.
-            model: facts about its model, for the error message.
-            options: facts about its options.
+            model: facts about its model. Only error messages use them; `model_digest` is compared.
+            options: facts about its options. Their hash is compared.
             examples: the number of its examples. Ranks may differ in this.
             touched: the number of rows of lookup parameters that it has used. Ranks may differ in this.
-            model_digest: the hash of `model`.
+            model_digest: the hash of `model`, which the caller computes only when the model has changed.
 
         Raises:
             ParallelError: the ranks are not about to do the same, or one has ended.
@@ -107,9 +107,9 @@ class Meeting:
         return self.headers
 
     def _refuse(self, action: str, own: npt.NDArray[np.int64], model: Facts, options: Facts) -> None:
-        """Raise the ParallelError that says how headers differ. All ranks call this, with the same headers.
+        """Raise a ParallelError that says how the headers differ. All ranks call this, with the same headers.
 
-        If this rank is about to end, return instead.
+        If this rank is about to end, do nothing: the error is for the ranks that go on.
         """
         if action == "end":
             return
@@ -146,7 +146,7 @@ def _updates(number: int) -> str:
 
 
 def difference(own: Facts, others: Facts, rank: int) -> str:
-    """Return words for the first difference between this rank's facts and the facts of the other rank `rank`."""
+    """Return words for the first difference between `own`, this rank's facts, and `others`, the facts of `rank`."""
     for (name, value), (others_name, others_value) in zip(own, others):
         if name != others_name:
             return f"where this has {name}, rank {rank} has {others_name}"
@@ -168,7 +168,7 @@ def meeting() -> Meeting | None:
 
 
 def digest(*facts: object) -> int:
-    """Return a hash of facts, as a number of 63 bits. Equal facts have the same hash in all processes."""
+    """Return a hash of facts: 63 bits, so that it fits an int64. Equal facts have the same hash in all processes."""
     return int.from_bytes(hashlib.blake2b(repr(facts).encode(), digest_size=8).digest(), "little") >> 1
 
 

@@ -161,3 +161,13 @@ def test_a_table_is_shared_too():
     tensor = tvm_ffi.from_dlpack(table)
     assert (tuple(tensor.shape), tuple(tensor.strides)) == ((4, 2, 3), (6, 1, 2))
     assert tensor.data_ptr() == 4 * table._storage.values.address
+
+
+def test_a_full_gpu_says_what_it_has_left(monkeypatch):
+    def full(gpu, size):
+        raise MemoryError(f"GPU 0 has 5 of 9 bytes left; {size} are needed")
+
+    model, *_ = trained()
+    monkeypatch.setattr(type(device.gpu()), "allocate", full)
+    with pytest.raises(dy.OutOfMemoryError, match="memory for 2000 more numbers: GPU 0 has 5 of 9 bytes left; 8000 are"):
+        model.parameters_from_numpy(np.ones(2000))

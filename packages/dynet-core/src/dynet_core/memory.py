@@ -137,16 +137,14 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     """Allocate a block of memory on the device in use, and return it. The arguments are as for `HostBlock`.
 
     Raises:
-        OutOfMemoryError: the memory could not be allocated on the host.
-        MemoryError: it could not be allocated on the GPU.
+        OutOfMemoryError: the memory could not be allocated.
     """
     gpu = device.gpu()
-    if gpu is not None:
-        return GpuBlock(gpu, floats, zero)
     try:
-        return HostBlock(floats, zero, shared)
-    except MemoryError:
-        raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers") from None
+        return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
+    except MemoryError as problem:
+        where = "" if gpu is None else f": {problem}"  # which tells how much the GPU has left
+        raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{where}") from None
 
 
 def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:

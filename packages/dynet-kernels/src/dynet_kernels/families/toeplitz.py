@@ -94,7 +94,7 @@ class Toeplitz(Adds, ByColumns):
                     store(memory, let(y + first + int64(k * lanes)), let(total.get()))
 
             def single(y, a, b, at, mask):
-                """Emit the computation of one vector of y, from element `at` on, in the lanes of the mask (None: all)."""
+                """Emit the computation of one vector of y, from element `at` on. `mask` selects lanes; None: all."""
                 total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
                 with T.serial(int64(0), size) as i:
                     factor = tir.wide(load(memory, let(a + i), 1), lanes)

@@ -246,8 +246,9 @@ class Sums:
             tile: (columns, vectors of rows) of the largest tile.
             height: how many columns of M a panel has at most.
             depth: how many columns M has.
-            row_first: whether all panels of the same rows come one after the other, so that each target is written only
-                once. Otherwise all panels of the same columns of M do, so that the source is read only once.
+            row_first: whether all panels of the same rows come one after the other, so that these rows of the targets
+                stay in the cache. Otherwise all panels of the same columns of M do, so that the elements of the sources
+                that they need stay in the cache.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)

@@ -302,7 +302,7 @@ def _folded(vectors, share, lanes):
 
 
 def transposed(vectors):
-    """Transpose a square of numbers: given n vectors of n lanes, return n vectors, where vector k has lane k of each."""
+    """Transpose a square of numbers: given n vectors of n lanes, return n vectors. Vector k has lane k of each."""
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
     while move:  # exchange the squares of move x move numbers on both sides of the diagonal

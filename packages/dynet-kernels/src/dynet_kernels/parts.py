@@ -1,10 +1,10 @@
 """The parts of the library's machine code, each compiled by itself, and the keys under which the cache has them.
 
-A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, a group of kernels. Other packages
-define further parts. A part has two keys. The first one is computed without TVM at every start, from the source files
-that emit the code. If the cache has nothing under this key, because a source file has changed, the code is emitted,
-which takes a tenth of the time of compiling. The second key is computed from the emitted code. If the cache has
-something under that key, nothing is compiled.
+A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, a group of kernels, or a class of
+another module, such as the recorder. A part has two keys. The first one is computed without TVM at every start, from
+the source files that emit the code. If the cache has nothing under this key, because a source file has changed, the
+code is emitted, which takes a tenth of the time of compiling. The second key is computed from the emitted code. If the
+cache has something under that key, nothing is compiled.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Shard:
 
     @property
     def key(self) -> str:
-        """Text for the cache key. It covers all that the code depends on, except source files, compiler and CPU."""
+        """A text with the tuning parameters and the kernels, which goes into the cache key; see `Part.key`."""
         kernels = [f"{place} {name}: {kernel.key}" for place, (name, kernel) in self.kernels.items()]
         return "\n".join([self.parameters.key, *kernels])
 

@@ -67,7 +67,7 @@ class Library:
         self.load_used()
 
     def synchronize(self) -> None:
-        """Do nothing: a CPU has done all work when a function returns. For a GPU, the same method waits until it has."""
+        """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
 
     def load_used(self) -> None:
         """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""

@@ -240,8 +240,8 @@ def registers(lanes: int) -> int:
 def defaults(lanes: int) -> Cpu:
     """Return the tuning parameters for a CPU without a tuning record, whose vector registers hold `lanes` floats each.
 
-    A tile needs one register for each of its sums. In most tiles these are at most 24 on a CPU with 32 vector
-    registers, and at most 12 on a CPU with 16.
+    A tile needs one register for each of its sums. Here it has at most 24 sums on a CPU with 32 vector registers, and
+    at most 12 on a CPU with 16.
     """
     if registers(lanes) == 16:
         return Cpu()

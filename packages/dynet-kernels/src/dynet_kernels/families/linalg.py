@@ -9,8 +9,8 @@ k from all other columns. Each matrix has 3 * order floats of scratch memory:
 
 A singular matrix has a pivot of 0, and its inverse has elements that are infinite or NaN.
 
-The emitters assume that each `group` neighbouring columns of the instruction are the columns of one matrix. They read
-the addresses of the first of these only, because the matrix is inverted as a whole.
+The emitters assume that every `group` neighbouring columns of the instruction belong to one matrix: `group` is `order`
+if they are the matrix's columns, and 1 if each is a whole matrix. Only the addresses of the first of them are read.
 
 Parameters: order, the numbers of the address lists of the matrix and of the scratch memory, and group.
 """

@@ -60,7 +60,7 @@ class Scan(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one thread for each w of each column, which sums along i."""
+        """Emit a CUDA kernel with one thread for each w of each column of the instruction. Each thread sums along i."""
 
         def body(instruction):
             width = instruction.parameters[3]

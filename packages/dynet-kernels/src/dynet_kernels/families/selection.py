@@ -84,7 +84,7 @@ class LargestInOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one block per column. The threads count keys together; one writes y."""
+        """Emit a CUDA kernel with one block per column. Its threads count keys together; one writes the results."""
 
         def body(instruction):
             size, number, y_role, x_role, places_role = instruction.parameters
@@ -244,9 +244,9 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
 
 
 def _put_by_rank(instruction, column, number):
-    """Store element `number` of x in y, and that of `found` in `places`, at the place that it has in the sorted column.
+    """Find the place of element `number` of x in falling order. Store the element there in y.
 
-    Of equal elements, the first one in x comes first.
+    Also store element `number` of `found` at this place in `places`. Of equal elements, the first one in x comes first.
     """
     size, *roles = instruction.parameters
     memory = instruction.memory

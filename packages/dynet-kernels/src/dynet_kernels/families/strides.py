@@ -25,7 +25,7 @@ from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
 LOOPS = 4
-SHORT = 1024  # while at most this many contiguous floats are copied, the target of the next column is prefetched
+SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched meanwhile
 
 
 @dataclass(frozen=True)

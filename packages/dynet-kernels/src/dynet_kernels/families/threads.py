@@ -93,7 +93,7 @@ def add_atomically(memory, at, value):
 
 
 class Sums:
-    """Emits code that combines numbers of several threads, one of each, into their sum or maximum, for example.
+    """Emits code that combines numbers, one from each of several threads, into their sum or maximum, for example.
 
     The methods can be called several times. Their argument `combine` emits the combination of two numbers.
 

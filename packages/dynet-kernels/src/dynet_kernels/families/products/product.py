@@ -68,7 +68,7 @@ class Product(Adds, ByRows):
                     def vector_of(k, v):
                         at = let(w + k * rows + row + int64(v * lanes))
                         if width >= ENOUGH:
-                            tir.prefetch_line(memory, at + int64(vectors * lanes))  # the next tile of rows reads this
+                            tir.prefetch_line(memory, at + int64(vectors * lanes))  # for the next tile of rows
                         return load(memory, at, lanes, mask)
 
                     # If fewer columns are left than the tile has, it computes the last one several times.
@@ -91,7 +91,7 @@ class Product(Adds, ByRows):
                 widest, *narrower = [width for width, _ in sizes.tiles]
                 rest = let(remainder(end - first, widest))
                 few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
-                narrow = let(tir.Counter(few).get())  # in a register; otherwise TVM repeats its formula at every use
+                narrow = let(tir.Counter(few).get())  # in a register: otherwise TVM would insert `few` at every use
                 count = let(end - first - narrow)
                 at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 

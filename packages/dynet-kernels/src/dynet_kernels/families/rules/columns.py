@@ -240,7 +240,7 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     """
     threads = tuning.cuda().threads
     warps = threads // WARP
-    small = let(size <= int64(threads))  # then each warp works on a column; otherwise the whole block does
+    small = let(size <= int64(threads))  # if true, each warp works on one column; if not, the whole block does
     blocks = T.Select(small, T.floordiv(instruction.count + int64(warps - 1), int64(warps)), instruction.count)
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)

@@ -50,7 +50,7 @@ def private_directory(directory: Path) -> Path:
     """Create `directory` if it does not exist, and return its path without symbolic links.
 
     Raises:
-        CacheError: it is not a directory, belongs to another user, or can be written to by others.
+        CacheError: `directory` is not a directory, or belongs to another user, or others can write to it or rename it.
     """
     directory = Path(os.path.realpath(directory))
     missing = [path for path in (directory, *directory.parents) if not path.exists()]

@@ -183,7 +183,7 @@ class Chain:
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
     """Return whether `gradient` contains a `where` with a constant branch, so that it may be 0 for some elements.
 
-    A `where` in `dy`, from which `gradient` was computed, does not count.
+    `gradient` was computed from `dy`. A `where` that is a part of `dy` does not count.
     """
     above = beneath(dy)
     chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]

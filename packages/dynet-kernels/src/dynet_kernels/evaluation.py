@@ -23,10 +23,10 @@ FUNCTIONS = {
 
 
 class Evaluation:
-    """A function that turns a symbol of a formula into a TIR expression. Each symbol is computed only once.
+    """An object that is called with a symbol of a formula and returns a TIR expression. It computes a symbol only once.
 
     Args:
-        roots: the symbols for which it will be called. They tell which symbols are used more than once.
+        roots: the symbols with which it will be called. They tell which symbols are used more than once.
         value_of: value_of(name) emits the load of an input.
         position_of: position_of() emits a vector with the positions (int32) of its elements in their column.
         lanes: how many elements a vector has.

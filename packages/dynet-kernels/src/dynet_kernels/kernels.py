@@ -1,10 +1,11 @@
 """The interface of kernels, base classes that say how threads share their work, and the table of all kernels.
 
 A kernel is a compiled function that carries out one *instruction*, such as one matrix product. The instruction says on
-how many *columns*, or units of work, it is to work. It has *address lists*, for each operand and result one, with the
-address in memory at which the operand begins for each column. Its *parameters* are a few integers, such as the number
-of floats of an operand and the numbers of its address lists. The kernels themselves are in the folder `families`, with
-the code that emits them. The planner, which turns a graph into instructions, asks kernels what they read and write.
+how many *columns* the kernel works; a column is one unit of work, such as one batch element. For each operand and
+result, the instruction has an *address list*: for each column, the address in memory at which the operand begins. Its
+*parameters* are a few integers, such as the number of floats of an operand and the numbers of its address lists. The
+kernels themselves are in the folder `families`, with the code that emits them. The planner, which turns a graph into
+instructions, asks kernels what they read and write.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Loads the machine code that computes graphs on this CPU, and compiles what the cache does not have.
 
 The code is loaded in *parts* (`parts.py`). One is the planner, which turns a graph into a list of instructions and runs
-them. Each other part is a *shard*, a group of up to 16 kernels that are compiled together. Several separate processes
-compile the parts at the same time; an object of the class `Builder` represents one of these processes.
+them. Others are *shards*, groups of up to 16 kernels that are compiled together. Several separate processes compile the
+parts at the same time; an object of the class `Builder` represents one of these processes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The parts of the library's machine code, each compiled by itself, and the keys under which the cache has them.
 
-A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, a group of kernels, or a class of
-another module, such as the recorder. A part has two keys. The first one is computed without TVM at every start, from
-the source files that emit the code. If the cache has nothing under this key, because a source file has changed, the
-code is emitted, which takes a tenth of the time of compiling. The second key is computed from the emitted code. If the
-cache has something under that key, nothing is compiled.
+A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, which is a group of kernels. Other
+modules define further parts, such as the recorder. A part has two keys. The first one is computed without TVM at every
+start, from the source files that emit the code. If the cache has nothing under this key, because a source file has
+changed, the code is emitted, which takes a tenth of the time of compiling. The second key is computed from the emitted
+code. If the cache has something under that key, nothing is compiled.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ class Planner:
 def sources_of(part: Any) -> str:
     """Return a digest of the source files that emit a part's code.
 
-    For a part of an unknown class, these are all files in the folder of the class, those that define its kernels, and
-    all that they import.
+    For a part that is neither a shard nor the planner, these are all files in the folder of its class, those that
+    define its kernels, and all that they import.
     """
     kernels = _files_of_kernels(getattr(part, "kernels", {}))
     return sources.digest({TARGET, *sources.files_beside(type(part)), *kernels})

@@ -149,7 +149,7 @@ def user_file() -> Path:
 
 
 def _readable(path: Path) -> list[Record]:
-    """Read the records of a file. Return none if it does not exist. If it is malformed, warn and return none."""
+    """Return the records of a file: an empty list if it does not exist, or, after a warning, if it cannot be read."""
     try:
         return read(path)
     except FileNotFoundError:

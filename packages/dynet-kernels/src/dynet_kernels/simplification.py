@@ -24,7 +24,7 @@ Product = tuple[float, Counter[tuple[int, bool]]]
 
 
 class Sharing:
-    """A function that replaces equal symbols by one of them, their representative.
+    """An object that is called with a symbol, and replaces equal symbols by one of them, their representative.
 
     Symbols are equal if they apply the same function to equal arguments. So a part that occurs several times in a
     formula becomes one symbol, and is computed once.
@@ -53,7 +53,7 @@ class Sharing:
 
 
 class Simplifier(Sharing):
-    """A function that simplifies a symbol. Equal symbols are replaced by one, their representative, as in `Sharing`.
+    """An object that is called with a symbol and simplifies it. It also replaces equal symbols by one, as `Sharing`.
 
     Args:
         numbers: the names of inputs that have only one number for a whole column.

@@ -20,7 +20,7 @@ from .layout import CACHE_LINE, WHOLE
 from .lazy import T, ir, ir_builder, tirx
 
 UNBOUNDED = 1 << 40  # declared as the size of a buffer of unknown size; so large that TVM uses 64-bit indices
-ON_STACK = {"disable_lower_builtin": True}  # annotation that puts a local buffer in registers or on the stack
+ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local buffer in registers or on the stack
 
 
 def int64(value):
@@ -132,7 +132,7 @@ def prefetch(buffer, start, size):
 
 def prefetch_line(buffer, place):
     """Emit a prefetch of the cache line that holds the float at `place`, into the L2 cache."""
-    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # a read, into the L2 cache, of data
+    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # for a read; into the L2 cache; of data, not code
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
 
 

@@ -26,7 +26,7 @@ from .vmath import (
 )
 
 LOG2_E = 1.44269504088896341
-# log(2) is the sum of these. The first one has only 9 bits, so float32 holds its product with a whole number n exactly.
+# log(2) is the sum of these. The first has only 9 bits, so float32 holds its product with each n of `halved` exactly.
 LOG_2 = (0.693359375, -2.12194440e-4)
 
 

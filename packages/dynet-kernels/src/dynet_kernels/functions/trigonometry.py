@@ -30,7 +30,7 @@ LIMIT = 2.0**27
 
 
 def _quadrant(x):
-    """Return n, the multiple of pi/2 (int32) that is nearest to the angle x, and sine and cosine of x - n pi/2."""
+    """Return the int32 n for which n pi/2 is nearest to the angle x, and sine and cosine of x - n pi/2."""
     inside = select(absolute(x) <= number(LIMIT, x), x, number(0.0, x))
     exact = let(T.Cast(as_type("float64", x), inside))
     turns = let(T.floor(exact * number(1 / HALF_PI, x, "float64") + number(0.5, x, "float64")))

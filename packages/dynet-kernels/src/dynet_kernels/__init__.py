@@ -1,6 +1,6 @@
 """The back end that computes graphs: kernels, and the planner that turns a graph into a list of kernel calls.
 
-TVM compiles both when they are first needed. The machine code is cached on disk.
+TVM compiles the kernels and the planner when they are first needed. The machine code is cached on disk.
 """
 
 from .interpreter import check_interpreter

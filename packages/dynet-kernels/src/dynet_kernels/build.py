@@ -1,7 +1,8 @@
 """The command `python -m dynet_kernels.build`, which compiles all kernels of this library beforehand.
 
-Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, as for the image
-of a container. `--into FOLDER` also writes files for a wheel of dynet-kernels.
+Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, for example when
+a container image is built. The code is stored in this user's cache. `--into FOLDER` also writes it to files that can be
+put into a wheel of dynet-kernels.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         dest="kinds",
         help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(NAMED)}",
     )
-    parser.add_argument("--into", type=Path, metavar="FOLDER", help="also write files for a wheel of dynet-kernels")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="write files for a wheel of dynet-kernels")
     chosen = parser.parse_args(given)
     if chosen.into and not chosen.into.is_dir():
         parser.error(f"--into: {chosen.into} is not a directory")
@@ -48,8 +49,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def import_packages() -> None:
-    """Import the packages that define kernels and are installed."""
-    # Recording in Python will do here, so nothing is compiled only for this process.
+    """Import the installed packages of this library that define kernels, so that they add them to the table."""
+    # Let nodes be recorded by Python code: otherwise the imports would compile the recorder for this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:
@@ -57,7 +58,10 @@ def import_packages() -> None:
 
 
 def parts_for(target: CpuTarget) -> list[Part]:
-    """Return all parts that programs may need on a CPU: the planner, the recorder, and every shard of kernels."""
+    """Return all parts of the machine code that programs may need on a CPU.
+
+    These are the planner, the recorder, and every *shard*, which is a group of kernels that are compiled together.
+    """
     shards = [Shard(KERNELS.shard(number), target) for number in KERNELS.shards()]
     return [Planner(target), Recorder(target), *shards]
 

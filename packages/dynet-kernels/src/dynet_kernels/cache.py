@@ -1,10 +1,10 @@
-"""A cache on disk for compiled kernels. Loading one needs neither TVM nor a compiler or system linker.
+"""A cache on disk for compiled kernels. Loading them needs neither TVM nor a compiler or system linker.
 
 The file `KEY.o` holds an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs with this
 user's rights, so nobody else may be able to write to the cache. Exactly the bytes that were checked are loaded.
 
 A key that is quick to compute can refer to a second key, which takes longer to compute. The file `KEY.key` then holds
-the second key, followed by a digest as well. So keys that turn out to mean the same code share one object file.
+the second key, followed by a digest as well. So different keys for the same code share one object file.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from .cache_directory import CacheError, cache_directory, danger, temporary_inst
 
 try:
     import fcntl
-except ImportError:  # Windows: without locks, processes may compile the same kernels twice, which only costs time
+except ImportError:  # Windows has no fcntl. Without locks, processes may compile kernels twice, which only costs time.
     fcntl = None
 
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # of each suffix, this many last used files are kept for KEEP_DAYS, and all others for a day
+KEEP = 512  # for each suffix, this many files, the last used ones, are kept for KEEP_DAYS; all others for a day
 KEEP_DAYS = 30
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
@@ -56,7 +56,7 @@ Identify = Callable[[Path], str]
 
 
 class _Unwritable(Exception):
-    """The cache directory cannot be written to."""
+    """The cache directory cannot be written to. `load_or_make` then uses a temporary directory instead."""
 
 
 def load_or_build(
@@ -64,7 +64,8 @@ def load_or_build(
 ) -> Any:
     """Return the module cached under `key`. If there is none, compile it with `build` and cache it.
 
-    The same as `load_or_make`, but `build(path)` writes an object file to `path` instead of returning its contents.
+    The same as `load_or_make`, except that `build(path)` writes an object file to `path`, while `make` returns its
+    contents.
     """
 
     def make(_) -> bytes:
@@ -84,18 +85,21 @@ def load_or_make(
     stopped: Callable[[], bool] = lambda: False,
     identify: Identify | None = None,
 ) -> Any:
-    """Return the module cached under `key`. If there is none, make it with `make` and cache it.
+    """Return the module cached under `key`. If there is none, compile it with `make` and cache it.
 
     Args:
         key: a text that differs whenever the machine code may differ. It consists of letters, digits, `.`, `_` and `-`.
-        make: `make(lock)` returns the contents of an object file. `lock` is the path of the lock file that this process
+        make: make(lock) returns the contents of an object file. `lock` is the path of the lock file that this process
             holds meanwhile.
-        check: returns whether a loaded module can be used. A cached module that cannot is made again.
-        load: turns the cached contents into a module. Needed if they are not an object file for this CPU.
-        stopped: asked again and again while another process makes this module. If it returns True, stop waiting.
-        identify: `identify(lock)` computes a second key, to which `key` refers from then on. It is called only if
-            nothing is cached under `key`. If a module is cached under the second key, it is used, and `make` is not
-            called.
+        check: check(module) returns whether a loaded module can be used. A cached module that cannot is made again.
+            None: every module can be used.
+        load: load(contents) turns the contents of a cache file into a module. None: they are an object file for this
+            CPU.
+        stopped: stopped() is called again and again while another process makes this module. If it returns True, stop
+            waiting.
+        identify: identify(lock) computes a second key, to which `key` refers from then on. It is called only if nothing
+            is cached under `key`. If a module is cached under the second key, it is returned, and `make` is not called.
+            None: there is no second key.
 
     Raises:
         CacheError: DYNET_CACHE_DIR is not safe, a module just made fails `check`, or `stopped` returned True.
@@ -114,13 +118,17 @@ def load_or_make(
 
 
 def load_stored(key: str, load: Load | None = None) -> Any:
-    """Return the module cached under `key`, or under the second key that `key` refers to. None if there is none."""
+    """Load the module cached under `key`, or under the second key that `key` refers to; None if there is none.
+
+    Args:
+        load: as in `load_or_make`.
+    """
     machine_code = stored(key)
     return None if machine_code is None else (load or load_object)(machine_code)
 
 
 def stored(key: str) -> bytes | None:
-    """The object file stored under `key`, or under the key that it stands for, if there is one."""
+    """Return the object file cached under `key`, or under the second key that it refers to; None if there is none."""
     return _find(cache_directory(), key)
 
 
@@ -139,7 +147,7 @@ def load_objects(objects: list[bytes]) -> tvm_ffi.Module:
 
 
 def linker() -> Any:
-    """Return the session that links machine code into this process. The first call takes 7 ms and 10 MB of memory."""
+    """Return TVM's object that links machine code into this process. The first call takes 7 ms and 10 MB of memory."""
     load_runtime()
     return tvm_ffi_orcjit.default_session()
 
@@ -156,9 +164,9 @@ def load_runtime() -> None:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if it was not used for KEEP_DAYS, or if it is not among the KEEP last used files with its suffix. The
-    files of the key `keep` stay, and so do files used within a day: a file's time of use is updated at most once a day,
-    so it does not tell which of these is older. Running processes do not need a file once they have loaded it.
+    A file is old if it was not used for KEEP_DAYS, or if KEEP files with its suffix were used after it. The files of
+    the key `keep` stay, and so do files used within a day: a file's time of use is updated at most once a day, so it
+    does not tell which of these is older. Running processes do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -180,9 +188,10 @@ def prune(directory: Path, keep: str) -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all compiled kernels, and files that killed processes left behind. Return how many files and bytes.
+    """Remove all compiled kernels from the cache directory, and files that killed processes left behind.
 
-    Running processes keep the code that they have loaded. The results of tuning are not removed.
+    Running processes keep the code that they have loaded. The results of tuning are not removed. Return how many files
+    of the cache directory were removed, and how many bytes they had.
     """
     count = size = 0
     directory = cache_directory()
@@ -237,7 +246,7 @@ def _make(directory, key, make, lock, check, load):
 
 
 def _keep(path: Path, key: str, content: bytes) -> None:
-    """Write `content` and its digest to `path`, and remove old files. If writing fails, only warn."""
+    """Write `content` and its digest to `path`, and remove old files there (`prune`). If writing fails, only warn."""
     try:
         _write(path, sealed(key, content))
         prune(path.parent, keep=key)
@@ -246,7 +255,7 @@ def _keep(path: Path, key: str, content: bytes) -> None:
 
 
 def _find(directory: Path, key: str) -> bytes | None:
-    """Return the object file cached under `key`, or under the key that `key` refers to; None without a valid one."""
+    """Return the object file cached under `key`, or under the second key that it refers to; None if none is valid."""
     other = _read(directory / f"{key}.key", key)
     if other is not None:
         key = other.decode()
@@ -254,9 +263,9 @@ def _find(directory: Path, key: str) -> bytes | None:
 
 
 def building_site() -> Path:
-    """Return a directory in which to compile: the system's for temporary files if it has room, else the cache's.
+    """Return a directory in which to compile: that for temporary files if it has enough space, else that of the cache.
 
-    Check the free space first, because LLVM ends the whole process if a write fails. Also remove folders that dead
+    The free space is checked because LLVM ends the whole process if a write fails. Also remove folders that dead
     processes left in these directories.
 
     Raises:
@@ -275,15 +284,15 @@ def building_site() -> Path:
 
 
 def _read(path: Path, key: str) -> bytes | None:
-    """Return the contents of a cache file without its digest; None if missing, damaged or writable by others."""
+    """Return the contents of a cache file without the digest. None if it is missing, damaged or writable by others."""
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
-        # O_NONBLOCK: do not wait if a pipe has replaced the file since lstat.
+        # With O_NONBLOCK, opening does not wait if a pipe has replaced the file since lstat.
         flags = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
         descriptor = os.open(path, functools.reduce(operator.or_, flags, os.O_RDONLY))
         with open(descriptor, "rb") as file:
-            # Ask about the open file: the answer stays true even if somebody renames or replaces a directory above it.
+            # Ask about the open file, not its path: the answer stays true even if somebody replaces a directory above.
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or danger(status):
                 return None
@@ -293,7 +302,7 @@ def _read(path: Path, key: str) -> bytes | None:
     stored = unsealed(key, content)
     if stored is not None and time.time() - status.st_mtime > DAY:
         with suppress(OSError):
-            os.utime(path)  # note that the file is in use, for `prune`
+            os.utime(path)  # tells `prune` that the file is in use
     return stored
 
 
@@ -312,12 +321,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def sealed(key: str, content: bytes) -> bytes:
-    """What a file holds in which `content` is stored under `key`."""
+    """Return what to write to a cache file: `content`, and a digest that `unsealed` checks."""
     return content + _digest(key, content)
 
 
 def unsealed(key: str, stored: bytes) -> bytes | None:
-    """The content of a file that is stored under `key`; None if it is damaged, or belongs to another key."""
+    """Return the content of a cache file, given all that it holds. None if it is damaged, or belongs to another key."""
     content = stored[:-_DIGEST_SIZE]
     return content if stored[-_DIGEST_SIZE:] == _digest(key, content) else None
 
@@ -332,12 +341,13 @@ def _digest(key: str, content: bytes) -> bytes:
 def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
-    Wait until the lock is free, or `ready()` says that the other process has stored its result, but at most PATIENCE
-    seconds. Then go on in any case: the lock only saves time, and results are right without it. The system frees the
-    lock when the process that holds it dies, unless a child of that process still has the file open.
+    Wait until the lock is free, or until ready() returns True because another process has stored its result, but at
+    most PATIENCE seconds. Then go on in any case: the lock only saves time, and results are right without it. The
+    operating system frees the lock when the process that holds it dies, unless a child of that process still has the
+    file open.
 
     Raises:
-        CacheError: `stopped()` returned True while waiting.
+        CacheError: stopped() returned True while waiting.
         _Unwritable: the lock file cannot be created.
     """
     try:
@@ -358,7 +368,7 @@ def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) ->
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Try to take the lock. Return False if another process holds it, and True if the file system has no locks."""
+    """Try to lock the open file. Return False only if another process holds the lock; True if there are no locks."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Finds the directory of compiled kernels, and checks that only this user can write to it.
+"""Finds the directory in which compiled kernels are cached, and checks that only this user can write to it.
 
 Code loaded from the directory runs with this user's rights, so nobody else may be able to put files there.
 """
@@ -23,9 +23,11 @@ class CacheError(RuntimeError):
 
 
 def cache_directory() -> Path:
-    """Return the directory of compiled kernels: DYNET_CACHE_DIR, or by default `dynet` in the user's cache directory.
+    """Return the directory of compiled kernels.
 
-    If it cannot be created, or the default one is not safe, warn once and return a private temporary directory.
+    It is the one that the environment variable DYNET_CACHE_DIR names, or by default `dynet` in the user's cache
+    directory. If it cannot be created, or if the default one is not safe, warn once and return a private temporary
+    directory.
 
     Raises:
         CacheError: DYNET_CACHE_DIR is not a directory, belongs to another user, or can be written to by others.
@@ -48,7 +50,7 @@ def private_directory(directory: Path) -> Path:
     """Create `directory` if it does not exist, and return its path without symbolic links.
 
     Raises:
-        CacheError: it is not a directory, belongs to another user, or can be written to by others.
+        CacheError: `directory` is not a directory, or belongs to another user, or others can write to it or rename it.
     """
     directory = Path(os.path.realpath(directory))
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
@@ -62,9 +64,9 @@ def private_directory(directory: Path) -> Path:
     if found := danger(directory.stat()):
         raise CacheError(f"{directory} {found}, and code stored there would run as this user")
     for path in directory.parents:
-        # A parent directory may be writable for its group: often only this user is in the group, and the owner of a
+        # A directory above may be writable for its group: often only this user is in the group, and the owner of a
         # file is checked again when the file is read. If it is writable for all, it must have the sticky bit, so that
-        # others cannot rename a directory that is not theirs.
+        # others cannot rename directories in it that are not theirs.
         mode = path.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
@@ -72,7 +74,7 @@ def private_directory(directory: Path) -> Path:
 
 
 def danger(status: os.stat_result) -> str:
-    """Return why other users may have written to this file or directory. Empty if they cannot have."""
+    """Return why other users may have written to a file or directory, as the end of a message. Empty: they cannot."""
     if os.name != "posix":
         return ""  # on Windows, a user's folders are private, and mode bits mean nothing
     if status.st_uid != os.geteuid():
@@ -83,7 +85,7 @@ def danger(status: os.stat_result) -> str:
 
 
 def temporary_instead(reason: str) -> Path:
-    """Warn once, giving `reason`, and return a private temporary directory for compiled kernels."""
+    """Return a private temporary directory for compiled kernels. Warn once that it is used, because of `reason`."""
     directory = _temporary_directory()
     warn(
         f"dynet: compiled kernels are kept in {directory}, since {reason}. "
@@ -96,8 +98,8 @@ def temporary_instead(reason: str) -> Path:
 def _temporary_directory() -> Path:
     """Return a private temporary directory.
 
-    Its name is fixed, so this user's next process finds it again. If that directory is not safe, return a new one,
-    which is removed when this process ends.
+    It has the same name in every process of this user, so the next one finds the kernels again. If that directory is
+    not safe, return a new one, which is removed when this process ends.
     """
     user = os.geteuid() if os.name == "posix" else "user"
     directory = Path(os.path.realpath(tempfile.gettempdir())) / f"dynet-{user}"
@@ -110,7 +112,7 @@ def _temporary_directory() -> Path:
 
 
 def _remove(directory: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked child must not remove it: the parent still uses it
+    if os.getpid() == owner:  # a forked child must not remove the directory, because its parent still uses it
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -50,20 +50,23 @@ GRADIENTS: dict[str, Callable] = {
     "lgamma": lambda dy, y, x: dy * f.digamma(x),
     "sum": lambda dy, y, x: dy,
 }
-"""For each function, the gradient of its argument, given its value y and dy. With several arguments, a tuple."""
+"""For each function, how to compute the gradient of its argument from dy, the value y and the argument.
+
+With several arguments, a tuple of their gradients."""
 
 CHOICES: dict[str, Callable] = {
     "where": lambda y, condition, a, b: (condition, a, b),
     "minimum": lambda y, a, b: ((y if _is_read(b) else a) < b, a, b),
     "maximum": lambda y, a, b: ((y if _is_read(b) else a) > b, a, b),
 }
-"""Functions that select one of two values: (condition, value if it holds, value otherwise).
+"""Functions that select one of two values: how to get (condition, value if it holds, value otherwise).
 
-A condition may compare the result y with an input or a constant only. Other values are computed again for the gradient,
-and may then be rounded differently than y, so the condition compares the two computed values instead."""
+The condition of `minimum` and `maximum` compares the stored result y with b only if b is an input or a constant. Other
+values are computed again for the gradient and may be rounded differently, so it then compares a and b, both computed
+again."""
 
 STEPS = ("floor", "ceil", "round", "uniform", "normal")
-"""Functions whose gradient is 0 wherever it exists: step functions, and random numbers."""
+"""Functions whose gradient is 0 wherever it exists: step functions, and functions that return random numbers."""
 
 UNKNOWN = ("digamma", "max", "min")
 """Functions that `gradients` refuses. There is no formula for the gradient of digamma. For max and min, the op has to
@@ -73,7 +76,7 @@ decide how equal elements share the gradient."""
 def gradients(
     formula: Formula, operands: Iterable[str], result: str = "y", numbers: Iterable[str] = ()
 ) -> dict[str, Formula]:
-    """Derive the gradients of a formula's inputs, as formulas of its inputs, its result and the result's gradient.
+    """Derive formulas for the gradients of a formula's inputs. They read the inputs, the result and its gradient.
 
     A gradient reads the result if that makes it cheaper: for y = tanh(x), dx = dy * (1 - y * y). The branch of `where`,
     `minimum` or `maximum` that is not taken contributes 0, even if its derivative is NaN.
@@ -81,12 +84,12 @@ def gradients(
     Args:
         formula: the formula to differentiate.
         operands: the names of the inputs whose gradients are wanted.
-        result: the name of the result in the gradients. The name of its gradient is "d" + `result`.
+        result: the name of the result in the formulas that are returned. The name of its gradient is "d" + `result`.
         numbers: the names of inputs that have only one number for a whole column.
 
     Returns:
-        The gradients by name of the input. An input is left out if the result does not depend on it, or depends on it
-        only through step functions such as `floor`.
+        The gradients by the name of the input. An input is left out if the result does not depend on it, or depends on
+        it only through step functions such as `floor`.
 
     Raises:
         TypeError: the result depends on one of the operands through a function without a known derivative.
@@ -112,16 +115,16 @@ class Chain:
     def __init__(self, simplifier: Simplifier, wanted: set[str]):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
         self.left_out: set[int] = set()
-        """Ids of symbols that both branches of a choice use, but perhaps only inside a branch that is not taken."""
+        """Ids of symbols that for some elements may be used only in branches not taken: their gradient is 0 there."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
-        """Return pairs of a symbol and its gradient: for the wanted inputs below `root`, and the symbols in `ends`.
+        """Return pairs of a symbol and its gradient: for the wanted inputs in the tree `root`, and symbols in `ends`.
 
         Args:
             root: the symbol to differentiate.
             dy: the gradient of `root`.
-            y: a symbol for the value of `root`, if that value is stored.
-            ends: ids of symbols whose gradients are returned instead of being traced to the inputs.
+            y: the symbol of an input that holds the value of `root`. None: the value is not stored.
+            ends: ids of symbols whose gradients are returned as they are, instead of being traced on to the inputs.
         """
         terms, found = {id(root): [dy]}, []
         for symbol in reversed(beneath(root).values()):
@@ -131,15 +134,15 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            # Where no branch that is taken uses the symbol, its gradient is 0, but its derivative may be NaN. Select 0
-            # there, as 0 * NaN would be NaN.
+            # For elements of the column where no branch that is taken uses the symbol, its gradient is 0. Select 0 for
+            # its arguments there: if its derivative is NaN, the chain rule would give 0 * NaN, which is NaN.
             if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:
                 parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
             for argument, part in parts:
                 if self.simplifier.is_number(argument) and not self.simplifier.is_number(symbol):
-                    part = f.sum(part)  # all elements of the column use the number, so add up their gradients
+                    part = f.sum(part)  # all elements of the column use this one number, so add up their gradients
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
         return found
 
@@ -161,10 +164,10 @@ class Chain:
         return zip(arguments, parts if isinstance(parts, tuple) else (parts,), strict=True)
 
     def _choice(self, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
-        """Return pairs of a symbol and its gradient for a choice between `a` and `b`.
+        """Differentiate a choice between `a` (if `condition` holds) and `b`. Return pairs of a symbol and its gradient.
 
         Differentiate each branch as if it were taken, down to the inputs and to the symbols that both branches use.
-        Only there, select the gradient of the branch that is taken.
+        For these symbols, return a `where` that selects the gradient of the branch that is taken.
         """
         ends = ends | (beneath(a).keys() & beneath(b).keys())
         one, other = self.gradients(a, dy, y, ends), self.gradients(b, dy, y, ends)
@@ -178,9 +181,9 @@ class Chain:
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
-    """Return whether `gradient` contains a `where` with a constant branch, so that it may be 0.
+    """Return whether `gradient` contains a `where` with a constant branch, so that it may be 0 for some elements.
 
-    A `where` that is part of `dy` does not count.
+    `gradient` was computed from `dy`. A `where` that is a part of `dy` does not count.
     """
     above = beneath(dy)
     chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
@@ -188,5 +191,5 @@ def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
 
 
 def _is_read(symbol: Symbol) -> bool:
-    """Return whether a symbol is an input or a constant: its value is not computed, so never rounded."""
+    """Return whether a symbol is an input or a constant, so that its value is read, not computed and rounded."""
     return symbol.function in ("input", "constant")

@@ -1,6 +1,7 @@
 """Turns formulas into TIR, TVM's intermediate code.
 
-Each function that formulas can use (`formula.py`) is implemented under the same name in a module of `functions`.
+A formula is a tree of symbols (`formula.py`). Each function that formulas can use is implemented under the same name in
+a module of the folder `functions`.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ FUNCTIONS = {
 
 
 class Evaluation:
-    """Turns symbols of formulas into TIR expressions of one vector width. Each symbol is computed once.
+    """An object that is called with a symbol of a formula and returns a TIR expression. It computes a symbol only once.
 
     Args:
-        roots: the symbols that will be evaluated. They tell which symbols are used more than once.
-        value_of: `value_of(name)` emits the load of an input.
-        position_of: emits the int32 positions of the elements in their column.
-        lanes: elements in a vector.
+        roots: the symbols with which it will be called. They tell which symbols are used more than once.
+        value_of: value_of(name) emits the load of an input.
+        position_of: position_of() emits a vector with the positions (int32) of its elements in their column.
+        lanes: how many elements a vector has.
     """
 
     def __init__(self, roots: list[Symbol], value_of: Callable, position_of: Callable, lanes: int):
@@ -55,5 +56,5 @@ class Evaluation:
         condition = symbol.function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
         if condition or self.uses.get(id(symbol), 0) <= 1:
             return value
-        # Store it in a local buffer and load it: if TVM's simplifier saw the whole tree, it would take very long.
+        # Store the value in a local buffer and load it. If TVM's simplifier saw the whole tree, it would take long.
         return let(Accumulator(self.lanes, value).get())

@@ -1,8 +1,8 @@
-"""Symbols with which ops state their mathematics once, for CPU and GPU.
+"""Formulas with which ops state their mathematics once, for CPU and GPU.
 
-A *formula* is an ordinary Python function of named values, such as `lambda x, y: x * tanh(y)`. It is called once with
-symbols, and returns a small tree of symbols. `evaluation.py` turns this tree into vector code. Nothing here needs TVM,
-so defining an op is cheap.
+A formula is written as a Python function of named values, such as `lambda x, y: x * tanh(y)`. The function is *traced*:
+it is called once with symbols, and returns a small tree of symbols. `evaluation.py` turns this tree into vector code.
+Nothing here needs TVM, so defining an op is cheap.
 
 A formula is applied to each element of a *column*, a list of numbers. Functions such as `sum` combine a whole column.
 """
@@ -56,7 +56,7 @@ class Symbol:
         return apply("negative", self)
 
     def __pow__(self, other):
-        """Return x to the power of a number or symbol. Whole powers from 1 to 4 become products, which are faster."""
+        """Return this symbol to the power of `other`. The powers 1 to 4 become products, which are faster."""
         if isinstance(other, int) and 0 < other <= 4:
             return self if other == 1 else self ** (other - 1) * self
         return apply("power", self, other)
@@ -92,7 +92,7 @@ class Symbol:
 
 
 def as_symbol(value) -> Symbol:
-    """Return a symbol unchanged, and a number as a constant symbol."""
+    """Return `value` itself if it is a symbol. If it is a number, return a constant symbol."""
     return value if isinstance(value, Symbol) else Symbol("constant", float(value))
 
 
@@ -101,7 +101,7 @@ CONDITIONS = ("less", "less_equal", "equal")
 
 
 def apply(function: str, *arguments) -> Symbol:
-    """Return the symbol of a function, given by name, applied to symbols and numbers.
+    """Return the symbol that stands for a function, given by name, of symbols and numbers.
 
     Raises:
         TypeError: an argument is a condition where a number is needed, or a number where a condition is needed.
@@ -121,7 +121,8 @@ FUNCTIONS = {"add", "subtract", "multiply", "divide", "negative"}
 """The names of all functions. `_function` adds those that are defined below."""
 
 
-# For type checkers: a function returns the type of its argument. Ops annotate their arguments as expressions.
+# For type checkers: a function returns the type of its argument. Ops that are written as formulas annotate their
+# arguments as expressions (nodes of a graph), although they are called with symbols.
 Value = TypeVar("Value")
 
 
@@ -214,16 +215,16 @@ REDUCTIONS = ("sum", "max", "min")
 
 
 def greater(x: Any, y: Any) -> Any:
-    """Return the condition x > y."""
+    """Return the condition x > y, for use in `where`."""
     return less(y, x)
 
 
 place = Symbol("place")
 """The index of an element in its column, as a float32."""
 position = Symbol("position")
-"""The index of an element in its column, as an int32. For `uniform` and `normal`."""
+"""The index of an element in its column, as an int32: the last argument of `uniform` and `normal`."""
 origin = Symbol("origin")
-"""The index 0, as an int32. With it, `uniform` and `normal` draw one number for a whole column."""
+"""The index 0, as an int32. With it as last argument, `uniform` and `normal` draw one number for a whole column."""
 
 
 def _number(result) -> Symbol:
@@ -244,7 +245,7 @@ class Formula:
 
     @classmethod
     def of(cls, function: Callable | Formula) -> Formula:
-        """Trace a function. Its parameters name the inputs. A formula is returned unchanged."""
+        """Trace a function, whose parameters name the inputs. If `function` is a formula already, return it."""
         if isinstance(function, Formula):
             return function
         names = tuple(inspect.signature(function).parameters)
@@ -252,21 +253,21 @@ class Formula:
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
-        """Trace a function that returns a dict of results. Parts that results share are computed once."""
+        """Trace a function that returns a dict of results; return a formula for each. Their trees may share symbols."""
         names = tuple(inspect.signature(function).parameters)
         results = function(**{name: Symbol("input", name) for name in names})
         return {name: cls(names, _number(result)) for name, result in results.items()}
 
     @property
     def key(self) -> str:
-        """Return the tree of symbols as a text. Formulas with the same text compute the same."""
+        """The tree of symbols as a text. Formulas with the same text compute the same."""
         return repr(self.result)
 
 
 def beneath(symbol: Symbol) -> dict[int, Symbol]:
-    """Return a symbol and all symbols that it is computed from, except constants, by id.
+    """Return a symbol and all symbols that it is computed from, except constants, as a dict by id.
 
-    The arguments of a symbol come before the symbol.
+    In the order of the dict, the arguments of a symbol come before the symbol.
     """
     found: dict[int, Symbol] = {}
 
@@ -287,7 +288,11 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
 
 
 def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
-    """Return whether a symbol has one value for all elements of a column, given that the inputs in `numbers` have."""
+    """Return whether a symbol has the same value for all elements of a column.
+
+    Args:
+        numbers: the names of the inputs that have only one number for a whole column.
+    """
     if symbol.function == "input":
         return symbol.arguments[0] in numbers
     if symbol.function in ("constant", *REDUCTIONS):
@@ -296,7 +301,7 @@ def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
-    """Return how often each symbol below the roots is used, by id. One used twice should be computed only once."""
+    """Return how often each symbol of the given trees is used, by id, so that one used twice is computed only once."""
     counts: dict[int, int] = {}
     stack = list(roots)
     while stack:

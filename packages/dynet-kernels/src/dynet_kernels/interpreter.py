@@ -1,6 +1,7 @@
 """Checks that this is the main Python interpreter of the process.
 
-Runs first, because numpy and TVM, which are imported next, do not work in a sub-interpreter.
+The package calls the check first of all, because numpy and TVM, which it imports next, do not work in a
+sub-interpreter.
 """
 
 from __future__ import annotations

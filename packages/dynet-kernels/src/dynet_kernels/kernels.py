@@ -1,9 +1,11 @@
 """The interface of kernels, base classes that say how threads share their work, and the table of all kernels.
 
-A kernel is a compiled function that carries out one instruction. The instruction says on how many *columns* to work.
-Each column is a run of floats in memory. An instruction has several *address lists*, one for each operand, with the
-address of that operand for every column. Its *parameters* are a few integers, such as the size of a column and the
-numbers of its address lists. The kernels themselves are in the folder `families`, with the code that emits them.
+A kernel is a compiled function that carries out one *instruction*, such as one matrix product. The instruction says on
+how many *columns* the kernel works; a column is one unit of work, such as one batch element. For each operand and
+result, the instruction has an *address list*: for each column, the address in memory at which the operand begins. Its
+*parameters* are a few integers, such as the number of floats of an operand and the numbers of its address lists. The
+kernels themselves are in the folder `families`, with the code that emits them. The planner, which turns a graph into
+instructions, asks kernels what they read and write.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from .layout import MOST_SHARDS
 class Kernel(Protocol):
     """The interface of a kernel.
 
-    `parameters` names the integers of an instruction, and `key` tells the kernel's code from that of other kernels.
-    `cpu` and `cuda` emit the code. The other methods get the integers of one instruction, and describe what it does;
-    see `Covered`, `Targets` and `Lists`.
+    `parameters` has the names of the parameters of an instruction. `key` is a text that differs for kernels with
+    different code. `cpu` and `cuda` emit the code. The other methods get the values of the parameters, and describe
+    what the instruction does: see `Covered`, `Targets`, which also explains `work`, and `Lists`.
     """
 
     @property
@@ -36,51 +38,55 @@ class Kernel(Protocol):
 Covered = tuple[int, int, int | None]
 """Memory that a kernel adds to, and can overwrite instead on a CPU: (address list, size, source).
 
-For each address in the list, these are the `size` floats from there on. The kernel overwrites them if the instruction
-is marked `fresh`, which means that they are uninitialised. A kernel whose `covers` returns None always adds. `source`
-is the list of the columns that are added if the kernel just copies numbers, else None.
+The memory is the `size` floats from each address in the list on. The kernel overwrites it if the instruction is marked
+`fresh`, which means that it is uninitialised. A kernel whose `covers` returns None always adds. If the kernel adds
+unchanged copies of numbers, `source` is the number of the address list from which it reads them; else it is None.
 """
 
 Targets = tuple[tuple[int, int], ...] | None
 """What a kernel writes for one column: pairs of an address list and a size, the number of floats from its address on.
 
-If no two columns write to the same floats, threads share the instruction by columns: each works on some of them. None:
-threads share it by rows of the result, which is always possible. A `ByRows` kernel can also be shared by columns, if
-there are many, and if its `targets_by_columns` does not return None. The method `work` estimates how many picoseconds
-one thread takes for a column. If it returns 0, threads cannot share the instruction.
+This says how threads can share an instruction. If no two columns write to the same floats, they share it by columns:
+each works on some of them. If `targets` returns None, they share it by rows: each computes some rows of the result for
+every column. A `ByRows` kernel can also be shared by columns, if there are many, and if its `targets_by_columns` does
+not return None. The method `work` estimates how many picoseconds one thread takes for a column. If it returns 0,
+threads cannot share the instruction.
 """
 
 Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
 """The address lists that a kernel uses: those it reads for all columns, and those it reads for the first column only.
 
-The planner fills in only these lists. None: the kernel may use any list, so the planner fills in all.
+The planner writes only these lists to memory. None: the kernel may use any list, so the planner writes all of them.
 """
 
 FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
 NUMBER = 250  # estimated picoseconds for one number that any other kernel writes
-# A matrix of at most this many floats fits in the L2 cache of each core. Threads may then share a product by columns,
-# as each can read the whole matrix.
+# A matrix of at most this many floats fits in the L2 cache of each core. Then threads may share a product by columns,
+# although each of them reads the whole matrix.
 AT_HAND = 1 << 17
 
 
 class Adds:
-    """A kernel that cannot overwrite an uninitialised gradient: the planner clears it before the kernel adds to it."""
+    """The base of kernels that never overwrite an uninitialised gradient: the planner sets it to 0 before they run.
+
+    Kernels that do not write gradients have this base, too.
+    """
 
     def covers(self, parameters: tuple[int, ...]) -> Covered | None:
         return None
 
 
 class AnyList:
-    """A kernel that does not say which address lists it reads, so the planner fills in all of them."""
+    """The base of kernels that do not say which address lists they read. The planner writes all of them to memory."""
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:
         return None
 
 
 class Alone(AnyList):
-    """A kernel whose instructions run on one thread.
+    """The base of kernels whose instructions run on one thread.
 
-    `written` names the parameters that hold the numbers of the address lists to which the kernel writes.
+    `written` has the names of the parameters that are the numbers of the address lists to which the kernel writes.
     """
 
     written: tuple[str, ...] = ()
@@ -93,10 +99,11 @@ class Alone(AnyList):
 
 
 class ByRows(AnyList):
-    """A kernel of which each thread computes some rows of the result, such as a matrix product.
+    """The base of kernels such as matrix products, where each thread computes some rows of the result.
 
-    By default, `work` expects the rows and columns of a matrix as the first two parameters. `written` names the
-    parameters that hold the numbers of the address lists to which the kernel writes.
+    This class's `work` takes the first two parameters as the rows and columns of a matrix that is multiplied by one
+    vector per column. `written` has the names of the parameters that are the numbers of the address lists to which the
+    kernel writes.
     """
 
     written: tuple[str, ...] = ()
@@ -114,7 +121,7 @@ class ByRows(AnyList):
 
 
 class ByColumns(AnyList):
-    """A kernel of which each thread works on some columns. Its time is estimated from how many floats it writes."""
+    """The base of kernels where each thread works on some columns. Time is estimated by how many floats they write."""
 
     def work(self, parameters: tuple[int, ...]) -> int:
         return NUMBER * sum(size for _, size in self.targets(parameters))
@@ -123,8 +130,8 @@ class ByColumns(AnyList):
         raise NotImplementedError
 
 
-SHARD = 16  # the most kernels that are compiled together as one module
-RUN_SHARD = "run_shard"  # the name of the function of such a module that runs its kernels
+SHARD = 16  # the most kernels in a shard, a group of kernels that are compiled together as one module
+RUN_SHARD = "run_shard"  # the function in the module of a shard that runs instructions of its kernels
 
 
 class NoCodeError(RuntimeError):
@@ -134,16 +141,17 @@ class NoCodeError(RuntimeError):
 class Kernels:
     """A table of kernels by name and by opcode, a kernel's number. Kernels are added at the end and never removed.
 
-    Kernels whose names begin alike, such as `tanh` and `tanh.dx`, form a *shard*: a module that is compiled by itself
-    when one of its kernels is first used. The shard is closed then: a kernel that is added later with such a name
-    begins another shard. So the code of a shard does not depend on which other kernels there are.
+    Kernels whose names begin alike, such as `tanh` and `tanh.dx`, form a *shard* of up to SHARD kernels. This is a
+    module that is compiled by itself when one of its kernels is first used. The shard is closed then: a kernel that is
+    added later with such a name begins another shard. So the code of a shard does not depend on which other kernels
+    there are.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []  # for each shard, the names of its kernels
-        # The shard that takes the next kernel, by the first part of the kernel's name.
+        # By the first part of a kernel's name, such as `tanh`: the shard to which the next such kernel is added.
         self._open: dict[str, int] = {}
         self.used: set[int] = set()  # numbers of the shards that have a kernel in use
 
@@ -166,24 +174,24 @@ class Kernels:
         return self._opcodes[name]
 
     def use(self, opcode: int) -> int:
-        """Note that a kernel is in use, so that its shard will be loaded. Return the opcode."""
+        """Note that a kernel, given by its opcode, is in use, so that its shard will be loaded. Return the opcode."""
         self.used.add(opcode // SHARD)
         return opcode
 
     def opcode(self, name: str) -> int:
-        """Return the opcode of a kernel, and note that the kernel is in use."""
+        """Return the opcode of a kernel, given by its name, and note that the kernel is in use."""
         return self.use(self._opcodes[name])
 
     def close(self, shard: int) -> None:
-        """Close a shard: it takes no more kernels."""
+        """Close a shard: kernels with names like those in it will be added to another shard from now on."""
         self._open = {group: number for group, number in self._open.items() if number != shard}
 
     def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) for each place in a shard. The opcode is number * SHARD + place."""
+        """Return (name, kernel) for each place in shard `number`. The kernel's opcode is number * SHARD + place."""
         return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
 
     def shards(self) -> range:
-        """Return the numbers of all shards."""
+        """Return the numbers of all shards, from 0 on."""
         return range(len(self._shards))
 
     def no_code(self, opcode: int) -> NoCodeError:

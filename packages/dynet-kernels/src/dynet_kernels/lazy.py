@@ -1,4 +1,4 @@
-"""The modules of TVM that emit code. Each is imported when one of its attributes is first used.
+"""Stand-ins for the modules of TVM that emit code. Each imports its module when one of its attributes is first read.
 
 Importing TVM takes a second. A program whose kernels are all in the cache never does it, although it imports the files
 that define kernels, which also contain the code that emits them.

@@ -1,8 +1,8 @@
 """Loads the machine code that computes graphs on this CPU, and compiles what the cache does not have.
 
 The code is loaded in *parts* (`parts.py`). One is the planner, which turns a graph into a list of instructions and runs
-them. Each other part is a *shard*, up to 32 kernels that are compiled together. Separate processes compile the parts,
-several at a time; a `Builder` stands for one of them.
+them. Others are *shards*, groups of up to 16 kernels that are compiled together. Several separate processes compile the
+parts at the same time; an object of the class `Builder` represents one of these processes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .parts import write_object as write_object
 from .sources import digest_of as digest_of
 from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 
-# The planner's functions of these names plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
+# The functions of the planner that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 
@@ -34,7 +34,7 @@ _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
 
 
 def code_address() -> int:
-    """Return the address of the list with the handle of each shard's function, for the slot `code` of a context."""
+    """Return the address of the list with the handle of each shard's function, for `code` in `layout.RUNNING`."""
     return ctypes.addressof(_code)
 
 
@@ -49,7 +49,8 @@ class Library:
     backward: Callable[..., None]
     gradient_norm: Callable[..., None]
     update: Callable[..., None]
-    norm_and_update: Callable[..., None] | None  # both in one call; None while a profile times each by itself
+    # `gradient_norm` and `update` in one call. None while a profile times each of them by itself.
+    norm_and_update: Callable[..., None] | None
     run: Callable[..., None]
     plan_forward: Callable[..., None]
     plan_backward: Callable[..., None]
@@ -60,12 +61,13 @@ class Library:
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
-        self._loaded: dict[int, Any] = {}  # the functions whose handles are in `_code`
+        # The function of each loaded shard, by the shard's number; kept alive here because `_code` has only its handle.
+        self._loaded: dict[int, Any] = {}
         self._has_planner = False
         self.load_used()
 
     def synchronize(self) -> None:
-        """Do nothing: a CPU has done all work when a function returns. The same method for a GPU waits until it has."""
+        """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
 
     def load_used(self) -> None:
         """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""
@@ -74,7 +76,7 @@ class Library:
             self._kernels.close(number)
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(number)) for number in numbers]
-        loaded = modules([*planners, *shards])  # the planner takes longest, so it comes first
+        loaded = modules([*planners, *shards])  # the planner takes longest to compile, so begin with it
         for number, module in zip(numbers, loaded[len(planners) :]):
             run = module.get_function(RUN_SHARD)
             self._loaded[number] = run
@@ -82,7 +84,7 @@ class Library:
         for module in loaded[: len(planners)]:
             for name in FUNCTIONS:
                 setattr(self, name, module.get_function(name))
-            self._has_planner = True  # set last: after an interrupt, the planner is loaded again
+            self._has_planner = True  # set last, so that after an interrupt the planner is loaded again
 
 
 def modules(
@@ -97,12 +99,12 @@ def modules(
     An exception, such as KeyboardInterrupt, ends all processes that compile.
 
     Args:
-        parts: what to load: shards of kernels, or the planner.
+        parts: what to load: shards of kernels, the planner or others.
         load: turns the contents of a cache file into a module.
-        finish: `finish(part, content)` turns what the part's `build` wrote into the contents of a cache file. None:
-            they are the same.
+        finish: finish(part, content) turns what the part's `build` wrote into the contents of a cache file. None: they
+            are the same.
         kind: the name of the device in the message that something is compiled. None: print no message.
-        general: whether code for a general kind of CPU will do, as in `stored`.
+        general: whether code for a general kind of CPU may be loaded, too, as in `stored`.
 
     Returns:
         The modules in the order of the parts.
@@ -116,8 +118,8 @@ def modules(
 
     def made(place: int):
         part = parts[place]
-        # Start the builder before the cache takes its lock: if this process is killed, the builder removes the lock
-        # file. Without a builder the file would stay.
+        # Start the builder before the cache takes its lock: the builder removes the lock file if this process is killed
+        # while it holds the lock.
         with builders.one() as builder:
 
             def identify(lock: Path) -> str:
@@ -143,8 +145,8 @@ def modules(
                 except BaseException as problem:
                     done.put((place, None, problem))
 
-    # Not a pool of `concurrent.futures`, because an interrupt can leave its locks held. An interrupt does not damage a
-    # SimpleQueue.
+    # Use threads and a SimpleQueue, which an interrupt does not damage. A pool of `concurrent.futures` has locks that
+    # can stay locked after an interrupt.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
         with Progress(kind, len(missing)) as progress:
@@ -167,8 +169,8 @@ def modules(
 def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
     """Load the machine code of a part from the cache or from the package. Return None if neither has it.
 
-    Code that was compiled for exactly this CPU comes first, then code for the best general kind of CPU that this one
-    is, such as x86-64-v4 or x86-64-v3.
+    Prefer code that was compiled for exactly this CPU, then code for the best general kind that this CPU belongs to,
+    such as x86-64-v4 or x86-64-v3.
     """
     module = cache.load_stored(key_of(part), load)
     for_target = getattr(part, "for_target", None)
@@ -185,8 +187,8 @@ def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
 def general_targets() -> list[CpuTarget]:
     """Return the general kinds of CPU whose code may run here if there is none for exactly this CPU, the best first.
 
-    There are none if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a kind, only
-    this one is returned.
+    If DYNET_CPU is `native`, or if kernels have been tuned for this CPU, these are none. If DYNET_CPU names a general
+    kind, it is this one.
     """
     host = host_cpu()
     if os.environ.get("DYNET_CPU") == NATIVE or (host.kind == NATIVE and records.are_tuned_for(host)):
@@ -199,7 +201,7 @@ def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None,
 
     Args:
         lock: the lock file of the cache that this process holds, if any.
-        is_emitted: the builder has already emitted the code of this part.
+        is_emitted: whether the builder has already emitted the code of this part.
     """
     with failures_of(part):
         if not is_emitted:
@@ -217,7 +219,9 @@ def failures_of(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """Reports on stderr that kernels are compiled: a running count on a terminal, else one line per process.
+    """Reports on stderr that kernels are compiled.
+
+    On a terminal, this is a running count. Elsewhere it is one line, and only one in the whole life of this process.
 
     Args:
         kind: the device for which they are compiled; None: report nothing.

@@ -1,9 +1,10 @@
 """The parts of the library's machine code, each compiled by itself, and the keys under which the cache has them.
 
-A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, a group of kernels. Its first key
-is computed without TVM at every start, from the source files that emit the code. If the cache has nothing under this
-key, because a source has changed, the code is emitted, which takes a tenth of the time of compiling. The second key is
-computed from the emitted code. If the cache has that one, nothing is compiled.
+A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, which is a group of kernels. Other
+modules define further parts, such as the recorder. A part has two keys. The first one is computed without TVM at every
+start, from the source files that emit the code. If the cache has nothing under this key, because a source file has
+changed, the code is emitted, which takes a tenth of the time of compiling. The second key is computed from the emitted
+code. If the cache has something under that key, nothing is compiled.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ MACHINE, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "
 class Part(Protocol):
     """A piece of machine code that is compiled by itself and kept in the cache.
 
-    A part for a CPU has its `target`, and `for_target` returns the same part for another CPU. A part without both is
-    for this CPU. A part may also have a method `emit`. It returns the code before compilation, as an object that has a
-    `key` and a `build`, too. A part whose sources have changed is then compiled again only if its emitted code has
-    changed.
+    A part may also have these, which are optional:
+
+    - `target`, the CPU to compile for (by default this CPU), and `for_target(target)`, which returns the same part for
+      another CPU;
+    - `emit()`, which returns the code before compilation, as an object that has a `key` and a `build` like a part.
+      After a change in its sources, such a part is compiled again only if its emitted code has changed.
     """
 
     @property
@@ -42,7 +45,10 @@ class Part(Protocol):
 
     @property
     def key(self) -> str:
-        """Text for the cache key. It covers all that the code depends on, except source files, compiler and CPU."""
+        """A text that goes into the cache key. Source files, compiler and CPU are added to the key elsewhere.
+
+        So the text must cover everything else that the machine code depends on.
+        """
         ...
 
     def build(self, path: Path) -> None:
@@ -59,9 +65,10 @@ class Emitted:
 
     @property
     def key(self) -> str:
-        """Text for the cache key. It differs for modules whose machine code would differ. Imports TVM.
+        """A text that goes into the second cache key. It differs for modules whose machine code would differ.
 
-        It contains TVM's structural hash of the module, which covers everything except the names of variables.
+        It contains TVM's structural hash of the module, which covers everything except the names of variables. Imports
+        TVM.
         """
         from . import machine
 
@@ -87,10 +94,10 @@ class Shard:
     """A group of kernels that are compiled together.
 
     Args:
-        kernels: (name, kernel) by place in the group.
-        target: the CPU.
+        kernels: for each place in the group: (name, kernel).
+        target: the CPU to compile for.
         parameters: tile sizes and other tuning parameters with which the code is emitted. By default they are those
-            that are recorded for the CPU.
+            that tuning records (`records.py`) have for the CPU.
     """
 
     kernels: dict[int, tuple[str, Kernel]]
@@ -108,7 +115,7 @@ class Shard:
 
     @property
     def key(self) -> str:
-        """Text for the cache key. It covers all that the code depends on, except source files, compiler and CPU."""
+        """A text with the tuning parameters and the kernels, which goes into the cache key; see `Part.key`."""
         kernels = [f"{place} {name}: {kernel.key}" for place, (name, kernel) in self.kernels.items()]
         return "\n".join([self.parameters.key, *kernels])
 
@@ -133,7 +140,7 @@ class Planner:
     """The part that turns graphs into lists of instructions and runs them by calling shards, groups of kernels.
 
     Args:
-        target: the CPU.
+        target: the CPU to compile for.
     """
 
     target: CpuTarget = field(default_factory=host_cpu)
@@ -157,9 +164,10 @@ class Planner:
 
 @functools.singledispatch
 def sources_of(part: Any) -> str:
-    """Return a digest of the source files that make a part's code.
+    """Return a digest of the source files that emit a part's code.
 
-    These are the files in the folder of the part's class, those that define its kernels, and all that they import.
+    For a part that is neither a shard nor the planner, these are all files in the folder of its class, those that
+    define its kernels, and all that they import.
     """
     kernels = _files_of_kernels(getattr(part, "kernels", {}))
     return sources.digest({TARGET, *sources.files_beside(type(part)), *kernels})
@@ -184,18 +192,25 @@ def key_of(part: Part, with_versions: bool = True) -> str:
     """Return a part's first cache key: a hash of its own `key`, its source files, TVM's version and the CPU.
 
     Args:
-        with_versions: whether TVM's version is a part of the hash. It is not for code that comes with the package.
+        with_versions: whether TVM's version goes into the hash. It does not for code that is shipped with the package,
+            because any version that is installed can use it.
     """
     return key_of_code(target_of(part), sources_of(part), part.key, with_versions=with_versions)
 
 
 def target_of(part: Part) -> CpuTarget:
-    """Return the CPU that a part is compiled for."""
+    """Return the CPU that a part is compiled for: its `target`, or by default this CPU."""
     return getattr(part, "target", None) or host_cpu()
 
 
 def key_of_code(target: CpuTarget, *facts: str, with_versions: bool = True) -> str:
-    """Return a cache key for machine code: a hash of some facts about it, of TVM's version and of the CPU."""
+    """Return a cache key for machine code: a hash of texts that describe it, of TVM's version and of the CPU.
+
+    Args:
+        target: the CPU.
+        facts: the texts.
+        with_versions: as in `key_of`.
+    """
     versions = _versions() if with_versions else []
     return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 

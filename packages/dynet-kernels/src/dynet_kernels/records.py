@@ -2,10 +2,10 @@
 
 A record holds the parameters of one family of kernels, such as tile sizes; see `tuning.py`. The directory
 `shipped_records` has the records of this package, one file for each kind of machine. `python -m dynet_kernels.tune`
-writes records to the user's cache directory, which take precedence on the CPU that they were found on. A machine
-without records uses those of the most similar kind. A file that cannot be read is skipped with a warning: kernels may
-be slower without it, but not wrong. DYNET_RECORDS=off ignores all records. If DYNET_RECORDS names a directory, only its
-records are used.
+measures on the user's machine and writes records to the user's cache directory. On the CPU that was measured, they take
+precedence. A machine without records uses those of the most similar kind. A file that cannot be read is skipped with a
+warning: kernels may be slower without it, but not wrong. With the environment variable DYNET_RECORDS=off, all records
+are ignored. If DYNET_RECORDS names a directory, only the records there are used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .target import CpuTarget, host_cpu
 SHIPPED = Path(__file__).parent / "shipped_records"
 TUNED = "tuned.json"  # the file of the user's own records, in the cache directory
 LARGEST = 1 << 20  # a file of records with more bytes is refused
-# For each kind of CPU: the float32 numbers in a vector register, and the number of vector registers.
+# For each kind of CPU: how many float32s a vector register holds, and how many vector registers there are.
 KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 
 
@@ -42,7 +42,8 @@ class Record:
             `sm_90`.
         parameters: the parameters of the family.
         cpu: `CpuTarget.identity` of the only CPU that the record is for. Empty: it is for all CPUs of the kind.
-        figure: for each shape that was timed, the speed divided by the speed with default parameters. May be empty.
+        figure: for each shape of operands that was timed, how many times as fast the kernel is as with the default
+            parameters. May be empty.
         measured: how the speeds were measured, or `not measured`.
         versions: the versions of the packages that compiled the kernels, by package.
         date: the day of the measurement, as in `2025-01-31`.
@@ -74,7 +75,7 @@ class Record:
 
 
 def kind_of(target: CpuTarget) -> str:
-    """Return the kind of a CPU, by its name in records: a key of KINDS."""
+    """Return the kind of a CPU, as records name it: a key of KINDS."""
     if target.machine.startswith(("aarch64", "arm")):
         return "neon"
     return next(kind for kind, (lanes, _) in KINDS.items() if lanes == target.lanes)
@@ -116,7 +117,7 @@ def _record(number: int, entry: object) -> Record:
 def write(path: Path, records: Iterable[Record]) -> None:
     """Write records to a file in one step: if this fails, the old file stays.
 
-    Also forget the parameters that `for_cpu` and `for_cuda` have looked up.
+    Also clear the caches of `for_cpu` and `for_cuda`, so that they read the new records.
     """
     entries = [{**asdict(record), "parameters": tuning.to_json(record.parameters)} for record in records]
     lines = ",\n".join(_flat(entry) for entry in entries)
@@ -137,7 +138,7 @@ def _flat(entry: dict) -> str:
 
 
 def merged(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
-    """Return old and new records. A new one replaces an old one for the same family, kind of machine and CPU."""
+    """Return all old and new records, except old ones with the same family, kind of machine and CPU as a new one."""
     found = {(record.target, record.cpu, record.family): record for record in (*old, *new)}
     return list(found.values())
 
@@ -148,7 +149,7 @@ def user_file() -> Path:
 
 
 def _readable(path: Path) -> list[Record]:
-    """Read the records of a file. Return none if it does not exist. If it is malformed, warn and return none."""
+    """Return the records of a file: an empty list if it does not exist, or, after a warning, if it cannot be read."""
     try:
         return read(path)
     except FileNotFoundError:
@@ -163,13 +164,14 @@ def _readable(path: Path) -> list[Record]:
 
 
 def known(setting: str) -> list[list[Record]]:
-    """Return lists of records, in order of precedence.
+    """Return lists of all records that may be used, in order of precedence: the user's own, then those of this package.
 
     Args:
-        setting: the value of the environment variable DYNET_RECORDS: empty, `off` or a directory.
+        setting: the value of the environment variable DYNET_RECORDS. `off`: return nothing. A directory: return one
+            list, the records there. Empty: return both lists.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: `setting` is something else.
     """
     if setting == "off":
         return []
@@ -184,7 +186,7 @@ def known(setting: str) -> list[list[Record]]:
 
 
 def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Record]]) -> Record | None:
-    """Return the record of a family for a machine: one for this very CPU, else one for the most similar kind.
+    """Return the record of a family for a machine: one for exactly this CPU, else one for the most similar kind.
 
     If several records fit equally well, return the first. None if the family has no record.
 
@@ -202,7 +204,7 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
 
 
 def _distance(kind: str, target: CpuTarget | str) -> tuple[float, ...]:
-    """Return how much a record's kind of machine differs from a machine, as a tuple; smaller is more similar.
+    """Return how much a record's kind of machine differs from the machine `target`. A smaller tuple is more similar.
 
     CPUs are compared by the number of vector registers, then by the floats in a register. GPUs are compared by compute
     capability. If two differ equally, the lower capability counts as more similar.
@@ -247,7 +249,7 @@ def _for_cuda(capability: str, setting: str) -> tuning.Cuda:
 
 
 def are_tuned_for(target: CpuTarget) -> bool:
-    """Return whether there are records that were found on exactly this CPU."""
+    """Return whether there are records that were measured on exactly the CPU `target`, and are for it alone."""
     lists = known(os.environ.get("DYNET_RECORDS", ""))
     return any(record.cpu == target.identity for records in lists for record in records)
 

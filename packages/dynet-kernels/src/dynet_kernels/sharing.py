@@ -1,8 +1,8 @@
 """Sets how many CPU threads share a pass, and how much work is worth sharing. Needs no TVM.
 
-A pass runs the instructions of a graph once, forward or backward. Compiled code reads the settings from a few integers
-whose address it knows. The threads belong to TVM's runtime. It reads its environment variables when a Python thread
-first shares a pass, so `use` sets them before.
+A pass computes a graph once, forward or backward, by a list of instructions (calls of kernels). Compiled code reads the
+settings made here from a few integers whose address it knows. The threads belong to TVM's runtime. It reads its own
+settings from environment variables when a Python thread first shares a pass, so `use` sets these before.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from pathlib import Path
 
 from . import layout as at
 
-# Threads share an instruction that takes at least this many picoseconds. After it, they wait for each other.
+# Threads share an instruction that takes one thread at least this many picoseconds. Less work would not pay, because
+# they wait for each other at the end of the instruction.
 INSTRUCTION = 5_000_000
-# Threads share a pass if such instructions take at least this many picoseconds in it, as waking threads may take long.
+# Threads share a pass if such instructions take at least this many picoseconds in it together. Less work would not pay,
+# because waking threads may take long.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
 TURNS = 10_000  # how often a thread without work checks for more before it sleeps
@@ -29,10 +31,10 @@ _table, _one = ((ctypes.c_int64 * len(at.SHARING))(*_initial) for _ in range(2))
 
 
 def address() -> int:
-    """Return the address of the settings that graphs of the calling Python thread use.
+    """Return the address of the settings for graphs that the calling Python thread computes.
 
-    Only the main thread gets settings with several threads, others get settings with one: TVM creates worker threads
-    for each Python thread that shares its work, and never ends them.
+    Only the main thread gets settings with several threads, all others get settings with one: TVM creates worker
+    threads for each Python thread that shares its work, and never ends them.
     """
     return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
 
@@ -45,13 +47,13 @@ def threads() -> int:
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
     """Set how many threads share work, and how much work they share.
 
-    Results do not depend on it. Once the main thread has shared a pass, it can use fewer threads than it did then, but
-    not more.
+    The results of graphs do not depend on it. Once the main thread has shared a pass, it can use fewer threads than it
+    did then, but not more.
 
     Args:
         threads: the number of threads.
-        instruction: share instructions with at least this much work, in picoseconds.
-        whole: share passes whose shared instructions have at least this much work together, in picoseconds.
+        instruction: share only instructions that take one thread at least this many picoseconds.
+        whole: share a pass only if such instructions take at least this many picoseconds in it together.
 
     Raises:
         ValueError: `threads` is less than 1 or more than MOST_THREADS.
@@ -66,9 +68,10 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
 
 @contextmanager
 def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
-    """Apply the settings of `use` for the length of a `with` block.
+    """Call `use` with these settings for the length of a `with` block, and restore the old ones after it.
 
-    For tests and measurements only: a plan that was made before and is used again does not change.
+    For tests and measurements only: a graph that was planned before the block, and whose list of instructions is used
+    again in it, keeps the old settings.
     """
     before = _table[:]
     use(threads, instruction, whole)
@@ -81,7 +84,8 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    A container's CPU quota and DYNET_NUM_THREADS can make it lower. Without the latter, OMP_NUM_THREADS can.
+    If the CPU quota of a container or the environment variable DYNET_NUM_THREADS is lower, it is that number. If the
+    variable is not set, OMP_NUM_THREADS is used in its place.
 
     Raises:
         ValueError: DYNET_NUM_THREADS is not a whole number of at least 1.
@@ -89,7 +93,7 @@ def available() -> int:
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
         told = os.environ.get(name, "")
-        # OMP_NUM_THREADS may be a list, with one number for each level of nested loops: the first one counts.
+        # OMP_NUM_THREADS may be a list, with one number for each level of nested parallel loops: use the first one.
         if re.fullmatch(r"0*[1-9]\d*", told.partition(",")[0].strip()):
             limits.append(int(told.partition(",")[0]))
             break
@@ -106,7 +110,7 @@ def cores() -> int:
 
 
 def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
-    """Return how many cores the CPU quota of a container allows, or MOST without a quota."""
+    """Return how many cores the CPU quota of a container allows, at least 1, or MOST if there is no quota."""
     with suppress(OSError, ValueError):
         quota, period = Path(path).read_text().split()
         return max(1, int(quota) // int(period))

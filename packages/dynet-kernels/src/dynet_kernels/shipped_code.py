@@ -1,7 +1,8 @@
-"""Machine code that the package brings, for general kinds of CPU. A wheel has it, a source tree has not.
+"""Machine code that is shipped with the package, for general kinds of CPU. A wheel contains it, a source tree does not.
 
-Each file of the folder `compiled` is an object file, stored as in the cache: its name is a key, and a digest follows.
-The keys do not depend on the versions of the compiler, which the package was built with.
+Each file of the folder `compiled` is stored like a file of the cache: its name is a key, and it holds an object file
+followed by a digest. In contrast to the cache, the keys do not depend on the version of the compiler, because a wheel
+works with any version that is installed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ FOLDER = Path(__file__).parent / "compiled"
 
 
 def find(key: str) -> bytes | None:
-    """Return the object file for a key; None if there is none. A damaged one is not used, and a warning says so."""
+    """Return the object file for a key; None if there is none, or if it is damaged. In the latter case also warn."""
     path = FOLDER / f"{key}.o"
     try:
         content = path.read_bytes()
@@ -27,5 +28,5 @@ def find(key: str) -> bytes | None:
 
 
 def write(folder: Path, key: str, content: bytes) -> None:
-    """Store an object file in a folder under a key."""
+    """Store `content`, an object file, under a key in a folder, in the form that `find` reads."""
     (folder / f"{key}.o").write_bytes(cache.sealed(key, content))

@@ -1,4 +1,4 @@
-"""Simplifies formulas: equal parts become one symbol, constants are computed, common factors are factored out.
+"""Simplifies formulas: shares equal parts, carries out operations on constants, and factors out common factors.
 
 A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`.
 """
@@ -20,22 +20,24 @@ FOLDED = {
     "negative": lambda a: 0.0 - a,
 }
 Product = tuple[float, Counter[tuple[int, bool]]]
-"""A coefficient, and how often each factor occurs. A factor is (id of a symbol, whether to divide by it)."""
+"""A product: a coefficient, and how often each factor occurs. A factor is (id of a symbol, whether to divide by it)."""
 
 
 class Sharing:
-    """Replaces equal symbols, which apply the same function to equal arguments, by one: their representative.
+    """An object that is called with a symbol, and replaces equal symbols by one of them, their representative.
 
-    So a part that occurs several times in a formula is computed once.
+    Symbols are equal if they apply the same function to equal arguments. So a part that occurs several times in a
+    formula becomes one symbol, and is computed once.
     """
 
     def __init__(self):
         self.known: dict[tuple, Symbol] = {}
-        # By id of a symbol: the symbol and its representative. Keeping the symbol alive keeps its id unique.
+        # For each id of a symbol: the symbol and its representative. The symbol is kept alive because otherwise another
+        # one could get its id.
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
-        """Return the representative of a symbol: the symbol by which all that are equal to it are replaced."""
+        """Return the representative of a symbol: the one symbol that replaces all that are equal to it."""
         if id(symbol) not in self.seen:
             if symbol.function in ("input", "constant"):
                 result = self.known.setdefault((symbol.function, repr(symbol.arguments[0])), symbol)
@@ -46,12 +48,12 @@ class Sharing:
         return self.seen[id(symbol)][1]
 
     def made(self, symbol: Symbol) -> Symbol:
-        """Return the representative of a symbol whose arguments are representatives already."""
+        """Return the representative of `symbol`, whose arguments are representatives already."""
         return self.known.setdefault((symbol.function, *map(id, symbol.arguments)), symbol)
 
 
 class Simplifier(Sharing):
-    """Replaces equal symbols by one, their representative, in a simplified form.
+    """An object that is called with a symbol and simplifies it. It also replaces equal symbols by one, as `Sharing`.
 
     Args:
         numbers: the names of inputs that have only one number for a whole column.
@@ -66,7 +68,7 @@ class Simplifier(Sharing):
         return is_number(symbol, self.numbers)
 
     def made(self, symbol: Symbol) -> Symbol:
-        """Simplify a symbol whose arguments are simplified already."""
+        """Return the simplified form of `symbol`, whose arguments are simplified already."""
         function, arguments = symbol.function, symbol.arguments
         numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
         if function in FOLDED and None not in numbers:
@@ -107,7 +109,7 @@ class Simplifier(Sharing):
         return super().made(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
-        """Return the sum of simplified terms. Add up multiples of the same product, and factor out common factors."""
+        """Return the sum of simplified terms. Add up like terms (2 x + 3 x is 5 x), and factor out common factors."""
         if len(terms) == 1:
             return terms[0]
         products: dict[tuple, Product] = {}
@@ -130,7 +132,7 @@ class Simplifier(Sharing):
 
     def _plain_sum(self, products: list[Product]) -> Symbol:
         total = as_symbol(0)
-        # Positive terms first: a sum that begins with -a would need a negation.
+        # Begin with positive terms, because a sum that begins with -a would need a negation.
         for number, factors in sorted(products, key=lambda product: product[0] < 0):
             term = self._product(abs(number), factors)
             total = total + term if number > 0 else total - term
@@ -152,10 +154,10 @@ class Simplifier(Sharing):
 
     def _product(self, number: float, factors: Counter) -> Symbol:
         found = [(self.seen[which][1], divides) for which, divides in factors.elements()]
-        # The gradient is the first factor of every product. Multiply by it last, so that products overflow less.
+        # The first factor of each product is the gradient dy. Multiply by it last, so that fewer products overflow.
         found.reverse()
         product = as_symbol(number)
-        # First the factors that have one number for a column: their product is computed once for the column.
+        # Begin with the factors that have one number for a column: their product is computed only once per column.
         for of_numbers in (True, False):
             above, below = (
                 [one for one, divides in found if divides == wanted and self.is_number(one) == of_numbers]

@@ -1,7 +1,7 @@
 """Finds the source files that compiled code depends on: given files, and all that they import. Needs no TVM.
 
-A digest of these files is part of the key under which the code is cached. A regular expression finds the imports, which
-is quick enough for every start; parsing takes ten times as long.
+A digest of these files is part of the key under which the code is cached. A regular expression finds the imports. This
+is quick enough for every start of a program, while parsing the files would take ten times as long.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from os.path import dirname, isfile, join
 from pathlib import Path
 
 HERE = dirname(__file__)
-# It does not begin with `^`, because Python searches faster for an expression that begins with plain text.
+# An import statement. The expression does not begin with `^`, because Python searches faster for one that begins with
+# plain text. So `_read` checks what comes before it in the line.
 IMPORT = re.compile(rf"from (\.+|{__package__}\.?)([\w.]*) import (\([^)]*\)|[^\n(]*)")
 # These files load and store compiled code but do not affect it, so digests leave them out.
 KEEPERS = frozenset(join(HERE, name) for name in ("cache.py", "cache_directory.py", "library.py", "parts.py"))
@@ -35,7 +36,7 @@ def digest(files: Iterable[str], nested: bool = False) -> str:
 
     Args:
         files: paths.
-        nested: whether to follow imports within functions, too.
+        nested: whether imports within functions count, too.
     """
     digest = hashlib.sha256()
     for file in sorted(reached(files, nested)):
@@ -44,7 +45,7 @@ def digest(files: Iterable[str], nested: bool = False) -> str:
 
 
 def reached(files: Iterable[str], nested: bool = False) -> set[str]:
-    """Return the files and all that they import, also through others, except KEEPERS. `nested` as in `digest`."""
+    """Return the given files and all that they import, directly or not, except KEEPERS. `nested` as in `digest`."""
     waiting, found = list(files), set()
     while waiting:
         file = waiting.pop()
@@ -62,7 +63,7 @@ def files_of(kind: type) -> set[str]:
 
 
 def files_beside(kind: type) -> set[str]:
-    """Return all Python files in the folders in which a class and its base classes are defined."""
+    """Return all Python files in the folders that contain the definitions of a class and of its base classes."""
     folders = {dirname(file) for file in files_of(kind)}
     return {join(folder, name) for folder in folders for name in os.listdir(folder) if name.endswith(".py")}
 
@@ -71,7 +72,7 @@ def files_beside(kind: type) -> set[str]:
 def _read(file: str) -> tuple[bytes, list[tuple[str, bool]]]:
     """Return the digest of a file, and for each file that it imports: (path, whether the import is in a function).
 
-    Only imports from this package, or relative ones, are found.
+    Only relative imports and imports from this package are found, of the form `from ... import ...`.
     """
     with open(file, "rb") as source:
         content = source.read()
@@ -84,7 +85,7 @@ def _read(file: str) -> tuple[bytes, list[tuple[str, bool]]]:
 
 
 def _imported(file: str, dots: str, module: str, names: str) -> set[str]:
-    """Return the files that one line imports: `from {dots}{module} import {names}`."""
+    """Return the files that the statement `from {dots}{module} import {names}` in `file` imports."""
     base = HERE
     if dots.startswith("."):
         for _ in dots:

@@ -1,4 +1,4 @@
-"""The table of all kernels. This module adds those that every program may need; ops add their own."""
+"""`KERNELS`, the table of all kernels. This module adds those that every program may need; ops add their own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .families.strides import Strides
 from .kernels import SHARD, Kernels
 
 KERNELS = Kernels()
-# The planner itself asks for these two by their opcodes, `layout.FILL` and `layout.CLEAR`.
+# The next two get the opcodes 0 and 1, `layout.FILL` and `layout.CLEAR`, by which the planner itself uses them.
 KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("fill.stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
-    # Matrix products take longest to compile, so each is a shard by itself.
+    # Matrix products take longest to compile, so each is a shard, a group of kernels compiled together, by itself.
     KERNELS.close(KERNELS.add(_name, _kernel) // SHARD)

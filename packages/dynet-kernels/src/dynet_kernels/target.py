@@ -1,5 +1,7 @@
 """Finds out for which CPU to compile, without importing TVM.
 
+Code is compiled for exactly this CPU, or for a *general kind*, such as `avx2`: all CPUs that have certain features.
+
 Compiled kernels are looked up in the cache by CPU at every start. Importing TVM only for that would take a second.
 """
 
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tvm
 
-# The kinds of CPU that DYNET_CPU can name: the name in LLVM, float32 numbers in a vector register, needed features.
+# The general kinds of CPU, by the names that DYNET_CPU can have: the name in LLVM, how many float32s a vector register
+# holds, and the features that a CPU of this kind must have.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -27,11 +30,11 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# LLVM's names of the machines for which code can be compiled on another machine.
+# LLVM's names of the architectures and systems for which code can be compiled on another machine.
 _TRIPLES = {"x86_64-linux": "x86_64-unknown-linux-gnu", "aarch64-linux": "aarch64-unknown-linux-gnu"}
 
-# An option that keeps LLVM from inlining kernels into the function that calls them. When all kernels of a module were
-# inlined into one function of 150 kB, a kernel ran at half its speed whenever another kernel had grown.
+# An option that keeps LLVM from inlining kernels into the function that calls them. Without it, all kernels of a module
+# became one function of 150 kB, in which a kernel ran at half its speed whenever another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
 # Entries of /proc/cpuinfo that identify a CPU. Others, such as clock or microcode, can change from day to day.
@@ -54,8 +57,8 @@ class CpuTarget:
     Args:
         machine: the architecture and operating system, such as `x86_64-linux`.
         identity: a text that differs for CPUs that need different machine code. It is part of the cache key.
-        lanes: float32 numbers in one vector register.
-        kind: `native`, or a general kind, such as `avx2`.
+        lanes: how many float32s a vector register holds.
+        kind: `native` for exactly this CPU, or a general kind, such as `avx2`.
     """
 
     machine: str
@@ -77,8 +80,8 @@ class CpuTarget:
             return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
             return named(baseline)
-        # LLVM infers the features from the CPU's model. It is wrong if a virtual machine hides some of them, or if the
-        # model is too new for LLVM. Then compile for any CPU whose registers are as wide.
+        # LLVM infers the features from the CPU's model. This goes wrong if a virtual machine hides some of them, or if
+        # the model is too new for LLVM. Then compile for the general kind whose registers are as wide.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
         has = tvm.target.codegen.target_has_features
         lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
@@ -90,16 +93,20 @@ def host_cpu() -> CpuTarget:
     """Return this machine's CPU, or the general kind that the environment variable DYNET_CPU asks for.
 
     Raises:
-        ValueError: DYNET_CPU is not `native` or one of `avx512`, `avx2`, `generic`, or this CPU cannot run it.
+        ValueError: DYNET_CPU is not `native`, `avx512`, `avx2` or `generic`, or this CPU is not of the kind it names.
     """
     return choose(os.environ.get("DYNET_CPU", ""), *read_cpu())
 
 
 def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
-    """Return the target for a CPU of this description.
+    """Return the target to compile for on the CPU that `machine`, `model` and `features` describe.
 
     Args:
-        kind: "" or `native` for exactly this CPU, else the general kind whose features may be used.
+        kind: the value of DYNET_CPU: "" or `native` to compile for exactly this CPU, else a general kind.
+        machine, model, features: what `read_cpu` returns.
+
+    Raises:
+        ValueError: `kind` is something else, or the CPU lacks a feature of this kind.
     """
     if kind in ("", NATIVE):
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
@@ -115,12 +122,12 @@ def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> Cpu
 
 
 def general(kind: str, machine: str) -> CpuTarget:
-    """Return the target for all CPUs of a general kind."""
+    """Return the target for all CPUs of a general kind. `machine` is their architecture and operating system."""
     return CpuTarget(machine, f"{machine} {kind}", _KINDS[kind][1], kind)
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds of CPU, the best first, that this one belongs to and the package may bring code for."""
+    """Return the general kinds of CPU for which the package may have code and that this CPU belongs to, best first."""
     machine, _, features = read_cpu()
     return [target for target, needed in _shipped(machine) if needed <= features]
 
@@ -140,7 +147,10 @@ NAMED = {
 
 
 def read_cpu() -> tuple[str, str, frozenset[str]]:
-    """Return (architecture and system as in `x86_64-linux`, CPU model, features by the names that Linux uses)."""
+    """Return a description of this CPU: (architecture and system as in `x86_64-linux`, model, features).
+
+    Features have the names that Linux uses. The set is empty if they cannot be found out.
+    """
     architecture = platform.machine().lower()
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
     system = platform.system().lower()
@@ -159,7 +169,7 @@ def _read_linux(path: str = "/proc/cpuinfo") -> tuple[str, frozenset[str]]:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if not line.strip():
-                    break  # the first core is enough, and with many cores the file is slow to read
+                    break  # read only about the first core, because with many cores the file is slow to read
                 name, _, value = line.partition(":")
                 facts[name.strip()] = value.strip()
     except OSError:
@@ -176,7 +186,7 @@ def _read_darwin() -> tuple[str, frozenset[str]]:
 
 
 def _sysctl(name: str) -> str:
-    """Return a text that macOS has under a name of its sysctl interface; empty if there is none."""
+    """Return the text that macOS's system call sysctl has under a name; empty if there is none."""
     ask = ctypes.CDLL(None).sysctlbyname
     size = ctypes.c_size_t(0)
     if ask(name.encode(), None, ctypes.byref(size), None, ctypes.c_size_t(0)):

@@ -3,9 +3,10 @@
 These functions run when a kernel is emitted. What they return are TIR expressions, whose values are known only when the
 compiled kernel runs.
 
-A kernel is a TIR function. It gets two arrays: `memory` holds all float32 numbers, and `index` holds lists of int64
-addresses, which count floats. One instruction tells the kernel where its address lists are in `index`, on how many
-columns (runs of floats at these addresses) to work, and its integer parameters.
+A kernel is a TIR function. It gets two arrays: `memory` holds all float32 numbers, and `index` holds *address lists*.
+An address is the index of a float in `memory`, as an int64. A list has the addresses of one operand or result, for each
+*column*, or unit of work. An instruction tells the kernel where its address lists are in `index`, on how many columns
+to work, and the values of its integer parameters.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from dataclasses import dataclass
 from .layout import CACHE_LINE, WHOLE
 from .lazy import T, ir, ir_builder, tirx
 
-UNBOUNDED = 1 << 40  # declared size of a buffer of unknown size: too large for TVM to use 32-bit indices
-ON_STACK = {"disable_lower_builtin": True}  # put a local buffer in registers or on the stack, not on the heap
+UNBOUNDED = 1 << 40  # declared as the size of a buffer of unknown size; so large that TVM uses 64-bit indices
+ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local buffer in registers or on the stack
 
 
 def int64(value):
@@ -31,14 +32,14 @@ def float32(value):
 
 
 def let(value, name="t"):
-    """Bind an expression to a new variable and return the variable, so that it is computed once."""
+    """Bind an expression to a new variable, so that it is computed once, and return the variable."""
     bound = T.bind(value)
     ir_builder.IRBuilder.name(name, bound)
     return bound
 
 
 def pointer(address, dtype):
-    """Turn an address, given as an integer, into a pointer to numbers of a type."""
+    """Turn an address in bytes, given as an integer, into a pointer to numbers of the type `dtype`."""
     return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
 
 
@@ -52,7 +53,7 @@ def function(name, parameters, body, private=False):
 
 
 def emitted(name, body, private=False):
-    """Build a TIR function with int64 parameters, named like the parameters of `body`, which emits its code."""
+    """Build a TIR function like `function`. Its parameters have the names of the parameters of `body`."""
     return function(name, list(inspect.signature(body).parameters), body, private)
 
 
@@ -61,7 +62,7 @@ def buffer_at(address, dtype):
 
 
 def quotient(number, divisor):
-    """Emit number // divisor for a number >= 0 and a divisor > 0. The divisor may be a plain int."""
+    """Emit number // divisor for a number >= 0 and a divisor > 0. A divisor known now may be a plain int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, int64(divisor.bit_length() - 1))
@@ -73,7 +74,7 @@ def quotient(number, divisor):
 
 
 def remainder(number, divisor):
-    """Emit number % divisor for a number >= 0 and a divisor > 0. The divisor may be a plain int."""
+    """Emit number % divisor for a number >= 0 and a divisor > 0. A divisor known now may be a plain int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
             return T.bitwise_and(number, int64(divisor - 1))
@@ -131,15 +132,15 @@ def prefetch(buffer, start, size):
 
 def prefetch_line(buffer, place):
     """Emit a prefetch of the cache line that holds the float at `place`, into the L2 cache."""
-    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # a read, into the L2 cache, of data
+    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # for a read; into the L2 cache; of data, not code
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
 
 
 def vector_loop(size, lanes, step):
     """Emit a loop over `size` elements in vectors of `lanes`.
 
-    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. If elements are left over,
-    the last vector has a mask.
+    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. If elements are left over at
+    the end, they are a vector with a mask.
     """
     with T.serial(int64(0), quotient(size, lanes)) as block:
         step(let(block * int64(lanes)), None)
@@ -162,7 +163,8 @@ def unrolled_loop(size, lanes, vectors, step):
             start = let(block * int64(vectors * lanes))
             step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
         begin = let(blocks * int64(vectors * lanes))
-        # A remainder tells LLVM an upper limit of the vectors that are left. A difference would not.
+        # Compute how many elements are left as a remainder, because this tells LLVM an upper limit of them. The
+        # difference of `size` and `begin` would not.
         size = let(remainder(size, vectors * lanes))
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
 
@@ -203,18 +205,18 @@ class Instruction:
     Args:
         memory: all float32 numbers. Addresses count floats.
         index: the address lists of all instructions.
-        base: where the instruction's address lists begin in `index`. List `role` begins at base + role * stride, and
-            has one address for each column.
-        count: the number of columns to work on.
+        base: where the instruction's address lists begin in `index`. The list with the number `role` begins at base +
+            role * stride, and has one address for each column.
+        count: the number of columns that this thread works on.
         stride: the distance between the beginnings of two address lists.
         fresh: 1 if the memory that the kernel adds to is uninitialised, so that it has to overwrite it. 0 on a GPU.
-        others: the number of columns that other CPU threads work on, if threads share the columns.
+        others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
         columns_before: how many of these columns come before the columns of this thread.
-        rows_before: the share of the rows before those of this thread, in units of 1 / WHOLE, if threads share the rows
-            of the result.
-        rows_after: the share of the rows after those of this thread.
+        rows_before: which share of the rows of the result comes before the rows of this thread, in units of 1 / WHOLE;
+            0 unless threads share the rows.
+        rows_after: which share of the rows comes after the rows of this thread.
         parameters: the integer parameters.
-        scope: contexts, such as axes of GPU threads, that are closed when the kernel is complete.
+        scope: the Python contexts, such as the axes of GPU threads, that are closed when the kernel is complete.
     """
 
     memory: object
@@ -233,7 +235,7 @@ class Instruction:
     def thread(self, axis, extent):
         """Run the rest of the kernel on `extent` GPU threads or blocks along an axis such as "threadIdx.x".
 
-        Return the number of this thread or block.
+        Return the number of the thread or block that runs it.
         """
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
@@ -243,14 +245,14 @@ class Instruction:
     def shared_address(self, role, column):
         """Load the address of a column from a list that may have only one address, which all columns share.
 
-        Such a list has the address in the place of the instruction's first column, which another thread may work on.
+        This address is in the place of the instruction's first column, even if another thread works on that column.
         """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
-        """Return where this thread's share of `count` rows begins and ends.
+        """Return where this thread's share of `count` rows of the result begins and ends.
 
-        Each thread gets a multiple of `unit` rows, except that the last one may get fewer.
+        Each share is a multiple of `unit` rows, except that the last one may have fewer.
         """
         units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
@@ -263,7 +265,7 @@ def share_of(count, share):
 
 
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
-    """Emit code that adds a value to memory, or overwrites the memory if the instruction says it is uninitialised."""
+    """Emit code that adds a value to memory, or overwrites the memory if the instruction is `fresh`."""
     lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
     fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
     so_far = let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
@@ -281,10 +283,11 @@ def kernel(
     Args:
         body: `body(instruction)` emits the code of the kernel.
         parameters: the names of the integer parameters.
-        may_set: the kernel can overwrite uninitialised memory, so it is told whether it is: `Instruction.fresh`.
+        may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
+            `fresh` is always 0.
         shared: how CPU threads share an instruction. COLUMNS: the kernel sees only the columns of its thread. ROWS: the
-            body asks for the rows of its thread by `Instruction.stretch`. EITHER: both are possible. None: one thread
-            runs the whole instruction.
+            body asks for the rows of its thread by `Instruction.stretch`. EITHER: it must allow for both. None: one
+            thread runs the whole instruction.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
@@ -321,10 +324,10 @@ def kernel(
 
 
 def value_role(view: int) -> int:
-    """Return the number of the address list for the values of operand number `view`."""
+    """Return the number of the address list for the values of view number `view`, an operand or result of a kernel."""
     return 2 * view
 
 
 def gradient_role(view: int) -> int:
-    """Return the number of the address list for the gradients of operand number `view`."""
+    """Return the number of the address list for the gradients of view number `view`, an operand or result."""
     return 2 * view + 1

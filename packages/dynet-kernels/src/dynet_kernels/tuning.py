@@ -1,7 +1,8 @@
 """Tuning parameters with which kernels are emitted: sizes of tiles and panels, unrolling, GPU threads. Needs no TVM.
 
 They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults work
-everywhere. Tuning records (`records.py`) hold better values for kinds of CPUs and GPUs.
+everywhere. Tuning records (`records.py`) hold better values for kinds of CPUs and GPUs. A *family* is a group of
+kernels that have the same tuning parameters.
 
 A *vector* is the content of one vector register of the CPU. A *tile* is a block of results whose sums stay in registers
 while a kernel adds to them. A *panel* is a part of a matrix that is first copied to contiguous memory, because it is
@@ -16,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields, replace
 
 Tile = tuple[int, int]
-ON_STACK = 1 << 16  # the most floats in a panel (contiguous copy of a part of a matrix), as it is on the stack
+ON_STACK = 1 << 16  # the most floats that a panel may have, because it is on the stack
 
 
 def _between(family: object, **limits: tuple[int, int]) -> None:
@@ -51,10 +52,10 @@ class Product:
     Args:
         tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of x, vectors of rows of W).
             The widest tile, for many columns, comes first, and one for a single column last.
-        panel: columns of W that are copied to contiguous memory at once; this copy is the panel.
+        panel: how many columns of W are copied to contiguous memory at once; this copy is the panel.
         many: panels are used if x has at least this many columns, and W has at least `far` rows.
         far: see `many`.
-        large: panels are also used if W has at least this many floats and x more columns than the widest tile. W is
+        large: panels are also used if W has at least this many floats and x has more columns than the widest tile. W is
             then read only once.
     """
 
@@ -75,12 +76,14 @@ class ColumnGradient:
     """Parameters of dx += W' dy, the gradient of x in the product y = W x; see `families.products`.
 
     Args:
-        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W).
-        block: floats of W that are worked on at once, so that they stay in the cache.
+        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W). They are
+            used without panels.
+        block: how many floats of W are worked on at once, so that they stay in the cache.
         many: if dy has at least this many columns for every hundred rows of W, parts of W are transposed into panels,
-            and the kernel works as it does for y = W x. More are needed if the columns of W do not fill whole vectors.
+            and the kernel works as it does for y = W x. More are needed if the number of columns of W is not a multiple
+            of a vector's length.
         tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).
-        panel: rows of W that are transposed at once, a multiple of 16.
+        panel: how many rows of W are transposed at once, a multiple of 16.
     """
 
     tiles: tuple[Tile, ...] = ((3, 3), (2, 5), (1, 8))
@@ -105,7 +108,7 @@ class MatrixGradient:
         tile: the size of a tile, a block of dW whose sums stay in registers: (columns of W, vectors of rows).
         few: if dy has at most this many columns, most of the time is spent on reading and writing dW.
         few_tile: the size of a tile in this case: narrow and tall, so that it reads long runs of memory.
-        panel: columns of dy that are copied to contiguous memory at once; three times as many if dW is large.
+        panel: how many columns of dy are copied to contiguous memory at once; three times as many if dW is large.
     """
 
     tile: Tile = (4, 3)
@@ -124,10 +127,11 @@ class Columns:
     """Parameters of rules, kernels that apply formulas to columns of numbers; see `families.rules`.
 
     Args:
-        vectors: vectors of a column that are worked on at once.
-        chains: partial sums into which a reduction is split, so that additions need not wait for each other; at most
+        vectors: how many vectors of a column are worked on at once.
+        chains: into how many partial sums a reduction is split, so that additions need not wait for each other; at most
             `vectors`.
-        heaviest: only one vector is worked on at once if the formulas take more than about this many instructions.
+        heaviest: if the formulas take more than about this many machine instructions, only one vector is worked on at
+            once.
     """
 
     vectors: int = 1
@@ -145,9 +149,9 @@ class Norm:
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
     Args:
-        stretches: a column of numbers is cut into this many parts, which are read side by side. Two are faster than one
-            if memory is slow.
-        vectors: vectors that are read at once from each part. Each has its own partial sum.
+        stretches: a column of numbers is cut into this many parts, which are read at the same time. Two are faster than
+            one if memory is slow.
+        vectors: how many vectors are read at once from each part. Each has its own partial sum.
     """
 
     stretches: int = 2
@@ -162,7 +166,7 @@ class Update:
     """Parameters of the kernels that update parameters in training; see `families.rules.update`.
 
     Args:
-        vectors: vectors of each tensor that are worked on at once.
+        vectors: how many vectors of each tensor are worked on at once.
     """
 
     vectors: int = 2
@@ -184,7 +188,7 @@ class Cpu:
 
     @property
     def key(self) -> str:
-        """Text with all parameters, for the keys of compiled kernels in the cache."""
+        """A text with all parameters, for the keys of compiled kernels in the cache."""
         return repr(self)
 
 
@@ -193,8 +197,8 @@ class Cuda:
     """The tuning parameters of all kernels on a GPU.
 
     Args:
-        threads: the threads that reduce one column of numbers together, a power of two.
-        block: the threads of a block in kernels with one thread for each element.
+        threads: how many threads a block has in kernels that reduce columns of numbers; a power of two.
+        block: how many threads a block has in kernels with one thread for each element.
         tile: a block of threads computes tile x tile numbers of a matrix product.
     """
 
@@ -209,7 +213,7 @@ class Cuda:
 
     @property
     def key(self) -> str:
-        """Text with all parameters, for the keys of compiled kernels in the cache."""
+        """A text with all parameters, for the keys of compiled kernels in the cache."""
         return repr(self)
 
 
@@ -229,15 +233,15 @@ _chosen_cuda: ContextVar[Cuda | None] = ContextVar("chosen_cuda", default=None)
 
 
 def registers(lanes: int) -> int:
-    """Return the least number of vector registers of a CPU whose registers hold `lanes` floats each."""
+    """Return how many vector registers every CPU has whose registers hold `lanes` floats each. Some CPUs have more."""
     return 32 if lanes == 16 else 16
 
 
 def defaults(lanes: int) -> Cpu:
-    """Return the tuning parameters for a CPU without a tuning record, given the floats in a vector register.
+    """Return the tuning parameters for a CPU without a tuning record, whose vector registers hold `lanes` floats each.
 
-    A tile needs one register for each of its sums. It has at most 24 sums on a CPU with 32 vector registers, and at
-    most 12 on a CPU with 16.
+    A tile needs one register for each of its sums. Here it has at most 24 sums on a CPU with 32 vector registers, and
+    at most 12 on a CPU with 16.
     """
     if registers(lanes) == 16:
         return Cpu()
@@ -260,7 +264,7 @@ def cuda() -> Cuda:
 
 @contextmanager
 def using(parameters: Cpu | Cuda) -> Iterator[None]:
-    """Use these parameters for all kernels that are emitted within a `with` block."""
+    """Use these parameters for all kernels that are emitted within a `with` block, instead of the defaults."""
     if isinstance(parameters, Cuda):
         token = _chosen_cuda.set(parameters)
         try:
@@ -276,17 +280,17 @@ def using(parameters: Cpu | Cuda) -> Iterator[None]:
 
 
 def with_family(parameters: Cpu, name: str, family: Family) -> Cpu:
-    """Return a copy of the parameters in which those of one family are replaced."""
+    """Return a copy of `parameters` in which those of the family `name` are replaced by `family`."""
     return replace(parameters, **{name: family})
 
 
 def to_json(family: Family) -> dict:
-    """Return the parameters of a family as a dict for JSON."""
+    """Return the parameters of a family as a dict that can be written as JSON."""
     return asdict(family)
 
 
 def from_json(name: str, values: object) -> Family:
-    """Return the parameters of a family, given what was read from JSON.
+    """Return the parameters of the family `name`, given what was read from JSON.
 
     Raises:
         ValueError: there is no such family or parameter, or a value is out of range.

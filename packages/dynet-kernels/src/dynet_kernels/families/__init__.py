@@ -2,14 +2,17 @@
 
 These terms are used in all of the files:
 
-- Column: one unit of work, such as one batch element, one column of a matrix, or one of many batched graph nodes. An
-  instruction applies a kernel to `count` columns. The kernel's parameters are integers that all of them share.
+- Instruction: one call of a kernel, which works on `count` columns. Its parameters are a few integers, such as the size
+  of a column, that hold for all of them.
+- Column: one unit of work, such as one batch element, one column of a matrix, or one of many batched graph nodes.
 - Address: an index into `memory`, one array of float32 that holds all values, gradients and parameters.
-- Address list: one address for each column of an instruction, where an operand or result of the column begins. These
-  are numbered: list 2 v holds the addresses of value number v, and list 2 v + 1 those of its gradient. The number of a
-  list is called its role.
-- Emitter: the method `cpu(lanes)` or `cuda()` of a kernel, which returns its code as a TIR function. `lanes` is how
-  many float32s a vector register holds. A mask selects the lanes that are used, where fewer are left than fit.
+- Address list: for one operand or result of the kernel, the address at which it begins, once for each column. The lists
+  of an instruction are numbered: list 2 v is for the values of operand (or result) v, and list 2 v + 1 for its
+  gradients. The number of a list is called its role.
+- Emitter: the method `cpu(lanes)` or `cuda()` of a kernel, which returns the kernel's code as a function in TIR, TVM's
+  intermediate code. `lanes` is how many float32s a vector register holds. If fewer elements are left than lanes, a mask
+  selects the lanes to use.
 - Fresh: said of an instruction whose target is uninitialised. Its kernel overwrites the target instead of adding to it.
-- Threads of a CPU share an instruction by columns, or by rows, which are ranges of the elements of the result.
+- Sharing: CPU threads share an instruction by columns, so that each thread works on some of them, or by rows. Then each
+  thread computes a part of the result of every column.
 """

@@ -2,8 +2,8 @@
 
 - Fill: memory[start + i] = number for each i < size. Parameters: (start, size, number); the number is an integer, which
   becomes a float32. There are no address lists.
-- Clear: memory[start_c + i] = 0 for each i < size_c and each column c of the instruction. Address list 0 holds the
-  start of each range and list 1 its size in floats; there are no parameters.
+- Clear: memory[start_c + i] = 0 for each i < size_c and each column c of the instruction. For each column, address list
+  0 holds the address start_c, and list 1 the size of the range in floats. There are no parameters.
 
 The emitters assume nothing about alignment or size.
 """
@@ -45,7 +45,7 @@ class Fill(Adds, Alone):
 
 @dataclass(frozen=True)
 class Clear(Adds, Alone):
-    """Sets a range of memory per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes."""
+    """Sets one range of memory per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes."""
 
     parameters = ()
     key = "clear"

@@ -1,15 +1,16 @@
 """Inversion of matrices in place, A := inverse of A, by Gauss-Jordan elimination with partial pivoting.
 
-A has `order` rows and columns, and is stored column by column. Each matrix has 3 * order floats of scratch memory:
+A has `order` rows and columns, and is stored column by column. Step k of the elimination subtracts multiples of column
+k from all other columns. Each matrix has 3 * order floats of scratch memory:
 
 - `order` pivots, which are a second result: their product is the determinant of the original A;
-- `order` int32 row numbers, of which number k is the row that step k of the elimination has exchanged with row k;
-- a copy of the column that the current step eliminates.
+- `order` int32 row numbers: number k is the row that step k has exchanged with row k;
+- a copy of column k during step k.
 
 A singular matrix has a pivot of 0, and its inverse has elements that are infinite or NaN.
 
-The emitters assume that `group` neighbouring columns of an instruction belong to one matrix. They read the addresses of
-the first of these columns only.
+The emitters assume that every `group` neighbouring columns of the instruction belong to one matrix: `group` is `order`
+if they are the matrix's columns, and 1 if each is a whole matrix. Only the addresses of the first of them are read.
 
 Parameters: order, the numbers of the address lists of the matrix and of the scratch memory, and group.
 """
@@ -25,7 +26,7 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import share_of, wait
 
-COLUMNS = 4  # columns of the matrix from which the CPU kernel subtracts the pivot column at once
+COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns of the matrix at once
 THREADS = 128
 
 
@@ -43,10 +44,14 @@ class Invert(Adds, Alone):
             memory = instruction.memory
 
             def eliminate(matrix, saved, k, factor):
-                """Emit step k of the elimination, for COLUMNS columns of the matrix at once.
+                """Emit step k of the elimination for all columns of the matrix, COLUMNS of them at a time.
 
-                From each column, subtract f times the old column k, which is in `saved`. f = factor * (element k of
-                the column) makes element k zero; then f is stored there. `factor` is 1 / pivot.
+                From each column, subtract f times column k. f = factor * (element k of the column) makes element k
+                zero. Then f is stored in the place of element k.
+
+                Args:
+                    saved: the address of a copy of column k.
+                    factor: 1 / pivot.
                 """
 
                 def columns(first, width):
@@ -116,7 +121,7 @@ class Invert(Adds, Alone):
             saved = let(work + order + order)
 
             def each(size, emit):
-                """Emit a loop over this thread's share of the numbers below `size`, with the body emit(number)."""
+                """Emit a loop over this thread's share of the numbers below `size`; emit(number) emits its body."""
                 with share_of(lane, int64(THREADS), size) as number:
                     emit(number)
 
@@ -187,10 +192,11 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Store pivot k and its row in the scratch memory `work`; return the pivot.
+    """Store pivot k, and the number of the row that it is in, in the scratch memory `work`; return the pivot.
 
-    The stored pivot is negated if rows are exchanged, since that changes the sign of the determinant. It is 0 if the
-    pivot before it was 0: the matrix is singular, and its elements are infinite or NaN by now.
+    What is stored as the pivot is negated if row k and `row` will be exchanged, since this changes the sign of the
+    determinant. It is 0 if the pivot of the step before is 0: then the matrix is singular, and its elements are
+    infinite or NaN by now.
     """
     pivot = load(memory, let(matrix + k * order + row), 1)
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))

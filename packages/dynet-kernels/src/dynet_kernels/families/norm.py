@@ -1,13 +1,13 @@
-"""The sum of squares of gradients, from which trainers get the norm of all gradients.
+"""The sum of the squares of gradients. Its square root is the norm of all gradients, which trainers need for clipping.
 
     total += sum over columns c and i < size of g_c[i] ** 2
 
 Each column of an instruction is one gradient g_c of `size` floats, whose address is in list 0. `total` is one float64,
-whose address is the first entry of list 1. In float64, squares of finite float32s do not overflow, and sums of millions
-of terms stay precise.
+whose address, counted in float32s, is the first entry of list 1. In float64, squares of finite float32s do not
+overflow, and sums of millions of terms stay precise.
 
-The emitters assume that `total` was set before, and that the address is a multiple of 8 bytes. The CPU kernel also
-assumes that it runs in one thread.
+The emitters assume that `total` has an initial value, and that its address is even, which makes it a multiple of 8
+bytes. The CPU kernel also assumes that it runs in one thread.
 
 Parameters: (size,).
 """
@@ -22,7 +22,7 @@ from .threads import Sums, share_of
 
 
 class GradientNorm(Adds, Alone):
-    """Adds the squares of all elements of the columns in address list 0 to one float64, whose address list 1 holds."""
+    """Adds the squares of all elements of all columns (address list 0) to one float64 (the first of address list 1)."""
 
     parameters = ("size",)
     key = "gradient_norm"
@@ -30,7 +30,7 @@ class GradientNorm(Adds, Alone):
     def cpu(self, lanes):
         wide = tir.vector_type("float64", lanes)
         stretches, vectors = tuning.cpu(lanes).norm.stretches, tuning.cpu(lanes).norm.vectors
-        chains = stretches * vectors  # partial sums; since they are independent, additions need not wait for each other
+        chains = stretches * vectors  # how many partial sums are kept, so that additions need not wait for each other
 
         def body(instruction):
             (size,) = instruction.parameters
@@ -71,7 +71,7 @@ class GradientNorm(Adds, Alone):
         return tir.kernel(body, self.parameters)
 
     def cuda(self):
-        """Emit a CUDA kernel with one block of threads per column, which adds its sum atomically to the total."""
+        """Emit a CUDA kernel with one block of threads per column. Each block adds its sum atomically to the total."""
         threads = tuning.cuda().threads
 
         def body(instruction):

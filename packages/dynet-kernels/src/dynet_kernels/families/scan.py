@@ -1,14 +1,15 @@
 """Cumulative sums along one dimension of a tensor, and their gradient.
 
-Each column of an instruction holds arrays of the shape (size, width), in which element (i, w) is at i * width + w: the
-sums run along i, separately for each w.
+For each column of an instruction, x, y and their gradients are arrays of the shape (size, width), in which element (i,
+w) is at i * width + w. The sums run along i, separately for each w.
 
     y[i, w] = sum over j <= i of x[j, w]
     dx[i, w] += sum over j >= i of dy[j, w]    with `backward`
 
-So `size` is the extent of the dimension, and `width` is the product of the extents of the dimensions before it.
+So `size` is the extent of the dimension, and `width` is the product of the extents of the dimensions before it. The
+target is y or dx, the source x or dy.
 
-The emitters assume that target and source do not overlap, except in elements with the same index.
+The emitters assume that target and source are the same array or do not overlap.
 
 Parameters: the numbers of the address lists of target and source, size and width.
 """
@@ -26,9 +27,9 @@ from .threads import add_atomically, thread_each
 
 @dataclass(frozen=True)
 class Scan(Adds, ByColumns):
-    """Cumulative sums from the first element on.
+    """Sets the target to the cumulative sums of the source, from its first element on.
 
-    With `backward`, sums from the last element on are added to the target: the gradient of cumulative sums.
+    With `backward`, it sums from the last element on and adds the sums to the target: the gradient of cumulative sums.
     """
 
     backward: bool
@@ -59,7 +60,7 @@ class Scan(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one thread per series of elements that are summed: `width` of them per column."""
+        """Emit a CUDA kernel with one thread for each w of each column of the instruction. Each thread sums along i."""
 
         def body(instruction):
             width = instruction.parameters[3]
@@ -71,12 +72,13 @@ class Scan(Adds, ByColumns):
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
-    """Emit the cumulative sums of `lanes` neighbouring series, from series `offset` on, as one vector.
+    """Emit the cumulative sums along i for `lanes` neighbouring w, from w = `offset` on, as the lanes of one vector.
 
     Args:
-        number: the column of the instruction.
+        number: which column of the instruction to work on.
         mask: selects the lanes that are used; None means all.
-        add: emits an atomic addition to a target that other threads may add to; None means an ordinary one.
+        add: add(memory, at, value) emits an atomic addition, for targets that other threads may add to as well. None:
+            emit an ordinary one.
     """
     target_role, source_role, size, width = instruction.parameters
     memory = instruction.memory

@@ -1,15 +1,16 @@
 """Kernels that select or sort the elements of a column x, and the scattered sum that computes their gradients.
 
-- LargestInOrder: y = the `number` largest elements of x in the order in which x has them, places = their indices.
-- FallingOrder: y = x from its largest to its smallest element; places = the array `found`, reordered like x.
+- LargestInOrder: y = the `number` largest elements of x in the order in which x has them; places = their indices in x.
+- FallingOrder: y = x sorted from its largest to its smallest element; places = the input array `found`, which has an
+  index for each element of x, permuted in the same way.
 - Scatter: target[places[i]] += source[i] for each i < size.
 
-Shapes: x, `found` and `source` have `size` elements; y and `places` have as many as their kernel selects. Indices are
-int32, whose bits are stored in the float32 memory. Elements are compared by integer keys (`_key`), so that NaN has a
-place in the order.
+Shapes: x, `found` and `source` have `size` elements. y and `places` have `number` elements for LargestInOrder, and
+`size` for the other kernels. Indices are int32, whose bits are stored in the float32 memory. Elements are compared by
+integer keys (`_key`), so that NaN has a place in the order.
 
-The emitters assume that `number` is at most `size`, and that indices are within their array. Parameters are sizes and
-the numbers of address lists.
+The emitters assume that `number` is at most `size`, and that all indices in `places` are within `target`. Parameters
+are sizes and the numbers of address lists.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Adds, ByColumns):
-    """The `number` largest elements of each column, in the order in which the column has them, and their indices.
+    """Finds the `number` largest elements of each column, in the order that they have there, and their indices.
 
-    A binary search finds the smallest key that belongs to them, one bit after the other.
+    A binary search finds the smallest key among them, from its highest bit to its lowest.
     """
 
     parameters = ("size", "number", "y", "x", "places")
@@ -71,7 +72,8 @@ class LargestInOrder(Adds, ByColumns):
                 with T.While(step.get() > int64(0)):
                     reached = _halve(found, step, count_from, number)
                     with tir.when(reached == number):
-                        step.set(int64(0))  # exactly `number` keys are at least `found`: lower bits do not matter
+                        # Exactly `number` keys are at least `found`. The lower bits do not matter, so end the loop.
+                        step.set(int64(0))
                 threshold = let(T.Cast("int32", found.get()))
                 above = tir.Counter(int64(0))
                 with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
@@ -82,7 +84,7 @@ class LargestInOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one block per column. Its threads count together; one of them writes the result."""
+        """Emit a CUDA kernel with one block per column. Its threads count keys together; one writes the results."""
 
         def body(instruction):
             size, number, y_role, x_role, places_role = instruction.parameters
@@ -116,9 +118,9 @@ class LargestInOrder(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class FallingOrder(Adds, ByColumns):
-    """The elements of each column from the largest to the smallest, and the array `found` reordered in the same way.
+    """Sorts the elements of each column from the largest to the smallest, and permutes `found` in the same way.
 
-    The place of an element is the number of elements that come before it, so the time is quadratic in `size`.
+    For each element, it counts how many come before it in the sorted column, so the time is quadratic in `size`.
     """
 
     parameters = ("size", "y", "places", "x", "found")
@@ -141,7 +143,7 @@ class FallingOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one thread per element of each column, which finds the element's place."""
+        """Emit a CUDA kernel with one thread per element of each column, which finds its place in the sorted column."""
 
         def body(instruction):
             size = instruction.parameters[0]
@@ -153,7 +155,7 @@ class FallingOrder(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class Scatter(Adds, Alone):
-    """target[places[i]] += source[i] for each i < size; `places` holds int32 indices."""
+    """Adds each element of a source to an element of the target: target[places[i]] += source[i] for each i < size."""
 
     parameters = ("size", "target", "source", "places")
     written = ("target",)
@@ -205,10 +207,15 @@ def _key(x):
 
 
 def _halve(found, step, count_from, number):
-    """Emit one step of the binary search for the largest key that at least `number` elements reach.
+    """Emit one step of the binary search for the key of the element that is number `number` in falling order.
 
-    Add the bit `step` to the key `found` if at least `number` elements have a key that is not smaller than the sum.
-    Then halve `step`. Return how many elements have such a key.
+    If at least `number` keys are >= found + step, then add `step` to `found`. Halve `step` in any case. Return how many
+    keys are >= the sum that was tried.
+
+    Args:
+        found: a variable with the best limit so far: at least `number` keys are >= it. The search begins at LOWEST.
+        step: a variable with a power of two.
+        count_from: count_from(limit) emits code that counts the keys >= limit.
     """
     candidate = let(found.get() + step.get())
     reached = count_from(let(T.Cast("int32", candidate)))
@@ -219,9 +226,9 @@ def _halve(found, step, count_from, number):
 
 
 def _put_in_order(memory, size, number, threshold, spare, y, x, places):
-    """Store the elements whose key is above the threshold and the first `spare` ones whose key equals it.
+    """Store the elements of x whose key is above `threshold`, and the first `spare` ones whose key equals it.
 
-    They are stored in y, and their indices in `places`, in the order in which x has them.
+    They are stored in y in the order in which x has them, and their indices in `places`.
     """
     filled, equals = tir.Counter(int64(0)), tir.Counter(spare)
     with T.serial(int64(0), size) as place:
@@ -237,7 +244,10 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
 
 
 def _put_by_rank(instruction, column, number):
-    """Store element `number` of a column, and the same element of `found`, at its place in the falling order."""
+    """Find the place of element `number` of x in falling order. Store the element there in y.
+
+    Also store element `number` of `found` at this place in `places`. Of equal elements, the first one in x comes first.
+    """
     size, *roles = instruction.parameters
     memory = instruction.memory
     y, places, x, found = (instruction.address(role, column) for role in roles)
@@ -253,5 +263,5 @@ def _put_by_rank(instruction, column, number):
 
 
 def _place(memory, at):
-    """Load an index: an int32 whose bits are in the float32 memory."""
+    """Load an index from address `at`: an int32 whose bits are in the float32 memory. Return it as an int64."""
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, at, 1))))

@@ -4,9 +4,10 @@
 - constrained_softmax, with upper bounds u: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum
   of u is less than 1, then y = u.
 
-Both need a threshold, which is found by iteration. At first all elements are on one side of the threshold. Each round
-moves the threshold, and so some elements to the other side. It ends with a round that moves none, so there are at most
-as many rounds as elements; a handful is usual.
+Both need a threshold: sparsemax needs t, and constrained_softmax needs log(s), because y_i = u_i for the elements with
+x_i - log(u_i) above it. An iteration finds it. Each round moves the threshold in the same direction, and thereby some
+elements to its other side. The iteration ends when a round moves none, so there are at most as many rounds as elements.
+A handful is usual.
 
 The emitters assume that y, x and u do not overlap, and that a column has at least one element.
 
@@ -25,12 +26,14 @@ from ..tir import float32, int64, let, load, store, vector_loop
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column
-LARGEST = 3.4e38  # the first threshold of constrained softmax: x - log(u) is below it for every u > 0
+# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0, because it
+# is infinite there.
+LARGEST = 3.4e38
 
 
 @dataclass(frozen=True)
 class Simplex(Adds, ByColumns):
-    """Maps each column of scores to probabilities. `function` is "sparsemax" or "constrained_softmax"."""
+    """Maps each column of scores to probabilities, by the function "sparsemax" or "constrained_softmax"."""
 
     function: str
     parameters = ("size",)
@@ -66,9 +69,9 @@ class Simplex(Adds, ByColumns):
 
 
 class _Column:
-    """Emits loops over the elements of one column, elementwise or as reductions.
+    """Emits loops over the elements of one column of the instruction.
 
-    Its arrays are known by number: 0 is the result y, 1 the scores x, 2 the bounds u.
+    Methods refer to the arrays of the column by number: 0 is the result y, 1 the scores x, 2 the bounds u.
     """
 
     def __init__(self, instruction, number, views, lanes):
@@ -83,7 +86,7 @@ class _Column:
         return self.wide(float32(value))
 
     def each(self, view, formula, *reads):
-        """Emit a loop that sets each element of array `view` to a formula of the same elements of arrays `reads`."""
+        """Emit a loop that sets each element i of array `view` to formula(element i of each array in `reads`)."""
 
         def step(offset, mask):
             values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
@@ -92,12 +95,15 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
 
     def reduce(self, combine, identity, formulas, *reads):
-        """Emit a loop that evaluates each formula on every element and combines its values; return a number for each.
+        """Emit a loop that reduces each formula: evaluates it for every element, and combines the values to one number.
 
         Args:
             combine: emits the combination of two values, such as their sum.
             identity: the value that changes nothing when it is combined with another.
-            formulas: functions of one element of each array in `reads`.
+            formulas: functions that are called with element i of each array in `reads`.
+
+        Returns:
+            The resulting number for each formula.
         """
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
@@ -119,10 +125,12 @@ def _sum(a, b):
 
 
 def _rounds(side, move):
-    """Emit the iteration that finds a threshold.
+    """Emit the loop that finds a threshold.
 
-    Each round calls side(), which returns how many elements are on one side of the threshold and a sum over them. If
-    the number has changed since the last round, move(number, sum) moves the threshold; else the iteration ends.
+    Args:
+        side: side() emits the code that finds how many elements are on one side of the threshold, and a sum over them.
+            The loop ends when the number is the same as in the round before.
+        move: move(number, sum) emits the code that moves the threshold otherwise.
     """
     going, previous = tir.Counter(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
@@ -158,7 +166,7 @@ def _sparsemax(column):
 
     def raise_threshold(count, total):
         level = let((total - float32(1.0)) / count)
-        with tir.when(level > let(threshold.get())):  # a rounding error must not lower the threshold again
+        with tir.when(level > let(threshold.get())):  # never lower it because of a rounding error: the loop must end
             threshold.set(level)
 
     _rounds(above, raise_threshold)
@@ -169,8 +177,8 @@ def _sparsemax(column):
 def _constrained_softmax(column):
     """Emit constrained softmax, y = min(u, exp(x) / s): y = u where x - log(u) is above a threshold, which is log(s).
 
-    The other elements divide what these leave of 1 among themselves, in proportion to exp(x). Until the end, the memory
-    of the result holds x - log(u).
+    The y of all other elements are in proportion to exp(x), so that all y together have the sum 1. Until the end, the
+    memory of the result holds x - log(u).
     """
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, float32(LARGEST))

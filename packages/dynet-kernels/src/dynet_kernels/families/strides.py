@@ -1,14 +1,14 @@
 """Copies with strides: transposes, slices, broadcasts, concatenation along any dimension, and their gradients.
 
-In each column of an instruction, the kernel runs four nested loops over i_d < extent_d, d = 0 to 3:
+For each column of an instruction, the kernel runs four nested loops, over i_d < extent_d for d = 0 to 3:
 
     target[sum over d of i_d * t_d] = source[sum over d of i_d * s_d]    (+= instead of = with `accumulate`)
 
 where t_d and s_d are the target strides and source strides of the loops, in floats. A stride may be 0: a source stride
 of 0 broadcasts, and a target stride of 0 sums.
 
-The emitters assume that loop 0, the innermost one, is contiguous (both its strides are 1) wherever that is possible:
-only then does the CPU kernel use vectors. Loops that are not needed have the extent 1.
+Loops that are not needed have the extent 1. Loop 0 is the innermost one. The CPU kernel uses vectors only if both
+strides of loop 0 are 1, so callers should choose such a loop as loop 0 if there is one.
 
 Parameters: the numbers of the address lists of target and source, then the four extents, the four target strides and
 the four source strides, each innermost first.
@@ -25,12 +25,12 @@ from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
 LOOPS = 4
-SHORT = 1024  # contiguous copies of at most this many floats also prefetch the target of the next column's copy
+SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next column's target is prefetched meanwhile
 
 
 @dataclass(frozen=True)
 class Strides(ByColumns):
-    """Copies elements from a source to a target with other strides, or adds them to it if `accumulate`."""
+    """Copies elements from a source to a target with other strides, or adds them to the target if `accumulate`."""
 
     accumulate: bool
     parameters = (
@@ -44,9 +44,10 @@ class Strides(ByColumns):
         return repr(self)
 
     def covers(self, parameters):
-        """Return what an instruction may overwrite instead of adding to it: see `kernels.Covered`.
+        """Return what the kernel may overwrite instead of adding to it: see `kernels.Covered`.
 
-        This is the whole target of a column if the loops leave no gaps in it. Otherwise, and for copies, it is None.
+        With `accumulate`, this is the whole target of a column if the loops leave no gaps in it. In all other cases it
+        is None. Without `accumulate` the kernel overwrites its target anyway.
         """
         target, source, *numbers = parameters
         size, same = 1, True
@@ -108,15 +109,16 @@ class Strides(ByColumns):
                 short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
                 ahead = let(T.Select(short, extents[0], int64(0)))
                 with T.serial(int64(0), instruction.count) as column:
-                    if not self.accumulate:  # the CPU reads a cache line before it writes to it, so prefetch the target
+                    if not self.accumulate:  # a CPU reads a cache line before it writes to it, so prefetch the target
                         later = instruction.address(target_role, let(T.min(column + int64(1), last)))
                         tir.prefetch(memory, later, ahead)
                     copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
             def into_one():
-                """Add columns that fit into one vector register to their targets.
+                """Add each column to its target, if a column fits into one vector register.
 
-                Neighbouring columns mostly have the same target. It stays in a register until another one comes.
+                Neighbouring columns mostly have the same target. It stays in a register until a column with another
+                target comes.
                 """
                 size = extents[0]
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
@@ -142,8 +144,8 @@ class Strides(ByColumns):
                 adds = T.And(instruction.fresh == int64(0), last > int64(0))
                 tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
 
-            # Most copies need only the innermost loop. If it is short, the other three loops, of one turn each, would
-            # take longer than the copy itself.
+            # Most copies need only the innermost loop. The other three loops are left out then: although they have one
+            # turn each, they would take longer than a short copy itself.
             tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
 
         return tir.kernel(body, self.parameters, may_set=True, shared=tir.COLUMNS)

@@ -1,10 +1,10 @@
 """Elementwise sums of arrays: y = x_1 + ... + x_k, or y = n * (x_1 + ... + x_k) with a factor n.
 
-y and each x_i are arrays of `size` floats. One column of an instruction stands for one term x_i: address list Y says
-where its y begins, list X where x_i begins, and list FACTOR where the number n is.
+y and each x_i are arrays of `size` floats. Each column of an instruction adds one term x_i: address list Y has the
+address of y, list X that of x_i, and list FACTOR that of the number n.
 
-The emitters assume that the columns of one sum are neighbours, called a *run*: they have the same address of y. The
-kernel overwrites y.
+The emitters assume that the columns of one sum, which have the same address in list Y, are neighbours. Together they
+are called a *run*. The kernel overwrites y.
 
 Parameters: (size,).
 """
@@ -20,14 +20,14 @@ from ..tir import int64, let, load, store
 from .products.panels import row_tiles
 from .threads import thread_each
 
-Y, X, FACTOR = 0, 2, 4  # numbers of the address lists of y, of x and of the factor
+Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists
 VECTORS = 4  # how many vector registers of y are summed at the same time
-MANY = 16  # sums of at least this many arrays prefetch what they read next
+MANY = 16  # in a sum of at least this many arrays, prefetch what is read next
 
 
 @dataclass(frozen=True)
 class Sum(Adds, ByRows):
-    """y = the sum of x over all neighbouring columns that have this y; if `scaled`, times the first column's factor."""
+    """Sets y to the sum of the x of all columns in a run; if `scaled`, times the factor of the run's first column."""
 
     scaled: bool
     parameters = ("size",)
@@ -83,7 +83,7 @@ class Sum(Adds, ByRows):
     def cuda(self):
         """Emit a CUDA kernel with one thread per element of each column.
 
-        Of columns with the same y, only the threads of the first one work; each of them sums one element of y.
+        Only the threads of the first column in each run work. Each of them computes one element of y.
         """
 
         def body(instruction):
@@ -111,7 +111,7 @@ def _scaled(kernel, instruction, first, total, lanes):
 
 
 def _end_of_run(instruction, first):
-    """Return the index of the first column behind `first` that has another y, or `count` if there is none."""
+    """Return the index of the first column after column `first` that has another y, or `count` if there is none."""
     y = instruction.address(int64(Y), first)
     end = tir.Counter(first + int64(1))
 

@@ -1,8 +1,9 @@
 """How CUDA kernels divide their work among threads, and how the threads of a block combine numbers.
 
-A kernel runs one thread per element (`thread_each`), one block of threads per column, whose elements the threads share
-(`share_of`), or one block per rectangle of a matrix product (`block_of_products`). `Sums` adds up numbers over threads.
-All functions emit TIR; `instruction` is the `tir.Instruction` of the kernel that is being built.
+There are three ways: one thread per element (`thread_each`); one block of threads per column, whose elements the
+threads share (`share_of`); or one block per rectangle of a matrix product (`block_of_products`). `Sums` adds up numbers
+of several threads. All functions emit TIR. The argument `instruction` is the `tir.Instruction` of the kernel that is
+being built; TIR expressions such as its `count` are known only when the kernel runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ WARP = 32  # threads in a warp: they run together and can read each other's regi
 
 @contextmanager
 def thread_each(instruction, count, size=None):
-    """Launch `count` threads in blocks of `size`, and emit what each of them runs in the body of this `with` block.
+    """Launch `count` threads in blocks of `size`. The body of the `with` statement emits the code that each one runs.
 
     Yields the number of the thread, below `count`. By default, `size` is the tuned block size.
     """
@@ -30,18 +31,18 @@ def thread_each(instruction, count, size=None):
 
 
 def block_of_products(instruction, group, extents, height, width):
-    """Launch one CUDA block per `height` x `width` results of matrix products, and find the work of this block.
+    """Launch one CUDA block of threads per `height` x `width` results of matrix products, and find each block's work.
 
-    An instruction has one product for each matrix. Several neighbouring columns of the instruction share the matrix.
+    Several neighbouring columns of the instruction share one matrix. There is one product for each matrix.
 
     Args:
-        group: how many columns share one matrix; 0 means all of them.
-        extents: a function of the number of columns that share a matrix. It returns the extents (rows, columns, inner)
-            of the product: its result is rows x columns, and each element is a sum of `inner` terms.
+        group: how many columns of the instruction share one matrix; 0 means all of them.
+        extents: extents(n) returns the extents (rows, columns, inner) of the product if n columns of the instruction
+            share the matrix. The result of the product has rows x columns elements, each a sum of `inner` terms.
 
     Returns:
-        The extents, the first column of the instruction that belongs to the product, and the row and column of the
-        result where this block begins.
+        The extents; the first column of the instruction that belongs to this block's product; and the row and column
+        of the product's result at which the block begins.
     """
     sharing = let(T.Select(group == int64(0), instruction.count, group))
     rows, columns, inner = extents(sharing)
@@ -60,6 +61,8 @@ def block_of_products(instruction, group, extents, height, width):
 def share_of(lane, threads, size):
     """Loop over this thread's share of the numbers below `size`: lane, lane + threads, lane + 2 * threads and so on.
 
+    The body of the `with` statement emits the work on one number, which is what this yields.
+
     Args:
         lane: the number of this thread among those that share the work.
         threads: how many threads share it.
@@ -71,10 +74,10 @@ def share_of(lane, threads, size):
 
 
 def settled(value):
-    """Compute an int64 once and keep it in a register.
+    """Compute the int64 `value` once, and return a variable that holds it in a register.
 
-    TVM replaces a value that `let` has named by its formula wherever it is used. If the formula of an address has
-    selections and divisions, this makes long expressions, for which TVM's simplifier takes minutes.
+    `let` alone will not do: TVM inserts the expression that was bound by `let` wherever the variable is used. If an
+    address has selections and divisions in it, this makes long expressions, for which TVM's simplifier takes minutes.
     """
     return let(tir.Counter(value).get())
 
@@ -90,7 +93,9 @@ def add_atomically(memory, at, value):
 
 
 class Sums:
-    """Emits code that combines one number of each thread, for example into their sum. Can be used several times.
+    """Emits code that combines numbers, one from each of several threads, into their sum or maximum, for example.
+
+    The methods can be called several times. Their argument `combine` emits the combination of two numbers.
 
     Args:
         thread: this thread's number in its block.
@@ -122,7 +127,7 @@ class Sums:
     def of_warps(self, first, count, value, combine):
         """Combine the `value` of all threads in the warps first to first + count - 1, and return the result.
 
-        Threads of different warps may ask for different warps. Must not be in an `if`, because all threads of the
+        `first` and `count` may differ between the warps of a block. Must not be in an `if`, because all threads of the
         block must reach the barriers.
         """
         value = self.of_warp(value, combine)

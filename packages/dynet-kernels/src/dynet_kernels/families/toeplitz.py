@@ -21,15 +21,13 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
-OUTPUTS = 8  # vectors of y whose sums stay in registers together
-# How many elements of a are used together. Each is a whole vector behind the one before it, so both need the same
-# vectors of b but for one.
-INPUTS = 4
+OUTPUTS = 8  # how many vectors of y are computed together, with their sums in registers
+INPUTS = 4  # how many elements of a are used together: a[i], a[i + lanes], a[i + 2 * lanes] and so on
 
 
 @dataclass(frozen=True)
 class Toeplitz(Adds, ByColumns):
-    """y[k] += sum over i of a[i] * b[offset + k + step * i], for vectors y and a of `size` elements."""
+    """Adds to y: y[k] += sum over i of a[i] * b[offset + k + step * i], for vectors y and a of `size` elements."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
     key = "toeplitz"
@@ -45,8 +43,8 @@ class Toeplitz(Adds, ByColumns):
     def cpu(self, lanes):
         """Emit a CPU kernel.
 
-        It works on elements of a together that are a whole vector apart, because they need nearly the same vectors of
-        b, which are then loaded once.
+        It handles several elements of `a` at a time, each one vector length further on than the one before. They need
+        almost the same vectors of b, which are loaded only once in this way.
         """
 
         def body(instruction):
@@ -54,7 +52,7 @@ class Toeplitz(Adds, ByColumns):
             memory = instruction.memory
 
             def tile(y, a, b, block):
-                """Compute group number `block` of OUTPUTS full vectors of y."""
+                """Emit the computation of OUTPUTS neighbouring vectors of y: group number `block` of that many."""
                 first = let(block * int64(OUTPUTS * lanes))
                 sums = [
                     tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes))
@@ -64,10 +62,10 @@ class Toeplitz(Adds, ByColumns):
                 whole = let(T.floordiv(size, int64(stretch)))
 
                 def together(start, forwards):
-                    """Add the terms of INPUTS elements of a: a[start], a[start + lanes] and so on.
+                    """Add the terms of INPUTS elements of `a`: a[start], a[start + lanes] and so on.
 
-                    Each of them needs the vectors of b that are one vector behind those of the element before it if
-                    `forwards`, and one vector ahead of them if not.
+                    Each of them needs OUTPUTS vectors of b. If `forwards` (`step` is 1), they begin one vector later
+                    in b than those of the element before it; if not, one vector earlier.
                     """
                     factors = [
                         tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)
@@ -96,7 +94,7 @@ class Toeplitz(Adds, ByColumns):
                     store(memory, let(y + first + int64(k * lanes)), let(total.get()))
 
             def single(y, a, b, at, mask):
-                """Compute one vector of y, from element `at` on. A mask selects lanes; None means all."""
+                """Emit the computation of one vector of y, from element `at` on. `mask` selects lanes; None: all."""
                 total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
                 with T.serial(int64(0), size) as i:
                     factor = tir.wide(load(memory, let(a + i), 1), lanes)

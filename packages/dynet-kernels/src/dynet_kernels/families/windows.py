@@ -1,22 +1,21 @@
 """Windows that move over images, for convolution and pooling.
 
-An image has the shape (height, width, channels) and is column-major: elements of one column are contiguous. The window
-takes result_height x result_width positions (r, c). In position (r, c), its element (i, j, k) lies over the image's
-element
+An image has the shape (height, width, channels). It is stored in column-major order: neighbouring elements in memory
+are one below the other. The window is put at result_height x result_width positions (r, c) of the image. At position
+(r, c), element (i, j, k) of the window lies over element
 
-    (r * row_step + i - above, c * column_step + j - left, k),
+    (r * row_step + i - above, c * column_step + j - left, k)
 
-which may be in the padding outside of the image. An instruction works on many images; each is one of its columns. The
-kernels are:
+of the image, which may be in the padding outside of it. Each column of an instruction is one image. The kernels are:
 
-- Windows: matrix[(r, c), (i, j, k)] = that element of the image, or 0 outside of it. The matrix has a row for each
-  position and a column for each element of a window; its shape is (result_height * result_width, window_height *
+- Windows: matrix[(r, c), (i, j, k)] = this element of the image, or 0 in the padding. The matrix has a row for each
+  position and a column for each element of the window; its shape is (result_height * result_width, window_height *
   window_width * channels). The convolution is then a product with this matrix.
 - Windows(backward=True): adds each element of the matrix to the image element from which it was copied.
-- LargestInWindow: y[r, c, k] = the maximum over i, j of those elements that are inside of the image, and places[r, c,
-  k] = the offset of the largest element in the image.
+- LargestInWindow: y[r, c, k] = the maximum over i and j of these elements, without the padding, and places[r, c, k] =
+  the offset of the largest element from the beginning of the image.
 
-The emitters assume that a window contains at least one element of the image in every position.
+The emitters assume that the window lies over at least one element of the image at every position.
 """
 
 from __future__ import annotations
@@ -30,8 +29,9 @@ from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
 from .threads import add_atomically, thread_each
 
-# Parameters of each kernel here: the shapes of image and window, by how many rows and columns the window moves from one
-# position to the next, the padding above and left of the image, and how many positions there are.
+# Parameters that all kernels here have: the shapes of image and window; by how many rows and columns the window moves
+# from one position to the next; how many rows of padding are above the image, and how many columns are left of it; and
+# at how many positions the window is put, down and across.
 WINDOW = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
@@ -40,7 +40,10 @@ WINDOW = (
 
 @dataclass(frozen=True)
 class Windows(Adds, ByColumns):
-    """Copies the image elements under the window, for each position, to a matrix; `backward` adds them to the image."""
+    """Copies the image elements under the window, at each position, to a row of a matrix.
+
+    With `backward`, it adds the elements of the matrix to the image instead.
+    """
 
     backward: bool = False
     parameters = ("windows", "image", *WINDOW)
@@ -70,10 +73,10 @@ class Windows(Adds, ByColumns):
                 vector_loop(size, lanes, step)
 
             def run(seen, image, size):
-                """Copy one window element for `size` positions of the window, one below the other.
+                """Copy the image elements under one window element, at `size` window positions one below the other.
 
-                The copies are contiguous in the matrix of windows and `row_step` apart in the image. With `backward`,
-                add to the image instead.
+                They are `row_step` apart in the image, from the address `image` on, and contiguous in the matrix of
+                windows, from the address `seen` on. With `backward`, add them from the matrix to the image instead.
                 """
 
                 def vectors():
@@ -96,10 +99,15 @@ class Windows(Adds, ByColumns):
                 tir.choose(g.row_step == int64(1), vectors, scalars)
 
             def one_column(seen, image, row, left, first, end):
-                """Copy one window element for all positions of the window in one column of the result.
+                """Copy the image elements under one window element, at all positions of one column of the result.
 
-                In the positions of rows [first, end), the element is over a row of the image, in others over padding.
-                `left` is the image column under the element.
+                Args:
+                    seen: where the copies begin in the matrix of windows.
+                    image: where the element's channel of the image begins.
+                    row: the row of the image under the element at position row 0. May be negative.
+                    left: the column of the image under the element. May be outside of the image.
+                    first, end: at position rows [first, end), the element lies over a row of the image. At the others
+                        it lies over padding, so that the copies are 0.
                 """
 
                 def inside():
@@ -122,7 +130,7 @@ class Windows(Adds, ByColumns):
                 windows = instruction.address(windows_role, column)
                 with T.serial(int64(0), g.channels) as channel:
                     with T.serial(int64(0), g.window_height) as i:
-                        # For window positions in rows [first, end) of the result, row i of the window is in the image.
+                        # At window positions in rows [first, end) of the result, row i of the window is in the image.
                         row = let(i - g.above)
                         first = let(
                             T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
@@ -182,7 +190,7 @@ class Windows(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class LargestInWindow(Adds, ByColumns):
-    """The largest image element under the window in each position, and its offset in the image as an int32."""
+    """Finds the largest image element under the window at each position, and its offset in the image as an int32."""
 
     parameters = ("y", "image", "places", *WINDOW)
     key = "largest_in_window"
@@ -222,7 +230,10 @@ class LargestInWindow(Adds, ByColumns):
 
 
 def _geometry(parameters):
-    """Return the parameters by name, with `places`, how many positions there are, and `plane`, a channel's floats."""
+    """Return an object that has the parameters as attributes, and two more.
+
+    `places` is how many positions the window has, and `plane` how many floats one channel of the image has.
+    """
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.places = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
@@ -230,10 +241,11 @@ def _geometry(parameters):
 
 
 def _unfolded(number, extents, order):
-    """Split a flat index into the indices of nested loops, innermost first; return order(*indices).
+    """Split the flat index `number` into the indices of nested loops, and return order(*indices).
 
     Args:
         extents: the number of turns of each loop, innermost first.
+        order: puts the indices, innermost first, into the order that the caller wants.
     """
     found = []
     for extent in extents:
@@ -248,7 +260,8 @@ def _largest_at(memory, g, y, image, places, channel, row, place):
     Of equal numbers the first one is taken. NaN counts as larger than any number.
 
     Args:
-        row, place: the row and column of the result, which say the position of the window.
+        y, image, places: the addresses of these arrays.
+        row, place: the row and column of the result, which are also the position (r, c) of the window.
     """
 
     def within(start, window, extent):

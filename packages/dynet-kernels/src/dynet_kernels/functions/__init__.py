@@ -1,4 +1,4 @@
 """Elementary functions such as exp and tanh, emitted as polynomials and bit operations on whole vectors.
 
-TVM's own versions of these functions would call the C library for each element.
+They replace TVM's own versions of these functions, which would call the C library for each element.
 """

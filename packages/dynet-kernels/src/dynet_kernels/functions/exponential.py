@@ -26,7 +26,8 @@ from .vmath import (
 )
 
 LOG2_E = 1.44269504088896341
-LOG_2 = (0.693359375, -2.12194440e-4)  # log(2) is the sum; the first has 9 bits, so n times it is exact for an int n
+# log(2) is the sum of these. The first has only 9 bits, so float32 holds its product with each n of `halved` exactly.
+LOG_2 = (0.693359375, -2.12194440e-4)
 
 
 def halved(x):
@@ -45,12 +46,16 @@ def expm1(x):
     n, p = halved(let(clamp(x, -30.0, 89.0)))
     half = register(power_of_two(n - number(1, n, "int32")))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = register(fma(half, p, half - number(0.5, x)) * number(2.0, x))
-    size = register(absolute(x))  # where it is small, the result is p itself: p / 2 would lose bits of denormals
+    # For a small |x|, return p itself, because p / 2 loses bits if it is denormal.
+    size = register(absolute(x))
     return with_sign(select(size < number(0.25, x), absolute(p), absolute(value)), x)
 
 
 def log1p(x):
-    """Return log(1 + x), precise near 0: log of the rounded sum, plus the rounding error divided by the sum."""
+    """Return log(1 + x), precise near 0.
+
+    It is log(s) + e / s, where s is 1 + x rounded to float32, and e the rounding error.
+    """
     above = register(number(1.0, x) + x)
     lost = register(x - register(above - number(1.0, x)))
     lost = select(x < number(1e9, x), lost, number(0.0, x))
@@ -59,7 +64,7 @@ def log1p(x):
 
 
 def logistic(x):
-    """Return 1 / (1 + exp(-x)), computed from exp(-|x|), so that nothing overflows and small results are precise."""
+    """Return 1 / (1 + exp(-x)). It is computed from exp(-|x|), so nothing overflows and small results are precise."""
     one = number(1.0, x)
     e = register(exp(register(negative_size(x))))
     return register(select(x < number(0.0, x), e, one) / (one + e))
@@ -73,7 +78,8 @@ def negative_size(x):
 def erf(x):
     """Return erf(x), the Gaussian error function.
 
-    It is an odd polynomial for |x| < 0.9. Above, |erf(x)| is 1 - exp(a polynomial of |x|); from 4 on, this rounds to 1.
+    It is an odd polynomial for |x| < 0.9. For larger |x|, |erf(x)| is 1 - exp(a polynomial of |x|), which rounds to 1
+    from |x| = 4 on.
     """
     size = register(clamp(absolute(x), 0.0, 4.0))
     square = register(size * size)
@@ -91,10 +97,10 @@ def erf(x):
 
 
 def power(x, y):
-    """Return x to the power of y, as 2 to the power of y * log2(|x|).
+    """Return x to the power of y, computed as 2 to the power of y * log2(|x|).
 
-    The exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
-    power and anything to the power of 0 are 1; a negative number to a power that is not whole is NaN.
+    The exponent y * log2(|x|) is a float64, because it needs more digits than a float32 has. Special cases are as in C:
+    1 to any power is 1, and so is anything to the power of 0; a negative number to a power that is not whole is NaN.
     """
     size = register(absolute(x))
     exact = let(T.Cast(as_type("float64", x), y) * _log2(size))
@@ -108,7 +114,7 @@ def power(x, y):
     value = register(fma(rest, value, number(1.0, x)))
     n = T.Cast(as_type("int32", whole), whole)
     half = let(T.shift_right(n, number(1, n, "int32")))
-    # Multiply by 2^n in two steps: where the result is denormal or infinite, 2^n itself is no normal float32.
+    # Multiply by 2^n in two steps: if the result is denormal or infinite, 2^n may not be a normal float32.
     value = register(value * power_of_two(half) * power_of_two(n - half))
     value = _of_limits(value, x, size, y)
     halved_y = register(y * number(0.5, x))
@@ -124,7 +130,7 @@ def power(x, y):
 
 
 def _of_limits(value, x, size, y):
-    """Return `value`, which is |x| to the power of y, corrected where |x| is 0, 1 or infinite, or x or y is NaN.
+    """Correct `value`, which is |x| to the power of y, where |x| is 0, 1 or infinite, or where x or y is NaN.
 
     In these cases `value` may be meaningless, because it was computed from log2(|x|) and an integer exponent.
 

@@ -10,13 +10,15 @@ from ..lazy import T
 from .vmath import absolute, log, number, polynomial, register, select
 
 HALF_LOG_2_PI = 0.918938533204672742
-ROOT = (4.6163213253e-1, 1.2438149843e-8)  # digamma is 0 at 1 + the sum of these two; one float32 would be too rough
+# digamma(x) is 0 for x = 1 + the sum of these two numbers. A single float32 would not be precise enough.
+ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _split(x):
-    """Return what the reflection formulas need: 1 - x if x < 0, else x; and the fractional part of |x|.
+    """Return z, which is 1 - x if x < 0, else x; and the fractional part of |x|.
 
-    They give the function at x < 0 by its value at 1 - x, which is positive.
+    Reflection formulas compute the functions at x < 0 from these two: from the function's value at 1 - x, which is
+    positive, and a periodic function of x.
     """
     size = register(absolute(x))
     argument = select(x < number(0.0, x), number(1.0, x) - x, x)
@@ -24,9 +26,13 @@ def _split(x):
 
 
 def _near(z, numerator, denominator):
-    """Return t and the rational function numerator(t) / denominator(t), which both functions here use for z < 3.
+    """Return t and numerator(t) / denominator(t), a rational function that lgamma and digamma use for 0 <= z < 3.
 
-    t is z - 1 for z in [1, 3). For z < 1 it is z, as for the number z + 1, from which a recurrence leads back to z.
+    For z in [1, 3), t is z - 1. For z < 1, t is z: the functions are computed at z + 1, and a recurrence leads from
+    there to z.
+
+    Args:
+        numerator, denominator: the coefficients of two polynomials; that of the highest power comes first.
     """
     t = select(z < number(1.0, z), z, z - number(1.0, z))
     return t, register(polynomial(t, numerator) / polynomial(t, denominator))
@@ -35,8 +41,8 @@ def _near(z, numerator, denominator):
 def lgamma(x):
     """Return log |gamma(x)|.
 
-    It is a rational function on [1, 3) and Stirling's series above. On [0, 1) it is lgamma(x + 1) - log(x), and below 0
-    it follows from lgamma(1 - x) by reflection.
+    It is a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series above. On [0, 1) it is
+    lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
     """
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
@@ -66,7 +72,7 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of lgamma(x), from the same four ranges of x.
+    """Return the derivative of lgamma(x). The four ranges of x that are computed in different ways are as in `lgamma`.
 
     On [1, 3), one factor of the formula is x minus the root of digamma, so that results near 0 are precise.
     """
@@ -84,7 +90,7 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = register(log(z) - number(0.5, x) * inverse - square * series)
     value = select(z < three, near, far)
-    # Reflection adds pi * cot(pi * r), which is 1 / r - r * rest.
+    # Below 0, the result is digamma(1 - x) + pi * cot(pi * r), where pi * cot(pi * r) is 1 / r - r * rest.
     r = select(part > number(0.5, x), part - one, part)
     rest = polynomial(
         register(r * r),

@@ -1,7 +1,7 @@
 """Pseudo-random numbers, each of which is a hash of two keys and the position of an element.
 
 Such a counter-based generator has no state: elements can be drawn in any order, on any thread, and again with the same
-result. Keys are float32 vectors of which only the bits matter; positions are int32 vectors.
+result. Keys are float32 vectors whose bits are hashed, whatever number they are; positions are int32 vectors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _const(value, like):
 
 
 def _low(h):
-    """Return the lower 32 bits of a uint64.
+    """Return the lower 32 bits of the uint64 vector h, as a uint64 vector.
 
     Arithmetic modulo 2^32 is done in 64 bits here, because TVM assumes that unsigned integers never overflow.
     """
@@ -29,7 +29,7 @@ def _low(h):
 
 
 def _mixed(h):
-    """Return 32 bits, each of which depends on every bit of h."""
+    """Mix 32 bits: return a hash of h, of which each bit depends on every bit of h."""
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
     return register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
@@ -43,11 +43,11 @@ def _hash(key, other, position):
 
     place = T.Cast(as_type("uint64", position), position)
     h = _mixed(_low(place * _const(0x9E3779B1, position) + unsigned(key)))
-    return _mixed(_low(h + unsigned(other) + _const(GOLDEN, h)))  # GOLDEN, because mixing would map 0 to 0
+    return _mixed(_low(h + unsigned(other) + _const(GOLDEN, h)))  # add GOLDEN, because mixing maps 0 to 0
 
 
 def _unit(h):
-    """Return the upper 24 of 32 bits as a float32 in [0, 1)."""
+    """Return a float32 in [0, 1) made of the upper 24 of the 32 bits in h."""
     top = T.Cast(as_type("int32", h), T.shift_right(h, _const(8, h)))
     return let(T.Cast(as_type("float32", h), top) * number(2.0**-24, h))
 
@@ -60,7 +60,7 @@ def uniform(key, other, position):
 def normal(key, other, position):
     """Return a number of the standard normal distribution, as a function of two keys and a position.
 
-    The method is that of Box and Muller: the hash gives the radius, and a third round of mixing the angle.
+    The method is that of Box and Muller. The hash determines the radius. The angle comes from mixing the hash again.
     """
     h = _hash(key, other, position)
     u = register(_unit(h))

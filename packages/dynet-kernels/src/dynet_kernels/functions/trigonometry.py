@@ -1,8 +1,8 @@
 """Trigonometric functions and their inverses, emitted for a float32 vector x (one lane on a GPU).
 
-Multiples of pi/2 are subtracted from an angle in float64. pi/2 is a sum of parts whose products with the multiple are
-exact, for angles up to LIMIT. Beyond, neighbouring float32s are further apart than a whole turn, and the functions
-return their value at 0.
+sin, cos and tan first subtract a multiple of pi/2 from the angle, in float64. They use pi/2 as a sum of parts, so that
+this is precise for angles up to LIMIT. Larger float32s are further apart than a whole turn, so the functions treat them
+as 0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LIMIT = 2.0**27
 
 
 def _quadrant(x):
-    """Return the number n (int32) of quarter turns nearest to the angle x, and sine and cosine of x - n pi/2."""
+    """Return the int32 n for which n pi/2 is nearest to the angle x, and sine and cosine of x - n pi/2."""
     inside = select(absolute(x) <= number(LIMIT, x), x, number(0.0, x))
     exact = let(T.Cast(as_type("float64", x), inside))
     turns = let(T.floor(exact * number(1 / HALF_PI, x, "float64") + number(0.5, x, "float64")))
@@ -53,7 +53,7 @@ def _odd(quarter):
 
 
 def _turned(value, quarter):
-    """Return `value`, negated where `quarter` modulo 4 is 2 or 3: in the third and fourth quarter of a turn."""
+    """Return `value`, negated where `quarter` modulo 4 is 2 or 3, which is the second half of a turn."""
     bit = T.shift_left(T.bitwise_and(quarter, number(2, quarter, "int32")), number(30, quarter, "int32"))
     return register(from_bits(T.bitwise_xor(bits_of(value), bit)))
 
@@ -84,7 +84,7 @@ def _arc(t, square):
 
 
 def _of_half_angle(size):
-    """Return asin(size) for size in [0, 1/2]; above, acos(size) / 2, which is asin(sqrt((1 - size) / 2))."""
+    """Return asin(size) where size <= 1/2. Where it is larger, return acos(size) / 2 = asin(sqrt((1 - size) / 2))."""
     large = number(0.5, size)
     square = select(size > large, (number(1.0, size) - size) * number(0.5, size), size * size)
     return _arc(select(size > large, sqrt(square), size), square)

@@ -1,8 +1,8 @@
 """Arithmetic and elementary functions of float32 vectors, emitted as TIR. Other modules of this folder build on them.
 
-A vector is a TIR expression with as many lanes as the target's registers have: for example 16 on a CPU with AVX-512,
-one on a GPU, where each thread has its own element. The polynomials here have the coefficients of the Cephes library
-(S. Moshier); those of the other modules are minimax fits in relative error.
+A vector is a TIR expression with as many lanes as a vector register of the target: for example 16 on a CPU with
+AVX-512, and one on a GPU, where each thread has its own element. The polynomials here have the coefficients of the
+Cephes library (S. Moshier); those of the other modules are minimax fits in relative error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ AVX512 = 16  # float32s in a vector register of AVX-512; no other target has as 
 
 
 def register(value, dtype="float32"):
-    """Store a value in a register and load it again, so that TVM's simplifier does not see long trees of selections."""
+    """Store a value in a register and return it as loaded from there.
+
+    TVM's simplifier would take minutes for long trees of selections. It does not look behind a load.
+    """
     return let(Accumulator(lanes_of(value), value, dtype).get())
 
 
@@ -53,7 +56,7 @@ def sign_bit(x):
 
 
 def with_sign(magnitude, x):
-    """Return `magnitude` with the sign of x, even if x is -0. It must be positive or have the sign of x already."""
+    """Return `magnitude` with the sign of x, even if x is -0. `magnitude` must be positive or have the sign of x."""
     return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
@@ -110,11 +113,11 @@ def maximum(x, y):
 
 
 def _both(one, other):
-    """Merge min(x, y) with min(y, x), or the same for max: where one of the two is NaN, the result is NaN.
+    """Merge `one`, which is min(x, y), with `other`, which is min(y, x), so that a NaN in either makes the result NaN.
 
-    Apart from the sign of zeros, the two differ only where x or y is NaN, because T.min and T.max then return their
-    second argument. Their bitwise or is the result: a NaN stays NaN if more bits are set. Nested selections would do
-    the same, but TVM's simplifier takes minutes for them.
+    The same works for max. Apart from the sign of zeros, the two differ only where x or y is NaN, because T.min and
+    T.max then return their second argument. Their bitwise or is the result: a NaN stays NaN if more bits are set.
+    Nested selections would do the same, but TVM's simplifier takes minutes for them.
     """
     union = T.bitwise_or(T.reinterpret(as_type("int32", one), one), T.reinterpret(as_type("int32", other), other))
     return let(T.reinterpret(as_type("float32", one), union))
@@ -132,8 +135,8 @@ def sqrt(x):
 def over_root(x, y, c):
     """Return x / (sqrt(y) + c).
 
-    AVX-512 has fast approximations of 1 / sqrt(y) and 1 / y. With a step of Newton's method after each, the result
-    takes 6 cycles instead of 40.
+    AVX-512 has fast approximations of 1 / sqrt(y) and 1 / y. Each is improved by a step of Newton's method. Together
+    this takes 6 cycles instead of 40.
     """
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
@@ -149,7 +152,7 @@ def over_root(x, y, c):
 
 
 def _guessed(function, x):
-    """Call an approximation of AVX-512, `rsqrt14` or `rcp14`. The first 14 bits of its result are right."""
+    """Emit `rsqrt14` or `rcp14`, AVX-512's approximations of 1 / sqrt(x) and 1 / x, which are right to 14 bits."""
     return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
 
 
@@ -185,8 +188,8 @@ def polynomial(x, coefficients):
 def clamp(x, low, high):
     """Limit x to the range [low, high]; NaN stays NaN.
 
-    On a CPU, min and max return their second argument if one is NaN, so x comes second. CUDA's return the other one, so
-    NaN must be selected there.
+    On a CPU, T.min and T.max return their second argument if either is NaN, so x comes second. On a GPU they return the
+    argument that is not NaN, so a NaN in x must be selected afterwards.
     """
     inside = T.max(number(low, x), T.min(number(high, x), x))
     return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
@@ -198,14 +201,14 @@ def power_of_two(n):
 
 
 def scaled(value, whole):
-    """Return value * 2^whole, also where the result is denormal or infinite."""
+    """Return value * 2^whole, also if this is denormal or infinite. `whole` is a float32 that is a whole number."""
     if lanes_of(value) == AVX512:
         everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
     exponent = let(T.Cast(as_type("int32", whole), whole))
     half = let(T.shift_right(exponent, number(1, exponent, "int32")))
-    return value * power_of_two(half) * power_of_two(exponent - half)  # in two steps, as 2^whole may be no float32
+    return value * power_of_two(half) * power_of_two(exponent - half)  # two factors, as 2^whole may be no float32
 
 
 def exp(x):
@@ -253,9 +256,9 @@ def log(x):
 
 
 def horizontal(combine, x):
-    """Combine all lanes of a vector into one number, by combining its two halves again and again.
+    """Combine all lanes of the vector x into one number, by combining its two halves again and again.
 
-    `combine` emits the combination of two vectors, such as their sum.
+    `combine` emits the elementwise combination of two vectors, such as their sum.
     """
     lanes = lanes_of(x)
     while lanes > 1:
@@ -268,10 +271,10 @@ def horizontal(combine, x):
 
 
 def horizontal_sums(vectors) -> dict:
-    """Return the sum over the lanes of each vector, in a dict.
+    """Return the sum over the lanes of each vector in a list, as a dict.
 
-    Sums of 2, 4 or 8 vectors are computed together and are one vector, under the key 0. Otherwise there is one number
-    for each vector, whose key is its place in the list.
+    For 2, 4 or 8 vectors, all sums are computed together, and the dict has one vector with them, under the key 0.
+    Otherwise the dict has one number for each vector, under the vector's place in the list.
     """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
@@ -287,7 +290,7 @@ def horizontal_sums(vectors) -> dict:
 
 
 def _folded(vectors, share, lanes):
-    """Add each second group of `share` lanes to the group before it; return the vector of these sums.
+    """Divide the lanes into groups of `share`, add each second group to the one before it, and return the sums.
 
     Args:
         vectors: one vector, or two that are taken as one of twice the length.
@@ -299,7 +302,7 @@ def _folded(vectors, share, lanes):
 
 
 def transposed(vectors):
-    """Transpose a square of numbers: given n vectors of n lanes, return n vectors; number k holds lane k of each."""
+    """Transpose a square of numbers: given n vectors of n lanes, return n vectors. Vector k has lane k of each."""
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
     while move:  # exchange the squares of move x move numbers on both sides of the diagonal

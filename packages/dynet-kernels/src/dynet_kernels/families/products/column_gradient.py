@@ -1,10 +1,10 @@
 """The gradient of the columns x[j] of a product y[j] = W x[j]: dx[j] += W' dy[j].
 
-W has the shape (rows, inner) and is stored column by column; dx[j] has `inner` floats and dy[j] has `rows`. j is a
-column of an instruction.
+W has the shape (rows, inner) and is stored column by column; ' means the transpose. dx[j] has `inner` floats and dy[j]
+has `rows`. j is the number of a column of an instruction.
 
-The emitters assume that dx does not overlap with W and dy. Several columns may have the same dx, and if the instruction
-is fresh (dx is uninitialised and overwritten), then none do.
+The emitters assume that dx does not overlap with W and dy. Several columns j may have the same dx[j], except in an
+instruction that is fresh (each dx[j] is uninitialised and overwritten).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .panels import Sums, blocks, by_chunks, groups, tiles
 from .shared import tiled_product, with_matrix
 
 # `one_matrix` uses these figures to estimate which of two ways to compute dx is faster.
-ACROSS = 6  # adding up the lanes of a vector takes as long as computing this many rows of W per lane
+ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
 AS_IF = 96  # a larger matrix counts as if it had at most this many rows, because it is slow to read again
 
 
 @dataclass(frozen=True)
 class ColumnGradient(ByRows):
-    """dx[j] += W' dy[j] for every column j, with a matrix W of shape (rows, inner)."""
+    """Adds W' dy[j] to dx[j] for every column j. The matrix W has the shape (rows, inner)."""
 
     parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
     written = ("dx",)
@@ -53,7 +53,10 @@ class ColumnGradient(ByRows):
             begin, stop = instruction.stretch(inner, lanes)
 
             def tile(w, columns, k, width, first_row, height):
-                """Add the terms of `height` rows of W to `width` elements of dx[j], from k on, for j in `columns`."""
+                """Add to `width` elements of dx[j], from k on, for all j in `columns`.
+
+                The terms that are added are those of `height` rows of W, from `first_row` on. `w` is the address of W.
+                """
                 dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
                 dx = [instruction.address(dx_role, j) for j in columns]
                 zero = tir.wide(tir.float32(0.0), lanes)
@@ -83,7 +86,10 @@ class ColumnGradient(ByRows):
             width_for = dict(sizes.tiles)
 
             def in_place(w, first, end):
-                """Compute dx[j] for j in [first, end), with W as it is stored; the lanes of each sum are added up."""
+                """Emit dx[j] for j in [first, end), reading W where it is stored.
+
+                A vector holds elements of one column of W, so the lanes of each sum are added up in the end.
+                """
 
                 def some_rows(first_row, height):
                     def some_columns(start, n):
@@ -102,7 +108,10 @@ class ColumnGradient(ByRows):
                 blocks(rows, let(height * int64(lanes)), some_rows)
 
             def with_panels(w, first, end):
-                """Compute dx[j] for j in [first, end) from transposed copies of parts of W: no lanes are added up."""
+                """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W.
+
+                A vector holds elements of one row of W, so no lanes have to be added up.
+                """
 
                 def fill(panel, row, vectors, mask, k, length):
                     def column(number):
@@ -112,8 +121,8 @@ class ColumnGradient(ByRows):
                     panel.fill_transposed(memory, length, column, vectors)
 
                 def bring(row, vectors, k, part):
-                    # After the last elements of dx, the next panel is for the first ones again, and for rows further
-                    # down in W.
+                    # Panels come in the order of dx's elements. After the last elements, the next panel is for the
+                    # first ones again, with rows further down in W.
                     beyond = row + int64(vectors * lanes) >= stop
                     next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                     at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))
@@ -132,7 +141,7 @@ class ColumnGradient(ByRows):
             def one_matrix(first, end):
                 w = instruction.shared_address(w_role, first)
                 # Estimate which way is faster. In place, the lanes of each sum must be added up in the end, and the
-                # matrix is read again for every few columns. With panels, W is transposed first, and lanes beyond
+                # matrix is read again for every few columns j. With panels, W is transposed first, and lanes beyond
                 # `inner` are wasted. The estimate counts the columns of all threads, so that they choose the same way.
                 columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
                 filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))

@@ -1,11 +1,12 @@
 """The gradient of the matrix W of a product y[j] = W x[j]: dW += sum over j of dy[j] x[j]'.
 
-dW has the shape (rows, inner) and is stored column by column; x[j] has `inner` floats and dy[j] has `rows`. j runs over
-all columns of an instruction that share the matrix.
+dW has the shape (rows, inner) and is stored column by column; x[j] has `inner` floats and dy[j] has `rows`; ' means the
+transpose. j runs over all columns of an instruction that share the matrix. So "column" has two meanings here: a column
+j, which is an x[j] with its dy[j], and a column of dW.
 
-The emitters assume that dW does not overlap with x and dy, and that different matrices do not overlap. The columns were
-written by many instructions, so they are no longer in the nearest cache. Therefore the CPU kernel prefetches the next
-columns while it works, a cache line at a time.
+The emitters assume that dW does not overlap with x and dy, and that different matrices do not overlap. The x[j] and
+dy[j] were written by many instructions, so they are no longer in the nearest cache. Therefore the CPU kernel prefetches
+those that it needs next while it works, a cache line at a time.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import tiled_product, with_matrix
 
-MOST_COLUMNS = 16  # a tile of dW has at most this many columns, even if it has few rows
-TOGETHER = 150_000  # floats of dW that are worked on together, so that they stay in the L2 cache
-LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
-LONGER = 3  # panels are this many times as long for a large dW, so that it is read and written less often
+MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
+TOGETHER = 150_000  # how many floats of dW are worked on together, so that they stay in the L2 cache
+LARGE = 1 << 18  # a dW with more floats than this is large: it does not fit into the L2 cache
+LONGER = 3  # for a large dW, a panel holds this many times as many dy[j], so that dW is read and written less often
 
 
 @dataclass(frozen=True)
 class MatrixGradient(Adds, ByRows):
-    """dW += sum over j of dy[j] x[j]', with dW of shape (rows, inner), over all columns j that share the matrix."""
+    """Adds the sum of dy[j] x[j]' over all columns j that share the matrix to dW, which has the shape (rows, inner)."""
 
     parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
     written = ("dmatrix",)
@@ -56,12 +57,14 @@ class MatrixGradient(Adds, ByRows):
                 )
 
             def add(dw, k, width, row, vectors, mask, start, length, panel, bring=None, spread=False):
-                """Add the products dy x' of `length` columns, from column `start` on, to a tile of dW.
+                """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
 
-                The tile has `width` columns of dW from k on, and `vectors` vectors of rows from `row` on. The dy of the
-                columns are the rows of the panel. If `bring` is given, bring(number) prefetches something while column
-                `number` is added. If dW is large, its next rows are prefetched, too: all at once, or with `spread` one
-                cache line per column.
+                The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on. If dW is
+                large, its next rows are prefetched: all at once, or with `spread` one cache line for each j.
+
+                Args:
+                    panel: a panel whose row n holds dy[start + n].
+                    bring: bring(n) prefetches something while dy[start + n] x[start + n]' is added. None: nothing.
                 """
 
                 def at(c, v):
@@ -108,7 +111,7 @@ class MatrixGradient(Adds, ByRows):
                         store(memory, at(c, v), sums[c][v].get(), mask)
 
             def of_few(dw, first, end):
-                """Add dy[j] x[j]' for few columns j in [first, end). One panel holds the dy of all of them."""
+                """Add dy[j] x[j]' to dW for few columns j in [first, end). One panel holds the dy[j] of all of them."""
                 width, tall = sizes.few_tile
                 panel = Panel(lanes, tall, sizes.few)
 
@@ -125,7 +128,7 @@ class MatrixGradient(Adds, ByRows):
                 row_tiles(first_row, end_row, lanes, tall, some_rows)
 
             def of_many(dw, first, end):
-                """Add dy[j] x[j]' for many columns j in [first, end). Panels hold the dy of some columns each."""
+                """Add dy[j] x[j]' to dW for many columns j in [first, end). Panels hold some of the dy[j] at a time."""
                 width, tall = sizes.tile
                 taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
                 panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
@@ -133,10 +136,10 @@ class MatrixGradient(Adds, ByRows):
                 most = let(tir.Counter(int64(sizes.panel) * longer).get())
 
                 def some_columns(stretch, height, start, length):
-                    """Add the products of `length` columns, from column `start` on, to `height` rows of dW.
+                    """Add dy[j] x[j]' to rows of dW, for `length` columns j from `start` on.
 
-                    The rows begin at row `stretch`. Each tile of dW prefetches one cache line of each of the columns
-                    that come next.
+                    They are `height` rows, from row `stretch` on. While a tile of dW is computed, one cache line of
+                    x[j] or dy[j] is prefetched for each of the columns j that come next.
                     """
                     more = tir.Counter(end - start - length).get() > int64(0)
                     later = let(T.min(start + length, end - length))
@@ -146,7 +149,10 @@ class MatrixGradient(Adds, ByRows):
                     tiles_of_rows = let(quotient(inner, width))
 
                     def line_of(tile):
-                        """Return which cache line of the next columns a tile prefetches: (list of x or dy, offset)."""
+                        """Return the cache line that is prefetched during tile number `tile`, for each of the next j.
+
+                        The result is (number of the address list of x or dy, offset in x[j] or dy[j]).
+                        """
                         of_x = tile < lines_of_x
                         of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
                         return (
@@ -159,7 +165,7 @@ class MatrixGradient(Adds, ByRows):
                             memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask
                         )
                         tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
-                        # A tile of fewer rows has more columns, so that it has as many independent sums.
+                        # A tile of fewer rows has more columns of dW, so that it has as many independent sums.
                         wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                         widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 

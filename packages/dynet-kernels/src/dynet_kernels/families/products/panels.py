@@ -1,12 +1,12 @@
-"""Loops over rows and columns that matrix products use on a CPU, and sums of products by tiles and panels.
+"""Loops over rows and columns that matrix products use on a CPU, and matrix products that run by tiles and panels.
 
 - Tile: a part of the result, some columns by some vectors of rows, whose sums stay in registers.
 - Panel: a part of the matrix that is used again and again, copied to contiguous memory, because the columns of a large
   matrix are far apart. `tuning.py` has the sizes of tiles and panels.
 - Chunk: as many columns of the other factor as fit into the L2 cache.
 
-`emit` is always a function that emits the body of a loop. A range [first, end) does not include `end`. A vector holds
-`lanes` floats; a mask selects the lanes that are used, where fewer rows are left.
+The argument `emit` of a loop is a function that emits its body. A range [first, end) does not include `end`. A vector
+holds `lanes` floats, which belong to neighbouring rows. If fewer rows are left, a mask selects the lanes to use.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ...tir import int64, let, load, quotient, remainder, store
 
 
 def tiles(first, end, sizes, emit):
-    """Emit loops that cover the range [first, end) with tiles: as many of the first size as fit, then of the next.
+    """Emit loops that divide the range [first, end) into tiles: as many of the first size as fit, then of the next.
 
     Args:
-        sizes: falling sizes, of which the last one is 1 if the range is to be covered without a rest.
+        sizes: the sizes of tiles, in falling order. If the last one is not 1, the end of the range may be left out.
         emit: emit(start, size) emits the work on one tile.
     """
     start = first
@@ -41,12 +41,12 @@ def halves(size):
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
-    """Emit loops that cover the rows [first, end) with tiles of `vectors` vectors, and the rest with smaller tiles.
+    """Emit loops that divide the rows [first, end) into tiles of `vectors` vectors, and the rest into smaller tiles.
 
     Args:
-        emit: emit(start, vectors, mask) emits the work on one tile. The mask is None but for the last tile: if rows
-            are left that do not fill a vector, this tile is one vector with a mask.
-        taller: if one full vector would be left over, the last of the large tiles has one vector more instead.
+        emit: emit(start, vectors, mask) emits the work on one tile. If the last rows do not fill a vector, they are a
+            tile of one vector with a mask. The mask of all other tiles is None.
+        taller: whether the last of the large tiles has one vector more if just one full vector would be left over.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -70,18 +70,17 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Cover rows like `row_tiles`, but never with a tile that is only a vector with a mask, if there are more rows.
+    """Divide rows into tiles like `row_tiles`, but join a last vector with a mask to full vectors before it, if any.
 
-    Such a tile would take as long as one of several vectors. So the vector with the mask is the last one of a larger
-    tile.
+    A tile of only this vector would take as long as one of several vectors. So it is the last vector of a larger tile.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * int64(lanes))
-    last = int64(0)  # how many vectors the tile with the mask has
+    last = int64(0)  # how many vectors the tile with the mask has; 0: no mask is needed
     if lanes > 1:
         left_over = remainder(whole, vectors) + int64(1)
-        # If only the masked vector is left over, its tile also takes some vectors of the tile before.
+        # If only the vector with the mask is left over, its tile takes some vectors from the tile before it.
         one_left = T.And(left_over == int64(1), whole > int64(0))
         shared = int64(vectors + 1 - (vectors + 1) // 2)
         last = tir.Counter(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
@@ -105,7 +104,7 @@ class Panel:
         self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
 
     def fill(self, memory, count, source, vectors, mask):
-        """Fill rows 0 to count - 1 of the panel: copy `vectors` vectors from address source(number) to row `number`.
+        """Fill rows 0 to count - 1 of the panel: copy `vectors` vectors from address source(n) to row n.
 
         The mask, if any, is for the last vector of each row.
         """
@@ -118,7 +117,8 @@ class Panel:
     def fill_transposed(self, memory, count, source, vectors):
         """Fill rows 0 to count - 1 of the panel with a transpose: element k of row n comes from address source(k) + n.
 
-        source(k) must be a valid address for each of the `vectors` * lanes elements of a row, even if it is not used.
+        A row has `vectors` * lanes elements. source(k) must be a valid address for all of them, even for those that the
+        caller does not use.
         """
         lanes = int64(self.lanes)
         with T.serial(int64(0), int64(vectors)) as v:
@@ -131,12 +131,12 @@ class Panel:
                     store(self.buffer, let((number + int64(k)) * int64(self.width) + v * lanes), row)
 
     def vector(self, number, v):
-        """Load vector v of row `number`. Lanes that a mask left out when the panel was filled are uninitialised."""
+        """Load vector v of row `number`. Lanes that the mask left out when the panel was filled are undefined."""
         return load(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), self.lanes)
 
 
 def blocks(count, size, emit):
-    """Emit a loop that covers the range [0, count) with blocks of `size`, the last of which may be shorter.
+    """Emit a loop that divides the range [0, count) into blocks of `size`, the last of which may be shorter.
 
     emit(first, length) emits the work on one block.
     """
@@ -147,29 +147,32 @@ def blocks(count, size, emit):
 
 
 def even_blocks(count, size, emit):
-    """Cover a range like `blocks`, with as many blocks, but make their lengths nearly the same."""
+    """Divide a range into as many blocks as `blocks` does, but make their lengths nearly the same."""
     number = let(quotient(count + size - int64(1), size))
     blocks(count, let(tir.Counter(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
 
 
-CHUNK = 512  # columns of an instruction that are worked on together, so that their elements stay in the L2 cache
+CHUNK = 512  # how many columns of an instruction are worked on together, so that their elements stay in the L2 cache
 
 
 def by_chunks(emit, w, first, end):
-    """Emit a loop over chunks of at most CHUNK columns of [first, end); emit(w, start, stop) emits the work on one.
+    """Emit a loop that divides the columns [first, end) of an instruction into chunks of at most CHUNK columns.
 
     Args:
-        w: the address of the matrix, which is passed on.
+        emit: emit(w, start, stop) emits the work on the chunk [start, stop).
+        w: the address of the matrix, which is passed on to `emit`.
     """
     blocks(end - first, CHUNK, lambda start, length: emit(w, let(first + start), let(first + start + length)))
 
 
 def groups(instruction, group, emit):
-    """Emit a loop over the matrices of an instruction; emit(first, end) emits the work on one.
+    """Emit a loop over the matrices of an instruction.
 
-    The columns [first, end) share the matrix. There are `group` columns for each matrix; if it is 0, all share one.
+    Args:
+        group: how many neighbouring columns of the instruction share one matrix; 0 means all.
+        emit: emit(first, end) emits the work on one matrix, which the columns [first, end) share.
     """
-    # At least 1, since we divide by it: a thread may have no columns at all.
+    # The width is at least 1, since we divide by it: a thread may have no columns at all.
     width = let(T.Select(group == int64(0), T.max(instruction.count, int64(1)), group))
     with T.serial(int64(0), quotient(instruction.count, width)) as number:
         first = let(number * width)
@@ -179,9 +182,10 @@ def groups(instruction, group, emit):
 class Sums:
     """Emits target[j] = start[j] + M source[j] for a CPU, for columns j of an instruction.
 
-    M is a matrix or its transpose. Only the rows [first_row, end_row) of the target are computed. A role is the number
-    of an address list; -1 as the role of start means that there is none. If `shared`, several columns may have the same
-    target; then start must be the target itself, so that the products are added to it.
+    M is a matrix or its transpose. Only the rows [first_row, end_row) of the target are computed. Each argument that
+    ends in `_role` is the number of an address list. A `start_role` of -1 means that start[j] is 0. If `shared`,
+    several columns may have the same target. Then `start_role` must be -1 or that of the target itself, so that the
+    products are added to the target.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -190,18 +194,19 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Add the terms of `length` columns of M, from column `first` on, to one tile of the target.
+        """Emit the terms of `length` columns of M, from column `first` on, for one tile of the target.
 
-        The tile has the columns `columns` of the instruction, and `vectors` vectors of rows from `row` on.
+        The tile consists of the columns `columns` of the instruction, and of `vectors` vectors of rows from `row` on.
 
         Args:
             vector_of: vector_of(k, v) loads vector v of column first + k of M.
             mask: for the last vector of rows; None means all lanes.
-            bring: bring(k) prefetches one cache line during step k, because a core can wait for only few at a time.
+            bring: bring(k) prefetches one cache line while column first + k of M is used. A core can wait for only few
+                cache lines at a time, so prefetches must be spread over time. None: prefetch nothing.
         """
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
-        if self.shared:  # the targets are read at the end of the tile, so prefetch them now
+        if self.shared:  # the targets will be read when all terms have been added up, so prefetch them now
             for v in range(vectors):
                 for at in target:
                     tir.prefetch_line(self.memory, at + int64(v * self.lanes))
@@ -225,13 +230,13 @@ class Sums:
         for j in range(len(columns)):
             for v in range(vectors):
                 at, total = target[j] + int64(v * self.lanes), sums[j][v].get()
-                if self.shared:  # read the target only now, because a column before this one may have added to it
+                if self.shared:  # read the target only now, because a column before this one may have the same target
                     adds = tir.wide(start_role >= int64(0), self.lanes)
                     total = total + T.Select(adds, load(self.memory, at, self.lanes, masks[v]), zero)
                 store(self.memory, at, total, masks[v])
 
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
-        """Compute the columns [first, end) by tiles from panels of M.
+        """Compute the target for the columns [first, end) of the instruction by tiles, from panels of M.
 
         Args:
             fill: fill(panel, row, vectors, mask, k, length) copies columns k to k + length - 1 of M to the panel: of
@@ -241,8 +246,9 @@ class Sums:
             tile: (columns, vectors of rows) of the largest tile.
             height: how many columns of M a panel has at most.
             depth: how many columns M has.
-            row_first: whether all panels of the same rows come one after the other, so that each target is written only
-                once. Otherwise all panels of the same columns of M do, so that the source is read only once.
+            row_first: whether all panels of the same rows come one after the other, so that these rows of the targets
+                stay in the cache. Otherwise all panels of the same columns of M do, so that the elements of the sources
+                that they need stay in the cache.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)

@@ -1,9 +1,9 @@
 """Products of a matrix with columns that may be anywhere in memory: y[j] = start[j] + W x[j].
 
 W has the shape (rows, inner) and is stored column by column; x[j] has `inner` floats, y[j] and start[j] have `rows`. j
-is a column of an instruction.
+is the number of a column of an instruction.
 
-The emitters assume that the y of different columns do not overlap, nor y with W and x. start[j] may be y[j] itself.
+The emitters assume that no y[j] overlaps with another y[j], with W or with x. start[j] may be y[j] itself.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from ...tir import int64, let, load, quotient, remainder, store
 from .panels import Sums, blocks, by_chunks, groups, row_tiles
 from .shared import tiled_product, with_matrix
 
-FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with its columns
-ENOUGH = 6  # in tiles of at least this many columns, arithmetic hides the time of a prefetch
+FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x and y in use
+ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes so long that prefetches cost no time
 
 
 @dataclass(frozen=True)
 class Product(Adds, ByRows):
-    """y[j] = start[j] + W x[j] for every column j. The number -1 in place of the list of start means start[j] = 0."""
+    """Computes y[j] = start[j] + W x[j] for every column j.
+
+    If the parameter `start` is -1 instead of the number of an address list, start[j] is 0.
+    """
 
     parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
     written = ("y",)
@@ -47,7 +50,7 @@ class Product(Adds, ByRows):
             sums = Sums(instruction, lanes, x_role, y_role, first_row, end_row)
 
             def with_panels(w, first, end):
-                """Compute y[j] for j in [first, end) from panels, which are parts of W copied to contiguous memory."""
+                """Emit y[j] for j in [first, end), from panels, which are parts of W copied to contiguous memory."""
 
                 def fill(panel, row, vectors, mask, k, length):
                     panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
@@ -59,16 +62,16 @@ class Product(Adds, ByRows):
                 sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
             def in_place(w, first, end):
-                """Compute y[j] for j in [first, end), reading W as it is stored."""
+                """Emit y[j] for j in [first, end), reading W where it is stored, without a copy."""
 
                 def rows_of(row, vectors, mask, start, width):
                     def vector_of(k, v):
                         at = let(w + k * rows + row + int64(v * lanes))
                         if width >= ENOUGH:
-                            tir.prefetch_line(memory, at + int64(vectors * lanes))  # the next tile of rows reads this
+                            tir.prefetch_line(memory, at + int64(vectors * lanes))  # for the next tile of rows
                         return load(memory, at, lanes, mask)
 
-                    # If the tile has room for more columns than are left, it computes the last one several times.
+                    # If fewer columns are left than the tile has, it computes the last one several times.
                     columns = [start] + [let(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]
                     sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
 
@@ -81,13 +84,14 @@ class Product(Adds, ByRows):
                         lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
                     )
 
-                # Either the matrix or the columns are read once, whichever is larger; the other one is read again for
-                # each tile. Columns that the widest tiles leave over go into one more tile, the narrowest that holds
-                # them.
+                # If there are fewer columns x[j] than rows of W, each tile of rows is used for all columns, so that W
+                # is read only once. Else all rows are used for one tile of columns after the other, so that each x[j]
+                # is read only once. Columns that the widest tiles leave over go into one more tile, the narrowest that
+                # holds them.
                 widest, *narrower = [width for width, _ in sizes.tiles]
                 rest = let(remainder(end - first, widest))
                 few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
-                narrow = let(tir.Counter(few).get())  # in a register; otherwise TVM repeats its formula at every use
+                narrow = let(tir.Counter(few).get())  # in a register: otherwise TVM would insert `few` at every use
                 count = let(end - first - narrow)
                 at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 
@@ -108,8 +112,8 @@ class Product(Adds, ByRows):
                 many = end - first >= int64(sizes.many)
                 far = T.And(many, rows >= int64(sizes.far))
                 large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
-                # If columns of W are not whole vectors, vectors straddle two cache lines. Where W does not fit into the
-                # L1 cache, each of these costs two reads.
+                # If the columns of W are not whole vectors, vectors straddle two cache lines. If W does not fit into
+                # the L1 cache, each of these vectors costs two reads.
                 again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
                 straddles = T.And(remainder(rows, lanes) != int64(0), again)
                 pays = T.And(inner > int64(0), T.Or(T.Or(far, large), straddles))

@@ -13,9 +13,12 @@ from . import tensor_cores
 
 
 def with_matrix(matrix: int, group: int, *columns: int) -> Lists:
-    """Return the address lists that a product reads or writes: see `kernels.Lists`.
+    """Return the address lists that a product reads or writes, in the form `kernels.Lists`.
 
-    If all columns share one matrix (`group` is 0), only the first address of the matrix's list is read.
+    Args:
+        matrix: the number of the address list of the matrix. If `group` is 0, all columns share one matrix, so only the
+            first address of this list is read.
+        columns: the numbers of the other address lists.
     """
     return (columns, (matrix,)) if group == 0 else ((*columns, matrix), ())
 
@@ -28,10 +31,10 @@ def tiled_product(instruction, group, extents, left, right, write):
 
     Args:
         group: how many neighbouring columns of the instruction share one matrix; 0 means all.
-        extents: the extents of i, j and k, as a function of how many columns share a matrix.
+        extents: extents(n) returns the extents of i, j and k if n columns of the instruction share a matrix.
         left, right: left(first, i, k) and right(first, k, j) load elements of the factors. `first` is the first of the
-            columns that share the matrix.
-        write: write(first, i, j, total) stores the result.
+            columns of the instruction that share the matrix.
+        write: write(first, i, j, total) stores a result.
     """
     if precision.tf32():
         tensor_cores.product(instruction, group, extents, left, right, write)

@@ -1,8 +1,9 @@
 """Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa).
 
-They compute, for each matrix of an instruction, sums over k of left(i, k) * right(k, j). A block of four warps computes
-64 x 32 results. Each warp computes 32 x 16 of them, as four products of 16 x 8. The 32 threads of a warp hold the
-results of such a product: thread 4 g + t has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
+For each matrix of an instruction, the kernel computes sums over k of left(i, k) * right(k, j). A block of four warps
+computes 64 x 32 results. Each warp, which is 32 threads, computes 32 x 16 of them, as four products of 16 x 8. Its
+threads hold the results of such a product: thread 4 g + t has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and
+(g + 8, 2 t + 1).
 
 The emitter assumes a GPU with TF32, which means compute capability 8.0 or higher.
 """
@@ -16,9 +17,9 @@ from ..threads import WARP, block_of_products, settled, share_of, wait
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
-APART = 8  # floats of padding per row in shared memory, so that the rows a warp reads at once are in different banks
+APART = 8  # floats of padding after each row in shared memory, so that a warp reads from different banks at once
 # CUDA C that is put before the kernels. The 32 threads of a warp call multiply_tf32 together: it computes d += a b for
-# factors of 16 x 8 and 8 x 8, of which each thread passes its elements.
+# factors a of 16 x 8 and b of 8 x 8. Each thread passes its share of their elements.
 SOURCE = """\
 #ifdef __CUDACC__
 __device__ __forceinline__ unsigned to_tf32(float x) {
@@ -39,7 +40,7 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 
 def product(instruction, group, extents, left, right, write):
-    """Emit a product on tensor cores, with factors rounded to TF32; the arguments are those of `tiled_product`."""
+    """Emit a product on tensor cores, with factors rounded to TF32; see `tiled_product` for the arguments."""
     found = block_of_products(instruction, group, extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = found
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
@@ -55,7 +56,11 @@ def product(instruction, group, extents, left, right, write):
         T.buffer_store(sums, tir.float32(0.0), [int64(place)])
 
     def fill(shared, width, start, end, first_k, value):
-        """Copy INNER x `width` elements of a factor to shared memory. Elements beyond the factor's extents become 0."""
+        """Copy INNER x `width` elements of a factor to shared memory, or 0 for those beyond the factor's extents.
+
+        value(k, i) loads an element of the factor. The copy begins at k = first_k and i = start; `end` is the extent
+        of i.
+        """
         with share_of(thread, int64(WARPS * WARP), int64(INNER * width)) as number:
             k, i = settled(T.floordiv(number, int64(width))), settled(T.floormod(number, int64(width)))
             there = T.And(start + i < end, first_k + k < inner)

@@ -1,7 +1,8 @@
 """Rules: kernels that are stated as formulas, such as y = tanh(x) or y = x / sum(x), and run for each column.
 
-A column is a unit of work, such as a batch element. `rule.py` defines rules; `columns.py` emits their code. `across.py`
-does this for columns whose elements are interleaved in memory, and `update.py` for the updates of trainers.
+A column is a list of numbers that is one unit of work, such as a batch element. `rule.py` defines rules; `columns.py`
+emits their code. `across.py` emits it for columns whose elements are interleaved in memory, and `update.py` for the
+updates of trainers.
 """
 
 from .across import Across

@@ -1,11 +1,12 @@
 """Rules for columns whose elements are interleaved, such as the rows of a matrix that is stored column by column.
 
-Each value x of a rule is an array of the shape (size, width), in which element (i, w) is at i * width + w. For each w
-separately, the kernel computes what the rule computes for one column of `size` elements:
+A rule (`rule.py`) is a kernel that is stated as formulas of the elements of a column. Here, each array x of a rule has
+the shape (size, width), and its element (i, w) is at i * width + w. So it consists of `width` interleaved columns of
+`size` elements. For each w, the kernel computes what the rule computes for one column:
 
     y[i, w] = f(x[i, w], ..., r[w])    with reductions such as    r[w] = sum over i < size of g(x[i, w], ...)
 
-A vector register holds the same element of several neighbouring columns, so a reduction needs no sum over its lanes.
+A vector register holds element i of several neighbouring columns, so a reduction need not add up its lanes.
 
 The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
 Gradients are always added to their targets, which must therefore be initialised.
@@ -32,7 +33,8 @@ class Across(ByColumns):
     """Applies a rule to `width` interleaved columns: successive elements of one column are `width` floats apart.
 
     So a rule can work along any dimension of a tensor without a transpose. One column of the instruction stands for all
-    `width` columns. Where the rule has one number per column (`Rule.numbers`), these are `width` contiguous floats.
+    `width` interleaved columns. A value with one number per column (`Rule.numbers`) consists of `width` contiguous
+    floats here.
     """
 
     rule: Rule
@@ -44,11 +46,11 @@ class Across(ByColumns):
         return f"across({self.rule.key})"
 
     def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """Return None: the kernel always adds to gradients, as other instructions may write between its columns."""
+        """Return None: the kernel always adds to gradients and never overwrites them."""
         return None
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """Return the address lists to which the kernel writes, and how many floats: see `kernels.Targets`."""
+        """Return the address lists to which the kernel writes, each with a number of floats: see `kernels.Targets`."""
         size, width = parameters
         return tuple((role, of * width) for role, of in self.rule.targets((size,)))
 
@@ -57,12 +59,12 @@ class Across(ByColumns):
         return self.rule.lists(parameters[:1])
 
     def work(self, parameters: tuple[int, ...]) -> int:
-        """Return about how many picoseconds one CPU thread takes for the `width` columns."""
+        """Return about how many picoseconds one CPU thread takes for the `width` interleaved columns."""
         size, width = parameters
         return self.rule.work((size,)) * width
 
     def cpu(self, lanes):
-        """Emit a CPU kernel that works on as many neighbouring columns at once as a vector register has lanes."""
+        """Emit a CPU kernel that works on `lanes` neighbouring interleaved columns at once, one in each lane."""
 
         def body(instruction):
             size, width = instruction.parameters
@@ -77,7 +79,7 @@ class Across(ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one thread per column, so that neighbouring threads read neighbouring floats."""
+        """Emit a CUDA kernel with one thread per interleaved column: neighbouring threads read neighbouring floats."""
 
         def body(instruction):
             size, width = instruction.parameters
@@ -89,13 +91,13 @@ class Across(ByColumns):
 
 
 class Columns:
-    """Emits a rule for `lanes` neighbouring columns, one column per lane of a vector.
+    """Emits a rule for `lanes` neighbouring interleaved columns, one in each lane of a vector.
 
     Args:
         rule: the rule with its formulas.
         instruction: the instruction of the kernel that is being built.
-        number: the column of the instruction, which stands for all interleaved columns.
-        offset: the first of the interleaved columns to work on.
+        number: the column of the instruction, which stands for `width` interleaved columns.
+        offset: the number of the first of these interleaved columns to work on.
         mask: selects the lanes that are used; None means all.
     """
 
@@ -113,7 +115,7 @@ class Columns:
                 self.reduced[name] = load(self.memory, self.addresses[name], lanes, mask)
 
     def evaluate(self, formulas, row):
-        """Return the values of formulas for element `row` of each column. A value is loaded when it is first needed."""
+        """Return the values of formulas for element `row` of each column. Inputs are loaded when they are needed."""
         loaded = {}
 
         def value_of(name):
@@ -132,7 +134,7 @@ class Columns:
     def write(self, outputs, row, add=None):
         """Evaluate the outputs for element `row` of each column, and store them or add them to their targets.
 
-        `add` emits an atomic addition; None means an ordinary one.
+        `add` emits an atomic addition, for targets that other threads add to; None: emit an ordinary one.
         """
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
@@ -145,7 +147,12 @@ class Columns:
                 store(self.memory, at, load(self.memory, at, self.lanes, self.mask) + value, self.mask)
 
     def run(self, size, add=None):
-        """Emit all reductions, then the outputs, whose formulas may read the results of reductions."""
+        """Emit all reductions, then the outputs, whose formulas may read the results of reductions.
+
+        Args:
+            size: how many elements each column has.
+            add: as in `write`.
+        """
         for name, reduction in self.rule.reductions.items():
             combine, identity = COMBINE[reduction.combine]
             total = tir.Accumulator(self.lanes, tir.wide(tir.float32(identity), self.lanes))

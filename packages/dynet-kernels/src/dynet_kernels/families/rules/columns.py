@@ -1,13 +1,14 @@
 """Emits the code of rules, which are kernels stated as formulas: elementwise functions, softmax, gradients and others.
 
-For each column of an instruction, where each value x is either `size` contiguous floats or one number, a rule computes
+For each column of an instruction, a rule computes these formulas. x, y and z are arrays of `size` contiguous floats, or
+single numbers:
 
     r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in order
     y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
     z = h(r, ...)                                                its outputs that are one number per column (`numbers`)
 
 A gradient is added to its target; any other output overwrites it. Address list 2 v holds the addresses of the rule's
-value number v, and list 2 v + 1 those of its gradient.
+view number v (`Rule.views`), and list 2 v + 1 those of its gradient.
 
 The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
 
@@ -47,8 +48,8 @@ class Column:
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
         """Return the values of formulas for the `lanes` elements from `offset` on, as vectors.
 
-        A value that the formulas read is loaded when it is first needed. `loaded` is a dict of the values, by name,
-        that are in registers already; values that are loaded here are added to it.
+        An input of the formulas is loaded when it is first needed. `loaded` is a dict of the inputs that are in
+        registers already, by name. Inputs that are loaded here are added to it.
         """
         loaded = {} if loaded is None else loaded
 
@@ -67,15 +68,18 @@ class Column:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def keep(self, reduction, value, offset, mask=None):
-        """Store the vector `value` that a reduction combines, if a later formula reads it again (`Reduction.keep`)."""
+        """Store `value`, a vector that goes into a reduction, if a later formula reads it again (`Reduction.keep`)."""
         if reduction.keep:
             store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
         """Evaluate the outputs for the vectors at several offsets; then store them or add them to their targets.
 
-        All are evaluated first, because an output may overwrite what a formula reads. `add` emits an atomic addition;
-        None means an ordinary one.
+        All are evaluated before any is stored, because an output may overwrite what a formula reads.
+
+        Args:
+            add: emits an atomic addition, for targets that other threads add to; None: emit an ordinary one.
+            loaded: as in `evaluate`.
         """
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
@@ -89,12 +93,12 @@ class Column:
                     tir.add_or_set(self.instruction, self.memory, at, value, mask)
 
 
-# Functions of formulas that take about one machine instruction each.
+# The functions that take about one machine instruction each.
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 
 def _outputs(rule, numbers: bool):
-    """Return those outputs that are one number per column, or those that have `size` elements."""
+    """Return the outputs that are one number per column if `numbers`, else those that have `size` elements."""
     return {name: formula for name, formula in rule.outputs.items() if (name in rule.numbers) == numbers}
 
 
@@ -110,7 +114,7 @@ def _weight(formulas):
 
 
 def _at_once(formulas, lanes):
-    """Return how many vectors to work on at once. It is 1 for long formulas: more gains little and compiles slowly."""
+    """Return how many vectors to work on at once: 1 for long formulas, where more gain little and compile slowly."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
@@ -128,8 +132,8 @@ def cpu(rule, lanes):
 
         def any_size():
             if rule.reductions:
-                # A column that fits into one vector stays in a register from reduction to output. To store and load it
-                # again would be slow, because both are masked.
+                # A column that fits into one vector stays in a register from the reductions to the outputs. If it were
+                # read again for the outputs, this would be slow, because the load has a mask.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
                 tir.choose(
                     size <= int64(lanes),
@@ -139,8 +143,8 @@ def cpu(rule, lanes):
             else:
                 each(_in_vectors, size, lanes)
 
-        # Columns of lanes / 4 floats, as in small matrices, have vectors of their own length. With full vectors and
-        # masks, those of neighbouring columns would overlap in memory, which is slow.
+        # For columns of lanes / 4 floats, as in small matrices, use vectors of this length. Full vectors with masks
+        # would reach into the next columns in memory, which makes them slow.
         if few >= 4:
             tir.choose(size == int64(few), lambda: each(_in_one_vector, few, None), any_size)
         else:
@@ -180,7 +184,7 @@ def _in_one_vector(column, lanes, mask):
 
 
 def _reduce_vectors(column, reduction, size, lanes):
-    """Emit a loop over the vectors of a column that reduces them; return the one number that results."""
+    """Emit a loop that reduces a column of any size, vector by vector; return the resulting number."""
     combine, identity = COMBINE[reduction.combine]
     start = tir.wide(tir.float32(identity), lanes)
     vectors = _at_once([reduction.formula], lanes)
@@ -203,10 +207,9 @@ def _reduce_vectors(column, reduction, size, lanes):
 
 
 def cuda(rule):
-    """Emit a CUDA kernel.
+    """Emit a CUDA kernel with one thread per element.
 
-    It has one thread per element. With reductions, it has one block of threads per column, or one warp if columns are
-    small.
+    If the rule has reductions, it has one block of threads per column instead, or one warp if columns are small.
     """
 
     def body(instruction):
@@ -237,7 +240,7 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     """
     threads = tuning.cuda().threads
     warps = threads // WARP
-    small = let(size <= int64(threads))  # then each warp works on a column; otherwise the whole block does
+    small = let(size <= int64(threads))  # if true, each warp works on one column; if not, the whole block does
     blocks = T.Select(small, T.floordiv(instruction.count + int64(warps - 1), int64(warps)), instruction.count)
     block = instruction.thread("blockIdx.x", blocks)
     thread = instruction.thread("threadIdx.x", threads)

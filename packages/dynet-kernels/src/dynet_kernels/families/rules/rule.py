@@ -1,9 +1,9 @@
 """Rules: kernels that are stated as formulas of the values of a column, such as y = x / sum(x).
 
-A rule has *views*, which are the named values of a column (x, y, and their gradients dx, dy), and *outputs*, a formula
-for each target. Sums and extremes over the column are taken out of the formulas and become *reductions*. A formula is a
-tree of symbols (`formula.py`). `columns.py` states what the kernels compute, in formulas with shapes, and emits their
-code.
+A rule has *views*, which are the named arrays that it works on, such as x and y; dx and dy are their gradients. It has
+*outputs*: a formula for each array that it writes, its target. Sums and extremes over the column are taken out of the
+formulas and become *reductions*. A formula is a tree of symbols (`formula.py`). `columns.py` states what the kernels
+compute, in formulas with shapes, and emits their code.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from . import columns
 class Reduction:
     """Combines the values of a formula for all elements of a column into one number.
 
-    `combine` is "sum", "max" or "min". If `keep` is not empty, it names an output in whose memory the values are stored
-    as well, so that later formulas can read them.
+    Args:
+        combine: "sum", "max" or "min".
+        formula: what to combine, for each element.
+        keep: the name of an output in whose memory the values of `formula` are stored as well, so that later formulas
+            can read them before the output overwrites them. Empty: they are not stored.
     """
 
     combine: str
@@ -38,13 +41,13 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
     """Take the reductions out of formulas, and replace each by an input with the name of the reduction.
 
     For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. If the formula of an
-    output also reads the values that are summed (exp(x) in exp(x) / sum(exp(x))), the reduction stores them in the
-    memory of that output.
+    output also needs the values that are summed (exp(x) in exp(x) / sum(exp(x))), the reduction stores them in the
+    memory of this output (`Reduction.keep`), and the formula reads them there.
 
     Args:
         outputs: the formulas by the names of their targets.
-        columns: the names of the outputs that may hold such values meanwhile: they have an element for each element of
-            the column, and are overwritten.
+        columns: the names of the outputs in whose memory values may be stored in this way. They must have `size`
+            elements, and overwrite their targets.
 
     Returns:
         The reductions by name, in the order in which they must run, and the remaining formulas.
@@ -80,7 +83,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
-    """Return whether the formula `root` contains `part` outside of its reductions."""
+    """Return whether the symbol `part` occurs in the formula `root`, other than in the argument of a reduction."""
     if root is part:
         return True
     inner = () if root.function in (*REDUCTIONS, "input", "constant") else root.arguments
@@ -90,18 +93,19 @@ def _reads(root: Symbol, part: Symbol) -> bool:
 class Rule(ByColumns):
     """A kernel that computes formulas for each column.
 
-    Sums and extremes in the formulas become `reductions`: by name, one number per column each. They run in order,
-    before the formulas that read them.
+    Sums and extremes in the formulas become `reductions`, a dict by name, with one number per column each. They run in
+    the order of the dict, before the formulas that read them.
 
     Args:
-        views: the names of the values of a column. Address list 2 v holds the addresses of the value that is number v
-            here, and list 2 v + 1 those of its gradient. The gradient of `x` has the name `dx`.
-        outputs: a formula for each target, by name, or one function that returns all of them. A gradient is added to
-            its target; any other output overwrites it.
+        views: the names of the arrays that the formulas read or write, other than gradients. Address list 2 v holds the
+            addresses of the array that is number v here, and list 2 v + 1 those of its gradient. The gradient of `x`
+            has the name `dx`.
+        outputs: a formula for each target, by name, or one function that returns a dict of all results. A gradient is
+            added to its target; any other output overwrites it. See `accumulate` and `sets` for exceptions.
         numbers: the views that have one number per column, instead of `size` elements.
-        accumulate: the outputs other than gradients that are added to their targets.
-        constants: further views with one number per column. In an `Across`, all interleaved columns share it.
-        sets: the gradients that overwrite their targets.
+        accumulate: outputs that are not gradients but are added to their targets, too.
+        constants: the views that have one number per column, which in an `Across` all interleaved columns share.
+        sets: gradients that overwrite their targets, too.
     """
 
     parameters = ("size",)
@@ -138,7 +142,7 @@ class Rule(ByColumns):
         return repr((self.views, outputs, reductions, *numbers))
 
     def role_of(self, name: str) -> int:
-        """Return the number of the address list of a view, such as x, or of a gradient, such as dx."""
+        """Return the number of the address list of a view or gradient, such as `x` or `dx`."""
         if name in self.views:
             return 2 * self.views.index(name)
         return 2 * self.views.index(name.removeprefix("d")) + 1
@@ -150,9 +154,9 @@ class Rule(ByColumns):
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
     def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """Return the gradient that the rule may overwrite instead of adding to it: see `kernels.Covered`.
+        """Return the gradient that the rule may overwrite instead of adding to it, in the form `kernels.Covered`.
 
-        It is None unless that gradient is the only output.
+        Return None if a gradient is not the only output, or if the formula reads the gradient that it adds to.
         """
         if len(self.outputs) != 1:
             return None
@@ -165,7 +169,7 @@ class Rule(ByColumns):
         return self.role_of(name), 1 if name in self.numbers else parameters[0], copied
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """Return the address lists to which the rule writes, and how many floats per column: see `kernels.Targets`."""
+        """Return each address list to which the rule writes, with its floats per column: see `kernels.Targets`."""
         return tuple((self.role_of(name), 1 if name in self.numbers else parameters[0]) for name in self.outputs)
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:

@@ -1,12 +1,12 @@
 """Update rules of trainers, such as p = p - rate * g.
 
-For each element i < size of a column, which is a parameter or one row of a lookup table:
+A column of an instruction is a parameter or one row of a lookup table. For each of its elements i < size, a kernel sets
 
     p[i], s[i], ... = formulas of p[i], g[i], s[i], ..., n, ...    and    g[i] = 0
 
-with the parameter p, its gradient g, the tensors s that the trainer keeps for each parameter (its states, of the same
-size), and hyper-parameters n, which are single numbers. Address list 2 v holds the addresses of value number v, in the
-order p, g, states, numbers.
+p is the parameter and g its gradient. s stands for the *states*: tensors of the same size that the trainer keeps for
+each parameter, such as its momentum. n stands for hyper-parameters, which are single numbers. Address list 2 v holds
+the addresses of array number v, in the order p, g, states, hyper-parameters.
 
 The CPU emitter assumes that formulas have no reductions, so that threads can share the elements in any way. The kernels
 are limited by memory bandwidth, so they read and write a few cache lines of each tensor at a time.
@@ -25,7 +25,7 @@ from ...tir import int64, let, unrolled_loop
 from .columns import Column
 from .rule import Rule
 
-SMALL = 1e-37  # states of a smaller magnitude become 0; it is a little above the smallest normal float32
+SMALL = 1e-37  # a little above the smallest normal float32; see `without_denormals`
 
 
 class UpdateRule(Rule):
@@ -34,7 +34,8 @@ class UpdateRule(Rule):
     def cpu(self, lanes):
         """Emit a CPU kernel that works on a few vectors of every tensor at a time.
 
-        The elements of all columns, one column behind the other, are divided into one contiguous range per thread.
+        For this, all elements count as one list, one column after the other. Each thread works on one contiguous range
+        of the list.
         """
         vectors = tuning.cpu(lanes).update.vectors
 
@@ -43,7 +44,7 @@ class UpdateRule(Rule):
             first, end = instruction.stretch(instruction.count * size, lanes)
 
             def some(number, begin, stop):
-                """Update the elements [begin, stop) of a column."""
+                """Emit the update of the elements [begin, stop) of column `number`."""
                 column = Column(self, instruction, number)
 
                 def step(offsets, mask):
@@ -65,8 +66,8 @@ def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: C
     Args:
         states: the names of the tensors that the trainer keeps for each parameter, in the order of its table.
         numbers: the names of the hyper-parameters, in the order in which the trainer passes them.
-        formulas: functions that compute the new `p` and the new states, by name. Their arguments are any of the old
-            `p`, the old states, `g` and the numbers.
+        formulas: functions that compute the new `p` and the new states, by name. Their arguments are named `p`, `g`, or
+            like states or hyper-parameters, and get the old values.
     """
     rule = UpdateRule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)
     for name in states:
@@ -76,9 +77,10 @@ def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: C
 
 
 def without_denormals(x: Symbol) -> Symbol:
-    """Return a formula: 0 where |x| < SMALL, else x. Many CPUs take a hundred cycles for an operation on such numbers.
+    """Return the formula: 0 where |x| < SMALL, else x.
 
-    Otherwise, a running average of gradients that are zero would shrink to such a number and stay there, because 0.9
-    times the smallest float32 rounds to itself.
+    Smaller numbers (denormals) are slow: many CPUs take a hundred cycles for an operation on them. Without this, a
+    running average of gradients that are zero would shrink to such a number and stay there, because 0.9 times the
+    smallest float32 rounds to itself.
     """
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -158,7 +158,7 @@ class Needed:
 
 
 def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]:
-    """Append a row to the buffer `nodes` for each node of the new records, and list new aliases in the buffer `aliases`.
+    """Append a row to the buffer `nodes` for each node of the new records, and list their aliases in `aliases`.
 
     In the records, replace each offset of input values by the address to which they will be copied.
 

@@ -72,7 +72,8 @@ class Gradients:
     def place_operands(self, node: Node) -> None:
         """Set the addresses of all gradients to which steps of a node may add, and assign memory where there is none.
 
-        These are the gradients of its operands and, for a later part of a record, of the part before and the first part.
+        These are the gradients of its operands and, for a later part of a record, of the part before and of the first
+        part.
         """
         with node.record.awaited() as operand:
             self.place(operand)
@@ -82,7 +83,7 @@ class Gradients:
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
-        """Plan an instruction that sets all gradients to 0 to which the code of the `with` block assigns memory."""
+        """Add an instruction that clears the memory which the code of the `with` block assigns to gradients."""
         begin = self.context.gradient_top
         yield
         end = self.context.gradient_top
@@ -178,7 +179,7 @@ class Targets:
         )
 
     def allocate_if_overwritten(self):
-        """If the step is the first to add to each target, and can overwrite all of it, assign memory without clearing it.
+        """If the step is the first to add to each target and can overwrite all of it, assign memory without clearing.
 
         Return 1 if so, else 0.
         """
@@ -241,7 +242,7 @@ class Targets:
     def allocate_cleared(self) -> None:
         """Assign memory to the gradients of targets that have none yet, and clear it.
 
-        If `operand` is negative, do this for all operands of the nodes to which any step may add.
+        If `operand` is negative, do this for all gradients to which any step of these nodes may add.
         """
         with self.gradients.cleared(), branch(self.operand >= 0) as (one, others):
             with one, self.each_target() as (_, operand):

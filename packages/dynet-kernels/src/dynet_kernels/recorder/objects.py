@@ -40,7 +40,7 @@ def not_(condition):
 
 
 def both(*conditions):
-    """Emit the condition that all conditions hold. Like `and` in Python, it evaluates none after the first false one."""
+    """Emit the condition that all conditions hold. Like Python's `and`, it evaluates none after the first false one."""
     first, *rest = conditions
     return T.if_then_else(first, both(*rest), tirx.const(False, "bool")) if rest else first
 

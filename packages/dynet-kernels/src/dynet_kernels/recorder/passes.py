@@ -1,8 +1,9 @@
 """Emits code that runs forward and backward passes, and reads values, without Python.
 
-It runs while a graph is *prepared*: Python has published the addresses of the buffers, and since then neither has a
-buffer been replaced, nor has a signature been added or a parameter changed. Each such change of a signature or
-parameter changes the number `generation` among the shared words. In all other cases a Python method does the work.
+A forward pass computes values, a backward pass gradients. The code here works while a graph is *prepared*: Python has
+written the addresses that it needs into the graph's words, and they are still valid. The graph stops being prepared
+when a buffer is replaced, and when the shared word `generation` changes, because a signature is added or a parameter
+changes. Then Python methods do the work.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .tables import find
 
 
 def is_prepared(shared, graph):
-    """Emit a check that a pass can run without Python: the graph is prepared, and no change has ended this."""
+    """Emit a check that the graph is prepared, so that a pass can run without Python."""
     return graph.prepared == shared.generation
 
 

@@ -59,7 +59,7 @@ def call(symbol, *arguments):
 
 
 def symbol_of(name):
-    """Return the symbol of the function for kernel `name`. Without its prefix, a kernel `exp` would hide C's `exp`."""
+    """Return the symbol of the function for kernel `name`. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
     return ir.GlobalVar("kernel_" + name.replace(".", "_"))
 
 
@@ -235,7 +235,7 @@ def if_ready(address):
 
 
 def norm_and_update(planners):
-    """Emit norm_and_update: sum all squared gradients, and run the trainer's update if the sum is below a limit.
+    """Emit norm_and_update, which sums all squared gradients and runs the trainer's update if the sum is below a limit.
 
     Its argument `totals` is an address, in floats, of two float64 numbers: the sum, which it writes, and the limit. The
     other arguments are those of `plan_gradient_norm` and `plan_update`.
@@ -306,7 +306,7 @@ def run_together(address):
 
 
 def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):
-    """Emit code that runs a stretch (see `run_together`) on one thread, with its own copy of `layout.RUNNING`.
+    """Emit code that runs a stretch (see `run_together`) on one thread, with its own copy of the RUNNING integers.
 
     Args:
         context: the context that all threads share.

@@ -1,9 +1,10 @@
 """Writes the address lists of a group, from which kernels read where their columns are. See the terms in `layout`.
 
-A *group* is the nodes of one signature and depth, which one instruction computes. A *view* of the signature says where
-the columns of an operand, or of the node itself, start. For each view there are two lists, one with addresses of values
-and one with addresses of gradients. All lists of a group are adjacent in the buffer `index`, and each has `count`
-entries, one for each column of the group. Lists that no kernel reads are left uninitialised.
+A *group* is the nodes of one signature and depth, which one instruction computes. A *column* is what a kernel works on
+at a time, such as one batch element. A *view* of the signature says where the columns of an operand, or of the node
+itself, start. For each view there are two lists, one with addresses of values and one with addresses of gradients. All
+lists of a group are adjacent in the buffer `index`, and each has `count` entries, one for each column of the group.
+Lists that no kernel reads are left uninitialised.
 
 The functions here emit the code that writes the lists.
 """
@@ -95,9 +96,9 @@ class Lists:
 
     @property
     def is_plain(self):
-        """Whether the address of a node's first column is `offset` plus the address of a node or parameter.
+        """Whether the lists are plain: a node's columns start at `offset` plus the address of a node or parameter.
 
-        It is not plain if the view has the source EACH or NOWHERE, or if it adds an attribute of the record.
+        They are not plain if the view's source is EACH or NOWHERE, or if the view adds an attribute of the record.
         """
         source = self.source
         known = any_of(source >= at.SELF, source == at.BEFORE, source == at.FIRST)
@@ -107,8 +108,8 @@ class Lists:
         """Write the lists if they are plain (see `is_plain`) and each node of the group has one column.
 
         Args:
-            whole: a bit set of `Side.bit`: the lists of which kernels read all entries.
-            first: a bit set of `Side.bit`: the lists of which kernels read only the first entry.
+            whole: the lists of which kernels read all entries, as a sum of their `Side.bit`.
+            first: the lists of which kernels read only the first entry, as such a sum, too.
         """
         for side in self.sides:
             count = pick((whole & side.bit) != 0, self.group.count, lambda: pick((first & side.bit) != 0, 1, 0))  # noqa: B023
@@ -133,9 +134,9 @@ class Lists:
         return self.group.plan.address(node.record.operand(self.source), field)
 
     def _of_first_part(self, node: Node, field: str):
-        """Return the address in the record's first part that belongs to `node`, a later part of the record.
+        """Return where the memory in the record's first part begins that belongs to `node`, a later part of the record.
 
-        Each later part has `scale` floats of the first part's memory, in the order of the parts.
+        Each later part has `scale` floats there, in the order of the parts.
         """
         first = node.first_part
         share = (node.number - first - 1) * self.view.scale

@@ -22,7 +22,7 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from node `loss`, which adds to the gradients of all parameters that this node depends on.
+    """Plan the backward pass from node `loss`. It adds to the gradients of all trained parameters the node depends on.
 
     The last backward plan is used again if the forward plan and the arguments are the same, and if the pass adds to no
     lookup table. (If it does, the rows to which it adds must be noted in each plan.)
@@ -55,7 +55,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 
 def plan_anew(gradients: Gradients, size) -> None:
-    """Plan the pass without the last plan. If a buffer is too small for it, set the context's `status` to TOO_SMALL."""
+    """Plan the pass when the last plan cannot be used again. If a buffer is too small, set `status` to TOO_SMALL."""
     plan, context = gradients.plan, gradients.context
     start_tape(context)
     with when(T.Not(depths_are_known(gradients))):
@@ -102,7 +102,7 @@ def has_steps(gradients: Gradients, node: Node):
 
 
 def find_planned(gradients: Gradients) -> None:
-    """Set the flags of all nodes on which the loss depends, and list those whose backward steps will run in `planned`.
+    """Set the flags of all nodes on which the loss depends, and list in `planned` those whose backward steps will run.
 
     The list begins with the last node. Also compute how much room address lists and instructions need at most:
     `needed_index` and `needed_tape` of the context.
@@ -151,7 +151,7 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
 
 
 def note_touched_rows(plan: Plan, loss) -> None:
-    """Add the rows of lookup tables to which the pass will add gradients to the lists of touched rows.
+    """Note to which rows of lookup tables the pass will add gradients, in the lists of touched rows.
 
     Each lookup table has such a list, from which the trainer knows which rows to update; see `layout.PARAMETER`.
     """
@@ -190,9 +190,10 @@ def put_planned_in_order(plan: Plan) -> None:
 
 
 def add_all_steps(gradients: Gradients, size) -> None:
-    """Write all instructions of the pass to the tape, from the loss backwards: first it gets the gradient 1.
+    """Write all instructions of the pass to the tape.
 
-    Then follow the backward steps, one group after the other, and at last the deferred steps.
+    The first ones clear the gradient of the loss and set it to 1. Then follow the backward steps, one group of nodes
+    after the other, from the loss backwards. The deferred steps come last.
     """
     plan, context, everything = gradients.plan, gradients.context, gradients.everything
     context.gradient_top = context.gradient_start

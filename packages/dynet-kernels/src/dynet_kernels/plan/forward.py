@@ -96,7 +96,7 @@ def is_kept(plan: Plan, begin, end, input_count):
 
 
 def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
-    """Plan the new records without the kept plan. If a buffer is too small for them, set `status` to TOO_SMALL."""
+    """Plan the pass when the kept plan cannot be used again. If a buffer is too small, set `status` to TOO_SMALL."""
     context = plan.context
     start_tape(context)
     context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=yes(begin == 0))
@@ -134,7 +134,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove the rows of all nodes whose records begin at integer `begin` or later.
+    """Remove all nodes whose records begin at integer `begin` or later from the buffer `nodes`.
 
     These records were removed from the graph by `cg_revert`, or are planned again now.
     """
@@ -158,7 +158,7 @@ class Needed:
 
 
 def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]:
-    """Append a row to the buffer `nodes` for each node of the new records, and list their aliases in `aliases`.
+    """Append a row to the buffer `nodes` for each node of the new records. List the aliases among them in `aliases`.
 
     In the records, replace each offset of input values by the address to which they will be copied.
 

@@ -37,7 +37,7 @@ class Gradients:
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
 
     def has_own(self, node: Node):
-        """Whether a node has its own gradient. If not, its value and gradient are parts of its operand's."""
+        """Whether a node has its own gradient. If not, it is an alias: its gradient is a part of its operand's."""
         return any_of(node.signature.kind != at.ALIAS, node.number == self.loss, self.everything != 0)
 
     def allocate(self, node: Node) -> None:
@@ -83,7 +83,7 @@ class Gradients:
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
-        """Add an instruction that clears the memory which the code of the `with` block assigns to gradients."""
+        """Add an instruction to the tape that clears all memory which the code of the `with` block assigns."""
         begin = self.context.gradient_top
         yield
         end = self.context.gradient_top
@@ -94,9 +94,9 @@ class Gradients:
 class Readiness:
     """Three facts about each backward step of a group. Each is a set of steps, in which bit k stands for step k.
 
-    `fresh`: the step must overwrite its target, which is uninitialised. `distinct`: it is known that the step adds to a
-    different gradient for each node of the group. `aliased`: the step has nothing to do, because the operands'
-    gradients are aliases of the nodes' gradients.
+    `fresh`: the step must overwrite the gradients it adds to, which are uninitialised. `distinct`: it is known that the
+    step adds to a different gradient for each node of the group. `aliased`: the step has nothing to do, because the
+    operands' gradients are aliases of the nodes' gradients.
     """
 
     def __init__(self):
@@ -179,9 +179,9 @@ class Targets:
         )
 
     def allocate_if_overwritten(self):
-        """If the step is the first to add to each target and can overwrite all of it, assign memory without clearing.
+        """If the step is the first to add to each target and can overwrite all of it, assign memory to the targets.
 
-        Return 1 if so, else 0.
+        The memory is not cleared. Return 1 if it was assigned, else 0.
         """
         fresh = Variable(0)
         with when(self.can_overwrite):
@@ -218,8 +218,8 @@ class Targets:
     def _mark(self, flags: int, size=None):
         """Set the flag MET of suitable targets. Return 1 if all are suitable, else 0. The caller must clear the flag.
 
-        A target is suitable if it is a node with its own gradient and has none of these flags yet. With MET among them,
-        a target that occurs twice is unsuitable the second time.
+        A target is suitable if it is a node with its own gradient and has none of `flags` yet. With MET among these, a
+        target that occurs twice is unsuitable the second time.
 
         Args:
             flags: the flags that suitable targets do not have.

@@ -126,7 +126,7 @@ class Record:
 
     @property
     def part_count(self):
-        """How many nodes the record has. Its attribute `signature` must be for the whole record, not for a part."""
+        """How many nodes the record has. `self.signature` must be that for the whole record, not for a part."""
         whole = self.signature
         known = whole.part_count
         return pick(
@@ -137,7 +137,7 @@ class Record:
 
     @contextmanager
     def awaited(self) -> Iterator:
-        """Loop over the operands that must be computed before the node which has the attribute `signature`.
+        """Loop over the operands that must be computed before the node whose signature is `self.signature`.
 
         The emitted code has an outer loop with one or two turns. The first is for the range of operands that the
         signature gives by `waits_from` and `waits_count`, the second for those that share EACH, if `waits_each` is 1.

@@ -20,11 +20,11 @@ from .structs import Context, Instruction, Rows, Step, Steps
 # If threads can share a matrix product by rows of the result or by columns, they share it by columns if each thread
 # gets at least this many. A thread then finds the columns that it reads in its cache, because it has written them.
 COLUMNS_EACH = 16
-CLEAR_WORK = 100  # picoseconds to set one number to 0
+CLEAR_WORK = 100  # how many picoseconds it takes to set one number to 0: an estimate
 
 
 def use_tape(context: Context, direction: str) -> None:
-    """Select the tape and the buffer for address lists that are now planned and run.
+    """Select the tape and the buffer for address lists that are planned and run from now on.
 
     Args:
         direction: "forward" or "backward", which have their own tapes and buffers.
@@ -189,7 +189,7 @@ def _is_needed(group: Group, operand, everything):
 def way_to_share(plan: Plan, step: Step, distinct, count):
     """Return how threads share the instruction for a step: ALONE, BY_COLUMNS or BY_ROWS.
 
-    The step itself has one of more values, such as EITHER; see the values of `shared` in `layout`.
+    The step's own `shared` may also be a value such as EITHER, which leaves the choice to this function; see `layout`.
 
     Args:
         distinct: 1 if the step is known to add to a different gradient for each node of the group, else 0.

@@ -86,8 +86,8 @@ def take_numbers(shared, numbers_at, outcome, before):
 
     Args:
         numbers_at: the address of the tuple.
-        before: 0, or how many int32 a random key and its link take. In this case a new random key is stored before the
-            numbers, and the outcome is the offset of this key.
+        before: 0; or how many int32 a random key and its link take. If it is not 0, a new random key is stored before
+            the numbers, and the outcome is the offset of this key.
     """
     graph_at, fine = thread_graph(shared), Counter(int64(1))
     with when(both(graph_at != int64(NULL), Object(numbers_at).type == shared.tuple)):
@@ -131,12 +131,9 @@ def draw_key(shared, raw, start):
 
 
 def key_before(graph, key):
-    """Emit a load of the link that is stored before a random key. Return it: it refers to the previous random key.
+    """Emit a load of the link before the random key `key`: it refers to the previous random key of the graph.
 
-    Random keys are given by their offsets in the input buffer plus 1, as in `newest_key`; 0 means that there is none.
-
-    Args:
-        key: a random key that exists, given like this.
+    Both are offsets in the input buffer plus 1, as in `newest_key`. The result is 0 if there is no previous key.
     """
     return let(T.Cast("int64", tir.buffer_at(graph.inputs, "int32")[key - int64(2)]))
 
@@ -153,7 +150,7 @@ def renew_keys(shared_at, graph_at, out):
 
 
 def draw(shared_at, out):
-    """Emit the C function that takes the next random key for a use other than a node, and returns the key's count."""
+    """Emit the C function that takes the next random key, for numbers that no node draws, and returns the key's count."""
     shared = Shared(shared_at)
     T.buffer_store(words_at(out), shared.drawn, [int64(0)])
     shared.drawn = shared.drawn + int64(1)

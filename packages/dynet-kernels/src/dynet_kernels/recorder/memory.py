@@ -39,8 +39,8 @@ def more_room(buffer, length, room, size):
     def emit(shared_at, graph_at, count, out):
         """Emit the C function that replaces one of a graph's buffers by one that is at least twice as large.
 
-        It has room for `count` more integers or floats. The function returns 1. If there is no memory, it sets a
-        MemoryError and returns 0.
+        The new buffer has room for `count` more integers or floats. The function returns 1. If there is no memory, it
+        sets a MemoryError and returns 0.
         """
         graph, result = Graph(graph_at), words_at(out)
         wanted = let(getattr(graph, room) * int64(2) + count)

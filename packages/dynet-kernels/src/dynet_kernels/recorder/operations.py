@@ -58,7 +58,8 @@ def record_two(shared, graph, version, function, a_at, b_at, outcome):
 def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1.0):
     """Emit the fast path of an op on an expression and a number.
 
-    The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there is an attribute.
+    The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute of
+    the record. The key is the Dim of the expression.
     """
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, version))
@@ -85,7 +86,8 @@ def record_index(of_lookup=False, from_end=False):
     def emit(shared, graph, version, function, x_at, index_at, outcome):
         """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and an index.
 
-        The index becomes an attribute. With `from_end`, a negative index counts from the end.
+        The index becomes an attribute. It must be below the row's `limit`. With `from_end`, a negative index counts
+        from the end. The key is the Dim of the operand.
         """
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)

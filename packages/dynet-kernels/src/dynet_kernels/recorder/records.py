@@ -31,8 +31,8 @@ from .structures import Expression, Graph, List, Object, Tuple, words_at
 def commit(shared, function, call, outcome):
     """Emit commit(dim, nodes, head, operands, version), which appends a record of `nodes` nodes to the graph.
 
-    The record is the integers of the tuple `head`, then those of the list or tuple `operands`. An expression in one of
-    them stands for the number of its node. commit returns the expression of the record's last node, with the shape
+    The record is the integers of the tuple `head`, then those of the list or tuple `operands`. In place of an
+    expression among them, the number of its node is written. commit returns the expression of the record's last node, with the shape
     `dim`. It returns None if the version of the graph is not `version` any more, or if an item is neither an int nor an
     expression of the graph. Unlike fast paths of ops, it also appends to graphs whose records Python has to see, which
     have a `Watch`.
@@ -84,10 +84,10 @@ def sequence(shared, function, call, outcome):
     """Emit sequence(result, head, xs, dim, version), which appends one record for a whole sequence `xs` of nodes.
 
     For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, then the
-    numbers of the nodes in the list `xs`, which must all have the shape `dim`. It adds one node to the graph, and then
-    one more for each item of `xs`. sequence returns a list of the expressions of these further nodes, which have the
-    shape `result`. It returns None if the version of the graph is not `version` any more, or if an item of `xs` is not
-    a node of the graph with the shape `dim`.
+    numbers of the nodes in the list `xs`, which must all have the shape `dim`. The record adds one node to the graph,
+    and then one more for each item of `xs`. sequence returns a list of the expressions of these further nodes, which
+    have the shape `result`. It returns None if the version of the graph is not `version` any more, or if an item of
+    `xs` is not a node of the graph with the shape `dim`.
     """
     result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
     graph_at = thread_graph(shared)
@@ -149,7 +149,10 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
 
 
 def fail(outcome, object_at):
-    """Emit code that makes an exception the outcome, which is set already, and releases a reference to an object."""
+    """Emit the end of a call that fails: its outcome is the exception that has been set.
+
+    The code also releases a reference to the object at `object_at`, which was made for the result.
+    """
     outcome.give(int64(NULL))
     T.evaluate(T.call_extern("int32", "Py_DecRef", object_at))
 

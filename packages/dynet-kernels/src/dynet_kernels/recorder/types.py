@@ -60,7 +60,7 @@ def become(shared_at, x_at, at, version, dim, out):
     Args:
         at: -1 minus the parameter's row in the table of parameters.
         version: `words.ANY_GRAPH`, because a parameter is valid in any graph.
-        dim: the address of its Dim (shape).
+        dim: the address of the parameter's Dim (shape).
     """
     x = Expression(x_at)
     x.at, x.version, x.dim = at, version, dim

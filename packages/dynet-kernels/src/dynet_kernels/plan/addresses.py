@@ -96,7 +96,7 @@ class Lists:
 
     @property
     def is_plain(self):
-        """Whether the lists are plain: a node's columns start at `offset` plus the address of a node or parameter.
+        """Whether the lists are plain: the first column of a node starts `offset` floats after a node or parameter.
 
         They are not plain if the view's source is EACH or NOWHERE, or if the view adds an attribute of the record.
         """

@@ -150,7 +150,7 @@ def renew_keys(shared_at, graph_at, out):
 
 
 def draw(shared_at, out):
-    """Emit the C function that takes the next random key, for numbers that no node draws, and returns the key's count."""
+    """Emit the C function that takes the next random key, for numbers that no node draws, and returns its count."""
     shared = Shared(shared_at)
     T.buffer_store(words_at(out), shared.drawn, [int64(0)])
     shared.drawn = shared.drawn + int64(1)

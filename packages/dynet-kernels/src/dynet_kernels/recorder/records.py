@@ -31,11 +31,11 @@ from .structures import Expression, Graph, List, Object, Tuple, words_at
 def commit(shared, function, call, outcome):
     """Emit commit(dim, nodes, head, operands, version), which appends a record of `nodes` nodes to the graph.
 
-    The record is the integers of the tuple `head`, then those of the list or tuple `operands`. In place of an
-    expression among them, the number of its node is written. commit returns the expression of the record's last node, with the shape
+    The record is the integers of the tuple `head`, then those of the list or tuple `operands`. For an expression among
+    these, its number as an operand is written. commit returns the expression of the record's last node, with the shape
     `dim`. It returns None if the version of the graph is not `version` any more, or if an item is neither an int nor an
-    expression of the graph. Unlike fast paths of ops, it also appends to graphs whose records Python has to see, which
-    have a `Watch`.
+    expression that fits the graph. Unlike the fast paths of ops, it also appends to graphs that have a `Watch`, which
+    has to see each record.
     """
     dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
     graph_at = thread_graph(shared)

@@ -1,20 +1,29 @@
 """Integer layouts shared by Python, the planner and the kernels: which integer means what. Needs no TVM.
 
-All data is in flat buffers of int64. The terms:
+The *planner* is compiled code. It turns a graph into a list of kernel calls, and assigns memory to values and
+gradients. All data is in flat buffers of int64. Addresses of values and gradients count floats; all other addresses
+count bytes. The terms:
 
-- A *record* is one operation of the graph, as integers: `signature, operands..., attributes...`. In a *variadic* record
-  the number of operands comes before them. A graph is the list of its records.
+- A *record* is one operation of the graph, as integers: `signature, operands..., attributes...`. Attributes are further
+  integers, such as an index. In a *variadic* record the number of operands comes before the operands. A graph is the
+  list of its records.
 - A *node* is one value that a record computes. Nodes are numbered in the order of the records. An operand is a node's
   number, or -1 - p for the parameter in row p of the parameter table.
 - A record may compute several nodes, its *parts*. They have consecutive numbers and share the record's operands. Each
   has its own signature and runs after the part before it.
-- A *signature* describes nodes that can run in one batch. It is a section of the *table*: a head, views and steps.
+- A *signature* describes nodes that can run in one batch. It is a section of the buffer `table`: the integers of
+  SIGNATURE, then its views and steps.
 - A *column* is the unit of work of a kernel, such as one batch element. A *view* says where each column of an operand
   or of the node itself starts. In a variadic record, the first operands have their own views; all others share one
   view, whose source is EACH.
 - A *step* is an instruction that nodes of a signature need: a kernel and its parameters.
-- The *tape* is the list of instructions that the planner writes. Kernels read their addresses from *address lists*,
-  which are in the buffer `index`: for each view one list for values and one for gradients.
+- A *pass* computes all values (forward) or gradients (backward) that are wanted. Trainers have passes, too.
+- The *tape* is the list of instructions for a pass. To *plan* a pass is to write its tape. Kernels read addresses from
+  *address lists*, which are in the buffer `index`: for each view one list for values and one for gradients, with one
+  address for each column.
+- The *depth* of a node says when it runs: after all nodes of smaller depth. Nodes of one signature and depth are a
+  *group*: they share instructions. Signatures have *stages*, which run one after the other (see `plan/stages.py`).
+- A *shard* is a few kernels that are compiled together.
 """
 
 from __future__ import annotations
@@ -23,7 +32,7 @@ from collections.abc import Iterator
 
 
 class Structure:
-    """Names for adjacent integers in memory; each name is an attribute that gives the integer's offset.
+    """Names for adjacent integers in memory. Each name is an attribute: the offset of its integer from the first one.
 
     >>> point = Structure("x", "y")
     >>> point.y, point["y"], len(point)
@@ -56,160 +65,183 @@ class Structure:
         return len(self._places)
 
     def filled(self, **values: int) -> list[int]:
-        """Return the given integers in the order of the names. Every name must be given."""
+        """Return the integers in `values` as a list in the order of the names. Every name must be given."""
         if values.keys() != self._places.keys():
             raise ValueError(f"wanted {', '.join(self)}; got {', '.join(values)}")
         return [values[name] for name in self]
 
 
 SHARES = ("others", "columns_before", "rows_before", "rows_after")
-# The integers needed to run the instructions of a tape. They come first in CONTEXT, so that each thread can have its
-# own copy of them.
+# The integers that are needed to run the instructions of a tape. CONTEXT begins with them. If threads share a tape,
+# each thread runs it with its own copy of them.
 RUNNING = (
     "table", "index", "tape",
-    "origin",  # the base of all float addresses: 0 while a tape runs
-    "row", "tape_count",  # the number of the instruction to run next, and the number of instructions on the tape
-    # If threads share an instruction by columns: how many columns the other threads have, and how many of these come
-    # before this thread's columns. If they share it by rows: the shares of the rows that come before and after this
-    # thread's rows, in units of 1 / WHOLE.
+    "origin",  # the address in bytes of float number 0: always 0, except while a forward pass is planned for a GPU
+    "row", "tape_count",  # the number of the instruction to run next, and how many instructions the tape has
+    # The part of an instruction that this thread runs. If threads share it by columns: `others` is how many columns the
+    # other threads run, `columns_before` how many of these come before this thread's columns. If they share it by rows:
+    # `rows_before` and `rows_after` say which fraction of the rows comes before and after this thread's rows, in units
+    # of 1 / WHOLE.
     *SHARES,
     "code",  # the address of a list with the handle of each shard's function; 0 for a shard that is not loaded
-    # Argument and result of a call by TVM's packed convention, each a type and a value. The argument is the address of
-    # these RUNNING integers.
+    # The argument and the result of a call by TVM's calling convention, in which each is a type and a value. The only
+    # argument is the address of these RUNNING integers.
     "address_type", "address", "result_type", "result",
 )  # fmt: skip
 WHOLE = 1 << 16
-MOST_SHARDS = 1 << 16  # the length of the list `code`
+MOST_SHARDS = 1 << 16  # the length of the list whose address is in `code`
 INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 
-# The context has the addresses of these buffers of int64, and then the single integers of SCALARS.
+# The *context* is the structure through which Python and compiled code share data. After the integers of RUNNING it has
+# the addresses of these buffers of int64, and then the integers of SCALARS.
 BUFFERS = (
-    "table", "parameters",  # written by Python: the signatures, and one PARAMETER row for each parameter
+    # Written by Python: the signatures (in the context of a trainer, its UPDATE rows), and a PARAMETER row for each
+    # parameter.
+    "table", "parameters",
     "new_records",  # the graph's records as Python writes them, with the offsets of input values in the input buffer
-    "records",  # a copy of the records, with the addresses of input values instead of offsets
-    "kept_records",  # the `new_records` of the plan that is kept, to compare the next graph with them
-    "nodes",  # a NODE for each node
-    "aliases",  # the nodes of this plan that have no memory, because their value is a part of another node's value
-    # The nodes of this plan that have instructions, the numbers of their signatures, and their depths.
+    "records",  # the planner's copy of the records, with the addresses of input values instead of their offsets
+    "kept_records",  # the `new_records` of the forward plan that is kept, to compare those of the next graph with them
+    "nodes",  # a NODE structure for each node of the graph
+    "aliases",  # the numbers of the new nodes that get no memory, because their value is a part of another node's value
+    # For each node that gets instructions in this plan: its number, the number of its signature, and its depth.
     "planned", "numbers", "depths",
-    "by_signature", "by_depth",  # the planned nodes sorted by signature; and sorted by depth, then by signature
+    "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
     "counters",  # scratch memory for sorting
-    # For each signature, by its number in this plan: a bit set of the signatures that must run before it, and its
+    # For each signature that has a number in this plan: the set of signatures that must run before it, as bits, and its
     # stage (see `plan/stages.py`).
     "predecessors", "stages",
-    "stage_begins",  # for each stage: the depth of its first nodes, counted over all stages
-    "index", "tape",  # the address lists and instructions of the pass that is planned and run now
+    "stage_begins",  # for each stage: how many depths all earlier stages have together
+    "index", "tape",  # the address lists and instructions of the pass that is planned and run now: two of the next four
     "forward_index", "forward_tape", "backward_index", "backward_tape",
-    "sharing",  # a SHARING structure: how many threads share work, and from how much work on
+    "sharing",  # a SHARING structure: how many threads share work, and how much work is worth sharing
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
 )  # fmt: skip
 SCALARS = (
-    "arena_top", "arena_end",  # the free part of the memory for values, as addresses in floats
-    "gradient_start", "gradient_end",  # the memory for gradients, as addresses in floats
-    "gradient_top",  # the end of the part of this memory that is in use
-    "never_fresh",  # 1 if kernels cannot overwrite gradients but only add to them, as on a GPU
-    "shared_work",  # the time of all instructions on the tape that threads share, in picoseconds
-    "index_top", "index_end", "tape_end",  # used and available integers of `index`; available instructions of `tape`
+    "arena_top", "arena_end",  # where the free part of the memory for values begins and ends; addresses count floats
+    "gradient_start", "gradient_end",  # where the memory for gradients begins and ends; addresses count floats
+    "gradient_top",  # where the free part of the memory for gradients begins
+    "never_fresh",  # 1 if kernels can only add to gradients, as on a GPU, and so cannot overwrite uninitialised ones
+    "shared_work",  # how long one thread would take for all instructions that threads share, in picoseconds
+    "index_top", "index_end",  # how many integers of `index` are in use, and how many it has
+    "tape_end",  # how many instructions `tape` has room for
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
-    # The kept plan, which a graph with the same records uses again: the last one that began with a graph's first
-    # record. The number of its record integers (-1: no plan is kept), the number of its input floats, and `arena_top`
-    # before it; then copies of the integers `arena_top`, `tape_count` and so on after it.
+    # The kept plan: the last forward plan that began with a graph's first record. A graph with the same records uses it
+    # again. `kept_end` is how many record integers it has (-1: no plan is kept), `kept_inputs` how many input floats,
+    # `kept_start` what `arena_top` was before it. The others are copies of `arena_top` and so on after it.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
     "kept_shared_work", "kept_node_count", "kept_one_numbering",
-    "plan",  # a counter of forward plans: if it is unchanged, so are the address lists of the forward pass
+    "plan",  # how many forward plans were made. While it is unchanged, so are the address lists of the forward pass
     "node_count",  # the number of nodes in the graph
-    "deepest",  # the largest depth plus 1
+    "deepest",  # how many different depths nodes can have: all depths are less than this
     "one_numbering",  # 1 if one plan found the depths of all nodes of the graph, so that they can be compared
-    # A counter that is increased each time the planner numbers signatures anew, and how many it has numbered this time.
+    # How many times the planner has begun to number signatures, and how many have got a number since the last time.
     "numbering", "numbered",
     "planned_count",  # the number of nodes in `planned`
-    # The `plan` counter of the forward plan whose sorted lists of nodes are still valid (-1: none), and their length.
+    # The lists `by_signature` and `by_depth`: the value of `plan` when the forward plan of a whole graph sorted them
+    # (-1: the backward plan must sort them anew), and how many nodes they have.
     "ordered", "ordered_count",
-    "touches_lookups",  # not 0 if the backward pass adds to rows of lookup tables, which are then listed
+    "touches_lookups",  # not 0 if the loss depends on rows of lookup tables, which each backward plan has to list
     "flags_used",  # 1 if nodes may still have flags that an earlier backward plan has set
-    # The last backward plan, which may also be used again: the `plan` counter of its forward plan (-1: no plan is
-    # kept), its loss, whether it computes the gradients of all nodes, and its `gradient_start`; then copies of the
-    # integers `tape_count`, `index_top` and `shared_work` after it.
+    # The last backward plan, which may also be used again: the value of `plan` at that time (-1: no backward plan is
+    # kept), the number of the loss node, 1 if it computes the gradients of all nodes, and `gradient_start`. The others
+    # are copies of `tape_count`, `index_top` and `shared_work` after it.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
-    "copies",  # an id for this context, under which the GPU code keeps copies of its address lists; 0: none yet
-    # The result of planning or running, and, if memory was too small, how much is needed.
+    "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
+    # The result of planning or running. If it is TOO_SMALL: how many floats, integers of `index` and instructions of
+    # `tape` are needed.
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
 
 # Values of `status`. READY: no error. TOO_SMALL: a buffer is too small for the plan. NOT_BELOW: `norm_and_update` has
-# not updated, because the gradients' norm is not below the limit. NO_CODE: the machine code for instruction `row` is
-# missing.
+# not updated the parameters, because the sum of squared gradients is not below the limit. NO_CODE: the kernel of
+# instruction number `row` is not loaded.
 READY, TOO_SMALL, NOT_BELOW, NO_CODE = range(4)
 
-# A parameter: the addresses of its value and gradient, and whether its gradient is wanted. A lookup table also has the
-# address `touched` of a list of the rows that the backward pass has added to (0 for other parameters): the number of
-# these rows, their numbers, a mark for each row of the table, and whether all rows count as touched. Its `rows` rows
-# have `width` floats each.
+# A parameter. `value` and `gradient` are addresses in floats; `needs_gradient` is 1 if the gradient is wanted. A lookup
+# table has `rows` rows of `width` floats. Its *touched* rows are those to which gradients were added since the last
+# update; `touched` is the address of a list of them, and 0 for other parameters. The list has first the number of
+# touched rows, then their numbers in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all
+# rows count as touched.
 PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows")
 
-# One row of a trainer's table: the parameter's row in `parameters`, whether the update changes the parameter, how many
-# floats it has, and how many of them form one column, which the planner writes. The addresses of the tensors that the
-# trainer keeps for this parameter, such as its momentum, follow.
+# One row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if updates change it,
+# `floats` is its size. `column` is how many floats form one column; the planner writes it, for the kernel to read. Then
+# follow the addresses of the tensors that the trainer keeps for this parameter, such as its momentum.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
 
 NODE = Structure(
     "signature",  # the offset of the node's signature in `table`
     "operands",  # the offset in `records` of the first operand of the node's record
-    "first_part",  # the number of the first node of the record
-    "depth",  # the depth within the node's stage
-    "value", "gradient",  # addresses in floats
+    "first_part",  # the number of the first node of the same record
+    "depth",  # the node's depth, counted within its stage
+    "value", "gradient",  # where the node's value and gradient start in memory; addresses count floats
     "flags",
     "stage",
 )  # fmt: skip
 # Flags of a node. REACHED: the loss depends on it. DIFFERENTIATED: the backward pass runs its steps. HAS_GRADIENT: its
-# gradient has an address. MET: a temporary mark while the operands of one step are examined. USED_TWICE: it is an
-# operand more than once. NEEDS_GRADIENT: it depends on a trained parameter; the forward plan sets this flag.
+# gradient has an address. MET: a temporary mark while the operands of one step are examined. USED_TWICE: nodes on which
+# the loss depends have it as an operand more than once. NEEDS_GRADIENT: it depends on a trained parameter; the forward
+# plan sets this flag, the backward plan sets all others.
 REACHED, DIFFERENTIATED, HAS_GRADIENT, MET, USED_TWICE, NEEDS_GRADIENT = (1 << bit for bit in range(6))
 
-# If a plan has more signatures than this, they are not put into stages, and nodes are sorted by depth alone.
+# The most signatures of a plan that are put into stages. In a plan with more, all signatures are in one stage.
 MOST_NUMBERED = 256
-WORDS = MOST_NUMBERED // 64  # int64 words of a row of `predecessors`, which has a bit for each signature
+WORDS = MOST_NUMBERED // 64  # the int64 words that each signature has in `predecessors`: one bit for each signature
 
-# The steps of a signature for one direction: their offset from the start of the signature, their number, and two bit
-# sets of address lists. Bit k of `lists` says that steps read address list k in all columns; bit k of `first_lists`
-# says that they read it in the first column only. `lists` is ALL_LISTS if a kernel does not say which lists it reads,
-# or if there are more than MOST_LISTS.
+# The steps that nodes of a signature need in one direction. `begin` is their offset from the start of the signature,
+# `count` their number. The other two are sets of address lists as bits: 2 * k for the values of view k, 2 * k + 1 for
+# its gradients. `lists` has those that the steps read for all columns, `first_lists` those that they read for the first
+# column only. `lists` is ALL_LISTS, all bits, if a kernel does not say which lists it reads, or if it reads a list with
+# the number MOST_LISTS or more.
 STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
+# Deferred steps belong to the backward pass. They run at its end, once for all nodes of a signature.
 DIRECTIONS = ("forward", "backward", "deferred")
-# The head of a signature; its views follow. Integers that end in `_each` are further amounts for each of the operands
-# that share EACH.
+# The integers that a signature begins with; its views follow. A name that ends in `_each` is an amount to add for each
+# operand that shares the view EACH.
 SIGNATURE = Structure(
-    # The value of the `numbering` counter when the signature was last numbered, and the number it got.
+    # `number` is the signature's number in the present plan if `numbering` equals the context's `numbering`; otherwise
+    # it is out of date.
     "numbering", "number",
-    "kind",
-    "size", "size_each",  # the number of floats of a node
-    "columns", "columns_each",
-    "operands", "variadic", "attributes", "constants",
+    "kind",  # COMPUTED or another of the values below
+    "size", "size_each",  # the number of floats of a node's value
+    "columns", "columns_each",  # the number of columns of a node
+    "operands", "variadic",  # the number of operands; if `variadic` is 1, of those with their own views
+    # The number of attributes, and how many of them, counted from the first, are offsets of input values.
+    "attributes", "constants",
+    # An alias starts `alias_offset` floats after its operand, plus `alias_scale` times its first attribute.
     "alias_scale", "alias_offset",
     "passes",  # 1 if operands can get a gradient from the node
-    "waits_from", "waits_count", "waits_each",  # which operands must be computed before the node
-    "parts", "part_count", "last_part_repeats",  # `parts` is the offset in the table of a list of the parts' signatures
+    # Which operands must be computed before the node: `waits_count` of them, from number `waits_from` on. If
+    # `waits_each` is 1, also those that share EACH.
+    "waits_from", "waits_count", "waits_each",
+    # For a record with parts: the offset in `table` of a list of their signatures, and its length. If
+    # `last_part_repeats` is 1, the record has a first part and then one for each operand that shares EACH; the last
+    # signature in the list serves all of its remaining parts.
+    "parts", "part_count", "last_part_repeats",
     "view_count",
     *(f"{direction}_{name}" for direction in DIRECTIONS for name in STEPS),
-    "keeps_gradient",  # 1 if no step writes to the node's own gradient, which may then be an alias of another gradient
+    # 1 if no backward step of a node changes the node's own gradient, so that it may be an alias of another gradient
+    "keeps_gradient",
 )  # fmt: skip
-# Values of `kind`. The value of an ALIAS is a part of its operand's value, and mostly so is its gradient. APART: an
-# alias that always has its own gradient.
+# Values of `kind`. COMPUTED: kernels compute the value. INPUT: the value is given. ALIAS: the value is a part of the
+# operand's value. Its gradient is a part of the operand's gradient, unless the alias is the loss or the gradients of
+# all nodes are computed. APART: an alias that always has its own gradient.
 COMPUTED, ALIAS, INPUT, APART = range(4)
-TO_THE_END = -1  # the value of `waits_count` for all operands from `waits_from` on
+TO_THE_END = -1  # a value of `waits_count`: the node waits for all operands from number `waits_from` on
 
-# The address of column c is base + offset + (c % period) * stride + (c // period) * outer + attribute * scale, where
-# base depends on `source`, and attribute is the record's attribute number index + c * index_step. If period is 0, it is
-# base + offset + c * stride + attribute * scale. If index is NO_INDEX, there is no attribute.
+# A view. The address of column c is base + offset + (c % period) * stride + (c // period) * outer + scale * attribute,
+# or base + offset + c * stride + scale * attribute if period is 0. The base depends on `source`. The attribute is the
+# record's attribute number index + c * index_step; if index is NO_INDEX, no attribute is added.
 VIEW = Structure(
     "source", "offset", "stride", "period", "outer", "index", "index_step", "scale",
 )  # fmt: skip
-# `source` is the number of an operand or one of these. SELF: the node itself. NOWHERE: address 0. EACH: operand number
-# c // period of those that share this view. BEFORE: the part before this one. FIRST: the record's first part; `scale`
-# floats are added for each part between it and this one.
+# `source` is the number of an operand, whose address is then the `base`, or one of these. SELF: the base is the address
+# of the node itself. NOWHERE: 0. EACH: the address of operand number c // period of those that share this view. BEFORE:
+# the address of the part before this one. FIRST: the address of the record's first part, plus `scale` floats for each
+# part between it and this one.
 SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
 NO_INDEX = -1
 
@@ -217,47 +249,49 @@ STEP = Structure(
     "opcode",
     "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
     "parameters",  # the offset of the kernel's parameters in `table`
-    # How many floats of that gradient the step can overwrite, each once and from the first on; 0 if it can only add.
+    # If the step can overwrite that gradient instead of adding to it: how many floats it writes, from the first one on
+    # and each once. 0 if it can only add.
     "covers",
-    "shared",  # how threads may share the step
+    "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
     "work",  # about how many picoseconds one thread takes for a column; 0 if threads cannot share the step
-    "copies",  # 1 if the step adds an unchanged copy of the node's gradient
+    "copies",  # 1 if the step adds the node's gradient, unchanged, to the operand's gradient
 )  # fmt: skip
-# Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS, BY_ROWS (of the result): threads divide these.
-# IF_DISTINCT: by columns, if no two nodes of the batch have the same operand; else alone. EITHER: by columns if there
-# are many, else by rows. EITHER_IF_DISTINCT: the same, but by columns only if no two nodes have the same operand.
+# Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS: each thread works on some of the columns. BY_ROWS:
+# each thread computes some rows of the result. IF_DISTINCT: by columns if no two nodes of the group add to the same
+# gradient, else alone. EITHER: by columns if there are many, else by rows. EITHER_IF_DISTINCT: by columns if there are
+# many and no two nodes of the group add to the same gradient, else by rows.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
-# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. The others run if a
-# gradient is needed, ANY_OPERAND: of the node itself; EACH_OPERAND: of an operand that shares EACH; BEFORE_OPERAND: of
-# the part before.
+# Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. ANY_OPERAND: it runs
+# if the node needs a gradient, because then some operand does. EACH_OPERAND: it runs if one of the operands that share
+# EACH needs a gradient. BEFORE_OPERAND: it runs if the part before this one needs a gradient.
 NO_OPERAND, ANY_OPERAND, EACH_OPERAND, BEFORE_OPERAND = -1, -2, -3, -4
 
 INSTRUCTION = Structure(
     "opcode",
     "base",  # the offset in `index` at which the address lists of this instruction start
     "count",  # the number of columns
-    "parameters",
+    "parameters",  # the offset of the kernel's parameters in `table`
     "fresh",  # 1 if the memory that the kernel adds to is uninitialised, so that the kernel must overwrite it
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# The number of threads that share work, and the least work of an instruction and of a whole pass that they share, in
-# picoseconds.
+# `threads` is how many threads share work. They share an instruction that takes one thread at least `least_instruction`
+# picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together.
 SHARING = Structure("threads", "least_instruction", "least_pass")
 MOST_THREADS = 64
-# The number of integers in the buffer `threads` for each thread, and the offset of the INSTRUCTION among them. The
-# RUNNING integers come first.
+# The buffer `threads` has THREAD_ROW integers for each thread: from offset 0 on the RUNNING integers, from offset
+# THREAD_INSTRUCTION on one INSTRUCTION.
 THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 
-# The arguments of the host code that launches GPU kernels: the addresses of the kernels' handles, of the kernel
-# arguments, of the pointers to these, and of the address lists on the GPU. The code writes `failure`: 0 or the error of
-# the CUDA driver.
+# What the CPU code that launches GPU kernels needs: the addresses of a list of the kernels' handles by opcode, of
+# memory for the arguments of one kernel, of a list of pointers to these arguments, and of the address lists in GPU
+# memory. The code writes `failure`: 0, or the error of the CUDA driver.
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
-# `table` begins with TABLE_HEAD integers for parameters that the planner writes: at SEED_FILL the (start, size, number)
-# of the FILL instruction that sets the gradient of the loss to 1.
+# The first TABLE_HEAD integers of `table` are free for parameters of instructions that the planner adds itself. From
+# SEED_FILL on they are (start, size, number) for the FILL instruction that sets the gradient of the loss to 1.
 SEED_FILL, TABLE_HEAD = 0, 8
-FILL, CLEAR = 0, 1  # opcodes of kernels that no signature asks for: the planner adds them itself
+FILL, CLEAR = 0, 1  # opcodes of kernels that no signature has as a step: the planner adds such instructions itself
 
 CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a cache line
 

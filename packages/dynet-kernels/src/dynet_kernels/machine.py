@@ -2,9 +2,12 @@
 
 The planner writes a *tape*, a list of instructions. Each names a kernel by its *opcode*. The machine loops over the
 tape and switches on the opcode. On a CPU it is several modules that are compiled separately: one has the planner and
-the loop, the others are *shards*, a few kernels each, with a switch of their own. The loop calls a shard by the handle
-of its function, which `library` writes into a list when it loads the shard. The functions here emit TIR, TVM's
-intermediate code.
+the loop, the others are *shards*: a few kernels, and a function that switches between them. The loop calls the function
+of a shard by its handle, which `library` writes into a list when it loads the shard.
+
+The functions here emit TIR, TVM's intermediate code; their arguments are mostly TIR expressions. A *context* is a
+structure with the addresses and numbers that planner and machine share. The first of them, named in `layout.RUNNING`,
+are all that running a tape needs, so that each thread can have its own copy of these.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from .plan.structs import Context, Instruction, Rows, Sharing, Words
 from .tir import function, int64, let
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
-# TVM passes that we disable. They change nothing in kernels made of plain loops, but take two thirds of the compile
-# time.
+# Passes of TVM's compiler that we disable. They change nothing in kernels made of plain loops, but take two thirds of
+# the time to compile them.
 NEEDLESS = [
     "s_tir.HoistIfThenElse",
     "s_tir.StmtSimplify",
@@ -37,13 +40,14 @@ NEEDLESS = [
 ]
 NEEDLESS_ON_CPU = [
     *NEEDLESS,
-    # All our buffers have one dimension already, so FlattenBuffer only complicates the indices of vectors. StmtSimplify
-    # would undo that, and simplify arithmetic that LLVM simplifies anyway. Together they take half of the time that
-    # passes need for matrix products.
+    # FlattenBuffer makes buffers one-dimensional. Ours are already, so it only complicates the indices of vectors.
+    # StmtSimplify would undo that, and simplify arithmetic that LLVM simplifies anyway. In matrix products, these two
+    # take half of the time of all passes.
     "tirx.FlattenBuffer",
     "tirx.StmtSimplify",
 ]
-# Emitters unroll loops where it pays. With LLVM's unrolling as well, the code was twice as long and no faster.
+# Our kernels are emitted with loops unrolled where it pays. If LLVM unrolled loops as well, the code would be twice as
+# long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
@@ -55,14 +59,15 @@ def call(symbol, *arguments):
 
 
 def symbol_of(name):
-    """Return a kernel's symbol in generated code. Without the prefix, a kernel `exp` would hide C's `exp`."""
+    """Return the symbol of the function for kernel `name`. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
     return ir.GlobalVar("kernel_" + name.replace(".", "_"))
 
 
 def run_function(kernels):
-    """Emit run(context), a loop over the tape with one switch over all `kernels`, for a target without shards.
+    """Emit run(context), a loop over the tape with one switch over `kernels`.
 
-    `kernels` are pairs of an opcode and a pair (symbol, kernel).
+    It is only compiled to get the CUDA source of kernels: TVM leaves out kernels that nothing calls. `kernels` are
+    pairs of an opcode and a pair (symbol, kernel).
     """
 
     def body(context):
@@ -75,7 +80,11 @@ def run_function(kernels):
 
 
 class Running:
-    """The integers of `layout.RUNNING` at an address, with the tape, table and other buffers that they point to."""
+    """The integers of `layout.RUNNING` at `address`, and the buffers whose addresses are among them.
+
+    `context` has the integers, `tape` the instructions, `table` their parameters, `index` the address lists, and
+    `memory` all floats.
+    """
 
     def __init__(self, address):
         self.context = context = Context(Words(address))
@@ -90,18 +99,22 @@ def tape_of(context: Context) -> Rows:
 
 
 def refuse():
-    """Emit a failing assertion: the compiled function ends with an error."""
+    """Emit an assertion that always fails, so that the compiled function ends with an error."""
     with T.Assert(tirx.const(False, "bool"), "no code for an instruction"):
         pass
 
 
 def dispatch(running: Running, number, code, kernels, shares):
-    """Emit a switch on `code`, which calls one of the kernels for instruction `number`.
+    """Emit a switch on `code`, which calls one of `kernels` for an instruction.
 
     Args:
-        kernels: pairs of a value of `code` and (symbol, kernel, names of its arguments besides memory, index and
-            parameters).
-        shares: the values of the arguments in `layout.SHARES`, by name: which part of the instruction this thread runs.
+        running: the buffers, and where to note the instruction if no kernel has this code.
+        number: the number of the instruction on the tape.
+        code: tells which kernel to call: its opcode, or its place in the shard.
+        kernels: pairs of a value of `code` and (symbol, kernel, names). Each kernel takes memory and index, then the
+            arguments with these names, then its parameters.
+        shares: values for the names in `layout.SHARES`: which part of the instruction this thread runs. All other names
+            are integers of the instruction.
     """
     instruction = running.tape[number]
     parameters = instruction.parameters
@@ -124,10 +137,11 @@ def dispatch(running: Running, number, code, kernels, shares):
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
-    """Emit the module of one shard: its kernels, and a function that runs instructions from the current one on.
+    """Emit the module of one shard: its kernels, and a function that runs instructions.
 
-    The kernel of the current instruction is in this shard. The function returns at the end of the tape, or at the first
-    instruction whose kernel is in another shard. The code does not depend on the number of the shard.
+    The function begins with instruction `row` of the context, whose kernel is in this shard. It returns at the end of
+    the tape, or at the first instruction whose kernel is in another shard. The code does not depend on the number of
+    the shard.
 
     Args:
         kernels: place in the shard -> (name, kernel).
@@ -160,10 +174,11 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRMod
 def planner_module() -> ir.IRModule:
     """Emit the module with the planners and the loop over the tape, which calls shards.
 
-    A shard need not be loaded before an instruction needs it. For each phase, such as `forward`, there is a function
-    `plan_forward` that only plans, and a function `forward` that also runs the tape unless a buffer was too small.
+    For each pass, such as `forward`, there is a function `plan_forward` that only plans, and a function `forward` that
+    plans and then runs the tape, unless a buffer was too small for the plan.
     """
-    # Not imported at the top: the cache key of a shard covers the modules imported there, and needs no planner.
+    # Not imported at the top, because the cache key of a shard covers all modules imported there, and shards do not
+    # depend on the planners.
     from .plan import planners
 
     functions = {
@@ -192,9 +207,13 @@ def planner_module() -> ir.IRModule:
 
 
 def run_rows(running):
-    """Emit the loop that hands instructions to the shards of their kernels until the end of the tape.
+    """Emit the loop that runs instructions from number `row` on until the end of the tape.
 
-    `running` is the address of the integers of `layout.RUNNING`.
+    It calls the shard with the kernel of the present instruction. The shard runs all instructions that it can, and
+    moves `row` to the next one.
+
+    Args:
+        running: the address of the integers of `layout.RUNNING`.
     """
     context = Context(Words(running))
     tape, code = tape_of(context), Words(context.code)
@@ -211,15 +230,18 @@ def run_rows(running):
 
 
 def if_ready(address):
-    """Return a `with` block whose code runs only if planning has succeeded. `address` is the context's."""
+    """Return a `with` block whose code runs only if planning has succeeded. `address` is the address of the context."""
     return when(Context(Words(address)).status == at.READY)
 
 
 def norm_and_update(planners):
-    """Emit norm_and_update: sum all squared gradients, and run the trainer's update if the sum is below a limit.
+    """Emit norm_and_update, which sums all squared gradients and runs the trainer's update if the sum is below a limit.
 
-    `totals` is an address in floats. It holds two float64 numbers: the sum, which is written, and the limit. `planners`
-    are the symbols of the planners by phase.
+    Its argument `totals` is an address, in floats, of two float64 numbers: the sum, which it writes, and the limit. The
+    other arguments are those of `plan_gradient_norm` and `plan_update`.
+
+    Args:
+        planners: the symbols of the functions that plan a pass, by the name of the pass.
     """
     names = ("context", "norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
 
@@ -243,7 +265,7 @@ def norm_and_update(planners):
 
 
 def run(address):
-    """Emit code that runs the tape, on all threads if they have enough work to share, else on this one alone."""
+    """Emit code that runs the tape of the context at `address`, on all threads if they have enough work to share."""
     context = Context(Words(address))
     sharing = Sharing(Words(context.sharing))
     shares = all_of(sharing.threads > 1, context.shared_work >= sharing.least_pass)
@@ -257,10 +279,11 @@ def run(address):
 
 
 def run_together(address):
-    """Emit code that runs the tape on all threads at once. They wait for each other after every stretch.
+    """Emit code that runs the tape on all threads at once. They wait for each other after every *stretch*.
 
-    A stretch is either one instruction that the threads share, or a run of unshared instructions, which the first
-    thread runs while the others wait. Each thread finds the stretches on its own.
+    A stretch is either one instruction that the threads share, or all adjacent instructions that they do not share. The
+    latter are run by the first thread while the others wait. Each thread finds out by itself where the stretches are.
+    `address` is the address of the context.
     """
     context = Context(Words(address))
     threads = Sharing(Words(context.sharing)).threads
@@ -283,13 +306,13 @@ def run_together(address):
 
 
 def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):
-    """Emit code that runs a stretch on one thread, with the thread's own copy of the integers of `layout.RUNNING`.
+    """Emit code that runs a stretch (see `run_together`) on one thread, with its own copy of the RUNNING integers.
 
     Args:
         context: the context that all threads share.
-        instruction: the first instruction of the stretch. If threads share it, this thread runs its part.
-        first, end: the stretch, as numbers of instructions.
-        part, threads: the number of this thread, and how many there are.
+        instruction: the first instruction of the stretch. If threads share it, this thread runs only its part of it.
+        first, end: the stretch is the instructions number `first` to `end` - 1.
+        part, threads: the number of this thread, counted from 0, and how many threads there are.
     """
     address = let(context.threads + part * int64(8 * at.THREAD_ROW))
     own, words = Context(Words(address)), Words(address)
@@ -317,21 +340,21 @@ def run_stretch(context: Context, instruction: Instruction, first, end, part, th
 
 
 def pragma(name):
-    """Annotate the statements of a `with` block with a pragma for TVM's CPU code generator."""
+    """Return a `with` block to whose code the pragma `name` of TVM's CPU code generator applies."""
     return T.attr(int64(0), f"pragma_{name}", tirx.const(1, "int32"))
 
 
 def call_packed(name, running):
-    """Emit a call of a function of this module by TVM's packed convention; return its status, not 0 if it failed.
+    """Emit a call of function `name` of this module by TVM's calling convention. Return its status: 0 on success.
 
-    `running` is the address of the integers of `layout.RUNNING`. They include the slots for argument and result; the
-    only argument is this address.
+    The only argument of the function is `running`, the address of the integers of `layout.RUNNING`. These include the
+    memory in which TVM passes the argument and the result.
     """
     return _called(f"__tvm_ffi_{name}", T.reinterpret(POINTER, int64(0)), running)
 
 
 def call_handle(handle, running):
-    """Emit a call of a function by its handle, with the same argument and status as `call_packed`."""
+    """Emit a call of the function with this TVM handle. Argument and status are as for `call_packed`."""
     return _called("TVMFFIFunctionCall", handle, running)
 
 
@@ -343,12 +366,12 @@ def _called(symbol, first, running):
 
 
 def failed(result):
-    """Return a `with` block whose code runs only if a packed call has failed. `result` is the call's status."""
+    """Return a `with` block whose code runs only if a call has failed: if `result`, its status, is not 0."""
     return when(result != tirx.const(0, "int32"))
 
 
 def compile_cpu(module: ir.IRModule, target):
-    """Compile a module, a shard or the planner, for an LLVM target."""
+    """Compile a module of TIR, such as a shard or the planner, for the CPU that `target`, a TVM target, describes."""
     import tvm
 
     give_llvm_options()
@@ -358,16 +381,16 @@ def compile_cpu(module: ir.IRModule, target):
 
 @functools.cache
 def give_llvm_options():
-    """Make LLVM read LLVM_OPTIONS as if from its command line, for everything that this process compiles.
+    """Make LLVM read LLVM_OPTIONS as if from its command line, for everything that this process compiles from now on.
 
-    A target's `cl-opt` attribute is not enough: it sets the values without marking them as given, and LLVM ignores such
-    options. In TVM 0.27 only the Hexagon code generator passes LLVM a command line. So we build an empty module for
-    Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
+    The attribute `cl-opt` of a TVM target does not work: it sets the values, but does not mark the options as given,
+    so LLVM ignores them. In TVM 0.27 only the Hexagon code generator passes LLVM a command line. So we build an empty
+    module for Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
     """
     import tvm
 
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)
-    if build is not None:  # else this TVM has no Hexagon support: the options are not set, and compiling is slower
+    if build is not None:  # otherwise TVM cannot build for Hexagon: LLVM uses its defaults, and compiling takes longer
         with suppress(RuntimeError):
             target = {"kind": "hexagon", "mtriple": "hexagon", "mcpu": "hexagonv68", "llvm-options": LLVM_OPTIONS}
             build(ir.IRModule({}), tvm.target.Target(target))

@@ -2,10 +2,11 @@
 
 It is written as Python functions that emit TIR, TVM's intermediate code: to read or set an attribute of a structure
 emits a load or a store, `with when(...)` a condition, `with each(...)` a loop. Docstrings say what the emitted code
-does. No part of the planner knows an op: it follows the views and steps that a signature lists. `layout` defines all
+does. Numbers such as `count`, and conditions, are mostly TIR expressions: only the compiled planner knows their values.
+No part of the planner knows an op: it follows the views and steps that a signature lists. `layout` defines all
 integers, and terms such as record, signature and view.
 
-In the order in which the modules build on each other:
+The modules, each after those that it uses:
 
     flow          conditions, loops, variables
     structs       structures in memory
@@ -31,9 +32,12 @@ PLANNERS = {
     "gradient_norm": update.plan_gradient_norm,
     "update": update.plan_update,
 }
-"""The emitter of each planner, by the name of the pass that it plans."""
+"""The function that emits each planner, by the name of the pass that the planner plans."""
 
 
 def planners() -> dict:
-    """Emit all planners. Return them as private TIR functions, by the name of the pass that they plan."""
+    """Emit all planners. Return a dict from the name of a pass to the TIR function that plans it.
+
+    The TIR functions are private: only functions of the same module can call them.
+    """
     return {name: tir.emitted(f"plan_{name}", emit, private=True) for name, emit in PLANNERS.items()}

@@ -1,9 +1,12 @@
-"""Writes the address lists of a group: the nodes that one instruction computes. Kernels read their addresses from them.
+"""Writes the address lists of a group, from which kernels read where their columns are. See the terms in `layout`.
 
-A view of the group's signature says where the columns of an operand, or of the node itself, start. For each view there
-are two lists, one with addresses of values and one with addresses of gradients. All lists of a group are adjacent in
-the buffer `index`, and each has `count` entries, one for each column of the group. The functions here emit the code
-that writes the lists.
+A *group* is the nodes of one signature and depth, which one instruction computes. A *column* is what a kernel works on
+at a time, such as one batch element. A *view* of the signature says where the columns of an operand, or of the node
+itself, start. For each view there are two lists, one with addresses of values and one with addresses of gradients. All
+lists of a group are adjacent in the buffer `index`, and each has `count` entries, one for each column of the group.
+Lists that no kernel reads are left uninitialised.
+
+The functions here emit the code that writes the lists.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ from .structs import Steps, View
 
 @dataclass
 class Side:
-    """One of the two address lists of a view: values or gradients.
+    """One of the two address lists of a view: that of values or that of gradients.
 
     Args:
-        field: "value" or "gradient": the field of nodes and parameters with the address.
-        bit: the bit that stands for this list in the result of `bits_of_view`.
-        start: the offset of this list from the view's first list.
+        field: "value" or "gradient": the attribute of a node or parameter with the address to write.
+        bit: the bit for this list in the result of `bits_of_view`: 1 for values, 2 for gradients.
+        start: where the list starts in `index`, counted from the view's list of values, which comes first.
     """
 
     field: str
@@ -42,11 +45,13 @@ def sides(count, with_gradients: bool) -> list[Side]:
 
 
 def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None:
-    """Write those address lists of a group that `steps` read.
+    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for the others.
 
     Args:
-        count: the number of columns of the group.
-        with_gradients: whether the lists of gradients are written as well.
+        group: the nodes.
+        count: the number of columns of all these nodes together.
+        steps: steps of the group's signature.
+        with_gradients: whether to write lists of gradients; else only lists of values.
     """
     signature, context = group.signature, group.plan.context
     base, views = context.index_top, signature.view_count
@@ -65,9 +70,10 @@ def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None
 
 
 def bits_of_view(bits, number):
-    """Return two bits, for the lists of view `number`: 1 for its values, 2 for its gradients.
+    """Return the two bits of `bits` for the lists of view `number`: 1 for its values, 2 for its gradients.
 
-    `bits` is a bit set over the lists of all views.
+    `bits` is a set of address lists as in `layout.STEPS`. It has only MOST_LISTS bits, so all later views use its last
+    two. That is no error: if a step reads a list of a later view, `bits` is ALL_LISTS, in which all bits are set.
     """
     return let((bits >> T.min(2 * number, int64(at.MOST_LISTS - 2))) & 3)
 
@@ -76,9 +82,11 @@ class Lists:
     """The two address lists of a view, and code that writes them.
 
     Args:
-        start: the place in `index` of the view's first list.
+        group: the nodes whose columns the lists are for.
+        view: a view of the group's signature.
+        start: where in `index` the view's first list starts.
         count: the number of entries in each list.
-        written: the lists to write.
+        written: the lists that may be written: values, or values and gradients.
     """
 
     def __init__(self, group: Group, view: View, start, count, written: Sequence[Side]):
@@ -88,17 +96,20 @@ class Lists:
 
     @property
     def is_plain(self):
-        """Whether each address is `offset` plus the address of a node or parameter, with no attribute of the node."""
+        """Whether the lists are plain: the first column of a node starts `offset` floats after a node or parameter.
+
+        They are not plain if the view's source is EACH or NOWHERE, or if the view adds an attribute of the record.
+        """
         source = self.source
         known = any_of(source >= at.SELF, source == at.BEFORE, source == at.FIRST)
         return all_of(known, self.view.index == at.NO_INDEX)
 
     def write_plain(self, whole, first) -> None:
-        """Write plain lists of nodes that have one column each.
+        """Write the lists if they are plain (see `is_plain`) and each node of the group has one column.
 
         Args:
-            whole: the bits of the lists to write completely.
-            first: the bits of the lists of which kernels read only the first entry.
+            whole: the lists of which kernels read all entries, as a sum of their `Side.bit`.
+            first: the lists of which kernels read only the first entry, as such a sum, too.
         """
         for side in self.sides:
             count = pick((whole & side.bit) != 0, self.group.count, lambda: pick((first & side.bit) != 0, 1, 0))  # noqa: B023
@@ -123,13 +134,16 @@ class Lists:
         return self.group.plan.address(node.record.operand(self.source), field)
 
     def _of_first_part(self, node: Node, field: str):
-        """Return the address of a part's share in the memory of its record's first part."""
+        """Return where the memory in the record's first part begins that belongs to `node`, a later part of the record.
+
+        Each later part has `scale` floats there, in the order of the parts.
+        """
         first = node.first_part
         share = (node.number - first - 1) * self.view.scale
         return share + getattr(self.group.plan.node(first), field)
 
     def write_all(self) -> None:
-        """Write the lists, for all columns of all nodes of the group."""
+        """Write both lists completely, for any view: all columns of all nodes of the group."""
         begin = Variable(0)
         with self.group.each_node() as (_, node):
             with branch(self.source == at.EACH) as (shared, otherwise):
@@ -140,7 +154,11 @@ class Lists:
             begin.value += node.columns
 
     def _write_each(self, node: Node, begin) -> None:
-        """Write the addresses of a node's columns if the view's source is EACH: several operands share the view."""
+        """Write the addresses of a node's columns if the view's source is EACH: many operands share the view.
+
+        Args:
+            begin: the number of columns of all nodes before this one.
+        """
         view, record = self.view, node.record
         period, stride = view.period, view.stride
         first = record.each_start
@@ -153,7 +171,11 @@ class Lists:
                     self.index[list_at + column] = start + column * stride
 
     def _write_columns(self, node: Node, begin) -> None:
-        """Write the addresses of the columns of one node, for a view with any source but EACH."""
+        """Write the addresses of the columns of one node, for a view with any source but EACH.
+
+        Args:
+            begin: the number of columns of all nodes before this one.
+        """
         view, columns = self.view, node.columns
         starts = [self._start_of(node, side.field) for side in self.sides]
         lists = [let(self.start + side.start + begin) for side in self.sides]
@@ -175,7 +197,7 @@ class Lists:
                         self.index[list_at + column] = start + move.value
 
     def _start_of(self, node: Node, field: str):
-        """Return the address that a view of this node starts from: its source, plus the view's offset."""
+        """Return the base address of the view for this node, plus the view's `offset`. See `layout.VIEW`."""
 
         def of_part():
             before = lambda: getattr(node.part_before, field)  # noqa: E731

@@ -1,7 +1,7 @@
-"""Plans the backward pass: writes the instructions that add up gradients, from the loss backwards, to the tape.
+"""Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards.
 
 The functions here emit the code that does this. A *group* is the nodes of one signature and depth; they share
-instructions.
+instructions. An *alias* is a node whose value is a part of its operand's value. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from a node: it adds the gradient of the loss to every parameter that the loss depends on.
+    """Plan the backward pass from node `loss`. It adds to the gradients of all trained parameters the node depends on.
 
-    The last backward plan is used again if the forward plan and the arguments are the same, and if no rows of lookup
-    tables must be marked as touched.
+    The last backward plan is used again if the forward plan and the arguments are the same, and if the pass adds to no
+    lookup table. (If it does, the rows to which it adds must be noted in each plan.)
 
     Args:
         context: the address of the planner's context.
-        loss: the number of the node.
-        size: the number of floats of the node.
+        loss: the number of a node.
+        size: how many floats the value of this node has.
         everything: 1 to compute the gradients of all nodes, even of those that depend on no trained parameter, and to
-            give aliases gradients of their own.
+            give aliases their own gradients; else 0.
     """
     use_tape(Context(Words(context)), "backward")
     plan = Plan(context)
@@ -55,7 +55,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 
 def plan_anew(gradients: Gradients, size) -> None:
-    """Plan the pass, or set `status` to TOO_SMALL if the address lists or the tape do not have room for it."""
+    """Plan the pass when the last plan cannot be used again. If a buffer is too small, set `status` to TOO_SMALL."""
     plan, context = gradients.plan, gradients.context
     start_tape(context)
     with when(T.Not(depths_are_known(gradients))):
@@ -73,20 +73,18 @@ def plan_anew(gradients: Gradients, size) -> None:
 
 
 def depths_are_known(gradients: Gradients):
-    """Whether the depths from the forward plan can be used for the backward pass.
+    """Whether the backward pass can use the depths that were found for the forward pass.
 
-    They can if a single plan found them all, and only nodes that the forward pass computes have backward steps.
+    It can if a single plan found them all, and if all nodes with backward steps also have forward steps. An alias has
+    none in the forward pass, but has backward steps if it has its own gradient: if it is the loss, or if the gradients
+    of all nodes are computed.
     """
     loss = gradients.plan.node(gradients.loss)
     return all_of(gradients.context.one_numbering != 0, gradients.everything == 0, loss.signature.kind != at.ALIAS)
 
 
 def find_depths_again(gradients: Gradients) -> None:
-    """Find the depths of all nodes up to the loss anew.
-
-    The old depths come from several forward plans, so that they cannot be compared; or they are missing for nodes that
-    the forward pass does not compute but that have backward steps now, such as aliases.
-    """
+    """Find the depths of all nodes up to the loss anew, because `depths_are_known` does not hold."""
     plan, loss = gradients.plan, gradients.loss
     start_numbering(plan)
     with each(loss + 1) as number:
@@ -96,14 +94,18 @@ def find_depths_again(gradients: Gradients) -> None:
 
 
 def has_steps(gradients: Gradients, node: Node):
-    """Whether the backward pass has instructions for a node: it has its own gradient and is not an input."""
+    """Whether the backward pass has instructions for a node, which are those of its signature.
+
+    It has none for inputs, and none for aliases without their own gradients.
+    """
     return all_of(node.signature.kind != at.INPUT, gradients.has_own(node))
 
 
 def find_planned(gradients: Gradients) -> None:
-    """Mark the nodes through which the loss depends on parameters, and list those with steps in `planned`, last first.
+    """Set the flags of all nodes on which the loss depends, and list in `planned` those whose backward steps will run.
 
-    Also compute how much room their address lists and instructions need at most.
+    The list begins with the last node. Also compute how much room address lists and instructions need at most:
+    `needed_index` and `needed_tape` of the context.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     with when(context.flags_used != 0), each(context.node_count) as number:
@@ -127,7 +129,11 @@ def find_planned(gradients: Gradients) -> None:
 
 
 def reach_operands(gradients: Gradients, node: Node) -> None:
-    """Mark the operands of a node as REACHED, and those that need a gradient from it as DIFFERENTIATED."""
+    """Set the flags of a node's operands: REACHED for all, DIFFERENTIATED if they need a gradient from the node.
+
+    An operand that was REACHED before is also marked as USED_TWICE. For a later part of a record, the part before it
+    counts as an operand.
+    """
     plan = gradients.plan
     passes = let(yes(node.has(at.DIFFERENTIATED)) * node.signature.passes)
 
@@ -145,7 +151,10 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
 
 
 def note_touched_rows(plan: Plan, loss) -> None:
-    """List the rows of lookup tables to which the pass will add gradients, in the tables' lists of touched rows."""
+    """Note to which rows of lookup tables the pass will add gradients, in the lists of touched rows.
+
+    Each lookup table has such a list, from which the trainer knows which rows to update; see `layout.PARAMETER`.
+    """
     touches = Variable(0)
     with each(loss + 1) as number:
         node = plan.node(number)
@@ -173,7 +182,7 @@ def touch_rows(node: Node, parameter: Parameter) -> None:
 
 
 def put_planned_in_order(plan: Plan) -> None:
-    """Sort the planned nodes, unless the forward plan has sorted the same ones already."""
+    """Sort the nodes in `planned`, unless the forward plan has sorted the same nodes already."""
     context = plan.context
     with when(any_of(context.ordered != context.plan, context.ordered_count != context.planned_count)):
         put_in_order(plan)
@@ -181,7 +190,11 @@ def put_planned_in_order(plan: Plan) -> None:
 
 
 def add_all_steps(gradients: Gradients, size) -> None:
-    """Write all instructions of the pass, group by group, from the loss backwards; deferred steps come last."""
+    """Write all instructions of the pass to the tape.
+
+    The first ones clear the gradient of the loss and set it to 1. Then follow the backward steps, one group of nodes
+    after the other, from the loss backwards. The deferred steps come last.
+    """
     plan, context, everything = gradients.plan, gradients.context, gradients.everything
     context.gradient_top = context.gradient_start
     loss = plan.node(gradients.loss)
@@ -194,7 +207,8 @@ def add_all_steps(gradients: Gradients, size) -> None:
             gradients.place(node.number)
         with when(group.signature.backward.count != 0):
             add_backward_steps(gradients, group)
-    # Deferred steps, such as gradients of matrices: one instruction for all nodes of a signature, whatever their depth.
+    # Deferred steps, such as those for gradients of matrices, get one instruction for all nodes of a signature, of
+    # whatever depth.
     with each_group(plan, plan.by_signature, count, has_same_signature) as group:
         with when(group.signature.deferred.count != 0):
             add_steps(group, group.signature.deferred, True, everything)
@@ -210,7 +224,10 @@ def has_same_signature(node: Node, other: Node):
 
 
 def finish(gradients: Gradients) -> None:
-    """Set `status` to TOO_SMALL if gradients need more memory; else remember the plan, to use it again."""
+    """Note the finished plan in the context, so that it can be used again, unless it adds to lookup tables.
+
+    If there is too little memory for gradients, set `status` to TOO_SMALL instead, and note how much is needed.
+    """
     context = gradients.context
     with branch(context.gradient_top > context.gradient_end) as (too_small, otherwise):
         with too_small:

@@ -18,7 +18,7 @@ __all__ = ["Variable", "all_of", "any_of", "branch", "each", "forever", "pick", 
 
 
 class Variable:
-    """An integer variable of the emitted code. To read `value` emits a load, to set it a store."""
+    """An integer variable of the emitted code. To read its attribute `value` emits a load, to set it emits a store."""
 
     def __init__(self, value=0):
         self._counter = tir.Counter(int64(value))
@@ -34,20 +34,20 @@ class Variable:
 
 @contextmanager
 def each(count) -> Iterator[Any]:
-    """Emit a loop over the numbers 0 to count - 1, with the `with` block as its body."""
+    """Emit a loop over the numbers 0 to `count` - 1, with the code of the `with` block as its body."""
     with T.serial(int64(0), int64(count)) as number:
         yield number
 
 
 @contextmanager
 def forever() -> Iterator[None]:
-    """Emit an endless loop with the `with` block as its body, which must contain a `stop_unless`."""
+    """Emit a loop with the code of the `with` block as its body, which must end the loop with a `stop_unless`."""
     with T.While(tirx.const(True, "bool")):
         yield
 
 
 def stop_unless(condition) -> None:
-    """Emit code that leaves the innermost loop unless the condition holds."""
+    """Emit code that leaves the innermost loop (break) unless the condition holds."""
     with when(T.Not(condition)):
         T.evaluate(T.break_loop())
 
@@ -56,16 +56,17 @@ def stop_unless(condition) -> None:
 def branch(condition) -> Iterator[tuple]:
     """Emit an if-else statement.
 
-    Use it as `with branch(condition) as (then, otherwise)`; inside, `with then` and `with otherwise` are its two sides.
+    Use it as `with branch(condition) as (then, otherwise)`. Within this block, emit the code of one side in `with then`
+    and the code of the other in `with otherwise`.
     """
     with T.If(condition):
         yield T.Then(), T.Else()
 
 
 def pick(condition, then, otherwise) -> Any:
-    """Emit code that selects one of two integers.
+    """Emit code that selects one of two integers: `then` if the condition holds, else `otherwise`. Return the result.
 
-    An integer may also be given as a function that emits it. The function's code runs only if this integer is selected.
+    Each may also be a function that emits code and returns the integer. This code runs only if the integer is selected.
     """
     if not isinstance(then, FunctionType) and not isinstance(otherwise, FunctionType):
         return let(T.if_then_else(condition, int64(then), int64(otherwise)))
@@ -78,15 +79,15 @@ def pick(condition, then, otherwise) -> Any:
 
 
 def all_of(*conditions):
-    """Return the conjunction of conditions. Unlike `and` in Python, it evaluates all of them."""
+    """Return the condition that all conditions hold. Unlike `and` in Python, it evaluates every one of them."""
     return functools.reduce(T.And, conditions)
 
 
 def any_of(*conditions):
-    """Return the disjunction of conditions, all of which are evaluated."""
+    """Return the condition that at least one condition holds. Unlike `or` in Python, it evaluates every one of them."""
     return functools.reduce(T.Or, conditions)
 
 
 def yes(condition):
-    """Emit a condition as an integer: 1 if it holds, else 0."""
+    """Emit code that turns a condition into an integer, and return it: 1 if the condition holds, else 0."""
     return let(T.if_then_else(condition, int64(1), int64(0)))

@@ -1,6 +1,8 @@
 """Plans the forward pass: assigns memory to values, and writes the instructions that compute them, depth by depth.
 
-The functions here emit the code that does this. Nodes of one signature and depth form a group: they share instructions.
+The functions here emit the code that does this. Nodes of one signature and depth form a *group*: they share
+instructions. A *record* is one operation of the graph as integers, and adds one node or several. An *alias* is a node
+whose value is a part of its operand's value. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
@@ -15,21 +17,23 @@ from .stages import find_depths, note_edges, start_numbering
 from .structs import Context, Words
 from .tape import add_steps, start_tape, use_tape
 
-CHUNK = 64  # how many record integers are compared before the loop checks whether they differ
+# Integers of the new and the kept records are compared this many at a time; only after each such chunk does the loop
+# check whether they differed.
+CHUNK = 64
 KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")
 
 
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
-    """Plan the forward pass of new records, and copy the new input values to the memory for values.
+    """Plan the forward pass of the *new* records, which are not computed yet, and copy their input values.
 
-    The last plan of a whole graph is kept. It is used again if all records of the graph are new and are the same as in
-    that plan, except for the input values.
+    The last plan of a whole graph is kept. It is used again if the new records are a whole graph and are the same as in
+    that plan; the input values may differ.
 
     Args:
         context: the address of the planner's context.
-        begin, end: the new records, as integers begin to end - 1 of `new_records`.
-        inputs_at: the address of the graph's input buffer.
-        inputs_begin, inputs_end: the new input values, as floats inputs_begin to inputs_end - 1 of this buffer.
+        begin, end: the new records are the integers number `begin` to `end` - 1 of the buffer `new_records`.
+        inputs_at: the address of the graph's input buffer, which has the numbers that the program gave the graph.
+        inputs_begin, inputs_end: the new input values are the floats `inputs_begin` to `inputs_end` - 1 of this buffer.
     """
     use_tape(Context(Words(context)), "forward")
     plan = Plan(context)
@@ -45,9 +49,10 @@ def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> No
 
 
 class Inputs:
-    """The new input values: `count` floats of the input buffer, from offset `begin` on.
+    """The new input values, which `take` copies to the memory for values.
 
-    `take` copies them to `start`, the first free address in the memory for values.
+    They are `count` floats of the input buffer at `address`, from offset `begin` on. `start` is where they are copied
+    to: the first free address in the memory for values.
     """
 
     def __init__(self, plan: Plan, address, begin, count):
@@ -57,7 +62,7 @@ class Inputs:
 
     @property
     def end(self):
-        """The first free address after the copied input values."""
+        """The first free address after the input values, once `take` has copied them."""
         return let(self.start + whole_lines(self.count))
 
     def take(self) -> None:
@@ -66,7 +71,11 @@ class Inputs:
 
 
 def is_kept(plan: Plan, begin, end, input_count):
-    """Whether the last plan of a whole graph can be used again: same records, and values start at the same address."""
+    """Whether the kept plan can be used again for the new records, which are integers number `begin` to `end` - 1.
+
+    It can if they are a whole graph, equal the records of the plan, and have as many input values (`input_count`), and
+    if their values will start at the same address.
+    """
     context, same = plan.context, Variable(0)
     like_before = all_of(
         begin == 0,
@@ -87,7 +96,7 @@ def is_kept(plan: Plan, begin, end, input_count):
 
 
 def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
-    """Plan the nodes of new records, or set `status` to TOO_SMALL if a buffer does not have room for them."""
+    """Plan the pass when the kept plan cannot be used again. If a buffer is too small, set `status` to TOO_SMALL."""
     context = plan.context
     start_tape(context)
     context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=yes(begin == 0))
@@ -125,7 +134,10 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove nodes whose records are at integer `begin` or later: `cg_revert` has removed these records."""
+    """Remove all nodes whose records begin at integer `begin` or later from the buffer `nodes`.
+
+    These records were removed from the graph by `cg_revert`, or are planned again now.
+    """
     count = Variable(pick(begin == 0, 0, plan.context.node_count))
     with forever():
         stop_unless(count.value > 0)
@@ -135,16 +147,23 @@ def forget_nodes(plan: Plan, begin) -> None:
 
 
 class Needed:
-    """The memory that new nodes need: floats for values, entries in address lists, and instructions on the tape."""
+    """How much memory the new nodes need.
+
+    `floats` is the number of floats for their values, `index` the number of entries in address lists, and `tape` the
+    number of instructions.
+    """
 
     def __init__(self):
         self.floats, self.index, self.tape = Variable(0), Variable(0), Variable(0)
 
 
 def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]:
-    """Append a row to `nodes` for each node of the new records.
+    """Append a row to the buffer `nodes` for each node of the new records. List the aliases among them in `aliases`.
 
-    Return the memory that the nodes need, and the number of aliases among them, which are listed in `aliases`.
+    In the records, replace each offset of input values by the address to which they will be copied.
+
+    Returns:
+        The memory that the nodes need, and the number of aliases.
     """
     context, needed, aliases = plan.context, Needed(), Variable(0)
     earliest = context.node_count
@@ -170,9 +189,12 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]
 
 
 def note_operands(plan: Plan, node: Node, earliest) -> None:
-    """Note which signatures must run before a node, and whether the node needs a gradient.
+    """Note which signatures must run before the signature of a node, and whether the node needs a gradient.
 
-    It needs one if an operand needs one and the node passes gradients on.
+    A node needs a gradient if one of its operands does, and if its signature passes gradients on to operands.
+
+    Args:
+        earliest: the number of the first new node. Nodes before it are computed already, so nothing is noted for them.
     """
     needs = Variable(0)
 
@@ -186,7 +208,13 @@ def note_operands(plan: Plan, node: Node, earliest) -> None:
 
 
 def add_node(plan: Plan, node: Node, attributes, needed: Needed, aliases: Variable) -> None:
-    """Add the memory that a node needs to `needed`. Set the address of an input's value, and list an alias."""
+    """Add the memory that a node needs to `needed`. If it is an input, set its address. If it is an alias, list it.
+
+    Args:
+        attributes: the offset in `records` of the first attribute of its record. For an input, this attribute is the
+            address of the value.
+        aliases: how many aliases are listed so far.
+    """
     signature = node.signature
     kind = signature.kind
     with branch(kind == at.COMPUTED) as (computed, others):
@@ -209,7 +237,7 @@ def is_computed(node: Node):
 
 
 def place_values(plan: Plan, start) -> None:
-    """Assign memory to values in the order in which nodes run, so that the nodes of a group are adjacent."""
+    """Assign memory to values, from address `start` on. They are in the order in which nodes run, group by group."""
     top = Variable(start)
     with each(plan.context.planned_count) as k:
         node = plan.node(plan.by_depth[k])
@@ -218,20 +246,20 @@ def place_values(plan: Plan, start) -> None:
 
 
 def place_aliases(plan: Plan, count) -> None:
-    """Set the addresses of aliases, whose values are parts of their operands' values."""
+    """Set the addresses of the first `count` nodes in `aliases`. Their values are parts of their operands' values."""
     with each(count) as k:
         node = plan.node(plan.aliases[k])
         node.value = plan.address(node.record.operand(0), "value") + node.alias_offset
 
 
 def add_all_steps(plan: Plan) -> None:
-    """Write all instructions of the pass, for one group after the other: nodes of one depth and signature."""
+    """Write all instructions of the pass to the tape: those for one group of nodes after those for another."""
     with each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with) as group:
         add_steps(group, group.signature.forward)
 
 
 def keep(plan: Plan, inputs: Inputs, end) -> None:
-    """Keep this plan, to use it again for a graph with the same records."""
+    """Keep this plan of a whole graph, to use it again for a graph with the same records. They have `end` integers."""
     context = plan.context
     with each(end) as place:
         plan.kept_records[place] = plan.new_records[place]

@@ -1,9 +1,12 @@
-"""Assigns memory to gradients, when the first step of the backward pass adds to them.
+"""Assigns memory to each gradient when the first step (kernel call) of the backward pass that adds to it is planned.
 
-There are three ways. If the first step writes all of the gradient, the memory stays uninitialised and the step
-overwrites it (it is *fresh*). If the step would only copy a node's gradient to an operand that nothing else uses, the
-operand's gradient becomes an alias of the node's, and the step is left out. Else the memory is cleared before the step.
-The functions here emit the code that does this.
+There are three ways. If this step writes all of the gradient, the memory stays uninitialised and the step overwrites
+it; the step is then called *fresh*. If the step would only copy a node's gradient to an operand that nothing else uses,
+the operand's gradient becomes an alias of the node's, at the same address, and the step is left out. Otherwise the
+memory is cleared before the step.
+
+The functions here emit the code that does this. A *group* is the nodes of one signature and depth; they share
+instructions. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
@@ -23,31 +26,32 @@ from .tape import Bits, add_clear, is_wanted
 
 
 class Gradients:
-    """The gradients of one backward pass.
+    """The gradients of one backward pass, with methods that assign memory to them.
 
     Args:
         loss: the number of the node from which the pass starts.
-        everything: 1 if all nodes get gradients of their own, even aliases and nodes that depend on no parameter.
+        everything: 1 if all nodes get their own gradients, even aliases and nodes that depend on no parameter; else 0.
     """
 
     def __init__(self, plan: Plan, loss, everything):
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
 
     def has_own(self, node: Node):
-        """Whether a node has its own gradient. If not, it is an alias, whose gradient is a part of its operand's."""
+        """Whether a node has its own gradient. If not, it is an alias: its gradient is a part of its operand's."""
         return any_of(node.signature.kind != at.ALIAS, node.number == self.loss, self.everything != 0)
 
     def allocate(self, node: Node) -> None:
-        """Assign memory to a node's gradient."""
+        """Assign memory to a node's gradient: the next free part of the memory for gradients."""
         top = self.context.gradient_top
         node.gradient = top
         self.context.gradient_top = top + node.room
         node.flags = (node.flags & ~at.MET) | at.HAS_GRADIENT
 
     def place(self, operand) -> None:
-        """Set the address of an operand's gradient, unless the operand is a parameter.
+        """Set the address of an operand's gradient, and assign memory to it if it has none yet. Skip parameters.
 
-        If it is an alias, follow its operands to the node that has its own gradient. Assign memory if there is none.
+        The gradient of an alias is a part of its operand's gradient. So for an alias, follow its operands to the first
+        one that has its own gradient, and assign memory to that.
         """
         with when(operand >= 0):
             owner, offset = Variable(operand), Variable(0)
@@ -66,7 +70,11 @@ class Gradients:
                 self.plan.node(operand).gradient = self.plan.address(owner_number, "gradient") + offset.value
 
     def place_operands(self, node: Node) -> None:
-        """Set the addresses of all gradients to which steps of a node may add: of operands and of earlier parts."""
+        """Set the addresses of all gradients to which steps of a node may add, and assign memory where there is none.
+
+        These are the gradients of its operands and, for a later part of a record, of the part before and of the first
+        part.
+        """
         with node.record.awaited() as operand:
             self.place(operand)
         with when(node.is_later_part):
@@ -75,7 +83,7 @@ class Gradients:
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
-        """Add an instruction that sets to 0 all gradients to which the `with` block assigns memory."""
+        """Add an instruction to the tape that clears all memory which the code of the `with` block assigns."""
         begin = self.context.gradient_top
         yield
         end = self.context.gradient_top
@@ -84,10 +92,11 @@ class Gradients:
 
 
 class Readiness:
-    """Three facts about each backward step of a group, as bit sets over the steps.
+    """Three facts about each backward step of a group. Each is a set of steps, in which bit k stands for step k.
 
-    `fresh`: the step overwrites uninitialised memory. `distinct`: no two nodes of the group add to the same gradient.
-    `aliased`: the step has nothing to do, because the operands' gradients are aliases of the nodes' gradients.
+    `fresh`: the step must overwrite the gradients it adds to, which are uninitialised. `distinct`: it is known that the
+    step adds to a different gradient for each node of the group. `aliased`: the step has nothing to do, because the
+    operands' gradients are aliases of the nodes' gradients.
     """
 
     def __init__(self):
@@ -95,7 +104,11 @@ class Readiness:
 
 
 def make_ready(gradients: Gradients, group: Group) -> Readiness:
-    """Assign memory to all gradients that a group's backward steps add to, and clear it unless a step overwrites it."""
+    """Assign memory to all gradients to which a group's backward steps add. Clear it unless a step overwrites it.
+
+    Returns:
+        What the caller must know about each step when it writes the instructions.
+    """
     ready, steps = Readiness(), group.signature.backward
     with each(steps.count) as number:
         step = steps[number]
@@ -113,7 +126,10 @@ def make_ready(gradients: Gradients, group: Group) -> Readiness:
 
 
 class Targets:
-    """The targets of a step: the operands to whose gradients it adds, for all nodes of a group."""
+    """The targets of a step: the operands to whose gradients it adds, for all nodes of a group.
+
+    `operand` is the number of this operand in each record, or a negative value such as EACH_OPERAND; see `layout`.
+    """
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
@@ -122,7 +138,7 @@ class Targets:
 
     @contextmanager
     def each_target(self) -> Iterator[tuple]:
-        """Loop over pairs of a node and a target: one operand of each node, or all its operands that share EACH."""
+        """Loop over pairs of a node of the group and a target: one operand of the node, or each that shares EACH."""
         with self.group.each_node() as (_, node):
             record = node.record
             first = pick(self.operand >= 0, self.operand, lambda: record.each_start)
@@ -131,7 +147,10 @@ class Targets:
                 yield node, record.operand(first + k)
 
     def alias_if_possible(self):
-        """Make the gradients of all targets aliases of their nodes' gradients, if possible. Return 1 if so, else 0."""
+        """If possible, let the gradient of each target have the address of its node's gradient. Return 1 if so, else 0.
+
+        This is possible if the step only copies gradients, and if all targets are suitable; see `_can_be_alias`.
+        """
         possible = Variable(0)
         with when(all_of(self.can_overwrite, self.step.copies != 0)):
             possible.value = 1
@@ -144,9 +163,9 @@ class Targets:
         return possible.value
 
     def _can_be_alias(self, operand):
-        """Return 1 if an operand's gradient may be an alias, else 0.
+        """Return 1 if the gradient of this operand may have the same address as its node's gradient, else 0.
 
-        Nothing else may add to this gradient, and the operand's own steps must not change it.
+        It may if no other step adds to it, if the operand's own steps do not change it, and if it has the right size.
         """
         target = self.plan.node(operand)
         return yes(
@@ -160,9 +179,9 @@ class Targets:
         )
 
     def allocate_if_overwritten(self):
-        """Assign memory, without clearing it, if the step is the first to add to each target and overwrites all of it.
+        """If the step is the first to add to each target and can overwrite all of it, assign memory to the targets.
 
-        Return 1 if so, else 0.
+        The memory is not cleared. Return 1 if it was assigned, else 0.
         """
         fresh = Variable(0)
         with when(self.can_overwrite):
@@ -178,9 +197,12 @@ class Targets:
         return fresh.value
 
     def are_distinct(self, fresh):
-        """Return 1 if it is known that no two nodes of the group add to the same gradient, else 0.
+        """Return 1 if it is known that the step adds to a different gradient for each node of the group, else 0.
 
-        It is only examined if threads may then share the step, and if the step takes long enough for that.
+        This is only examined if it decides how threads share the step, and if the step takes long enough to share it.
+
+        Args:
+            fresh: 1 if the step overwrites all targets; they are known to be different then.
         """
         distinct, step, signature = Variable(fresh), self.step, self.group.signature
         shared = step.shared
@@ -194,10 +216,14 @@ class Targets:
         return distinct.value
 
     def _mark(self, flags: int, size=None):
-        """Set the flag MET of suitable targets. Return 1 if all are suitable, else 0.
+        """Set the flag MET of suitable targets. Return 1 if all are suitable, else 0. The caller must clear the flag.
 
-        A target is suitable if it is a node with its own gradient, with `size` floats unless that is None, and if it
-        has none of the `flags` yet. With MET among these, a target that occurs twice is unsuitable the second time.
+        A target is suitable if it is a node with its own gradient and has none of `flags` yet. With MET among these, a
+        target that occurs twice is unsuitable the second time.
+
+        Args:
+            flags: the flags that suitable targets do not have.
+            size: the number of floats that suitable targets have. None: any number.
         """
         all_fit = Variable(1)
         with self.each_target() as (_, operand):
@@ -214,7 +240,10 @@ class Targets:
         return all_fit.value
 
     def allocate_cleared(self) -> None:
-        """Assign memory to the gradients of targets that have none yet, and clear it."""
+        """Assign memory to the gradients of targets that have none yet, and clear it.
+
+        If `operand` is negative, do this for all gradients to which any step of these nodes may add.
+        """
         with self.gradients.cleared(), branch(self.operand >= 0) as (one, others):
             with one, self.each_target() as (_, operand):
                 self.gradients.place(operand)

@@ -15,9 +15,9 @@ from .structs import Words
 
 
 def put_in_order(plan: Plan) -> None:
-    """Sort the planned nodes: `by_signature` gets them in order of signature, `by_depth` in order of depth.
+    """Sort the nodes in `planned`. The buffer `by_signature` gets their numbers sorted by signature.
 
-    Nodes of equal depth are in order of signature.
+    The buffer `by_depth` gets them sorted by depth, and those of equal depth by signature.
     """
     context = plan.context
     count = context.planned_count
@@ -29,13 +29,13 @@ def put_in_order(plan: Plan) -> None:
 
 
 def count_sort(plan: Plan, count, source: Callable, target: Words, key_of: Words, keys) -> None:
-    """Sort numbers by their keys with a stable counting sort, and write them to `target`.
+    """Sort numbers by their keys, with a stable counting sort, and write them to `target`.
 
     Args:
         count: how many numbers there are.
-        source: source(k) is number k.
-        key_of: key_of[number] is the key of a number.
-        keys: all keys are less than this.
+        source: a function from k to the k-th of the numbers.
+        key_of: the keys: `key_of[number]` is the key of a number.
+        keys: a bound: all keys are at least 0 and less than this.
     """
     counters = plan.counters
     with each(keys + 1) as key:
@@ -53,9 +53,11 @@ def count_sort(plan: Plan, count, source: Callable, target: Words, key_of: Words
 
 
 class Group:
-    """A group of nodes: places begin to begin + count - 1 of a sorted list of nodes. `group[k]` is its node k.
+    """A group of nodes, which all have the same signature. `group[k]` is the k-th of them.
 
-    All of them have the same signature.
+    Args:
+        order: a sorted list of the numbers of nodes, in which the nodes of a group are adjacent.
+        begin, count: the group is `count` nodes of this list, from place `begin` on.
     """
 
     def __init__(self, plan: Plan, order: Words, begin, count):
@@ -70,16 +72,19 @@ class Group:
 
     @contextmanager
     def each_node(self) -> Iterator[tuple]:
-        """Loop over the nodes of the group: pairs of the place in the group and the node."""
+        """Loop over pairs of a place in the group, 0 to `count` - 1, and the node there."""
         with each(self.count) as place:
             yield place, self[place]
 
 
 @contextmanager
 def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """Loop over the groups among the first `count` nodes of a sorted list.
+    """Loop over the groups of nodes in a sorted list.
 
-    together(node, first node of the group) says whether a node belongs to the group.
+    Args:
+        order: the list, which has the numbers of nodes.
+        count: how many nodes it has.
+        together: called as together(node, first node of a group), emits the condition that the node is in the group.
     """
     begin = Variable(0)
     with forever():
@@ -96,7 +101,7 @@ def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[
 
 @contextmanager
 def each_group_backwards(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """Loop over the groups in a sorted list of nodes, from the last to the first; see `each_group`."""
+    """Loop over the groups of nodes in a sorted list, from the last to the first. Arguments are as for `each_group`."""
     end = Variable(count)
     with forever():
         stop_unless(end.value > 0)

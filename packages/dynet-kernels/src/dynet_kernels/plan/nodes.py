@@ -1,7 +1,10 @@
 """The planner's data: the context with its buffers, the nodes, and the records that they belong to.
 
-A *record* is one operation of the graph as integers; it computes one node or several, its *parts*. To read an attribute
-of these classes emits loads from memory. `layout` defines the integers.
+A *record* is one operation of the graph as integers: signature, operands, attributes. It computes one node or several,
+its *parts*. In a *variadic* record the number of operands is stored before them; its first operands have their own
+views, and all others share one view, called EACH. (A view says where an operand is in memory.)
+
+To read an attribute of these classes emits loads from memory. `layout` defines the integers and the other terms.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from .structs import Context, Parameter, Rows, Sharing, Signature, Struct, Words
 
 
 class Plan:
-    """The context at an address, and its buffers: each name in `layout.BUFFERS` is an attribute."""
+    """The planner's context at `address`, and its buffers: each name in `layout.BUFFERS` is an attribute.
+
+    `limits` says how much work threads share.
+    """
 
     def __init__(self, address):
         self.context = context = Context(Words(address))
@@ -43,7 +49,11 @@ class Plan:
         return Signature(self.table, place)
 
     def address(self, operand, field: str):
-        """Return the address of an operand's value or gradient, as `field` says. An operand < 0 is a parameter."""
+        """Return the address of an operand's value or gradient. An operand below 0 is a parameter, else it is a node.
+
+        Args:
+            field: "value" or "gradient".
+        """
         return pick(
             operand < 0,
             lambda: getattr(self.parameter(parameter_row(operand)), field),
@@ -51,9 +61,10 @@ class Plan:
         )
 
     def needs_gradient(self, operand, everything=0):
-        """Return 1 if an operand needs a gradient, else 0: it is a trained parameter, or a node that depends on one.
+        """Return 1 if an operand needs a gradient, else 0. Trained parameters, and nodes that depend on one, do.
 
-        With `everything` 1, all nodes need one.
+        Args:
+            everything: 1 if all nodes need a gradient, even those that depend on no trained parameter.
         """
         return pick(
             operand < 0,
@@ -63,7 +74,7 @@ class Plan:
 
 
 def parameter_row(operand):
-    """Return the parameter's row for an operand that is a parameter: such operands are -1 minus the row."""
+    """Return the row of a parameter in the parameter table. As an operand, it is the number -1 - row."""
     return -1 - operand
 
 
@@ -71,7 +82,7 @@ class Record:
     """A record: its operands and attributes, which all its parts share.
 
     Args:
-        start: the offset of the first operand in `records`.
+        start: the offset of its first operand in the buffer `records`.
         signature: the signature of the record, or of one of its parts.
     """
 
@@ -83,17 +94,20 @@ class Record:
 
     @property
     def whole(self) -> Signature:
-        """The signature of the whole record, which must be variadic: its offset is stored 2 integers before `start`."""
+        """The signature of the whole record, not of a part. The record must be variadic.
+
+        It then begins with the offset of this signature and the number of operands, so the former is at `start` - 2.
+        """
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
     def each_count(self):
-        """The number of operands that share EACH, one view for all of them. The record must be variadic."""
+        """How many operands share the view EACH: those without their own views. The record must be variadic."""
         return let(self.plan.records[self.start - 1] - self.whole.operands)
 
     @property
     def each_start(self):
-        """The number of the first operand that shares EACH; operands before it have their own views."""
+        """The number of the first operand that shares the view EACH; operands before it have their own views."""
         return self.whole.operands
 
     @property
@@ -103,16 +117,16 @@ class Record:
 
     @property
     def attributes(self):
-        """The offset of the first attribute in `records`."""
+        """The offset of the record's first attribute in the buffer `records`."""
         return let(self.start + self.operand_count)
 
     def with_each(self, number, number_each):
-        """Return `number`, plus `number_each` for each operand that shares EACH."""
+        """Return `number`, plus `number_each` for each operand that shares the view EACH."""
         return pick(number_each != 0, lambda: number + number_each * self.each_count, number)
 
     @property
     def part_count(self):
-        """The number of nodes of the record. `signature` must be that of the whole record, not of a part."""
+        """How many nodes the record has. `self.signature` must be that for the whole record, not for a part."""
         whole = self.signature
         known = whole.part_count
         return pick(
@@ -123,10 +137,10 @@ class Record:
 
     @contextmanager
     def awaited(self) -> Iterator:
-        """Loop over the operands that must be computed before the node with this signature.
+        """Loop over the operands that must be computed before the node whose signature is `self.signature`.
 
-        An outer loop has two turns: the first is for the range of operands that the signature names, the second for
-        those that share EACH, if the node waits for them.
+        The emitted code has an outer loop with one or two turns. The first is for the range of operands that the
+        signature gives by `waits_from` and `waits_count`, the second for those that share EACH, if `waits_each` is 1.
         """
         signature = self.signature
         with each(1 + signature.waits_each) as turn:
@@ -141,7 +155,7 @@ class Record:
 
 
 class Node(Struct):
-    """A node: a row of the buffer `nodes`, with integers as in `layout.NODE`."""
+    """A node: a row of the buffer `nodes`, whose integers `layout.NODE` names. `number` is its number in the graph."""
 
     layout = at.NODE
     plan: Plan
@@ -153,7 +167,7 @@ class Node(Struct):
 
     @property
     def signature_at(self):
-        """The offset of the node's signature in `table`."""
+        """The offset of the node's signature in the buffer `table`."""
         return self.words[self.start + at.NODE.signature]
 
     @property
@@ -162,7 +176,7 @@ class Node(Struct):
 
     @property
     def is_later_part(self):
-        """Whether the node is a part of its record other than the first."""
+        """Whether the node is a part of its record other than the first part."""
         return self.number > self.first_part
 
     @property
@@ -183,7 +197,7 @@ class Node(Struct):
 
     @property
     def depth_of_all(self):
-        """The depth of the node counted over all stages; `depth` is counted within its stage."""
+        """The depth of the node counted over all stages. (The integer `depth` is counted within the node's stage.)"""
         return let(self.depth + self.plan.stage_begins[self.stage])
 
     @property
@@ -194,18 +208,21 @@ class Node(Struct):
 
     @property
     def room(self):
-        """The number of floats of memory that the node takes: `size`, rounded up to whole cache lines."""
+        """How many floats of memory the node takes: `size`, rounded up to whole cache lines."""
         return whole_lines(self.size)
 
     @property
     def columns(self):
-        """The number of columns of the node: this is how many entries it takes in each address list."""
+        """How many columns the node has, and so how many entries it takes in each address list."""
         signature = self.signature
         return self.record.with_each(signature.columns, signature.columns_each)
 
     @property
     def alias_offset(self):
-        """The offset of an alias in its operand, in floats. It may depend on the record's first attribute."""
+        """Where the value of an alias starts within its operand's value, in floats.
+
+        It may depend on the record's first attribute, which follows the only operand.
+        """
         signature, record = self.signature, self.record
         scale = signature.alias_scale
         return pick(
@@ -217,7 +234,7 @@ class Node(Struct):
     @property
     def needs_gradient(self):
         """1 if the node depends on a trained parameter, else 0."""
-        # NEEDS_GRADIENT is the highest flag, so that the shift leaves no other bit.
+        # NEEDS_GRADIENT is the highest flag, so the shift to the right leaves no other bit.
         return let(T.shift_right(self.flags, int64(at.NEEDS_GRADIENT.bit_length() - 1)))
 
     def has(self, flag: int):
@@ -231,7 +248,7 @@ class Node(Struct):
         self.flags = self.flags & ~flag
 
     def runs_with(self, other: Node):
-        """Whether two nodes are in the same group, so that one instruction computes both: same signature and depth."""
+        """Whether this node and another have the same signature and depth, so that one instruction computes both."""
         return all_of(self.signature_at == other.signature_at, self.depth_of_all == other.depth_of_all)
 
 

@@ -1,11 +1,14 @@
-"""Orders nodes: finds a *depth* for each; nodes run after those of smaller depth.
+"""Orders nodes: finds a *depth* for each. A node runs after all nodes of smaller depth.
 
-Nodes of one signature and depth share instructions, so the nodes of a signature should have as few depths as possible.
-Therefore each signature first gets a *stage*: the number of signatures it depends on, directly or indirectly, itself
-included. Lower stages run first. Signatures that depend on each other, such as those of a recurrent network, have the
-same stage. Within a stage, the depth of a node is the length of the longest path to it. So all nodes of the output
-layer of a recurrent network, one for each time step, have the same depth, and its matrix is read once. The functions
-here emit the code that does this.
+Nodes of one signature (a description of how to compute them) and depth share instructions, so the nodes of a signature
+should have as few depths as possible. Therefore each signature first gets a *stage*: the number of signatures that it
+depends on, directly or indirectly, itself included. Lower stages run first. Signatures that depend on each other, such
+as those of a recurrent network, have the same stage. Within a stage, the depth of a node is the length of the longest
+path to it. So all nodes of the output layer of a recurrent network, one for each time step, have the same depth, and
+the matrix of this layer is read once.
+
+In each plan, the signatures that occur get numbers, by which they index lists. The functions here emit the code that
+does all this.
 """
 
 from __future__ import annotations
@@ -22,12 +25,12 @@ from .structs import Signature
 
 
 def start_numbering(plan: Plan) -> None:
-    """Begin to number signatures anew: the number of each becomes invalid until `number_signature` is called for it."""
+    """Begin to number signatures from 0. The numbers that they have from earlier plans become invalid."""
     plan.context.fill(numbering=plan.context.numbering + 1, numbered=0)
 
 
 def number_signature(plan: Plan, signature: Signature) -> None:
-    """Number a signature, unless that has been done since `start_numbering`: the numbers are 0, 1, 2 and so on."""
+    """Give a signature the next number, unless it has got one since `start_numbering`."""
     context = plan.context
     numbering = context.numbering
     with when(signature.numbering != numbering):
@@ -41,7 +44,7 @@ def number_signature(plan: Plan, signature: Signature) -> None:
 
 
 def goes_before(plan: Plan, earlier, later) -> None:
-    """Note that nodes of signature number `later` depend on nodes of signature number `earlier`."""
+    """Note in `predecessors` that nodes of signature number `later` depend on nodes of signature number `earlier`."""
     with when(T.max(earlier, later) < at.MOST_NUMBERED):
         word = let(later * at.WORDS + (earlier >> 6))
         bit = int64(1) << (earlier & 63)
@@ -49,9 +52,11 @@ def goes_before(plan: Plan, earlier, later) -> None:
 
 
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
-    """Note on which signatures a node's signature depends: those of its operands, but not of nodes before `earliest`.
+    """Note that a node's signature depends on the signatures of the operands, and of the part before the node if any.
 
-    visit(operand) emits code for each operand that must be computed before the node.
+    Args:
+        earliest: the number of a node. Operands with lower numbers, and parameters, are left out.
+        visit: called as visit(operand), emits more code for each operand that must be computed before the node.
     """
     signature = node.signature
     number_signature(plan, signature)
@@ -65,9 +70,10 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
 
 
 def find_stages(plan: Plan) -> None:
-    """Compute the stage of each signature: how many it depends on, directly or indirectly, itself included.
+    """Compute the stage of each signature: how many signatures it depends on, directly or indirectly, itself included.
 
-    `predecessors` is a matrix of bits with the direct dependences. Its transitive closure is computed in place.
+    The buffer `predecessors` is a matrix of bits: row by row, on which signatures each signature depends directly. Its
+    transitive closure is computed in place.
     """
     count, predecessors = plan.context.numbered, plan.predecessors
     words = let((count + 63) >> 6)
@@ -87,10 +93,14 @@ def find_stages(plan: Plan) -> None:
 
 
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
-    """Compute stage and depth of the nodes from `first` to `last` - 1, after `note_edges` has been called for all.
+    """Compute the stages and depths of nodes, for all of which `note_edges` has been called.
 
-    Nodes for which has_instructions(node) holds are listed in `planned`, with the numbers of their signatures and their
-    depths. A node without instructions has the largest depth of its operands in the same stage.
+    List those that have instructions in `planned`, with the numbers of their signatures in `numbers` and their depths
+    in `depths`. A node without instructions gets the largest depth of its operands in the same stage.
+
+    Args:
+        first, last: the nodes are number `first` to `last` - 1.
+        has_instructions: called as has_instructions(node), emits the condition that the pass computes the node.
     """
     context = plan.context
     find_stages(plan)
@@ -118,7 +128,8 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
         with when(has_instructions(node)):
             depth.value += 1
             add_planned(plan, count, node, number, depth.value)
-            plan.by_depth[count.value - 1] = stage  # borrowed memory: `number_depths` reads the stages from here
+            # `by_depth` is not in use yet. It holds the stages of the planned nodes until `number_depths` reads them.
+            plan.by_depth[count.value - 1] = stage
         node.fill(stage=stage, depth=depth.value)
         plan.stage_begins[stage] = T.max(plan.stage_begins[stage], depth.value + 1)
     context.planned_count = count.value
@@ -126,7 +137,13 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
 
 
 def add_planned(plan: Plan, count: Variable, node: Node, number, depth) -> None:
-    """Append a node to the list `planned`, with the number of its signature and its depth. `count` is its length."""
+    """Append a node to the list of planned nodes.
+
+    Args:
+        count: the length of the list, which is increased by 1.
+        number: the number of the node's signature.
+        depth: the depth of the node.
+    """
     place = count.value
     plan.planned[place] = node.number
     plan.numbers[place] = number
@@ -135,10 +152,14 @@ def add_planned(plan: Plan, count: Variable, node: Node, number, depth) -> None:
 
 
 def number_depths(plan: Plan, stages) -> None:
-    """Turn depths within a stage into depths over all stages: add the number of depths in all earlier stages.
+    """Turn the depths in `depths`, which are counted within stages, into depths counted over all stages.
 
-    Before the call, `by_depth` holds the stages of the planned nodes, and `stage_begins` the number of depths in each
-    stage. It is replaced by the first depth of each stage.
+    To do so, add to each how many depths all earlier stages have. Before the call, the buffer `by_depth` holds the
+    stages of the planned nodes, and `stage_begins` how many depths each stage has. After it, `stage_begins` holds how
+    many depths all earlier stages have.
+
+    Args:
+        stages: the number of stages.
     """
     deepest = Variable()
     with each(stages) as stage:

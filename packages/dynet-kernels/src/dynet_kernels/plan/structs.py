@@ -1,6 +1,6 @@
 """Structures in memory for emitters: to read an attribute emits a load, to set one emits a store.
 
-All fields are int64. `layout` lists those of each structure.
+The attributes of a structure are int64. `layout` names those of each structure.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .flow import pick
 
 
 class Words:
-    """Integers in memory: `words[place]` emits a load of one, `words[place] = value` a store.
+    """The int64 integers in memory from an address on. `words[place]` emits a load, `words[place] = value` a store.
 
-    A later store does not change the result of a load.
+    What a load has returned keeps its value if a later store changes the memory.
     """
 
     def __init__(self, address):
@@ -32,7 +32,10 @@ class Words:
 
 
 class Struct:
-    """A structure in memory: the integers of `words` from offset `start` on. Subclasses name them in `layout`."""
+    """A structure in memory: the integers of `words` from offset `start` on.
+
+    Each subclass has a class attribute `layout`, which names these integers. They are attributes of the object.
+    """
 
     layout: ClassVar[at.Structure]
     words: Words
@@ -54,7 +57,7 @@ class Struct:
             object.__setattr__(self, name, value)
 
     def fill(self, **values) -> None:
-        """Emit stores to several integers, given by name."""
+        """Emit stores to several integers: `fill(status=0)` does the same as `.status = 0`."""
         for name, value in values.items():
             setattr(self, name, value)
 
@@ -88,7 +91,12 @@ class Sharing(Struct):
 
 
 class Rows:
-    """An array of adjacent structures of one kind: `rows[number]` is one of them."""
+    """An array of adjacent structures: `rows[number]` is one of them.
+
+    Args:
+        kind: the class of the structures.
+        words, start: the array begins at offset `start` of `words`.
+    """
 
     def __init__(self, kind: type[Struct], words: Words, start=0):
         self.kind, self.words, self.start = kind, words, int64(start)
@@ -98,7 +106,11 @@ class Rows:
 
 
 class Steps(Struct):
-    """The steps of a signature for one direction: "forward", "backward" or "deferred". `steps[number]` is one step."""
+    """The steps (kernel calls) of a signature in one direction. `steps[number]` is one step.
+
+    Args:
+        direction: "forward", "backward", or "deferred": steps that run at the end of the backward pass.
+    """
 
     layout = at.STEPS
 
@@ -111,7 +123,11 @@ class Steps(Struct):
 
 
 class Signature(Struct):
-    """A signature in the table, which describes nodes that can run together: a head, views and steps."""
+    """A signature in the table, which describes nodes that can run in one batch.
+
+    The attributes are the integers with which it begins. Its `views` say where in memory operands are. Its steps are
+    the kernel calls that compute values (`forward`) and gradients (`backward`, and `deferred` at the end of the pass).
+    """
 
     layout = at.SIGNATURE
 
@@ -132,9 +148,9 @@ class Signature(Struct):
         return Steps(self, "deferred")
 
     def part(self, number) -> Signature:
-        """Return the signature of part `number` of a record: the last listed part may occur several times.
+        """Return the signature of part `number` of a record that has this signature. Without parts, return this one.
 
-        Without parts, return this signature.
+        If a record has more parts than are listed, the last one in the list serves all of the others.
         """
         count = self.part_count
         place = pick(count == 0, self.start, lambda: self.words[self.parts + T.min(number, count - 1)])

@@ -1,7 +1,8 @@
-"""Writes instructions to the tape: for the steps of a signature, and to fill or clear memory.
+"""Writes instructions to the tape, the list of instructions for a pass.
 
-A *group* is the nodes of one signature and depth. Each step of the signature becomes one instruction for all of them.
-The functions here emit the code that does this.
+A *signature* describes nodes that can run in one batch; its *steps* are the kernel calls that they need (see `layout`).
+A *group* is the nodes of one signature and depth. Each step becomes one instruction for all nodes of a group. Other
+instructions fill or clear memory. The functions here emit the code that does this.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from .grouping import Group
 from .nodes import Plan
 from .structs import Context, Instruction, Rows, Step, Steps
 
-# Threads share a product by columns, instead of rows, if each gets at least this many. The columns that a thread then
-# reads are in its cache, because it has written them before.
+# If threads can share a matrix product by rows of the result or by columns, they share it by columns if each thread
+# gets at least this many. A thread then finds the columns that it reads in its cache, because it has written them.
 COLUMNS_EACH = 16
-CLEAR_WORK = 100  # picoseconds to set one number to 0
+CLEAR_WORK = 100  # how many picoseconds it takes to set one number to 0: an estimate
 
 
 def use_tape(context: Context, direction: str) -> None:
-    """Select the tape and the address lists of one direction, "forward" or "backward", for planning and running."""
+    """Select the tape and the buffer for address lists that are planned and run from now on.
+
+    Args:
+        direction: "forward" or "backward", which have their own tapes and buffers.
+    """
     for name in ("index", "tape", "index_end", "tape_end"):
         setattr(context, name, getattr(context, f"{direction}_{name}"))
 
@@ -37,11 +42,11 @@ def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shar
 
     Args:
         opcode: the number of its kernel.
-        base: where in `index` its address lists start.
+        base: where in the buffer `index` its address lists start.
         count: the number of columns.
-        parameters: where in `table` the kernel's parameters are.
+        parameters: where in the buffer `table` the kernel's parameters are.
         fresh: 1 if the kernel must overwrite uninitialised memory instead of adding to it.
-        shared: how threads may share the instruction, as in `layout`, or a function that emits this.
+        shared: ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction; or a function that emits this number.
         work: the time that it takes one thread, in picoseconds. If this is too short, threads do not share it.
     """
     context = plan.context
@@ -55,9 +60,10 @@ def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shar
 
 
 def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
-    """Append an instruction that sets `size` floats from address `start` on to a number.
+    """Append an instruction that sets `size` floats from address `start` on to `number`.
 
-    The instruction's parameters are stored at offset `parameters` in `table`.
+    Args:
+        parameters: where in the buffer `table` to store start, size and number, from which the instruction reads them.
     """
     for place, value in enumerate((start, size, number)):
         plan.table[parameters + place] = value
@@ -74,7 +80,10 @@ def add_clear(plan: Plan, start, size) -> None:
 
 
 class Bits:
-    """A bit set over the steps of a group, in a variable of the emitted code."""
+    """A set of steps of a signature, as the bits of a variable of the emitted code: bit k stands for step k.
+
+    `bits.note(k, bit)` adds step k if `bit` is 1, and `bits[k]` is 1 if step k is in the set, else 0.
+    """
 
     def __init__(self):
         self._bits = Variable(0)
@@ -103,15 +112,15 @@ def add_steps(
     distinct: Bits | None = None,
     left_out: Bits | None = None,
 ) -> None:
-    """Write the address lists of a group, and append an instruction for each of the steps.
+    """Write the address lists of a group, and append an instruction for each of the steps that has to run.
 
     Args:
-        steps: steps of the group's signature.
-        with_gradients: whether the address lists of gradients are written.
-        everything: 1 if all nodes need gradients, even those that depend on no trained parameter.
-        fresh: the steps whose target is uninitialised, so that they must overwrite it.
-        distinct: the steps for which it is known that no two nodes of the group add to the same gradient.
-        left_out: the steps that have nothing to do and get no instruction.
+        steps: the steps of the group's signature in one direction.
+        with_gradients: whether address lists of gradients are written, too.
+        everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
+        fresh: the set of steps that must overwrite the gradient they add to, because it is uninitialised.
+        distinct: the set of steps known to add to a different gradient for each node of the group.
+        left_out: the set of steps that have nothing to do. They get no instruction.
     """
     plan = group.plan
     base = plan.context.index_top
@@ -134,7 +143,7 @@ def add_steps(
 
 
 def group_columns(group: Group):
-    """Return the number of columns of all nodes of a group together."""
+    """Return how many columns all nodes of a group have together."""
     signature, count = group.signature, Variable(0)
     with branch(signature.columns_each == 0) as (equal, different):
         with equal:
@@ -145,9 +154,10 @@ def group_columns(group: Group):
 
 
 def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run. One that computes gradients of operands runs if any of these operands needs it.
+    """Whether a step has to run. A step that computes gradients of operands runs if one of these operands needs it.
 
-    With `everything` 1, all nodes need gradients, but parameters only if they are trained.
+    Args:
+        everything: 1 if all nodes need gradients. Even then, parameters need them only if they are trained.
     """
     operand = step.gradient_of
     return pick(operand == at.NO_OPERAND, 1, lambda: _is_needed(group, operand, everything)) != 0
@@ -177,10 +187,12 @@ def _is_needed(group: Group, operand, everything):
 
 
 def way_to_share(plan: Plan, step: Step, distinct, count):
-    """Return how threads share a step: ALONE, BY_COLUMNS or BY_ROWS of `layout`.
+    """Return how threads share the instruction for a step: ALONE, BY_COLUMNS or BY_ROWS.
+
+    The step's own `shared` may also be a value such as EITHER, which leaves the choice to this function; see `layout`.
 
     Args:
-        distinct: 1 if it is known that no two nodes of the group add to the same gradient, else 0.
+        distinct: 1 if the step is known to add to a different gradient for each node of the group, else 0.
         count: the number of columns.
     """
     way = step.shared

@@ -1,8 +1,10 @@
 """Plans the passes of trainers: one sums the squares of all gradients, one runs the update.
 
-A trainer's table has a row for each parameter (`layout.UPDATE`), and each parameter gets one instruction. A dense
-parameter is one column of it. Of a lookup table, each *touched* row, one that gradients were added to, is a column. So
-rows that are not touched cost nothing. The functions here emit the code that does this.
+A trainer's table has a row for each parameter (`layout.UPDATE`), and each parameter gets one instruction. A *column* is
+what a kernel works on at a time. A parameter that is no lookup table is one column. Of a lookup table, each *touched*
+row, one to which gradients were added since the last update, is a column. So rows that are not touched cost nothing.
+
+A trainer has its own context, in which `table` is this table. The functions here emit the code that does all this.
 """
 
 from __future__ import annotations
@@ -14,16 +16,19 @@ from .nodes import Plan
 from .structs import Update, Words
 from .tape import add_instruction, start_tape
 
-UPDATE_WORK = 500  # picoseconds that an update takes for each number of each tensor, to read and write it
+# How many picoseconds an update takes for one number of one tensor, which it reads and writes. An estimate.
+UPDATE_WORK = 500
 
 
 def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) -> None:
-    """Plan the pass that sums the squared gradients of parameters of a trainer.
+    """Plan the pass that sums the squared gradients of some parameters of a trainer.
+
+    An instruction has one view. Its first address list has the gradients, its second list begins with the total.
 
     Args:
-        context: the address of the planner's context.
+        context: the address of the trainer's context.
         opcode: the number of the kernel that adds the squares of a column to a total.
-        first, last: the parameters, as rows first to last - 1 of the trainer's table.
+        first, last: the parameters are in rows `first` to `last` - 1 of the trainer's table.
         states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
         dense: 1 to take all rows of lookup tables, 0 for the touched ones only.
         total_at: the address, in floats, of the float64 number to which the squares are added.
@@ -43,10 +48,11 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
 def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> None:
     """Plan the pass that runs an update rule on all parameters of a trainer that are trained and chosen.
 
-    The address lists of an instruction are: values, gradients, each state, each number of the rule.
+    An instruction has a view for the parameter's values, one for its gradient, then one for each tensor that the
+    trainer keeps for it, and one for each number of the rule. Only the first list of each view is used.
 
     Args:
-        context: the address of the planner's context.
+        context: the address of the trainer's context.
         opcode: the number of the rule's kernel.
         count: the number of rows of the trainer's table.
         states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
@@ -77,7 +83,13 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
 
 
 def check_room(plan: Plan, rows, states, dense, views) -> None:
-    """Set `status` to TOO_SMALL if the address lists, two for each of `views` views, do not have room in `index`."""
+    """Set `status` to TOO_SMALL if the buffer `index` has no room for the address lists.
+
+    Args:
+        rows: how many rows of the trainer's table are used, from the first on.
+        states, dense: as in `Updated`.
+        views: how many views each instruction has. Each view has two lists.
+    """
     needed = Variable(0)
     with each(rows) as number:
         needed.value += Updated(plan, number, states, dense).columns
@@ -87,11 +99,15 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 
 
 class Updated:
-    """A parameter in row `number` of a trainer's table, with the columns that an update of it has.
+    """A parameter of a trainer, and the columns that the pass works on.
+
+    `whole` is not 0 if the parameter is one column. Otherwise it is a lookup table, of which the touched rows are
+    columns. `columns` is the number of columns.
 
     Args:
+        number: the parameter's row in the trainer's table.
         states: the number of tensors that the trainer keeps for each parameter.
-        dense: 1 if all rows of lookup tables are updated, 0 if only the touched ones are.
+        dense: 1 if the pass works on all rows of lookup tables, 0 if only on the touched ones.
     """
 
     def __init__(self, plan: Plan, number, states, dense):
@@ -103,11 +119,16 @@ class Updated:
         self.columns = pick(self.whole != 0, 1, lambda: self.touched[0])
 
     def state(self, number):
-        """Return the address of tensor `number` of those that the trainer keeps for this parameter."""
+        """Return the address of a tensor that the trainer keeps for this parameter, such as its momentum."""
         return self.plan.table[self.row.start + len(at.UPDATE) + number]
 
     def write_columns(self, list_at, start) -> None:
-        """Write an address list, at `list_at` in `index`: the columns of the tensor that starts at address `start`."""
+        """Write one address list: where the columns of a tensor of the parameter's shape start.
+
+        Args:
+            list_at: where in the buffer `index` to write the list.
+            start: the address of the tensor.
+        """
         index = self.plan.index
         with branch(self.whole != 0) as (one, touched_rows):
             with one:
@@ -118,12 +139,15 @@ class Updated:
                     index[list_at + column] = start + self.touched[1 + column] * width
 
     def add_instruction(self, opcode, list_end, work_each) -> None:
-        """Append the instruction for this parameter. The kernel's only parameter is the size of a column, in floats.
+        """Append the instruction for this parameter to the tape. Its address lists start at `index_top`.
+
+        The instruction gives one integer to the kernel: the size of a column, in floats.
 
         Args:
             opcode: the number of the kernel.
-            list_end: the end of the instruction's address lists in `index`.
-            work_each: picoseconds for each number; 0 if threads cannot share the instruction.
+            list_end: where the instruction's address lists end in the buffer `index`.
+            work_each: how many picoseconds the kernel takes for each number of the parameter; 0 if threads cannot share
+                the instruction.
         """
         context, row = self.plan.context, self.row
         row.column = pick(self.whole != 0, lambda: row.floats, lambda: self.parameter.width)
@@ -134,7 +158,7 @@ class Updated:
         context.index_top = list_end
 
     def forget_touched(self) -> None:
-        """Clear the list of touched rows and their marks."""
+        """Clear the list of touched rows, so that no row of the lookup table counts as touched any more."""
         touched, rows = self.touched, self.rows
         with each(touched[0]) as k:
             touched[1 + rows + touched[1 + k]] = 0

@@ -1,4 +1,7 @@
-"""Emits code that reads numpy arrays as input values. It uses the buffer protocol and stores column by column."""
+"""Emits code that copies numpy arrays to the graph's input buffer, as float32 and in column-major order.
+
+It reads an array by Python's buffer protocol: CPython fills in a C structure, the Py_buffer, that describes its memory.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,18 @@ from .recording import Recording, with_graph
 from .structures import Object, words_at, words_on_stack
 from .tables import Found, mixed
 
-STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: the fields to fill in a Py_buffer
+STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 FORMATS = {"float32": "f", "float64": "d"}
 
 
 class Array:
-    """The fields of a Py_buffer, which CPython has filled in for an array. `view` is its memory, as words.
+    """A numpy array, described by a Py_buffer that CPython has filled in.
 
-    `count` is the number of elements. It is 0 if the array cannot be read here: it has another type than those of
-    FORMATS, no dimension, or more than MOST_DIMS.
+    `dims` is its number of dimensions, `count` its number of elements. `count` is 0 if the emitted code cannot read
+    the array: if its type is none of FORMATS, or if it has no dimension or more than MOST_DIMS.
+
+    Args:
+        view: the memory of the Py_buffer, as words.
     """
 
     def __init__(self, view):
@@ -32,7 +38,7 @@ class Array:
 
         self.begin, self.dims = let(field("begin")), let(T.shift_right(field("dims_and_flag"), int64(32)))
         self.shape, self.strides = words_at(let(field("shape"))), words_at(let(field("strides")))
-        # The first two bytes of the format string: for a known type a letter and the final 0.
+        # The first two bytes of the format string. For a known type they are a letter and the 0 that ends the string.
         letters = let(T.Cast("int64", tir.buffer_at(let(field("format")), "int16")[int64(0)]))
         self.types = {dtype: let(letters == int64(ord(letter))) for dtype, letter in FORMATS.items()}
         self.known = T.And(self.dims > int64(0), self.dims <= int64(words.MOST_DIMS))
@@ -47,7 +53,7 @@ class Array:
         return let(T.if_then_else(place < self.dims, self.shape[T.min(place, self.dims - int64(1))], int64(0)))
 
     def store(self, inputs, start):
-        """Emit loops that copy the elements to `inputs` from offset `start` on, column by column, as float32."""
+        """Emit loops that copy the elements to `inputs` from offset `start` on, as float32 in column-major order."""
         rows = let(self.shape[int64(0)])
         step, columns = let(self.strides[int64(0)]), let(T.floordiv(self.count.get(), rows))
         for dtype, is_it in self.types.items():
@@ -65,9 +71,12 @@ class Array:
 
 @contextmanager
 def opened(shared, object_at):
-    """Yield the Array for an object; the code of the `with` block runs only if the object is a readable numpy array.
+    """Yield an Array; the code of the `with` block runs only if the object is a numpy array that it can read.
 
-    Arrays of subclasses of `numpy.ndarray` are left to Python.
+    Objects of subclasses of `numpy.ndarray` are left to Python.
+
+    Args:
+        object_at: the address of the object.
     """
     with when(Object(object_at).type == shared.array):
         view = words_on_stack(len(words.BUFFER))
@@ -85,9 +94,9 @@ def opened(shared, object_at):
 
 @with_graph
 def record_array(shared, graph, version, function, array_at, outcome):
-    """Emit code that records an input node with the values of an array.
+    """Emit the fast path of an op that takes an array and adds an input node with its values to the graph.
 
-    The key in the function's table is the number of dimensions and their sizes.
+    The key in the table of the recording function is the number of dimensions and their sizes.
     """
     with opened(shared, array_at) as array:
         sizes = [array.size(int64(place)) for place in range(words.MOST_DIMS)]

@@ -14,27 +14,32 @@ import numpy as np
 from .. import cache, library
 from ..target import CpuTarget, host_cpu
 
-HEAD = struct.Struct("<QQQ")  # the head of the stored file: the sizes of its three parts, names and two object files
+# The stored file begins with the sizes of the three parts that follow: the functions' names, and two object files.
+HEAD = struct.Struct("<QQQ")
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """The recorder as one item of the kernel cache, with the methods of `parts.Part`."""
+    """The machine code of the recorder as one item of the kernel cache, with the interface `parts.Part`.
+
+    Args:
+        target: the CPU for which it is compiled; by default the one that runs this.
+    """
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the recorder"
 
     @property
     def key(self) -> str:
-        """Text that identifies the machine code in the cache: it contains a digest of the sources."""
+        """Text for the cache key. It contains a digest of the source files in this folder."""
         return f"recorder {_sources()}"
 
     def for_target(self, target: CpuTarget) -> Recorder:
-        """Return the same part for another CPU."""
+        """Return the recorder for another CPU."""
         return Recorder(target)
 
     def build(self, path: Path) -> None:
-        """Compile the functions and write one file: the head, the functions' names, two object files. Imports TVM."""
+        """Compile all functions and write them to one file, which `_load` can read. Imports TVM."""
         from .extension import write_objects
         from .functions import FUNCTIONS
 
@@ -49,7 +54,10 @@ def _sources() -> str:
 
 
 def _load(content: bytes):
-    """Load a stored file. Return its module, and the names of the functions in the order of their addresses."""
+    """Load the contents of a file that `Recorder.build` wrote. Return the module and the names of its functions.
+
+    The names are in the order in which the module's function `addresses` lists the addresses of the functions.
+    """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
         raise cache.CacheError("the compiled recorder is not whole")
@@ -59,7 +67,7 @@ def _load(content: bytes):
 
 
 def addresses(shared: int) -> dict[str, int]:
-    """Load the functions and return their addresses by name. They are valid until the process ends.
+    """Load the functions of the recorder and return their addresses by name. They are valid until the process ends.
 
     Args:
         shared: the address of the shared words (`words.SHARED`), which the functions read and write.

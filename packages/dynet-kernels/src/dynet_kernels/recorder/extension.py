@@ -1,10 +1,12 @@
-"""C functions whose bodies are written in TIR, TVM's intermediate code.
+"""Compiles C functions whose bodies are written in TIR, TVM's intermediate code.
 
-CPython expects a C function to return an object or NULL, but TVM's LLVM backend only compiles functions that return the
-int32 zero. So each C function is compiled from two. The *body*, in TIR, stores its result at an address that it gets as
-an argument. The *trampoline*, a few lines of LLVM IR text, calls the body with this address and returns the result from
-there. It also passes the address of the shared words (`words.SHARED`), which is a global that is set when the code is
-loaded. TVM's LLVM compiles this text as well.
+CPython expects a C function to return an object or NULL, but functions that TVM compiles for a CPU can only return an
+int32, which must be 0. So each C function consists of two functions. The *body*, in TIR, stores its result at an
+address that it gets as an argument. The *trampoline*, a few lines of LLVM IR text, calls the body with this address and
+returns the result that it finds there. TVM's LLVM compiles this text, too.
+
+The trampoline also gives the body the address of the shared words (`words.SHARED`). It reads this address from a global
+variable, which is set when the code is loaded.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ class CFunction:
     """A C function, described by the names of its parameters and a function that emits its body.
 
     Args:
-        parameters: the names. All parameters are int64; addresses are passed as such.
-        emit: called as emit(address of the shared words, *parameters, address for the result). It emits the body.
-        gathered: the trampoline stores the parameters in an array, and the body gets the address of this array instead.
+        parameters: the names. All parameters are int64, also those that are addresses.
+        emit: emits the body. It is called as emit(address of the shared words, *parameters, address for the result).
+        gathered: whether the trampoline stores the parameters in an array. The body then gets the address of this array
+            instead of the parameters.
     """
 
     parameters: Sequence[str]
@@ -30,7 +33,13 @@ class CFunction:
 
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
-    """Compile functions and return two object files: the bodies and the trampolines. Imports TVM."""
+    """Compile C functions and return the contents of two object files: the bodies and the trampolines. Imports TVM.
+
+    Args:
+        functions: the functions by their names.
+        folder: a folder for temporary files.
+        target: the TVM target that describes the CPU.
+    """
     import tvm
     from tvm import ir
 
@@ -53,7 +62,8 @@ def _body(name: str, function: CFunction):
     with IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
-            # With a `calling_conv` other than 0, TVM keeps these parameters and does not pack them into an array.
+            # With a `calling_conv` other than 0, TVM keeps the parameters of the function as they are. By default it
+            # would replace them by one array.
             T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})
             T.func_ret(ir.PrimType("int32"))
             function.emit(*[T.arg(parameter, T.int64()) for parameter in ("shared", *given, "out")])
@@ -61,10 +71,10 @@ def _body(name: str, function: CFunction):
     return builder.get()
 
 
-TP_FREE = 74  # the number of the slot Py_tp_free in CPython's headers, for PyType_GetSlot
+TP_FREE = 74  # an argument of PyType_GetSlot: the number of the slot `tp_free` (Py_tp_free in CPython's headers)
 
-# LLVM IR of a function that frees an expression. It is called for parameters, and for other expressions if enough freed
-# ones are kept for reuse already.
+# LLVM IR of a function that frees the memory of an expression. It is called for parameters. For other expressions it is
+# called only if enough freed ones are kept for reuse already.
 FREE_OBJECT = f"""
 declare i64 @PyType_GetSlot(i64, i32)
 declare void @Py_DecRef(i64)
@@ -79,8 +89,8 @@ define i64 @dynet_free_object(i64 %object) {{
   ret i64 0
 }}"""
 
-# LLVM IR of a function that calls a TVM function with `count` arguments, without holding the GIL. It returns 0 if the
-# call has succeeded.
+# LLVM IR of a function that calls a TVM function with `count` arguments. It releases Python's global lock (the GIL) in
+# the meantime, and returns 0 if the call has succeeded.
 CALL = """
 declare i64 @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(i64)
@@ -109,7 +119,8 @@ def _trampolines(functions: dict[str, CFunction], target) -> str:
         [
             *text,
             "define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {",
-            "  %first = getelementptr i8, ptr %arguments, i64 8",  # each argument is 16 bytes: a type, then a value
+            # Each argument is 16 bytes: 8 for its type, then 8 for its value. So the values are at offsets 8 and 24.
+            "  %first = getelementptr i8, ptr %arguments, i64 8",
             "  %table = load ptr, ptr %first",
             "  %second = getelementptr i8, ptr %arguments, i64 24",
             "  %given = load i64, ptr %second",
@@ -147,5 +158,5 @@ def _trampoline(name: str, function: CFunction) -> str:
 
 
 def _described(target) -> str:
-    """Return the text of a TVM target, escaped for a string in LLVM IR."""
+    """Return a TVM target as text, with escapes so that it can be a string in LLVM IR."""
     return str(target).replace("\\", "\\5C").replace('"', "\\22")

@@ -1,6 +1,7 @@
-"""Lists all functions of the compiled recorder under the names by which Python code finds them.
+"""Lists all functions of the compiled recorder: FUNCTIONS is a dict from a name to what makes the function.
 
-Names that begin with `dynet_` are functions that other compiled functions call.
+By these names, Python code finds the addresses of the compiled functions. Functions whose names begin with `dynet_` are
+also called by other compiled functions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Emits code for inputs: numbers from the program, kept as floats in the input buffer of the graph.
 
-The buffer also holds the *keys* of random nodes, from which their random numbers follow: a seed and a count, as int32.
-The integer before a key is the place of the previous key, so all keys of a graph form a linked list.
+The buffer also holds the *random keys* of nodes that draw random numbers. A random key is two int32, a seed and a
+count; all random numbers of the node are computed from it. The int32 before it is a *link*: the offset of the previous
+random key plus 1, or 0 if there is none. So all random keys of a graph form a linked list. They have nothing to do with
+the keys in the tables of recording functions.
 """
 
 from __future__ import annotations
@@ -19,15 +21,20 @@ from .tables import find
 
 
 def begin_input(recording):
-    """Return the offset at which a new record's floats go in the input buffer, and this buffer."""
+    """Return where the floats of a new record go: an offset in the input buffer, and this buffer.
+
+    Args:
+        recording: the `Recording` of the record.
+    """
     graph = recording.graph
     return let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
 
 
 def take_inputs(shared_at, graph_at, floats_at, count, out):
-    """Emit the C function that appends `count` floats to a graph's input buffer.
+    """Emit the C function that appends `count` floats, from address `floats_at` on, to a graph's input buffer.
 
-    It returns the offset of the first one, or -1 with a MemoryError set.
+    The function returns the offset of the first one in the buffer. If there is no memory, it sets a MemoryError and
+    returns -1.
     """
     graph, result = Graph(graph_at), words_at(out)
     fine = Counter(int64(1))
@@ -44,7 +51,13 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
 
 
 def store_number(inputs, place, object_at, fine):
-    """Emit code that stores a Python number as float32 at `place`, and sets `fine` to 0 if it is too large an int."""
+    """Emit code that stores a Python number as float32 in the input buffer.
+
+    Args:
+        inputs, place: the buffer, and the offset in it.
+        object_at: the address of the number, an object for which `is_number` holds.
+        fine: a counter, which is set to 0 if the number is an int that is too large for a float.
+    """
     number = let(T.call_extern("float64", "PyFloat_AsDouble", object_at))
     T.buffer_store(inputs, T.Cast("float32", number), [place])
     with when(number == tirx.const(-1.0, "float64")):
@@ -55,23 +68,26 @@ def store_number(inputs, place, object_at, fine):
 
 @taking(1)
 def take(shared, function, call, outcome):
-    """Emit take(numbers), which appends a tuple of numbers to the input buffer and returns their offset there."""
+    """Emit take(numbers), which appends a tuple of numbers to the input buffer and returns where they begin there."""
     take_numbers(shared, call[0], outcome, int64(0))
 
 
 @taking(1)
 def take_keyed(shared, function, call, outcome):
-    """Emit take_keyed(numbers), which appends a new random key and a tuple of numbers to the input buffer.
+    """Emit take_keyed(numbers), which appends a new random key and then a tuple of numbers to the input buffer.
 
-    The key is the seed and count from which a random node draws its numbers. The function returns the key's offset.
+    The function returns the offset of the random key.
     """
     take_numbers(shared, call[0], outcome, int64(1 + len(words.KEY)))
 
 
 def take_numbers(shared, numbers_at, outcome, before):
-    """Emit code that appends a tuple of numbers to the input buffer, and gives its offset as the outcome.
+    """Emit code that appends a tuple of numbers to the input buffer. Its outcome is the offset there.
 
-    If `before` is not 0, a new random key is stored before the numbers. It and its link take `before` places.
+    Args:
+        numbers_at: the address of the tuple.
+        before: 0; or how many int32 a random key and its link take. If it is not 0, a new random key is stored before
+            the numbers, and the outcome is the offset of this key.
     """
     graph_at, fine = thread_graph(shared), Counter(int64(1))
     with when(both(graph_at != int64(NULL), Object(numbers_at).type == shared.tuple)):
@@ -98,7 +114,10 @@ def take_numbers(shared, numbers_at, outcome, before):
 
 
 def put_key(shared, graph, start):
-    """Emit code that writes a new random key at offset `start`, with a link to the previous key before it."""
+    """Emit code that writes a new random key at offset `start` of the input buffer, and before it the link.
+
+    The link refers to the graph's newest random key so far.
+    """
     raw = tir.buffer_at(graph.inputs, "int32")
     T.buffer_store(raw, T.Cast("int32", graph.newest_key), [start - int64(1)])
     graph.newest_key = start + int64(1)
@@ -112,15 +131,15 @@ def draw_key(shared, raw, start):
 
 
 def key_before(graph, key):
-    """Emit a load of the previous key's place, from the link stored before `key`.
+    """Emit a load of the link before the random key `key`: it refers to the previous random key of the graph.
 
-    Both places are offsets in the input buffer plus 1, as in `newest_key`; 0 means that there is no key.
+    Both are offsets in the input buffer plus 1, as in `newest_key`. The result is 0 if there is no previous key.
     """
     return let(T.Cast("int64", tir.buffer_at(graph.inputs, "int32")[key - int64(2)]))
 
 
 def renew_keys(shared_at, graph_at, out):
-    """Emit the C function that gives all random nodes of a graph new keys, so that they draw new numbers."""
+    """Emit the C function that overwrites all random keys of a graph with new ones, so that nodes draw new numbers."""
     shared, graph = Shared(shared_at), Graph(graph_at)
     raw, key = tir.buffer_at(graph.inputs, "int32"), Counter(graph.newest_key)
     with T.While(key.get() != int64(0)):
@@ -131,14 +150,14 @@ def renew_keys(shared_at, graph_at, out):
 
 
 def draw(shared_at, out):
-    """Emit the C function that takes the next random key, for use outside a graph, and returns the key's count."""
+    """Emit the C function that takes the next random key, for numbers that no node draws, and returns its count."""
     shared = Shared(shared_at)
     T.buffer_store(words_at(out), shared.drawn, [int64(0)])
     shared.drawn = shared.drawn + int64(1)
 
 
 def write_inputs(shared_at, graph_at, start, floats_at, count, out):
-    """Emit the C function that overwrites `count` floats of the input buffer from offset `start` on."""
+    """Emit the C function that copies `count` floats from address `floats_at` to offset `start` of the input buffer."""
     graph = Graph(graph_at)
     inputs, given = tir.buffer_at(graph.inputs, "float32"), tir.buffer_at(floats_at, "float32")
     with T.serial(int64(0), count) as place:
@@ -147,12 +166,13 @@ def write_inputs(shared_at, graph_at, start, floats_at, count, out):
 
 
 def keep_or_give_back(shared, new, start, count, row, fine):
-    """Emit the end of recording an input: finish the record, or drop it if a number could not be stored (`fine` is 0).
+    """Emit the end of recording an input: finish the record, or drop it if a number could not be stored.
 
     Args:
-        new: the Recording.
-        start, count: the input's floats in the input buffer.
+        new: the `Recording` of the record.
+        start, count: the input is `count` floats from offset `start` of the input buffer on.
         row: the row of the function's table, with signature and Dim.
+        fine: a counter that is 1 if all numbers are stored. If it is 0, the caller's record is dropped.
     """
     with when(fine.get() != int64(0)):
         new.graph.inputs_length = start + count
@@ -163,7 +183,7 @@ def keep_or_give_back(shared, new, start, count, row, fine):
 
 @with_graph
 def record_scalar(shared, graph, version, function, number_at, outcome):
-    """Emit code that records an input node whose value is one Python number."""
+    """Emit the fast path of an op that takes a Python number and adds an input node with this value to the graph."""
     with when(is_number(shared, number_at)):
         with find(function, int64(1)) as row, Recording(shared, outcome, graph, 2, inputs=1) as new:
             (start, inputs), fine = begin_input(new), Counter(int64(1))
@@ -173,9 +193,9 @@ def record_scalar(shared, graph, version, function, number_at, outcome):
 
 @with_graph
 def record_vector(shared, graph, version, function, list_at, outcome):
-    """Emit code that records an input node whose values are a list of numbers.
+    """Emit the fast path of an op that takes a list of numbers and adds an input node with these values to the graph.
 
-    The key in the function's table is the length of the list.
+    The key in the table of the recording function is the length of the list.
     """
     with when(Object(list_at).type == shared.list):
         size, items, fine = let(List(list_at).size), words_at(List(list_at).items), Counter(int64(1))

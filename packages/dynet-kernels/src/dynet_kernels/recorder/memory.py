@@ -1,7 +1,8 @@
-"""Emits code that manages the two buffers of a graph, for the integers of its records and for its input values.
+"""Emits code that manages the two buffers of a graph: one for the integers of its records, one for its input values.
 
 A buffer that is too small is replaced by a larger one. The old one is *outgrown*: it is freed only when the graph is
-renewed (emptied by `renew_cg`), because a pass may still be reading it. Outgrown buffers form a linked list.
+renewed (emptied by `renew_cg`), because a pass, which computes the graph, may still be reading it. The outgrown buffers
+of a graph form a linked list.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from .objects import NULL, extern, taking
 from .recording import thread_graph
 from .structures import Graph, Shared, words_at
 
-LINK = 64  # bytes before the start of a buffer; their first word links to the next buffer in the outgrown list
+# Each buffer has this many bytes before its start. If the buffer is outgrown, their first 8 bytes are the link: the
+# address of the next outgrown buffer.
+LINK = 64
 
 
 def outgrow(graph, buffer_at):
-    """Emit code that adds a buffer to the outgrown list, to be freed when the graph is renewed."""
+    """Emit code that adds a buffer to the list of outgrown ones, which are freed when the graph is next renewed."""
     T.buffer_store(words_at(buffer_at - int64(LINK)), graph.outgrown, [int64(0)])
     graph.outgrown = buffer_at
 
@@ -34,9 +37,10 @@ def free_outgrown(graph):
 
 def more_room(buffer, length, room, size):
     def emit(shared_at, graph_at, count, out):
-        """Emit the C function that replaces a buffer by one with room for `count` more, at least twice as large.
+        """Emit the C function that replaces one of a graph's buffers by one that is at least twice as large.
 
-        It returns 1, or 0 with a MemoryError set.
+        The new buffer has room for `count` more integers or floats. The function returns 1. If there is no memory, it
+        sets a MemoryError and returns 0.
         """
         graph, result = Graph(graph_at), words_at(out)
         wanted = let(getattr(graph, room) * int64(2) + count)
@@ -58,13 +62,13 @@ def more_room(buffer, length, room, size):
 
 
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
-"""A buffer for more than SHRINK_FROM integers or floats is freed if the graph used less than 1 / SHRINK_TO of it."""
+"""A buffer for more than SHRINK_FROM integers or floats is given up if the graph used less than 1 / SHRINK_TO of it."""
 
 
 def renew_words(shared, graph):
-    """Emit code that empties a graph and gives it a new version.
+    """Emit code that renews a graph: removes all records and inputs, and gives the graph a new version.
 
-    It also frees outgrown buffers, and marks as outgrown those that are much larger than the graph needed.
+    It also frees outgrown buffers. If a present buffer is much larger than the graph needed, it is now outgrown.
     """
     version = let(shared.newest + int64(1))
     shared.newest = version
@@ -73,7 +77,7 @@ def renew_words(shared, graph):
     for buffer, length, room in (("records", "length", "room"), ("inputs", "inputs_length", "inputs_room")):
         with when(getattr(graph, room) > int64(SHRINK_FROM)):
             with when(getattr(graph, room) > getattr(graph, length) * int64(SHRINK_TO)):
-                outgrow(graph, let(getattr(graph, buffer)))  # freed by the next renewal, not yet
+                outgrow(graph, let(getattr(graph, buffer)))  # this buffer is freed only when the graph is next renewed
                 setattr(graph, buffer, NULL)
                 setattr(graph, room, 0)
     graph.version = version
@@ -95,7 +99,7 @@ def renew_words(shared, graph):
 
 
 def renew(shared_at, graph_at, out):
-    """Emit the C function that empties a graph and returns its new version."""
+    """Emit the C function that renews a graph (see `renew_words`) and returns its new version."""
     graph = Graph(graph_at)
     renew_words(Shared(shared_at), graph)
     T.buffer_store(words_at(out), graph.version, [int64(0)])
@@ -103,7 +107,7 @@ def renew(shared_at, graph_at, out):
 
 @taking(0)
 def renew_quickly(shared, function, call, outcome):
-    """Emit the fast path of renew_cg(), for graphs that leave Python nothing to clean up (`unusual` is 0)."""
+    """Emit the fast path of renew_cg(), for graphs after which Python has nothing to clean up: `unusual` is 0."""
     graph_at = thread_graph(shared)
     with when(graph_at != int64(NULL)):
         graph = Graph(graph_at)
@@ -113,9 +117,10 @@ def renew_quickly(shared, function, call, outcome):
 
 
 def cut(shared_at, graph_at, nodes, length, inputs_length, out):
-    """Emit the C function that removes the newest records, as `cg_revert` needs it, and returns the new version.
+    """Emit the C function by which `cg_revert` removes the newest records. It returns the graph's new version.
 
-    `nodes`, `length` and `inputs_length` are the counts of nodes, record integers and input values to keep.
+    Args:
+        nodes, length, inputs_length: how many nodes, integers of records and input values to keep.
     """
     shared, graph = Shared(shared_at), Graph(graph_at)
     version = let(shared.newest + int64(1))

@@ -1,7 +1,8 @@
 """Emits the parts of compiled functions that deal with CPython: type checks, arguments, results, fallbacks.
 
 Names that end in `_at` are addresses of Python objects. `shared` is the structure of the shared words, which has the
-addresses of known types. A *fast path* is the compiled code of a function; it may leave a call to a Python function.
+addresses of known types. A function has a *fast path*, which is compiled code. For calls that the fast path cannot
+handle, it calls a Python function.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from . import words
 from .extension import CFunction
 from .structures import Function, List, Object, Shared, Tuple, words_at
 
-# A mask for the `nargsf` argument of vectorcall: all bits but the flag PY_VECTORCALL_ARGUMENTS_OFFSET are the count.
+# In a call by CPython's vectorcall, the argument `nargsf` is the number of positional arguments, plus a flag in the
+# highest bit. This mask removes the flag.
 COUNT = (1 << 63) - 1
 NULL = 0
 
 
 def extern(name, *arguments):
-    """Emit a call of a C function that returns 64 bits: CPython's, or one of `functions.FUNCTIONS`."""
+    """Emit a call of a C function that returns 64 bits, and return its result.
+
+    Args:
+        name: a function of CPython's C interface, or one of `functions.FUNCTIONS`.
+    """
     return let(T.call_extern("int64", name, *map(int64, arguments)))
 
 
 def extern_int(name, *arguments):
-    """Emit a call of a C function that returns a 32-bit int, or nothing."""
+    """Emit a call of a C function that returns a 32-bit int or nothing, and return its result."""
     return let(T.call_extern("int32", name, *map(int64, arguments)))
 
 
@@ -34,7 +40,7 @@ def not_(condition):
 
 
 def both(*conditions):
-    """Emit the conjunction of conditions, evaluated in order up to the first false one, like `and` in Python."""
+    """Emit the condition that all conditions hold. Like Python's `and`, it evaluates none after the first false one."""
     first, *rest = conditions
     return T.if_then_else(first, both(*rest), tirx.const(False, "bool")) if rest else first
 
@@ -45,16 +51,16 @@ def either(*conditions):
 
 
 def is_expression(shared, object_at):
-    """Emit a check that an object is a node or a parameter other than a lookup table.
+    """Emit a check that an object is the expression of a node, or a parameter that is not a lookup table.
 
-    The use of a whole lookup table is left to Python, which has to note it.
+    An op on a whole lookup table is left to Python, which has to note that the graph uses the table.
     """
     kind = Object(object_at).type
     return either(kind == shared.expression, kind == shared.parameters, kind == shared.constant)
 
 
 def fits(expression, version):
-    """Emit a check that an expression is a node of the graph with this version, or a parameter."""
+    """Emit a check that an expression is a node of the graph with this version, or a parameter, valid in any graph."""
     return either(expression.version == version, expression.version == int64(words.ANY_GRAPH))
 
 
@@ -63,13 +69,13 @@ def is_int(shared, object_at):
 
 
 def is_index(shared, object_at):
-    """Emit a check that an object is an int, or an int64 or int32 of numpy."""
+    """Emit a check that an object is a Python int, or an int64 or int32 of numpy."""
     kind = Object(object_at).type
     return either(kind == shared.int, kind == shared.int64, kind == shared.int32)
 
 
 def is_number(shared, object_at):
-    """Emit a check that an object is a float or an int of Python, or a float or an int of numpy with 64 or 32 bits."""
+    """Emit a check that an object is a Python float or int, or a numpy number: float64, float32, int64 or int32."""
     kind = Object(object_at).type
     return either(*[kind == getattr(shared, name) for name in ("float", "int", "float64", "float32", "int64", "int32")])
 
@@ -80,7 +86,7 @@ def is_sequence(shared, object_at):
 
 
 def behind(tuple_at):
-    """Emit the address of a tuple's items, which follow its head."""
+    """Emit the address of a tuple's items, which in memory follow the words of TUPLE."""
     return let(tuple_at + int64(8 * len(words.TUPLE)))
 
 
@@ -91,9 +97,10 @@ def items_of(shared, sequence_at):
 
 
 class Int:
-    """The value of an integer object, loaded by emitted code. `fits` is 1 if the value fits into an int64, else 0.
+    """Emits a load of the value of an integer object, as `value`. `fits` is 1 if it fits into an int64, else 0.
 
-    Without `shared`, the object must be a Python int; with it, it may also be a numpy integer.
+    Args:
+        object_at: the address of a Python int. If `shared` is given, it may also be an integer of numpy.
     """
 
     def __init__(self, object_at, shared=None):
@@ -114,7 +121,7 @@ class Int:
 
 
 class Outcome:
-    """The outcome of a fast path. `done` is 1 once it has a result, which is stored at the address `out`.
+    """The outcome of a fast path. `done` is 1 once it has a result, which is then stored at the address `out`.
 
     The result is an object, or NULL if an exception is set. If `done` stays 0, a Python function is called instead.
     """
@@ -128,7 +135,7 @@ class Outcome:
         self.done.set(int64(1))
 
     def give_known(self, object_at):
-        """Emit code that gives an object as the result, with a new reference to it, because others own it as well."""
+        """Emit code that returns an object which exists already, with a new reference to it, as the result."""
         T.evaluate(T.call_extern("int32", "Py_IncRef", object_at))
         self.give(object_at)
 
@@ -136,15 +143,24 @@ class Outcome:
         return when(self.done.get() == int64(0))
 
     def otherwise(self, function, arguments, count, keywords):
-        """Emit a call of a Python function, whose result becomes the outcome, unless the fast path has given one."""
+        """Emit a call of a Python function, whose result becomes the outcome, unless the fast path has a result.
+
+        The arguments are those of CPython's `PyObject_Vectorcall`.
+        """
         with self.undone():
             self.give(extern("PyObject_Vectorcall", function, arguments, count, keywords))
 
 
 class Call:
-    """The arguments of a call by CPython's vectorcall. `call[k]` is argument k.
+    """The arguments of a call by CPython's vectorcall. `call[k]` is the address of argument k.
 
-    Keyword arguments count as positional ones if they are the function's next parameters, in order.
+    Keyword arguments are treated as positional ones if they are *in order*: if they are the parameters that follow the
+    positional arguments.
+
+    Args:
+        function: the recording function that is called.
+        arguments, count, keywords: what CPython passes: the address of an array of the arguments, the number of
+            positional ones (with a flag), and the address of a tuple with the names of the others, or NULL.
     """
 
     def __init__(self, function, arguments, count, keywords):
@@ -154,7 +170,7 @@ class Call:
             self._count.set(extern("dynet_count_in_order", function.address, self._count.get(), keywords))
 
     def count(self):
-        """Emit the number of arguments; it is -1 if keyword arguments are not the next parameters in order."""
+        """Emit the number of arguments. It is -1 if there are keyword arguments that are not in order."""
         return self._count.get()
 
     def has(self, count):
@@ -164,7 +180,7 @@ class Call:
         return let(self._words[int64(place)])
 
     def otherwise(self, outcome):
-        """Emit a call of the Python function `slow`, if the fast path has no result.
+        """Emit a call of the recording function's `slow`, a Python function, if the fast path has no result.
 
         Keyword arguments that are in order are passed as positional ones.
         """
@@ -175,15 +191,17 @@ class Call:
             outcome.otherwise(self._function.slow, self.arguments, count, names)
 
 
-# The parameters of a function that CPython calls by vectorcall; `function` is the callable object itself.
+# The parameters of a C function that CPython calls by vectorcall; `function` is the callable object itself.
 CALLED = ("function", "arguments", "count", "keywords")
 
 
 def taking(*counts):
-    """Decorator: make a C function from emit(shared, function, call, outcome), which emits its fast path.
+    """Decorator: make a CFunction from emit(shared, function, call, outcome), which emits a fast path.
 
-    The C function runs the fast path only if the number of arguments is one of `counts`; if none is given, for any
-    number. If the fast path gives no result, the C function calls the Python function `slow`.
+    If the fast path has no result, the C function calls the recording function's `slow`.
+
+    Args:
+        counts: the numbers of arguments for which the fast path runs. If none is given, it runs for any number.
     """
 
     def decorate(emit):
@@ -200,7 +218,11 @@ def taking(*counts):
 
 
 def called(operands, record):
-    """Return a C function with `operands` arguments, whose fast path is emitted by record(shared, ..., outcome)."""
+    """Return the CFunction of a recording function that takes `operands` arguments.
+
+    Args:
+        record: called as record(shared, function, address of each argument, outcome), emits the fast path.
+    """
 
     @taking(operands)
     def quick(shared, function, call, outcome):
@@ -210,13 +232,13 @@ def called(operands, record):
 
 
 def count_in_order(shared_at, function_at, count, keywords, out):
-    """Emit the C function that counts the arguments of a call, keyword arguments included.
+    """Emit the C function that counts the arguments of a call of a recording function, keyword arguments included.
 
     It returns -1 if the keyword arguments are not the parameters that follow the positional arguments, in order.
 
     Args:
         count: the number of positional arguments.
-        keywords: the address of a tuple of names.
+        keywords: the address of a tuple with the names of the keyword arguments.
     """
     function, result, names = Function(function_at), words_at(out), Tuple(keywords)
     known_at, named = let(function.parameters), let(names.size)

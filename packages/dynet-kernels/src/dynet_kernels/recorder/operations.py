@@ -1,11 +1,13 @@
-"""Emits the fast paths that append operations to the graph. Python functions handle all unusual cases.
+"""Emits the fast paths of ops: compiled code that appends operations to the graph. Python functions do the rest.
 
 Each fast path checks its operands, looks up their *key*, mostly the operands' Dims (shapes), in the table of the
-recording function, and writes a record: the signature in the row that it has found, the operands, the attributes. If a
-check fails or the key is not known, it does nothing, and the caller calls the Python function instead.
+recording function (the op), and writes a record: the signature in the row that it has found, the operands, the
+attributes (further integers, such as an index). If a check fails or the key is not in the table, the fast path does
+nothing, and a Python function is called instead.
 
-Args of the emitters: `shared`, the shared words; `graph` and `version`, which `with_graph` supplies; `function`, the
-recording function; the addresses of the arguments, as `x_at`; and `outcome`, which takes the result.
+Arguments of the emitters: `shared`, the shared words; `graph` and `version`, which `with_graph` supplies; `function`,
+the recording function; the addresses of the op's arguments, such as `x_at`; and `outcome`, which takes the result. A
+row has a number called `limit`, whose meaning depends on the op.
 """
 
 from __future__ import annotations
@@ -54,7 +56,11 @@ def record_two(shared, graph, version, function, a_at, b_at, outcome):
 
 @with_graph
 def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1.0):
-    """Emit the fast path of an op on an expression and a number, which becomes an input, multiplied by `sign`."""
+    """Emit the fast path of an op on an expression and a number.
+
+    The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute of
+    the record. The key is the Dim of the expression.
+    """
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, version))
     with when(known):
@@ -71,14 +77,18 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
 
 
 def index_in(row, index, from_end):
-    """Emit a check that an index is in range: below the row's `limit`, and not below 0, or -limit with `from_end`."""
+    """Emit a check that an index is below the row's `limit`, and at least 0, or at least -limit with `from_end`."""
     return T.And(index >= (-row.limit if from_end else int64(0)), index < row.limit)
 
 
 def record_index(of_lookup=False, from_end=False):
     @with_graph
     def emit(shared, graph, version, function, x_at, index_at, outcome):
-        """Emit the fast path of an op on an expression (or lookup table) and an index, which becomes an attribute."""
+        """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and an index.
+
+        The index becomes an attribute. It must be below the row's `limit`. With `from_end`, a negative index counts
+        from the end. The key is the Dim of the operand.
+        """
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
         with when(both(fine, is_index(shared, index_at), fits(x, version))):
@@ -97,9 +107,10 @@ def record_index(of_lookup=False, from_end=False):
 def record_indices(of_lookup=False):
     @with_graph
     def emit(shared, graph, version, function, x_at, list_at, outcome):
-        """Emit the fast path of an op on an expression (or lookup table) and a list of indices.
+        """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and a list of indices.
 
-        The key is the Dim and the number of indices. The indices must be below the row's `limit`.
+        The indices become attributes. They must be at least 0 and below the row's `limit`. The key is the Dim of the
+        operand and the number of indices.
         """
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
@@ -130,8 +141,11 @@ def record_indices(of_lookup=False):
 def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome, shorter=False):
     """Emit the fast path of an op that takes the slice `start:stop` of an expression; `start` becomes an attribute.
 
-    The key is the Dim and the length of the slice. `stop` must not exceed the row's `limit`. With `shorter`, a slice of
-    the whole expression is left to Python.
+    The key is the Dim of the expression and the length of the slice. The row's `limit` is the size of the expression's
+    first dimension.
+
+    Args:
+        shorter: whether Python handles slices that take everything, because they record nothing.
     """
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
@@ -144,7 +158,8 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
         ):
             length = let(stop.value - start.value)
             with find(function, let(x.dim), length) as row:
-                least = length < row.limit if shorter else stop.value <= row.limit  # x[0:limit] is x: left to Python
+                # x[0:limit] is x itself, so it is left to Python.
+                least = length < row.limit if shorter else stop.value <= row.limit
                 with when(T.And(stop.value <= row.limit, least)):
                     with Recording(shared, outcome, graph, 3) as new:
                         new.finish(row.result, [row.signature, x.at, start.value])
@@ -154,8 +169,8 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
 def record_list(shared, graph, version, function, list_at, outcome):
     """Emit the fast path of an op on a list of expressions.
 
-    The key is their number and their Dims. If there are more than MOST_KEYED, all must have the same Dim; the key is
-    then minus their number, and this Dim.
+    The key is their number and their Dims. If there are more than MOST_KEYED expressions, they must all have the same
+    Dim. The key is then minus their number, and this Dim.
     """
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
@@ -198,7 +213,13 @@ def record_list(shared, graph, version, function, list_at, outcome):
 
 
 def operator(name):
-    """Return the C function for an operator of `Expression` such as +, on two expressions or one and a number."""
+    """Return the CFunction of an operator of `Expression`.
+
+    It has fast paths for two expressions, and for an expression and a number.
+
+    Args:
+        name: the operator, one of `words.OPERATORS`, such as "add".
+    """
 
     def emit(shared_at, arguments, out):
         shared, outcome = Shared(shared_at), Outcome(out)
@@ -222,7 +243,7 @@ def operator(name):
 
 
 def negative(shared_at, arguments, out):
-    """Emit the C function for the operator `-x` of `Expression`."""
+    """Emit the C function of the operator `-x` of `Expression`."""
     shared, outcome = Shared(shared_at), Outcome(out)
     function = Function(let(shared.negative))
     with when(function.address != int64(NULL)):
@@ -231,7 +252,10 @@ def negative(shared_at, arguments, out):
 
 
 def subscript(shared_at, arguments, out):
-    """Emit the C function for `x[key]` of `Expression`. The fast paths are for an int and for a slice of two ints."""
+    """Emit the C function of the operator `x[key]` of `Expression`.
+
+    It has fast paths for a key that is an int, and for a slice of two ints.
+    """
     shared, outcome = Shared(shared_at), Outcome(out)
     call = words_at(arguments)
     x_at, key_at = let(call[int64(0)]), let(call[int64(1)])

@@ -1,7 +1,9 @@
-"""Emits code that runs forward and backward passes and reads values without going through Python.
+"""Emits code that runs forward and backward passes, and reads values, without Python.
 
-This is possible while a graph is *prepared*: Python has checked that all buffers have room, and neither the table of
-signatures nor a parameter has changed since (`generation`). In all other cases the Python method does the work.
+A forward pass computes values, a backward pass gradients. The code here works while a graph is *prepared*: Python has
+written the addresses that it needs into the graph's words, and they are still valid. The graph stops being prepared
+when a buffer is replaced, and when the shared word `generation` changes, because a signature is added or a parameter
+changes. Then Python methods do the work.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ from .tables import find
 
 
 def is_prepared(shared, graph):
-    """Emit a check that a pass can run without Python: the graph was prepared and nothing has changed since."""
+    """Emit a check that the graph is prepared, so that a pass can run without Python."""
     return graph.prepared == shared.generation
 
 
 def call_planner(graph, function, *numbers):
-    """Emit a call of a compiled pass, which plans and runs. Return the condition that it succeeded.
+    """Emit a call of the planner's function that plans and runs a pass. Return the condition that it succeeded.
 
     Args:
-        function: "forward" or "backward": the word of `graph` with the address of the pass.
-        numbers: the arguments of the pass after the context.
+        function: "forward" or "backward": the word of `graph` with the handle of the function.
+        numbers: the arguments of the function after the first one, which is the address of the planner's context.
     """
     values = [graph.context, *numbers]
     for place, number in enumerate(values):
@@ -40,7 +42,10 @@ def call_planner(graph, function, *numbers):
 
 
 def compute(shared_at, graph_at, out):
-    """Emit the C function that computes all new nodes of a graph. It returns 1, or 0 if Python has to do that."""
+    """Emit the C function that computes the values of all new nodes of a graph.
+
+    It returns 1 if all values are computed, and 0 if Python has to compute them.
+    """
     shared, graph, result = Shared(shared_at), Graph(graph_at), words_at(out)
     T.buffer_store(result, int64(0), [int64(0)])
     with when(is_prepared(shared, graph)):
@@ -61,14 +66,18 @@ def compute(shared_at, graph_at, out):
 
 
 def value_at(graph, x):
-    """Emit a load of the address of a computed node's value, counted in floats."""
+    """Emit a load of the address of a computed node's value. It counts floats.
+
+    Args:
+        x: the expression of the node.
+    """
     return let(words_at(graph.node_rows)[x.at * int64(len(at.NODE)) + int64(at.NODE.value)])
 
 
 def forget_values(shared, graph):
-    """Emit code that marks all values as not computed and draws new keys for random nodes.
+    """Emit code that marks all values as not computed, and gives new random keys to nodes that draw random numbers.
 
-    Return a counter that is 1 if that was done, and 0 if it is left to Python.
+    Return a counter of the emitted code. It is 1 if that was done, and 0 if it is left to Python.
     """
     usual = Counter(int64(0))
     with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
@@ -82,17 +91,18 @@ def forget_values(shared, graph):
 
 
 def of_node(emit, makes_list: bool | str = False, recalculates=True):
-    """Return the C function of a method of expressions, such as `value`, which first computes the new nodes.
+    """Return the CFunction of a method of expressions, such as `value`, which needs the values of all nodes.
 
-    The method has one optional flag. The function's table has a row for each Dim that the fast path handles.
+    Its fast path computes the nodes that have no value yet, then runs the code from `emit`. The method has one optional
+    argument, a flag. Its table has a row for each Dim that the fast path handles.
 
     Args:
-        emit: emits the rest. It is called as emit(shared, graph, the row's limit, node, flag, new list or NULL,
-            outcome).
-        makes_list: True: the method makes a list if the row's `limit`, here the number of elements, is above 1.
-            "always": it makes a list of any length. The list is made before the pass, because making it may run the
-            garbage collector and so any Python code, which could renew the graph.
-        recalculates: the flag means that all values are to be computed again.
+        emit: emits what the method does after the forward pass. It is called as emit(shared, graph, the row's limit,
+            node, flag, new list or NULL, outcome).
+        makes_list: whether the method's result is a list. True: only if the expression has more than one element (the
+            row's `limit` is their number). "always": in every case. The list is made before the forward pass, because
+            making it may run the garbage collector and so any Python code, which could renew the graph.
+        recalculates: whether a true flag means that all values are to be computed again.
     """
 
     @with_graph
@@ -144,7 +154,14 @@ def float_object(value):
 
 
 def read_value(shared, graph, size, x, flag, made, outcome):
-    """Emit code that returns the value of a node: as a float, or, if `made` is not NULL, in this new list."""
+    """Emit code that returns the value of a node: as a float, or in a list.
+
+    Args:
+        size: the number of elements of the value.
+        x: the expression of the node.
+        flag: not used.
+        made: the address of a new list of this length, or NULL to return the only element as a float.
+    """
     numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
     with when(made == int64(NULL)):
         outcome.give(float_object(numbers[int64(0)]))
@@ -174,7 +191,10 @@ def read_address(shared, graph, known, x, flag, made, outcome):
 def differentiate(shared, graph, known, x, full, made, outcome):
     """Emit the backward pass from a node with one element.
 
-    `full` is 1 to compute the gradients of all nodes, 0 for only those of nodes that depend on a parameter.
+    Args:
+        known, made: not used.
+        x: the expression of the node.
+        full: 1 to compute the gradients of all nodes, 0 for only those of nodes that depend on a parameter.
     """
     place = let(x.at)
     shared.passes = shared.passes + int64(1)

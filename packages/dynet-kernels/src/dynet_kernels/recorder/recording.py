@@ -1,7 +1,8 @@
 """Emits the code that appends one record (an operation, as integers) to the graph of the calling thread.
 
-Everything is checked before the first integer is written, and nothing interrupts a compiled function. So a graph never
-has a part of a record. The expression for the new node comes from a linked list of freed expressions, if there are any.
+Everything is checked before the record counts as a part of the graph, and nothing interrupts a compiled function. So a
+graph never has a part of a record. An expression is the Python object for a node. The one for the new node comes from a
+linked list of freed expressions, if there are any.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from .structures import Expression, Graph, words_at
 
 
 def thread_graph(shared):
-    """Emit a load of the address of this thread's graph; it is NULL if the thread has none yet."""
+    """Emit a load of the address of the words of this thread's graph. It is NULL if the thread has no graph yet."""
     return extern("PyThread_tss_get", shared.thread_graph)
 
 
 def with_graph(emit: Callable) -> Callable:
-    """Decorator: the code of `emit` runs only if this thread has a graph that fast paths may record in.
+    """Decorator of an emitter: the code of `emit` runs only if this thread has a graph that fast paths may append to.
 
-    `emit` is called with the graph and its version as further arguments, after the shared words.
+    The decorated function is called without the graph; `emit` gets the graph and its version as further arguments,
+    after `shared`, the shared words.
     """
 
     def emitted(shared, *arguments):
@@ -41,9 +43,9 @@ def with_graph(emit: Callable) -> Callable:
 class Recording:
     """A new record of this thread's graph: `with Recording(shared, outcome, graph, length) as new`.
 
-    The code of the block runs once there is room for the record and an expression `new.node` for its last node. The
-    block writes the integers and calls `new.finish`. If there is no memory, the block is skipped and the outcome is an
-    exception.
+    The emitted code first makes room for the record, and takes the expression `new.node` for its last node. Then the
+    code of the block runs. It writes the integers of the record, and calls `new.finish` or gives the expression back.
+    If there is no memory, this code is skipped, and the outcome is an exception.
 
     Args:
         length: the number of integers of the record.
@@ -78,13 +80,17 @@ class Recording:
         return self._within.__exit__(*problem)
 
     def write(self, place, value):
-        """Emit a store of integer number `place` of the record."""
+        """Emit a store of `value` as integer number `place` of the record."""
         T.buffer_store(self.integers, int64(value), [self.start + int64(place)])
 
     def finish(self, dim, integers=()):
-        """Emit code that completes the record: it writes `integers` at its start and updates the graph's lengths.
+        """Emit code that completes the record: from then on it is a part of the graph.
 
-        The outcome is the expression of the record's last node, with shape `dim`.
+        The outcome is the expression of the record's last node.
+
+        Args:
+            dim: the address of the Dim of this expression.
+            integers: values to write as the first integers of the record.
         """
         for place, value in enumerate(integers):
             self.write(place, value)
@@ -105,7 +111,10 @@ def become_node(expression_at, at, version, dim):
 
 
 def take_expression(shared, taken):
-    """Emit code that sets `taken` to an unused expression: a freed one, or a new one; NULL if there is no memory."""
+    """Emit code that takes an unused expression, a freed one or else a new one.
+
+    It sets the counter `taken` to the address of the expression; NULL if there is no memory.
+    """
     taken.set(shared.free)
     none_free = taken.get() == int64(NULL)
     tir.choose(
@@ -121,7 +130,7 @@ def shorten_chain(shared, expression_at):
 
 
 def give_back(shared, expression_at):
-    """Emit code that adds an unused expression to the linked list of freed ones."""
+    """Emit code that adds an expression that nothing uses to the linked list of freed ones."""
     Expression(expression_at).at = shared.free
     shared.free = expression_at
     shared.free_count = shared.free_count + int64(1)

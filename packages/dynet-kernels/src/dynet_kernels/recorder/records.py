@@ -1,4 +1,8 @@
-"""Emits the functions by which Python code appends records that it has prepared. They return None for invalid ones."""
+"""Emits the functions by which Python code appends records to the graph, and makes expressions for nodes.
+
+A record is one operation as integers. If arguments are invalid, these functions append nothing and call Python
+functions, which return None or raise an error.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,11 @@ from .structures import Expression, Graph, List, Object, Tuple, words_at
 def commit(shared, function, call, outcome):
     """Emit commit(dim, nodes, head, operands, version), which appends a record of `nodes` nodes to the graph.
 
-    The record is the integers of the tuple `head`, then `operands`: ints, or expressions, for which their numbers are
-    written. commit returns the expression of the last node, with shape `dim`. It returns None if the graph does not
-    have this version any more, or an operand is neither an int nor an expression of the graph. Unlike the fast paths of
-    ops, it also records in graphs that have a `Watch`.
+    The record is the integers of the tuple `head`, then those of the list or tuple `operands`. For an expression among
+    these, its number as an operand is written. commit returns the expression of the record's last node, with the shape
+    `dim`. It returns None if the version of the graph is not `version` any more, or if an item is neither an int nor an
+    expression that fits the graph. Unlike the fast paths of ops, it also appends to graphs that have a `Watch`, which
+    has to see each record.
     """
     dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
     graph_at = thread_graph(shared)
@@ -70,24 +75,27 @@ def commit(shared, function, call, outcome):
                         new.write(begin + place, number.get())
                 with when(fine.get() != int64(0)):
                     new.finish(dim)
-                with when(fine.get() == int64(0)):  # an int does not fit into an int64, so drop the record
+                with when(fine.get() == int64(0)):  # drop the record, because an int does not fit into 64 bits
                     give_back(shared, new.node)
 
 
 @taking(5)
 def sequence(shared, function, call, outcome):
-    """Emit sequence(result, head, xs, dim, version), which appends one record for a sequence of nodes.
+    """Emit sequence(result, head, xs, dim, version), which appends one record for a whole sequence `xs` of nodes.
 
-    The record is the integers of the tuple `head`, then the numbers of the nodes in the list `xs`, which all have the
-    Dim `dim`. It adds one node, and then one for each item of `xs`. sequence returns a list of the latter, with the Dim
-    `result`. It returns None if the graph does not have this version any more, or an item is not such a node.
+    For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, then the
+    numbers of the nodes in the list `xs`, which must all have the shape `dim`. The record adds one node to the graph,
+    and then one more for each item of `xs`. sequence returns a list of the expressions of these further nodes, which
+    have the shape `result`. It returns None if the version of the graph is not `version` any more, or if an item of
+    `xs` is not a node of the graph with the shape `dim`.
     """
     result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
     graph_at = thread_graph(shared)
     kinds = Object(head_at).type == shared.tuple, Object(list_at).type == shared.list, is_int(shared, version_at)
     with when(both(graph_at != int64(NULL), *kinds)):
         size = let(List(list_at).size)
-        # The list is made before the checks: this may run the garbage collector, and so any Python code.
+        # The list is made before the checks: making it may run the garbage collector, and so any Python code, which
+        # could change what has been checked.
         made = extern("PyList_New", size)
         with when(made == int64(NULL)):
             outcome.give(made)
@@ -141,14 +149,17 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
 
 
 def fail(outcome, object_at):
-    """Emit the end of a function with an exception, which is set already, and release the reference to an object."""
+    """Emit the end of a call that fails: its outcome is the exception that has been set.
+
+    The code also releases a reference to the object at `object_at`, which was made for the result.
+    """
     outcome.give(int64(NULL))
     T.evaluate(T.call_extern("int32", "Py_DecRef", object_at))
 
 
 @taking(2)
 def handle(shared, function, call, outcome):
-    """Emit handle(at, dim), which returns a new expression for node number `at` of this thread's graph."""
+    """Emit handle(at, dim), which returns an expression for node number `at` of this thread's graph, of shape `dim`."""
     graph_at = thread_graph(shared)
     with when(both(graph_at != int64(NULL), is_int(shared, call[0]))):
         graph, at = Graph(graph_at), Int(call[0])

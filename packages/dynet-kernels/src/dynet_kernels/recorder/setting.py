@@ -1,4 +1,4 @@
-"""Emits the fast path of `x.set(values)`, which gives an input node other values."""
+"""Emits the fast path of `x.set(values)`, which replaces the values of an input node."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from .tables import find
 
 @with_graph
 def set_values(shared, graph, version, function, x_at, values_at, outcome):
-    """Emit the fast path of set(x, values): `values` is a number, a list of numbers or an array.
+    """Emit the fast path of set(x, values), where `values` is a number, a list of numbers or an array.
 
-    All of the graph must have been planned, because the place of the values is read from the planner's rows. The key in
-    the function's table is the Dim of the input. The row's `limit` is the number of its elements.
+    It runs only if all of the graph has been planned, because it finds the input's record by the planner's table of
+    nodes. The key in the table of the recording function is the Dim of the input. The row has the signature of inputs
+    with this Dim, and its `limit` is their number of elements.
     """
     x = Expression(x_at)
     with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
@@ -40,9 +41,15 @@ def set_values(shared, graph, version, function, x_at, values_at, outcome):
 
 
 def _store(shared, values_at, count, inputs, start):
-    """Emit code that stores `count` numbers at offset `start` of the input buffer, all of them or none.
+    """Emit code that stores all numbers of `values` in the input buffer, or none of them.
 
-    Return a counter that is 1 if they are stored, and 0 if `values` is unsuitable and left to Python.
+    Args:
+        values_at: the address of `values`, which is a number, a list or an array.
+        count: how many numbers it must have.
+        inputs, start: the input buffer, and the offset there.
+
+    Returns:
+        A counter of the emitted code: 1 if the numbers are stored, 0 if `values` is left to Python.
     """
     stored = Counter(int64(0))
     with when(count == int64(1)):
@@ -65,7 +72,10 @@ def _store(shared, values_at, count, inputs, start):
 
 
 def _is_float(shared, object_at):
-    """Emit a check that an object is a number that fits into a float. Return a counter that is 1 if so, else 0."""
+    """Emit a check that an object is a number, and not an int that is too large for a float.
+
+    Return a counter of the emitted code, which is 1 if so, else 0.
+    """
     fine = Counter(int64(0))
     with when(is_number(shared, object_at)):
         fine.set(int64(1))

@@ -1,6 +1,6 @@
-"""Structures in memory for emitters: to read an attribute emits a load, and to set it emits a store.
+"""Structures in memory, for functions that emit code: to read an attribute emits a load, to set it emits a store.
 
-All fields are words of 64 bits. `words` lists their names.
+Each attribute is a word of 64 bits. `words` lists the names of those of each structure.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from . import words
 
 
 def words_at(address):
-    """Return the memory from an address on as a TIR buffer of words."""
+    """Return the memory from an address on as a TIR buffer of 64-bit words."""
     return tir.buffer_at(address, "int64")
 
 
 def words_on_stack(count):
-    """Allocate words on the stack of the compiled function."""
+    """Emit code that allocates `count` words on the stack of the compiled function, and return them as a TIR buffer."""
     return T.alloc_buffer((count,), "int64", scope="local", annotations=tir.ON_STACK)
 
 
 class Structure:
-    """A structure at an address. Its attributes are words in memory; subclasses list their names."""
+    """A structure in memory at `address`. Its words are attributes, which each subclass lists in `names`."""
 
     names: tuple[str, ...] = ()
 
@@ -75,7 +75,13 @@ class Shared(Structure):
 
 
 class Row:
-    """Row number `place` of a recording function's table: `key` words, which identify it, then the words of ROW."""
+    """A row of a recording function's table: first the words of its key, then the words of ROW, which are attributes.
+
+    Args:
+        table: the address of the table.
+        place: the number of the row.
+        key: the number of words of a key.
+    """
 
     def __init__(self, table, place, key):
         self._words, self.key = words_at(let(table + place * int64(8 * (key + len(words.ROW))))), key

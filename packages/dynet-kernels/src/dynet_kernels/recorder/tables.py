@@ -1,7 +1,8 @@
-"""Emits hash tables with open addressing: each recording function has one for the calls that it can handle.
+"""Emits code for hash tables. Each recording function (an op) has one, with a row for each kind of call it can handle.
 
-A row is a key of a few words, such as the Dims of the operands, and then the words of `words.ROW`. The first word of a
-key is never 0; a row with 0 there is free. Rows are never removed.
+A row is a key of a few words, such as the Dims (shapes) of the operands, and then the words of `words.ROW`. The first
+word of a key is never 0; a row with 0 there is free. Rows are never removed. The tables use open addressing: if the row
+at a key's hash has another key, the next rows are tried.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
 
 
 def mixed(value, number):
-    """Emit one step of a hash: combine the hash so far, `value`, with a number.
+    """Emit one step of computing a hash: combine the hash so far, `value`, with the next word, `number`.
 
-    The upper half of the number is folded into the lower half, because the lower bits of a round float are all 0. The
-    result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64 do not overflow.
+    The upper half of the word is folded into the lower half, because a word may be a float, and the lower bits of round
+    floats are all 0. The result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64
+    do not overflow.
     """
     number = let(int64(number))
     folded = T.bitwise_xor(number, T.shift_right(number, int64(32)))
@@ -31,13 +33,14 @@ def mixed(value, number):
 class Found:
     """Looks up a key in the table of a recording function: `with Found(...) as row`.
 
-    The code of the block runs only if the key is there.
+    The code of the block runs only if the table has a row with this key.
 
     Args:
+        function: the recording function.
         key: the number of words of a key.
         first: the first word of the key.
-        same: emits the comparison of the other words: same(row, known) sets `known` to 0 if they differ. None: there
-            are no other words.
+        same: emits the comparison of the other words: same(row, known) sets the counter `known` to 0 if those of the
+            row differ. None: there are no other words.
         value: the hash of the key.
     """
 
@@ -73,7 +76,10 @@ class Found:
 
 
 def find(function, *key):
-    """Look up a key, given word by word, in the table of a recording function: `with find(...) as row`."""
+    """Look up a key, whose words are the further arguments, in the table of a function: `with find(...) as row`.
+
+    The code of the block runs only if the table has a row with this key.
+    """
     value = int64(0)
     for number in key:
         value = mixed(value, number)
@@ -89,7 +95,8 @@ def find(function, *key):
 def enter(shared_at, function_at, row_at, out):
     """Emit the C function that adds a row to a recording function's table, or replaces the row with the same key.
 
-    The table is doubled first if more than half of it is taken. The function returns 1, or 0 with a MemoryError set.
+    If the table would be more than half full, it is doubled first. The C function returns 1. If there is no memory, it
+    sets a MemoryError and returns 0.
     """
     function, result, given = Function(function_at), words_at(out), words_at(row_at)
     key = let(function.key)
@@ -117,19 +124,20 @@ def enter(shared_at, function_at, row_at, out):
 
 
 def put_row(table, mask, key, width, source, begin, new):
-    """Emit code that writes a row over the row with the same key, or to the first free one, and then sets `new` to 1.
+    """Emit code that writes a row to a table: over the row with the same key, or else to a free one.
 
     The first word of the key is written last, because the row counts as taken from then on.
 
     Args:
         table, mask: the table, and its number of rows minus 1.
         key, width: the number of words of a key and of a row.
-        source, begin: the row to write: a buffer and an offset in it.
+        source, begin: the row to write is in the buffer `source`, from offset `begin` on.
+        new: a counter, which is set to 1 if the row was free.
     """
     value = Counter(int64(0))
     with T.serial(int64(0), key) as place:
         number = let(source[begin + place])
-        # The key of a list may end in unused words, which are 0. The hash skips them.
+        # The key of a list may end in unused words, which are 0. They do not count for the hash.
         with when(T.Or(number != int64(0), place == int64(0))):
             value.set(mixed(value.get(), number))
     row, going = Counter(T.bitwise_and(value.get(), mask)), Counter(int64(1))

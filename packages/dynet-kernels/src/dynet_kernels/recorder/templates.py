@@ -1,9 +1,10 @@
 """Emits code that records an op from a *template*: a copy of the records of an earlier call with similar arguments.
 
-Templates serve ops that are Python functions. The *key* of a call has all that its records depend on: the Dim of each
-expression among the arguments, the value of each number, flag or None, and the length and items of each list or tuple.
-A call with other kinds of arguments has no key. If there is a template for the key, its records are appended again,
-with the operands, new nodes and inputs of this call.
+Templates serve ops that are Python functions, which append records (operations as integers) to the graph. The *key* of
+a call has all that its records depend on: the Dim (shape) of each expression among the arguments, the value of each
+number, flag or None, and the length and items of each list or tuple. A call with other kinds of arguments has no key.
+If the op's table has a template for the key, the records of the template are appended, with the operands of this call
+and with new nodes and inputs.
 """
 
 from __future__ import annotations
@@ -32,17 +33,20 @@ from .structures import Expression, List, Object, Template, words_at, words_on_s
 from .tables import Found, mixed
 
 # The lowest two bits of a word of a key say what it is: an int, the address of a constant such as None, or the length
-# of a list. They are 0 in the address of a Dim, which is the word for an expression.
+# of a list. An expression's word is the address of its Dim, whose lowest two bits are 0.
 INT, CONSTANT, SIZE = 1, 2, 3
-FLOAT = 6  # the word before the bits of a float; it looks like a constant at address 4, but there is none
-LARGEST = 1 << 60
+# A float is two words: this one, then its bits. No other word is equal to this one: it would be the constant at address
+# 4, where no object is.
+FLOAT = 6
+LARGEST = 1 << 60  # ints from here on have no key, because a word has only 62 bits for an int
 
 
 class Key:
     """The key of a call, computed by emitted code.
 
-    `words` are the words of the key: first how many are used, then those of the arguments; unused ones are 0. `nodes`
-    are the numbers of the expressions among the arguments, in order. `fine` is 0 if the call has no key.
+    `words` are the words of the key: first how many are used, this one included, then those of the arguments; unused
+    ones are 0. `nodes` are the operand numbers of the expressions among the arguments, in order. `fine` is 0 if the
+    call has no key.
     """
 
     def __init__(self, shared, version, call):
@@ -57,7 +61,7 @@ class Key:
                 size = let(List(argument).size)
                 self._add(size * int64(4) + int64(SIZE))
                 items_at.set(items_of(shared, argument))
-                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # further items would not fit into a key
+                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # a list with more items has no key anyway
             with T.serial(int64(0), let(items.get())) as number:
                 self._add_item(shared, version, let(words_at(let(items_at.get()))[number]))
         T.buffer_store(self.words, self.size.get(), [int64(0)])
@@ -81,7 +85,7 @@ class Key:
                 T.buffer_store(self.nodes, x.at, [self.expressions.get()])
                 self.expressions.set(self.expressions.get() + int64(1))
         with when(is_index(shared, item)):
-            with when(kind != shared.int):  # the type is in the key, because an op may refuse numpy's integers
+            with when(kind != shared.int):  # add the type to the key, because an op may refuse numpy's integers
                 self._add(kind + int64(CONSTANT))
             number = Int(item, shared)
             inside = T.And(number.value < int64(LARGEST), number.value > int64(-LARGEST))
@@ -99,7 +103,10 @@ class Key:
             self.fine.set(int64(0))
 
     def found(self, function):
-        """Look up the key in a recording function's table: `with key.found(function) as row`."""
+        """Look up the key in the table of a recording function: `with key.found(function) as row`.
+
+        The code of the block runs only if the table has a row with this key.
+        """
         value = Counter(int64(0))
         with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
             with when(T.Or(self.words[place] != int64(0), place == int64(0))):
@@ -116,7 +123,7 @@ class Key:
 @taking()
 @with_graph
 def template(shared, graph, version, function, call, outcome):
-    """Emit the fast path of an op with templates: append the records of the template with the call's key, if any."""
+    """Emit the fast path of an op with templates: if there is a template for the call's key, append its records."""
     key = Key(shared, version, call)
     with when(key.fine.get() != int64(0)):
         with key.found(function) as row:
@@ -147,7 +154,10 @@ def template(shared, graph, version, function, call, outcome):
 @taking()
 @with_graph
 def key(shared, graph, version, function, call, outcome):
-    """Emit key(*arguments), which returns the key of a call with these arguments as bytes, or None if it has none."""
+    """Emit key(*arguments), which returns the key of a call of any op with these arguments, as a bytes object.
+
+    If the call has no key, it calls a Python function, which returns None.
+    """
     found = Key(shared, version, call)
     with when(found.fine.get() != int64(0)):
         made = extern("PyBytes_FromStringAndSize", NULL, int64(8 * words.TEMPLATE_KEY))

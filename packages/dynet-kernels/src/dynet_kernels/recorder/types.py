@@ -1,6 +1,8 @@
 """Emits C functions for the type slots, such as tp_dealloc, of `Expression` and of recording functions.
 
-A recording function is a callable object that appends an op to the graph.
+CPython calls the function in a type slot for an operation on objects of the type, such as freeing one. An expression is
+the Python object for a node of the graph or, in subclasses of `Expression`, for a parameter. A recording function is a
+callable object that appends an op to the graph.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from .structures import Expression, Object, Shared, words_at
 
 
 def free(shared_at, x_at, out):
-    """Emit tp_dealloc of `Expression`: keep the object for reuse unless enough are kept already; else free it.
+    """Emit tp_dealloc of `Expression`, which keeps the object for reuse, or frees it if enough are kept already.
 
     Objects of subclasses, which are parameters, are always freed.
     """
@@ -31,9 +33,9 @@ def free(shared_at, x_at, out):
 
 
 def new(shared_at, kind, arguments, keywords, out):
-    """Emit tp_new of `Expression`: make an object of a subclass, or raise an error for `Expression` itself.
+    """Emit tp_new of `Expression`, which makes an object of a subclass, and raises an error for `Expression` itself.
 
-    The object is neither a node nor a parameter until `become` is called.
+    The new object stands for no parameter until `become` is called.
     """
     shared, outcome = Shared(shared_at), Outcome(out)
     with when(kind != shared.expression):
@@ -45,19 +47,31 @@ def new(shared_at, kind, arguments, keywords, out):
 
 
 def visit_nothing(shared_at, object_at, visit, given, out):
-    """Emit tp_traverse of `Expression`, which visits nothing: an expression owns no references."""
+    """Emit tp_traverse of `Expression`, which does nothing, because an expression owns no references.
+
+    Without this function, the garbage collector would track expressions.
+    """
     T.buffer_store(words_at(out), int64(0), [int64(0)])
 
 
 def become(shared_at, x_at, at, version, dim, out):
-    """Emit the C function that makes an object a parameter by setting its fields. Callers pass version ANY_GRAPH."""
+    """Emit the C function that makes the expression `x` stand for a parameter, by setting its words.
+
+    Args:
+        at: -1 minus the parameter's row in the table of parameters.
+        version: `words.ANY_GRAPH`, because a parameter is valid in any graph.
+        dim: the address of the parameter's Dim (shape).
+    """
     x = Expression(x_at)
     x.at, x.version, x.dim = at, version, dim
     T.buffer_store(words_at(out), int64(0), [int64(0)])
 
 
 def bind(shared_at, function_at, object_at, kind, out):
-    """Emit tp_descr_get of recording functions: as a class attribute, such a function is a method of the instances."""
+    """Emit tp_descr_get of recording functions, by which they work as methods if they are class attributes.
+
+    For an instance of the class it returns a bound method, for the class itself the recording function.
+    """
     shared, outcome = Shared(shared_at), Outcome(out)
     with when(T.Or(object_at == int64(NULL), object_at == shared.none)):
         outcome.give_known(function_at)

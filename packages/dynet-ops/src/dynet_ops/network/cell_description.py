@@ -1,8 +1,8 @@
 """`Cell`, the description of a recurrent cell, such as an LSTM: its values, its parameters and its instructions.
 
-A *gate* is a vector such as b + W x + U h, from which the cell computes its new state. The *projection* is the part b +
-W x of all gates, which depends on the input only. A *rule* is a kernel that is stated as formulas. A *view* is a place
-in memory that kernels read and write, such as the place of h.
+A *gate* is a vector such as b + W x + U h, from which the cell computes its new state. The *projection* of an input is
+b + W x for all gates. A *rule* is a kernel that is stated as formulas. A *view* is a place in memory that kernels read
+and write, such as the place of h.
 """
 
 from __future__ import annotations

@@ -52,8 +52,6 @@ FORGETTING = 32  # `Engine.used`, which says how much memory recent graphs neede
 ROOMY = 4  # memory is freed if it is more than this many times `Engine.used`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
 ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_records
-
-
 _engines: list[weakref.ref[Engine]] = []
 
 
@@ -68,10 +66,7 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 
 
 class Engine:
-    """Plans and runs the graph of one thread.
-
-    The values of nodes are in the arena, a list of blocks of memory (`chunks`). Gradients are in one other block.
-    """
+    """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
 
     changing: bool  # buffers are being replaced; still True later if an interrupt left them half replaced
     large: bool  # whether `tidy` must be called, to free memory, before the next graph
@@ -350,30 +345,6 @@ class Engine:
         if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
             self._publish(now)
         return end, inputs_end
-
-    def plan(self, loss: int | None = None, size: int = 0) -> None:
-        """Plan the whole graph, or its backward pass, and run nothing. Use an engine made only for this purpose.
-
-        Args:
-            loss: the number of the node where the backward pass starts; None to plan the forward pass.
-            size: how many numbers the value of this node has.
-        """
-        records, slots = self.recorded, self.slots
-        end, _, inputs_end = records.ends()
-        if loss is None:
-            self._prepare(0, end)
-            # The planner notes in each lookup table's list which rows are used. Nothing runs here, so give it a copy
-            # of the parameters without these lists.
-            self.rows = PARAMETER_ROWS.buffer.copy()
-            self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
-            slots[CONTEXT.parameters] = self.rows.ctypes.data
-            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
-            self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
-        else:
-            self.machine.plan_backward(self.context_at, loss, size, 0)
-        if slots[STATUS] != READY:
-            self._make_room("forward" if loss is None else "backward")
-            self.plan(loss, size)
 
     def _publish(self, now: int) -> None:
         """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.

@@ -20,10 +20,10 @@ from dynet_kernels.table import KERNELS
 
 from .draw import described
 from .encode import TABLE
-from .engine import Engine
 from .errors import StaleExpressionError
 from .expression import Expression
 from .graph import Graph, current
+from .planning_engine import PlanningEngine
 from .signature import SIGNATURES, Signature, Step
 
 Rows = npt.NDArray[np.int64]
@@ -61,7 +61,7 @@ class Planned:
     """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change."""
 
     def __init__(self, graph: Graph):
-        self.engine = Engine(graph.records)
+        self.engine = PlanningEngine(graph.records)
         self.engine.plan()
         self.nodes: dict[str, Rows] = {}
         self._read()

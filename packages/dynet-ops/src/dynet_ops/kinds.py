@@ -39,6 +39,7 @@ from .op_formulas import (
     result_name,
     rules_of,
 )
+from .operators import OPERATORS, SIGNS, Operator, with_op_name
 from .with_number import finite, with_number
 
 ONE = [
@@ -137,7 +138,7 @@ def elementwise(
             read it in place; without them, such an operand is first copied to the full shape.
         with_number: called to add the node to the graph if the second operand is a plain number, as in `x + 1`.
         operator: the sign of a Python operator that does the same, such as "+". It is then added to `OPERATORS` or
-            `SIGNS`, and its errors name the sign instead of the op.
+            `SIGNS` of `operators.py`, and its errors name the sign instead of the op.
         operator_with_number: takes the place of `with_number` for the operator.
         limit: tests do not compare results of operands whose magnitude is larger.
         tolerance: the relative error that tests allow.
@@ -172,13 +173,13 @@ def elementwise(
         if len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
-                SIGNS[operator] = one_operand(operator, _with_op_name(name, signature_of))
+                SIGNS[operator] = one_operand(operator, with_op_name(name, signature_of))
         elif len(operands) == 2:
             record = two_operands(name, signature_of, _repeated_first(name, name, scalars, rank), with_number)
             if operator:
                 OPERATORS[operator] = Operator(
                     operator,
-                    _with_op_name(name, signature_of),
+                    with_op_name(name, signature_of),
                     _repeated_first(name, operator, scalars, rank),
                     operator_with_number or with_number,
                 )
@@ -250,49 +251,6 @@ def elementwise_signature(
             for operand in differentiable
         ],
     )
-
-
-@dataclass(frozen=True)
-class Operator:
-    """A Python operator with two operands, such as `+`, that does the same as an op. Its error messages name the sign.
-
-    Args:
-        name: the sign, such as "+".
-        signature_of: returns the signature of a node for operands of given shapes.
-        repeating: tried first for new shapes. If kernels cannot broadcast the operands in place, it records the node
-            on copies of the full shape; otherwise it returns None.
-        with_number: called if the second operand is a plain number.
-    """
-
-    name: str
-    signature_of: Callable[..., Signature]
-    repeating: Callable[[Expression, Expression], Expression | None]
-    with_number: Callable[..., Any] | None
-
-    def record(self) -> Callable[[Expression, Expression], Expression]:
-        """Return a function of two operands that adds the operator's node to the graph and returns its expression."""
-        return two_operands(self.name, self.signature_of, self.repeating, self.with_number)
-
-
-OPERATORS: dict[str, Operator] = {}
-"""The Python operators with two operands, such as `a + b`, by their signs."""
-SIGNS: dict[str, Callable[[Expression], Expression]] = {}
-"""The Python operators with one operand, such as `-x`, by their signs, as functions that add a node to the graph."""
-
-
-def _with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of`, changed to name each new signature after the op.
-
-    An operator and its op share signatures. Without this, a signature that the operator makes first would be named
-    after the operator's sign.
-    """
-
-    def signature(*dims: Dim) -> Signature:
-        found = signature_of(*dims)
-        found.name = found.name or name
-        return found
-
-    return signature
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:

@@ -2,14 +2,9 @@
 
 from .base import _RNNBuilder
 from .bi import BiRNNBuilder
+from .coupled_lstm import CoupledLSTMBuilder, FastLSTMBuilder
 from .gru import GRUBuilder
-from .lstm import (
-    CompactVanillaLSTMBuilder,
-    CoupledLSTMBuilder,
-    FastLSTMBuilder,
-    SparseLSTMBuilder,
-    VanillaLSTMBuilder,
-)
+from .lstm import CompactVanillaLSTMBuilder, SparseLSTMBuilder, VanillaLSTMBuilder
 from .lstm_builder import LSTMBuilder
 from .simple import SimpleRNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder

@@ -20,7 +20,7 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
 from dynet_core.wording import counted, printable
 from dynet_ops.input.inputs import inputVector
-from dynet_ops.network.cells import Cell
+from dynet_ops.network.cell_description import Cell
 from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 

@@ -19,7 +19,8 @@ from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.graph import PinnedGraph
 from dynet_ops.layouts import of_rank
-from dynet_ops.network.cells import Cell, Previous, sequence_signature
+from dynet_ops.network.cell_description import Cell
+from dynet_ops.network.cells import Previous, sequence_signature
 
 START: Previous = ()  # the previous state of the first step of a sequence: there is none
 

@@ -15,7 +15,8 @@ from dynet_core import config
 from dynet_core.errors import ArgumentError
 from dynet_core.files.tensors import EXPLAIN
 
-from .lstm import CoupledLSTMBuilder, VanillaLSTMBuilder
+from .coupled_lstm import CoupledLSTMBuilder
+from .lstm import VanillaLSTMBuilder
 
 
 class LSTMBuilder(CoupledLSTMBuilder):

@@ -27,6 +27,7 @@ from dynet_ops.select.picking import pick_batch_elem, pickrange
 from dynet_ops.select.selection import select_rows
 from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
+from .clusters import checked_numbers, read_clusters
 from .layers import check_vector
 
 
@@ -263,8 +264,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         pc: ParameterCollection,
         bias: bool = True,
     ):
-        numbers = _checked_numbers(word_dict)
-        self._build(rep_dim, _read_clusters(cluster_file, numbers), len(numbers), pc, bool(bias))
+        numbers = checked_numbers(word_dict)
+        self._build(rep_dim, read_clusters(cluster_file, numbers), len(numbers), pc, bool(bias))
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
@@ -363,41 +364,3 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             self._checked(method, x)
             return constant((1,), 0.0, x.type.batch)
         return _logits(parameters, self._checked(method, x), update)
-
-
-def _checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    name = "ClassFactoredSoftmaxBuilder"
-    if not isinstance(word_dict, Mapping) or not word_dict:
-        raise ArgumentTypeError(f"{name}: word_dict must map words to their numbers, got {word_dict!r:.60}")
-    numbers = {word: whole(name, f"the number of word {word!r}", number) for word, number in word_dict.items()}
-    if sorted(numbers.values()) != list(range(len(numbers))):
-        raise ArgumentError(f"{name}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
-    return numbers
-
-
-def _read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]) -> list[list[int]]:
-    """Read a file of lines `cluster word`, and return a list of word numbers for each cluster.
-
-    The clusters are in the order of their first lines in the file.
-    """
-    name, path = "ClassFactoredSoftmaxBuilder", os.fspath(cluster_file)
-    clusters: dict[str, list[int]] = {}
-    seen: set[str] = set()
-    with open(path, encoding="utf-8") as file:
-        for line, text in enumerate(file, 1):
-            if not text.strip():
-                continue
-            fields = text.split()
-            if len(fields) != 2:
-                raise ArgumentError(f"{name}: {path}, line {line}: expected `cluster word`, got {text.strip()!r:.60}")
-            cluster, word = fields
-            if word not in word_dict:
-                raise ArgumentError(f"{name}: {path}, line {line}: word_dict has no word {word!r}")
-            if word in seen:
-                raise ArgumentError(f"{name}: {path}, line {line}: word {word!r} is there twice")
-            seen.add(word)
-            clusters.setdefault(cluster, []).append(word_dict[word])
-    missing = [word for word in word_dict if word not in seen]
-    if missing:
-        raise ArgumentError(f"{name}: {path} has no cluster for {len(missing)} words of word_dict, as {missing[0]!r}")
-    return list(clusters.values())

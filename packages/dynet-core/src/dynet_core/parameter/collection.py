@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import math
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from .. import config
-from ..annotations import Array, Dims, Number, Numbers, Path
+from ..annotations import Dims, Number, Numbers, Path
 from ..checks import checked_flag, checked_number
 from ..device import check_device
 from ..dim import checked_dims
-from ..errors import ArgumentError, FileFormatError, OutOfMemoryError
+from ..errors import ArgumentError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
@@ -26,43 +23,14 @@ from ..wording import printable
 from . import summary
 from .base import Trained, checked_name
 from .dense import Parameters
+from .dim_argument import one_dim_argument
+from .initial_values import at_most, initial_values
 from .lookup import LookupParameters
 from .other_names import OTHER_NAMES
 
-# `_loading.floats`: how many numbers may still be added to a collection while a file is loaded; None at other times.
-_loading = threading.local()
-
-
-Method = TypeVar("Method", bound=Callable[..., Any])
 Kind = TypeVar("Kind", bound=Trained)
 Init: TypeAlias = PyInitializer | Numbers | None
 """Initial values: an initializer or its name, numbers, or None for the default initializer."""
-
-
-def _is_whole(value: object) -> bool:
-    if isinstance(value, np.ndarray) and not value.ndim:
-        value = value[()]
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def one_dim_argument(method: Method) -> Method:
-    """Decorate a method whose first argument is all dimensions, and whose second one is the initial values.
-
-    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. The decorated method raises
-    ArgumentError for such calls.
-    """
-
-    @functools.wraps(method)
-    def checked(self: Any, dim: Any, *positional: Any, **named: Any) -> Any:
-        init: Any = positional[0] if positional else None
-        if _is_whole(dim) and _is_whole(init) and init >= 2:
-            raise ArgumentError(
-                f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
-                f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
-            )
-        return method(self, dim, *positional, **named)
-
-    return checked  # type: ignore[return-value]
 
 
 class ParameterCollection(Hinted):
@@ -143,7 +111,7 @@ class ParameterCollection(Hinted):
         dims = checked_dims("add_parameters", dim, least=0)  # type: ignore[arg-type]  # raises for None
         name = checked_name("parameter", name)
         initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
-        values = self._initial(initializer, dims, lookup=False)
+        values = initial_values(initializer, dims, lookup=False)
         return self._add(Parameters(self._unique(self._names, name), dims, values, self))
 
     @one_dim_argument
@@ -166,7 +134,7 @@ class ParameterCollection(Hinted):
         dims = dims if len(dims) > 1 else (*dims, 1)
         name = checked_name("parameter", name)
         initializer = initializer_from(init, dims, lookup=True, scale=scale, mean=mean, std=std)
-        values = self._initial(initializer, dims, lookup=True)
+        values = initial_values(initializer, dims, lookup=True)
         stored = (*dims[1:], dims[0])
         return self._add(LookupParameters(self._unique(self._names, name), stored, values, self))
 
@@ -195,24 +163,6 @@ class ParameterCollection(Hinted):
         count = counts.get(name, 0)
         counts[name] = count + 1
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
-
-    def _initial(self, initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Array:
-        """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row.
-
-        Raises:
-            FileFormatError: a file is being loaded, and the limit of `_all_or_nothing` would be exceeded.
-        """
-        left = getattr(_loading, "floats", None)
-        if left is not None:
-            _loading.floats = left - math.prod(dims)
-            if _loading.floats < 0:
-                raise FileFormatError("the object described in the file has more parameters than the file holds")
-        try:
-            values = initializer.values(dims, lookup=lookup)
-            return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
-        except MemoryError:
-            count = math.prod(dims)
-            raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
 
     def _add(self, parameter: Kind) -> Kind:
         owner: ParameterCollection | None = self
@@ -395,14 +345,12 @@ class ParameterCollection(Hinted):
         parameters that it has added are removed again.
         """
         before = self._state()
-        _loading.floats = floats
         try:
-            yield
+            with at_most(floats):
+                yield
         except BaseException:
             self._return_to(before)
             raise
-        finally:
-            _loading.floats = None
 
     def _state(self) -> list[tuple[Any, ...]]:
         state, owner = [], self

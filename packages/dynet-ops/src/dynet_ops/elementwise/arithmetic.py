@@ -14,8 +14,9 @@ from dynet_core.record import common_batch, graph_of, two_operands
 from dynet_core.recorder import operator
 from dynet_core.signature import Signature
 
-from ..kinds import OPERATORS, elementwise
+from ..kinds import elementwise
 from ..matrix.products import matmul_signature
+from ..operators import OPERATORS
 from ..with_number import number_of, with_number
 
 _plus = with_number("plus_number", "+", lambda x, c: x + c)

@@ -10,7 +10,8 @@ from dynet_core.expression import Expression
 from dynet_core.recorder import negative as minus
 from dynet_kernels import formula as f
 
-from ..kinds import SIGNS, elementwise
+from ..kinds import elementwise
+from ..operators import SIGNS
 
 
 @elementwise(reference=np.tanh)

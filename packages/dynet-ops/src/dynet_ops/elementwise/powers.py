@@ -14,9 +14,10 @@ from dynet_core.signature import Signature
 from dynet_core.templates import with_templates
 from dynet_kernels import formula as f
 
-from ..kinds import OPERATORS, by_plain_dims, elementwise, elementwise_signature
+from ..kinds import by_plain_dims, elementwise, elementwise_signature
 from ..layouts import shortest
 from ..operands import checked_expression
+from ..operators import OPERATORS
 from ..with_number import number_of, with_number
 from .functions import cube, square
 

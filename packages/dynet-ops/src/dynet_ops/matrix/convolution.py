@@ -1,4 +1,4 @@
-"""Convolutions and pooling over images and sentences.
+"""Convolutions of images and sentences.
 
 An image has dimensions (height, width, channels). A convolution of images copies the window at each position into a row
 of a matrix, and multiplies this matrix by the filters, each of which is a column.
@@ -23,68 +23,21 @@ from dynet_core.record import append, common_batch, described, graph_of, two_ope
 from dynet_core.signature import Signature, Step, View, alias, copy_step
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.families.windows import LargestInWindow, Windows
+from dynet_kernels.families.windows import Windows
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
 from ..kinds import by_plain_dims, op
 from ..layouts import column_view, is_matrix, of_rank
-from ..operands import checked_expression, checked_pair
+from ..operands import checked_pair
+from .image_windows import image_dim, padded, window_numbers
 from .products import NOTHING, gradient_of, value_of
 
 _VIEWS = ("y", "windows", "f", "b")
 KERNELS.add("windows", Windows())
 KERNELS.add("windows.dx", Windows(backward=True))
-KERNELS.add("largest_in_window", LargestInWindow())
 KERNELS.add("conv2d.bias", Rule(_VIEWS, {"y": lambda b: b}, numbers=("b",)))
 KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b",)))
-
-
-def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return how many positions a window has along one dimension of an image, and how many zeros precede the image.
-
-    Args:
-        size: the size of the image along this dimension.
-        window: the size of the window.
-        stride: the step from one position to the next.
-        is_valid: whether windows stay within the image, so that there is no padding.
-    """
-    if is_valid:
-        return -(-(size - window + 1) // stride), 0
-    places = -(-size // stride)
-    return places, max((places - 1) * stride + window - size, 0) // 2
-
-
-@functools.cache
-def _window(name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool) -> tuple[int, ...]:
-    """Return the numbers that tell a kernel how a window moves over an image.
-
-    They are the sizes of image and window, the strides, the padding above and on the left, and the numbers of window
-    positions, in the order of `dynet_kernels.families.windows.WINDOW`.
-
-    Args:
-        name: the name of the op, for messages.
-        dim: the shape of the image.
-        window, stride: height and width of the window, and how far it moves at a time in these directions.
-        is_valid: whether windows stay within the image. Otherwise the image is padded.
-    """
-    height, width, channels = (*dim.dims, 1, 1)[:3]
-    if is_valid and (window[0] > height or window[1] > width):
-        raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
-    rows, above = _places(height, window[0], stride[0], is_valid)
-    columns, left = _places(width, window[1], stride[1], is_valid)
-    return (height, width, channels, *window, *stride, above, left, rows, columns)
-
-
-def _image(name: str, x: Expression) -> Dim:
-    """Return the shape of the image x; raise ShapeError unless it has 2 or 3 dimensions.
-
-    A matrix is an image with one channel. `name` is the name of the op for messages.
-    """
-    dim = checked_expression(name, x).type.plain
-    if not 2 <= len(dim.dims) <= 3:
-        raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
-    return dim
 
 
 # ---------------------------------------------------------------------------------------------------- convolution
@@ -94,8 +47,8 @@ def _image(name: str, x: Expression) -> Dim:
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     """Return the signature (shape and kernels) of a node that copies the windows of an image into a matrix.
 
-    The matrix has a row for each window position and a column for each element of a filter. `dim` is the shape of the
-    image, and `window` the numbers that `_window` returns.
+    The matrix has a row for each window position and a column for each element of a filter. `window` has the numbers
+    that `window_numbers` returns.
     """
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
@@ -161,7 +114,7 @@ def _convolution(
     name: str, x: Expression, f: Expression, bias: list[Expression], stride: tuple[int, int], is_valid
 ) -> Expression:
     graph = graph_of(name, (x, f, *bias))
-    image, filters = _image(name, x), f.type.plain
+    image, filters = image_dim(name, x), f.type.plain
     channels = (*image.dims, 1)[2]
     if len(filters.dims) != 4 or filters.dims[2] != channels:
         raise ShapeError(
@@ -171,7 +124,7 @@ def _convolution(
         if b.type.dims != (filters.dims[3],):
             raise ShapeError(f"{name}: the bias is {b.type!r}, but there are {filters.dims[3]} filters: {filters!r}")
     common_batch(name, (image, filters, *[b.type for b in bias]))
-    window = _window(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
+    window = window_numbers(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
     windows = _windows_signature(image, window)
     conv = _conv2d_signature(name, window[-2:], windows.dim, filters, *[b.type.plain for b in bias])
     seen = append(graph, windows, [x.at])
@@ -220,20 +173,8 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
     return _convolution("conv2d_bias", x, f, [b], checked_pair("conv2d_bias", "stride", stride), is_valid)
 
 
-def _padded(x, window, stride, is_valid, value):
-    """Return the numpy image x, padded with `value`, and [vertical, horizontal] numbers of window positions."""
-    x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
-    places, widths = [], [(0, 0)] * 3
-    for d in range(2):
-        count, before = _places(x.shape[d], window[d], stride[d], is_valid)
-        needed = (count - 1) * stride[d] + window[d]
-        places.append(count)
-        widths[d] = (before, max(needed - before - x.shape[d], 0))
-    return np.pad(x, widths, constant_values=value), places
-
-
 def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
-    x, (rows, columns) = _padded(x, f.shape, stride, is_valid, 0.0)
+    x, (rows, columns) = padded(x, f.shape, stride, is_valid, 0.0)
     result = np.zeros((rows, columns, f.shape[3]))
     for i in range(rows):
         for j in range(columns):
@@ -266,84 +207,6 @@ conv2d_bias = register(
         Sample([((5, 3, 1), 2), ((3, 2, 1, 2), 1), ((2,), 1)], {"stride": [2, 1], "is_valid": False}),
         Sample([((3, 3), 1), ((2, 2, 1, 9), 2), ((9,), 2)], {"stride": [1, 1]}),
         Sample([((18, 3, 1), 1), ((1, 1, 1, 2), 1), ((2,), 1)], {"stride": [1, 1]}),
-    ],
-)
-
-
-# -------------------------------------------------------------------------------------------------------- pooling
-
-
-@functools.cache
-def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature (shape and kernels) of a node that finds the largest element of each window of an image.
-
-    After its value, the node stores the indices of these elements, which the backward pass needs. `dim` is the shape of
-    the image, and `window` the numbers that `_window` returns.
-    """
-    result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
-    return Signature(
-        result,
-        name="maxpooling2d",
-        operands=1,
-        size=2 * result.total,
-        columns=dim.batch,
-        views=[
-            View(SELF, stride=result.size),
-            View(0, stride=dim.size),
-            View(SELF, result.total, stride=result.size),
-        ],
-        forward=[Step("largest_in_window", (0, 2, 4, *window))],
-        backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],
-    )
-
-
-def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
-    """The largest element under a window that moves over images, for each of its positions (max pooling).
-
-    The window has the same positions as the filters of `conv2d`. With is_valid=False, it may reach into padding, which
-    is never the largest element. Of equal elements, the first gets the gradient.
-
-    Args:
-        x: images of dimensions (height, width, channels) or (height, width).
-        ksize: the height and width of the window.
-        stride: the steps of the window in rows and columns.
-        is_valid: whether the window stays within the image. Otherwise it may reach beyond the border.
-
-    >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
-    array([[5., 6.],
-           [8., 9.]], dtype=float32)
-    """
-    name = "maxpooling2d"
-    dim = _image(name, x)
-    window = _window(
-        name,
-        dim,
-        checked_pair(name, "ksize", ksize),
-        checked_pair(name, "stride", stride),
-        checked_flag(name, "is_valid", is_valid),
-    )
-    return append(graph_of(name, (x,)), _maxpooling_signature(dim, window), [x.at])
-
-
-def _maxpooling_reference(x, ksize, stride, is_valid=True):
-    padded, (rows, columns) = _padded(x, ksize, stride, is_valid, -np.inf)
-    result = np.zeros((rows, columns, padded.shape[2]))
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i * stride[0], j * stride[1]
-            result[i, j] = padded[top : top + ksize[0], left : left + ksize[1]].max((0, 1))
-    return result.reshape(rows, columns, *x.shape[2:])
-
-
-maxpooling2d = register(
-    maxpooling2d,
-    reference=_maxpooling_reference,
-    samples=[
-        Sample([((1, 1, 1), 1)], {"ksize": [1, 1], "stride": [1, 1]}),
-        Sample([((5, 4), 2)], {"ksize": [2, 3], "stride": [1, 1]}),
-        Sample([((7, 5, 3), 1)], {"ksize": [3, 2], "stride": [2, 2]}),
-        Sample([((5, 4, 2), 3)], {"ksize": [2, 2], "stride": [2, 3], "is_valid": False}),
-        Sample([((2, 3, 1), 1)], {"ksize": [4, 5], "stride": [1, 1], "is_valid": False}),
     ],
 )
 
@@ -440,4 +303,4 @@ def filter1d_narrow(x: Expression, y: Expression) -> Expression:
     ...
 
 
-__all__ = ["conv2d", "conv2d_bias", "filter1d_narrow", "maxpooling2d"]
+__all__ = ["conv2d", "conv2d_bias", "filter1d_narrow"]

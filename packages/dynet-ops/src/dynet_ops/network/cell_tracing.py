@@ -20,7 +20,7 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
 from dynet_kernels.table import KERNELS
 
-from .cells import PREVIOUS, Cell, Product, Weight
+from .cell_description import PREVIOUS, Cell, Product, Weight
 from .equations import Stored, substituted, symbols, with_zeros
 
 

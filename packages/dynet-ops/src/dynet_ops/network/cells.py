@@ -1,4 +1,4 @@
-"""Recurrent cells, such as an LSTM: what the planner and the kernels need to know to compute their time steps.
+"""Records of recurrent cells, such as an LSTM: what the planner and the kernels need to know to compute time steps.
 
 A *record* is an entry of the graph. Here it holds one time step, or a whole sequence of them, and has several *parts*,
 each of which is a node. A `Signature` describes a record or a part to the planner: its shape, the memory that its
@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
@@ -30,6 +28,7 @@ from dynet_kernels.layout import ANY_OPERAND, BEFORE, BEFORE_OPERAND, EACH, EACH
 from dynet_kernels.table import KERNELS
 
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
+from .cell_description import Cell, Product
 
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
@@ -38,81 +37,11 @@ Previous = int | tuple[tuple[int, int], ...]
 - a tuple: each value of the state has its own operand; the tuple has (batch size, offset in floats) for each;
 - the tuple (): nowhere, because this is the start of a sequence.
 """
-PREVIOUS = "_prev"  # the previous value of h has the name "h_prev" in formulas
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """The field `gradient_of` of a `Step` that adds to a view's gradient, by the `source` of the view.
 
 Sources that are missing here are numbers of operands. For these, `gradient_of` is the same number.
 """
-
-
-@dataclass(frozen=True)
-class Product:
-    """A matrix product in a time step: y += weight x, or, with `start`, y = start + weight x. Fields name views."""
-
-    weight: str
-    x: str
-    y: str
-    start: str = ""
-
-
-@dataclass(frozen=True)
-class Weight:
-    """The shape of a parameter of a cell.
-
-    Args:
-        gates: how many gates it contributes to. For each, it has as many rows as the state has elements.
-        columns: what it multiplies: "h" for a vector as large as the state, the name of the input, or "" for a bias.
-    """
-
-    gates: int
-    columns: str
-
-    def dims(self, inputs: int, hidden: int) -> tuple[int, ...]:
-        """Return the dimensions of the parameter for an input of size `inputs` and a state of size `hidden`."""
-        rows = self.gates * hidden
-        return (rows,) if not self.columns else (rows, hidden if self.columns == "h" else inputs)
-
-
-@dataclass(eq=False)
-class Cell:
-    """A recurrent cell: what it stores, its parameters, and the instructions of a time step.
-
-    All values are vectors of the hidden size. The fields contain names of values and of parameters.
-
-    Attributes:
-        name: what the names of its kernels begin with.
-        state: the values of the state, such as h and c. They are at the start of a node's memory.
-        scratch: other values that a node stores, behind the state.
-        gates: the gates, whose memory the projection fills with b + W x.
-        parameters: the shape of each parameter, by name, in the order in which the cell's op takes them.
-        pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
-        weights: the recurrent parameters, which multiply the state.
-        following: the instructions of a time step in order: matrix products, and names of rules (elementwise kernels).
-        first: the instructions of the first step of a sequence, where there is no previous state.
-        first_weights: the recurrent parameters that `first` uses.
-        carries: whether an elementwise formula, not only a matrix product, reads the last value of the previous state.
-            The new state then has as many trailing dimensions of size 1 as that value.
-        reference: the cell in numpy. It returns the new state, one array or several, from input, state and parameters.
-    """
-
-    name: str
-    state: tuple[str, ...]
-    gates: tuple[str, ...]
-    weights: tuple[str, ...]
-    scratch: tuple[str, ...] = ()
-    pairs: tuple[str, ...] = ()
-    parameters: dict[str, Weight] = field(default_factory=dict)
-    first_weights: tuple[str, ...] = ()
-    carries: bool = True
-    first: list[str | Product] = field(default_factory=list)
-    following: list[str | Product] = field(default_factory=list)
-    reference: Callable[..., Any] | None = None
-
-    @property
-    def previous(self) -> tuple[str, ...]:
-        """The names of the values of the previous state in formulas, such as "h_prev"."""
-        return tuple(name + PREVIOUS for name in self.state)
 
 
 def add_rule(

@@ -16,8 +16,9 @@ from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, Shape, register
 from dynet_kernels.formula import logistic, tanh
 
+from .cell_description import Cell
 from .cell_tracing import cell_of_equations, split
-from .cells import Cell, record_step
+from .cells import record_step
 
 CELLS: dict[str, Cell] = {}
 """All recurrent cells, by the names of their ops, such as "lstm_step"."""

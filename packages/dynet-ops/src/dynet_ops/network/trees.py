@@ -22,7 +22,8 @@ from dynet_core.signature import Signature, View
 from dynet_kernels.formula import logistic, tanh
 from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
 
-from .cells import Product, add_rule, input_view, part_signature, projection_part
+from .cell_description import Product
+from .cells import add_rule, input_view, part_signature, projection_part
 from .equations import Equations, rules, symbols
 
 # The operands of a record are b, W, the input x, the recurrent weights (the matrices for the children), and the

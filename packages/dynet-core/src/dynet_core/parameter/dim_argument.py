@@ -1,0 +1,39 @@
+"""The check of calls such as `add_parameters(4, 3)`, whose second argument is most likely meant as a dimension."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import ArgumentError
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def one_dim_argument(method: Method) -> Method:
+    """Decorate a method whose first argument is all dimensions, and whose second one is the initial values.
+
+    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. The decorated method raises
+    ArgumentError for such calls.
+    """
+
+    @functools.wraps(method)
+    def checked(self: Any, dim: Any, *positional: Any, **named: Any) -> Any:
+        init: Any = positional[0] if positional else None
+        if _is_whole(dim) and _is_whole(init) and init >= 2:
+            raise ArgumentError(
+                f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
+                f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
+            )
+        return method(self, dim, *positional, **named)
+
+    return checked  # type: ignore[return-value]

@@ -1,0 +1,40 @@
+"""An engine that plans a graph and runs nothing, for `show_plan`.
+
+To *plan* is to turn the records of a graph, the integers that store it, into a list of kernel calls; see `engine`.
+"""
+
+from __future__ import annotations
+
+from dynet_kernels import layout as at
+from dynet_kernels.layout import CONTEXT
+
+from .engine import ARENA_TOP, NEW_RECORDS, READY, STATUS, Engine
+from .parameter_rows import PARAMETER_ROWS
+
+
+class PlanningEngine(Engine):
+    """Plans a graph and runs nothing. It has separate buffers, so the graph and its engine do not change."""
+
+    def plan(self, loss: int | None = None, size: int = 0) -> None:
+        """Plan the whole graph, or its backward pass.
+
+        Args:
+            loss: the number of the node where the backward pass starts; None to plan the forward pass.
+            size: how many numbers the value of this node has.
+        """
+        records, slots = self.recorded, self.slots
+        end, _, inputs_end = records.ends()
+        if loss is None:
+            self._prepare(0, end)
+            # The planner notes in each lookup table's list which rows are used. Nothing runs here, so give it a copy
+            # of the parameters without these lists.
+            self.rows = PARAMETER_ROWS.buffer.copy()
+            self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
+            slots[CONTEXT.parameters] = self.rows.ctypes.data
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
+            self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
+        else:
+            self.machine.plan_backward(self.context_at, loss, size, 0)
+        if slots[STATUS] != READY:
+            self._make_room("forward" if loss is None else "backward")
+            self.plan(loss, size)

@@ -1,0 +1,79 @@
+"""How a window moves over an image, for convolution and pooling.
+
+An image has dimensions (height, width, channels). The window starts at the top left and moves by a fixed number of rows
+and columns, the strides. Each place that it reaches is a window position. With `is_valid`, windows stay within the
+image. Otherwise the image is padded, and windows may reach into the padding.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from dynet_core.dim import Dim
+from dynet_core.errors import ShapeError
+from dynet_core.expression import Expression
+
+from ..operands import checked_expression
+
+
+def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
+    """Return how many positions a window has along one dimension of an image, and how many zeros precede the image.
+
+    Args:
+        size: the size of the image along this dimension.
+        window: the size of the window.
+        stride: the step from one position to the next.
+        is_valid: whether windows stay within the image, so that there is no padding.
+    """
+    if is_valid:
+        return -(-(size - window + 1) // stride), 0
+    places = -(-size // stride)
+    return places, max((places - 1) * stride + window - size, 0) // 2
+
+
+@functools.cache
+def window_numbers(
+    name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool
+) -> tuple[int, ...]:
+    """Return the numbers that tell a kernel how a window moves over an image.
+
+    They are the sizes of image and window, the strides, the padding above and on the left, and the numbers of window
+    positions, as in `dynet_kernels.families.windows.WINDOW`.
+
+    Args:
+        name: the name of the op, for messages.
+        dim: the shape of the image.
+        window, stride: height and width of the window, and its steps in these directions.
+        is_valid: whether windows stay within the image. Otherwise the image is padded.
+    """
+    height, width, channels = (*dim.dims, 1, 1)[:3]
+    if is_valid and (window[0] > height or window[1] > width):
+        raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
+    rows, above = _places(height, window[0], stride[0], is_valid)
+    columns, left = _places(width, window[1], stride[1], is_valid)
+    return (height, width, channels, *window, *stride, above, left, rows, columns)
+
+
+def image_dim(name: str, x: Expression) -> Dim:
+    """Return the shape of the image x; raise ShapeError unless it has 2 or 3 dimensions.
+
+    A matrix is an image with one channel. `name` is the name of the op for messages.
+    """
+    dim = checked_expression(name, x).type.plain
+    if not 2 <= len(dim.dims) <= 3:
+        raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
+    return dim
+
+
+def padded(x, window, stride, is_valid, value):
+    """Return the image x, padded with `value`, and the number of window positions in each dimension, for tests."""
+    x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
+    places, widths = [], [(0, 0)] * 3
+    for d in range(2):
+        count, before = _places(x.shape[d], window[d], stride[d], is_valid)
+        needed = (count - 1) * stride[d] + window[d]
+        places.append(count)
+        widths[d] = (before, max(needed - before - x.shape[d], 0))
+    return np.pad(x, widths, constant_values=value), places

@@ -1,0 +1,105 @@
+"""Max pooling of images.
+
+An image has dimensions (height, width, channels). A `Signature` describes a node to the planner: its shape, the memory
+that its kernels read and write for each column (*views*), and the kernels (*steps*).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from dynet_core.annotations import Indices
+from dynet_core.checks import checked_flag
+from dynet_core.dim import Dim
+from dynet_core.expression import Expression
+from dynet_core.op import Sample, register
+from dynet_core.record import append, graph_of
+from dynet_core.signature import Signature, Step, View
+from dynet_kernels.families.windows import LargestInWindow
+from dynet_kernels.layout import SELF
+from dynet_kernels.table import KERNELS
+
+from ..operands import checked_pair
+from .image_windows import image_dim, padded, window_numbers
+
+KERNELS.add("largest_in_window", LargestInWindow())
+
+
+@functools.cache
+def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
+    """Return the signature (shape and kernels) of a node that finds the largest element of each window of an image.
+
+    After its value, the node stores the indices of these elements, which the backward pass needs. `dim` is the shape of
+    the image, and `window` the numbers that `_window` returns.
+    """
+    result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
+    return Signature(
+        result,
+        name="maxpooling2d",
+        operands=1,
+        size=2 * result.total,
+        columns=dim.batch,
+        views=[
+            View(SELF, stride=result.size),
+            View(0, stride=dim.size),
+            View(SELF, result.total, stride=result.size),
+        ],
+        forward=[Step("largest_in_window", (0, 2, 4, *window))],
+        backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],
+    )
+
+
+def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
+    """The largest element under a window that moves over images, for each of its positions (max pooling).
+
+    The window has the same positions as the filters of `conv2d`. With is_valid=False, it may reach into padding, which
+    is never the largest element. Of equal elements, the first gets the gradient.
+
+    Args:
+        x: images of dimensions (height, width, channels) or (height, width).
+        ksize: the height and width of the window.
+        stride: the steps of the window in rows and columns.
+        is_valid: whether the window stays within the image. Otherwise it may reach beyond the border.
+
+    >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
+    array([[5., 6.],
+           [8., 9.]], dtype=float32)
+    """
+    name = "maxpooling2d"
+    dim = image_dim(name, x)
+    window = window_numbers(
+        name,
+        dim,
+        checked_pair(name, "ksize", ksize),
+        checked_pair(name, "stride", stride),
+        checked_flag(name, "is_valid", is_valid),
+    )
+    return append(graph_of(name, (x,)), _maxpooling_signature(dim, window), [x.at])
+
+
+def _maxpooling_reference(x, ksize, stride, is_valid=True):
+    image, (rows, columns) = padded(x, ksize, stride, is_valid, -np.inf)
+    result = np.zeros((rows, columns, image.shape[2]))
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * stride[0], j * stride[1]
+            result[i, j] = image[top : top + ksize[0], left : left + ksize[1]].max((0, 1))
+    return result.reshape(rows, columns, *x.shape[2:])
+
+
+maxpooling2d = register(
+    maxpooling2d,
+    reference=_maxpooling_reference,
+    samples=[
+        Sample([((1, 1, 1), 1)], {"ksize": [1, 1], "stride": [1, 1]}),
+        Sample([((5, 4), 2)], {"ksize": [2, 3], "stride": [1, 1]}),
+        Sample([((7, 5, 3), 1)], {"ksize": [3, 2], "stride": [2, 2]}),
+        Sample([((5, 4, 2), 3)], {"ksize": [2, 2], "stride": [2, 3], "is_valid": False}),
+        Sample([((2, 3, 1), 1)], {"ksize": [4, 5], "stride": [1, 1], "is_valid": False}),
+    ],
+)
+
+
+__all__ = ["maxpooling2d"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = Path(__file__).parents[1] / "packages"
+TVM = {"tvm", "tvm_ffi", "tvm_ffi_orcjit"}
 MAY_IMPORT = {
     "dynet_kernels": set(),
     "dynet_core": {"dynet_kernels"},
@@ -86,6 +87,14 @@ def test_downward_and_own_imports_are_allowed():
 
 
 # Within a package
+
+
+def test_one_file_imports_tvm():
+    """It moves names every few weeks."""
+    sources = {path: path.read_text(encoding="utf-8") for path in PACKAGES.glob("*/src/**/*.py")}
+    importers = {path.name for path, source in sources.items() if {*imported_modules(source)} & TVM}
+    names = {path.name for path, source in sources.items() if '_Module("tvm' in source}
+    assert importers == names == {"tvm_modules.py"}
 
 
 def modules_of(root: Path) -> dict[str, Path]:

@@ -169,5 +169,5 @@ def test_a_full_gpu_says_what_it_has_left(monkeypatch):
 
     model, *_ = trained()
     monkeypatch.setattr(type(device.gpu()), "allocate", full)
-    with pytest.raises(dy.OutOfMemoryError, match="memory for 2000 more numbers: GPU 0 has 5 of 9 bytes left; 8000 are"):
+    with pytest.raises(dy.OutOfMemoryError, match="2000 more numbers: GPU 0 has 5 of 9 bytes left; 8000 are"):
         model.parameters_from_numpy(np.ones(2000))

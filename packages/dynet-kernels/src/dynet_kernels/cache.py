@@ -27,11 +27,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import tvm_ffi
-import tvm_ffi_orcjit
-
 from .building import sites
 from .cache_directory import CacheError, cache_directory, danger, temporary_instead, warn
+from .tvm_modules import load_ffi, tvm_ffi_orcjit
 
 try:
     import fcntl
@@ -132,12 +130,12 @@ def stored(key: str) -> bytes | None:
     return _find(cache_directory(), key)
 
 
-def load_object(machine_code: bytes) -> tvm_ffi.Module:
+def load_object(machine_code: bytes) -> Any:
     """Load an object file into this process. Its functions stay valid until the process ends."""
     return load_objects([machine_code])
 
 
-def load_objects(objects: list[bytes]) -> tvm_ffi.Module:
+def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
     # By default the session runs the C++ compiler to find the compiler's runtime library. Kernels do not need that
@@ -158,6 +156,7 @@ def load_runtime() -> None:
     spec = importlib.util.find_spec("tvm")  # finds the package without importing it
     if spec is None or spec.origin is None:
         raise ImportError("dynet-kernels needs the package apache-tvm, which is not installed")
+    load_ffi()
     ctypes.CDLL(str(Path(spec.origin).parent / "lib" / _RUNTIME_FILE), ctypes.RTLD_GLOBAL)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from . import formula
 from .formula import Symbol, use_counts
 from .functions import exponential, gamma, hyperbolic, random_numbers, trigonometry, vmath
-from .lazy import T, tirx
 from .tir import Accumulator, let, vector_type, wide
+from .tvm_modules import T, tirx
 
 FUNCTIONS = {
     name: function

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import functools
 from contextlib import suppress
-
-from tvm import ir, tirx
-from tvm.tirx.script import builder as T
+from typing import Any
 
 from . import layout as at
 from . import tir
@@ -24,6 +22,7 @@ from .kernels import RUN_SHARD, SHARD, Kernel
 from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when
 from .plan.structs import Context, Instruction, Rows, Sharing, Words
 from .tir import function, int64, let
+from .tvm_modules import T, ir, tirx, tvm
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes of TVM's compiler that we disable. They change nothing in kernels made of plain loops, but take two thirds of
@@ -136,7 +135,7 @@ def dispatch(running: Running, number, code, kernels, shares):
     choose(*kernels)
 
 
-def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRModule:
+def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """Emit the module of one shard: its kernels, and a function that runs instructions.
 
     The function begins with instruction `row` of the context, whose kernel is in this shard. It returns at the end of
@@ -171,7 +170,7 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> ir.IRMod
     return ir.IRModule(functions)
 
 
-def planner_module() -> ir.IRModule:
+def planner_module() -> Any:
     """Emit the module with the planners and the loop over the tape, which calls shards.
 
     For each pass, such as `forward`, there is a function `plan_forward` that only plans, and a function `forward` that
@@ -370,9 +369,8 @@ def failed(result):
     return when(result != tirx.const(0, "int32"))
 
 
-def compile_cpu(module: ir.IRModule, target):
+def compile_cpu(module: Any, target):
     """Compile a module of TIR, such as a shard or the planner, for the CPU that `target`, a TVM target, describes."""
-    import tvm
 
     give_llvm_options()
     with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
@@ -387,7 +385,6 @@ def give_llvm_options():
     so LLVM ignores them. In TVM 0.27 only the Hexagon code generator passes LLVM a command line. So we build an empty
     module for Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
     """
-    import tvm
 
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)
     if build is not None:  # otherwise TVM cannot build for Hexagon: LLVM uses its defaults, and compiling takes longer

@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import tvm_ffi
-
 from . import records, sources, tuning
 from .kernels import Kernel
 from .target import CpuTarget, host_cpu
+from .tvm_modules import tvm_ffi
 
 MACHINE, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "target.py"))
 

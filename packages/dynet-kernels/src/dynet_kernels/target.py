@@ -13,10 +13,9 @@ import hashlib
 import os
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    import tvm
+from .tvm_modules import tvm
 
 # The general kinds of CPU, by the names that DYNET_CPU can have: the name in LLVM, how many float32s a vector register
 # holds, and the features that a CPU of this kind must have.
@@ -66,13 +65,11 @@ class CpuTarget:
     lanes: int
     kind: str = NATIVE
 
-    def tvm_target(self) -> tvm.target.Target:
+    def tvm_target(self) -> Any:
         """Return the TVM target to compile with. Imports TVM."""
-        import tvm
-
         other = {} if self.machine == read_cpu()[0] else {"mtriple": _TRIPLES[self.machine]}
 
-        def named(mcpu: str) -> tvm.target.Target:
+        def named(mcpu: str) -> Any:
             return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **other})
 
         baseline = next(mcpu for mcpu, lanes, _ in _KINDS.values() if lanes == self.lanes)

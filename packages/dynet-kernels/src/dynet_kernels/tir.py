@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from .layout import CACHE_LINE, WHOLE
-from .lazy import T, ir, ir_builder, tirx
+from .tvm_modules import T, ir, ir_builder, tirx
 
 UNBOUNDED = 1 << 40  # declared as the size of a buffer of unknown size; so large that TVM uses 64-bit indices
 ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local buffer in registers or on the stack

@@ -12,11 +12,6 @@ the tape, and computes from them the numbers of blocks and threads.
 
 from __future__ import annotations
 
-import tvm
-import tvm_ffi
-from tvm import ir, tirx
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from .. import machine, tir
 from ..families.products import tensor_cores
@@ -24,6 +19,7 @@ from ..kernels import SHARD
 from ..plan.flow import Variable, all_of, forever, stop_unless
 from ..plan.structs import Struct, Words
 from ..tir import function, int64, let
+from ..tvm_modules import T, ir, tirx, tvm, tvm_ffi
 from . import precision
 
 # The beginning of each CUDA file. It replaces the one that TVM writes, which includes files that nvrtc may not find.

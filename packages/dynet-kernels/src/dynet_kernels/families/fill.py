@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..kernels import Adds, Alone
-from ..lazy import T
 from ..tir import int64, let, store, vector_loop
+from ..tvm_modules import T
 from .threads import share_of, thread_each
 
 

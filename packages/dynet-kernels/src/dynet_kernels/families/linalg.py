@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from .. import tir
 from ..functions import vmath
 from ..kernels import Adds, Alone
-from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
+from ..tvm_modules import T
 from .threads import share_of, wait
 
 COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns of the matrix at once

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from .. import tir, tuning
 from ..kernels import Adds, Alone
-from ..lazy import T, tirx
 from ..tir import int64, let, load, vector_loop
+from ..tvm_modules import T, tirx
 from .threads import Sums, share_of
 
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..kernels import Adds, ByColumns
-from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
+from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
 

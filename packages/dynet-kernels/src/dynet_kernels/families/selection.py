@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from .. import tir
 from ..functions import vmath
 from ..kernels import NUMBER, Adds, Alone, ByColumns
-from ..lazy import T, tirx
 from ..tir import int64, let, load, store, vector_loop
+from ..tvm_modules import T, tirx
 from .threads import Sums, add_atomically, share_of, thread_each
 
 THREADS = 128

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from .. import tir
 from ..functions import vmath
 from ..kernels import NUMBER, Adds, ByColumns
-from ..lazy import T
 from ..tir import float32, int64, let, load, store, vector_loop
+from ..tvm_modules import T
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..kernels import NUMBER, Adds, ByRows
-from ..lazy import T
 from ..tir import int64, let, load, store
+from ..tvm_modules import T
 from .products.panels import row_tiles
 from .threads import thread_each
 

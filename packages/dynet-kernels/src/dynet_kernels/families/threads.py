@@ -11,8 +11,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from .. import tir, tuning
-from ..lazy import T, tirx
 from ..tir import int64, let
+from ..tvm_modules import T, tirx
 
 WARP = 32  # threads in a warp: they run together and can read each other's registers
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from .. import tir
 from ..functions import vmath
 from ..kernels import FLOP, Adds, ByColumns
-from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
+from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
 OUTPUTS = 8  # how many vectors of y are computed together, with their sums in registers

@@ -25,8 +25,8 @@ from types import SimpleNamespace
 
 from .. import tir
 from ..kernels import Adds, ByColumns
-from ..lazy import T
 from ..tir import int64, let, load, store, vector_loop
+from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
 # Parameters that all kernels here have: the shapes of image and window; by how many rows and columns the window moves

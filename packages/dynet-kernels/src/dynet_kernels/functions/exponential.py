@@ -6,8 +6,8 @@ of polynomials are minimax fits in relative error.
 
 from __future__ import annotations
 
-from ..lazy import T
 from ..tir import let
+from ..tvm_modules import T
 from .vmath import (
     absolute,
     as_type,

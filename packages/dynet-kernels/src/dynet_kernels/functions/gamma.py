@@ -6,7 +6,7 @@ of polynomials are minimax fits in relative error.
 
 from __future__ import annotations
 
-from ..lazy import T
+from ..tvm_modules import T
 from .vmath import absolute, log, number, polynomial, register, select
 
 HALF_LOG_2_PI = 0.918938533204672742

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..lazy import T
 from ..tir import let
+from ..tvm_modules import T
 from .exponential import halved, log1p
 from .vmath import (
     absolute,

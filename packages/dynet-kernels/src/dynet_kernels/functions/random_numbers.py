@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from ..lazy import T
 from ..tir import let
+from ..tvm_modules import T
 from .trigonometry import cos
 from .vmath import as_type, log, number, register, select, sqrt
 

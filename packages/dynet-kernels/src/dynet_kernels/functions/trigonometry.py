@@ -7,8 +7,8 @@ as 0.
 
 from __future__ import annotations
 
-from ..lazy import T
 from ..tir import let
+from ..tvm_modules import T
 from .vmath import (
     absolute,
     as_type,

@@ -7,8 +7,8 @@ Cephes library (S. Moshier); those of the other modules are minimax fits in rela
 
 from __future__ import annotations
 
-from ..lazy import T, tirx
 from ..tir import Accumulator, let, vector_type, wide
+from ..tvm_modules import T, tirx
 
 SMALLEST_NORMAL = 1.17549435e-38
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from ..tir import int64, let
+from ..tvm_modules import T
 from .flow import Variable, all_of, any_of, branch, each, pick, when
 from .grouping import Group
 from .nodes import Node

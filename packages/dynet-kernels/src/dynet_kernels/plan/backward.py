@@ -6,10 +6,9 @@ instructions. An *alias* is a node whose value is a part of its operand's value.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from ..tir import let
+from ..tvm_modules import T
 from .flow import Variable, all_of, any_of, branch, each, when, yes
 from .gradients import Gradients, make_ready
 from .grouping import Group, each_group, each_group_backwards, put_in_order

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
-
 from .. import tir
 from ..tir import int64, let, when
+from ..tvm_modules import T, tirx
 
 __all__ = ["Variable", "all_of", "any_of", "branch", "each", "forever", "pick", "stop_unless", "when", "yes"]
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from ..tir import let
+from ..tvm_modules import T
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when, yes
 from .grouping import Group
 from .nodes import Node, Plan

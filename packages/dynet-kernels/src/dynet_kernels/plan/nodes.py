@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from ..tir import int64, let
+from ..tvm_modules import T
 from .flow import all_of, each, pick, yes
 from .structs import Context, Parameter, Rows, Sharing, Signature, Struct, Words
 

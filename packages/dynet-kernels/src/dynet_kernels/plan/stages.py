@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from ..tir import int64, let
+from ..tvm_modules import T
 from .flow import Variable, each, pick, when
 from .nodes import Node, Plan
 from .structs import Signature

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from .. import tir
 from ..tir import int64, let
+from ..tvm_modules import T
 from .flow import pick
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from tvm.tirx.script import builder as T
-
 from .. import tir
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T
 from . import words
 from .inputs import begin_input
 from .objects import both

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..tvm_modules import T, ir, ir_builder, tirx, tvm
+
 
 @dataclass(frozen=True)
 class CFunction:
@@ -40,8 +42,6 @@ def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list
         folder: a folder for temporary files.
         target: the TVM target that describes the CPU.
     """
-    import tvm
-    from tvm import ir
 
     from ..machine import compile_cpu
 
@@ -54,12 +54,9 @@ def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list
 
 
 def _body(name: str, function: CFunction):
-    from tvm import ir, tirx
-    from tvm.script.ir_builder import IRBuilder
-    from tvm.tirx.script import builder as T
 
     given = ["arguments"] if function.gathered else function.parameters
-    with IRBuilder() as builder:
+    with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
             # With a `calling_conv` other than 0, TVM keeps the parameters of the function as they are. By default it

@@ -8,11 +8,9 @@ the keys in the tables of recording functions.
 
 from __future__ import annotations
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
-
 from .. import tir
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T, tirx
 from . import words
 from .objects import NULL, both, extern, is_number, items_of, not_, taking
 from .recording import Recording, give_back, thread_graph, with_graph

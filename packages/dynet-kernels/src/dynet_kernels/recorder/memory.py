@@ -7,9 +7,8 @@ of a graph form a linked list.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from ..tir import int64, let, when
+from ..tvm_modules import T
 from . import words
 from .extension import CFunction
 from .inputs import key_before

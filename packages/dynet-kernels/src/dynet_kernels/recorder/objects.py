@@ -7,10 +7,8 @@ handle, it calls a Python function.
 
 from __future__ import annotations
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
-
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T, tirx
 from . import words
 from .extension import CFunction
 from .structures import Function, List, Object, Shared, Tuple, words_at

@@ -12,9 +12,8 @@ row has a number called `limit`, whose meaning depends on the op.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from ..tir import Counter, float32, int64, let, when
+from ..tvm_modules import T
 from . import words
 from .extension import CFunction
 from .inputs import begin_input, store_number

@@ -8,12 +8,11 @@ changes. Then Python methods do the work.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from .. import tir
 from ..layout import CONTEXT
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T
 from .objects import NULL, both, extern, taking
 from .recording import with_graph
 from .structures import Expression, Graph, List, Object, Shared, words_at

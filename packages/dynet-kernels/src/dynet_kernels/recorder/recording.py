@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tvm.tirx.script import builder as T
-
 from .. import tir
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T
 from .objects import NULL, both, extern
 from .structures import Expression, Graph, words_at
 

@@ -6,9 +6,8 @@ functions, which return None or raise an error.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T
 from .objects import (
     NULL,
     Int,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from tvm import tirx
-from tvm.tirx.script import builder as T
-
 from .. import layout as at
 from .. import tir
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T, tirx
 from .arrays import opened
 from .inputs import store_number
 from .objects import NULL, both, extern, is_number, items_of

@@ -5,10 +5,9 @@ Each attribute is a word of 64 bits. `words` lists the names of those of each st
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from .. import tir
 from ..tir import int64, let
+from ..tvm_modules import T
 from . import words
 
 

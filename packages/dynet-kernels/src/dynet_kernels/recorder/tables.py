@@ -7,9 +7,8 @@ at a key's hash has another key, the next rows are tried.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T
 from . import words
 from .objects import NULL, extern, not_
 from .structures import Function, Row, words_at

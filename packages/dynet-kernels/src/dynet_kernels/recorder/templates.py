@@ -9,10 +9,9 @@ and with new nodes and inputs.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from .. import tir
 from ..tir import Counter, int64, let, when
+from ..tvm_modules import T
 from . import words
 from .inputs import put_key
 from .objects import (

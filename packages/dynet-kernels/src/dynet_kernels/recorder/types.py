@@ -7,10 +7,9 @@ callable object that appends an op to the graph.
 
 from __future__ import annotations
 
-from tvm.tirx.script import builder as T
-
 from .. import tir
 from ..tir import int64, when
+from ..tvm_modules import T
 from . import words
 from .objects import NULL, Outcome, extern
 from .recording import give_back

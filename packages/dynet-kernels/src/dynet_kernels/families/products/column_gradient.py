@@ -15,8 +15,8 @@ from ... import tir, tuning
 from ...functions import vmath
 from ...kernels import AT_HAND, ByRows
 from ...layout import CACHE_LINE
-from ...lazy import T
 from ...tir import int64, let, load, quotient, remainder, store, vector_loop
+from ...tvm_modules import T
 from ..threads import add_atomically
 from .panels import Sums, blocks, by_chunks, groups, tiles
 from .shared import tiled_product, with_matrix

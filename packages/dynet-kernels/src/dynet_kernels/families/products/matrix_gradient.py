@@ -17,8 +17,8 @@ from ... import tir, tuning
 from ...functions import vmath
 from ...kernels import Adds, ByRows
 from ...layout import CACHE_LINE
-from ...lazy import T
 from ...tir import int64, let, load, quotient, remainder, store
+from ...tvm_modules import T
 from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import tiled_product, with_matrix

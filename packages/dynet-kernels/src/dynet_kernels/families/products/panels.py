@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from ... import tir
 from ...functions import vmath
-from ...lazy import T
 from ...tir import int64, let, load, quotient, remainder, store
+from ...tvm_modules import T
 
 
 def tiles(first, end, sizes, emit):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from ... import tir, tuning
 from ...kernels import AT_HAND, Adds, ByRows
-from ...lazy import T
 from ...tir import int64, let, load, quotient, remainder, store
+from ...tvm_modules import T
 from .panels import Sums, blocks, by_chunks, groups, row_tiles
 from .shared import tiled_product, with_matrix
 

@@ -6,8 +6,8 @@ from ... import tir, tuning
 from ...cuda import precision
 from ...functions import vmath
 from ...kernels import Lists
-from ...lazy import T
 from ...tir import int64, let
+from ...tvm_modules import T
 from ..threads import block_of_products, wait
 from . import tensor_cores
 

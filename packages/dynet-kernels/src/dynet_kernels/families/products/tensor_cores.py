@@ -11,8 +11,8 @@ The emitter assumes a GPU with TF32, which means compute capability 8.0 or highe
 from __future__ import annotations
 
 from ... import tir
-from ...lazy import T
 from ...tir import int64, let
+from ...tvm_modules import T
 from ..threads import WARP, block_of_products, settled, share_of, wait
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time

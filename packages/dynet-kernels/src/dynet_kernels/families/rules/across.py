@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from ... import tir
 from ...evaluation import Evaluation
 from ...kernels import ByColumns, Lists
-from ...lazy import T
 from ...tir import int64, let, load, store, vector_loop
+from ...tvm_modules import T
 from ..threads import add_atomically, thread_each
 from .columns import COMBINE
 from .rule import Rule

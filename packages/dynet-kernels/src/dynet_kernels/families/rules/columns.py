@@ -21,8 +21,8 @@ from ... import tir, tuning
 from ...evaluation import Evaluation
 from ...formula import REDUCTIONS
 from ...functions import vmath
-from ...lazy import T, tirx
 from ...tir import int64, let, load, store, unrolled_loop
+from ...tvm_modules import T, tirx
 from ..threads import WARP, Sums, add_atomically, settled, share_of, thread_each
 
 SUM, MAXIMUM, MINIMUM = REDUCTIONS

@@ -20,8 +20,8 @@ from collections.abc import Callable
 
 from ... import formula, tir, tuning
 from ...formula import Formula, Symbol
-from ...lazy import T
 from ...tir import int64, let, unrolled_loop
+from ...tvm_modules import T
 from .columns import Column
 from .rule import Rule
 

@@ -1,7 +1,8 @@
-"""Stand-ins for the modules of TVM that emit code. Each imports its module when one of its attributes is first read.
+"""The modules of TVM. No other file of this library imports them, so a new TVM with other names changes only this one.
 
-Importing TVM takes a second. A program whose kernels are all in the cache never does it, although it imports the files
-that define kernels, which also contain the code that emits them.
+Each is imported when one of its attributes is first used, because importing TVM takes a second. A program whose kernels
+are all in the cache never does it, although it imports the files that define kernels, which also contain the code that
+emits them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ class _Module:
         return found
 
 
+# The compiler
+tvm: Any = _Module("tvm")
 ir: Any = _Module("tvm.ir")
 tirx: Any = _Module("tvm.tirx")
 ir_builder: Any = _Module("tvm.script.ir_builder")
 T: Any = _Module("tvm.tirx.script.builder")
+# What runs compiled code
+tvm_ffi: Any = _Module("tvm_ffi")
+tvm_ffi_orcjit: Any = _Module("tvm_ffi_orcjit")
+
+
+def load_ffi() -> None:
+    """Load the library libtvm_ffi, which the other libraries of TVM need, by importing `tvm_ffi`."""
+    importlib.import_module("tvm_ffi")

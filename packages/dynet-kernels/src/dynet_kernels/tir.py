@@ -184,7 +184,7 @@ class Accumulator:
         T.add_to_parent(self.buffer.vstore((int64(0),), value))
 
 
-class Counter:
+class IntVariable:
     """An int64 variable in a register, which loops can change."""
 
     def __init__(self, value):

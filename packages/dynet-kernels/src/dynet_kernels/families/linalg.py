@@ -174,7 +174,7 @@ class Invert(Adds, Alone):
 def _find_pivot(memory, order, matrix, k):
     """Return the row whose element in column k has the largest magnitude, among the rows from k on."""
     column = let(matrix + k * order)
-    row = tir.Counter(k)
+    row = tir.IntVariable(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k), 1)))
     with T.serial(int64(0), order - k - int64(1)) as number:
         i = let(k + int64(1) + number)

@@ -68,14 +68,14 @@ class LargestInOrder(Adds, ByColumns):
                     vector_loop(size, lanes, step)
                     return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
 
-                found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+                found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
                 with T.While(step.get() > int64(0)):
                     reached = _halve(found, step, count_from, number)
                     with tir.when(reached == number):
                         # Exactly `number` keys are at least `found`. The lower bits do not matter, so end the loop.
                         step.set(int64(0))
                 threshold = let(T.Cast("int32", found.get()))
-                above = tir.Counter(int64(0))
+                above = tir.IntVariable(int64(0))
                 with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
                     above.set(count_from(let(threshold + tirx.const(1, "int32"))))
                 y, places = instruction.address(y_role, column), instruction.address(places_role, column)
@@ -95,13 +95,13 @@ class LargestInOrder(Adds, ByColumns):
             x = instruction.address(x_role, column)
 
             def count_from(limit):
-                total = tir.Counter(int64(0))
+                total = tir.IntVariable(int64(0))
                 with share_of(lane, int64(THREADS), size) as place:
                     key = _key(load(memory, let(x + place), 1))
                     total.set(total.get() + T.Cast("int64", key >= limit))
                 return sums.of_block(let(total.get()), lambda a, b: a + b)
 
-            found, step = tir.Counter(int64(LOWEST)), tir.Counter(int64(1 << 31))
+            found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
             with T.serial(int64(0), int64(32)):
                 _halve(found, step, count_from, number)
             threshold = let(T.Cast("int32", found.get()))
@@ -230,7 +230,7 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
 
     They are stored in y in the order in which x has them, and their indices in `places`.
     """
-    filled, equals = tir.Counter(int64(0)), tir.Counter(spare)
+    filled, equals = tir.IntVariable(int64(0)), tir.IntVariable(spare)
     with T.serial(int64(0), size) as place:
         value = load(memory, let(x + place), 1)
         key = _key(value)
@@ -253,7 +253,7 @@ def _put_by_rank(instruction, column, number):
     y, places, x, found = (instruction.address(role, column) for role in roles)
     value = load(memory, let(x + number), 1)
     key = _key(value)
-    rank = tir.Counter(int64(0))
+    rank = tir.IntVariable(int64(0))
     with T.serial(int64(0), size) as other:
         its_key = _key(load(memory, let(x + other), 1))
         before = T.Or(its_key > key, T.And(its_key == key, other < number))

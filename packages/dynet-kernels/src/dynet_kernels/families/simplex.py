@@ -132,7 +132,7 @@ def _rounds(side, move):
             The loop ends when the number is the same as in the round before.
         move: move(number, sum) emits the code that moves the threshold otherwise.
     """
-    going, previous = tir.Counter(int64(1)), tir.Accumulator(1, float32(-1.0))
+    going, previous = tir.IntVariable(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
         count, total = side()
         with tir.when(count == let(previous.get())):

@@ -122,7 +122,7 @@ class Strides(ByColumns):
                 """
                 size = extents[0]
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-                held = tir.Counter(instruction.address(target_role, int64(0)))
+                held = tir.IntVariable(instruction.address(target_role, int64(0)))
                 total = tir.Accumulator(lanes, load(memory, let(held.get()), lanes, mask))
                 with T.serial(int64(0), instruction.count) as column:
                     target = instruction.address(target_role, column)

@@ -45,7 +45,7 @@ class Sum(Adds, ByRows):
             (size,) = instruction.parameters
             memory = instruction.memory
             begin, stop = instruction.stretch(size, lanes)
-            column = tir.Counter(int64(0))
+            column = tir.IntVariable(int64(0))
             with T.While(column.get() < instruction.count):
                 first = let(column.get())
                 y = instruction.address(int64(Y), first)
@@ -113,7 +113,7 @@ def _scaled(kernel, instruction, first, total, lanes):
 def _end_of_run(instruction, first):
     """Return the index of the first column after column `first` that has another y, or `count` if there is none."""
     y = instruction.address(int64(Y), first)
-    end = tir.Counter(first + int64(1))
+    end = tir.IntVariable(first + int64(1))
 
     def same():
         inside = end.get() < instruction.count

@@ -67,7 +67,7 @@ def share_of(lane, threads, size):
         lane: the number of this thread among those that share the work.
         threads: how many threads share it.
     """
-    place = tir.Counter(lane)
+    place = tir.IntVariable(lane)
     with T.While(place.get() < size):
         yield let(place.get())
         place.set(place.get() + threads)
@@ -79,7 +79,7 @@ def settled(value):
     `let` alone will not do: TVM inserts the expression that was bound by `let` wherever the variable is used. If an
     address has selections and divisions in it, this makes long expressions, for which TVM's simplifier takes minutes.
     """
-    return let(tir.Counter(value).get())
+    return let(tir.IntVariable(value).get())
 
 
 def wait():

@@ -272,7 +272,7 @@ def _largest_at(memory, g, y, image, places, channel, row, place):
     first_column, end_column = within(left, g.window_width, g.width)
     corner = let(channel * g.plane + left * g.height + top)
     best = tir.Accumulator(1, tir.float32(float("-inf")))
-    best_at = tir.Counter(corner + first_column * g.height + first_row)
+    best_at = tir.IntVariable(corner + first_column * g.height + first_row)
     with T.serial(int64(0), end_column - first_column) as j:
         with T.serial(int64(0), end_row - first_row) as i:
             at = let(corner + (first_column + j) * g.height + first_row + i)

@@ -19,15 +19,15 @@ class Variable:
     """An integer variable of the emitted code. To read its attribute `value` emits a load, to set it emits a store."""
 
     def __init__(self, value=0):
-        self._counter = tir.Counter(int64(value))
+        self._variable = tir.IntVariable(int64(value))
 
     @property
     def value(self) -> Any:
-        return let(self._counter.get())
+        return let(self._variable.get())
 
     @value.setter
     def value(self, value):
-        self._counter.set(int64(value))
+        self._variable.set(int64(value))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from .. import tir
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
 from .inputs import begin_input
@@ -41,7 +41,7 @@ class Array:
         letters = let(T.Cast("int64", tir.buffer_at(let(field("format")), "int16")[int64(0)]))
         self.types = {dtype: let(letters == int64(ord(letter))) for dtype, letter in FORMATS.items()}
         self.known = T.And(self.dims > int64(0), self.dims <= int64(words.MOST_DIMS))
-        self.count = Counter(int64(0))
+        self.count = IntVariable(int64(0))
         with when(both(T.Or(*self.types.values()), self.known)):
             self.count.set(int64(1))
             with T.serial(int64(0), self.dims) as place:
@@ -57,7 +57,7 @@ class Array:
         step, columns = let(self.strides[int64(0)]), let(T.floordiv(self.count.get(), rows))
         for dtype, is_it in self.types.items():
             with when(is_it), T.serial(int64(0), columns) as column:
-                source, rest = Counter(self.begin), Counter(column)
+                source, rest = IntVariable(self.begin), IntVariable(column)
                 with T.serial(int64(1), self.dims) as place:
                     size = let(self.shape[place])
                     source.set(source.get() + T.floormod(rest.get(), size) * self.strides[place])
@@ -99,7 +99,7 @@ def record_array(shared, graph, version, function, array_at, outcome):
     """
     with opened(shared, array_at) as array:
         sizes = [array.size(int64(place)) for place in range(words.MOST_DIMS)]
-        value = Counter(mixed(int64(0), array.dims))
+        value = IntVariable(mixed(int64(0), array.dims))
         for size in sizes:
             with when(size != int64(0)):
                 value.set(mixed(value.get(), size))

@@ -9,7 +9,7 @@ the keys in the tables of recording functions.
 from __future__ import annotations
 
 from .. import tir
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
 from . import words
 from .objects import NULL, both, extern, is_number, items_of, not_, taking
@@ -35,7 +35,7 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
     returns -1.
     """
     graph, result = Graph(graph_at), words_at(out)
-    fine = Counter(int64(1))
+    fine = IntVariable(int64(1))
     with when(graph.inputs_length + count > graph.inputs_room):
         fine.set(extern("dynet_make_input_room", graph_at, count))
     T.buffer_store(result, int64(-1), [int64(0)])
@@ -54,7 +54,7 @@ def store_number(inputs, place, object_at, fine):
     Args:
         inputs, place: the buffer, and the offset in it.
         object_at: the address of the number, an object for which `is_number` holds.
-        fine: a counter, which is set to 0 if the number is an int that is too large for a float.
+        fine: a variable of the emitted code, which is set to 0 if the number is an int that is too large for a float.
     """
     number = let(T.call_extern("float64", "PyFloat_AsDouble", object_at))
     T.buffer_store(inputs, T.Cast("float32", number), [place])
@@ -87,7 +87,7 @@ def take_numbers(shared, numbers_at, outcome, before):
         before: 0; or how many int32 a random key and its link take. If it is not 0, a new random key is stored before
             the numbers, and the outcome is the offset of this key.
     """
-    graph_at, fine = thread_graph(shared), Counter(int64(1))
+    graph_at, fine = thread_graph(shared), IntVariable(int64(1))
     with when(both(graph_at != int64(NULL), Object(numbers_at).type == shared.tuple)):
         graph, numbers, size = Graph(graph_at), words_at(items_of(shared, numbers_at)), let(Tuple(numbers_at).size)
         with T.serial(int64(0), size) as place:
@@ -103,7 +103,7 @@ def take_numbers(shared, numbers_at, outcome, before):
             with T.serial(int64(0), size) as place:
                 store_number(inputs, start + before + place, let(numbers[place]), fine)
             with when(fine.get() != int64(0)):
-                begin = Counter(start)
+                begin = IntVariable(start)
                 with when(before != int64(0)):
                     begin.set(start + int64(1))
                     put_key(shared, graph, let(begin.get()))
@@ -139,7 +139,7 @@ def key_before(graph, key):
 def renew_keys(shared_at, graph_at, out):
     """Emit the C function that overwrites all random keys of a graph with new ones, so that nodes draw new numbers."""
     shared, graph = Shared(shared_at), Graph(graph_at)
-    raw, key = tir.buffer_at(graph.inputs, "int32"), Counter(graph.newest_key)
+    raw, key = tir.buffer_at(graph.inputs, "int32"), IntVariable(graph.newest_key)
     with T.While(key.get() != int64(0)):
         here = let(key.get())
         draw_key(shared, raw, here - int64(1))
@@ -170,7 +170,7 @@ def keep_or_give_back(shared, new, start, count, row, fine):
         new: the `Recording` of the record.
         start, count: the input is `count` floats from offset `start` of the input buffer on.
         row: the row of the function's table, with signature and Dim.
-        fine: a counter that is 1 if all numbers are stored. If it is 0, the caller's record is dropped.
+        fine: a variable of the emitted code that is 1 if all numbers are stored. If it is 0, the caller's record is dropped.
     """
     with when(fine.get() != int64(0)):
         new.graph.inputs_length = start + count
@@ -184,7 +184,7 @@ def record_scalar(shared, graph, version, function, number_at, outcome):
     """Emit the fast path of an op that takes a Python number and adds an input node with this value to the graph."""
     with when(is_number(shared, number_at)):
         with find(function, int64(1)) as row, Recording(shared, outcome, graph, 2, inputs=1) as new:
-            (start, inputs), fine = begin_input(new), Counter(int64(1))
+            (start, inputs), fine = begin_input(new), IntVariable(int64(1))
             store_number(inputs, start, number_at, fine)
             keep_or_give_back(shared, new, start, int64(1), row, fine)
 
@@ -196,7 +196,7 @@ def record_vector(shared, graph, version, function, list_at, outcome):
     The key in the table of the recording function is the length of the list.
     """
     with when(Object(list_at).type == shared.list):
-        size, items, fine = let(List(list_at).size), words_at(List(list_at).items), Counter(int64(1))
+        size, items, fine = let(List(list_at).size), words_at(List(list_at).items), IntVariable(int64(1))
         with T.serial(int64(0), size) as place:
             with when(not_(is_number(shared, let(items[place])))):
                 fine.set(int64(0))

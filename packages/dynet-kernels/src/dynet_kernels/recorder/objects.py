@@ -7,7 +7,7 @@ handle, it calls a Python function.
 
 from __future__ import annotations
 
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
 from . import words
 from .extension import CFunction
@@ -102,7 +102,7 @@ class Int:
     """
 
     def __init__(self, object_at, shared=None):
-        value = Counter(int64(0))
+        value = IntVariable(int64(0))
         if shared is None:
             value.set(extern("PyLong_AsSsize_t", object_at))
         else:
@@ -111,7 +111,7 @@ class Int:
             with when(not_(is_int(shared, object_at))):
                 value.set(extern("PyNumber_AsSsize_t", object_at, NULL))
         self.value = let(value.get())
-        self.fits = Counter(int64(1))
+        self.fits = IntVariable(int64(1))
         with when(self.value == int64(-1)):
             with when(extern("PyErr_Occurred") != int64(NULL)):
                 T.evaluate(T.call_extern("int32", "PyErr_Clear"))
@@ -125,7 +125,7 @@ class Outcome:
     """
 
     def __init__(self, out):
-        self.out, self.done = words_at(out), Counter(int64(0))
+        self.out, self.done = words_at(out), IntVariable(int64(0))
         T.buffer_store(self.out, int64(NULL), [int64(0)])
 
     def give(self, object_at):
@@ -163,7 +163,7 @@ class Call:
 
     def __init__(self, function, arguments, count, keywords):
         self._function, self.arguments, self._words = function, arguments, words_at(arguments)
-        self._count, self._given, self._names = Counter(let(T.bitwise_and(count, int64(COUNT)))), count, keywords
+        self._count, self._given, self._names = IntVariable(let(T.bitwise_and(count, int64(COUNT)))), count, keywords
         with when(keywords != int64(NULL)):
             self._count.set(extern("dynet_count_in_order", function.address, self._count.get(), keywords))
 
@@ -243,7 +243,7 @@ def count_in_order(shared_at, function_at, count, keywords, out):
     T.buffer_store(result, int64(-1), [int64(0)])
     with when(known_at != int64(NULL)):
         with when(Tuple(known_at).size >= count + named):
-            given, known, wrong = words_at(behind(keywords)), words_at(behind(known_at)), Counter(int64(0))
+            given, known, wrong = words_at(behind(keywords)), words_at(behind(known_at)), IntVariable(int64(0))
             with T.serial(int64(0), named) as place:
                 with when(given[place] != known[count + place]):
                     wrong.set(int64(1))

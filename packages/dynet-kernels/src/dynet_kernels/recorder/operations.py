@@ -12,7 +12,7 @@ row has a number called `limit`, whose meaning depends on the op.
 
 from __future__ import annotations
 
-from ..tir import Counter, float32, int64, let, when
+from ..tir import IntVariable, float32, int64, let, when
 from ..tvm_modules import T
 from . import words
 from .extension import CFunction
@@ -64,7 +64,7 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
     known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, version))
     with when(known):
         with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 3, inputs=1) as new:
-            (start, inputs), fine = begin_input(new), Counter(int64(1))
+            (start, inputs), fine = begin_input(new), IntVariable(int64(1))
             store_number(inputs, start, number_at, fine)
             if sign != 1.0:
                 T.buffer_store(inputs, inputs[start] * float32(sign), [start])
@@ -117,7 +117,7 @@ def record_indices(of_lookup=False):
             size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
             with find(function, let(x.dim), size) as row:
                 with Recording(shared, outcome, graph, size + int64(2)) as new:
-                    good = Counter(int64(1))
+                    good = IntVariable(int64(1))
                     with T.serial(int64(0), size) as place:
                         item = let(items[place])
                         with when(not_(is_index(shared, item))):
@@ -173,9 +173,9 @@ def record_list(shared, graph, version, function, list_at, outcome):
     """
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
-        same_dims, fine = Counter(int64(1)), Counter(int64(1))
-        value = Counter(mixed(int64(0), size))
-        first_dim = Counter(int64(0))
+        same_dims, fine = IntVariable(int64(1)), IntVariable(int64(1))
+        value = IntVariable(mixed(int64(0), size))
+        first_dim = IntVariable(int64(0))
         with T.serial(int64(0), size) as place:
             x_at = let(items[place])
             x = Expression(x_at)

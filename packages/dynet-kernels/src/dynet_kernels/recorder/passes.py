@@ -11,7 +11,7 @@ from __future__ import annotations
 from .. import layout as at
 from .. import tir
 from ..layout import CONTEXT
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from .objects import NULL, both, extern, taking
 from .recording import with_graph
@@ -76,9 +76,9 @@ def value_at(graph, x):
 def forget_values(shared, graph):
     """Emit code that marks all values as not computed, and gives new random keys to nodes that draw random numbers.
 
-    Return a counter of the emitted code. It is 1 if that was done, and 0 if it is left to Python.
+    Return a variable of the emitted code. It is 1 if that was done, and 0 if it is left to Python.
     """
-    usual = Counter(int64(0))
+    usual = IntVariable(int64(0))
     with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
         for name in ("done", "inputs_done", "differentiated_fully"):
             setattr(graph, name, 0)
@@ -109,7 +109,7 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
         x = Expression(x_at)
         with when(both(Object(x_at).type == shared.expression, x.version == version)):
             with find(function, let(x.dim)) as row:
-                known, made = let(row.limit), Counter(int64(NULL))
+                known, made = let(row.limit), IntVariable(int64(NULL))
                 if makes_list:
                     with when(known > int64(0 if makes_list == "always" else 1)):
                         made.set(extern("PyList_New", known))
@@ -120,7 +120,7 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
                             # find the list, which has no items yet, by `gc.get_objects`.
                             T.evaluate(T.call_extern("int32", "PyObject_GC_UnTrack", made.get()))
                 with when(both(outcome.done.get() == int64(0), graph.open == version)):
-                    fine = Counter(int64(1))
+                    fine = IntVariable(int64(1))
                     if recalculates:
                         with when(flag != int64(0)):
                             fine.set(forget_values(shared, graph).get())
@@ -134,7 +134,7 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
 
     @taking(1, 2)
     def method(shared, function, call, outcome):
-        flag = Counter(int64(-1))
+        flag = IntVariable(int64(-1))
         with when(call.has(1)):
             flag.set(int64(0))
         with when(call.has(2)):
@@ -165,7 +165,7 @@ def read_value(shared, graph, size, x, flag, made, outcome):
     with when(made == int64(NULL)):
         outcome.give(float_object(numbers[int64(0)]))
     with when(made != int64(NULL)):
-        items, fine, given = words_at(List(made).items), Counter(int64(1)), let(made)
+        items, fine, given = words_at(List(made).items), IntVariable(int64(1)), let(made)
         outcome.give(given)
         with T.serial(int64(0), size) as place:
             with when(fine.get() != int64(0)):

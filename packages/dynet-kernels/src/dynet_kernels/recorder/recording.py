@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import tir
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from .objects import NULL, both, extern
 from .structures import Expression, Graph, words_at
@@ -55,7 +55,7 @@ class Recording:
     def __init__(self, shared, outcome, graph, length, nodes=1, inputs=0):
         self.shared, self.outcome, self.graph = shared, outcome, graph
         self.length, self.nodes, self.inputs = int64(length), int64(nodes), inputs
-        self._fine, self._taken = Counter(int64(1)), Counter(int64(NULL))
+        self._fine, self._taken = IntVariable(int64(1)), IntVariable(int64(NULL))
 
     def __enter__(self):
         graph, fine = self.graph, self._fine
@@ -112,7 +112,7 @@ def become_node(expression_at, at, version, dim):
 def take_expression(shared, taken):
     """Emit code that takes an unused expression, a freed one or else a new one.
 
-    It sets the counter `taken` to the address of the expression; NULL if there is no memory.
+    It sets the variable `taken` to the address of the expression; NULL if there is no memory.
     """
     taken.set(shared.free)
     none_free = taken.get() == int64(NULL)

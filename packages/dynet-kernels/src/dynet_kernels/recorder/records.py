@@ -6,7 +6,7 @@ functions, which return None or raise an error.
 
 from __future__ import annotations
 
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from .objects import (
     NULL,
@@ -51,7 +51,7 @@ def commit(shared, function, call, outcome):
         head_size, size = let(Tuple(head_at).size), let(Tuple(operands_at).size)
         nodes, wanted = Int(nodes_at), Int(call[4])
         version = let(graph.version)
-        fine = Counter(T.if_then_else(wanted.value == version, nodes.fits.get(), int64(0)))
+        fine = IntVariable(T.if_then_else(wanted.value == version, nodes.fits.get(), int64(0)))
         for items, length in ((head, head_size), (operands, size)):
             with T.serial(int64(0), length) as place:
                 item = let(items[place])
@@ -63,7 +63,7 @@ def commit(shared, function, call, outcome):
                 for items, length, begin in ((head, head_size, int64(0)), (operands, size, head_size)):
                     with T.serial(int64(0), length) as place:
                         item = let(items[place])
-                        number = Counter(int64(0))
+                        number = IntVariable(int64(0))
                         with when(is_int(shared, item)):
                             value = Int(item)
                             number.set(value.value)
@@ -107,7 +107,7 @@ def sequence(shared, function, call, outcome):
 def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, made, size):
     head, items, found = words_at(items_of(shared, head_at)), words_at(List(list_at).items), words_at(List(made).items)
     head_size, version = let(Tuple(head_at).size), let(graph.version)
-    fine = Counter(T.if_then_else(both(wanted.value == version, List(list_at).size == size), int64(1), int64(0)))
+    fine = IntVariable(T.if_then_else(both(wanted.value == version, List(list_at).size == size), int64(1), int64(0)))
     with T.serial(int64(0), head_size) as place:
         with when(not_(is_int(shared, let(head[place])))):
             fine.set(int64(0))
@@ -127,7 +127,7 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
     with when(fine.get() != int64(0)):
         with T.serial(int64(0), size) as place:
             with when(fine.get() != int64(0)):
-                taken = Counter(int64(NULL))
+                taken = IntVariable(int64(NULL))
                 take_expression(shared, taken)
                 T.buffer_store(found, taken.get(), [place])
                 with when(taken.get() == int64(NULL)):
@@ -163,7 +163,7 @@ def handle(shared, function, call, outcome):
     with when(both(graph_at != int64(NULL), is_int(shared, call[0]))):
         graph, at = Graph(graph_at), Int(call[0])
         with when(T.And(at.fits.get() != int64(0), T.And(at.value >= int64(0), at.value < graph.nodes))):
-            taken = Counter(int64(NULL))
+            taken = IntVariable(int64(NULL))
             take_expression(shared, taken)
             outcome.give(taken.get())
             with when(taken.get() != int64(NULL)):

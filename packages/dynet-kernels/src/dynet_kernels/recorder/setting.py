@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import layout as at
 from .. import tir
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
 from .arrays import opened
 from .inputs import store_number
@@ -47,9 +47,9 @@ def _store(shared, values_at, count, inputs, start):
         inputs, start: the input buffer, and the offset there.
 
     Returns:
-        A counter of the emitted code: 1 if the numbers are stored, 0 if `values` is left to Python.
+        A variable of the emitted code: 1 if the numbers are stored, 0 if `values` is left to Python.
     """
-    stored = Counter(int64(0))
+    stored = IntVariable(int64(0))
     with when(count == int64(1)):
         stored.set(_is_float(shared, values_at).get())
         with when(stored.get() != int64(0)):
@@ -72,9 +72,9 @@ def _store(shared, values_at, count, inputs, start):
 def _is_float(shared, object_at):
     """Emit a check that an object is a number, and not an int that is too large for a float.
 
-    Return a counter of the emitted code, which is 1 if so, else 0.
+    Return a variable of the emitted code, which is 1 if so, else 0.
     """
-    fine = Counter(int64(0))
+    fine = IntVariable(int64(0))
     with when(is_number(shared, object_at)):
         fine.set(int64(1))
         with when(let(T.call_extern("float64", "PyFloat_AsDouble", object_at)) == tirx.const(-1.0, "float64")):

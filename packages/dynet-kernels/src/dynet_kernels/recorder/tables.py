@@ -7,7 +7,7 @@ at a key's hash has another key, the next rows are tried.
 
 from __future__ import annotations
 
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
 from .objects import NULL, extern, not_
@@ -38,20 +38,20 @@ class Found:
         function: the recording function.
         key: the number of words of a key.
         first: the first word of the key.
-        same: emits the comparison of the other words: same(row, known) sets the counter `known` to 0 if those of the
+        same: emits the comparison of the other words: same(row, known) sets the variable `known` to 0 if those of the
             row differ. None: there are no other words.
         value: the hash of the key.
     """
 
     def __init__(self, function, key, first, same, value):
         table, mask = let(function.table), let(function.mask)
-        place = Counter(T.bitwise_and(value, mask))
+        place = IntVariable(T.bitwise_and(value, mask))
 
         def row():
             return Row(table, let(place.get()), key)
 
-        going, self._place = Counter(int64(1)), place
-        self.known = Counter(int64(0))
+        going, self._place = IntVariable(int64(1)), place
+        self.known = IntVariable(int64(0))
         with T.While(going.get() != int64(0)):
             here = row()
             begin = let(here.key_word(int64(0)))
@@ -100,7 +100,7 @@ def enter(shared_at, function_at, row_at, out):
     function, result, given = Function(function_at), words_at(out), words_at(row_at)
     key = let(function.key)
     width = let(key + int64(len(words.ROW)))
-    fine = Counter(int64(1))
+    fine = IntVariable(int64(1))
     with when((function.used + int64(1)) * int64(2) > function.mask + int64(1)):
         rows = let(function.mask + int64(1))
         table = extern("PyMem_RawCalloc", rows * int64(2), width * int64(8))
@@ -111,13 +111,13 @@ def enter(shared_at, function_at, row_at, out):
             old, bigger, mask = words_at(let(function.table)), words_at(table), let(rows * int64(2) - int64(1))
             with T.serial(int64(0), rows) as place:
                 with when(old[place * width] != int64(0)):
-                    put_row(bigger, mask, key, width, old, let(place * width), Counter(int64(0)))
+                    put_row(bigger, mask, key, width, old, let(place * width), IntVariable(int64(0)))
             T.evaluate(T.call_extern("int32", "PyMem_RawFree", function.table))
             function.table = table
             function.mask = mask
     T.buffer_store(result, fine.get(), [int64(0)])
     with when(fine.get() != int64(0)):
-        new = Counter(int64(0))
+        new = IntVariable(int64(0))
         put_row(words_at(let(function.table)), let(function.mask), key, width, given, int64(0), new)
         function.used = function.used + new.get()
 
@@ -131,18 +131,18 @@ def put_row(table, mask, key, width, source, begin, new):
         table, mask: the table, and its number of rows minus 1.
         key, width: the number of words of a key and of a row.
         source, begin: the row to write is in the buffer `source`, from offset `begin` on.
-        new: a counter, which is set to 1 if the row was free.
+        new: a variable of the emitted code, which is set to 1 if the row was free.
     """
-    value = Counter(int64(0))
+    value = IntVariable(int64(0))
     with T.serial(int64(0), key) as place:
         number = let(source[begin + place])
         # The key of a list may end in unused words, which are 0. They do not count for the hash.
         with when(T.Or(number != int64(0), place == int64(0))):
             value.set(mixed(value.get(), number))
-    row, going = Counter(T.bitwise_and(value.get(), mask)), Counter(int64(1))
+    row, going = IntVariable(T.bitwise_and(value.get(), mask)), IntVariable(int64(1))
     with T.While(going.get() != int64(0)):
         at = let(row.get() * width)
-        same = Counter(int64(1))
+        same = IntVariable(int64(1))
         with T.serial(int64(0), key) as place:
             with when(table[at + place] != source[begin + place]):
                 same.set(int64(0))

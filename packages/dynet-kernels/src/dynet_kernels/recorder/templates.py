@@ -10,7 +10,7 @@ and with new nodes and inputs.
 from __future__ import annotations
 
 from .. import tir
-from ..tir import Counter, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
 from .inputs import put_key
@@ -50,12 +50,12 @@ class Key:
 
     def __init__(self, shared, version, call):
         self.words, self.nodes = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
-        self.size, self.expressions, self.fine = Counter(int64(1)), Counter(int64(0)), Counter(int64(1))
+        self.size, self.expressions, self.fine = IntVariable(int64(1)), IntVariable(int64(0)), IntVariable(int64(1))
         with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
             T.buffer_store(self.words, int64(0), [place])
         with T.serial(int64(0), call.count()) as place:
             argument = let(words_at(call.arguments)[place])
-            items_at, items = Counter(call.arguments + place * int64(8)), Counter(int64(1))
+            items_at, items = IntVariable(call.arguments + place * int64(8)), IntVariable(int64(1))
             with when(is_sequence(shared, argument)):
                 size = let(List(argument).size)
                 self._add(size * int64(4) + int64(SIZE))
@@ -75,7 +75,7 @@ class Key:
             self.fine.set(int64(0))
 
     def _add_item(self, shared, version, item):
-        known, kind = Counter(int64(0)), let(Object(item).type)
+        known, kind = IntVariable(int64(0)), let(Object(item).type)
         x = Expression(item)
         with when(both(is_expression(shared, item), fits(x, version))):
             known.set(int64(1))
@@ -106,7 +106,7 @@ class Key:
 
         The code of the block runs only if the table has a row with this key.
         """
-        value = Counter(int64(0))
+        value = IntVariable(int64(0))
         with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
             with when(T.Or(self.words[place] != int64(0), place == int64(0))):
                 value.set(mixed(value.get(), self.words[place]))
@@ -132,7 +132,7 @@ def template(shared, graph, version, function, call, outcome):
             with Recording(shared, outcome, graph, length, let(known.nodes), inputs) as new:
                 first_node, first_input = let(graph.nodes), let(graph.inputs_length)
                 with T.serial(int64(0), length) as place:
-                    kind, number = let(parts[place * int64(2)]), Counter(parts[place * int64(2) + int64(1)])
+                    kind, number = let(parts[place * int64(2)]), IntVariable(parts[place * int64(2) + int64(1)])
                     with when(kind == int64(words.OPERAND)):
                         number.set(key.nodes[number.get()])
                     with when(kind == int64(words.NODE)):

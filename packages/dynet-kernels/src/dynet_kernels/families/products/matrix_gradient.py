@@ -133,7 +133,7 @@ class MatrixGradient(Adds, ByRows):
                 taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
                 panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
                 longer = T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1))
-                most = let(tir.Counter(int64(sizes.panel) * longer).get())
+                most = let(tir.IntVariable(int64(sizes.panel) * longer).get())
 
                 def some_columns(stretch, height, start, length):
                     """Add dy[j] x[j]' to rows of dW, for `length` columns j from `start` on.
@@ -141,7 +141,7 @@ class MatrixGradient(Adds, ByRows):
                     They are `height` rows, from row `stretch` on. While a tile of dW is computed, one cache line of
                     x[j] or dy[j] is prefetched for each of the columns j that come next.
                     """
-                    more = tir.Counter(end - start - length).get() > int64(0)
+                    more = tir.IntVariable(end - start - length).get() > int64(0)
                     later = let(T.min(start + length, end - length))
                     lines_of_x, lines_of_dy = (
                         let(quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) for size in (inner, height)
@@ -203,7 +203,7 @@ class MatrixGradient(Adds, ByRows):
 
                 tile_rows = int64(tall * lanes)
                 tiles_together = quotient(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
-                together = let(tir.Counter(T.max(tiles_together, int64(1)) * tile_rows).get())
+                together = let(tir.IntVariable(T.max(tiles_together, int64(1)) * tile_rows).get())
                 blocks(end_row - first_row, together, some_stretch)
 
             groups(instruction, group, one_matrix)

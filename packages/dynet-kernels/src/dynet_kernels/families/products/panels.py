@@ -58,7 +58,7 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
     if taller and vectors > 1:
         rest = remainder(whole, vectors)
         one_left = T.And(rest == int64(1), whole > int64(1))
-        start = tir.Counter(whole - T.Select(one_left, int64(vectors + 1), rest)).get()
+        start = tir.IntVariable(whole - T.Select(one_left, int64(vectors + 1), rest)).get()
         tiles(int64(0), start, [vectors], some_rows)
         sizes = [vectors + 1, *sizes[1:]]
     tiles(start, whole, sizes, some_rows)
@@ -83,8 +83,8 @@ def joined_row_tiles(first, end, lanes, vectors, emit):
         # If only the vector with the mask is left over, its tile takes some vectors from the tile before it.
         one_left = T.And(left_over == int64(1), whole > int64(0))
         shared = int64(vectors + 1 - (vectors + 1) // 2)
-        last = tir.Counter(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
-    begin = tir.Counter(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last).get()
+        last = tir.IntVariable(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
+    begin = tir.IntVariable(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last).get()
 
     def some_rows(start, size):
         emit(let(first + start * int64(lanes)), size, None)
@@ -149,7 +149,7 @@ def blocks(count, size, emit):
 def even_blocks(count, size, emit):
     """Divide a range into as many blocks as `blocks` does, but make their lengths nearly the same."""
     number = let(quotient(count + size - int64(1), size))
-    blocks(count, let(tir.Counter(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
+    blocks(count, let(tir.IntVariable(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
 
 
 CHUNK = 512  # how many columns of an instruction are worked on together, so that their elements stay in the L2 cache

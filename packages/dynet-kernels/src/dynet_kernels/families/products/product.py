@@ -91,7 +91,7 @@ class Product(Adds, ByRows):
                 widest, *narrower = [width for width, _ in sizes.tiles]
                 rest = let(remainder(end - first, widest))
                 few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
-                narrow = let(tir.Counter(few).get())  # in a register: otherwise TVM would insert `few` at every use
+                narrow = let(tir.IntVariable(few).get())  # in a register: otherwise TVM would insert `few` at every use
                 count = let(end - first - narrow)
                 at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 

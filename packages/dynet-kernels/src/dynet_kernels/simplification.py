@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections import IntVariable
+from collections import Counter
 from collections.abc import Iterable
 
 from .formula import Symbol, as_symbol, is_number
@@ -19,7 +19,7 @@ FOLDED = {
     "multiply": lambda a, b: a * b,
     "negative": lambda a: 0.0 - a,
 }
-Product = tuple[float, IntVariable[tuple[int, bool]]]
+Product = tuple[float, Counter[tuple[int, bool]]]
 """A product: a coefficient, and how often each factor occurs. A factor is (id of a symbol, whether to divide by it)."""
 
 
@@ -122,13 +122,13 @@ class Simplifier(Sharing):
         if len(products) == 1:
             return self._product(*products[0])
         pairs = [a & b for (_, a), (_, b) in itertools.combinations(products, 2)]
-        common = max(pairs, key=IntVariable.total)
+        common = max(pairs, key=Counter.total)
         if not common:
             return self._plain_sum(products)
         with_it = [(number, factors - common) for number, factors in products if common <= factors]
         others = [(number, factors) for number, factors in products if not common <= factors]
         inner = self(self._sum(with_it))
-        return self._sum([(1, common + IntVariable([(id(inner), False)])), *others])
+        return self._sum([(1, common + Counter([(id(inner), False)])), *others])
 
     def _plain_sum(self, products: list[Product]) -> Symbol:
         total = as_symbol(0)
@@ -140,7 +140,7 @@ class Simplifier(Sharing):
 
     def _product_of(self, symbol: Symbol) -> Product:
         if symbol.function == "constant":
-            return symbol.arguments[0], IntVariable()
+            return symbol.arguments[0], Counter()
         if symbol.function == "negative":
             number, factors = self._product_of(symbol.arguments[0])
             return -number, factors
@@ -149,10 +149,10 @@ class Simplifier(Sharing):
             return a * b, of_a + of_b
         if symbol.function == "divide":
             number, factors = self._product_of(symbol.arguments[0])
-            return number, factors + IntVariable([(id(symbol.arguments[1]), True)])
-        return 1.0, IntVariable([(id(symbol), False)])
+            return number, factors + Counter([(id(symbol.arguments[1]), True)])
+        return 1.0, Counter([(id(symbol), False)])
 
-    def _product(self, number: float, factors: IntVariable) -> Symbol:
+    def _product(self, number: float, factors: Counter) -> Symbol:
         found = [(self.seen[which][1], divides) for which, divides in factors.elements()]
         # The first factor of each product is the gradient dy. Multiply by it last, so that fewer products overflow.
         found.reverse()

@@ -170,7 +170,8 @@ def keep_or_give_back(shared, new, start, count, row, fine):
         new: the `Recording` of the record.
         start, count: the input is `count` floats from offset `start` of the input buffer on.
         row: the row of the function's table, with signature and Dim.
-        fine: a variable of the emitted code that is 1 if all numbers are stored. If it is 0, the caller's record is dropped.
+        fine: a variable of the emitted code that is 1 if all numbers are stored. If it is 0, the caller's record is
+            dropped.
     """
     with when(fine.get() != int64(0)):
         new.graph.inputs_length = start + count

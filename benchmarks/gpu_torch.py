@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 
-from synthetic import VOCABULARY, minibatches, minibatches_by_length, sentences
+from synthetic import VOCABULARY, minibatches_by_length, sentences
 from tasks import rnnlm, tagger
 
 PADDING = -1
@@ -66,9 +66,7 @@ def make_tagger(torch, minibatch: int, seed: int, where: str) -> Callable[[], fl
     lstm = torch.nn.LSTM(tagger.EMBEDDING, tagger.HIDDEN, batch_first=True, bidirectional=True, device=where)
     hidden = torch.nn.Linear(2 * tagger.HIDDEN, tagger.MLP, bias=False, device=where)
     scores = torch.nn.Linear(tagger.MLP, tagger.TAGS, bias=False, device=where)
-    rng = random.Random(seed)
-    pool = [[(word, rng.randrange(tagger.TAGS)) for word in sentence] for sentence in sentences(rng)]
-    batches = minibatches(pool, minibatch, rng)
+    batches = tagger.examples(minibatch, seed)
 
     def loss_of(batch):
         vectors = words(_padded(torch, [[word for word, _ in sentence] for sentence in batch], 0, where))

@@ -65,12 +65,17 @@ def minibatches(pool: list[Item], size: int, rng: random.Random) -> Iterator[lis
             yield pool[start : start + size]
 
 
-def minibatches_by_length(pool: list[list[int]], size: int, rng: random.Random) -> Iterator[list[list[int]]]:
-    """The same, where a minibatch holds sentences of about one length, the longest first."""
+def minibatches_by_length(
+    pool: list[Item], size: int, rng: random.Random, length: Callable[[Item], int] = len
+) -> Iterator[list[Item]]:
+    """The same, where a minibatch holds examples of about one length, the longest first.
+
+    So do practitioners, because little is padded then.
+    """
     pool = list(pool)
     while True:
         rng.shuffle(pool)
-        pool.sort(key=len, reverse=True)
+        pool.sort(key=length, reverse=True)
         starts = list(range(0, len(pool) - size + 1, size))
         rng.shuffle(starts)
         for start in starts:

@@ -6,20 +6,26 @@ kind follows the right transitions and reads nothing but the loss.
 
 import random
 
-from synthetic import SHIFT, VOCABULARY, arc_hybrid_transitions, minibatches, sentences
+from synthetic import SHIFT, VOCABULARY, arc_hybrid_transitions, minibatches, minibatches_by_length, sentences
 from training import training_steps
 
-ROWS = [("parser, scores read", (1,), {"read": True}), ("parser, blind", (1, 10, 64), {"read": False})]
+ROWS = [
+    ("parser, scores read", (1,), {"read": True, "by_length": True}),
+    ("parser, blind", (1, 10, 64), {"read": False, "by_length": True}),
+    ("parser, blind, any lengths", (10, 64), {"read": False, "by_length": False}),
+]
 EMBEDDING, HIDDEN, MLP, TRANSITIONS = 128, 128, 64, 3
 
 
-def examples(minibatch, seed):
+def examples(minibatch, seed, by_length=True):
     rng = random.Random(seed)
     pool = [(sentence, arc_hybrid_transitions(len(sentence), rng)) for sentence in sentences(rng)]
+    if by_length:
+        return minibatches_by_length(pool, minibatch, rng, lambda example: len(example[0]))
     return minibatches(pool, minibatch, rng)
 
 
-def make(dy, minibatch, seed, read):
+def make(dy, minibatch, seed, read, by_length=True):
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     words = parameters.add_lookup_parameters((VOCABULARY, EMBEDDING))
@@ -29,7 +35,7 @@ def make(dy, minibatch, seed, read):
     b = parameters.add_parameters(MLP)
     V = parameters.add_parameters((TRANSITIONS, MLP))
     c = parameters.add_parameters(TRANSITIONS)
-    batches = examples(minibatch, seed)
+    batches = examples(minibatch, seed, by_length)
 
     def losses_of(sentence, transitions):
         waiting = reader.transduce([words[word] for word in sentence])[::-1]

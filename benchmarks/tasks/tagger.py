@@ -2,20 +2,23 @@
 
 import random
 
-from synthetic import VOCABULARY, minibatches, sentences
+from synthetic import VOCABULARY, minibatches, minibatches_by_length, sentences
 from training import training_steps
 
-ROWS = [("tagger", (1, 10, 64), {})]
+ROWS = [
+    ("tagger", (1, 10, 64), {"by_length": True}),
+    ("tagger, any lengths", (10, 64), {"by_length": False}),
+]
 EMBEDDING, HIDDEN, MLP, TAGS = 128, 50, 32, 9
 
 
-def examples(minibatch, seed):
+def examples(minibatch, seed, by_length=True):
     rng = random.Random(seed)
     pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
-    return minibatches(pool, minibatch, rng)
+    return (minibatches_by_length if by_length else minibatches)(pool, minibatch, rng)
 
 
-def make(dy, minibatch, seed):
+def make(dy, minibatch, seed, by_length=True):
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     words = parameters.add_lookup_parameters((VOCABULARY, EMBEDDING))
@@ -23,7 +26,7 @@ def make(dy, minibatch, seed):
     backward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
     H = parameters.add_parameters((MLP, 2 * HIDDEN))
     O = parameters.add_parameters((TAGS, MLP))  # noqa: E741
-    batches = examples(minibatch, seed)
+    batches = examples(minibatch, seed, by_length)
 
     def losses_of(sentence):
         vectors = [words[word] for word, _ in sentence]

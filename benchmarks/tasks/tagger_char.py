@@ -2,26 +2,29 @@
 
 import random
 
-from synthetic import VOCABULARY, minibatches, sentences, zipf
+from synthetic import VOCABULARY, minibatches, minibatches_by_length, sentences, zipf
 from training import training_steps
 
-ROWS = [("tagger_char", (1, 10, 64), {})]
+ROWS = [
+    ("tagger_char", (1, 10, 64), {"by_length": True}),
+    ("tagger_char, any lengths", (10, 64), {"by_length": False}),
+]
 EMBEDDING, CHAR_EMBEDDING, HIDDEN, MLP, TAGS = 128, 20, 50, 32, 9
 CHARACTERS = 60
 FREQUENT = 1_000
 """Words below this rank, about three quarters of a text, have a vector of their own."""
 
 
-def examples(minibatch, seed):
+def examples(minibatch, seed, by_length=True):
     """The letters of each word, and minibatches."""
     rng = random.Random(seed)
     char = zipf(CHARACTERS)
     spelling = [[char(rng) for _ in range(rng.randint(3, 9))] for _ in range(VOCABULARY)]
     pool = [[(word, rng.randrange(TAGS)) for word in sentence] for sentence in sentences(rng)]
-    return spelling, minibatches(pool, minibatch, rng)
+    return spelling, (minibatches_by_length if by_length else minibatches)(pool, minibatch, rng)
 
 
-def make(dy, minibatch, seed):
+def make(dy, minibatch, seed, by_length=True):
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     words = parameters.add_lookup_parameters((FREQUENT, EMBEDDING))
@@ -32,7 +35,7 @@ def make(dy, minibatch, seed):
     backward = dy.VanillaLSTMBuilder(1, EMBEDDING, HIDDEN, parameters)
     H = parameters.add_parameters((MLP, 2 * HIDDEN))
     O = parameters.add_parameters((TAGS, MLP))  # noqa: E741
-    spelling, batches = examples(minibatch, seed)
+    spelling, batches = examples(minibatch, seed, by_length)
 
     def vector(word):
         if word < FREQUENT:

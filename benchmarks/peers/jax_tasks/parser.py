@@ -15,7 +15,7 @@ from .tagger import both_orders, read_both_ways
 from .training import cross_entropy, lstm, rounded, training_steps, used_rows
 
 
-def make(initial, minibatch, seed, read):
+def make(initial, minibatch, seed, read, by_length=True):
     if read:
         return None
     lookups = {"words": initial.lookup(VOCABULARY, EMBEDDING)}
@@ -59,4 +59,4 @@ def make(initial, minibatch, seed, read):
         scores = jnp.tanh(states @ dense["W"].T + dense["b"]) @ dense["V"].T + dense["c"]
         return cross_entropy(scores, batch["transitions"], batch["counts"])
 
-    return training_steps(dense, lookups, lambda: examples(minibatch, seed), minibatch, arrays_of, loss_of)
+    return training_steps(dense, lookups, lambda: examples(minibatch, seed, by_length), minibatch, arrays_of, loss_of)

@@ -13,13 +13,13 @@ LONGEST_WORD = 9
 BUCKET = 8  # of sentences: every length comes with several numbers of rare words
 
 
-def make(initial, minibatch, seed):
+def make(initial, minibatch, seed, by_length=True):
     lookups = {"words": initial.lookup(FREQUENT, EMBEDDING), "chars": initial.lookup(CHARACTERS, CHAR_EMBEDDING)}
     names = ("spell_forward", "spell_backward", "forward", "backward")
     sizes = [(CHAR_EMBEDDING, EMBEDDING // 2)] * 2 + [(EMBEDDING, HIDDEN)] * 2
     dense = {name: lstm(initial, *size) for name, size in zip(names, sizes)}
     dense |= {"H": initial.parameter(MLP, 2 * HIDDEN), "O": initial.parameter(TAGS, MLP)}
-    spelling, _ = examples(minibatch, seed)
+    spelling, _ = examples(minibatch, seed, by_length)
 
     def arrays_of(batch):
         lengths = [len(sentence) for sentence in batch]
@@ -48,7 +48,9 @@ def make(initial, minibatch, seed):
         hidden = jnp.tanh(read_both_ways(dense["forward"], dense["backward"], vectors, batch) @ dense["H"].T)
         return cross_entropy(hidden @ dense["O"].T, batch["tags"], batch["counts"])
 
-    return training_steps(dense, lookups, lambda: examples(minibatch, seed)[1], minibatch, arrays_of, loss_of)
+    return training_steps(
+        dense, lookups, lambda: examples(minibatch, seed, by_length)[1], minibatch, arrays_of, loss_of
+    )
 
 
 def letters_of(words: list[list[int]], count: int) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from tasks.parser import EMBEDDING, HIDDEN, MLP, TRANSITIONS, examples
 from .training import BothWays, Lookup, training_steps, weight
 
 
-def make(initial, minibatch, seed, read):
+def make(initial, minibatch, seed, read, by_length=True):
     words = Lookup(initial.lookup(VOCABULARY, EMBEDDING))
     readers = BothWays(initial, EMBEDDING, HIDDEN), BothWays(initial, 2 * HIDDEN, HIDDEN)
     nothing = weight(initial.parameter(2 * HIDDEN))
@@ -58,4 +58,4 @@ def make(initial, minibatch, seed, read):
         return F.cross_entropy(scores, torch.tensor(transitions), reduction="sum")
 
     parameters = [*readers[0].parameters(), *readers[1].parameters(), nothing, W, b, V, c]
-    return training_steps(parameters, [words], examples(minibatch, seed), loss_of)
+    return training_steps(parameters, [words], examples(minibatch, seed, by_length), loss_of)

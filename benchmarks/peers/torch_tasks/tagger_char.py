@@ -10,13 +10,13 @@ from tasks.tagger_char import CHAR_EMBEDDING, CHARACTERS, EMBEDDING, FREQUENT, H
 from .training import BothWays, Lookup, training_steps, weight
 
 
-def make(initial, minibatch, seed):
+def make(initial, minibatch, seed, by_length=True):
     words = Lookup(initial.lookup(FREQUENT, EMBEDDING))
     chars = Lookup(initial.lookup(CHARACTERS, CHAR_EMBEDDING))
     speller = BothWays(initial, CHAR_EMBEDDING, EMBEDDING // 2)
     reader = BothWays(initial, EMBEDDING, HIDDEN)
     H, O = weight(initial.parameter(MLP, 2 * HIDDEN)), weight(initial.parameter(TAGS, MLP))  # noqa: E741
-    spelling, batches = examples(minibatch, seed)
+    spelling, batches = examples(minibatch, seed, by_length)
 
     def spelt(rare):
         letters = [spelling[word] for word in rare]

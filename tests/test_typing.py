@@ -22,7 +22,7 @@ TO_DO = "Use it as programs do, in a file of tests/typing: " + ", ".join(
 )
 INTERNAL = {
     "ComputationGraph": {
-        "address", "as_of", "check_thread", "ended", "engine", "forget_values", "gradients", "holds",
+        "address", "check_thread", "ended", "engine", "forget_values", "gradients", "holds",
         "input_index", "invalidate", "node", "node_count", "number", "records", "replace_input", "start_of",
         "values", "watch",
     },

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
 from typing import ClassVar, NoReturn
 
 import numpy as np
@@ -27,8 +26,7 @@ from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import floats_at
 from .nodes import InputIndex, nodes_of
-from .recorder import ANY_GRAPH, NO_NODE, commit, take
-from .signature import Signature
+from .recorder import ANY_GRAPH, NO_NODE
 from .watch import Watch
 from .wording import counted
 
@@ -95,23 +93,6 @@ class Graph:
         return self.records.nodes
 
     # Methods that check versions and threads
-
-    def as_of(self, version: int, places: Sequence[int] = ()) -> PinnedGraph:
-        """Return a PinnedGraph, for code that stored node numbers (`places`) when the graph's version was `version`.
-
-        The PinnedGraph can append nodes until the graph's present version changes.
-
-        Raises:
-            StaleExpressionError: `renew_cg` or `cg_revert` has removed these nodes, or the graph is another thread's.
-        """
-        pinned_graph = PinnedGraph(self)
-        if version != pinned_graph.version:
-            if self.watch is None or version not in self.watch.past_versions:
-                raise StaleExpressionError(is_gone(version))
-            if any(place >= self.watch.past_versions.count(version) for place in places):
-                raise StaleExpressionError(is_taken_back(version))
-        self.check_thread()
-        return pinned_graph
 
     def holds(self, x: Operations) -> bool:
         """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
@@ -260,70 +241,6 @@ class Graph:
         return index.starts.get(place)
 
 
-class PinnedGraph:
-    """A graph together with its present version, for Python code that appends records (calls of ops) to it.
-
-    While Python prepares a record, methods of the user's objects and signal handlers may run and call `renew_cg`.
-    Appending then raises StaleExpressionError, instead of adding the record to the new graph.
-    """
-
-    __slots__ = ("graph", "version")
-
-    graph: Graph
-    version: int
-
-    def __init__(self, graph: Graph):
-        self.graph, self.version = graph, graph.records.version
-
-    def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
-        """Append a record (a call of an op) to the graph and return an expression for its last node.
-
-        Args:
-            signature: says how the nodes are computed.
-            integers: the operands as numbers, then the attributes. The caller has checked the operands.
-        """
-        return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
-
-    def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Append a record (a call of an op) that adds several nodes, and return an expression for the last one.
-
-        Args:
-            dim: the shape of the last node.
-            nodes: the number of nodes.
-            head: the first integers of the record, which begin with the index of its signature.
-            integers: the others: operands, then attributes. The caller has checked the operands.
-        """
-        node = commit(dim, nodes, head, integers, self.version)
-        if node is None:
-            raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._gone()}")
-        graph = self.graph
-        if graph.watch is not None and graph.watch.immediate:
-            graph._compute_new()
-        return node
-
-    def _gone(self) -> str:
-        return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
-
-    def node(self, number: int, dim: Dim) -> Expression:
-        """Return an expression for the node with this number, whose shape is `dim`.
-
-        Raises:
-            StaleExpressionError: the graph's version has changed.
-        """
-        node = recorder.handle(number, dim)
-        if node.version != self.version:
-            raise StaleExpressionError(self._gone())
-        return node
-
-    def take(self, values: Sequence[float]) -> int:
-        """Append numbers to the graph's buffer of input values, and return their position there."""
-        return take(tuple(values))
-
-    def take_array(self, values: Array) -> int:
-        """Append a float32 array, column-major, to the graph's buffer of input values. Return its position there."""
-        return self.graph.records.take(values)
-
-
 class Owner:
     """Marks a thread's graph as ended when the thread ends.
 
@@ -389,11 +306,6 @@ def current() -> Graph:
         graph.records.adopt(graph)
         thread.graph = graph
         return graph
-
-
-def pinned() -> PinnedGraph:
-    """Return a PinnedGraph of this thread's graph, to which records are appended while its version stays the same."""
-    return PinnedGraph(current())
 
 
 def renew() -> Graph:

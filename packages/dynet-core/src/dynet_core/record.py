@@ -21,7 +21,8 @@ from . import recorder
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
 from .expression import Expression
-from .graph import PinnedGraph, current, refuse
+from .graph import current, refuse
+from .pinned_graph import PinnedGraph
 from .recorder import ANY_GRAPH, NO_NODE
 from .signature import Signature
 

@@ -18,6 +18,7 @@ from dynet_core.hints import Hinted, give_hints
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
+from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.wording import counted, printable
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.cell_description import Cell
@@ -248,7 +249,7 @@ class _RNNBuilder(LayersBuilder):
                 operands = operands * values
                 previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
-            x = run.layers.record(run.graph.as_of(run.version), k, x, before, state._form.ranks[k])
+            x = run.layers.record(PinnedGraph.as_of(run.graph, run.version), k, x, before, state._form.ranks[k])
             places.append(x.at)
             batches.append(x.type.batch)
         form = run.layers.form(tuple(batches), state._form.ranks)

@@ -19,6 +19,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, Graph, is_gone
 from dynet_core.hints import Hinted, give_hints
 from dynet_core.parameter import ParameterCollection
+from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import ANY_GRAPH, commit, sequence
 from dynet_core.signature import Signature, alias
@@ -71,7 +72,7 @@ class Run:
     Attributes:
         builder: the builder that made the states.
         graph: the graph that has the nodes of the states.
-        version: the version of the graph when the states were made. From it, `Graph.as_of` finds out whether the
+        version: the version of the graph when the states were made. From it, `PinnedGraph.as_of` finds out whether the
             graph still has their nodes.
         layers: the parameters of the layers in the order in which the cell reads them.
         expressions: the parameters of each layer as expressions, in the builder's order.
@@ -266,7 +267,7 @@ class RNNState(Hinted):
         """
         run = self._run
         graph = graph_of("add_input", (x,))
-        if run.graph.as_of(run.version, self._places or ()).graph is not graph.graph:
+        if PinnedGraph.as_of(run.graph, run.version, self._places or ()).graph is not graph.graph:
             raise StaleExpressionError(
                 f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
             )
@@ -302,7 +303,7 @@ class RNNState(Hinted):
             known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
         found = known[value]
         if found is None:
-            graph, form = self._run.graph.as_of(self._run.version, self._places or ()), self._form
+            graph, form = PinnedGraph.as_of(self._run.graph, self._run.version, self._places or ()), self._form
             found = tuple(
                 [
                     append(graph, place_in(dim, value * dim.total), [place]) if value else graph.node(place, dim)

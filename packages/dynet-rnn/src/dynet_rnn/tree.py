@@ -14,8 +14,9 @@ from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import Graph, PinnedGraph, current
+from dynet_core.graph import Graph, current
 from dynet_core.parameter import ParameterCollection, Parameters
+from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature
 from dynet_ops.input.constants import zeros
@@ -31,7 +32,7 @@ class Run:
     """What all states share that come from one call of a builder's `initial_state`.
 
     `expressions` has the parameters of each layer as expressions, with the bias b first. `version` is the graph's
-    version when the states were made. From it, `Graph.as_of` finds out whether the graph still has their nodes.
+    version when the states were made. From it, `PinnedGraph.as_of` finds out whether the graph still has their nodes.
     """
 
     builder: _TreeBuilder
@@ -46,11 +47,11 @@ class Run:
     @property
     def graph(self) -> PinnedGraph:
         """The graph, for adding nodes to it. Raises StaleExpressionError if it has been renewed."""
-        return self._graph.as_of(self.version)
+        return PinnedGraph.as_of(self._graph, self.version)
 
     def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
         """Return `graph`. Raise StaleExpressionError also if `cg_revert` has removed the nodes numbered `places`."""
-        return self._graph.as_of(self.version, places)
+        return PinnedGraph.as_of(self._graph, self.version, places)
 
     def absent(self) -> int:
         """Return the number of a graph node of zeros, the state of an absent child. The first call adds this node."""

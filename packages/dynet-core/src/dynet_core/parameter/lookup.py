@@ -18,7 +18,8 @@ from ..checks import checked_array, checked_flag, checked_indices, real_array, w
 from ..dim import Dim
 from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
-from ..graph import current, pinned
+from ..graph import current
+from ..pinned_graph import pinned
 from ..record import graph_of
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step

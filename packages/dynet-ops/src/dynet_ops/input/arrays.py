@@ -22,10 +22,11 @@ from dynet_core.errors import (
     StaleExpressionError,
 )
 from dynet_core.expression import Expression
-from dynet_core.graph import graph_of_node, pinned
+from dynet_core.graph import graph_of_node
 from dynet_core.op import Function, Sample, register
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
+from dynet_core.pinned_graph import pinned
 from dynet_core.recorder import ANY_GRAPH, describe, function
 from dynet_core.signature import Signature
 from dynet_kernels.layout import INPUT

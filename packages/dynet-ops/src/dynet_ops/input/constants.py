@@ -10,7 +10,7 @@ from dynet_core.annotations import Dims, Index, Number, Numbers
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import pinned
+from dynet_core.pinned_graph import pinned
 from dynet_core.record import append
 from dynet_core.signature import Signature, Step, View
 from dynet_core.signature import constant as number_view

@@ -16,8 +16,8 @@ from dynet_core.annotations import Dims, Index, Number
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.graph import PinnedGraph, pinned
 from dynet_core.op import Function, Sample, register
+from dynet_core.pinned_graph import PinnedGraph, pinned
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import take_keyed
 from dynet_core.signature import Signature, Step, View, constant, copy_step

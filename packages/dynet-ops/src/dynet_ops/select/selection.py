@@ -12,8 +12,8 @@ from dynet_core.checks import checked_indices, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.graph import PinnedGraph
 from dynet_core.op import Sample, register
+from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.selection import LargestInOrder, Scatter

@@ -45,7 +45,7 @@ def test_other_floats_are_refused_with_their_value(x):
 
 WRONG = [
     None, "2", b"2", 2j, [2], (2,), {2}, np.array([2]), np.array([2.0]), np.array("2"), np.array(None), np.complex64(2),
-    np.datetime64("2020"), decimal.Decimal(2), fractions.Fraction(2), object(), np.ones((1, 1)),
+    np.datetime64("2020"), decimal.Decimal(2), fractions.Fraction(2), NotImplemented, np.ones((1, 1)),
 ]  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def assert_same(found, expected):
 
 PLAIN = [
     None, True, 0, -(10**40), 1.5, float("inf"), float("nan"), 3 - 4j, "", "é\ud800\n", b"", b"\0\xff", bytearray(b""),
-    bytearray(b"\0\xff"), range(2, 9, 3), slice(1, None), (), [[], {}], {"a": {1: 2}}, {1, "x"}, {(1, (2, 3)): b"key"},
+    bytearray(b"\0\xff"), range(2, 9, 3), slice(1, None), (), [[], {}], {"a": {1: 2}}, {"x"}, {(1, (2, 3)): b"key"},
     frozenset({(1, frozenset({2}))}), collections.OrderedDict(b=1, a=[2]), collections.Counter("abca"),
     collections.defaultdict(int, x=1), collections.defaultdict(list, x=[1]), collections.defaultdict(set, x={1}),
     collections.defaultdict(dict, x={}), collections.defaultdict(None, x=1), collections.defaultdict(float),

@@ -289,7 +289,7 @@ def test_operators_of_numbers_are_refused(sign):
             NO_OPERATORS[sign](x)
 
 
-@pytest.mark.parametrize("use", [range, operator.index, [1, 2].__getitem__, bytes, hex], ids=repr)
+@pytest.mark.parametrize("use", [range, operator.index, [1, 2].__getitem__, bytes, hex], ids=lambda use: use.__name__)
 def test_an_expression_is_no_index(use):
     with pytest.raises(ArgumentTypeError, match=r"must be an int, not an expression of \(1,\): .* \.value\(\)"):
         use(dy.inputVector([0.5]))

@@ -21,7 +21,10 @@ from ..kinds import by_plain_dims, columnwise
 
 
 def _to_the_first(x, y, dy):
-    """Return the formula for the gradient of a column x whose minimum or maximum is y: the first element y gets dy."""
+    """Return the formula for the gradient of a column x whose minimum or maximum is y.
+
+    The first element that equals y gets the gradient dy, all others 0.
+    """
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 

@@ -71,7 +71,7 @@ OF_PARAMETERS: dict[str, str] = {
 
 
 class Hint(FirmHint):
-    """Raises an error if the program uses an attribute that expressions lack. The error says what to use instead.
+    """An attribute that expressions and parameters lack. Using it raises an error that says what to use instead.
 
     `install` adds an object of this class to expressions and parameters for each name in `METHODS` and `ATTRIBUTES`.
     """

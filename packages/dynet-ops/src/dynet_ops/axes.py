@@ -2,8 +2,8 @@
 
 A kernel reduces *columns*: the elements of a column become one number. Values are stored column-major, so if the first
 dimensions are reduced, the elements of each column are adjacent in memory. Otherwise they are not, and a strided kernel
-reduces them, with ".across" in its name. The operand is transposed only if the dimensions are not neighbours and must
-be reduced in one step.
+reduces them, with ".across" in its name. The operand is transposed only if the dimensions to reduce are not neighbours
+and must be reduced in one step.
 
 An *axis* is the number of a dimension; the axis after the last dimension is the batch. A `Signature` describes a node
 to the planner: its shape, its operands' places in memory (*views*), and the kernels that compute it. A *rule* is a
@@ -135,7 +135,7 @@ def _extents(groups: Groups) -> list[int]:
 
 
 def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """Return the arguments `before`, `size` and `after` of `column_signature` that reduce the last group to be reduced.
+    """Return the arguments `before`, `size` and `after` of `column_signature` for the last group that is reduced.
 
     They are products of dimension sizes: of all dimensions before this group, of the group, and of all behind it.
     """
@@ -161,7 +161,7 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 
 
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Add nodes that transpose x until its dimensions to reduce are one group. Return the last node and its groups."""
+    """Add nodes that transpose x until all dimensions to reduce are one group. Return the last node, and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
         place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
         extents = _extents(groups)
@@ -270,8 +270,9 @@ class Along:
             of them, then `parts` combines the results. For example, `column` may be a sum of squares, and `parts` a
             sum. None if `column` must read all elements at once; the operand is then transposed first.
         constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x. n is
-            the number by which a mean divides, `count` how many elements become one number, and `others` the last
-            arguments of `record`. The numpy reference of `column` gets n and `others` instead of these numbers.
+            the number by which a mean divides, `count` how many elements become one number, and `others` are further
+            arguments of the op, such as the order of a moment. The numpy reference of `column` gets n and `others`
+            instead of these numbers.
     """
 
     def __init__(
@@ -320,7 +321,7 @@ class Along:
             name: the name of the op, for messages.
             axes: the dimensions to reduce. The axis after the last dimension is the batch.
             n: the number by which a mean divides; 0 means the number of elements that become one.
-            others: the last arguments of `constants`, such as the order of a moment.
+            others: further arguments of the op, such as the order of a moment. They are passed on to `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
         result, groups = without(dim, axes), _groups(dim, axes)

@@ -86,7 +86,8 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 
     Args:
         result: the shape of the node's value.
-        parts: for each copy (view of the node to write, view of an operand to read, loops).
+        parts: for each copy, a tuple: the view of the node that is written, the view of an operand that is read, and
+            the loops.
         facts: other fields of `Signature`.
     """
     views, forward, backward = [], [], []

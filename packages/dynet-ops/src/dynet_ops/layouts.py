@@ -58,7 +58,7 @@ def as_last(dims: Sequence[Dim]) -> int:
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Return 1, the least number of dimensions that a result has. Trailing ones of size 1 are dropped down to this."""
+    """Return 1: the result drops all trailing dimensions of size 1, but never its first dimension."""
     return 1
 
 
@@ -151,7 +151,7 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
-    """Divide operands that are broadcast into columns that a kernel can read in place.
+    """Divide operands into columns that a kernel can read in place, although the operands are broadcast.
 
     Args:
         name: the name of the op, for messages.

@@ -50,7 +50,7 @@ def number_names(function: Callable) -> tuple[str, ...]:
 
 
 def number_parameter(function: Callable) -> str:
-    """Return the name of an op's second parameter if it has two: an expression, then a plain number. Else return ""."""
+    """Return the name of an op's second parameter if its parameters are an expression and a plain number, else ""."""
     operands, numbers = operand_names(function), number_names(function)
     names = [*inspect.signature(function).parameters]
     return names[1] if len(operands) == len(numbers) == 1 and names == [*operands, *numbers] else ""
@@ -80,7 +80,7 @@ def result_name(operands: Sequence[str]) -> str:
 
 
 def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
-    """Call a function whose body is a formula with symbols as arguments, and return the formula.
+    """Return the formula that is the body of a function, by calling the function with symbols as arguments.
 
     Raises:
         ArgumentError: a parameter of the function is not among `operands`.

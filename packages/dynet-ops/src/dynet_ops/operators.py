@@ -46,7 +46,7 @@ SIGNS: dict[str, Callable[[Expression], Expression]] = {}
 
 
 def with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of`, changed to give each signature without a name the name of the op, `name`.
+    """Return `signature_of`, changed to name each signature after the op `name`, unless it has a name already.
 
     An operator and its op share signatures. Without this, a signature that is first used by the operator would be named
     after the operator's sign.

@@ -61,7 +61,7 @@ def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
 
 
 class Input:
-    """An operand of a tested op that is an input of the graph."""
+    """An operand for tests: an input of the graph."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -72,7 +72,7 @@ class Input:
 
 
 class Parameter:
-    """An operand of a tested op that is a parameter. If it needs a batch, it is the result of `reshape` instead."""
+    """An operand for tests: a parameter or, if a batch is needed, a parameter that `reshape` divides into a batch."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -86,7 +86,7 @@ class Parameter:
 
 
 class Computed(Parameter):
-    """An operand of a tested op that other nodes compute from a parameter."""
+    """An operand for tests: a value that other nodes compute from a parameter."""
 
     def __init__(self, array: np.ndarray):
         super().__init__(array)
@@ -199,7 +199,7 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
 
 
 def kinds_of_operands(count: int) -> list[list[type]]:
-    """Return which kinds `count` operands should have in tests, as lists: all alike, and all alike except one."""
+    """Return lists of `count` kinds of operands to test: all of one kind, and all but one of one kind."""
     kinds = [[kind] * count for kind in KINDS]
     if count > 1:
         for kind, rest in itertools.permutations(KINDS, 2):

@@ -96,7 +96,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
         raise  # an expression in the list has raised this error, and its message says what is wrong
     except ValueError:
         raise uneven(f"{name}: the rows of the list differ in length") from None
-    # If an int in a list has more than 64 bits, numpy makes an array of objects.
+    # If an int in a list has more than 64 bits, numpy makes an array of objects. It is converted here.
     if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
         with contextlib.suppress(OverflowError):
             array = array.astype(np.float64)
@@ -148,7 +148,7 @@ def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
 
 
 def register_input(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
-    """Register an input: an op that takes no other expressions.
+    """Register an input: an op without operands, which makes an expression from numbers.
 
     Args:
         reference: returns the values that tests expect, from the op's arguments, with the batch as the last axis.

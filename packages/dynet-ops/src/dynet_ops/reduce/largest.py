@@ -72,7 +72,10 @@ def min_dim(x: Expression, d: Index = 0) -> Expression:
 
 
 def _is_first(x):
-    """Return a formula that is 1 at the first of a column's largest elements, else 0. NaN counts as the largest."""
+    """Return a formula that is 1 at the first of the largest elements of a column x, and 0 at all others.
+
+    NaN counts as the largest number.
+    """
     is_number = x >= float("-inf")
     first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
     return f.where(f.equal(f.place, first), 1, 0)

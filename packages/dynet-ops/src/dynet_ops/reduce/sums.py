@@ -69,7 +69,7 @@ def _sum_of_any(name: str) -> Callable:
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def record_sum(xs: Sequence[Expression]) -> Expression:
-        whole = broadcast(name, [x.type for x in xs], as_first)  # an error raised here has a short traceback
+        whole = broadcast(name, [x.type for x in xs], as_first)  # called so that its errors have short tracebacks
         try:
             return record(xs)
         except TooManyLoops:

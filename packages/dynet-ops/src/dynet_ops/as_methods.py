@@ -25,7 +25,8 @@ METHODS = """
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Methods of arrays in other libraries. DyNet has functions instead, some under other names (see `OPERATIONS`)."""
+"""Names of methods that arrays of other libraries have. DyNet has functions instead, some of which are called otherwise
+(see `OPERATIONS`)."""
 ATTRIBUTES: dict[str, str] = {
     "argmax": "e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1",
     "as_array": "e.npvalue()",
@@ -53,7 +54,7 @@ ATTRIBUTES: dict[str, str] = {
     "topk": "e.tensor_value().topk(...)",
     "zero_": "dy.zeros(dims)",
 }
-"""Other attributes that arrays of other libraries have -> what to use in DyNet instead, for an expression e."""
+"""Other attribute that arrays of other libraries have -> what to use in DyNet instead, for an expression e."""
 OF_PARAMETERS: dict[str, str] = {
     "copy": "p.as_array(), a copy",
     "cpu": "p.as_array()",
@@ -66,13 +67,13 @@ OF_PARAMETERS: dict[str, str] = {
     "requires_grad_": "p.set_updated(False)",
     "zero_": "p.zero()",
 }
-"""What to use instead for a parameter p, where this differs from `ATTRIBUTES`."""
+"""Attribute -> what to use in DyNet instead, for a parameter p. Attributes not listed here are as in `ATTRIBUTES`."""
 
 
 class Hint(FirmHint):
-    """An attribute that expressions and parameters do not have: using it raises an error that says what to use instead.
+    """An attribute that expressions and parameters lack. Using it raises an error that says what to use instead.
 
-    `install` adds an object of this class for each name in `METHODS` and `ATTRIBUTES`.
+    `install` adds an object of this class to expressions and parameters for each name in `METHODS` and `ATTRIBUTES`.
     """
 
     def use_for(self, owner: type) -> str:
@@ -95,9 +96,10 @@ def _call(name: str) -> str:
 
 
 def install() -> None:
-    """Add a `Hint` to expressions for each method or attribute that they lack; give `refusals` the names of all ops.
+    """Add the `Hint` objects to expressions, and tell the module `refusals` which ops its errors should name.
 
-    Call this after all ops are registered, because the hints name ops and their arguments.
+    `refusals` raises an error if a function of numpy gets an expression. For `numpy.log`, it then names `dy.log`. Call
+    this after all ops are registered, because the hints contain the names and arguments of ops.
     """
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}

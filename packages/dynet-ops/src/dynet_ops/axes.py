@@ -2,8 +2,8 @@
 
 A kernel reduces *columns*: the elements of a column become one number. Values are stored column-major, so if the first
 dimensions are reduced, the elements of each column are adjacent in memory. Otherwise they are not, and a strided kernel
-reduces them, with ".across" in its name. The operand is transposed only if the dimensions are not neighbours and must
-be reduced in one step.
+reduces them, with ".across" in its name. The operand is transposed only if the dimensions to reduce are not neighbours
+and must be reduced in one step.
 
 An *axis* is the number of a dimension; the axis after the last dimension is the batch. A `Signature` describes a node
 to the planner: its shape, its operands' places in memory (*views*), and the kernels that compute it. A *rule* is a
@@ -38,9 +38,10 @@ from .kinds import COLUMNWISE
 from .operands import checked_count, checked_dimension, checked_expression
 
 Groups = list[tuple[int, bool]]
-"""The dimensions of an operand and its batch, innermost first; neighbours that are all reduced or all kept are merged.
+"""The dimensions of an operand and its batch, innermost first, divided into groups.
 
-Each group is (product of the sizes, whether it is reduced). Sizes of 1 are left out, but at least one group is reduced.
+A group is several neighbouring dimensions that are all reduced, or all kept. It is stored as (product of their sizes,
+whether they are reduced). Dimensions of size 1 are left out. If this leaves none to reduce, a group (1, True) is added.
 """
 
 
@@ -69,14 +70,15 @@ def column_signature(
     """Return the signature (shape and kernels) of a node that runs a kernel along one dimension of its operand.
 
     Args:
-        kernel: the name of the kernel. With ".dx" behind it, it is the name of the kernel for the gradient. If `before`
-            is more than 1, the strided versions that `add_across` adds are used instead.
+        kernel: the name of the kernel. The kernel for the gradient has this name with ".dx" appended. If `before` is
+            more than 1, the strided versions of both run instead, which `add_across` has added.
         result: the shape of the node's value.
-        before: the product of the sizes of all dimensions before this one. Neighbouring elements along the dimension
-            are so many floats apart in memory.
+        before: the product of the sizes of all dimensions before this one. Two neighbouring elements along the
+            dimension are `before` floats apart in memory.
         size: the size of the dimension.
         after: the product of the sizes of all dimensions behind this one, and of the batch size.
-        reduces: whether the kernel reduces these `size` elements to one number. Otherwise it makes `size` new ones.
+        reduces: whether the kernel reduces the elements along the dimension to one number. Otherwise it computes as
+            many new elements.
         constants: how many plain numbers the kernel reads. Each node stores where they are in the graph's input buffer.
         op: the name of the op, for messages.
     """
@@ -133,7 +135,10 @@ def _extents(groups: Groups) -> list[int]:
 
 
 def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """Return the arguments `before`, `size` and `after` of `column_signature` for the last group that is reduced."""
+    """Return the arguments `before`, `size` and `after` of `column_signature` for the last group that is reduced.
+
+    They are products of dimension sizes: of all dimensions before this group, of the group, and of all behind it.
+    """
     last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
     extents = _extents(groups)
     return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
@@ -156,7 +161,7 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 
 
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Add nodes that transpose x until its dimensions to reduce are one group. Return the last node and its groups."""
+    """Add nodes that transpose x until all dimensions to reduce are one group. Return the last node, and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
         place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
         extents = _extents(groups)
@@ -205,8 +210,10 @@ class Axes:
     """Which axes an op reduces, for its numpy reference in tests. In numpy arrays, the last axis is the batch.
 
     Args:
-        of: returns the axes to reduce, given the number of all axes and those of the arguments d and b that the op has.
-        batch: whether the batch may be among them. The reference then gets whole batches, else single batch elements.
+        of: a function that returns the axes to reduce. Its arguments are the number of axes, the batch included, and
+            the arguments d and b of the op, if the op has them.
+        batch: whether the op may reduce the batch, too. Its reference then gets whole batches, otherwise one batch
+            element at a time.
         samples: calls of the op to test.
     """
 
@@ -259,12 +266,13 @@ class Along:
 
     Args:
         column: this function, decorated with `columnwise`.
-        parts: used if the axes are not neighbours: `column` reduces some of them, then `parts` combines the results.
-            It is decorated with `columnwise`, too. If `column` is a sum of squares, it is the sum. None if `column`
-            must read all elements at once; the operand is then transposed first.
+        parts: another function decorated with `columnwise`, used if the axes are not neighbours: `column` reduces some
+            of them, then `parts` combines the results. For example, `column` may be a sum of squares, and `parts` a
+            sum. None if `column` must read all elements at once; the operand is then transposed first.
         constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x. n is
-            the number by which a mean divides, `count` how many elements become one number, and `others` the last
-            arguments of `record`. The numpy reference of `column` gets n and `others` instead of these numbers.
+            the number by which a mean divides, `count` how many elements become one number, and `others` are further
+            arguments of the op, such as the order of a moment. The numpy reference of `column` gets n and `others`
+            instead of these numbers.
     """
 
     def __init__(
@@ -284,7 +292,8 @@ class Along:
     def op(self, axes: Axes, samples: Sequence[Sample] = ()) -> Callable[[Function], Function]:
         """Return a decorator that registers a function as an op, with a numpy reference for tests.
 
-        The function itself must add nodes to the graph, by `dimensions` or one of the methods that follow it.
+        That function must add nodes to the graph itself, by calling `dimensions`, `one_dimension`, `elements` or
+        `over_batch`.
 
         Args:
             axes: which axes the op reduces.
@@ -312,13 +321,13 @@ class Along:
             name: the name of the op, for messages.
             axes: the dimensions to reduce. The axis after the last dimension is the batch.
             n: the number by which a mean divides; 0 means the number of elements that become one.
-            others: the last arguments of `constants`, such as the order of a moment.
+            others: further arguments of the op, such as the order of a moment. They are passed on to `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
         result, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
             x, groups = _together(x, groups)
-        # NaN if x has size 0, because the mean of no elements is NaN.
+        # How many elements become one number. It is NaN if there are none, because the mean of no elements is NaN.
         count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
         constants = self.constants(n or count, count, *others)
         start = graph.take(constants)

@@ -24,18 +24,19 @@ from dynet_kernels.table import KERNELS
 from .layouts import of_rank, strides_of
 
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
-LOOPS = 4
+LOOPS = 4  # how many nested loops the copy kernel has
 Loop = tuple[int, int, int]
 
 
 class TooManyLoops(ShapeError):
-    """Raised for a copy that needs more nested loops than the copy kernel has, which is `LOOPS`."""
+    """Raised for a copy that needs more than `LOOPS` nested loops, which the copy kernel does not have."""
 
 
 def joined(loops: Sequence[Loop]) -> list[Loop]:
-    """Merge each loop with the next outer one where together they are one longer loop with the inner strides.
+    """Return fewer loops that copy the same numbers.
 
-    Loops of extent 1 are dropped.
+    If an inner loop and the next outer one step through memory like one longer loop, they become this loop. Loops of
+    extent 1 are dropped.
     """
     found: list[Loop] = []
     for extent, target, source in loops:
@@ -66,8 +67,8 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
     """Return the parameters of a copying kernel: of `copy`, or of `accumulate`, which adds instead of overwriting.
 
     Args:
-        target, source: numbers that say what the kernel writes, and what it reads. With 2 * k, it is the values of
-            `views[k]` of the node's signature; with 2 * k + 1, it is their gradients.
+        target, source: numbers that say what the kernel writes, and what it reads: 2 * k means the values of `views[k]`
+            of the node's signature, 2 * k + 1 the gradients of these values.
         loops: the loops of the forward pass. There must be exactly `LOOPS` of them, as `collapsed` returns them.
         backward: swap the two strides of each loop, because the backward pass reads the result's gradient and writes
             the operand's.
@@ -85,7 +86,8 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 
     Args:
         result: the shape of the node's value.
-        parts: for each copy (view of the node to write, view of an operand to read, loops).
+        parts: for each copy, a tuple: the view of the node that is written, the view of an operand that is read, and
+            the loops.
         facts: other fields of `Signature`.
     """
     views, forward, backward = [], [], []
@@ -114,7 +116,8 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
     Args:
         result: the shape of the node's value.
         loops: which numbers to copy, as nested loops of (extent, stride in the node, stride in the operand).
-        index_scale: if given, each node stores an index i, and reading starts i * index_scale floats later.
+        index_scale: if given, each node of this signature stores an index i, and begins to read i * index_scale floats
+            later.
         offset: how many floats after the start of the operand to begin reading.
     """
     if index_scale is None:
@@ -158,9 +161,10 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:
-    """Broadcast x to the shape `whole` by copying: repeat it along sizes of 1, missing dimensions and a batch of 1.
+    """Broadcast x to the shape `whole` by copying it, and return the copy.
 
-    If nothing is to be repeated, return x itself. Its shape may then differ from `whole` in trailing sizes of 1.
+    x is repeated along dimensions of size 1, along dimensions that it lacks, and along a batch of size 1. If nothing is
+    to be repeated, x itself is returned. Its shape may then differ from `whole` in trailing dimensions of size 1.
     """
     for step in _repeat_steps(x.type.plain, whole):
         x = append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, step), [x.at])

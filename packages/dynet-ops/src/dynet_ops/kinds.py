@@ -70,10 +70,10 @@ BROADCAST = [
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of` with a cache, from which operands of equal sizes get the same signature.
+    """Return `signature_of` with a cache, so that it runs only once for operands of equal shapes.
 
-    Its keys are `Dim.plain`, which all operands of equal sizes share. The Dims themselves would not do, because each
-    parameter has its own.
+    The cache and `signature_of` get the attribute `plain` of each Dim, which is the same object for all equal shapes.
+    The Dim itself would not do as a key, because each parameter has a Dim object that only it uses.
     """
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
@@ -130,17 +130,18 @@ def elementwise(
 
     Args:
         reference: the same function in numpy, for the tests.
-        gradients: formulas that replace derived gradients, by operand. They read the operands, the result `y` and its
-            gradient `dy` (`z` and `dz` if an operand is called y).
+        gradients: operand -> a function whose body is the formula of its gradient, to use instead of deriving it. The
+            function may have as arguments the operands, the result `y` and its gradient `dy` (`z` and `dz` if an
+            operand is called y).
         domain: the range from which tests draw operands.
         rank: returns the number of dimensions of the result, from the operands' shapes.
-        scalars: also make kernels for an operand that has one number per column, such as a row that is broadcast. They
-            read it in place; without them, such an operand is first copied to the full shape.
+        scalars: also make kernels for an operand that has one number per column, such as a row that is added to a
+            matrix. They read it in place. Without them, it is first copied to the full shape.
         with_number: called to add the node to the graph if the second operand is a plain number, as in `x + 1`.
-        operator: the sign of a Python operator that does the same, such as "+". It is then added to `OPERATORS` or
-            `SIGNS` of `operators.py`, and its errors name the sign instead of the op.
-        operator_with_number: takes the place of `with_number` for the operator.
-        limit: tests do not compare results of operands whose magnitude is larger.
+        operator: the sign of a Python operator that does the same, such as "+". The operator is then added to the table
+            `OPERATORS` or `SIGNS` of `operators.py`. Its errors name the sign instead of the op.
+        operator_with_number: used for the operator in place of `with_number`.
+        limit: tests do not compare the result with `reference` if an operand has a finite number of larger magnitude.
         tolerance: the relative error that tests allow.
         tolerance_reason: why `tolerance` is more than the default.
     """
@@ -280,13 +281,13 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
 
 @dataclass(frozen=True)
 class Columnwise:
-    """What `axes.Along` needs to know about an op that was made by `columnwise`.
+    """What `axes.Along` needs to know about a function that was decorated with `columnwise`.
 
     Args:
-        kernels: what the names of the op's kernels begin with.
+        kernels: what the names of its kernels begin with.
         constants: the names of the plain numbers that the formula reads besides its operands.
-        reduces: whether `axes.Along` can use it: x is the only operand, gets a gradient, and each of its columns
-            becomes one number.
+        reduces: whether `axes.Along` can use the function: its only operand is called x and gets a gradient, and each
+            column of x becomes one number.
         reference: the same function in numpy.
     """
 
@@ -297,7 +298,7 @@ class Columnwise:
 
 
 COLUMNWISE: dict[str, Columnwise] = {}
-"""The ops that `columnwise` has made, by the names of the decorated functions."""
+"""Name of a function that was decorated with `columnwise` -> what `axes.Along` needs to know about it."""
 
 
 def columnwise(
@@ -313,8 +314,9 @@ def columnwise(
     """Return a decorator that makes an op which works on each column, such as softmax.
 
     The body of the decorated function is the formula of the result, as with `elementwise`. But the formula may also
-    reduce a column to one number, by `formula.sum`, `max` or `min`. If it reads its operands only inside of such
-    reductions, the result is one number per column, and `axes.Along` can make ops of it that reduce any dimensions.
+    reduce a column to one number, by `formula.sum`, `formula.max` or `formula.min`. If the formula reads its operands
+    only inside of these three, the result is one number per column. If x is then the only operand, `axes.Along` can
+    make ops of the function that reduce any dimensions.
 
     A parameter annotated as a number is a constant of the formula. Only `axes.Along` can supply its value. So a
     function with constants does not become an op, and the decorator returns it unchanged.

@@ -1,9 +1,9 @@
 """Broadcasting: find the shape of a result, and how a kernel reads operands of different shapes without copies.
 
-A kernel works on *columns*, runs of adjacent numbers, and is told where each column of each operand starts. This is a
-*view* (`View`): an operand, and strides from one column to the next. An operand that is repeated along a dimension has
-stride 0 there. A `Dim` is a shape: dimensions and batch size. Values are stored column-major, so the first dimension is
-the innermost one.
+A kernel works on *columns*, runs of adjacent numbers. For each operand it gets a *view* (`View`), which says where the
+columns start. A view has *strides*: by how many floats the start moves from one column to the next. The stride is 0
+along a dimension in which the operand is repeated. A `Dim` is a shape: dimensions and batch size. Values are stored
+column-major, so the first dimension is the innermost one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from dynet_kernels.layout import SELF
 
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Add or drop trailing 1s until there are `rank` sizes. Sizes other than 1 are kept, even if there are more."""
+    """Return the sizes of dimensions with trailing 1s added or dropped, so that there are `rank` of them.
+
+    Only 1s are dropped: (2, 3, 1) with rank 1 becomes (2, 3).
+    """
     kept = len(sizes)
     while kept > rank and sizes[kept - 1] == 1:
         kept -= 1
@@ -32,10 +35,10 @@ def is_matrix(dim: Dim) -> bool:
 
 
 Rank = Callable[[Sequence[Dim]], int]
-"""A function of the shapes of an op's operands. It returns to how many dimensions `of_rank` brings the op's result.
+"""A function that returns how many dimensions the result of an op should have, from the shapes of the operands.
 
-Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. Ops of DyNet differ in how many of these
-the result has, so each op names one of the functions below.
+Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. How many of these the result has differs
+from op to op in DyNet. So each op uses one of the functions below, and `of_rank` then adds or drops dimensions.
 """
 
 
@@ -55,7 +58,7 @@ def as_last(dims: Sequence[Dim]) -> int:
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Return 1, so that `of_rank` drops every trailing dimension of size 1 from the result. (1,) stays as it is."""
+    """Return 1: the result drops all trailing dimensions of size 1, but never its first dimension."""
     return 1
 
 
@@ -90,9 +93,10 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return a view of an operand, which says where each column starts. Nested loops visit the columns in order.
+    """Return a view that says where each column of an operand starts, given nested loops that visit the columns.
 
-    Two loops that are like one longer loop are merged. A view can express two loops; return None if more are left.
+    Two loops that visit the same places as one longer loop are merged. A view can express two loops. If more are left,
+    return None.
 
     Args:
         source: the number of the operand.
@@ -131,7 +135,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return how many leading dimensions of `whole` are, in all operands, one run of adjacent numbers together.
+    """Return how many leading dimensions of `whole` together are one run of adjacent numbers in every operand.
 
     Args:
         whole: the shape of the result. Its batch counts as its last dimension.
@@ -147,7 +151,7 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
-    """Divide operands that are broadcast into columns that a kernel can read in place.
+    """Divide operands into columns that a kernel can read in place, although the operands are broadcast.
 
     Args:
         name: the name of the op, for messages.
@@ -167,8 +171,9 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     size = math.prod(extents[:run])
     number = None
     if size == 1 and whole.total > 1:
-        # One operand repeats along the first dimension that is larger than 1, so no two elements are adjacent in both
-        # operands. Divide the other operand into columns of adjacent numbers; this one has one number per column.
+        # One operand is repeated along the first dimension that is larger than 1, so no two elements are adjacent in
+        # both operands. Divide the other one into columns of adjacent numbers. The one that is repeated has one number
+        # for each of these columns.
         still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
         number, moving = still[0], 1 - still[0]
         run = leading_run(whole, [strides[moving]])
@@ -196,7 +201,7 @@ def _first_moving(extents: Sequence[int]) -> int:
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
     """Return the numpy function `reference`, changed to broadcast as DyNet does.
 
-    Where the operands' numbers of dimensions differ, DyNet adds dimensions of size 1 behind, but numpy in front.
+    To an operand with fewer dimensions, DyNet adds dimensions of size 1 behind the others, but numpy in front of them.
 
     Args:
         reference: the numpy function.

@@ -2,8 +2,7 @@
 
 Ops such as `tanh` are Python functions whose body is a formula; decorators in `kinds.py` make ops of them. A `Formula`
 is the tree of symbols that such a function returns if it is called with symbols. A `Rule` is a kernel that is stated as
-formulas, and code for it is generated. An *operand* is an argument that is an expression and may get a gradient; other
-arguments are *attributes*.
+formulas, from which its code is generated. An *operand* is an argument that is an expression and may get a gradient.
 """
 
 from __future__ import annotations
@@ -34,7 +33,10 @@ def _is_expression(annotation) -> bool:
 
 
 def _is_named(annotation, name: str, meaning) -> bool:
-    """Return whether an annotation is the type `meaning`, or a string that is `name` or ends in "." and `name`."""
+    """Return whether an annotation is the type `meaning`, or a string with its name, such as "Number" or "dy.Number".
+
+    `name` is the last part of such a string, here "Number".
+    """
     if isinstance(annotation, str):  # annotations are strings after `from __future__ import annotations`
         return annotation.rpartition(".")[2] == name
     return annotation is meaning or annotation == meaning
@@ -48,7 +50,7 @@ def number_names(function: Callable) -> tuple[str, ...]:
 
 
 def number_parameter(function: Callable) -> str:
-    """Return the name of an op's second parameter if it has two: an expression, then a plain number. Else return ""."""
+    """Return the name of an op's second parameter if its parameters are an expression and a plain number, else ""."""
     operands, numbers = operand_names(function), number_names(function)
     names = [*inspect.signature(function).parameters]
     return names[1] if len(operands) == len(numbers) == 1 and names == [*operands, *numbers] else ""
@@ -78,7 +80,7 @@ def result_name(operands: Sequence[str]) -> str:
 
 
 def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
-    """Call the function of an op with symbols, and return the formula that it computes.
+    """Return the formula that is the body of a function, by calling the function with symbols as arguments.
 
     Raises:
         ArgumentError: a parameter of the function is not among `operands`.
@@ -93,13 +95,14 @@ def all_gradients(
 ) -> dict[str, Formula]:
     """Return the formula of each operand's gradient: the one in `stated` if there is one, else the derivative.
 
-    An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
+    Without a stated gradient, an operand is left out if the result does not depend on it, or depends on it only through
+    step functions such as `floor`.
 
     Args:
         name: the name of the op, for messages.
         operands: the names of the operands.
         formula: the formula of the op's result.
-        stated: functions whose bodies are the formulas of gradients, by operand.
+        stated: operand -> a function whose body is the formula of its gradient.
         numbers: the names of the plain numbers that the formula reads. They get no gradient.
     """
     check_gradients(name, operands, stated)
@@ -116,7 +119,7 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
 
     Args:
         name: the name of the op, for the message.
-        formulas: functions whose bodies are formulas. The keys are what the message calls them: "the gradient of x".
+        formulas: what the message calls a formula, such as "the gradient of x" -> a function whose body it is.
     """
     for what, formula in formulas.items():
         for asked in inspect.signature(formula).parameters:
@@ -127,8 +130,8 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
 def add_kernels(name: str, rules: dict[str, Rule]) -> str:
     """Add the kernels of an op to the table of kernels, and return the beginning of their names.
 
-    It is the name of the op. If the op was defined before with other formulas, a number is appended, because the old
-    kernels stay in the table.
+    The names begin with the name of the op. If the op was defined before with other formulas, a number is appended to
+    it, because the old kernels stay in the table.
 
     Args:
         name: the name of the op.
@@ -146,9 +149,9 @@ def add_kernels(name: str, rules: dict[str, Rule]) -> str:
 
 
 def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
-    """Make a kernel of a formula and one of each gradient, and return them in a dict.
+    """Make a kernel that computes a formula, and for each of its gradients another kernel. Return them in a dict.
 
-    Its keys are the ends of the kernels' names: "" for the formula, ".da" for the gradient of an operand a.
+    The keys are the ends of the kernels' names: "" for the formula, ".da" for the gradient of an operand a.
 
     Args:
         operands: the names of the operands.
@@ -167,10 +170,10 @@ def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, For
 
 
 def add_rules(name: str, operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> None:
-    """Make kernels of a formula and of its gradients, and add them to the table of kernels.
+    """Make kernels that compute a formula and its gradients, and add them to the table of kernels.
 
-    They are called `name` for the formula, and `name.da` for the gradient of an operand a. The other arguments are as
-    in `rules_of`.
+    The kernel for the formula is called `name`, the one for the gradient of an operand a `name.da`. The other arguments
+    are as in `rules_of`.
     """
     for end, rule in rules_of(operands, formula, gradients, **facts).items():
         KERNELS.add(name + end, rule)

@@ -20,7 +20,7 @@ from dynet_core.record import graph_of
 
 
 def checked_dimension(name: str, d: Index, dim: Dim) -> int:
-    """Return d as an int; raise an error if an expression of the shape `dim` has no dimension with this number."""
+    """Return d, the number of a dimension, as an int; raise an error unless the shape `dim` has this dimension."""
     place = whole(name, "an index", d)
     if not 0 <= place < len(dim.dims):
         raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
@@ -36,8 +36,8 @@ def checked_expression(name: str, x: Any) -> Expression:
 def listed(name: str, xs: Any) -> Sequence[Expression]:
     """Return the argument xs of an op as a list or tuple; raise an error if it is empty or not iterable.
 
-    xs may be a list, a tuple, another iterable, or a single expression. Whether the items of an iterable are
-    expressions is not checked here.
+    xs may be a list, a tuple, another iterable, or a single expression. The caller has to check that the items are
+    expressions.
     """
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):

@@ -1,7 +1,7 @@
 """Tables of the Python operators that do the same as an op, such as `a + b`, by their signs.
 
-An operator adds the same node to the graph as its op, but its errors show the sign instead of the op's name. A
-`Signature` says how such a node is computed.
+An operator adds the same node to the graph as its op, but its errors show the sign instead of the op's name. The
+`Signature` of a node says how it is computed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ class Operator:
     Args:
         name: the sign, such as "+".
         signature_of: returns the signature of a node for operands of given shapes.
-        repeating: tried first for new shapes. If kernels cannot broadcast the operands in place, it records the node
-            on copies of the full shape; otherwise it returns None.
+        repeating: called first when operands have shapes for which no node was added before. If no kernel can broadcast
+            the operands in place, it copies them to the full shape, adds a node for the copies and returns it.
+            Otherwise it returns None.
         with_number: called if the second operand is a plain number.
     """
 
@@ -45,9 +46,9 @@ SIGNS: dict[str, Callable[[Expression], Expression]] = {}
 
 
 def with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of`, changed to name each new signature after the op.
+    """Return `signature_of`, changed to name each signature after the op `name`, unless it has a name already.
 
-    An operator and its op share signatures. Without this, a signature that the operator makes first would be named
+    An operator and its op share signatures. Without this, a signature that is first used by the operator would be named
     after the operator's sign.
     """
 

@@ -140,4 +140,7 @@ OPERATIONS: dict[str, str] = {
     "uniform": "random_uniform",
     "vector": "inputVector",
 }
-"""Name in another library -> operations of DyNet, separated by spaces. Those that take one expression come first."""
+"""Name in another library -> names of DyNet's operations to use instead, separated by spaces.
+
+Operations that take one expression come before those that take several.
+"""

@@ -1,8 +1,9 @@
 """Check ops (operations on expressions) against references in numpy. Each check raises AssertionError if it fails.
 
-`check_op` runs all checks on one op, such as one that a user has defined. An `Op` is what the table of ops knows of an
-op: the function itself; its *reference*, the same in float64 numpy; and *samples*, calls to test, each with the shapes
-of the operands and other arguments. An *operand* is an argument that is an expression.
+`check_op` runs all checks on one op, such as one that a user has defined. An `Op` is an entry of the table of ops. It
+has the function that users call; a *reference*, which computes the same in float64 numpy; and *samples*, which are
+calls to test, each with the shapes of the operands and the other arguments. An *operand* is an argument that is an
+expression.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample
 
 GRADIENT_TOLERANCE = 1e-4
-# GRADIENT_TOLERANCE is relative to the largest element of a gradient, or to this if it is larger: smaller gradients
-# often are sums of larger terms that cancel, while the rounding errors of these terms remain.
+# GRADIENT_TOLERANCE is relative to the largest element of a gradient, or to SMALLEST_GRADIENT if this is larger: small
+# gradients often are sums of larger terms that cancel, while the rounding errors of these terms remain.
 SMALLEST_GRADIENT = 1e-2
-STEP = 1e-5  # by how much central differences change an operand, in float64
+STEP = 1e-5  # to approximate a gradient, the reference is computed with an operand increased and decreased by this
 
 
 def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
@@ -60,7 +61,7 @@ def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
 
 
 class Input:
-    """An operand of a tested op that is an input of the graph."""
+    """An operand for tests: an input of the graph."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -71,7 +72,7 @@ class Input:
 
 
 class Parameter:
-    """An operand of a tested op that is a parameter. Parameters have no batch; if one is needed, `reshape` makes it."""
+    """An operand for tests: a parameter or, if a batch is needed, a parameter that `reshape` divides into a batch."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -85,14 +86,14 @@ class Parameter:
 
 
 class Computed(Parameter):
-    """An operand of a tested op that other nodes compute from a parameter."""
+    """An operand for tests: a value that other nodes compute from a parameter."""
 
     def __init__(self, array: np.ndarray):
         super().__init__(array)
         self.expression = dy.negative(dy.negative(self.expression))
 
 
-KINDS = (Input, Parameter, Computed)
+KINDS = (Input, Parameter, Computed)  # the kinds of operands
 
 
 def value_of(expression: Expression) -> np.ndarray:
@@ -107,10 +108,10 @@ def largest(*arrays) -> float:
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the finite elements of what the op should compute for the absolute values of the operands.
+    """Return what the op should compute if all operands are replaced by their absolute values; finite elements only.
 
-    If the op computes sums, their terms may cancel in its result, but the rounding errors of the terms do not. Absolute
-    values do not cancel, so they show how large these errors may be.
+    If the op computes sums, their terms may cancel in its result, but the rounding errors of the terms do not. Sums of
+    absolute values do not cancel, so they show how large the rounding errors may be.
     """
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
@@ -178,7 +179,10 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
 ) -> np.ndarray:
-    """Return the gradient of one array by central differences. The operands number `places` are all this array."""
+    """Return the gradient of an operand by central differences. The loss is as in `functional`.
+
+    `places` has the numbers of all operands that are this same expression. They change together.
+    """
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
 
     def function(array):
@@ -195,7 +199,7 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
 
 
 def kinds_of_operands(count: int) -> list[list[type]]:
-    """Return which kinds `count` operands should have in tests, as lists: all alike, and all alike except one."""
+    """Return lists of `count` kinds of operands to test: all of one kind, and all but one of one kind."""
     kinds = [[kind] * count for kind in KINDS]
     if count > 1:
         for kind, rest in itertools.permutations(KINDS, 2):
@@ -234,7 +238,7 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 
 
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
-    """Check that gradients add up if one expression is several operands of a node, and an operand of two nodes.
+    """Check that gradients add up if one expression is used several times, in one node and in two nodes.
 
     For this, all operands that have the same shape are the same expression.
     """
@@ -258,7 +262,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
     """Call the op once, in a new graph. Return its value and the gradients of its operands.
 
-    The loss is the sum of the value's elements, multiplied by `weights`; by default, these are random.
+    The loss is the sum of the value's elements, each multiplied by its weight. By default, the weights are random.
     """
     renew_cg()
     leaves = [Input(array) for array in arrays]
@@ -273,8 +277,8 @@ def assert_same(
     """Check that arrays are equal up to rounding errors, which differ if a sum is computed in another order.
 
     Args:
-        sizes: how large rounding errors may be for each array: they are relative to the largest term of its sums. By
-            default, this is the largest magnitude in the expected array.
+        sizes: for each array, the number that its rounding errors are relative to. If its elements are sums, it is the
+            largest magnitude of a term. By default, it is the largest magnitude in the expected array.
     """
     sizes = [largest(other) for other in expected] if sizes is None else sizes
     for one, other, size in zip(actual, expected, sizes, strict=True):
@@ -342,16 +346,16 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     expected = []
     for whole, parts in zip(actual, zip(*singles)):
         expected.append(np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else sum(parts))
-    # Gradients of operands without a batch are sums over the batch. Their terms may cancel, but the rounding errors of
-    # the terms do not. So the allowed error depends on the largest term.
+    # The gradient of an operand without a batch is a sum over the batch. Terms may cancel, but their rounding errors do
+    # not. So the allowed error depends on the largest term.
     assert_same(actual, expected, [max(map(largest, parts)) for parts in zip(*singles)])
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:
     """Return lists for the argument `batched` of `check_minibatch`, which say which of `count` operands have a batch.
 
-    For up to 4 operands, these are all combinations with at least one batch. For more, they are all operands, each one
-    alone, and all but one.
+    For up to 4 operands, return every combination with at least one batch. For more: all operands have one; only one
+    operand has one (a list for each operand); all but one operand have one (a list for each operand).
     """
     if count <= 4:
         return [batched for batched in itertools.product([True, False], repeat=count) if any(batched)]
@@ -383,7 +387,7 @@ def check_op(function: Callable) -> None:
 
 
 def check_sample(op: Op, sample: Sample) -> None:
-    """Run all checks of `check_op` on one sample, that is one call of the op."""
+    """Run all checks of `check_op` on one sample, which is one call of the op."""
     for leaf in KINDS:
         check_value(op, sample, leaf)
     check_gradients(op, sample)

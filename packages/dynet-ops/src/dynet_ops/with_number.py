@@ -27,14 +27,14 @@ LARGEST = 3.4028234663852886e38  # the largest float32
 def with_number(
     name: str, operator: str, formula: Callable, rank: Rank = longest, gradient: Formula | None = None
 ) -> Callable[..., Expression]:
-    """Return a function (x, number) that adds a node to the graph: an op on an expression and a plain number.
+    """Return a function of an expression and a plain number. It adds a node for the op to the graph.
 
-    The number is stored among the inputs of the graph. So nodes with different numbers have the same `Signature` (the
-    shape and kernels of nodes), and can run as one batch.
+    The number is stored among the inputs of the graph. So nodes with different numbers have the same `Signature` (which
+    says how to compute a node), and can run as one batch.
 
     Args:
         name: what the names of the op's kernels begin with.
-        operator: the name of the op in errors, such as "+".
+        operator: what errors call the op: its name, or the sign of a Python operator, such as "+".
         formula: the formula of the result: a function of the expression and the number.
         rank: returns the number of dimensions of the result.
         gradient: the formula of the expression's gradient; None means the derivative of `formula`.

@@ -56,8 +56,8 @@ def silu(x: Expression, beta: Number = 1.0) -> Expression:
 
 @elementwise(
     reference=lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-    # The gradient is stated, because automatic derivation would be wrong at 0: both terms of the formula have a kink
-    # there, but their sum has none.
+    # The gradient is stated, because automatic derivation would be wrong at x = 0: there each of the two terms of the
+    # formula has a kink, but their sum has none.
     gradients={"x": lambda x, dy: dy * f.logistic(-x)},
 )
 def log_sigmoid(x: Expression) -> Expression:

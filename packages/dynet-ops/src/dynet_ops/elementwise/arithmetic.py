@@ -108,9 +108,10 @@ colwise_add = register(
 
 
 def _scales(a: Dim, b: Dim) -> bool:
-    """Return whether `*` multiplies each element by a single number, for operands of the shapes a and b.
+    """Return whether the operator `*` multiplies each element of one operand by the single number of the other.
 
-    Otherwise it is a matrix product.
+    It does so if one operand has one element, and the shapes a and b do not fit for a matrix product. In all other
+    cases `*` is a matrix product.
     """
     matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
     return not matrices and (a.size == 1 or b.size == 1)

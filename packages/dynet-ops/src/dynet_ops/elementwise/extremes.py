@@ -72,7 +72,7 @@ def emax(xs: Iterable[Expression]) -> Expression:
     [3.0, 4.0]
     """
     xs, _ = checked_together("emax", xs)
-    while len(xs) > 1:  # combine them in pairs: the graph's depth then is only the logarithm of the number of operands
+    while len(xs) > 1:  # combining them in pairs makes the graph as deep as the logarithm of the number of operands
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]
     return xs[0]
@@ -94,7 +94,7 @@ emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), lon
 
 
 def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Combine arrays into one from left to right, by `pair`, a function of two arrays: pair(pair(a, b), c)."""
+    """Combine arrays a, b, c, ... into one by a function of two arrays: pair(pair(a, b), c), and so on."""
     result = arrays[0]
     for array in arrays[1:]:
         result = pair(result, array)

@@ -116,8 +116,8 @@ def abs(x: Expression) -> Expression:  # noqa: A001
 
 @elementwise(
     reference=lambda x: x / (1 + np.abs(x)),
-    # The gradient is stated, because automatic derivation would give 1 / (1 + |x|) - |x| / (1 + |x|)^2. For large x,
-    # this is a difference of nearly equal numbers, which loses all digits.
+    # The gradient is stated, because automatic derivation would give dy (1 / (1 + |x|) - |x| / (1 + |x|)^2). For large
+    # |x|, this subtracts nearly equal numbers, so that no correct digit is left.
     gradients={"x": lambda x, dy: dy / ((1 + f.absolute(x)) * (1 + f.absolute(x)))},
 )
 def softsign(x: Expression) -> Expression:

@@ -26,10 +26,10 @@ _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return the function that records x ** 2 or x ** 3, to be computed by multiplications.
+    """Return a function that adds a node for x ** 2 or x ** 3 to the graph, which is computed by multiplications.
 
-    The node runs the kernel of `op`, which is `square` or `cube`. But its shape is the one that `pow` gives: trailing
-    dimensions of size 1 are dropped.
+    The node runs the kernel of `op`, which is `square` or `cube`. But unlike these ops, the result has no trailing
+    dimensions of size 1, because `pow` drops them.
     """
 
     @by_plain_dims

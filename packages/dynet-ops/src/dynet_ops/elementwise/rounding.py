@@ -1,6 +1,6 @@
 """Functions that round each element.
 
-Their true gradient is 0, so by default the argument x gets no gradient. If the argument gradient_mode is
+Their true gradient is 0, so by default the operand x gets no gradient. If the argument `gradient_mode` is
 "straight_through_gradient", x gets the gradient of the result unchanged.
 """
 
@@ -28,7 +28,7 @@ ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def checked_gradient_mode(name: str, mode) -> str:
-    """Return the argument gradient_mode of the op `name`; raise an error if it is not one of the two modes."""
+    """Return `mode`, the argument `gradient_mode` of the op `name`; raise an error if it is not a valid mode."""
     if not isinstance(mode, str):
         raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {type(mode).__name__} {mode!r:.40}")
     if mode not in (ZERO, STRAIGHT_THROUGH):
@@ -37,12 +37,12 @@ def checked_gradient_mode(name: str, mode) -> str:
 
 
 def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op that rounds, and that has the argument gradient_mode.
+    """Return a decorator that makes an op which rounds each element, and has the argument `gradient_mode`.
 
     The op has the name, docstring and arguments of the decorated function, whose body never runs.
 
     Args:
-        formula: rounds one element; the kernel is generated from it.
+        formula: a function whose body is the formula of the result. The kernel is generated from it.
         reference: the same function in numpy, for tests.
     """
 

@@ -71,7 +71,7 @@ _signatures: dict[Dim, Signature] = {}
 
 
 def input_signature(dim: Dim) -> Signature:
-    """Return the signature of input nodes of the shape `dim`, always the same one for the same Dim."""
+    """Return the signature of input nodes of the shape `dim`. The same Dim object always gives the same signature."""
     signature = _signatures.get(dim)
     if signature is None:
         signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
@@ -94,10 +94,10 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
     try:
         array = np.asarray(values)
     except DynetError:
-        raise  # an expression in the list has raised this; its message says what is wrong
+        raise  # an expression in the list has raised this error, and its message says what is wrong
     except ValueError:
         raise uneven(f"{name}: the rows of the list differ in length") from None
-    # numpy stores ints of more than 64 bits as objects. They are converted here.
+    # If an int in a list has more than 64 bits, numpy makes an array of objects. It is converted here.
     if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
         with contextlib.suppress(OverflowError):
             array = array.astype(np.float64)
@@ -149,10 +149,10 @@ def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
 
 
 def register_input(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
-    """Register an input: an op that takes no other expressions.
+    """Register an input: an op without operands, which makes an expression from numbers.
 
     Args:
-        reference: returns the input's values for tests, from the same arguments, with the batch as the last axis.
+        reference: returns the values that tests expect, from the op's arguments, with the batch as the last axis.
         attributes: the op's arguments in each test call.
         repeats: whether programs call it with the same arguments again and again, so that it pays to cache what a call
             records (see `dynet_core.op.register`).
@@ -163,11 +163,11 @@ def register_input(function: Function, reference: Callable, *attributes: dict, r
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
-    """Return an array of the dimensions `dim`, with the batch as the last axis, from a flat list in memory order.
+    """Return an array of the dimensions `dim`, with the batch as the last axis, from a flat list of its values.
 
-    This order is column by column, batch element by batch element.
+    The values are listed column by column, batch element by batch element. Tests use the array as a reference.
     """
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 
 
-NUMBERS = np.arange(-15.0, 15.0) / 8
+NUMBERS = np.arange(-15.0, 15.0) / 8  # values of inputs in tests

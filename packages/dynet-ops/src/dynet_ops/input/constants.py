@@ -60,7 +60,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
     """Add a tensor whose elements are all `val` to the graph.
 
-    Only the number is stored as an input. In the forward pass, a kernel fills the tensor with it.
+    Only the number is stored in the graph's buffer of input values. In the forward pass, a kernel fills the tensor.
     """
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     value = real_array(name, val)

@@ -42,7 +42,8 @@ def inputSparseTensor(
     """A tensor from the indices and values of some of its elements.
 
     Args:
-        idxs: indices that count elements in memory order: column by column, batch element by batch element.
+        idxs: an index for each of these elements. It counts the elements in memory order: column by column, batch
+            element by batch element.
         v: the values at these indices.
         dim: the dimensions.
         batch_size: the batch size.

@@ -98,9 +98,9 @@ def sparse_inputTensor(
     """A tensor from the indices and values of some of its elements. If an index repeats, its last value counts.
 
     Args:
-        idxs: a sequence of indices for each dimension, the batch included. Item k of all sequences together is the
-            place of item k of `values`.
-        values: the values at these places.
+        idxs: a sequence of indices for each dimension, the batch included. The first indices of all sequences together
+            say where `values[0]` belongs, the second ones where `values[1]` belongs, and so on.
+        values: the values of these elements.
         shape: the dimensions, the batch included.
         batched: whether the last axis is the batch.
         defval: the value of all other elements.

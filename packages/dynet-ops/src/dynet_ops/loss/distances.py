@@ -100,7 +100,7 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
 
     Args:
         x, y: two expressions of the same dimensions.
-        c: the difference from which on the loss is linear. It must be above 0.
+        c: the loss is quadratic for differences up to c, and linear for larger ones. It must be above 0.
 
     Source: Huber, "Robust estimation of a location parameter", 1964.
 
@@ -128,7 +128,7 @@ huber_distance = register(
 
 
 def _at_least_smallest(x):
-    """Return x, but `SMALLEST` where x is 0. So its logarithm and 1 / x are finite."""
+    """Return x, but `SMALLEST` where x is 0, so that the logarithm and the reciprocal of the result are finite."""
     return f.where(f.equal(x, 0), SMALLEST, x)
 
 
@@ -138,7 +138,7 @@ def _binary_log_loss_reference(x, y):
 
 @columnwise(
     whole=True,
-    gradients={  # automatic derivation would give 0 where x or 1 - x is 0, because `SMALLEST` is a constant
+    gradients={  # stated, because the derivative is 0 where x or 1 - x is replaced by `SMALLEST`, a constant
         "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
     },
     domain=(0.05, 0.95),
@@ -147,7 +147,7 @@ def _binary_log_loss_reference(x, y):
 def binary_log_loss(x: Expression, y: Expression) -> Expression:
     """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
-    Where x or 1 - x is exactly 0, the smallest normal float32, about 1.2e-38, takes its place. So the loss is finite.
+    Where x or 1 - x is exactly 0, it is replaced by the smallest normal float32, about 1.2e-38. So the loss is finite.
 
     Args:
         x: predicted probabilities, for example from `logistic`.
@@ -233,8 +233,8 @@ def _poisson_signature(dim: Dim, counts: int) -> Signature:
     """Return the signature (shape and kernels) of a node that computes Poisson losses.
 
     Args:
-        dim: the shape of the operand x, the logarithms of the rates: a single number for each batch element.
-        counts: how many counts the node stores: 1 if all batch elements share it, else one for each.
+        dim: the shape of the operand x. For each batch element, x has one number, the logarithm of a rate.
+        counts: how many counts the node stores: 1 if all batch elements have the same count, else the batch size.
     """
     batch, columns = dim.batch, counts
     size = batch if counts == 1 else 1

@@ -30,9 +30,10 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _excess(x, picked, m):
-    """Return by how much a score x violates the margin m to `picked`, the score of the right choice; at most 0 if not.
+    """Return by how much the score x of a choice is too high: it should be below `picked` by at least the margin m.
 
-    For the right choice itself, this is m. So the formula of the loss, which sums over all scores, subtracts m again.
+    `picked` is the score of the right choice. The result is 0 or negative if the margin is kept. For the right choice
+    itself, it is m. The formula of the loss sums over all choices, and therefore subtracts m again.
     """
     return x - picked + m
 
@@ -66,8 +67,8 @@ def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int)
         result: the shape of the result, with one loss for each column.
         size: the number of scores in a column.
         columns: the number of columns, in all batch elements.
-        shared: whether all columns are the same scores in memory, with different right choices.
-        choices: how many right choices a node stores: 1 if all columns share it, else one for each column.
+        shared: whether the operand has only one column of scores, which is used for all losses.
+        choices: how many right choices a node stores: 1 if all columns have the same one, else one for each column.
     """
     stride = 0 if shared else size
     return Signature(
@@ -127,7 +128,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
 def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
     """The hinge loss of each vector of scores in a batch, as in `hinge`: vs[b] is the right choice in batch element b.
 
-    If x has no batch, its scores are used with each of the choices. The result is a batch with a loss for each choice.
+    If x has no batch, its scores are used with each index in `vs`. The result is a batch with a loss for each index.
 
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]], dtype=float32)
@@ -147,8 +148,8 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
 
     Args:
         x: scores, a matrix, with any batch size.
-        v: the index of the right choice in each column (or row), as one list for all batch elements, or as a list of
-            lists, one for each batch element.
+        v: the indices of the right choices: a list with one for each column (or row), the same for all batch elements;
+            or a list of such lists, one for each batch element.
         d: 0 for a loss of each column, 1 for a loss of each row.
         m: the margin by which the score of the right choice should exceed the others.
 

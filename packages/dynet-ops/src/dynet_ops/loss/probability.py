@@ -35,7 +35,7 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    # The gradient is stated, because automatic derivation would not see that the maximum has no effect on it.
+    # The gradient is stated, because formulas with a maximum cannot be derived automatically. Here it has no effect.
     gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
     called="softmax",
     reference=_softmax_reference,
@@ -54,7 +54,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
 
     Args:
         x: scores.
-        d: the number of the dimension. With 0, each column becomes a probability distribution.
+        d: the number of the dimension. With d = 0, each column becomes a probability distribution.
 
     >>> softmax(inputVector([0, 0])).value()
     [0.5, 0.5]
@@ -85,7 +85,10 @@ softmax = register(
 
 
 def _unless_left_out(y, value):
-    """Return `value`, but 0 where the log softmax y is -inf, as it is for elements that `restrict` leaves out."""
+    """Return `value`, but 0 where the log softmax y is -inf.
+
+    It is -inf for the elements that the argument `restrict` of `log_softmax` leaves out.
+    """
     return f.where(y < -LARGEST, 0, value)
 
 
@@ -109,7 +112,8 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
 
     Args:
         x: scores.
-        restrict: indices of the only elements of each column to use; None means all. The result is -inf for the others.
+        restrict: the indices of the elements to use, the same in all columns. For the others, the result is -inf. None
+            means that all are used.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931], dtype=float32)
@@ -204,7 +208,7 @@ pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
 def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
     """The negative log likelihoods of a batch of choices, as in `pickneglogsoftmax`: vs[b] is for batch element b.
 
-    If x has no batch, its scores are used with each of the choices. The result is a batch with a loss for each choice.
+    If x has no batch, its scores are used with each index in `vs`. The result is a batch with a loss for each index.
 
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
     array([[0.6931, 0.3133]], dtype=float32)

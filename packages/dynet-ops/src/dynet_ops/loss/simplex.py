@@ -76,9 +76,9 @@ _VIEWS = ("z", "x", "y")
 
 
 def _expected(z, y, dz):
-    """Return the mean of dz, the gradient of the result z, weighted by z, over the elements that are not at a bound y.
+    """Return the formula for a weighted mean of dz, the gradient of the result z. The weights are z.
 
-    It is 0 if the z of these elements add up to 0.
+    The mean is over the elements of a column where z is not at its bound y. If their weights add up to 0, it is 0.
     """
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
@@ -147,7 +147,7 @@ def _constrained_reference(x, y):
 def constrained_softmax(x: Expression, y: Expression) -> Expression:
     """Softmax of each column, with an upper bound for each probability: z_i = min(y_i, exp(x_i) / s).
 
-    The number s is such that the z_i add up to 1. If the bounds add up to less than 1, z is y.
+    In each column, the number s is chosen so that the z_i add up to 1. If the bounds y_i add up to less than 1, z is y.
 
     Args:
         x: scores.

@@ -1,8 +1,8 @@
 """Random tensors and noise.
 
-The numbers are drawn in the forward pass. They follow from the *key* of their node, which is stored among the graph's
-inputs: the random seed, and how many random nodes came before. So a node draws the same numbers whether or not it runs
-in a batch with other nodes.
+The numbers are drawn in the forward pass. They are computed from the *key* of their node. It consists of two integers
+in the graph's buffer of input values: `seed`, the random seed, and `count`, how many random nodes were made before. So
+a node draws the same numbers whether or not it runs in a batch with other nodes.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from ..with_number import finite
 
 
 def keyed(graph: PinnedGraph, *numbers: Number) -> list[int]:
-    """Store the key (seed, count) of a new random node, and then `numbers`, among the graph's inputs.
+    """Make a key for a new random node, and store it and `numbers` in the input buffer of this thread's graph.
 
-    Return their places there, for the node to store as attributes.
+    Return the positions of seed, count and each number in this buffer. The caller makes them attributes of the node.
+    `graph` is this thread's graph; it is not used here.
     """
     start = take_keyed(numbers)
     return [*range(start, start + len(KEY) + len(numbers))]
@@ -44,8 +45,8 @@ def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
 
     Args:
         name: the name of the op and of its kernel.
-        formula: draws one number. Its arguments are the node's key (seed, count) and two plain numbers a and b, the
-            parameters of the distribution.
+        formula: a function whose body is the formula of one drawn number. Its arguments are the node's key (seed,
+            count) and two plain numbers a and b, the parameters of the distribution.
     """
     KERNELS.add(name, Rule(("y", *KEY, "a", "b"), {"y": formula}, numbers=(*KEY, "a", "b")))
 
@@ -76,9 +77,10 @@ _bernoulli = _distribution(
 
 
 def _exponential(uniform):
-    """Return the formula -log(uniform), which is exponentially distributed if `uniform` is uniform in [0, 1).
+    """Return the formula -log(uniform). It has an exponential distribution if `uniform` is a uniform number in [0, 1).
 
-    log(0) would be infinite. So 0, one of the 2^24 numbers that may be drawn, is replaced by 2^-25.
+    `uniform` is one of the 2^24 multiples of 2^-24 in this range. If it is 0, it is replaced by 2^-25, because log(0)
+    would be infinite.
     """
     return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
 
@@ -170,11 +172,12 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
 def _register(function: Function, value: Callable, *attributes: dict) -> Function:
     """Register an op that makes a random tensor.
 
-    Tests can check a draw only if it has one possible outcome, as with a standard deviation of 0.
+    Tests can compare a random number with an expected one only if no other number is possible, for example because the
+    standard deviation is 0. So all test calls are of this kind.
 
     Args:
-        value: returns that outcome, from the op's arguments.
-        attributes: the op's arguments in each test call. They allow only one outcome.
+        value: returns the expected number, from the op's arguments in a test call.
+        attributes: the op's arguments in each test call.
     """
 
     def reference(dim, batch_size=1, **numbers):

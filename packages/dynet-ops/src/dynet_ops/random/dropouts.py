@@ -41,8 +41,8 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Exp
 
     Args:
         name: the name of the op and of its kernel.
-        position: the symbol that the random numbers depend on besides the node's key: `formula.position` for a random
-            decision for each element, or `formula.origin` for one decision for all elements.
+        position: a symbol from which the random numbers are computed, together with the node's key (see `draws.py`):
+            `formula.position` to decide for each element, or `formula.origin` to decide once for all elements.
     """
     formula = Formula.of(lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale))
     numbers = (*KEY, "p", "scale")
@@ -117,7 +117,7 @@ def block_dropout(x: Expression, p: Number) -> Expression:
 def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     """Dropout with one random decision for all elements along dimension d. With d = 0, it drops columns of a matrix.
 
-    What is dropped becomes zero, with probability p; the rest is scaled by 1 / (1 - p).
+    With probability p these elements become zero, otherwise they are scaled by 1 / (1 - p).
 
     Source: Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", 2016.
 
@@ -142,7 +142,7 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
 def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
     """Multiply x by a random mask of the shape (dims, batch), which is broadcast to the shape of x.
 
-    An element of the mask is 0 with probability p, else 1 / (1 - p). `name` is the name of the op for messages.
+    Each element of the mask is 0 with probability p, otherwise 1 / (1 - p). `name` is the name of the op for messages.
     """
     graph_of(name, (x,))
     p = checked_probability(name, p)

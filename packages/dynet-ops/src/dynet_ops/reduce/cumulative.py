@@ -41,8 +41,8 @@ def _signature(dim: Dim, d: int) -> Signature:
 def cumsum(x: Expression, d: Index = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j. The result has the shape of x.
 
-    d may also be the number of dimensions of x. x then counts as having one more dimension of size 1, and the result is
-    x itself.
+    If x has n dimensions, d may be from 0 to n. With d = n, x counts as having one more dimension, of size 1, and the
+    result is x itself.
 
     >>> cumsum(inputVector([1, 2, 3])).value()
     [1.0, 3.0, 6.0]

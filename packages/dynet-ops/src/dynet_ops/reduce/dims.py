@@ -15,9 +15,10 @@ from .columns import sum_elems
 
 
 def share(n: float, count: float, *others: float) -> tuple[float]:
-    """Return (1 / n,), the number by which the kernel of a mean multiplies the sum.
+    """Return (1 / n,), where 1 / n is the number by which the kernel of a mean multiplies the sum.
 
-    This is the argument `constants` of `Along`, which passes more arguments than a mean needs.
+    This function is passed to `Along` as its argument `constants`. `Along` calls it with more arguments than a mean
+    needs; the others are ignored.
     """
     return (1 / n,)
 
@@ -27,7 +28,7 @@ total = Along(sum_elems, parts=sum_elems)
 
 @columnwise(reference=lambda x, n: x.sum() / n)
 def mean(x: Expression, share: Number):
-    """Return the formula for the mean of a column of n elements, given share = 1 / n."""
+    """Return the formula for the mean of a column x of n elements. `share` is 1 / n."""
     return f.sum(x) * share
 
 
@@ -61,7 +62,8 @@ def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Ex
         x: any expression.
         d: the dimensions to average over, counted from 0. The result does not have them.
         b: whether to average over the batch, too.
-        n: the number to divide by, if some elements are zeros for padding; 0 means the number of all elements.
+        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
+            number of all elements.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
@@ -91,13 +93,16 @@ def mean_batches(x: Expression) -> Expression:
 
 
 def _if_finite(x):
-    """Return x, but 0 where x is infinite. The formulas below subtract it, and infinity - infinity would be NaN."""
+    """Return x, but 0 where x is infinite or NaN.
+
+    The formulas below subtract the result from other numbers, and infinity - infinity would be NaN.
+    """
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
 @columnwise(
-    # The gradient is stated, because automatic derivation would not see that the maximum, which the formula subtracts
-    # and adds again, has no effect on it.
+    # The gradient is stated, because formulas with a maximum cannot be derived automatically. The maximum has no effect
+    # on the gradient, because the formula subtracts it and adds it again.
     gradients={"x": lambda x, y, dy: dy * f.exp(x - _if_finite(y))},
     reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
 )

@@ -31,7 +31,7 @@ def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int
         loops: how to copy the first terms: loops of (extent, stride in the result, stride in the operand), innermost
             first.
         count: the number of terms of each sum.
-        apart: how many floats the terms of a sum are apart in the operand.
+        apart: how many floats neighbouring terms of a sum are apart in the operand.
     """
     first = collapsed(loops)
     others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])

@@ -21,7 +21,10 @@ from ..kinds import by_plain_dims, columnwise
 
 
 def _to_the_first(x, y, dy):
-    """Return the formula for the gradient of a column x whose minimum or maximum is y: the first element y gets dy."""
+    """Return the formula for the gradient of a column x whose minimum or maximum is y.
+
+    The first element that equals y gets the gradient dy, all others 0.
+    """
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 
@@ -69,7 +72,10 @@ def min_dim(x: Expression, d: Index = 0) -> Expression:
 
 
 def _is_first(x):
-    """Return a formula that is 1 at the first of a column's largest elements, else 0. NaN counts as the largest."""
+    """Return a formula that is 1 at the first of the largest elements of a column x, and 0 at all others.
+
+    NaN counts as the largest number.
+    """
     is_number = x >= float("-inf")
     first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
     return f.where(f.equal(f.place, first), 1, 0)

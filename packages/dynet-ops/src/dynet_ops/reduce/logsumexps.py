@@ -26,7 +26,10 @@ AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` a
 
 
 def _terms(xs):
-    """Return the largest of the xs, and e^(x - largest) for each x: 1 where x is the largest, even if x is infinite."""
+    """Return formulas: the largest of the xs, and for each x the term e^(x - largest).
+
+    The term of the largest x is 1, even if x is infinite, where infinity - infinity would give NaN.
+    """
     largest = xs[0]
     for x in xs[1:]:
         largest = f.maximum(largest, x)
@@ -90,7 +93,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
-    while len(xs) > 1:  # combine them in groups: the graph's depth then is only the logarithm of the number of operands
+    while len(xs) > 1:  # combining them in groups makes the graph as deep as the logarithm of the number of operands
         groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
         xs = [
             append(graph, _signatures[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]

@@ -36,12 +36,12 @@ _moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
 
 
 @columnwise(
-    # The gradient is stated, because automatic derivation would add code for r = 0, but orders are at least 1.
+    # The gradient is stated, because automatic derivation would add code for r = 0. It is not needed: r is at least 1.
     gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
     reference=_moment_reference,
 )
 def moment(x: Expression, share: Number, r: Number):
-    """Return the formula for the moment of order r of a column of n elements, given share = 1 / n."""
+    """Return the formula for the moment of order r of a column x of n elements. `share` is 1 / n."""
     return f.sum(f.power(x, r)) * share
 
 
@@ -49,7 +49,7 @@ _any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / 
 
 
 def _moment(name: str, order: Index) -> tuple[Along, int]:
-    """Check the argument `order` of the op `name`. Return the `Along` that computes this moment, and the order."""
+    """Check `order`, the argument r of the op `name`. Return the `Along` that computes this moment, and r as an int."""
     r = checked_count(name, "r", order, 1)
     if r > LARGEST_ORDER:
         raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
@@ -69,7 +69,8 @@ def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) 
         d: the dimensions to reduce, counted from 0. The result does not have them.
         r: the order, from 1 to 2^24.
         b: whether to reduce the batch, too.
-        n: the number to divide by, if some elements are zeros for padding; 0 means the number of all elements.
+        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
+            number of all elements.
 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
@@ -110,16 +111,16 @@ def _deviation(x, n):
 @columnwise(
     gradients={
         # The gradient is stated, because automatic derivation would divide by 0 if all elements are equal. It would
-        # also compute terms with the derivative of the mean, which add up to 0.
+        # also compute terms with the derivative of the mean, although these add up to 0.
         "x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - f.sum(x) * share)
     },
     reference=_deviation,
 )
 def std(x: Expression, share: Number, absent: Number):
-    """Return the formula for the standard deviation of a column, n of whose elements count; the others must be 0.
+    """Return the formula for the standard deviation of n elements of a column x. All its other elements must be 0.
 
-    `share` is 1 / n. `absent` is n minus the number of elements, which is negative if some do not count: each of these
-    adds mean^2 to the sum of squares, and absent * mean^2 takes it away again.
+    `share` is 1 / n. `absent` is n minus the number of all elements: -2 if two elements are padding with zeros. Each of
+    these adds (0 - mean)^2 to the sum of squares. The term absent * mean^2 takes this away again.
     """
     mean = f.sum(x) * share
     return f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
@@ -138,7 +139,7 @@ def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
         x: any expression.
         d: the dimensions to reduce, counted from 0. The result does not have them.
         b: whether to reduce the batch, too.
-        n: the number of elements that count, if the others are zeros for padding; 0 means that all count.
+        n: the number of elements that count. Give it if the others are padding with zeros. 0 means that all count.
 
     >>> x = inputTensor([[1, 2], [3, 8]])
     >>> std_dim(x, [0], False).value()

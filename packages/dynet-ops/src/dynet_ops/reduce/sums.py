@@ -32,7 +32,7 @@ KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n},
 def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
     """Return the signature (shape and kernels) of nodes that add up any number of operands of the shape `dim`.
 
-    If `scaled`, each node also stores a number by which it multiplies the sum, as for an average.
+    If `scaled`, each node also stores a number by which it multiplies the sum: 1 / n for an average of n operands.
     """
     kernel = "scaled_sum" if scaled else "sum"
     return Signature(
@@ -64,12 +64,12 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
 def _sum_of_any(name: str) -> Callable:
     """Return a function that adds a node to the graph: the sum of operands of different shapes, which are broadcast.
 
-    `name` is what errors call the op.
+    `name` is the name of the op in errors.
     """
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def record_sum(xs: Sequence[Expression]) -> Expression:
-        whole = broadcast(name, [x.type for x in xs], as_first)  # an error raised here has a short traceback
+        whole = broadcast(name, [x.type for x in xs], as_first)  # called so that its errors have short tracebacks
         try:
             return record(xs)
         except TooManyLoops:
@@ -97,7 +97,8 @@ _esum = many_operands(
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
-    The result has as many dimensions as the first expression, but keeps further dimensions that are larger than 1.
+    The result has as many dimensions as the first expression, or more if another one has further dimensions that are
+    larger than 1.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]

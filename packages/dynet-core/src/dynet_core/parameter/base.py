@@ -151,7 +151,7 @@ class Trained(Expression):
             self._storage.touched[-1] = 1
 
     def _view(self) -> Array:
-        """Return the values in the shape that users see: on the CPU a view of the parameter's memory, on a GPU a copy."""
+        """Return the values in the shape that users see: a view of the parameter's memory, or on a GPU a copy."""
         raise NotImplementedError
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:

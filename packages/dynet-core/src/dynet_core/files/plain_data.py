@@ -39,14 +39,14 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
-    """Put pairs of a key and a value into a dict. If its class overrides methods of dict, these are not run."""
+    """Put pairs of a key and a value into a dict, by the built-in methods even if its class overrides them."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
 
 
 def add_items(target: set, items: Iterable, limits: Limits) -> None:
-    """Put items into a set. If its class overrides methods of set, these are not run."""
+    """Put items into a set, by the built-in methods even if its class overrides them."""
     for item in items:
         set.add(target, limits.key(item, target))
 

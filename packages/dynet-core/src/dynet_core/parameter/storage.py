@@ -44,9 +44,9 @@ class Identity:
 
 
 class Retired(Identity):
-    """The rows of PARAMETER_ROWS and the Dims of a deleted parameter. Graphs that may still use them keep it alive.
+    """The rows of PARAMETER_ROWS and the Dims of a deleted parameter.
 
-    When this object is deleted, too, other parameters may get these rows and Dims.
+    Graphs that may still use them keep this object alive. Once it is deleted, other parameters may get them.
     """
 
     __slots__ = ()

@@ -48,7 +48,7 @@ class ParameterCollection(Hinted):
         self._name = "/"
         self._parameters: list[Parameters] = []
         self._lookups: list[LookupParameters] = []
-        self._names: dict[str, int] = {}  # name that a call asked for -> how many calls did
+        self._names: dict[str, int] = {}  # name that the user asked for -> how many times
         self._collection_names: dict[str, int] = {}
         self._parent = parent
         self._weight_decay = 0.0
@@ -150,7 +150,7 @@ class ParameterCollection(Hinted):
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
         """Return a new collection inside this one.
 
-        Parameters that are added to it belong to both collections. Their full names begin with its name.
+        Parameters that are added to the new one belong to both. Their full names begin with the new collection's name.
         """
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"

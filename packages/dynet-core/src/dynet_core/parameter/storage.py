@@ -46,7 +46,8 @@ class Identity:
 class Retired(Identity):
     """The rows of PARAMETER_ROWS and the Dims of a deleted parameter.
 
-    Graphs that may still use them keep this object alive. Once it is deleted, other parameters may get them.
+    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get its rows and
+    Dims.
     """
 
     __slots__ = ()

@@ -89,7 +89,7 @@ commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 
 _free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, to be used again
-_no_words = NamedWords(words.GRAPH)  # of no graph: `Records.end` puts them in the place of a graph's words
+_no_words = NamedWords(words.GRAPH)  # what a `Records` object has after `end`, in place of its graph's words
 
 
 def _from_to(first: str, last: str) -> slice:
